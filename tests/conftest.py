@@ -1,0 +1,25 @@
+"""Settings every test shares: quiet native logs, before Keras is imported, and the real images."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def clipart10() -> Path:
+    """The real images that ship with the project: 427 drawings in ten classes."""
+    return ROOT / "data" / "clipart10"
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    import keras
+
+    keras.utils.set_random_seed(0)

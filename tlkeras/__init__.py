@@ -1,0 +1,12 @@
+"""Transfer learning for Keras 3 that is right by default.
+
+Names are loaded when they are first used, so `import tlkeras` costs next to nothing. The list of public names
+is in `__init__.pyi`, which serves the lazy loader and type checkers alike.
+"""
+
+import lazy_loader
+
+from tlkeras._version import __version__
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]

@@ -1,0 +1,1 @@
+"""Pretrained backbones with their preprocessing inside."""

@@ -1,0 +1,1 @@
+"""Pretrained networks as fixed feature extractors."""

@@ -1,0 +1,1 @@
+"""Finding, checking, splitting and reading images."""

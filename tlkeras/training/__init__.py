@@ -1,0 +1,1 @@
+"""Fine-tuning and what it is made of."""
