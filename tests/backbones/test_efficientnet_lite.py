@@ -35,7 +35,9 @@ def test_features_equal_those_of_kerascv_holding_the_same_weights(variant, width
     from keras_cv.src.models.backbones.efficientnet_lite.efficientnet_lite_backbone import EfficientNetLiteBackbone
 
     ours = BUILDERS[variant](include_top=False)
+    images = GOLDEN[f"images_{variant}"].astype("float32")
     theirs = EfficientNetLiteBackbone(
+        input_shape=images.shape[1:],
         include_rescaling=False,
         width_coefficient=width,
         depth_coefficient=depth,
@@ -48,7 +50,6 @@ def test_features_equal_those_of_kerascv_holding_the_same_weights(variant, width
         stackwise_squeeze_and_excite_ratios=[0] * 7,
     )
     theirs.set_weights(ours.get_weights())
-    images = GOLDEN[f"images_{variant}"].astype("float32")
     np.testing.assert_allclose(
         ours.predict(images, verbose=0), theirs.predict((images - 127) / 128, verbose=0), atol=1e-4
     )

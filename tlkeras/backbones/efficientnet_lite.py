@@ -260,8 +260,8 @@ def _build(variant, include_top, weights, input_tensor, input_shape, pooling, cl
         x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     elif pooling == "max":
         x = layers.GlobalMaxPooling2D(name="max_pool")(x)
-    sources = inputs if input_tensor is None else keras.utils.get_source_inputs(input_tensor)
-    model = keras.Model(sources, x, name=variant.name)
+    sources = keras.utils.get_source_inputs(inputs)
+    model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=variant.name)
     if weights == "imagenet":
         _load_imagenet(model, variant.name)
     elif weights is not None:
