@@ -1,3 +1,8 @@
+from .backbones.build import backbone as backbone
+from .backbones.catalog import BackboneInfo as BackboneInfo
+from .backbones.catalog import backbone_info as backbone_info
+from .backbones.catalog import backbone_sources as backbone_sources
+from .backbones.catalog import list_backbones as list_backbones
 from .errors import InputError as InputError
 from .images.folder import ImageSplit as ImageSplit
 from .images.folder import ImageSplits as ImageSplits

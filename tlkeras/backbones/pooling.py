@@ -1,0 +1,55 @@
+"""From a network's last features to one vector an image."""
+
+from keras import layers
+
+from tlkeras.errors import InputError
+
+POOLINGS = ("avg", "max", "concat", "cls")
+
+
+def pool(x, pooling, prefix_tokens=0):
+    """Pools a feature map, or a sequence of tokens, with core layers.
+
+    Args:
+        x: KerasTensor of shape `(batch, height, width, channels)`, or `(batch, tokens, channels)` from a transformer.
+        pooling: `"avg"` or `"max"` over positions, `"concat"` for both one after the other (fast.ai's head;
+            twice as wide), or `"cls"` for the class token, which only token models with one have.
+        prefix_tokens: How many leading tokens stand for no patch (class, distillation and register tokens).
+            `"avg"`, `"max"` and `"concat"` leave them out.
+
+    Returns:
+        KerasTensor of shape `(batch, channels)`, or `(batch, 2 * channels)` with `"concat"`.
+
+    Raises:
+        InputError: The pooling is unknown, or asks for a class token that is not there.
+
+    Example:
+
+    >>> import keras
+    >>> pool(keras.Input((7, 7, 320)), "concat").shape
+    (None, 640)
+    """
+    if pooling not in POOLINGS:
+        known = ", ".join(map(repr, POOLINGS))
+        raise InputError(f"pooling must be one of {known}, or None. Received: pooling={pooling!r}")
+    tokens = len(x.shape) == 3
+    if pooling == "cls":
+        if not tokens or prefix_tokens < 1:
+            raise InputError(
+                f"pooling='cls' needs a network with a class token, and this one gives features of shape "
+                f"{tuple(x.shape)} without it; use 'avg', 'max' or 'concat'."
+            )
+        first = layers.Cropping1D((0, x.shape[1] - 1), name="cls_token_crop")(x)
+        return layers.Flatten(name="cls_pool")(first)
+    if tokens and prefix_tokens:
+        x = layers.Cropping1D((prefix_tokens, 0), name="patch_tokens_crop")(x)
+    average, maximum = (
+        (layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D)
+        if tokens
+        else (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
+    )
+    if pooling == "avg":
+        return average(name="avg_pool")(x)
+    if pooling == "max":
+        return maximum(name="max_pool")(x)
+    return layers.Concatenate(name="concat_pool")([average(name="avg_pool")(x), maximum(name="max_pool")(x)])

@@ -1,0 +1,69 @@
+"""From raw RGB pixels to what a pretrained network was trained on, in core Keras layers.
+
+The constants are those of `keras.applications.imagenet_utils.preprocess_input`. They are kept as one scale and one
+offset a channel, so that a saved model needs nothing but Keras to be read.
+"""
+
+from dataclasses import dataclass
+
+from keras import layers, ops
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+_CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """An affine map of each channel, `scale * pixel + offset`, after an optional flip from RGB to BGR.
+
+    Args:
+        scale: One float for all channels, or one a channel.
+        offset: The same, added after scaling.
+        bgr: Whether the network reads blue, green, red.
+
+    Example:
+
+    >>> Preprocessing(1 / 127.5, -1.0)
+    Preprocessing(scale=0.00784313725490196, offset=-1.0, bgr=False)
+    """
+
+    scale: float | tuple[float, ...]
+    offset: float | tuple[float, ...]
+    bgr: bool = False
+
+    @classmethod
+    def standardize(cls, mean, std):
+        """The map `(pixel / 255 - mean) / std`, with `mean` and `std` of pixels in [0, 1].
+
+        Example:
+
+        >>> Preprocessing.standardize(mean=(0.5,), std=(0.5,))
+        Preprocessing(scale=(0.00784313725490196,), offset=(-1.0,), bgr=False)
+        """
+        return cls(tuple(1 / (255 * s) for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
+
+    def __call__(self, x):
+        """Puts the map on a `(batch, height, width, 3)` KerasTensor.
+
+        Pixels are scaled in float32 under every dtype policy: float16 would round them before the network sees them.
+        """
+        if self.bgr:
+            x = ops.flip(x, axis=-1)
+        scale, offset = (list(v) if isinstance(v, tuple) else v for v in (self.scale, self.offset))
+        return layers.Rescaling(scale, offset, dtype="float32", name="preprocessing_rescaling")(x)
+
+
+#: The modes of the catalog. A network of mode "inside" has its preprocessing in its own first layers.
+PREPROCESSING = {
+    "tf": Preprocessing(1 / 127.5, -1.0),
+    "torch": Preprocessing.standardize(_IMAGENET_MEAN, _IMAGENET_STD),
+    "caffe": Preprocessing(1.0, tuple(-mean for mean in _CAFFE_MEAN_BGR), bgr=True),
+    "unit": Preprocessing(1 / 255, 0.0),
+    "inside": None,
+}
+
+
+def grey_to_rgb(x):
+    """Repeats the one channel of a `(batch, height, width, 1)` KerasTensor three times."""
+    return layers.Concatenate(name="preprocessing_grey_to_rgb")([x, x, x])

@@ -1,0 +1,74 @@
+"""Published weights files: found on disk, or downloaded after saying so, or asked for in one sentence."""
+
+import contextlib
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import keras
+
+from tlkeras.backbones.catalog import keras_models_folder
+from tlkeras.errors import InputError
+
+
+def _matches(path, expected):
+    if expected is None:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256" if len(expected) == 64 else "md5").hexdigest() == expected
+
+
+def published_file(file, url, expected_hash=None):
+    """Finds a weights file in the folder of Keras, and downloads it only if it is not there.
+
+    A download is announced on stderr first, and takes its name only when it is complete, so that an interrupted
+    one, or one without a network, leaves what was there untouched.
+
+    Args:
+        file: Name of the file in `$KERAS_HOME/models` (by default `~/.keras/models`).
+        url: Where it is published.
+        expected_hash: MD5 or SHA-256 that it must have; None if its publisher gives none.
+
+    Returns:
+        The `pathlib.Path` of the file.
+
+    Raises:
+        InputError: The file is not there, or is another file, and cannot be downloaded.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from unittest import mock
+    >>> home = tempfile.mkdtemp()
+    >>> models = Path(home, "models")
+    >>> models.mkdir()
+    >>> models.joinpath("weights.h5").write_text("put here by hand")
+    16
+    >>> with mock.patch.dict(os.environ, KERAS_HOME=home):
+    ...     published_file("weights.h5", "https://example.org/weights.h5").name
+    'weights.h5'
+    """
+    folder = keras_models_folder()
+    path = folder / file
+    there = path.is_file()
+    if there and _matches(path, expected_hash):
+        return path
+    print(f"tlkeras: downloading {url} to {path}", file=sys.stderr)
+    # A name of its own for every process: two of them may want the same file at once.
+    partial = f"{file}.{os.getpid()}.part"
+    try:
+        # Keras draws its progress bar on stdout, which belongs to the program's answer.
+        with contextlib.redirect_stdout(sys.stderr):
+            got = keras.utils.get_file(
+                partial, url, cache_dir=str(folder.parent), cache_subdir=folder.name, file_hash=expected_hash
+            )
+        Path(got).replace(path)
+    except Exception as error:  # Keras raises a plain Exception where there is no network.
+        (folder / partial).unlink(missing_ok=True)
+        state = f"in {folder} is not the published one (its hash differs)" if there else f"is not in {folder}"
+        raise InputError(
+            f"The weights file {file} {state} and cannot be downloaded ({error}); fetch {url} on a machine with "
+            f"a network and save it as {path}, or pass weights=None or the path of a weights file."
+        ) from error
+    return path
