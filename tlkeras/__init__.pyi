@@ -3,7 +3,12 @@ from .backbones.catalog import BackboneInfo as BackboneInfo
 from .backbones.catalog import backbone_info as backbone_info
 from .backbones.catalog import backbone_sources as backbone_sources
 from .backbones.catalog import list_backbones as list_backbones
+from .classifier import image_classifier as image_classifier
+from .classifier import replace_head as replace_head
 from .errors import InputError as InputError
+from .features.extractor import FeatureExtractor as FeatureExtractor
+from .features.fold import fold as fold
+from .features.probe import linear_probe as linear_probe
 from .images.folder import ImageSplit as ImageSplit
 from .images.folder import ImageSplits as ImageSplits
 from .images.folder import SkippedFile as SkippedFile
