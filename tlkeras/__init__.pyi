@@ -3,6 +3,9 @@ from .backbones.catalog import BackboneInfo as BackboneInfo
 from .backbones.catalog import backbone_info as backbone_info
 from .backbones.catalog import backbone_sources as backbone_sources
 from .backbones.catalog import list_backbones as list_backbones
+from .blocks import Block as Block
+from .blocks import BlockMap as BlockMap
+from .blocks import blocks as blocks
 from .classifier import image_classifier as image_classifier
 from .classifier import replace_head as replace_head
 from .errors import InputError as InputError

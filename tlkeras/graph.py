@@ -1,0 +1,279 @@
+"""The graph of any Keras model, laid flat: its weighted layers in the order in which data passes them.
+
+Nested models are walked through, so a model gives the same units whether its backbone is nested or not.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+
+#: Operations after which no spatial or token dimension is left, whatever the shape says: a 1x1 feature map of a
+#: small image has the same shape as a pooled one.
+_POOLING = ("GlobalAveragePooling", "GlobalMaxPooling", "Flatten", "Mean", "Max")
+
+#: A map that shrinks or grows by less than this has changed its padding, not its resolution.
+_RESOLUTION_CHANGE = 1.5
+
+#: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
+_STACK_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of the model that no block boundary divides: one layer, or a composite layer with its sublayers.
+
+    Attributes:
+        path: names of the models and layers around it, then its own.
+        models: names of the nested models around it, a prefix of `path`.
+        layers: the layers that own its weights, in the order in which they were made.
+        level: how often the resolution has changed between the model's input and here.
+        segment: units with one number lie on parallel branches, so no tensor separates them.
+        head: whether it comes after the last spatial or token dimension has vanished.
+    """
+
+    path: tuple[str, ...]
+    models: tuple[str, ...]
+    layers: tuple[keras.Layer, ...]
+    level: int
+    segment: int
+    head: bool
+
+
+@dataclass(eq=False)
+class _Tensor:
+    shape: tuple | None
+    pooled: bool = False
+    level: int = 0
+    ancestors: int = 0  # one bit for each step it depends on
+
+
+@dataclass(eq=False)
+class _Step:
+    path: tuple[str, ...]
+    models: tuple[str, ...]
+    layers: tuple[keras.Layer, ...]
+    inputs: list[_Tensor]
+    outputs: list[_Tensor]
+    pooled: bool  # whether what comes in is
+    level: int
+
+
+def own_weights(layer: keras.Layer) -> list[keras.Variable]:
+    """Weights that the layer itself holds, its sublayers' left out."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def sublayers(layer: keras.Layer) -> list[keras.Layer]:
+    """The layer's direct sublayers, in the order in which they were assigned to it."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def descendants(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """The layer and all layers inside it, each once, outer before inner."""
+    seen = set()
+
+    def walk(layer):
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            yield layer
+            for inner in sublayers(layer):
+                yield from walk(inner)
+
+    return walk(layer)
+
+
+def units(model: keras.Model) -> list[Unit]:
+    """Every weighted part of `model` once, in graph order; of a model without a graph, in layer order.
+
+    Args:
+        model: a built Keras model.
+
+    Returns:
+        The units. Each weight of the model belongs to a layer of exactly one of them.
+    """
+    trace = _Trace()
+    graph = _graph_of(model)
+    inputs = [_Tensor(tuple(t.shape), len(t.shape) <= 2) for t in graph.inputs] if graph else [_Tensor(None)]
+    outputs = trace.run(model, inputs, None, (), ())
+    traced = {id(layer) for step in trace.steps for layer in step.layers}
+    for layer in descendants(model):  # attached to a functional model, but not part of its graph
+        if own_weights(layer) and id(layer) not in traced:
+            outputs = trace.step(layer, (layer,), outputs, None, (layer.name,), ())
+    return trace.units(outputs)
+
+
+def _graph_of(layer):
+    """The functional graph behind a layer, or None: a Sequential model keeps its own inside."""
+    graph = getattr(layer, "_functional", None) or layer
+    return graph if hasattr(graph, "_nodes_by_depth") else None
+
+
+def _is_stack(layer) -> bool:
+    """Whether a layer without a graph is a container of blocks rather than one block."""
+    inner = [part for part in sublayers(layer) if part.weights]
+    if isinstance(layer, keras.Model) or any(isinstance(part, keras.Model) for part in inner):
+        return bool(inner)
+    if isinstance(layer, keras.layers.Wrapper):
+        return False
+    composite = [part for part in inner if sublayers(part)]
+    alike = Counter(type(part) for part in composite)
+    repeated = sum(part.count_params() for part in composite if alike[type(part)] > 1)
+    return repeated >= _STACK_SHARE * layer.count_params() > 0
+
+
+def _size(shape) -> int | None:
+    """Number of positions (pixels or tokens) in a map of this shape, batch and channels left out."""
+    if shape is None or len(shape) < 3:
+        return None
+    channels_first = len(shape) > 3 and keras.config.image_data_format() == "channels_first"
+    positions = shape[2:] if channels_first else shape[1:-1]
+    return None if None in positions else math.prod(positions)
+
+
+def _changes_resolution(layer, before: Sequence[_Tensor], shape) -> bool:
+    sizes = [size for size in (_size(tensor.shape) for tensor in before) if size]
+    after = _size(shape)
+    if sizes and after:
+        ratio = max(sizes) / after
+        if not 1 / _RESOLUTION_CHANGE < ratio < _RESOLUTION_CHANGE:
+            return True
+    # Maps that are 1x1 already, or of unknown size, do not tell; strides do.
+    strides = getattr(layer, "strides", 1)
+    return max(strides) > 1 if isinstance(strides, list | tuple) and strides else strides not in (None, 1, ())
+
+
+def _is_pooled(layer, before: Sequence[_Tensor], shape) -> bool:
+    if shape is None:
+        return all(tensor.pooled for tensor in before)
+    if len(shape) <= 2:
+        return True
+    kept = [size for size in shape[1:] if size != 1]
+    pools = type(layer).__name__.startswith(_POOLING)
+    return len(kept) <= 1 and (pools or all(tensor.pooled for tensor in before))
+
+
+def _built_on_vectors(layer) -> bool | None:
+    """Whether the layer was built on rank-2 input; None if it does not tell."""
+    config = layer.get_build_config() if isinstance(layer, keras.Layer) and layer.built else None
+    shape = (config or {}).get("input_shape")
+    if not isinstance(shape, list | tuple) or not all(size is None or isinstance(size, int) for size in shape):
+        return None
+    return len(shape) <= 2
+
+
+class _Trace:
+    """Walks a model once and notes every operation as a step."""
+
+    def __init__(self):
+        self.steps: list[_Step] = []
+
+    def run(self, layer, inputs, shapes, path, models) -> list[_Tensor]:
+        """Passes `inputs` through a layer or model; `shapes` are its outputs', None if unknown."""
+        graph = _graph_of(layer)
+        if graph is not None:
+            return self._run_graph(layer, graph, inputs, path, models)
+        if isinstance(layer, keras.Layer) and _is_stack(layer):
+            if own_weights(layer):
+                inputs = self.step(layer, (layer,), inputs, shapes, path, models)
+            for part in sublayers(layer):
+                inputs = self.run(part, inputs, shapes, (*path, part.name), models)
+            return inputs
+        owners = [part for part in descendants(layer) if own_weights(part)] if isinstance(layer, keras.Layer) else []
+        return self.step(layer, owners, inputs, shapes, path, models)
+
+    def _run_graph(self, model, graph, inputs, path, models) -> list[_Tensor]:
+        if own_weights(model):
+            inputs = [*self.step(model, (model,), inputs, None, path, models), *inputs[1:]]
+        # A model called from within a composite layer gets one chain of data, however many inputs it has.
+        inputs = [inputs[min(i, len(inputs) - 1)] for i in range(len(graph.inputs))]
+        known = {id(inner): outer for inner, outer in zip(graph.inputs, inputs, strict=True)}
+        for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
+            for node in nodes:
+                if node.is_input or any(id(t) not in known for t in node.input_tensors):
+                    continue
+                inner = node.operation
+                within = (*models, inner.name) if _graph_of(inner) is not None else models
+                results = self.run(
+                    inner,
+                    [known[id(t)] for t in node.input_tensors],
+                    [tuple(t.shape) for t in node.outputs],
+                    (*path, inner.name),
+                    within,
+                )
+                known.update((id(t), x) for t, x in zip(node.outputs, results, strict=False))
+        return [known[id(t)] for t in graph.outputs]
+
+    def step(self, layer, owners, inputs, shapes, path, models) -> list[_Tensor]:
+        """Notes one operation and returns its outputs."""
+        ancestors = 1 << len(self.steps)
+        for tensor in inputs:
+            ancestors |= tensor.ancestors
+        spatial = [tensor for tensor in inputs if not tensor.pooled]
+        level = max((tensor.level for tensor in inputs), default=0)
+        if shapes is None:
+            vectors = _built_on_vectors(layer)
+            pooled_in = not spatial if vectors is None else vectors
+            pooled_out = [pooled_in]
+        else:
+            pooled_in = bool(inputs) and not spatial
+            pooled_out = [_is_pooled(layer, inputs, shape) for shape in shapes]
+        if spatial and not all(pooled_out):
+            level += _changes_resolution(layer, spatial, shapes[0] if shapes else None)
+        outputs = [
+            _Tensor(shape, pooled, level, ancestors) for shape, pooled in zip(shapes or [None], pooled_out, strict=True)
+        ]
+        self.steps.append(_Step(path, models, tuple(owners), list(inputs), outputs, pooled_in, level))
+        return outputs
+
+    def units(self, outputs) -> list[Unit]:
+        """The weighted steps, shared layers once, with what the whole graph tells of them."""
+        head = self._head()
+        placed, result = set(), []
+        for i, (segment, level) in enumerate(self._segments(outputs)):
+            step = self.steps[i]
+            layers = tuple(layer for layer in step.layers if id(layer) not in placed)
+            placed.update(map(id, layers))
+            if layers:
+                in_head = all(id(layer) in head for layer in layers)
+                result.append(Unit(step.path, step.models, layers, level, segment, in_head))
+        return result
+
+    def _head(self) -> set[int]:
+        """Ids of the layers after the last spatial or token dimension; of a net of vectors, the last layers."""
+        steps = list(enumerate(self.steps))
+        feeds_map = weighted = feeds_weights = 0
+        for i, step in steps:
+            weighted |= bool(step.layers) << i
+            for tensor in step.outputs:
+                if not tensor.pooled:
+                    feeds_map |= tensor.ancestors
+            if step.layers:
+                for tensor in step.inputs:
+                    feeds_weights |= tensor.ancestors
+        blocked = feeds_map or feeds_weights
+        inside, outside = set(), set()
+        for i, step in steps:
+            target = inside if step.pooled and not blocked >> i & 1 else outside
+            target.update(map(id, step.layers))
+        return inside - outside
+
+    def _segments(self, outputs) -> Iterator[tuple[int, int]]:
+        """For each step its segment's number and the level at which the segment ends."""
+        last_use = {id(tensor): i for i, step in enumerate(self.steps) for tensor in step.inputs}
+        last_use.update((id(tensor), len(self.steps)) for tensor in outputs)
+        live: dict[int, _Tensor] = {}
+        start = number = level = 0
+        for i, step in enumerate(self.steps):
+            live = {key: tensor for key, tensor in live.items() if last_use[key] > i}
+            live.update(
+                (id(tensor), tensor) for tensor in (*step.inputs, *step.outputs) if last_use.get(id(tensor), -1) > i
+            )
+            if len(live) <= 1 or i == len(self.steps) - 1:
+                end = step.level
+                # One change of resolution belongs to the segment as a whole; a long segment has several inside.
+                for inner in self.steps[start : i + 1]:
+                    yield number, end if end - level <= 1 else inner.level
+                start, number, level = i + 1, number + 1, end
