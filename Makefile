@@ -1,0 +1,58 @@
+# `make demo` and `make test` do all of their own set-up: a Python of 3.11 to 3.13 and make are enough.
+
+PYTHON ?= python3
+# A CPU build. Where your package index serves CUDA builds under this name, name a CPU one here.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-quick test-backends lint format benchmarks clean
+
+demo: .venv/core
+	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
+
+test: lint .venv/dev
+	$(BIN)/python -m pytest tests
+
+test-quick: .venv/dev
+	$(BIN)/python -m pytest tests -m "not slow"
+
+# The tests that must hold on every backend, where TensorFlow is not installed.
+test-backends: .venv-jax/dev .venv-torch/dev
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest tests -m backends
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest tests -m backends
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .venv-jax .venv-torch runs
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "tlkeras needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/core: pyproject.toml | .venv/bin/python
+	$(BIN)/python $(PIP) --editable .
+	@touch $@
+
+.venv/dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python $(PIP) --editable ".[dev]"
+	@touch $@ .venv/core
+
+# The package's own requirements but TensorFlow, so that a hidden need of it shows.
+.venv-%/dev: pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		extras = project["optional-dependencies"]; \
+		needs = project["dependencies"] + extras["test"] + extras["lite1"] + extras["lite2"]; \
+		print(*(need for need in needs if not need.startswith("tensorflow")), sep="\n")' > .venv-$*/requirements.txt
+	.venv-$*/bin/python $(PIP) $(if $(filter torch,$*),$(TORCH),$*) -r .venv-$*/requirements.txt
+	.venv-$*/bin/python $(PIP) --no-deps --editable .
+	@touch $@

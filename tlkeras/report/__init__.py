@@ -1,0 +1,1 @@
+"""Measures and figures of what a classifier gets right and wrong."""

@@ -1,0 +1,90 @@
+"""How well a classifier does, with what chance and the majority class alone would give beside it."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How one class fares.
+
+    Attributes:
+        name: str, the class.
+        images: how many images have this label.
+        precision: share of those called so that are so; 0 where none is called so.
+        recall: share of those that are so that are called so.
+        f1: harmonic mean of both.
+    """
+
+    name: str
+    images: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured on one split.
+
+    Attributes:
+        images: number of images.
+        accuracy: share of right answers, in [0, 1].
+        standard_error: of the accuracy, binomial: sqrt(p (1 - p) / n).
+        majority_class: str, the commonest class of the training images.
+        majority_accuracy: what always answering `majority_class` gives.
+        classes: a `ClassScore` each.
+        confusion: int array of shape `(classes, classes)`, true class by predicted class.
+    """
+
+    images: int
+    accuracy: float
+    standard_error: float
+    majority_class: str
+    majority_accuracy: float
+    classes: tuple[ClassScore, ...]
+    confusion: np.ndarray
+
+    def to_dict(self):
+        """The scores as plain numbers, lists and dicts, as JSON takes them."""
+        return asdict(self) | {"confusion": self.confusion.tolist()}
+
+
+def score(labels, predictions, class_names, majority):
+    """Compares predictions with labels.
+
+    Args:
+        labels: int array of shape `(images,)`, the true classes; one image or more.
+        predictions: int array of the same shape.
+        class_names: Names by class number.
+        majority: Number of the commonest class in training; the baseline may not look at these labels.
+
+    Returns:
+        `Scores`.
+
+    Example:
+
+    >>> scores = score([0, 1, 1, 1], [0, 1, 1, 0], ["cat", "dog"], majority=1)
+    >>> scores.accuracy, round(scores.standard_error, 3)
+    (0.75, 0.217)
+    """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    numbers = range(len(class_names))
+    accuracy = float(np.mean(labels == predictions))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predictions, labels=numbers, zero_division=0
+    )
+    return Scores(
+        images=len(labels),
+        accuracy=accuracy,
+        standard_error=float(np.sqrt(accuracy * (1 - accuracy) / len(labels))),
+        majority_class=class_names[majority],
+        majority_accuracy=float(np.mean(labels == majority)),
+        classes=tuple(
+            ClassScore(class_names[i], int(support[i]), float(precision[i]), float(recall[i]), float(f1[i]))
+            for i in numbers
+        ),
+        confusion=confusion_matrix(labels, predictions, labels=numbers),
+    )

@@ -1,0 +1,130 @@
+"""A run: the folder that holds a trained classifier and all that is known of it.
+
+`model.keras` opens with Keras alone; `labels.json` says what its answers mean and how images are brought to its size;
+`metrics.json` says what was measured, on which files, with what; `confusion.png` shows the mistakes on the test split.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.files import written_whole
+from tlkeras.images.reading import ImageError, read_image
+
+MODEL, LABELS, METRICS, CONFUSION = "model.keras", "labels.json", "metrics.json", "confusion.png"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained classifier with what its answers mean.
+
+    Attributes:
+        model: `keras.Model` from raw pixels to probabilities.
+        class_names: tuple of str, by position in the answer.
+        image_size: `(height, width)` images are brought to.
+        resize: How, as in `tlkeras.read_image`.
+    """
+
+    model: keras.Model
+    class_names: tuple[str, ...]
+    image_size: tuple[int, int]
+    resize: str
+
+    def label(self, paths, batch_size=32):
+        """Names the class of image files.
+
+        Args:
+            paths: The files.
+            batch_size: Images a forward pass.
+
+        Returns:
+            `(answers, unreadable)`: a dict for each file that can be read, with `path`, `class`, `probability` and
+            the `probabilities` of all classes, and a dict with `path` and `reason` for each other one.
+        """
+        answers, unreadable = [], []
+        for start in range(0, len(paths), batch_size):
+            pixels, names = [], []
+            for path in paths[start : start + batch_size]:
+                try:
+                    pixels.append(read_image(path, self.image_size, self.resize))
+                    names.append(str(path))
+                except ImageError as error:
+                    unreadable.append({"path": error.path, "reason": error.reason})
+            if pixels:
+                found = self.model.predict_on_batch(np.stack(pixels))
+                answers += [self._answer(*pair) for pair in zip(names, found, strict=True)]
+        return answers, unreadable
+
+    def _answer(self, path, probabilities):
+        shares = dict(zip(self.class_names, map(float, probabilities), strict=True))
+        best = max(shares, key=shares.get)
+        return {"path": path, "class": best, "probability": shares[best], "probabilities": shares}
+
+
+def load_run(path):
+    """Opens the folder that `tlkeras fit` wrote.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        `Run`.
+
+    Raises:
+        InputError: It is no such folder, or its model or labels cannot be read.
+    """
+    path = Path(path)
+    if not (path / MODEL).is_file() or not (path / LABELS).is_file():
+        raise InputError(f"{str(path)!r} is not a run: it has no {MODEL} and {LABELS}. `tlkeras fit` writes one.")
+    try:
+        labels = json.loads((path / LABELS).read_text("utf-8"))
+        names, size, resize = tuple(labels["class_names"]), tuple(labels["image_size"]), labels["resize"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{str(path / LABELS)!r} cannot be read: {error!r}. Train the run again.") from error
+    try:
+        model = keras.saving.load_model(path / MODEL, compile=False)
+    except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is no model
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"{str(path / MODEL)!r} is not a Keras model: {reason} Train the run again.") from error
+    if model.output_shape[-1] != len(names):
+        raise InputError(f"{str(path)!r} has {len(names)} labels and a model of {model.output_shape[-1]} classes.")
+    return Run(model, names, size, resize)
+
+
+def read_metrics(path):
+    """Reads what `metrics.json` of a run holds.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
+    try:
+        return json.loads((Path(path) / METRICS).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(Path(path) / METRICS)!r} cannot be read: {error}. Train the run again.") from error
+
+
+def save_run(path, run, metrics, figures=(), overwrite=False):
+    """Writes a run.
+
+    Args:
+        path: The folder.
+        run: The `Run`.
+        metrics: What goes to `metrics.json`.
+        figures: Pairs of file name and matplotlib figure.
+        overwrite: Whether a run that is there is replaced.
+    """
+    labels = {"class_names": list(run.class_names), "image_size": list(run.image_size), "resize": run.resize}
+    with written_whole(path, overwrite) as part:
+        run.model.save(part / MODEL)
+        _write_json(part / LABELS, labels)
+        _write_json(part / METRICS, metrics)
+        for name, figure in figures:
+            figure.savefig(part / name, dpi=150)
+
+
+def _write_json(path, content):
+    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

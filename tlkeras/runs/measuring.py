@@ -1,0 +1,62 @@
+"""Measuring a run on labelled images, with an eye on those that it was trained on."""
+
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.images.folder import load_images
+from tlkeras.report.metrics import score
+from tlkeras.runs.folder import load_run, read_metrics
+
+
+def measure(run, split, majority, batch_size=32):
+    """Scores a run on a split.
+
+    Args:
+        run: `tlkeras.runs.folder.Run`.
+        split: `ImageSplit` whose classes the run knows.
+        majority: Name of the commonest class in training, the baseline.
+        batch_size: Images a forward pass.
+
+    Returns:
+        `tlkeras.report.metrics.Scores`.
+    """
+    position = np.array([run.class_names.index(name) for name in split.class_names])
+    predicted = run.model.predict(split.batches(batch_size), verbose=0).argmax(axis=1)
+    return score(position[split.labels], predicted, run.class_names, run.class_names.index(majority))
+
+
+def evaluate_folder(path, directory):
+    """Measures a run on a folder of labelled images.
+
+    Args:
+        path: The run.
+        directory: Folder with a sub-folder of images for each class, named as the run's classes are.
+
+    Returns:
+        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `seen_in_training` (how many of the images have
+        the content of one that the run was trained on), `skipped` (files that cannot be read, with the reason).
+
+    Raises:
+        InputError: There is no such run or folder, or the folder has a class that the run does not know.
+    """
+    run, metrics = load_run(path), read_metrics(path)
+    images = load_images(directory, image_size=run.image_size, resize=run.resize, validation_size=0, test_size=0)
+    unknown = sorted(set(images.class_names) - set(run.class_names))
+    if unknown:
+        known = ", ".join(run.class_names)
+        raise InputError(f"{str(directory)!r} has a class {unknown[0]!r} that the run does not know; it knows {known}.")
+    trained_on = set(metrics["data"]["splits"]["train"].values())
+    return {
+        "scores": measure(run, images.train, metrics["test"]["majority_class"]).to_dict(),
+        "seen_in_training": sum(digest(path) in trained_on for path in images.train.paths),
+        "skipped": [asdict(one) for one in images.skipped],
+    }
+
+
+def digest(path):
+    """A short name of a file's content: the hexadecimal BLAKE2b of 128 bits."""
+    return blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
