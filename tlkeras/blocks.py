@@ -328,12 +328,12 @@ def _divide_graph(trunk: list[Unit]) -> _Groups:
     segments = _runs(rest, lambda unit: unit.segment)
     branching = [i for i, segment in enumerate(segments) if _has_parts(segment)]
     start = branching[0] if branching else 0
-    stages = _runs(segments[start:], lambda segment: segment[-1].level)
-    if len(stages) == 1:
+    body = _runs([unit for segment in segments[start:] for unit in segment], lambda unit: unit.level)
+    if len(body) == 1:
         before, stages = _repetitions(segments[start:]) if branching else ([], _kernels(segments))
+        body = [[unit for segment in stage for unit in segment] for stage in stages]
         start += len(before)
     stem = embeddings + [unit for segment in segments[:start] for unit in segment]
-    body = [[unit for segment in stage for unit in segment] for stage in stages]
     groups = [(f"block{i}", group) for i, group in enumerate(body, 1)]
     return [("stem", stem), *groups] if stem else groups
 

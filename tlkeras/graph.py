@@ -116,7 +116,7 @@ def _is_stack(layer) -> bool:
     inner = [part for part in sublayers(layer) if part.weights]
     if isinstance(layer, keras.Model) or any(isinstance(part, keras.Model) for part in inner):
         return bool(inner)
-    if isinstance(layer, keras.layers.Wrapper):
+    if type(layer).__module__.startswith("keras.src.layers"):  # both directions of an LSTM are one layer
         return False
     composite = [part for part in inner if sublayers(part)]
     alike = Counter(type(part) for part in composite)
@@ -176,13 +176,19 @@ class _Trace:
         if graph is not None:
             return self._run_graph(layer, graph, inputs, path, models)
         if isinstance(layer, keras.Layer) and _is_stack(layer):
-            if own_weights(layer):
-                inputs = self.step(layer, (layer,), inputs, shapes, path, models)
-            for part in sublayers(layer):
-                inputs = self.run(part, inputs, shapes, (*path, part.name), models)
-            return inputs
+            return self._run_stack(layer, inputs, shapes, path, models)
         owners = [part for part in descendants(layer) if own_weights(part)] if isinstance(layer, keras.Layer) else []
         return self.step(layer, owners, inputs, shapes, path, models)
+
+    def _run_stack(self, layer, inputs, shapes, path, models) -> list[_Tensor]:
+        """Passes data through the parts one after another, each giving the first output of the whole."""
+        if own_weights(layer):
+            inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
+        for part in sublayers(layer):
+            inputs = self.run(part, inputs, shapes and shapes[:1], (*path, part.name), models)
+        last = inputs[0]
+        others = (shapes or [])[1:]  # hidden states, attention scores
+        return [last, *(_Tensor(shape, last.pooled, last.level, last.ancestors) for shape in others)]
 
     def _run_graph(self, model, graph, inputs, path, models) -> list[_Tensor]:
         if own_weights(model):
@@ -190,18 +196,17 @@ class _Trace:
         # A model called from within a composite layer gets one chain of data, however many inputs it has.
         inputs = [inputs[min(i, len(inputs) - 1)] for i in range(len(graph.inputs))]
         known = {id(inner): outer for inner, outer in zip(graph.inputs, inputs, strict=True)}
+        order = {id(operation): i for i, operation in enumerate(graph.operations)}
         for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
-            for node in nodes:
+            for node in sorted(nodes, key=lambda node: order[id(node.operation)]):
                 if node.is_input or any(id(t) not in known for t in node.input_tensors):
                     continue
-                inner = node.operation
-                within = (*models, inner.name) if _graph_of(inner) is not None else models
                 results = self.run(
-                    inner,
+                    node.operation,
                     [known[id(t)] for t in node.input_tensors],
                     [tuple(t.shape) for t in node.outputs],
-                    (*path, inner.name),
-                    within,
+                    (*path, node.operation.name),
+                    (*models, node.operation.name) if _graph_of(node.operation) is not None else models,
                 )
                 known.update((id(t), x) for t, x in zip(node.outputs, results, strict=False))
         return [known[id(t)] for t in graph.outputs]
