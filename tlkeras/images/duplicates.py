@@ -11,9 +11,11 @@ from scipy.sparse.csgraph import connected_components
 # Chosen by looking at every pair of clipart10 in order of distance: up to here they are the same drawing in
 # other colours, another size or with a detail changed; then unrelated ones begin. Unrelated photographs differ
 # in about half of the bits.
-MAX_DISTANCE = 38
+MAX_DISTANCE = 42
 _MAX_ASPECT_RATIO = 1.1
 _BLOCK = 2048
+# A group of more images than this, of whose pairs fewer than this share are near-duplicates, is a chain.
+_LARGE, _DENSE = 10, 0.25
 
 
 @dataclass(frozen=True)
@@ -53,35 +55,55 @@ def near_duplicate_pairs(fingerprints: list[Fingerprint], max_distance: int = MA
         max_distance: how many of the 192 bits may differ; 0 asks for equal fingerprints.
 
     Returns:
-        int64 array of shape `(pairs, 2)` of indices, the smaller first.
+        int32 array of shape `(pairs, 3)`: the two indices, the smaller first, and the number of differing bits.
     """
     if not fingerprints:
-        return np.empty((0, 2), "int64")
+        return np.empty((0, 3), "int32")
     # With bits as -1 and +1 the Hamming distance comes out of a matrix product, which is the fast way to all pairs.
     signs = np.stack([np.where(one.bits, 1, -1) for one in fingerprints]).astype("float32")
     aspects = np.array([one.log_aspect for one in fingerprints])
-    pairs = []
+    bits = signs.shape[1]
+    found = []
     for start in range(0, len(signs), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        distance = (signs.shape[1] - signs[rows] @ signs[start:].T) / 2
-        alike = np.abs(aspects[rows, None] - aspects[None, start:]) <= np.log(_MAX_ASPECT_RATIO)
-        first, second = np.nonzero(np.triu((distance <= max_distance) & alike, k=1))
-        pairs.append(np.stack([first, second], axis=1) + start)
-    return np.concatenate(pairs)
+        agreement = signs[start : start + _BLOCK] @ signs[start:].T
+        first, second = np.nonzero(agreement >= bits - 2 * max_distance)
+        distance = (bits - agreement[first, second]) / 2
+        pairs = np.stack([first + start, second + start, distance], axis=1).astype("int32")
+        alike = np.abs(aspects[pairs[:, 0]] - aspects[pairs[:, 1]]) <= np.log(_MAX_ASPECT_RATIO)
+        found.append(pairs[(first < second) & alike])
+    return np.concatenate(found)
 
 
 def near_duplicate_groups(fingerprints: list[Fingerprint], max_distance: int = MAX_DISTANCE) -> np.ndarray:
     """Numbers the groups of images that are linked by near-duplicates, directly or through others.
 
+    Where all images look much alike, as digits and X-rays do, such links would chain strangers together. So a
+    large group in which few of the pairs are near-duplicates is taken apart again, by a tighter distance.
+
     Returns:
         int64 array of shape `(images,)`: the index of the first image of its group.
     """
-    count = len(fingerprints)
-    pairs = near_duplicate_pairs(fingerprints, max_distance)
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, component = connected_components(links, directed=False)
-    _, first = np.unique(component, return_index=True)
-    return first[component].astype("int64")
+    groups = np.arange(len(fingerprints))
+    _link(groups, near_duplicate_pairs(fingerprints, max_distance), max_distance)
+    return groups
+
+
+def _link(groups: np.ndarray, pairs: np.ndarray, max_distance: int) -> None:
+    """Sets `groups` of all images in `pairs`."""
+    images, ends = np.unique(pairs[:, :2], return_inverse=True)
+    ends = ends.reshape(-1, 2)
+    links = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(len(images), len(images)))
+    count, component = connected_components(links, directed=False)
+    pairs_of = component[ends[:, 0]]
+    sizes, densities = np.bincount(component), np.bincount(pairs_of, minlength=count)
+    densities = densities / np.maximum(sizes * (sizes - 1) / 2, 1)
+    for number in range(count):
+        if sizes[number] > _LARGE and densities[number] < _DENSE:
+            inside = pairs[pairs_of == number]
+            _link(groups, inside[inside[:, 2] <= max_distance * 3 // 4], max_distance * 3 // 4)
+        else:
+            members = images[component == number]
+            groups[members] = members.min()
 
 
 def _shrunk(image: Image.Image, width: int, height: int) -> np.ndarray:

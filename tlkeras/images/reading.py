@@ -72,7 +72,7 @@ def read_image(
     Example:
 
     >>> import tlkeras
-    >>> tlkeras.read_image("data/clipart10/bug/ant-01.jpg", size=(96, 128)).shape
+    >>> tlkeras.read_image("data/clipart10/bug/bee.jpg", size=(96, 128)).shape
     (96, 128, 3)
     """
     size = check_size(size)
@@ -103,7 +103,7 @@ def read_images(
     Example:
 
     >>> import tlkeras
-    >>> paths = ["data/clipart10/bug/ant-01.jpg", "data/clipart10/boat/knot-bowline.jpg"]
+    >>> paths = ["data/clipart10/bug/bee.jpg", "data/clipart10/boat/knot-bowline.jpg"]
     >>> tlkeras.read_images(paths).shape
     (2, 224, 224, 3)
     """

@@ -1,0 +1,99 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlkeras.errors import InputError
+from tlkeras.images.batches import ImageBatches
+from tlkeras.images.folder import load_images
+
+pytestmark = pytest.mark.backends
+
+
+def numbered(count=10, **options):
+    """Batches in which the pixels of image n are all n."""
+
+    def read(indices):
+        return np.broadcast_to(indices[:, None, None, None], (len(indices), 2, 2, 3)).astype("uint8")
+
+    return ImageBatches(read, np.arange(count), 4, **options)
+
+
+def seen(batches):
+    pixels, labels = zip(*(batches[index] for index in range(len(batches))), strict=True)
+    pixels, labels = np.concatenate(pixels), np.concatenate(labels)
+    np.testing.assert_array_equal(pixels[:, 0, 0, 0], labels)
+    return labels.tolist()
+
+
+def test_batches_hold_every_image_once_in_order():
+    batches = numbered()
+    assert len(batches) == 3
+    assert [len(batches[index][1]) for index in range(3)] == [4, 4, 2]
+    assert seen(batches) == list(range(10))
+
+
+def test_shuffling_is_seeded_and_new_each_epoch():
+    one, same, other = numbered(shuffle=True), numbered(shuffle=True), numbered(shuffle=True, seed=1)
+    first = seen(one)
+    assert first == seen(same) != seen(other)
+    assert sorted(first) == list(range(10)) != first
+    one.on_epoch_end()
+    assert sorted(seen(one)) == list(range(10)) and seen(one) != first
+
+
+def test_augmentation_is_applied_in_training_mode():
+    class Brighter(keras.layers.Layer):
+        def call(self, images, training=False):
+            return keras.ops.cast(images, "float32") + (100.0 if training else 0.0)
+
+    images, _ = numbered(augment=Brighter())[0]
+    assert images[:, 0, 0, 0].tolist() == [100, 101, 102, 103]
+
+
+def test_plain_iteration_ends_after_the_last_batch():
+    assert [len(labels) for _, labels in numbered()] == [4, 4, 2]
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, None])
+def test_unusable_batch_size_is_refused(size):
+    with pytest.raises(InputError, match="one image or more"):
+        ImageBatches(lambda indices: indices, [0, 1], size)
+
+
+@pytest.fixture(scope="module")
+def black_and_white(tmp_path_factory):
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for name, low in (("black", 0), ("white", 156)):
+        (root / name).mkdir()
+        for index in range(20):
+            pixels = rng.integers(low, low + 100, (16, 16, 3), "uint8")
+            Image.fromarray(pixels).save(root / name / f"{index}.png")
+    return load_images(root, image_size=(16, 16))
+
+
+def test_fit_evaluate_and_predict_take_batches(black_and_white):
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Rescaling(1 / 127.5, offset=-1),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    train, test = black_and_white.train, black_and_white.test
+    model.fit(
+        train.batches(8, shuffle=True), validation_data=black_and_white.validation.batches(8), epochs=5, verbose=0
+    )
+    assert model.evaluate(test.batches(3), verbose=0, return_dict=True)["accuracy"] == 1.0
+    np.testing.assert_allclose(
+        model.predict(test.batches(3), verbose=0), model.predict(test.read(), verbose=0), atol=1e-5
+    )
+
+
+def test_predictions_follow_the_order_of_the_paths(black_and_white):
+    model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.GlobalAveragePooling2D()])
+    answers = model.predict(black_and_white.train.batches(4), verbose=0)
+    np.testing.assert_allclose(answers, black_and_white.train.read().mean(axis=(1, 2)), rtol=1e-4)
