@@ -1,5 +1,7 @@
 """Backbones of `keras.applications` and of tlkeras' own constructors, which share their signature."""
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -87,12 +89,15 @@ def flatten(model):
 def _load(model, flat, path):
     """Reads weights saved from the application itself or from its flattened form; both share their layers."""
     try:
-        try:
-            model.load_weights(path)
-        except ValueError:
-            if flat is model:
-                raise
-            flat.load_weights(path)
+        with warnings.catch_warnings():
+            # Said where the other of the two layouts is in the file; weights left unread raise an error besides.
+            warnings.filterwarnings("ignore", message="Skipping nested container")
+            try:
+                model.load_weights(path)
+            except ValueError:
+                if flat is model:
+                    raise
+                flat.load_weights(path)
     except Exception as error:  # h5py, zipfile and Keras each have errors of their own for a file that does not fit.
         reason = str(error).strip().partition("\n")[0]
         raise InputError(

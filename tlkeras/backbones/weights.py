@@ -3,8 +3,8 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import sys
-from pathlib import Path
 
 import keras
 
@@ -39,6 +39,7 @@ def published_file(file, url, expected_hash=None):
     Example:
 
     >>> import os, tempfile
+    >>> from pathlib import Path
     >>> from unittest import mock
     >>> home = tempfile.mkdtemp()
     >>> models = Path(home, "models")
@@ -58,12 +59,13 @@ def published_file(file, url, expected_hash=None):
     # A name of its own for every process: two of them may want the same file at once.
     partial = f"{file}.{os.getpid()}.part"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         # Keras draws its progress bar on stdout, which belongs to the program's answer.
         with contextlib.redirect_stdout(sys.stderr):
             got = keras.utils.get_file(
                 partial, url, cache_dir=str(folder.parent), cache_subdir=folder.name, file_hash=expected_hash
             )
-        Path(got).replace(path)
+        shutil.move(got, path)  # Keras takes a folder of its own where ours cannot be written.
     except Exception as error:  # Keras raises a plain Exception where there is no network.
         (folder / partial).unlink(missing_ok=True)
         state = f"in {folder} is not the published one (its hash differs)" if there else f"is not in {folder}"

@@ -1,0 +1,168 @@
+"""Every application of Keras, from raw pixels, against `preprocess_input` and the original constructor."""
+
+import keras
+import numpy as np
+import pytest
+from keras import applications
+
+from tlkeras import backbone, backbone_info, list_backbones
+
+MODULES = {
+    "vgg": None,  # one module a network: vgg16, vgg19
+    "resnet": applications.resnet,
+    "resnet_v2": applications.resnet_v2,
+    "inception": applications.inception_v3,
+    "inception_resnet": applications.inception_resnet_v2,
+    "xception": applications.xception,
+    "mobilenet": applications.mobilenet,
+    "mobilenet_v2": applications.mobilenet_v2,
+    "mobilenet_v3": applications.mobilenet_v3,
+    "densenet": applications.densenet,
+    "nasnet": applications.nasnet,
+    "efficientnet": applications.efficientnet,
+    "efficientnet_v2": applications.efficientnet_v2,
+    "convnext": applications.convnext,
+}
+QUICK = {
+    "vgg16",
+    "resnet50",
+    "mobilenet_v2",
+    "densenet121",
+    "efficientnet_b0",
+    "efficientnet_v2_b0",
+    "mobilenet_v3_small",
+}
+APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
+
+
+def module_of(info):
+    return getattr(applications, info.name) if info.family == "vgg" else MODULES[info.family]
+
+
+def images(size, count=2):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype="uint8")
+
+
+def relative_error(actual, expected):
+    actual, expected = (keras.ops.convert_to_numpy(x) for x in (actual, expected))
+    assert expected.std() > 0
+    return np.abs(actual - expected).max() / np.abs(expected).max()
+
+
+def test_the_catalog_holds_every_application_once():
+    constructors = [name for name in dir(applications) if name[0].isupper()]
+    assert sorted(constructors) == sorted(backbone_info(name).constructor for name in APPLICATIONS)
+    assert len(constructors) == 40
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in APPLICATIONS]
+)
+def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
+    info = backbone_info(name)
+    shape = (info.minimum_size, info.minimum_size, 3)
+    original = getattr(applications, info.constructor)(include_top=False, weights=None, input_shape=shape)
+    model = backbone(name, weights=None, input_shape=shape)
+    model.set_weights(original.get_weights())
+    pixels = images(info.minimum_size)
+
+    expected = original(module_of(info).preprocess_input(pixels.astype("float32")), training=False)
+    assert relative_error(model(pixels, training=False), expected) < 1e-5
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers), "not one flat graph"
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers), "not core Keras"
+    assert model.count_params() == original.count_params() == info.parameters
+    assert model.output_shape == original.output_shape
+    assert model.output_shape[-1] == info.width
+    keras.backend.clear_session()
+
+
+def legacy_weights_file(model, path):
+    """Writes weights as the published files hold them: whole-model HDF5 of Keras 2."""
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+    return path
+
+
+@pytest.fixture
+def efficientnet_file(tmp_path):
+    """An EfficientNetB0 file like the published one: its "variance" holds the standard deviation."""
+    original = applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
+    normalization = next(layer for layer in original.layers if isinstance(layer, keras.layers.Normalization))
+    normalization.set_weights([np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225]), np.array(0)])
+    return legacy_weights_file(original, tmp_path / "efficientnetb0_notop.h5")
+
+
+def test_a_published_efficientnet_file_answers_as_under_keras_imagenet(efficientnet_file, monkeypatch):
+    """Keras itself answers otherwise when the same file is given as a path (tensorflow#62193)."""
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **kwargs: str(efficientnet_file))
+    shape, pixels = (32, 32, 3), images(32)
+    original = applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=shape)
+    expected = original(pixels.astype("float32"), training=False)
+
+    model = backbone("efficientnet_b0", weights=efficientnet_file, input_shape=shape)
+    assert relative_error(model(pixels, training=False), expected) < 1e-5
+    # Answers must survive a round through a weights file of our own, where the slip is mended already.
+    again = efficientnet_file.with_name("mended.weights.h5")
+    model.save_weights(again)
+    reloaded = backbone("efficientnet_b0", weights=again, input_shape=shape)
+    assert relative_error(reloaded(pixels, training=False), expected) < 1e-5
+
+    naive = applications.EfficientNetB0(include_top=False, weights=str(efficientnet_file), input_shape=shape)
+    assert relative_error(naive(pixels.astype("float32"), training=False), expected) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "convnext_tiny"])
+def test_weights_of_the_application_and_of_the_backbone_are_read_alike(name, tmp_path):
+    info = backbone_info(name)
+    shape, pixels = (32, 32, 3), images(32)
+    original = getattr(applications, info.constructor)(include_top=False, weights=None, input_shape=shape)
+    model = backbone(name, weights=legacy_weights_file(original, tmp_path / "legacy.h5"), input_shape=shape)
+    original.save_weights(tmp_path / "original.weights.h5")
+    model.save_weights(tmp_path / "ours.weights.h5")
+    expected = original(module_of(info).preprocess_input(pixels.astype("float32")), training=False)
+    for path in ("legacy.h5", "original.weights.h5", "ours.weights.h5"):
+        model = backbone(name, weights=tmp_path / path, input_shape=shape)
+        assert relative_error(model(pixels, training=False), expected) < 1e-5, path
+
+
+@pytest.mark.slow
+def test_the_catalog_names_the_files_that_keras_would_download(monkeypatch):
+    """For one network a family, at a size for which MobileNet has a file of its own, and at one for which not."""
+
+    class Asked(Exception):
+        pass
+
+    def get_file(file, url=None, origin=None, file_hash=None, **kwargs):
+        raise Asked(file, url or origin, file_hash)
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+    names = [next(name for name in APPLICATIONS if backbone_info(name).family == family) for family in MODULES]
+    for name in names:
+        info = backbone_info(name)
+        for size in (160, 100) if info.weights_sizes else (info.minimum_size,):
+            with pytest.raises(Asked) as asked:
+                getattr(applications, info.constructor)(
+                    include_top=False, weights="imagenet", input_shape=(size, size, 3)
+                )
+            assert asked.value.args == (*info.weights_at(size, size), info.weights_hash), name
+    keras.backend.clear_session()
+
+
+def test_the_catalog_has_the_sizes_of_the_constructors(monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def obtain_input_shape(input_shape, default_size, min_size, **kwargs):
+        raise Asked(default_size, min_size)
+
+    monkeypatch.setattr("keras.src.applications.imagenet_utils.obtain_input_shape", obtain_input_shape)
+    for name in APPLICATIONS:
+        info = backbone_info(name)
+        if info.family == "mobilenet_v3":  # checks its sizes itself
+            continue
+        with pytest.raises(Asked) as asked:
+            getattr(applications, info.constructor)(include_top=False, weights=None)
+        assert asked.value.args == (info.default_size, info.minimum_size), name

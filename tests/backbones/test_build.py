@@ -1,0 +1,137 @@
+"""`backbone`: raw pixels in, whatever the dtype; wrong input refused in one sentence."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from tlkeras import InputError, backbone, backbone_info
+
+ONE_A_MODE = {"caffe": "vgg16", "torch": "densenet121", "tf": "mobilenet_v2", "inside": "efficientnet_lite0"}
+
+
+def images(count=2, size=64, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, channels), dtype="uint8")
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("mode, name", ONE_A_MODE.items())
+def test_uint8_and_float_pixels_give_the_same_and_stay_untouched(mode, name):
+    assert backbone_info(name).preprocessing == mode
+    model = backbone(name, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    pixels = images(size=32)
+    floats = pixels.astype("float32")
+    answers = [keras.ops.convert_to_numpy(model(x, training=False)) for x in (pixels, floats)]
+    assert answers[0].std() > 0
+    np.testing.assert_array_equal(*answers)
+    np.testing.assert_array_equal(pixels, images(size=32))
+    np.testing.assert_array_equal(floats, images(size=32))
+
+
+@pytest.mark.backends
+def test_uint8_pixels_can_be_fitted():
+    features = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3), pooling="avg")
+    model = keras.Model(features.input, keras.layers.Dense(2, activation="softmax")(features.output))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    pixels = images(4, 32)
+    model.fit(pixels, np.array([0, 1, 0, 1]), verbose=0)
+    np.testing.assert_array_equal(pixels, images(4, 32))
+
+
+def test_saved_backbones_of_every_mode_need_keras_only(tmp_path):
+    for name in ONE_A_MODE.values():
+        model = backbone(name, weights=None, input_shape=(32, 32, 1), pooling="concat")
+        model.save(tmp_path / f"{name}.keras")
+        pixels = images(size=32, channels=1)
+        np.savez(tmp_path / f"{name}.npz", pixels=pixels, expected=model(pixels, training=False))
+    code = """
+import sys
+sys.modules["tlkeras"] = None  # importing it would fail
+import keras, numpy as np
+for name in sys.argv[1:]:
+    model = keras.saving.load_model(f"{name}.keras")
+    arrays = np.load(f"{name}.npz")
+    answer = model(arrays["pixels"], training=False)
+    np.testing.assert_allclose(answer, arrays["expected"], rtol=1e-5, atol=1e-6)
+"""
+    command = [sys.executable, "-c", code, *ONE_A_MODE.values()]
+    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.backends
+def test_grey_images_answer_as_the_same_in_three_channels():
+    grey = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 1))
+    colour = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3))
+    grey.set_weights(colour.get_weights())
+    pixels = images(size=32, channels=1)
+    expected = colour.predict(np.repeat(pixels, 3, axis=-1), verbose=0)
+    np.testing.assert_allclose(grey.predict(pixels, verbose=0), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_pixels_are_scaled_in_float32_under_mixed_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = backbone("densenet121", weights=None, input_shape=(32, 32, 3))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert model.get_layer("preprocessing_rescaling").compute_dtype == "float32"
+    assert model.get_layer("conv1_conv").compute_dtype == "float16"
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("spelling", ["mobilenet_v2", "MobileNetV2", "mobilenet-v2", "MOBILENET V2"])
+def test_spelling_variants_name_the_same_backbone(spelling):
+    assert backbone(spelling, weights=None, input_shape=(32, 32, 3)).name == "mobilenet_v2"
+
+
+def test_the_default_size_is_that_of_the_weights_and_none_takes_any():
+    assert backbone("efficientnet_b1", weights=None).input_shape == (None, 240, 240, 3)
+    model = backbone("mobilenet_v2", weights=None, input_shape=(None, None, 3), pooling="avg")
+    assert model.predict(images(size=48), verbose=0).shape == model.predict(images(size=80), verbose=0).shape
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"name": "efficentnet_b0"}, ["'efficentnet_b0'", "Did you mean", "'efficientnet_b0'"]),
+        ({"name": 7}, ["7", "string"]),
+        ({"input_shape": (70, 80, 3)}, ["at least 71 x 71", "(70, 80, 3)"]),
+        ({"input_shape": (80, 80, 2)}, ["3 channels", "(80, 80, 2)"]),
+        ({"input_shape": (80, 80)}, ["(height, width, channels)", "(80, 80)"]),
+        ({"input_shape": 80}, ["(height, width, channels)", "80"]),
+        ({"input_shape": (80.5, 80, 3)}, ["positive integers", "80.5"]),
+        ({"input_shape": (-80, 80, 3)}, ["positive integers", "-80"]),
+        ({"pooling": "average"}, ["'avg', 'max', 'concat', 'cls'", "'average'"]),
+        ({"pooling": "cls"}, ["class token", "'avg'"]),
+        ({"weights": "imagenet21k"}, ["'imagenet', None or the path", "'imagenet21k'"]),
+        ({"weights": "no/such.weights.h5"}, ["no/such.weights.h5"]),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_sentence(arguments, words):
+    arguments = {"name": "xception", "weights": None, **arguments}
+    with pytest.raises(InputError) as error:
+        backbone(**arguments)
+    for word in words:
+        assert word in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    other = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3))
+    other.save_weights(tmp_path / "other.weights.h5")
+    (tmp_path / "broken.weights.h5").write_bytes(b"no weights at all")
+    (tmp_path / "weights.txt").write_text("no weights")
+    for file, words in [
+        ("other.weights.h5", "do not fit"),
+        ("broken.weights.h5", "do not fit"),
+        ("weights.txt", ".h5"),
+    ]:
+        with pytest.raises(InputError, match=words) as error:
+            backbone("densenet121", weights=tmp_path / file, input_shape=(32, 32, 3))
+        assert file in str(error.value)
+        assert "\n" not in str(error.value)

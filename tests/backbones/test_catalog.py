@@ -1,0 +1,74 @@
+"""The catalog: what it lists, how it is filtered, and that it needs no Keras."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tlkeras import InputError, backbone_info, backbone_sources, list_backbones
+
+
+def entries(**conditions):
+    return [backbone_info(name) for name in list_backbones(**conditions)]
+
+
+def test_listing_does_not_import_keras():
+    code = "import tlkeras, sys; assert tlkeras.list_backbones(); assert 'keras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_names_are_unique_under_any_spelling_and_families_are_lower_case():
+    names = list_backbones()
+    assert len({name.replace("_", "") for name in names}) == len(names)
+    assert all(name == name.lower() for name in names)
+    assert all(entry.family == entry.family.lower() for entry in entries())
+
+
+def test_every_figure_names_its_source():
+    figures = ("parameters", "default_size", "minimum_size", "width", "top1", "multiply_adds", "file_mb", "licence")
+    for entry in entries():
+        given = {figure for figure in figures if getattr(entry, figure) is not None}
+        assert given == set(entry.sources), entry.name
+        assert set(entry.sources.values()) <= set(backbone_sources()), entry.name
+
+
+def test_figures_are_of_plausible_size():
+    for entry in entries():
+        assert entry.parameters is None or 1e5 < entry.parameters < 1e10, entry.name
+        assert entry.top1 is None or 60 < entry.top1 < 91, entry.name
+        assert entry.multiply_adds is None or 30 < entry.multiply_adds < 1e6, entry.name
+
+
+def test_filters_keep_what_meets_them_all():
+    assert list_backbones("efficientnet_lite*") == [f"efficientnet_lite{i}" for i in range(3)]
+    assert list_backbones("EfficientNet_Lite?", family="EfficientNet-Lite") == list_backbones("efficientnet_lite*")
+    small = entries(max_params=5e6)
+    assert small and all(entry.parameters <= 5e6 for entry in small)
+    good = entries(min_top1=80)
+    assert good and all(entry.top1 >= 80 for entry in good)
+    cheap = entries(max_madds=500)
+    assert cheap and all(entry.multiply_adds <= 500 for entry in cheap)
+    both = set(list_backbones(max_params=5e6, min_top1=75))
+    assert both == {entry.name for entry in small} & {entry.name for entry in entries(min_top1=75)}
+    assert list_backbones("no_such*") == []
+
+
+def test_offline_lists_what_is_on_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kaggle"))
+    assert "efficientnet_lite0" in list_backbones(offline=True)
+    assert "resnet50" in list_backbones(offline=False)
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / backbone_info("resnet50").weights_at(224)[0]).touch()
+    assert "resnet50" in list_backbones(offline=True)
+    assert sorted(list_backbones(offline=True) + list_backbones(offline=False)) == sorted(list_backbones())
+
+
+def test_a_near_miss_gets_suggestions():
+    with pytest.raises(InputError, match="'resnet50'"):
+        backbone_info("resnet500")
+    with pytest.raises(InputError, match="'mobilenet_v3"):
+        backbone_info("mobilenetv3")
+    with pytest.raises(InputError, match="'densenet'"):
+        list_backbones(family="densnet")
