@@ -19,3 +19,5 @@ from .images.folder import load_images as load_images
 from .images.reading import ImageError as ImageError
 from .images.reading import read_image as read_image
 from .images.reading import read_images as read_images
+from .optimizers import differential_optimizer as differential_optimizer
+from .optimizers import learning_rate_table as learning_rate_table

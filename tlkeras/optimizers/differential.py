@@ -1,0 +1,180 @@
+"""The optimizer classes themselves: any Keras optimizer, with a learning rate of its own for each variable."""
+
+import functools
+
+import keras
+
+from tlkeras.errors import InputError
+
+
+class Differential:
+    """Mixin left of an optimizer class: scales the update and the weight decay of each variable.
+
+    Scaling the gradient instead would do nothing under Adam, which divides the scale out again.
+    """
+
+    # Both are keyed by variable path: `multipliers` holds every variable of the model, `starts` those that were
+    # thawed later, with the number of updates at that moment.
+    def __init__(self, *args, multipliers, starts=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.multipliers = dict(multipliers)
+        self.starts = dict(starts or {})
+        self._decay_multiplier = 1.0
+        self._start = 0
+
+    def multiplier(self, variable) -> float:
+        """The factor on the learning rate of a variable, 1 for the base rate."""
+        factors = {self.multipliers[path] for path in self._saved_paths(variable)}
+        if len(factors) != 1:
+            raise InputError(
+                f"The variable {variable.path!r} is {'ambiguous' if factors else 'unknown'} to this differential "
+                "optimizer: call `differential_optimizer(model, optimizer, ...)` for the model as it is now."
+            )
+        return float(factors.pop())
+
+    def _saved_paths(self, variable):
+        """The paths that may be this variable's: a reload may take or add prefixes (`base/conv/kernel`)."""
+        path = variable.path
+        if path in self.multipliers:
+            return [path]
+        return [key for key in self.multipliers if key.endswith(f"/{path}") or path.endswith(f"/{key}")]
+
+    def _start_of(self, variable):
+        paths = [variable.path, *self._saved_paths(variable)]
+        return next((int(self.starts[path]) for path in paths if path in self.starts), 0)
+
+    def build(self, variables):
+        if not self.built:
+            self._multipliers = tuple(self.multiplier(variable) for variable in variables)
+            self._starts = tuple(self._start_of(variable) for variable in variables)
+        super().build(variables)
+
+    @property
+    def iterations(self):
+        """Updates so far; while a variable thawed later is updated, its updates alone.
+
+        Adam's bias correction must count from the first gradient a slot has seen, or the first steps of a
+        thawed layer are 3 to 6 times too long.
+        """
+        return super().iterations - self._start if self._start else super().iterations
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        self._start = self._starts[index]
+        super().update_step(gradient, variable, _scaled(learning_rate, self._multipliers[index]))
+        self._start = 0
+
+    def _apply_weight_decay(self, variables):
+        # Each backend, and Muon, has its own way to decay but takes the rate from one place: scale it there. Mirrored
+        # replicas take turns inside `super()`, so set the attribute outright, never back to what it was before.
+        for (multiplier,), members in self._groups(variables, self._multipliers):
+            self._decay_multiplier = multiplier
+            super()._apply_weight_decay([variables[member] for member in members])
+        self._decay_multiplier = 1.0
+
+    def _get_current_learning_rate(self):
+        return _scaled(super()._get_current_learning_rate(), self._decay_multiplier)
+
+    def _groups(self, variables, *keys):
+        """The positions of variables that share all `keys`, as (shared keys, positions)."""
+        groups = {}
+        for position, variable in enumerate(variables):
+            index = self._get_variable_index(variable)
+            groups.setdefault(tuple(key[index] for key in keys), []).append(position)
+        return groups.items()
+
+    def get_config(self):
+        # Keras drops an argument called `decay` with a warning. So where tlkeras is not imported, the file opens
+        # all the same, compiled with the plain optimizer and its state.
+        decay = {"multipliers": dict(self.multipliers), "starts": dict(self.starts)}
+        return {**super().get_config(), "decay": decay}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        config.update(config.pop("decay"))
+        return super().from_config(config, custom_objects)
+
+
+class ForeachDifferential(Differential):
+    """The same for torch, where Keras updates all variables by a few calls of `torch._foreach_*`."""
+
+    def _parallel_update_step(self, grads, variables, learning_rate):
+        product = getattr(self, "_u_product", None)  # Nadam moves it once a step, not once a group
+        before = None if product is None else product.value.clone()
+        for (multiplier, start), members in self._groups(variables, self._multipliers, self._starts):
+            if product is not None:
+                product.assign(before)
+            self._start = start
+            super()._parallel_update_step(
+                [grads[member] for member in members],
+                [variables[member] for member in members],
+                _scaled(learning_rate, multiplier),
+            )
+        self._start = 0
+
+
+def _scaled(rate, multiplier):
+    return rate if multiplier == 1 else rate * multiplier
+
+
+@functools.cache
+def _native_classes() -> frozenset[type]:
+    """What Keras makes of each optimizer class of its own: itself, or on torch its foreach subclass."""
+    optimizers = keras.optimizers
+    wrappers = (optimizers.Optimizer, optimizers.LossScaleOptimizer, optimizers.MultiOptimizer)
+    return frozenset(
+        type(base.__new__(base))
+        for base in vars(optimizers).values()
+        if isinstance(base, type) and issubclass(base, optimizers.Optimizer) and base not in wrappers
+    )
+
+
+@functools.cache
+def differential_class(base: type) -> type:
+    """The class of `base` with differential rates: a subclass of `base`, made once.
+
+    The classes for the optimizers of Keras exist, and are registered for loading, as soon as this module is
+    imported. Call this before `load_model` for an optimizer class of your own.
+
+    Args:
+        base: An optimizer class, such as `keras.optimizers.AdamW`.
+
+    Returns:
+        A subclass of `base`, registered with Keras.
+
+    Raises:
+        InputError: If `base` is not the class of an optimizer with a learning rate of its own.
+
+    Example:
+
+    >>> import keras
+    >>> from tlkeras.optimizers import differential_class
+    >>> issubclass(differential_class(keras.optimizers.SGD), keras.optimizers.SGD)
+    True
+    """
+    optimizers = keras.optimizers
+    if not issubclass(base, optimizers.Optimizer) or issubclass(
+        base, (Differential, optimizers.LossScaleOptimizer, optimizers.MultiOptimizer)
+    ):
+        raise InputError(
+            f"Received the optimizer class {base.__name__}, which has no learning rate of its own to scale: use one "
+            "like keras.optimizers.AdamW."
+        )
+    native = type(base.__new__(base))  # on torch Keras swaps in its foreach classes, but never for subclasses
+    if native is not base:
+        return differential_class(native)
+    mixin = ForeachDifferential if hasattr(base, "_parallel_update_step") else Differential
+    qualified = f"Differential{base.__name__}"
+    if base not in _native_classes():
+        cls = type(qualified, (mixin, base), {"__module__": __name__})
+        return keras.saving.register_keras_serializable("tlkeras")(cls)
+    # Named so that Keras finds `keras.optimizers.<name>` under this name where tlkeras has registered nothing.
+    name = f"optimizers.{base.__name__}"
+    cls = type(name, (mixin, base), {"__module__": "keras", "__qualname__": qualified})
+    keras.saving.get_custom_objects()[name] = cls
+    return cls
+
+
+for _base in _native_classes():
+    differential_class(_base)

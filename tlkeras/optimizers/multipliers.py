@@ -1,0 +1,172 @@
+"""Which share of the learning rate each variable gets: by depth, by block, or by layer name."""
+
+import fnmatch
+import math
+
+import keras
+
+from tlkeras.blocks import blocks
+from tlkeras.errors import InputError
+from tlkeras.graph import own_weights
+from tlkeras.optimizers.differential import Differential, differential_class
+
+
+def differential_optimizer(
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    *,
+    decay: float | None = None,
+    multipliers: dict[str, float] | slice | None = None,
+    head: float = 1.0,
+) -> keras.Optimizer:
+    """Gives each block of a model a share of the optimizer's learning rate.
+
+    Early blocks of a pretrained network hold general features and want small steps, the new head wants large
+    ones: the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146),
+    the layer-wise decay of ELECTRA and BEiT, fastai's `slice`. The update itself and the decoupled weight decay
+    of a variable are multiplied, so the result equals an optimizer of its own for each block, yet it is one
+    optimizer: one `learning_rate` for schedules and callbacks, one gradient norm for `global_clipnorm`.
+
+    Two optimizers are not proportional in their learning rate by their own design, whatever sets it: Adafactor
+    caps it at 1/sqrt(step) (so a multiplier acts on the capped rate only where the scaled one is below the
+    cap; pass `relative_step=False` and a rate below 1/sqrt(steps)), and Ftrl's regularization depends on it.
+
+    A saved model keeps the optimizer, its multipliers and its state; they return when `tlkeras.optimizers` is
+    imported before `keras.models.load_model`. Where it is not, the file still opens: with `compile=False` as
+    usual, or else compiled with the plain optimizer and its state, Keras then warning that `decay` is ignored.
+
+    Args:
+        model: A built Keras model with a recognisable block map (see `tlkeras.blocks`). Frozen layers get a
+            multiplier too, so they can be thawed later.
+        optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. Its state, if it is
+            built already, is copied.
+        decay: In (0, 1]. The head has multiplier 1, the block below it `decay`, the next `decay**2`, and so on
+            down to the stem. Around 0.65-0.9 is usual: smaller for smaller data.
+        multipliers: A dict from block names, or layer name patterns (`"block1*"`, as in `fnmatch`), to positive
+            factors; it overrules `decay`, and without `decay` it must cover all blocks but the head. Or
+            `slice(a, b)`: factors that rise geometrically from `a` at the stem to `b` at the head. Factors, not
+            rates as in fastai, since the rate itself stays with the optimizer and its schedule.
+        head: Multiplies the head's factor, unless `multipliers` names the head.
+
+    Returns:
+        An optimizer that is an instance of `type(optimizer)`, not yet part of the model: pass it to `compile`.
+
+    Raises:
+        InputError: If a variable matches no factor or two, a pattern matches nothing, a factor is not positive,
+            or two variables with different factors have the same path.
+
+    Example:
+
+    >>> import keras, tlkeras
+    >>> layers = keras.layers
+    >>> model = keras.Sequential([
+    ...     keras.Input((4,)), layers.Dense(8, name="stem"), layers.Dense(8, name="block1"),
+    ...     layers.Dense(2, name="predictions"),
+    ... ])
+    >>> optimizer = tlkeras.differential_optimizer(model, keras.optimizers.AdamW(1e-3), decay=0.5)
+    >>> isinstance(optimizer, keras.optimizers.AdamW)
+    True
+    """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        inner = optimizer.inner_optimizer
+        scaled = differential_optimizer(model, inner, decay=decay, multipliers=multipliers, head=head)
+        config = {**optimizer.get_config(), "inner_optimizer": scaled}
+        return _with_state_of(optimizer, keras.optimizers.LossScaleOptimizer(**config))
+    if not isinstance(optimizer, keras.Optimizer):
+        raise InputError(f"Received optimizer={optimizer!r}: pass an instance, such as keras.optimizers.AdamW(1e-3).")
+    base = next(cls for cls in type(optimizer).__mro__ if not issubclass(cls, Differential))
+    config = optimizer.get_config()
+    config.pop("decay", None)
+    if callable(optimizer._learning_rate):  # a schedule or function is handed on, not copied through its config
+        config["learning_rate"] = optimizer._learning_rate
+    factors = _by_path(model, _by_variable(model, decay, multipliers, head))
+    scaled = differential_class(base)(**config, multipliers=factors)
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):  # not part of the config
+        if hasattr(optimizer, name):
+            setattr(scaled, name, getattr(optimizer, name))
+    return _with_state_of(optimizer, scaled)
+
+
+def _with_state_of(old, new):
+    if old.built:
+        new.build(old._trainable_variables)
+        for target, source in zip(new.variables, old.variables, strict=True):
+            target.assign(source)
+    return new
+
+
+def _by_variable(model, decay, multipliers, head):
+    """The factor of each variable, by its id: paths of nested models need not be unique."""
+    found = blocks(model)
+    by_block = _by_block(found, decay, multipliers, head)
+    patterns = multipliers if isinstance(multipliers, dict) else {}
+    for key, factor in patterns.items():
+        _check_positive(f"multipliers[{key!r}]", factor)
+    used, factors = set(), {}
+    for block in found:
+        for layer in block.layers:
+            keys = [key for key in patterns if key == block.name or fnmatch.fnmatchcase(layer.name, key)]
+            for variable in own_weights(layer):
+                if id(variable) in factors:  # a tied weight belongs to the first block that holds it
+                    continue
+                if len(keys) > 1:
+                    raise InputError(
+                        f"The variable {variable.path!r} matches {' and '.join(map(repr, keys))} in multipliers: "
+                        "let each variable match one."
+                    )
+                factor = patterns[keys[0]] if keys else by_block.get(block.name)
+                if factor is None:
+                    raise InputError(
+                        f"The variable {variable.path!r} of block {block.name!r} matches nothing in multipliers="
+                        f"{multipliers!r}: name its block or layer, or give `decay` for the rest."
+                    )
+                factors[id(variable)] = factor
+                used.update(keys)
+    if unused := [key for key in patterns if key not in used]:
+        raise InputError(
+            f"multipliers[{unused[0]!r}] matches no variable: use a layer name pattern or one of the blocks "
+            f"{', '.join(found.names)}."
+        )
+    return factors
+
+
+def _by_block(sequence, decay, multipliers, head):
+    """The factors that depth alone decides, by block name; a block may be missing."""
+    _check_positive("head", head)
+    depth = len(sequence) - 1
+    names = [block.name for block in sequence]
+    if isinstance(multipliers, slice):
+        low, high = multipliers.start, multipliers.stop
+        if decay is not None or multipliers.step is not None or low is None or high is None:
+            raise InputError(f"Received multipliers={multipliers}, decay={decay}: pass slice(a, b), without decay.")
+        _check_positive("multipliers.start", low)
+        _check_positive("multipliers.stop", high)
+        factors = {name: high * (low / high) ** ((depth - i) / max(depth, 1)) for i, name in enumerate(names)}
+    elif decay is not None:
+        if not 0 < decay <= 1:
+            raise InputError(f"Received decay={decay!r}: it must be above 0 and at most 1.")
+        factors = {name: decay ** (depth - i) for i, name in enumerate(names)}
+    else:
+        factors = {} if multipliers else dict.fromkeys(names, 1.0)
+    for block in sequence:
+        if block.role == "head":
+            factors[block.name] = head * factors.get(block.name, 1.0)
+    return factors
+
+
+def _by_path(model, factors):
+    """The same by path, which survives saving."""
+    paths = {}
+    for variable in model.weights:
+        factor = factors[id(variable)]
+        if paths.setdefault(variable.path, factor) != factor:
+            raise InputError(
+                f"Two variables have the path {variable.path!r} and different factors: give the layers of the "
+                "nested models different names."
+            )
+    return paths
+
+
+def _check_positive(name, value):
+    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        raise InputError(f"Received {name}={value!r}: a factor must be a positive number (to stop a block, freeze it).")
