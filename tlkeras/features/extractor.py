@@ -120,7 +120,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             A flat `keras.Model` from raw pixels `(N, height, width, 3)` to features `(N, features)`.
         """
         if isinstance(self.backbone, keras.Model):
-            return keras.models.clone_model(self.backbone)
+            network = keras.models.clone_model(self.backbone)
+            network.set_weights(self.backbone.get_weights())
+            return network
         return _build(self.backbone, self.image_size, self.weights, self.pooling)
 
     def _shared_network(self):

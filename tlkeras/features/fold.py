@@ -55,7 +55,7 @@ def fold(pipeline):
         # logits(scale * x + offset), written as one affine map of x.
         kernel, bias = scale[:, None] * kernel, bias + offset @ kernel
     head = layers.Dense(kernel.shape[1], activation="softmax", name="predictions")
-    model = keras.Model(network.input, head(network.output), name=network.name)
+    model = keras.Model(network.inputs[0], head(network.outputs[0]), name=network.name)
     head.set_weights([kernel, bias])
     return model
 

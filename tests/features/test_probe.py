@@ -1,0 +1,35 @@
+"""The probe chooses its strength on the training images alone."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification
+
+import tlkeras
+
+
+def test_equals_scikit_learn_with_the_chosen_strength():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = make_classification(200, 50, n_informative=10, n_classes=3, random_state=0)
+    probe = tlkeras.linear_probe(X, y)
+    plain = make_pipeline(StandardScaler(), LogisticRegression(C=probe[-1].C, max_iter=2000)).fit(X, y)
+    np.testing.assert_allclose(probe.predict_proba(X), plain.predict_proba(X), atol=1e-6)
+
+
+def test_noise_gets_a_stronger_penalty_than_signal():
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    noise = rng.normal(size=(200, 100))
+    signal = np.c_[y * 6 + rng.normal(size=200), noise[:, 1:]]
+    assert tlkeras.linear_probe(noise, y)[-1].C < tlkeras.linear_probe(signal, y)[-1].C
+
+
+@pytest.mark.parametrize("rarest", [1, 2, 3])
+def test_a_class_of_few_images_does_not_stop_it(rarest):
+    rng = np.random.default_rng(0)
+    y = np.r_[np.zeros(20, int), np.ones(rarest, int)]
+    probe = tlkeras.linear_probe(rng.normal(size=(len(y), 8)) + y[:, None] * 5, y)
+    assert probe.classes_.tolist() == [0, 1]
+    assert probe.predict_proba([[5.0] * 8])[0, 1] > probe.predict_proba([[0.0] * 8])[0, 1]

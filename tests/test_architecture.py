@@ -1,0 +1,50 @@
+"""Imports point one way: to the same room, to the left on the same floor, or down."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "tlkeras"
+
+# As drawn in docs/architecture.md, from the ground up; a room is a file or a folder of the package.
+FLOORS = [
+    ["_version", "errors", "files"],
+    ["graph", "blocks", "backbones", "images"],
+    ["classifier", "recompile", "freezing", "optimizers", "features", "report"],
+    ["training", "runs"],
+    ["cli"],
+]
+RANK = {room: rank for rank, room in enumerate(room for floor in FLOORS for room in floor)}
+
+
+def _room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import; name the module in full"
+            names = [node.module if node.module != "tlkeras" else f"tlkeras.{alias.name}" for alias in node.names]
+        yield from (name.split(".")[1] for name in names if name.startswith("tlkeras."))
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_file_imports_from_its_left_and_from_below_only(path):
+    room = _room(path)
+    assert room in RANK, f"{room} stands on no floor; give it one here and in docs/architecture.md"
+    for other in _imported_rooms(path):
+        assert other == room or RANK[other] < RANK[room], f"{path} imports {other}, which stands above it"
+
+
+def test_the_drawing_names_every_room():
+    drawing = (PACKAGE.parent / "docs" / "architecture.md").read_text().split("## Rooms")[1].split("## ")[0]
+    for room in RANK:
+        assert room == "_version" or room in drawing, f"docs/architecture.md does not name {room}"

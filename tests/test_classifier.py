@@ -1,0 +1,132 @@
+"""A classifier is one flat model from raw pixels to probabilities, whatever it was asked for."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import tlkeras
+
+pytestmark = pytest.mark.backends
+
+SMALL = {"weights": None, "input_shape": (32, 32, 3)}
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype="uint8")
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "units", "sums_to_one"),
+    [
+        ("multiclass", 3, 3, True),
+        ("multiclass", ["cat", "dog"], 2, True),
+        ("binary", ["cat", "dog"], 1, False),
+        ("multilabel", 4, 4, False),
+    ],
+)
+def test_head_suits_the_task(pixels, task, classes, units, sums_to_one):
+    model = tlkeras.image_classifier(classes=classes, task=task, **SMALL)
+    answers = model.predict(pixels, verbose=0)
+    assert answers.shape == (3, units)
+    assert ((answers >= 0) & (answers <= 1)).all()
+    assert np.allclose(answers.sum(axis=1), 1, atol=1e-5) == sums_to_one
+
+
+def test_model_is_flat_and_keeps_the_backbones_layers():
+    model = tlkeras.image_classifier(classes=3, augmentation=keras.layers.RandomFlip(), **SMALL)
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert {"stem_conv", "block7a_dwconv", "avg_pool", "head_dropout", "predictions"} <= {
+        layer.name for layer in model.layers
+    }
+
+
+def test_augmentation_and_dropout_act_in_training_only(pixels):
+    augmentation = [keras.layers.RandomFlip(), keras.layers.RandomRotation(0.5)]
+    model = tlkeras.image_classifier(classes=3, augmentation=augmentation, dropout=0.5, **SMALL)
+    np.testing.assert_array_equal(model.predict(pixels, verbose=0), model.predict(pixels, verbose=0))
+    once, twice = (keras.ops.convert_to_numpy(model(pixels.astype("float32"), training=True)) for _ in range(2))
+    assert not np.allclose(once, twice)
+
+
+@pytest.mark.parametrize(("pooling", "width"), [("avg", 1280), ("max", 1280), ("concat", 2560)])
+def test_pooling_sets_the_width_of_the_head(pooling, width):
+    model = tlkeras.image_classifier(classes=3, pooling=pooling, **SMALL)
+    assert model.layers[-1].kernel.shape == (width, 3)
+
+
+def test_grey_images_and_other_sizes_are_taken():
+    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(40, 72, 1))
+    assert model.predict(np.zeros((1, 40, 72, 1), "uint8"), verbose=0).shape == (1, 3)
+
+
+def test_probabilities_stay_float32_under_mixed_precision(pixels):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = tlkeras.image_classifier(classes=3, **SMALL)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.output.dtype == "float32"
+    assert np.allclose(model.predict(pixels, verbose=0).sum(axis=1), 1, atol=1e-5)
+
+
+def test_learns(pixels):
+    model = tlkeras.image_classifier(classes=3, dropout=0, **SMALL)
+    tlkeras.freeze(model)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    history = model.fit(pixels, np.arange(3), epochs=8, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+def test_saved_file_opens_where_tlkeras_is_not_imported(pixels, tmp_path):
+    model = tlkeras.image_classifier(classes=3, augmentation=keras.layers.RandomFlip(), **SMALL)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "pixels.npy", pixels)
+    script = """if True:
+        import sys, keras, numpy
+        model = keras.saving.load_model(sys.argv[1] + "/model.keras")
+        numpy.save(sys.argv[1] + "/answers.npy", model.predict(numpy.load(sys.argv[1] + "/pixels.npy"), verbose=0))
+        assert "tlkeras" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), model.predict(pixels, verbose=0), atol=1e-6)
+
+
+def test_replaced_head_keeps_the_trunk(pixels):
+    model = tlkeras.image_classifier(classes=3, **SMALL)
+    other = tlkeras.replace_head(model, classes=["a", "b", "c", "d", "e"])
+    assert other.predict(pixels, verbose=0).shape == (3, 5)
+    assert model.predict(pixels, verbose=0).shape == (3, 3)
+    assert other.get_layer("stem_conv") is model.get_layer("stem_conv")
+
+
+def test_replaced_binary_head_stays_binary():
+    model = tlkeras.image_classifier(classes=2, task="binary", **SMALL)
+    assert tlkeras.replace_head(model, classes=2).output_shape == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 1}, "classes=1"),
+        ({"classes": ["cat"]}, "cat"),
+        ({"classes": 3, "task": "binary"}, "two classes"),
+        ({"classes": 3, "task": "ranking"}, "ranking"),
+        ({"classes": 3, "dropout": 1.0}, "dropout=1.0"),
+        ({"classes": 3, "input_shape": (32, 32, 2)}, "channels"),
+        ({"classes": 3, "input_shape": (8, 8, 3)}, "at least 32"),
+        ({"classes": 3, "backbone": "efficientnet_light0"}, "efficientnet_lite0"),
+        ({"classes": 3, "pooling": "mean"}, "mean"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_what_was_received(arguments, message):
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.image_classifier(**(SMALL | arguments))
+
+
+def test_replace_head_refuses_a_model_without_a_head():
+    with pytest.raises(tlkeras.InputError, match="Dense"):
+        tlkeras.replace_head(tlkeras.backbone("efficientnet_lite0", **SMALL), classes=3)

@@ -1,0 +1,301 @@
+"""The command line does the main job, and answers bad input with one sentence and exit status 2."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlkeras import cli
+
+COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
+
+
+def _image(colour, seed):
+    """A noisy patch: no two are near-duplicates, and colour alone tells the class."""
+    blocks = np.random.default_rng(seed).integers(0, 56, (6, 6, 1))
+    return Image.fromarray((np.kron(blocks, np.ones((8, 8, 1))) + np.array(colour)).clip(0, 255).astype("uint8"))
+
+
+def _folder(root, images=5):
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (root / name).mkdir(parents=True)
+        for i in range(images):
+            _image(colour, 100 * number + i).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return _folder(tmp_path_factory.mktemp("data") / "colours")
+
+
+@pytest.fixture(scope="session")
+def run(folder, tmp_path_factory):
+    """A run trained on the colours; tests only read it."""
+    output = tmp_path_factory.mktemp("runs") / "colours"
+    status = _main("fit", folder, "--output", output, "--image-size", 32)
+    assert status == 0
+    return output
+
+
+def _main(*arguments):
+    """Runs the command line in this process and gives its exit status."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["tlkeras", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    return end.value.code or 0
+
+
+def test_fit_writes_a_whole_run(run):
+    assert {path.name for path in run.iterdir()} == {"model.keras", "labels.json", "metrics.json", "confusion.png"}
+    assert not list(run.parent.glob(".*"))
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test"]["accuracy"] == 1.0
+    assert metrics["test"]["majority_accuracy"] == pytest.approx(1 / 3)
+    assert json.loads((run / "labels.json").read_text())["class_names"] == ["blue", "green", "red"]
+    splits = metrics["data"]["splits"]
+    assert len({file for part in splits.values() for file in part}) == 15
+
+
+def test_fit_prints_accuracy_error_and_baseline(folder, tmp_path, capsys):
+    assert _main("fit", folder, "-o", tmp_path / "run", "--image-size", 32) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Accuracy"))
+    assert "1.000 ± 0.000 (standard error)" in line
+    assert "always answering" in line and "0.333" in line
+
+
+def test_json_is_all_there_is_on_stdout(folder, tmp_path, capsys):
+    assert _main("fit", folder, "-o", tmp_path / "run", "--image-size", 32, "--json") == 0
+    out = json.loads(capsys.readouterr().out)
+    assert out == json.loads((tmp_path / "run" / "metrics.json").read_text())
+
+
+def test_evaluate_knows_images_of_the_training_again(run, folder, capsys):
+    assert _main("evaluate", run, folder, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["scores"]["images"] == 15
+    assert result["scores"]["accuracy"] > 0.8
+    assert result["seen_in_training"] == 9
+
+
+def test_evaluate_takes_folders_with_some_of_the_classes(run, tmp_path, capsys):
+    for name in ("red", "blue"):
+        (tmp_path / name).mkdir()
+        _image(COLOURS[name], 7).save(tmp_path / name / "new.png")
+    assert _main("evaluate", run, tmp_path, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["scores"]["accuracy"] == 1.0
+    assert result["seen_in_training"] == 0
+
+
+def test_predict_names_each_image_and_lists_the_unreadable(run, folder, tmp_path, capsys):
+    odd = tmp_path / 'it\'s a "red" ünïcode\nname.png'
+    _image(COLOURS["red"], 3).save(odd)
+    (tmp_path / "empty.png").touch()
+    status = _main("predict", run, folder / "blue" / "0.png", tmp_path / "empty.png", odd, "--json")
+    answers = json.loads(capsys.readouterr().out)
+    assert [one["class"] for one in answers["predictions"]] == ["blue", "red"]
+    assert answers["predictions"][1]["path"] == str(odd)
+    assert sum(answers["predictions"][0]["probabilities"].values()) == pytest.approx(1)
+    assert [one["path"] for one in answers["unreadable"]] == [str(tmp_path / "empty.png")]
+    assert status == 2
+
+
+def test_predict_takes_names_with_leading_dashes(run, tmp_path, monkeypatch, capsys):
+    _image(COLOURS["green"], 3).save(tmp_path / "-green.png")
+    monkeypatch.chdir(tmp_path)
+    assert _main("predict", run, "--", "-green.png") == 0
+    assert capsys.readouterr().out.startswith("-green.png\tgreen\t")
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "RGBA", "LA"])
+def test_images_of_any_mode_are_read(run, tmp_path, capsys, mode):
+    grey = Image.new("RGB", (48, 48), (128, 128, 128))
+    image = {
+        "P": grey.quantize(2),
+        "I;16": Image.fromarray(np.full((48, 48), 128 * 257, "uint16")),
+    }.get(mode) or grey.convert(mode)
+    path = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
+    image.save(path)
+    Image.new("RGB", (48, 48), (128, 128, 128)).save(tmp_path / "plain.png")
+    assert _main("predict", run, path, tmp_path / "plain.png", "--json") == 0
+    odd, plain = json.loads(capsys.readouterr().out)["predictions"]
+    assert odd["class"] == plain["class"]
+    assert odd["probability"] == pytest.approx(plain["probability"], abs=0.05)
+
+
+def test_a_one_pixel_image_is_read(run, tmp_path, capsys):
+    Image.new("RGB", (1, 1), COLOURS["green"]).save(tmp_path / "dot.png")
+    assert _main("predict", run, tmp_path / "dot.png") == 0
+    assert "dot.png\t" in capsys.readouterr().out
+
+
+def _damage(root, kind):
+    damaged = root / "red" / "damaged.png"
+    if kind == "truncated":
+        content = (root / "red" / "0.png").read_bytes()
+        damaged.write_bytes(content[: len(content) // 2])
+    elif kind == "zero-byte":
+        damaged.touch()
+    elif kind == "text":
+        damaged.write_text("not an image")
+    elif kind == "bomb":
+        # A PNG that claims 50,000 x 50,000 pixels in a few hundred bytes.
+        content = bytearray((root / "red" / "0.png").read_bytes())
+        content[16:24] = (50_000).to_bytes(4, "big") * 2
+        damaged.write_bytes(content)
+    return damaged
+
+
+@pytest.mark.parametrize("kind", ["truncated", "zero-byte", "text", "bomb"])
+def test_a_damaged_file_is_skipped_and_listed_or_refused_under_strict(tmp_path, capsys, kind):
+    root = _folder(tmp_path / "data", images=3)
+    damaged = _damage(root, kind)
+    assert _main("fit", root, "-o", tmp_path / "strict", "--image-size", 32, "--strict") == 2
+    assert str(damaged) in capsys.readouterr().err
+    assert not (tmp_path / "strict").exists()
+    assert _main("fit", root, "-o", tmp_path / "run", "--image-size", 32, "--json") == 0
+    captured = capsys.readouterr()
+    assert [one["path"] for one in json.loads(captured.out)["data"]["skipped"]] == [str(damaged)]
+    assert f"Skipped {str(damaged)!r}" in captured.err
+
+
+def _no_directory(root):
+    return root / "nowhere"
+
+
+def _empty(root):
+    root.mkdir()
+    return root
+
+
+def _no_images(root):
+    (root / "red").mkdir(parents=True)
+    (root / "red" / "notes.txt").write_text("nothing to see")
+    return root
+
+
+def _one_class(root):
+    (root / "red").mkdir(parents=True)
+    for i in range(5):
+        _image(COLOURS["red"], i).save(root / "red" / f"{i}.png")
+    return root
+
+
+def _two_images(root):
+    _folder(root)
+    for path in sorted((root / "red").iterdir())[2:]:
+        path.unlink()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (_no_directory, "nowhere"),
+        (_empty, "No images"),
+        (_no_images, "No images"),
+        (_one_class, "red"),
+        (_two_images, "red"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_gets_one_sentence_and_leaves_nothing(tmp_path, capsys, make, named):
+    root = make(tmp_path / "data")
+    assert _main("fit", root, "-o", tmp_path / "run") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("tlkeras: ") and named in error
+    assert {path.name for path in tmp_path.iterdir()} <= {"data"}
+
+
+def test_an_output_that_exists_is_kept_unless_it_is_a_run_to_overwrite(folder, tmp_path, capsys):
+    output = tmp_path / "run"
+    assert _main("fit", folder, "-o", output, "--image-size", 32) == 0
+    before = (output / "metrics.json").read_bytes()
+    assert _main("fit", folder, "-o", output, "--image-size", 32) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (output / "metrics.json").read_bytes() == before
+    assert _main("fit", folder, "-o", output, "--image-size", 32, "--seed", 1, "--overwrite") == 0
+    assert json.loads((output / "metrics.json").read_text())["seed"] == 1
+
+
+def test_a_folder_of_other_things_is_never_overwritten(folder, tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert _main("fit", folder, "-o", tmp_path, "--overwrite") == 2
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(folder, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert _main("fit", folder, "-o", output) == 2
+        assert "file" in capsys.readouterr().err
+
+
+def test_what_is_not_a_run_is_refused(folder, tmp_path, capsys):
+    assert _main("predict", tmp_path, folder / "red" / "0.png") == 2
+    assert "is not a run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a model", b"text"])
+def test_a_model_file_that_is_not_one_is_refused(run, folder, tmp_path, capsys, content):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("labels.json", "metrics.json"):
+        (broken / name).write_bytes((run / name).read_bytes())
+    (broken / "model.keras").write_bytes(content)
+    assert _main("evaluate", broken, folder) == 2
+    assert "model.keras" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, capsys):
+    for name in ("red", "violet"):
+        (tmp_path / name).mkdir()
+        _image((120, 20, 120), 1).save(tmp_path / name / "0.png")
+    assert _main("evaluate", run, tmp_path) == 2
+    assert "violet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit"],
+        ["fit", "data"],
+        ["fit", "data", "-o", "run", "--backbone", "efficientnet_light0"],
+        ["fit", "data", "-o", "run", "--strategy", "magic"],
+        ["fit", "data", "-o", "run", "--resize", "squash"],
+        ["frobnicate"],
+    ],
+)
+def test_wrong_usage_ends_with_status_2(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert _main(*arguments) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_backbones_lists_the_catalog(capsys):
+    assert _main("backbones", "mobilenet*", "--json") == 0
+    names = {row["name"] for row in json.loads(capsys.readouterr().out)["backbones"]}
+    assert {"mobilenet", "mobilenet_v2"} <= names
+
+
+def test_help_and_the_list_of_backbones_do_without_keras():
+    script = "import sys; from tlkeras import cli; sys.argv = ['tlkeras', *sys.argv[1:]]\n"
+    script += "try: cli.main()\nfinally: assert not {'keras', 'tensorflow', 'numpy'} & set(sys.modules)"
+    for arguments in (["--help"], ["backbones"]):
+        subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_two_runs_with_one_seed_agree_in_all_but_timings(clipart10, tmp_path):
+    found = []
+    for name in ("first", "second"):
+        command = [sys.executable, "-m", "tlkeras.cli", "fit", str(clipart10), "-o", str(tmp_path / name), "--json"]
+        found.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+        assert found[-1].pop("seconds")
+    assert found[0] == found[1]
+    scores = found[0]["test"]
+    assert scores["accuracy"] > scores["majority_accuracy"] + 5 * scores["standard_error"]
