@@ -12,6 +12,10 @@ from .errors import InputError as InputError
 from .features.extractor import FeatureExtractor as FeatureExtractor
 from .features.fold import fold as fold
 from .features.probe import linear_probe as linear_probe
+from .freezing import TrainableTable as TrainableTable
+from .freezing import freeze as freeze
+from .freezing import trainable_table as trainable_table
+from .freezing import unfreeze as unfreeze
 from .images.folder import ImageSplit as ImageSplit
 from .images.folder import ImageSplits as ImageSplits
 from .images.folder import SkippedFile as SkippedFile
@@ -21,3 +25,4 @@ from .images.reading import read_image as read_image
 from .images.reading import read_images as read_images
 from .optimizers import differential_optimizer as differential_optimizer
 from .optimizers import learning_rate_table as learning_rate_table
+from .recompile import recompile as recompile

@@ -157,7 +157,7 @@ class BlockMap(Sequence):
         """The layers from a point upward, head included: what trains when only the top of a model trains.
 
         Args:
-            selection: an integer n for the last n blocks below the head; a fraction (0 < f <= 1) of them, rounded up;
+            selection: An integer n for the last n blocks below the head; a fraction (0 < f <= 1) of them, rounded up;
                 or the name of the first block or layer to count in. The beginning of layer names will do, so
                 `"block6b"` starts in the middle of `block6`.
 
@@ -165,12 +165,38 @@ class BlockMap(Sequence):
             Weighted leaf layers in graph order.
 
         Raises:
-            InputError: the model has fewer blocks, or no block or layer of that name.
+            InputError: The model has fewer blocks, or no block or layer of that name.
         """
-        layers = self.layers
         if isinstance(selection, str):
-            return layers[self._position(selection) :]
-        trunk = [block for block in self._blocks if block.role != "head"]
+            return self.layers[self._positions(selection)[0] :]
+        trunk = self._trunk
+        kept = trunk[: len(trunk) - self._count(selection)]
+        return self.layers[sum(len(block.layers) for block in kept) :]
+
+    def bottom(self, selection: int | float | str) -> tuple[keras.Layer, ...]:
+        """The layers from the input up to a point: what is frozen when only the bottom of a model is.
+
+        Args:
+            selection: An integer n for the first n blocks; a fraction (0 < f <= 1) of those below the head, rounded
+                up; or the name of the last block or layer to count in, or the beginning of layer names.
+
+        Returns:
+            Weighted leaf layers in graph order.
+
+        Raises:
+            InputError: The model has fewer blocks, or no block or layer of that name.
+        """
+        if isinstance(selection, str):
+            return self.layers[: self._positions(selection)[-1] + 1]
+        return tuple(layer for block in self._trunk[: self._count(selection)] for layer in block.layers)
+
+    @property
+    def _trunk(self) -> tuple[Block, ...]:
+        return tuple(block for block in self._blocks if block.role != "head")
+
+    def _count(self, selection: int | float) -> int:
+        """Number of blocks meant by a number or fraction of the blocks below the head."""
+        trunk = self._trunk
         if isinstance(selection, bool) or not isinstance(selection, int | float):
             raise InputError(
                 f"Which blocks is an integer, a fraction, or the name of a block or layer. Received: {selection!r}"
@@ -178,26 +204,28 @@ class BlockMap(Sequence):
         if isinstance(selection, float):
             if not 0 < selection <= 1:
                 raise InputError(f"A fraction of the blocks lies in (0, 1]. Received: {selection}")
-            selection = -int(-selection * len(trunk) // 1)
+            return math.ceil(round(selection * len(trunk), 9))
         if not 0 <= selection <= len(trunk):
+            names = ", ".join(block.name for block in trunk)
             raise InputError(
-                f"The model has {len(trunk)} blocks below the head ({', '.join(b.name for b in trunk)}), "
-                f"so ask for 0 to {len(trunk)}. Received: {selection}"
+                f"The model has {len(trunk)} blocks below the head ({names}): ask for 0 to {len(trunk)} of them. "
+                f"Received: {selection}"
             )
-        below = sum(len(block.layers) for block in trunk[: len(trunk) - selection])
-        return layers[below:]
+        return selection
 
-    def _position(self, name: str) -> int:
+    def _positions(self, name: str) -> list[int]:
+        """Where in `layers` those of a block, a layer, a composite layer, or a common beginning of names are."""
         layers = self.layers
-        if name in self._by_name:
-            return layers.index(self._by_name[name].layers[0])
-        exact = [i for i, layer in enumerate(layers) if name in (layer.name, layer.path)]
-        starts = [i for i, layer in enumerate(layers) if f"/{layer.path}".rpartition("/")[2].startswith(name)]
-        inside = [i for i, layer in enumerate(layers) if f"/{name}/" in f"/{layer.path}/"]
-        if found := exact or inside or starts:
-            return found[0]
-        known = [*self.names, *(layer.name for layer in layers)]
-        raise InputError(f"No block or layer is called {name!r}{_did_you_mean(name, known)}")
+        named = self._by_name[name].layers if name in self._by_name else ()
+        for matches in (
+            lambda layer: layer in named,
+            lambda layer: name in (layer.name, layer.path),
+            lambda layer: f"/{name}/" in f"/{layer.path}/",
+            lambda layer: layer.name.startswith(name),
+        ):
+            if found := [i for i, layer in enumerate(layers) if matches(layer)]:
+                return found
+        raise InputError(f"No block or layer is called {name!r}{_did_you_mean(name, [*self.names, *_names(layers)])}")
 
     def __repr__(self) -> str:
         return f"[{', '.join(map(repr, self._blocks))}]"
@@ -399,6 +427,10 @@ def _unique(groups: list[tuple[str, str, list[Unit]]]) -> Iterator[tuple[str, st
     for name, role, group in groups:
         taken[name] += 1
         yield (name if taken[name] == 1 else f"{name}_{taken[name]}"), role, group
+
+
+def _names(layers: Sequence[keras.Layer]) -> list[str]:
+    return [layer.name for layer in layers]
 
 
 def _did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -1,0 +1,189 @@
+"""Freezing and thawing by blocks, such that what is frozen does not move and what trains is seen by the next `fit`."""
+
+import math
+from typing import NamedTuple
+
+import keras
+
+from tlkeras.blocks import Block, table
+from tlkeras.blocks import blocks as map_blocks
+from tlkeras.errors import InputError
+from tlkeras.graph import own_weights, sublayers
+from tlkeras.recompile import is_stale, recompile
+
+_BATCHNORM = ("frozen", "train")
+
+
+def freeze(model: keras.Model, blocks: int | float | str | None = None, *, batchnorm: str = "frozen") -> keras.Model:
+    """Freezes a model from the input up; everything above trains.
+
+    Without `blocks`, all but the head is frozen: the first phase of transfer learning. The frozen weights and moving
+    statistics are bit-identical after `fit`, and cost no gradient.
+
+    Args:
+        model: A built Keras model: functional, Sequential, nested or subclassed.
+        blocks: How much to freeze, counted from the stem: an integer n for the first n blocks, a fraction of the
+            blocks below the head, or the name of the last block or layer to freeze. None for all below the head.
+        batchnorm: What BatchNormalization above does, as in `unfreeze`.
+
+    Returns:
+        The same model. If it was compiled, it is compiled anew with its optimizer's state carried (see
+        `tlkeras.recompile`), so `fit` may follow at once.
+
+    Raises:
+        InputError: An unknown name, more blocks than there are, or a model without weights.
+
+    Example:
+
+    >>> import keras, tlkeras
+    >>> model = keras.applications.MobileNetV2(weights=None, classes=2, input_shape=(32, 32, 3))
+    >>> [weight.path for weight in tlkeras.freeze(model).trainable_weights]
+    ['predictions/kernel', 'predictions/bias']
+    """
+    found = map_blocks(model)
+    if blocks is not None:
+        frozen = len(found.bottom(blocks))
+    else:
+        frozen = sum(len(block.layers) for block in found if block.role != "head")
+    return _train_only(model, found, found.layers[frozen:], batchnorm)
+
+
+def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, batchnorm: str = "frozen") -> keras.Model:
+    """Makes the top of a model trainable and leaves all below it frozen.
+
+    Args:
+        model: A built Keras model: functional, Sequential, nested or subclassed.
+        blocks: How much to train, counted from the head, which always trains: an integer n for the last n blocks
+            below the head, a fraction of them (rounded up), or the name of the first block or layer to train; the
+            beginning of layer names will do (`"block6b"`). None for the whole model.
+        batchnorm: `"frozen"` keeps BatchNormalization below the head as it is, scale, offset and moving statistics:
+            with the small batches and few images of fine-tuning they would drift. `"train"` trains it in the thawed
+            blocks. The head's own was never trained, so it trains with the head.
+
+    Returns:
+        The same model. If it was compiled, it is compiled anew with its optimizer's state carried (see
+        `tlkeras.recompile`), so `fit` may follow at once.
+
+    Raises:
+        InputError: An unknown name, more blocks than there are, or a model without weights.
+
+    Example:
+
+    >>> import keras, tlkeras
+    >>> model = keras.applications.MobileNetV2(weights=None, classes=2, input_shape=(32, 32, 3))
+    >>> sorted({weight.path.split("/")[0] for weight in tlkeras.unfreeze(model, blocks=1).trainable_weights})
+    ['Conv_1', 'predictions']
+    """
+    found = map_blocks(model)
+    return _train_only(model, found, found.layers if blocks is None else found.top(blocks), batchnorm)
+
+
+class TrainableRow(NamedTuple):
+    """What of one block trains. `batchnorm` is `"frozen"`, `"train"`, `"mixed"`, or `"-"` where there is none."""
+
+    block: str
+    layers: int
+    parameters: int
+    trainable: int
+    batchnorm: str
+    learning_rate: str
+
+
+class TrainableTable(tuple):
+    """A tuple of `TrainableRow` from stem to head, which prints as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        header = ("block", "layers", "parameters", "trainable", "BatchNorm", "learning rate")
+        total = TrainableRow("total", *(sum(row[i] for row in self) for i in (1, 2, 3)), "", "")
+        rows = [(row[0], *(f"{count:,}" for count in row[1:4]), *row[4:]) for row in (*self, total)]
+        return table(header, rows)
+
+
+def trainable_table(model: keras.Model) -> TrainableTable:
+    """Shows what of a model trains, block by block: to look at before training, not after.
+
+    Args:
+        model: A built Keras model.
+
+    Returns:
+        A tuple of rows `(block, layers, parameters, trainable, batchnorm, learning_rate)` from stem to head.
+        `parameters` and `trainable` count single values; `learning_rate` is the present one, `"-"` if the block is
+        frozen or the model not compiled, and `"a to b"` if its variables have different ones.
+
+    Raises:
+        InputError: The model has no weights.
+
+    Example:
+
+    >>> import keras, tlkeras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> tlkeras.trainable_table(tlkeras.freeze(model))
+    block   layers  parameters  trainable  BatchNorm  learning rate
+    block1       1          40          0  -          -
+    head         1          18         18  -          0.1
+    total        2          58         18
+    """
+    trainable = {id(weight) for weight in model.trainable_weights}
+    return TrainableTable(_row(block, trainable, model) for block in map_blocks(model))
+
+
+def _row(block: Block, trainable: set[int], model: keras.Model) -> TrainableRow:
+    training = [weight for weight in block.weights if id(weight) in trainable]
+    modes = {"train" if layer.trainable else "frozen" for layer in block.layers if _is_batchnorm(layer)}
+    return TrainableRow(
+        block.name,
+        len(block.layers),
+        block.count_params(),
+        sum(math.prod(weight.shape) for weight in training),
+        modes.pop() if len(modes) == 1 else "mixed" if modes else "-",
+        _rates(model, training),
+    )
+
+
+def _rates(model: keras.Model, training: list) -> str:
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if optimizer is None or isinstance(optimizer, keras.optimizers.MultiOptimizer) or not training:
+        return "-"
+    base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    multiplier = getattr(optimizer, "multiplier", lambda variable: 1.0)
+    rates = sorted({base * multiplier(variable) for variable in training})
+    return f"{rates[0]:.3g}" if len(rates) == 1 else f"{rates[0]:.3g} to {rates[-1]:.3g}"
+
+
+def _is_batchnorm(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _train_only(model, found, layers, batchnorm) -> keras.Model:
+    """Makes `layers` the trainable ones, and sees to it that the next `fit` knows."""
+    if batchnorm not in _BATCHNORM:
+        raise InputError(f"batchnorm is one of {', '.join(map(repr, _BATCHNORM))}. Received: batchnorm={batchnorm!r}")
+    head = {id(layer) for layer in found.head.layers} if found.head else set()
+    training = {id(layer) for layer in layers if batchnorm == "train" or id(layer) in head or not _is_batchnorm(layer)}
+    _set_flags(model, training)
+    return recompile(model) if is_stale(model) else model
+
+
+def _set_flags(layer: keras.Layer, training: set[int]) -> None:
+    """Sets the flags of a layer and all inside it: a container is on if anything in it trains.
+
+    Outer before inner, since setting a container's flag sets all flags inside.
+    """
+    inner = sublayers(layer)
+    layer.trainable = _trains(layer, training) or not layer.weights
+    if inner and own_weights(layer):
+        for weight in layer._trainable_variables:
+            weight.trainable = id(layer) in training
+    if getattr(layer, "lora_enabled", False):  # the flag would thaw the kernel that the adapter stands in for
+        kernel = layer._embeddings if isinstance(layer, keras.layers.Embedding) else layer._kernel
+        kernel.trainable = False
+    for part in inner:
+        _set_flags(part, training)
+
+
+def _trains(layer: keras.Layer, training: set[int]) -> bool:
+    return id(layer) in training or any(_trains(part, training) for part in sublayers(layer))

@@ -1,0 +1,153 @@
+"""Compiles a model anew after its trainable set has changed, without losing what it has learned about its steps.
+
+Keras fixes the trainable variables at `compile`; a change afterwards is ignored by TensorFlow and an error elsewhere.
+"""
+
+import warnings
+
+import keras
+
+from tlkeras.errors import InputError
+
+
+def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
+    """Makes a compiled model train exactly the variables that are trainable now; all else stays as it was.
+
+    Loss, metrics, loss weights and all settings are the same objects as before. The optimizer is a copy, with the same
+    settings and learning rate, built on the present trainable variables. Its state is carried: the count of steps, and
+    for each variable that still trains, its slots, told apart by identity and not by name or order. Variables that
+    join get fresh slots (their own value as the start of a moving average). May be called in the middle of `fit`, by a
+    callback at the beginning of an epoch.
+
+    Adam and its kin correct their moments by one count of steps for all variables, so variables that join later would
+    take steps 3 to 6 times too long. A `tlkeras.differential_optimizer` counts for each variable and is safe;
+    others get a warning.
+
+    Args:
+        model: A compiled model.
+        optimizer: Another optimizer to go on with; by default the model's own. One that is built already is copied
+            with its state in the same way; a fresh one is taken as it is.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: The model was never compiled.
+
+    Example:
+
+    >>> import keras, tlkeras
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)])
+    >>> model.compile("sgd", "mse")
+    >>> model.layers[0].trainable = False
+    >>> len(tlkeras.recompile(model).optimizer._trainable_variables)
+    2
+    """
+    if not model.compiled or getattr(model, "optimizer", None) is None:
+        raise InputError(f"The model {model.name!r} was never compiled: call model.compile(optimizer, loss) instead.")
+    old = model.optimizer if optimizer is None else optimizer
+    new = _copy(old) if old.built or old is model.optimizer else old
+    joined = _joining(old, model.trainable_variables) if old.built else []
+    if joined:
+        _start_counting(old, new, joined)
+
+    settings = dict(model._compile_config.config)
+    scales_loss = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    in_training = model.train_function is not None
+    # The method of keras.Model: one that a subclass overrides may take other arguments. Without loss and metrics it
+    # leaves both in place, built as they are.
+    keras.Model.compile(
+        model,
+        optimizer=new,
+        run_eagerly=settings["run_eagerly"],
+        steps_per_execution=settings["steps_per_execution"],
+        jit_compile=settings["jit_compile"],
+        auto_scale_loss=scales_loss or model.dtype_policy.name != "mixed_float16",
+    )
+    model._compile_config.config.update({**settings, "optimizer": new})
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    if new is not old:
+        _carry_state(old, new)
+    if in_training:
+        model.make_train_function()
+    return model
+
+
+def is_stale(model: keras.Model) -> bool:
+    """Whether the trainable set has changed since the model was compiled, so that `fit` would not do as told."""
+    if not model.compiled:
+        return False
+    if any(layer.trainable != was for layer, was in model._compiled_trainable_state.items()):
+        return True
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or not optimizer.built:
+        return False
+    return {id(v) for v in optimizer._trainable_variables} != {id(v) for v in model.trainable_variables}
+
+
+def _copy(optimizer):
+    config = optimizer.get_config()
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return type(optimizer)(**{**config, "inner_optimizer": _copy(optimizer.inner_optimizer)})
+    rate = getattr(optimizer, "_learning_rate", None)
+    if callable(rate):  # a schedule of the user's own class need not be registered
+        config["learning_rate"] = rate
+    new = type(optimizer).from_config(config)
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):  # not part of the config
+        if hasattr(optimizer, name):
+            setattr(new, name, getattr(optimizer, name))
+    return new
+
+
+def _joining(old, variables):
+    known = {id(variable) for variable in old._trainable_variables}
+    return [variable for variable in variables if id(variable) not in known]
+
+
+def _start_counting(old, new, joined):
+    """Tells an optimizer that counts steps for each variable from when on; warns about one that cannot."""
+    old, new = getattr(old, "inner_optimizer", old), getattr(new, "inner_optimizer", new)
+    steps = int(keras.ops.convert_to_numpy(old.iterations))
+    if not steps:
+        return
+    if hasattr(new, "starts"):
+        new.starts.update({variable.path: steps for variable in joined})
+    elif hasattr(new, "beta_2"):
+        warnings.warn(
+            f"{len(joined)} weights join {type(new).__name__} after {steps} steps, which it counts for all weights "
+            "alike, so their first steps will be 3 to 6 times too long: compile with a new optimizer for this phase, "
+            "or with tlkeras.differential_optimizer(model, ...), which counts for each weight.",
+            stacklevel=5,
+        )
+
+
+def _carry_state(old, new):
+    """Copies what `old` remembers: for each variable its slots, and all that is not kept for a variable."""
+    positions = {id(variable): i for i, variable in enumerate(old._trainable_variables)}
+    pairs = [(positions.get(id(variable)), i) for i, variable in enumerate(new._trainable_variables)]
+    for name, after in list(vars(new).items()):
+        before = vars(old).get(name)
+        if isinstance(after, keras.Variable) and isinstance(before, keras.Variable):
+            _assign(after, before)
+        elif name in ("_variables", "_trainable_variables") or not isinstance(after, list):
+            continue
+        elif len(before or ()) == len(old._trainable_variables) and len(after) == len(pairs):
+            for source, target in pairs:
+                if source is not None:
+                    _assign(after[target], before[source])
+                elif name == "_model_variables_moving_average":  # which begins at zero in step 0 alone
+                    _assign(after[target], new._trainable_variables[target])
+    for inner_old, inner_new in zip(_inner(old), _inner(new), strict=True):
+        _carry_state(inner_old, inner_new)
+
+
+def _inner(optimizer):
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return [optimizer.inner_optimizer]
+    return getattr(optimizer, "optimizers", [])  # of a MultiOptimizer
+
+
+def _assign(target, source):
+    if isinstance(target, keras.Variable) and isinstance(source, keras.Variable) and target.shape == source.shape:
+        target.assign(keras.ops.copy(source))  # JAX donates buffers, so no two variables may share one
