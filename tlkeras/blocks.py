@@ -361,13 +361,14 @@ def _divide_graph(trunk: list[Unit]) -> _Groups:
         before, stages = _repetitions(segments[start:]) if branching else ([], _kernels(segments))
         body = [[unit for segment in stage for unit in segment] for stage in stages]
         start += len(before)
-    stem = embeddings + [unit for segment in segments[:start] for unit in segment]
+    below = [unit for segment in segments[:start] for unit in segment]
+    stem = [unit for unit in trunk if unit in embeddings or unit in below]
     groups = [(f"block{i}", group) for i, group in enumerate(body, 1)]
     return [("stem", stem), *groups] if stem else groups
 
 
 def _is_embedding(unit: Unit) -> bool:
-    names = [unit.path[-1], *(type(layer).__name__ for layer in unit.layers)]
+    names = [*unit.path[-1:], *(type(layer).__name__ for layer in unit.layers)]
     if len(unit.layers) == 1:
         names += [weight.name for weight in own_weights(unit.layers[0])]
     return any(_EMBEDDING.search(name) for name in names)

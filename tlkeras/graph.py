@@ -21,7 +21,7 @@ _RESOLUTION_CHANGE = 1.5
 _STACK_SHARE = 0.8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unit:
     """A part of the model that no block boundary divides: one layer, or a composite layer with its sublayers.
 

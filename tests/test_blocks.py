@@ -1,0 +1,418 @@
+"""The block map: names users know, every weight in one block, the same map nested, reloaded and on any backend."""
+
+import io
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tlkeras
+from tlkeras import InputError, blocks
+
+# What each family's paper or source calls its stages, from stem to the last before the head.
+STAGES = {
+    "VGG16": (32, "block1 block2 block3 block4 block5"),
+    "ResNet50": (32, "stem conv2_x conv3_x conv4_x conv5_x"),
+    "ResNet50V2": (32, "stem conv2_x conv3_x conv4_x conv5_x"),
+    "DenseNet121": (32, "stem conv2_x conv3_x conv4_x conv5_x"),
+    "MobileNet": (32, "stem " + " ".join(f"block{i}" for i in range(1, 14))),
+    "MobileNetV2": (32, "stem expanded_conv " + " ".join(f"block_{i}" for i in range(1, 17)) + " top"),
+    "MobileNetV3Small": (32, "stem expanded_conv " + " ".join(f"expanded_conv_{i}" for i in range(1, 11)) + " top"),
+    "EfficientNetB0": (32, "stem block1 block2 block3 block4 block5 block6 block7 top"),
+    "EfficientNetV2B0": (32, "stem block1 block2 block3 block4 block5 block6 top"),
+    "Xception": (71, " ".join(f"block{i}" for i in range(1, 15))),
+    "InceptionV3": (75, "stem block1 block2 block3"),
+    "InceptionResNetV2": (75, "stem block1 block2 block3"),
+    "ConvNeXtTiny": (32, "stem stage_0 stage_1 stage_2 stage_3"),
+    "NASNetMobile": (
+        32,
+        "stem cell_0 cell_1 cell_2 cell_3 reduce_4 cell_5 cell_6 cell_7 cell_8 reduce_8 cell_9 cell_10 cell_11 cell_12",
+    ),
+}
+HEAVY = {"DenseNet121", "InceptionResNetV2", "NASNetMobile", "EfficientNetV2B0", "ConvNeXtTiny", "InceptionV3"}
+
+APPLICATIONS = sorted(
+    name
+    for name, value in vars(keras.applications).items()
+    if callable(value) and name[0].isupper() and not name.startswith("_")
+)
+
+
+def contents(model):
+    """The map as plain data: block names, roles, and the names of the layers inside."""
+    return [(block.name, block.role, [layer.name for layer in block.layers]) for block in blocks(model)]
+
+
+def assert_every_weight_in_one_block(model):
+    placed = [id(weight) for block in blocks(model) for weight in block.weights]
+    assert len(placed) == len(set(placed))
+    assert set(placed) == {id(weight) for weight in model.weights}
+
+
+def reloaded(model):
+    return type(model).from_config(model.get_config())
+
+
+def classifier(base, classes=3):
+    x = layers.GlobalAveragePooling2D()(base.output)
+    return keras.Model(base.input, layers.Dense(classes, name="predictions")(layers.Dropout(0.1)(x)))
+
+
+def nested(base, classes=3):
+    image = keras.Input(base.input_shape[1:])
+    x = layers.GlobalAveragePooling2D()(base(image))
+    return keras.Model(image, layers.Dense(classes, name="predictions")(x))
+
+
+def plain_cnn(prefix="", name=None):
+    image = keras.Input((16, 16, 3))
+    x = image
+    for i in range(2):
+        x = layers.Conv2D(4, 3, padding="same", name=f"{prefix}conv_{i}")(x)
+        x = layers.BatchNormalization(name=f"{prefix}norm_{i}")(x)
+        x = layers.MaxPooling2D()(x)
+    return keras.Model(image, x, name=name)
+
+
+def residual_cnn():
+    image = keras.Input((32, 32, 3))
+    x = layers.Conv2D(4, 3, padding="same", name="first")(image)
+    for stage, stride in enumerate((1, 2, 2)):
+        for repeat in range(2):
+            step = stride if repeat == 0 else 1
+            y = layers.Conv2D(4, 1, name=f"s{stage}r{repeat}_reduce")(x)
+            y = layers.Conv2D(4, 3, strides=step, padding="same", name=f"s{stage}r{repeat}_conv")(y)
+            if step > 1:
+                x = layers.Conv2D(4, 1, strides=step, name=f"s{stage}r{repeat}_shortcut")(x)
+            x = layers.Add()([x, y])
+    return keras.Model(image, x)
+
+
+def transformer(depth=3):
+    image = keras.Input((16, 16, 3))
+    x = layers.Reshape((16, 8))(layers.Conv2D(8, 4, strides=4, name="patches")(image))
+    x = PositionEmbedding(name="positions")(x)
+    for i in range(depth):
+        y = layers.LayerNormalization(name=f"{i}_norm1")(x)
+        x = layers.Add()([x, layers.MultiHeadAttention(2, 4, name=f"{i}_attention")(y, y)])
+        y = layers.Dense(16, name=f"{i}_up")(layers.LayerNormalization(name=f"{i}_norm2")(x))
+        x = layers.Add()([x, layers.Dense(8, name=f"{i}_down")(y)])
+    x = layers.LayerNormalization(name="last_norm")(x)
+    return keras.Model(image, layers.Dense(3, name="predictions")(x[:, 0]))
+
+
+@keras.saving.register_keras_serializable("tests")
+class PositionEmbedding(layers.Layer):
+    def build(self, shape):
+        self.table = self.add_weight(shape=shape[1:], name="table")
+
+    def call(self, x):
+        return x + self.table
+
+
+class Subclassed(keras.Model):
+    """No graph, weights of its own, a nested model and a head."""
+
+    def __init__(self):
+        super().__init__(name="subclassed")
+        self.pool = layers.GlobalAveragePooling2D()
+        self.trunk = plain_cnn(name="trunk")
+        self.classify = layers.Dense(2, name="classify")
+
+    def build(self, shape):
+        self.cls_token = self.add_weight(shape=(4,), name="cls_token")
+        self.classify.build((None, 4))
+
+    def call(self, x):
+        return self.classify(self.pool(self.trunk(x)) + self.cls_token)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else []) for name in STAGES]
+)
+def test_families_get_the_blocks_their_papers_name_flat_nested_and_rebuilt(name):
+    size, expected = STAGES[name]
+    base = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3))
+    flat = classifier(base)
+    assert " ".join(blocks(flat).names) == f"{expected} head"
+    assert_every_weight_in_one_block(flat)
+    assert contents(reloaded(flat)) == contents(flat)
+    assert contents(nested(base)) == contents(flat)
+    assert contents(base) == contents(flat)[:-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_every_application_is_mapped_with_its_classifier_as_head(name):
+    size = 75 if "ception" in name else 32
+    top = {"include_top": False, "pooling": "avg"} if name == "NASNetLarge" else {"classes": 5}
+    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), **top)
+    found = blocks(model)
+    assert_every_weight_in_one_block(model)
+    assert (found.head is None) == ("pooling" in top)
+    assert len(found.body) >= 3
+    keras.backend.clear_session()
+
+
+def test_our_own_backbone_is_mapped_by_stage():
+    model = tlkeras.image_classifier("efficientnet_lite0", classes=3, weights=None, input_shape=(32, 32, 3))
+    assert blocks(model).names == ("stem", *(f"block{i}" for i in range(1, 8)), "top", "head")
+    assert [layer.name for layer in blocks(model).head.layers] == ["predictions"]
+
+
+@pytest.mark.backends
+def test_an_unknown_residual_network_is_divided_where_resolution_changes():
+    found = blocks(classifier(residual_cnn()))
+    assert found.names == ("stem", "block1", "block2", "block3", "head")
+    assert [layer.name for layer in found.stem.layers] == ["first"]
+    assert {layer.name[:2] for layer in found["block2"].layers} == {"s1"}  # its shortcut and strided branch included
+
+
+def test_a_plain_network_has_a_block_for_each_resolution_even_at_unknown_size():
+    for size in (32, None):
+        model = keras.Sequential(
+            [
+                keras.Input((size, size, 3)),
+                layers.Conv2D(4, 3, name="a"),
+                layers.BatchNormalization(name="a_norm"),
+                layers.MaxPooling2D(),
+                layers.Conv2D(4, 3, name="b"),
+                layers.MaxPooling2D(),
+                layers.Conv2D(4, 3, name="c"),
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(8, name="hidden"),
+                layers.Dense(2, name="out"),
+            ]
+        )
+        names = [[layer.name for layer in block.layers] for block in blocks(model)]
+        assert names == [["a", "a_norm"], ["b"], ["c"], ["hidden", "out"]]
+
+
+@pytest.mark.backends
+def test_a_transformer_is_divided_at_its_repeated_layer_with_embeddings_in_the_stem():
+    found = blocks(transformer(depth=3))
+    assert found.names == ("stem", "block1", "block2", "block3", "head")
+    assert [layer.name for layer in found.stem.layers] == ["patches", "positions"]
+    assert found.block_of(found.layers[-2]).name == "block3"  # the last normalisation
+    assert [layer.name for layer in found.head.layers] == ["predictions"]
+    assert_every_weight_in_one_block(transformer())
+
+
+def test_of_dense_layers_the_last_is_the_head_and_each_other_a_block():
+    model = keras.Sequential([keras.Input((4,)), *(layers.Dense(n, name=f"d{n}") for n in (8, 7, 6, 2))])
+    assert contents(model) == [
+        ("block1", "body", ["d8"]),
+        ("block2", "body", ["d7"]),
+        ("block3", "body", ["d6"]),
+        ("head", "head", ["d2"]),
+    ]
+
+
+def test_squeeze_and_excitation_is_no_head():
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, name="conv")(image)
+    scale = layers.Dense(4, activation="sigmoid", name="excite")(layers.GlobalAveragePooling2D(keepdims=True)(x))
+    model = classifier(keras.Model(image, layers.Multiply()([x, scale])))
+    assert [layer.name for layer in blocks(model).head.layers] == ["predictions"]
+
+
+def test_a_backbone_without_pooling_has_no_head():
+    assert blocks(residual_cnn()).head is None
+
+
+def test_nested_towers_get_prefixes_only_where_names_collide():
+    image = keras.Input((16, 16, 3))
+    towers = [plain_cnn(f"{name}_", name=name) for name in ("left", "right")]
+    pooled = [layers.GlobalAveragePooling2D()(tower(image)) for tower in towers]
+    model = keras.Model(image, layers.Dense(2, name="out")(layers.Concatenate()(pooled)))
+    assert blocks(model).names == ("left/block1", "left/block2", "right/block1", "right/block2", "head")
+    assert contents(reloaded(model)) == contents(model)
+    assert_every_weight_in_one_block(model)
+
+
+def test_a_shared_model_is_counted_once():
+    tower, pool = plain_cnn(), layers.GlobalAveragePooling2D()
+    images = [keras.Input((16, 16, 3)), keras.Input((16, 16, 3))]
+    both = layers.Concatenate()([pool(tower(image)) for image in images])
+    model = keras.Model(images, layers.Dense(2)(both))
+    assert blocks(model).names == ("block1", "block2", "head")
+    assert_every_weight_in_one_block(model)
+
+
+@pytest.mark.backends
+def test_a_subclassed_model_is_read_in_layer_order_with_its_own_weights():
+    model = Subclassed()
+    model(np.zeros((1, 16, 16, 3)))
+    assert contents(model) == [
+        ("stem", "stem", ["subclassed"]),
+        ("block1", "body", ["conv_0", "norm_0"]),
+        ("block2", "body", ["conv_1", "norm_1"]),
+        ("head", "head", ["classify"]),
+    ]
+    assert blocks(model).block_of(model.cls_token).name == "stem"
+    assert_every_weight_in_one_block(model)
+
+
+def test_weights_of_a_functional_subclass_outside_the_graph_are_not_lost():
+    class WithProjector(keras.Model):
+        pass
+
+    base = classifier(plain_cnn())
+    model = WithProjector(base.inputs, base.outputs)
+    model.projector = layers.Dense(5, name="projector")
+    model.projector.build((None, 2))
+    assert_every_weight_in_one_block(model)
+
+
+def test_both_directions_of_a_recurrent_layer_are_one_block():
+    model = keras.Sequential(
+        [
+            keras.Input((9,)),
+            layers.Embedding(10, 8, name="words"),
+            layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
+            layers.LSTM(4),
+            layers.Dense(2),
+        ]
+    )
+    assert blocks(model).names == ("stem", "block1", "block2", "head")
+    assert_every_weight_in_one_block(model)
+
+
+@pytest.mark.backends
+def test_the_map_survives_a_file(tmp_path):
+    model = nested(plain_cnn(name="base"))
+    model.save(tmp_path / "model.keras")
+    assert contents(keras.models.load_model(tmp_path / "model.keras")) == contents(model)
+
+
+def test_blocks_are_found_by_number_name_layer_and_variable():
+    model = classifier(plain_cnn())
+    found = blocks(model)
+    assert found[0] is found["block1"] and found[-1] is found.head and len(found) == 3
+    assert found.body == (found[0], found[1]) and found.stem is None and "block2" in found
+    norm = model.get_layer("norm_1")
+    assert found.block_of(norm) is found.block_of(norm.moving_mean) is found["block2"]
+    assert found["block1"].count_params() == 4 * 27 + 4 + 4 * 4
+
+
+def test_the_table_lines_up():
+    lines = str(blocks(classifier(plain_cnn()))).splitlines()
+    assert [line.split() for line in lines] == [
+        ["block", "role", "layers", "parameters"],
+        ["block1", "body", "2", "128"],
+        ["block2", "body", "2", "164"],
+        ["head", "head", "1", "15"],
+    ]
+    assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("selection", "first"),
+    [
+        (0, "predictions"),
+        (1, "Conv_1"),
+        (2, "block_16_expand"),
+        (19, "Conv1"),
+        (1.0, "Conv1"),
+        (0.01, "Conv_1"),
+        ("block_13", "block_13_expand"),
+        ("block_13_project", "block_13_project"),
+        ("block_13_proj", "block_13_project"),
+        ("head", "predictions"),
+    ],
+)
+def test_the_top_begins_at_a_number_fraction_or_name(selection, first):
+    base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    found = blocks(classifier(base))
+    assert found.top(selection)[0].name == first
+    assert found.top(selection)[-1].name == "predictions"
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (3, "2 blocks below the head (block1, block2): ask for 0 to 2"),
+        (-1, "ask for 0 to 2"),
+        (1.5, "(0, 1]"),
+        (0.0, "(0, 1]"),
+        (True, "an integer, a fraction, or the name"),
+        (None, "an integer, a fraction, or the name"),
+        ("blok2", "Did you mean 'block2'"),
+        ("zzz", "there are: block1, block2"),
+    ],
+)
+def test_an_impossible_selection_says_what_would_do(selection, message):
+    with pytest.raises(InputError) as error:
+        blocks(classifier(plain_cnn())).top(selection)
+    assert message in str(error.value)
+
+
+def test_what_cannot_be_mapped_is_refused_with_the_mend():
+    with pytest.raises(InputError, match=r"model.build\(input_shape\)"):
+        blocks(Subclassed())
+    with pytest.raises(InputError, match="keras.Model. Received: Dense"):
+        blocks(layers.Dense(2))
+    with pytest.raises(InputError, match="'blokc1'. Did you mean 'block1'"):
+        blocks(plain_cnn())["blokc1"]
+    with pytest.raises(InputError, match="belongs to no block"):
+        blocks(plain_cnn()).block_of(layers.Dense(2, name="stranger"))
+
+
+def test_kerashub_transformers_have_their_tokens_in_the_stem():
+    models = pytest.importorskip("keras_hub").models
+    shape = {"image_shape": (32, 32, 3), "patch_size": 8, "num_heads": 2, "hidden_dim": 8, "num_layers": 3}
+    for backbone in (
+        models.ViTBackbone(**shape, mlp_dim=16),
+        models.DeiTBackbone(**shape, intermediate_dim=16),
+        models.DINOV2Backbone(**shape, intermediate_dim=16),
+    ):
+        found = blocks(backbone)
+        assert found.names == ("stem", "block1", "block2", "block3")
+        tokens = [weight for weight in backbone.weights if "embedding" in weight.path or "token" in weight.path]
+        assert tokens and {found.block_of(weight).name for weight in tokens} == {"stem"}
+        assert_every_weight_in_one_block(backbone)
+
+
+def test_a_kerashub_classifier_has_its_dense_layer_as_head():
+    models = pytest.importorskip("keras_hub").models
+    backbone = models.ViTBackbone(
+        image_shape=(32, 32, 3), patch_size=8, num_heads=2, hidden_dim=8, num_layers=2, mlp_dim=16
+    )
+    found = blocks(models.ViTImageClassifier(backbone, num_classes=3, pooling="token"))
+    assert found.names == ("stem", "block1", "block2", "head")
+
+
+@pytest.mark.slow
+def test_kerascv_backbones_are_mapped_by_stage():
+    models = pytest.importorskip("keras_cv").models
+    common = {"include_rescaling": False, "input_shape": (32, 32, 3)}
+    net = {
+        "stackwise_kernel_sizes": [3, 3],
+        "stackwise_num_repeats": [1, 2],
+        "stackwise_input_filters": [32, 16],
+        "stackwise_output_filters": [16, 24],
+        "stackwise_expansion_ratios": [1, 6],
+        "stackwise_strides": [1, 2],
+        "width_coefficient": 1.0,
+        "depth_coefficient": 1.0,
+        **common,
+    }
+    lite = models.EfficientNetLiteBackbone(**net)
+    assert blocks(lite).names == ("stem", "block1", "block2", "top")
+    v2 = models.EfficientNetV2Backbone(
+        **net,
+        stackwise_squeeze_and_excite_ratios=[0, 0.25],
+        stackwise_conv_types=["fused", "unfused"],
+        skip_connection_dropout=0.2,
+    )
+    assert blocks(v2).names == ("stem", "block1", "block2", "top")
+    dark = models.CSPDarkNetBackbone(stackwise_channels=[8, 16], stackwise_depth=[1, 1], **common)
+    assert blocks(dark).names == ("stem", "dark2", "dark3")
+    for model in (lite, v2, dark):
+        assert_every_weight_in_one_block(model)
+
+
+def test_the_map_prints_without_a_terminal():
+    print(blocks(plain_cnn()), file=(out := io.StringIO()))
+    assert "block2" in out.getvalue()
