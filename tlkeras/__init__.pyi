@@ -16,6 +16,9 @@ from .freezing import TrainableTable as TrainableTable
 from .freezing import freeze as freeze
 from .freezing import trainable_table as trainable_table
 from .freezing import unfreeze as unfreeze
+from .images.augmentation import AugmentationPolicy as AugmentationPolicy
+from .images.augmentation import augmentation as augmentation
+from .images.augmentation import augmentation_policy as augmentation_policy
 from .images.folder import ImageSplit as ImageSplit
 from .images.folder import ImageSplits as ImageSplits
 from .images.folder import SkippedFile as SkippedFile
@@ -23,6 +26,10 @@ from .images.folder import load_images as load_images
 from .images.reading import ImageError as ImageError
 from .images.reading import read_image as read_image
 from .images.reading import read_images as read_images
+from .images.sheets import contact_sheet as contact_sheet
+from .images.sheets import preview as preview
+from .images.symmetry import Symmetry as Symmetry
+from .images.symmetry import test_symmetry as test_symmetry
 from .optimizers import differential_optimizer as differential_optimizer
 from .optimizers import learning_rate_table as learning_rate_table
 from .recompile import recompile as recompile

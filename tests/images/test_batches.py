@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from tlkeras.errors import InputError
+from tlkeras.images.augmentation import augmentation
 from tlkeras.images.batches import ImageBatches
 from tlkeras.images.folder import load_images
 
@@ -49,6 +50,28 @@ def test_augmentation_is_applied_in_training_mode():
 
     images, _ = numbered(augment=Brighter())[0]
     assert images[:, 0, 0, 0].tolist() == [100, 101, 102, 103]
+
+
+def test_augmented_batches_are_the_same_however_they_are_asked_for():
+    def augmented():
+        return numbered(augment=augmentation("photo"))
+
+    in_order, backwards = augmented(), augmented()
+    one = [in_order[index][0] for index in range(3)]
+    other = [backwards[index][0] for index in reversed(range(3))][::-1]
+    for first, second in zip(one, other, strict=True):
+        np.testing.assert_array_equal(first, second)
+    in_order.on_epoch_end()
+    assert np.abs(in_order[0][0] - one[0]).max() > 0
+
+
+@pytest.mark.parametrize("mix", [keras.layers.MixUp(1.0, seed=0), keras.layers.CutMix(seed=0)])
+def test_mixed_labels_are_shares_that_add_up_to_one(mix):
+    images, labels = numbered(mix=mix, classes=10)[0]
+    assert images.shape == (4, 2, 2, 3) and labels.shape == (4, 10)
+    np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-5)
+    if isinstance(mix, keras.layers.MixUp):  # the pixels of image n are all n, so they tell what was mixed
+        np.testing.assert_allclose(labels @ np.arange(10), images[:, 0, 0, 0], atol=1e-4)
 
 
 def test_plain_iteration_ends_after_the_last_batch():

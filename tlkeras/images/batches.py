@@ -1,6 +1,7 @@
 """Batches of images for `fit`, `evaluate` and `predict`, read in threads, on any backend."""
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,10 @@ class ImageBatches(keras.utils.PyDataset):
         size: images a batch; the last batch may be smaller.
         shuffle: whether to draw a new order each epoch.
         seed: of that order; epoch 0 with one seed is the same order on every machine.
-        augment: called as `augment(images, training=True)` on each batch, for instance a Keras layer.
+        augment: called as `augment(images, training=True)` on each batch, for instance a Keras layer. Its random
+            state is set anew for every batch from `seed`, the epoch and the batch's number.
+        mix: as `augment`, but called with `{"images": ..., "labels": ...}`, the labels one-hot.
+        classes: number of classes, for one-hot labels.
         workers: threads that prepare batches ahead.
     """
 
@@ -31,6 +35,8 @@ class ImageBatches(keras.utils.PyDataset):
         shuffle: bool = False,
         seed: int = 0,
         augment: Callable[..., Any] | None = None,
+        mix: Callable[..., Any] | None = None,
+        classes: int | None = None,
         workers: int | None = None,
     ):
         if not isinstance(size, int) or size < 1:
@@ -38,9 +44,11 @@ class ImageBatches(keras.utils.PyDataset):
         # Keras prefetches only with two workers or more.
         super().__init__(workers=max(2, workers or os.cpu_count() or 2))
         self.labels = np.asarray(labels)
-        self.size, self.shuffle, self.seed, self.augment = size, shuffle, seed, augment
+        self.size, self.shuffle, self.seed = size, shuffle, seed
+        self.augment, self.mix, self.classes = augment, mix, classes
         self.epoch = 0
         self._read = read
+        self._one_at_a_time = threading.Lock()
 
     @property
     def num_batches(self) -> int:
@@ -53,10 +61,21 @@ class ImageBatches(keras.utils.PyDataset):
         if not 0 <= index < self.num_batches:
             raise IndexError(index)
         chosen = self._order()[index * self.size : (index + 1) * self.size]
-        images = self._read(chosen)
-        if self.augment is not None:
-            images = keras.ops.convert_to_numpy(self.augment(images, training=True))
-        return images, self.labels[chosen]
+        images, labels = self._read(chosen), self.labels[chosen]
+        if self.augment is None and self.mix is None:
+            return images, labels
+        with self._one_at_a_time:  # the layers' random state is shared by the threads
+            images = images.astype("float32")
+            if self.augment is not None:
+                self._reseed(self.augment, index)
+                images = keras.ops.convert_to_numpy(self.augment(images, training=True))
+            if self.mix is not None:
+                self._reseed(self.mix, index)
+                mixed = self.mix(
+                    {"images": images, "labels": np.eye(self.classes, dtype="float32")[labels]}, training=True
+                )
+                images, labels = (keras.ops.convert_to_numpy(mixed[name]) for name in ("images", "labels"))
+        return images, labels
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -65,3 +84,9 @@ class ImageBatches(keras.utils.PyDataset):
         if not self.shuffle:
             return np.arange(len(self.labels))
         return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.labels))
+
+    def _reseed(self, layer: Callable[..., Any], index: int) -> None:
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        for variable in getattr(layer, "variables", ()):
+            if variable.name == "seed_generator_state":
+                variable.assign(rng.integers(2**31 - 1, size=2).astype(variable.dtype))

@@ -79,6 +79,7 @@ class ImageSplit:
         shuffle: bool = False,
         seed: int = 0,
         augment: Callable[..., Any] | None = None,
+        mix: Callable[..., Any] | None = None,
         workers: int | None = None,
     ) -> ImageBatches:
         """Gives what `fit`, `evaluate` and `predict` take: batches of pixels and labels, read as needed.
@@ -87,11 +88,14 @@ class ImageSplit:
             size: images a batch.
             shuffle: whether each epoch has a new order. Without it the order is that of `paths`, always.
             seed: of the shuffling.
-            augment: called as `augment(images, training=True)` on each batch, such as a Keras layer.
+            augment: called as `augment(images, training=True)` on each batch, such as `tlkeras.augmentation("photo")`.
+            mix: a layer that mixes images together with their labels: `keras.layers.MixUp` or `keras.layers.CutMix`.
+                Labels then are one-hot, for `categorical_crossentropy`.
             workers: threads that read ahead; by default one a core.
 
         Returns:
-            A `keras.utils.PyDataset` of `(images, labels)`: uint8 `(n, height, width, 3)` and int64 `(n,)`.
+            A `keras.utils.PyDataset` of `(images, labels)`: `(n, height, width, 3)`, uint8 or, if augmented, float32,
+            and int64 `(n,)` or, if mixed, float32 `(n, classes)`.
 
         Example:
 
@@ -104,7 +108,7 @@ class ImageSplit:
         def read(indices: np.ndarray) -> np.ndarray:
             return read_images(self.paths[indices], self.image_size, self.resize, workers=1)
 
-        return ImageBatches(read, self.labels, size, shuffle, seed, augment, workers)
+        return ImageBatches(read, self.labels, size, shuffle, seed, augment, mix, len(self.class_names), workers)
 
 
 @dataclass(frozen=True)
