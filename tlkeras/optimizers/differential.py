@@ -1,6 +1,7 @@
 """The optimizer classes themselves: any Keras optimizer, with a learning rate of its own for each variable."""
 
 import functools
+import operator
 
 import keras
 
@@ -47,6 +48,7 @@ class Differential:
         if not self.built:
             self._multipliers = tuple(self.multiplier(variable) for variable in variables)
             self._starts = tuple(self._start_of(variable) for variable in variables)
+            self._grouped = _positions(zip(self._multipliers, self._starts, strict=True))
         super().build(variables)
 
     @property
@@ -60,14 +62,18 @@ class Differential:
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        self._start = self._starts[index]
+        self._count_from(self._starts[index])
         super().update_step(gradient, variable, _scaled(learning_rate, self._multipliers[index]))
-        self._start = 0
+        self._count_from(0)
+
+    def _count_from(self, start):
+        if start != self._start:  # setting an attribute of a Keras object is slow
+            self._start = start
 
     def _apply_weight_decay(self, variables):
         # Each backend, and Muon, has its own way to decay but takes the rate from one place: scale it there. Mirrored
         # replicas take turns inside `super()`, so set the attribute outright, never back to what it was before.
-        for (multiplier,), members in self._groups(variables, self._multipliers):
+        for (multiplier, _), members in self._groups(variables):
             self._decay_multiplier = multiplier
             super()._apply_weight_decay([variables[member] for member in members])
         self._decay_multiplier = 1.0
@@ -75,13 +81,12 @@ class Differential:
     def _get_current_learning_rate(self):
         return _scaled(super()._get_current_learning_rate(), self._decay_multiplier)
 
-    def _groups(self, variables, *keys):
-        """The positions of variables that share all `keys`, as (shared keys, positions)."""
-        groups = {}
-        for position, variable in enumerate(variables):
-            index = self._get_variable_index(variable)
-            groups.setdefault(tuple(key[index] for key in keys), []).append(position)
-        return groups.items()
+    def _groups(self, variables):
+        """The positions of variables treated alike, as ((multiplier, start), positions)."""
+        if all(map(operator.is_, variables, self._trainable_variables)) and len(variables) == len(self._multipliers):
+            return self._grouped
+        indices = [self._get_variable_index(variable) for variable in variables]
+        return _positions((self._multipliers[index], self._starts[index]) for index in indices)
 
     def get_config(self):
         # Keras drops an argument called `decay` with a warning. So where tlkeras is not imported, the file opens
@@ -100,18 +105,25 @@ class ForeachDifferential(Differential):
     """The same for torch, where Keras updates all variables by a few calls of `torch._foreach_*`."""
 
     def _parallel_update_step(self, grads, variables, learning_rate):
+        rate = keras.ops.convert_to_tensor(learning_rate)
         product = getattr(self, "_u_product", None)  # Nadam moves it once a step, not once a group
         before = None if product is None else product.value.clone()
-        for (multiplier, start), members in self._groups(variables, self._multipliers, self._starts):
+        for (multiplier, start), members in self._groups(variables):
             if product is not None:
                 product.assign(before)
-            self._start = start
+            self._count_from(start)
             super()._parallel_update_step(
-                [grads[member] for member in members],
-                [variables[member] for member in members],
-                _scaled(learning_rate, multiplier),
+                [grads[i] for i in members], [variables[i] for i in members], _scaled(rate, multiplier)
             )
-        self._start = 0
+        self._count_from(0)
+
+
+def _positions(keys):
+    """Where each key occurs, as a tuple of (key, positions)."""
+    groups = {}
+    for position, key in enumerate(keys):
+        groups.setdefault(key, []).append(position)
+    return tuple(groups.items())
 
 
 def _scaled(rate, multiplier):
