@@ -1,0 +1,225 @@
+"""Frozen means frozen: bit for bit, whatever is thawed, flat or nested, before or after a file, on any backend."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tlkeras import InputError, differential_optimizer, freeze, trainable_table, unfreeze
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
+
+STAGES = ("stem", "block1a", "block2a", "block3a")
+
+#: What is thawed: a call, its argument, and the stages that train after it, the head apart.
+CHOICES = {
+    "freeze all": (freeze, None, ()),
+    "last block": (unfreeze, 1, STAGES[3:]),
+    "half": (unfreeze, 0.5, STAGES[2:]),
+    "freeze none": (unfreeze, None, STAGES),
+}
+
+
+def network(nested=False, norm=layers.BatchNormalization):
+    """Four blocks of convolution and norm, and a head. No bias before a norm: its gradient would be zero."""
+    image = keras.Input((8, 8, 3))
+    x = image
+    for i, stage in enumerate(STAGES):
+        x = layers.Conv2D(4, 3, strides=1 + i % 2, padding="same", use_bias=False, name=f"{stage}_conv")(x)
+        x = layers.Activation("gelu")(norm(name=f"{stage}_norm")(x))
+    if nested:
+        trunk, image = keras.Model(image, x, name="trunk"), keras.Input((8, 8, 3))
+        x = trunk(image)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(2, activation="softmax", name="out", dtype="float32")(x))
+
+
+def compiled(model, optimizer=None):
+    optimizer = optimizer or keras.optimizers.SGD(0.5, momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def values(model):
+    """All weights as `layer/weight`, however deep they lie."""
+    leaves = (layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model))
+    return {
+        f"{layer.name}/{w.name}": np.array(keras.ops.convert_to_numpy(w)) for layer in leaves for w in layer.weights
+    }
+
+
+def moved(model, epochs=2):
+    """The weights that `fit` changes by as much as a bit."""
+    rng = np.random.default_rng(0)
+    images, labels = 3 + 2 * rng.normal(size=(16, 8, 8, 3)).astype("float32"), rng.integers(0, 2, 16)
+    before = values(model)
+    model.fit(images, labels, batch_size=8, epochs=epochs, verbose=0)
+    return {name for name, value in values(model).items() if not np.array_equal(value, before[name])}
+
+
+def expected(stages, batchnorm):
+    """The same, said by the names in `network`."""
+    names = {"out/kernel", "out/bias", *(f"{stage}_conv/kernel" for stage in stages)}
+    if batchnorm == "train":
+        state = ("gamma", "beta", "moving_mean", "moving_variance")
+        names |= {f"{stage}_norm/{name}" for stage in stages for name in state}
+    return names
+
+
+@pytest.fixture
+def mixed_precision():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+@pytest.mark.parametrize("batchnorm", ["frozen", "train"])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_fit_moves_what_is_thawed_and_not_a_bit_of_what_is_frozen(choice, batchnorm, nested):
+    change, selection, stages = CHOICES[choice]
+    model = change(network(nested), selection, batchnorm=batchnorm)
+    assert moved(compiled(model)) == expected(stages, batchnorm)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+@pytest.mark.parametrize("batchnorm", ["frozen", "train"])
+def test_a_change_after_compile_and_fit_holds_in_the_next_fit(batchnorm, nested):
+    model = compiled(freeze(network(nested), batchnorm=batchnorm))
+    moved(model, epochs=1)
+    unfreeze(model, 2, batchnorm=batchnorm)
+    assert moved(model) == expected(STAGES[2:], batchnorm)
+    freeze(model, "block2a", batchnorm=batchnorm)
+    assert moved(model) == expected(STAGES[3:], batchnorm)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+@pytest.mark.parametrize("batchnorm", ["frozen", "train"])
+def test_the_same_trains_after_save_and_reload(batchnorm, nested, tmp_path):
+    model = compiled(unfreeze(network(nested), 2, batchnorm=batchnorm))
+    moved(model, epochs=1)
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    assert moved(model) == expected(STAGES[2:], batchnorm)
+    unfreeze(model, 1, batchnorm=batchnorm)
+    assert moved(model) == expected(STAGES[3:], batchnorm)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+@pytest.mark.parametrize("batchnorm", ["frozen", "train"])
+def test_mixed_precision_is_no_exception(batchnorm, nested, mixed_precision):
+    model = compiled(unfreeze(network(nested), 1, batchnorm=batchnorm))
+    assert moved(model) == expected(STAGES[3:], batchnorm)
+    unfreeze(model, 2, batchnorm=batchnorm)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert moved(model) == expected(STAGES[2:], batchnorm)
+
+
+@pytest.mark.backends
+def test_layer_norm_trains_with_its_block_whatever_batchnorm_says():
+    model = compiled(unfreeze(network(norm=layers.LayerNormalization), 1, batchnorm="frozen"))
+    norm = {"block3a_norm/gamma", "block3a_norm/beta"}
+    assert moved(model) == expected(STAGES[3:], "frozen") | norm
+
+
+def test_batchnorm_of_the_head_trains_with_the_head():
+    trunk = network()
+    x = layers.GlobalAveragePooling2D()(trunk.get_layer("block3a_norm").output)
+    x = layers.BatchNormalization(name="head_norm")(x)
+    model = keras.Model(trunk.input, layers.Dense(2, activation="softmax", name="out")(x))
+    state = {f"head_norm/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    assert moved(compiled(freeze(model))) == expected((), "frozen") | state
+
+
+def test_dropout_and_batchnorm_called_for_inference_in_the_graph_stay_so():
+    """The guide's idiom, which `fit` overrules in Keras 3: harmless once the layers themselves are frozen."""
+    trunk, image = network(), keras.Input((8, 8, 3))
+    trunk = keras.Model(trunk.input, trunk.get_layer("block3a_norm").output)
+    x = layers.GlobalAveragePooling2D()(trunk(image, training=False))
+    model = keras.Model(image, layers.Dense(2, activation="softmax", name="out")(x))
+    assert moved(compiled(freeze(model))) == expected((), "frozen")
+
+
+@pytest.mark.backends
+def test_a_composite_layer_keeps_its_own_weights_and_its_sublayers_apart():
+    class Token(layers.Layer):
+        def __init__(self):
+            super().__init__(name="token")
+            self.inner = layers.Dense(4, name="inner")
+
+        def build(self, shape):
+            self.value = self.add_weight(shape=(4,), name="value")
+            self.inner.build(shape)
+
+        def call(self, x):
+            return self.inner(x) + self.value
+
+    model = keras.Sequential([keras.Input((4,)), Token(), layers.Dense(4, name="middle"), layers.Dense(2, name="out")])
+    assert freeze(model).trainable_weights == model.get_layer("out").weights
+    names = {w.name for w in unfreeze(model, "inner").trainable_weights if "token" in w.path}
+    assert names == {"kernel", "bias"}
+    assert len(unfreeze(model).trainable_weights) == len(model.weights)
+
+
+def test_lora_kernels_stay_frozen_when_their_layer_is_thawed():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="adapted"), layers.Dense(2, name="out")])
+    model.get_layer("adapted").enable_lora(1)
+    adapted = {w.name for w in unfreeze(model).get_layer("adapted").trainable_weights}
+    assert adapted == {"bias", "lora_kernel_a", "lora_kernel_b"}
+
+
+def test_freeze_counts_from_the_stem_and_unfreeze_from_the_head():
+    model = network()
+    for frozen in range(5):
+        below = [layer.trainable for layer in freeze(model, frozen, batchnorm="train").layers if layer.weights]
+        above = [layer.trainable for layer in unfreeze(model, 4 - frozen, batchnorm="train").layers if layer.weights]
+        assert below == above == [False] * 2 * frozen + [True] * (9 - 2 * frozen)
+
+
+def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_changes():
+    model = compiled(freeze(network()))
+    optimizer = model.optimizer
+    assert freeze(model) is model
+    assert model.optimizer is optimizer
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: unfreeze(model, 5), "4 blocks below the head"),
+        (lambda model: unfreeze(model, "block9"), "No block or layer is called 'block9'. Did you mean"),
+        (lambda model: freeze(model, 2.0), "(0, 1]"),
+        (lambda model: unfreeze(model, 1, batchnorm=False), "batchnorm is one of 'frozen', 'train'"),
+        (lambda model: trainable_table(keras.Sequential()), "has no weights to map"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_changes(call, message):
+    model = network()
+    with pytest.raises(InputError) as error:
+        call(model)
+    assert message in str(error.value)
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_the_table_says_what_trains_at_which_rate():
+    model = unfreeze(network(), 1, batchnorm="train")
+    rows = trainable_table(model)
+    assert [(row.block, row.batchnorm, row.learning_rate) for row in rows] == [
+        ("stem", "frozen", "-"),
+        ("block1", "frozen", "-"),
+        ("block2", "frozen", "-"),
+        ("block3", "train", "-"),
+        ("head", "-", "-"),
+    ]
+    assert [row.trainable for row in rows] == [0, 0, 0, 4 * 4 * 9 + 8, 10]
+    assert sum(row.parameters for row in rows) == model.count_params()
+    compiled(model, differential_optimizer(model, keras.optimizers.SGD(0.5), decay=0.1))
+    assert [row.learning_rate for row in trainable_table(model)] == ["-", "-", "-", "0.05", "0.5"]
+    lines = str(trainable_table(model)).splitlines()
+    assert lines[0].split() == ["block", "layers", "parameters", "trainable", "BatchNorm", "learning", "rate"]
+    assert lines[-1].split()[:2] == ["total", "9"]
