@@ -1,0 +1,194 @@
+"""Thaws a model from the top down within one `fit`, losing no state, not even when the process dies."""
+
+import json
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tlkeras.blocks import blocks
+from tlkeras.errors import InputError
+from tlkeras.freezing import unfreeze
+from tlkeras.optimizers import differential_optimizer
+from tlkeras.optimizers.differential import Differential
+from tlkeras.recompile import recompile
+
+#: Parts of the names of metrics that grow as the model improves, for `mode="auto"`.
+_GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "r2")
+
+
+class GradualUnfreezing(keras.callbacks.Callback):
+    """Trains the head first, and thaws blocks below it from the top down as the epochs pass.
+
+    The gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head settles
+    before its gradients reach pretrained weights. All happens at the beginning of epochs inside one `fit`, so
+    schedules, early stopping and other callbacks go on undisturbed. Weights that train already keep their optimizer
+    slots; weights that join begin as in a new optimizer, with a step count of their own, or Adam's first steps would be
+    3 to 6 times too long. For that the model gets a differential optimizer with its own optimizer's settings
+    (`model.optimizer` is then a new object of the same family; multipliers of one, if it had none).
+
+    With `backup`, each epoch begins by writing weights, optimizer, phase, trainable variables and the random state of
+    the layers to one file, and a later `fit` of the same program goes on from there to the very result that it would
+    have reached undisturbed, provided that each epoch's data depend on nothing but its number (`shuffle=False`). The
+    file is renamed into place when complete, so a kill at any moment leaves a good one; `fit` removes it when it ends.
+    `keras.callbacks.BackupAndRestore` cannot do this: it loads optimizer state before the trainable set is known, and
+    a kill in the middle of its two files leaves them apart. What other callbacks count is theirs to keep.
+    A `.keras` file from `ModelCheckpoint` holds the trainable flags and the optimizer too: load it and call `fit` with
+    `initial_epoch`.
+
+    Args:
+        schedule: Dict from epoch (from 0) to what trains from then on, as in `tlkeras.unfreeze`: a number of blocks
+            below the head, a fraction of them, the name of the lowest block or layer to train, or None for all.
+            Before its first entry the head alone trains.
+        on_plateau: Instead of a schedule, how many more blocks to thaw whenever `monitor` has stopped improving.
+        monitor: The logged metric that `on_plateau` watches.
+        mode: `"min"`, `"max"`, or `"auto"` to tell from the metric's name.
+        patience: Epochs without improvement after which to thaw.
+        min_delta: The least change that is an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
+        batchnorm: `"frozen"` keeps BatchNormalization of thawed blocks as it is, `"train"` trains it.
+        backup: Path of the backup file; None for no backup.
+
+    Raises:
+        InputError: Unless exactly one of `schedule` and `on_plateau` is given; at the beginning of `fit`, if the model
+            has no such block or the backup is another model's; at the end of an epoch, if `monitor` is not logged.
+
+    Example:
+
+    >>> import keras, numpy as np, tlkeras
+    >>> layers = keras.layers
+    >>> model = keras.Sequential([keras.Input((4,)), layers.Dense(8), layers.Dense(8), layers.Dense(2)])
+    >>> model.compile("adam", "mse")
+    >>> thaw = tlkeras.GradualUnfreezing({1: 1, 2: None})
+    >>> history = model.fit(np.ones((8, 4)), np.ones((8, 2)), epochs=3, callbacks=[thaw], verbose=0)
+    >>> len(model.trainable_variables)
+    6
+    """
+
+    def __init__(
+        self,
+        schedule: dict[int, int | float | str | None] | None = None,
+        *,
+        on_plateau: int | None = None,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        patience: int = 2,
+        min_delta: float = 1e-4,
+        batchnorm: str = "frozen",
+        backup: str | os.PathLike | None = None,
+    ):
+        super().__init__()
+        if (schedule is None) == (on_plateau is None):
+            raise InputError(
+                f"Received schedule={schedule!r} and on_plateau={on_plateau!r}: give one of the two, such as "
+                "schedule={2: 1, 4: None} or on_plateau=1."
+            )
+        if schedule is not None and not all(isinstance(epoch, int) and epoch >= 0 for epoch in schedule):
+            raise InputError(f"Received schedule={schedule!r}: its keys are epochs, integers from 0.")
+        if on_plateau is not None and (not isinstance(on_plateau, int) or on_plateau < 1):
+            raise InputError(f"Received on_plateau={on_plateau!r}: it is a number of blocks, at least 1.")
+        if mode not in ("auto", "min", "max"):
+            raise InputError(f"mode is 'auto', 'min' or 'max'. Received: mode={mode!r}")
+        self.schedule = schedule
+        self.on_plateau = on_plateau
+        self.monitor = monitor
+        self.mode = mode
+        self.patience = patience
+        self.min_delta = min_delta
+        self.batchnorm = batchnorm
+        self.backup = None if backup is None else Path(backup)
+
+    def on_train_begin(self, logs=None):
+        found = blocks(self.model)
+        for selection in (self.schedule or {}).values():
+            if selection is not None:
+                found.top(selection)
+        self._deepest = sum(block.role != "head" for block in found)
+        self._plateau = {"thawed": 0, "best": None, "wait": 0}
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        if not isinstance(optimizer, Differential):
+            recompile(self.model, differential_optimizer(self.model, self.model.optimizer))
+        if self.backup is not None and self.backup.exists():
+            self._restore()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model._initial_epoch = None  # it has served, and would hold for the next `fit` too
+        unfreeze(self.model, self._selection(epoch), batchnorm=self.batchnorm)
+        if self.backup is not None:
+            self._save(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.on_plateau is None:
+            return
+        if self.monitor not in (logs or {}):
+            raise InputError(
+                f"GradualUnfreezing watches {self.monitor!r}, which is not among the logs {sorted(logs or {})}: name "
+                "one of these as `monitor`, or give `fit` validation data."
+            )
+        value, state = float(logs[self.monitor]), self._plateau
+        if state["best"] is None or self._gain(value, state["best"]) > self.min_delta:
+            state.update(best=value, wait=0)
+            return
+        state["wait"] += 1
+        if state["wait"] >= self.patience:
+            state.update(wait=0, thawed=min(state["thawed"] + self.on_plateau, self._deepest))
+
+    def on_train_end(self, logs=None):
+        if self.backup is not None:
+            self.backup.unlink(missing_ok=True)
+
+    def _selection(self, epoch):
+        if self.schedule is None:
+            return self._plateau["thawed"]
+        begun = [start for start in self.schedule if start <= epoch]
+        return self.schedule[max(begun)] if begun else 0
+
+    def _gain(self, value, best):
+        growing = self.mode == "max" or (self.mode == "auto" and any(part in self.monitor for part in _GROWING))
+        return value - best if growing else best - value
+
+    def _variables(self):
+        """All whose values matter for what follows, the seeds of dropout and augmentation included."""
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def _trainable(self):
+        trainable = {id(variable) for variable in self.model.trainable_variables}
+        return [id(variable) in trainable for variable in self.model.variables]
+
+    def _save(self, epoch):
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        notes = {
+            "epoch": epoch,
+            "plateau": self._plateau,
+            "trainable": self._trainable(),
+            "starts": dict(optimizer.starts),
+        }
+        arrays = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+        arrays = [array.astype("float32") if array.dtype.name == "bfloat16" else array for array in arrays]
+        part = self.backup.with_name(f".{self.backup.name}.part")
+        self.backup.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            np.savez(file, *arrays, notes=json.dumps(notes))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.backup)
+
+    def _restore(self):
+        with np.load(self.backup) as file:
+            notes = json.loads(str(file["notes"]))
+            arrays = [file[f"arr_{i}"] for i in range(len(file.files) - 1)]
+        self._plateau = notes["plateau"]
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer.starts.update(notes["starts"])
+        unfreeze(self.model, self._selection(notes["epoch"]), batchnorm=self.batchnorm)
+        recompile(self.model)  # the step counts, too, are fixed when an optimizer is built
+        variables = self._variables()
+        shapes = [tuple(variable.shape) for variable in variables]
+        if notes["trainable"] != self._trainable() or shapes != [array.shape for array in arrays]:
+            raise InputError(
+                f"The backup {str(self.backup)!r} is of another model, optimizer or schedule: remove it to start "
+                "afresh."
+            )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        self.model._initial_epoch = notes["epoch"]
