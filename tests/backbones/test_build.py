@@ -72,6 +72,20 @@ def test_grey_images_answer_as_the_same_in_three_channels():
     np.testing.assert_allclose(grey.predict(pixels, verbose=0), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.backends
+def test_a_backbone_can_stand_on_other_layers_in_one_graph():
+    image = keras.Input((40, 40, 3))
+    model = backbone("mobilenet_v2", weights=None, input_tensor=keras.layers.CenterCrop(32, 32)(image), pooling="avg")
+    alone = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3), pooling="avg")
+    alone.set_weights(model.get_weights())
+    pixels = images(size=40)
+    expected = alone.predict(pixels[:, 4:-4, 4:-4], verbose=0)
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), expected, rtol=1e-5, atol=1e-7)
+    assert model.input is image
+    with pytest.raises(InputError, match="at least 32 x 32"):
+        backbone("mobilenet_v2", weights=None, input_tensor=keras.Input((20, 20, 3)))
+
+
 def test_pixels_are_scaled_in_float32_under_mixed_precision():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")

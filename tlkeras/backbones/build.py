@@ -7,8 +7,9 @@ import keras
 
 from tlkeras.backbones.applications import build_application
 from tlkeras.backbones.catalog import backbone_info
+from tlkeras.backbones.cv import build_cv
+from tlkeras.backbones.hub import build_hub
 from tlkeras.backbones.pooling import POOLINGS, pool
-from tlkeras.backbones.preprocessing import grey_to_rgb
 from tlkeras.errors import InputError
 
 
@@ -18,6 +19,7 @@ def backbone(
     input_shape: tuple[int | None, int | None, int] | None = None,
     weights: str | os.PathLike | None = "imagenet",
     pooling: str | None = None,
+    input_tensor: keras.KerasTensor | None = None,
 ) -> keras.Model:
     """Builds a pretrained network without its classification head, its preprocessing inside.
 
@@ -26,7 +28,8 @@ def backbone(
     model can be read where tlkeras is not installed.
 
     Args:
-        name: A name of the catalog (see `list_backbones`); case, hyphens and underscores do not matter.
+        name: A name of the catalog (see `list_backbones`); case, hyphens and underscores do not matter. Besides
+            these, `"hub:"` before any other KerasHub preset of an image backbone, or before the directory of one.
         input_shape: `(height, width, channels)` with 3 channels, or 1 for grey images, which are repeated to three.
             Height and width in pixels, None for any. By default the size that the published weights were made for.
         weights: `"imagenet"` for the published weights, None for random ones, or the path of a weights file
@@ -34,6 +37,8 @@ def backbone(
             with the installation; others may be downloaded once, which is said on stderr.
         pooling: None for the last feature map, of shape `(batch, height, width, channels)`, or one vector an image:
             `"avg"`, `"max"`, `"concat"` (average and maximum, twice as wide) or, for token models, `"cls"`.
+        input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers; its shape
+            stands for `input_shape`. By default a new `keras.Input`.
 
     Returns:
         A functional `keras.Model`, float32 in and out. Token models give `(batch, tokens, channels)`.
@@ -49,7 +54,6 @@ def backbone(
     >>> model.predict(images, verbose=0).shape
     (2, 1280)
     """
-    info = backbone_info(name)
     if pooling is not None and pooling not in POOLINGS:
         known = ", ".join(map(repr, POOLINGS))
         raise InputError(f"pooling must be one of {known}, or None. Received: pooling={pooling!r}")
@@ -57,13 +61,19 @@ def backbone(
         raise InputError(
             "tlkeras needs channels_last images; call keras.config.set_image_data_format('channels_last')."
         )
-    inputs = keras.Input(_checked_shape(info, input_shape), name="image")
-    x = grey_to_rgb(inputs) if inputs.shape[-1] == 1 else inputs
-    model = build_application(info, x, _checked_weights(weights))
-    features = model.output
-    if pooling is not None:
-        features = pool(features, pooling, prefix_tokens=info.prefix_tokens or 0)
-    return keras.Model(inputs, features, name=info.name)
+    weights = _checked_weights(weights)
+    if isinstance(name, str) and name.lower().startswith("hub:"):
+        preset = name[len("hub:") :]
+        model, prefix_tokens = build_hub(preset, input_shape, weights, input_tensor)
+        name = Path(preset).name
+    else:
+        info = backbone_info(name)
+        build = build_cv if info.provider == "keras_cv" else build_application
+        model, prefix_tokens = build(info, input_shape, weights, input_tensor), 0
+        name = info.name.replace(":", "_")
+    features = model.output if pooling is None else pool(model.output, pooling, prefix_tokens)
+    (image,) = keras.tree.flatten(model.input)
+    return keras.Model(image, features, name=name)
 
 
 def _checked_weights(weights):
@@ -76,27 +86,3 @@ def _checked_weights(weights):
     if not str(weights).endswith((".h5", ".keras")):
         raise InputError(f"A weights file ends in .weights.h5, .h5 or .keras. Received: weights={str(weights)!r}")
     return weights
-
-
-def _checked_shape(info, input_shape):
-    if input_shape is None:
-        return (info.default_size, info.default_size, 3)
-    try:
-        height, width, channels = input_shape
-    except (TypeError, ValueError):
-        raise InputError(
-            f"input_shape must be (height, width, channels), e.g. ({info.default_size}, {info.default_size}, 3). "
-            f"Received: input_shape={input_shape!r}"
-        ) from None
-    if channels not in (1, 3):
-        raise InputError(
-            f"{info.name} takes images of 3 channels (RGB), or of 1 (grey). Received: input_shape={input_shape!r}"
-        )
-    if any(side is not None and not (isinstance(side, int) and side > 0) for side in (height, width)):
-        raise InputError(f"Height and width are positive integers or None. Received: input_shape={input_shape!r}")
-    if any(side is not None and side < info.minimum_size for side in (height, width)):
-        raise InputError(
-            f"{info.name} needs images of at least {info.minimum_size} x {info.minimum_size} pixels. "
-            f"Received: input_shape={input_shape!r}"
-        )
-    return (height, width, channels)

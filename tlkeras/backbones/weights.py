@@ -1,10 +1,11 @@
-"""Published weights files: found on disk, or downloaded after saying so, or asked for in one sentence."""
+"""Weights files: found on disk, or downloaded after saying so, or asked for in one sentence; and read."""
 
 import contextlib
 import hashlib
 import os
 import shutil
 import sys
+import warnings
 
 import keras
 
@@ -74,3 +75,37 @@ def published_file(file, url, expected_hash=None):
             f"a network and save it as {path}, or pass weights=None or the path of a weights file."
         ) from error
     return path
+
+
+def load_weights(models, path):
+    """Reads a weights file into layers that several models share.
+
+    Args:
+        models: Functional models of the same layers in different arrangements; the file may hold any of these.
+        path: A `.weights.h5`, `.h5` or `.keras` file.
+
+    Raises:
+        InputError: The file fits none of them.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> path = os.path.join(tempfile.mkdtemp(), "dense.weights.h5")
+    >>> model.save_weights(path)
+    >>> load_weights([model], path)
+    """
+    reasons = []
+    for model in models:
+        try:
+            with warnings.catch_warnings():
+                # Said where the file holds another arrangement; weights left unread raise an error besides.
+                warnings.filterwarnings("ignore", message="Skipping nested container")
+                model.load_weights(path)
+            return
+        except Exception as error:  # h5py, zipfile and Keras each have errors of their own for what does not fit.
+            reasons.append(error)
+    reason = str(reasons[0]).strip().partition("\n")[0]
+    raise InputError(
+        f"The weights in {path} do not fit {models[0].name} without its classification head: {reason}"
+    ) from reasons[0]

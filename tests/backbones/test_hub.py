@@ -1,0 +1,223 @@
+"""KerasHub presets, from a directory: raw pixels against the converter and the backbone of KerasHub itself."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from tlkeras import InputError, backbone, backbone_info, list_backbones
+
+keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed (extra 'hub')")
+
+
+def images(size, channels=3):
+    return np.random.default_rng(0).integers(0, 256, (2, size, size, channels), dtype="uint8")
+
+
+def tiny_vit():
+    return keras_hub.models.ViTBackbone(
+        image_shape=(32, 32, 3), patch_size=8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32
+    ), keras_hub.layers.ViTImageConverter(image_size=(32, 32), scale=[1 / 127.5] * 3, offset=[-1.0] * 3)
+
+
+def tiny_deit():
+    return keras_hub.models.DeiTBackbone(
+        image_shape=(32, 32, 3), patch_size=8, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=32
+    ), keras_hub.layers.DeiTImageConverter(image_size=(32, 32), scale=1 / 255)
+
+
+def tiny_dinov2():
+    return keras_hub.models.DINOV2Backbone(
+        patch_size=8,
+        num_layers=2,
+        hidden_dim=32,
+        num_heads=2,
+        intermediate_dim=64,
+        num_register_tokens=4,
+        image_shape=(32, 32, 3),
+        position_embedding_shape=(32, 32, 3),
+    ), keras_hub.layers.DINOV2ImageConverter(image_size=(32, 32), scale=[0.01, 0.02, 0.03], offset=[-0.5, -0.4, -0.3])
+
+
+def tiny_resnet():
+    return keras_hub.models.ResNetBackbone(
+        [64], [3], [64, 64], [1, 1], [1, 2], "basic_block"
+    ), keras_hub.layers.ResNetImageConverter(image_size=(32, 32), scale=1 / 255)
+
+
+TINY = {"vit": tiny_vit, "deit": tiny_deit, "dinov2": tiny_dinov2, "resnet": tiny_resnet}
+PREFIX_TOKENS = {"vit": 1, "deit": 2, "dinov2": 5}
+
+
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory):
+    """A preset directory each kind, and KerasHub's own answer on `images(32)`."""
+    made = {}
+    for kind, make in TINY.items():
+        directory = tmp_path_factory.mktemp(kind)
+        network, converter = make()
+        network.save_to_preset(str(directory))
+        converter.save_to_preset(str(directory))
+        pixels = keras.ops.convert_to_numpy(converter(images(32)))
+        inputs = {"images": pixels} if isinstance(network.input, dict) else pixels
+        made[kind] = f"hub:{directory}", network.predict(inputs, verbose=0)
+    return made
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded(presets, kind, tmp_path):
+    name, expected = presets[kind]
+    model = backbone(name)
+    pixels = images(32)
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(pixels, images(32))
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(reloaded.predict(pixels, verbose=0), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_convolutional_preset_becomes_one_flat_graph_of_core_layers(presets):
+    model = backbone(presets["resnet"][0])
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+
+
+@pytest.mark.parametrize("kind", PREFIX_TOKENS)
+def test_tokens_are_pooled_without_those_that_stand_for_no_patch(presets, kind):
+    name, tokens = presets[kind]
+    patches = tokens[:, PREFIX_TOKENS[kind] :]
+    assert patches.shape[1] == 16
+    answers = {p: backbone(name, pooling=p).predict(images(32), verbose=0) for p in ("avg", "max", "concat", "cls")}
+    np.testing.assert_allclose(answers["avg"], patches.mean(axis=1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers["max"], patches.max(axis=1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers["concat"], np.hstack([answers["avg"], answers["max"]]))
+    np.testing.assert_allclose(answers["cls"], tokens[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_other_sizes_grey_images_random_weights_and_weights_files(presets, tmp_path):
+    resnet, expected = presets["resnet"]
+    assert backbone(resnet, input_shape=(64, 64, 3)).predict(images(64), verbose=0).shape == (2, 8, 8, 64)
+    assert backbone(resnet, input_shape=(32, 32, 1)).predict(images(32, 1), verbose=0).shape == (2, 4, 4, 64)
+    random = backbone(resnet, weights=None)
+    assert np.abs(random.predict(images(32), verbose=0) - expected).max() > 1e-3
+    backbone(resnet).save_weights(tmp_path / "own.weights.h5")
+    model = backbone(resnet, weights=tmp_path / "own.weights.h5")
+    np.testing.assert_allclose(model.predict(images(32), verbose=0), expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match=r"\(64, 64, 3\)"):
+        backbone(presets["vit"][0], input_shape=(64, 64, 3))
+
+
+@pytest.mark.parametrize("kind", TINY)
+def test_a_preset_can_stand_on_other_layers(presets, kind):
+    name, expected = presets[kind]
+    image = keras.Input((40, 40, 3))
+    model = backbone(name, input_tensor=keras.layers.CenterCrop(32, 32)(image))
+    framed = np.pad(images(32), ((0, 0), (4, 4), (4, 4), (0, 0)))
+    np.testing.assert_allclose(model.predict(framed, verbose=0), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_preset_without_image_converter_is_read_with_a_warning(tmp_path):
+    network, _ = tiny_vit()
+    network.save_to_preset(str(tmp_path))
+    with pytest.warns(UserWarning, match="no image converter"):
+        model = backbone(f"hub:{tmp_path}")
+    expected = network.predict(images(32).astype("float32"), verbose=0)
+    np.testing.assert_allclose(model.predict(images(32), verbose=0), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_wrong_names_and_a_missing_network_are_told_in_one_sentence(monkeypatch, tmp_path):
+    def no_network(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("kagglehub.model_download", no_network)
+    with pytest.raises(InputError, match="vit_base_patch16_224_imagenet"):
+        backbone("hub:vit_base_patch16_224_imagene")
+    with pytest.raises(InputError, match="of images"):
+        backbone("hub:bert_base_en")
+    with pytest.raises(InputError, match=r"config\.json"):
+        backbone(f"hub:{tmp_path}")
+    with pytest.raises(InputError) as error:
+        backbone("hub:vit_base_patch16_224_imagenet")
+    folder = tmp_path / "models" / "keras" / "vit" / "keras" / "vit_base_patch16_224_imagenet"
+    for part in (
+        "config.json",
+        "model.weights.h5",
+        "https://www.kaggle.com/models/keras/vit/keras/vit_base",
+        str(folder),
+    ):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_put_by_hand_where_the_message_says_are_read(monkeypatch, tmp_path, capsys):
+    info = backbone_info("hub:vit_base_patch16_224_imagenet")
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    assert not info.offline
+    folder = tmp_path / "models" / info.weights_url.removeprefix("kaggle://")
+    for part in tiny_vit():
+        part.save_to_preset(str(folder))
+    assert info.offline
+    assert backbone(info.name).input_shape == (None, 32, 32, 3)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_catalog_agrees_with_the_registry_of_keras_hub():
+    known = keras_hub.layers.ImageConverter.presets
+    for name in list_backbones("hub:*"):
+        info = backbone_info(name)
+        preset = known[name.removeprefix("hub:")]
+        assert preset["kaggle_handle"].rpartition("/")[0] == info.weights_url.rpartition("/")[0]
+        assert info.parameters in (None, preset["metadata"]["params"]), name
+        cls = getattr(keras_hub.models, info.constructor)
+        assert name.removeprefix("hub:") in cls.presets
+
+
+DEPTH = {"tiny": 12, "small": 12, "base": 12, "large": 24, "huge": 32, "giant": 40}
+
+
+@pytest.mark.parametrize("name", list_backbones("hub:*vit_*", family="vit") + list_backbones(family="deit"))
+def test_width_and_prefix_tokens_of_transformers_add_up_to_their_parameters(name):
+    """Dosovitskiy et al., 2020: 12 d^2 + 13 d a block of width d, besides the embeddings and the last norm."""
+    info = backbone_info(name)
+    depth = next(depth for size, depth in DEPTH.items() if size in name)
+    patch = int(re.search(r"patch(\d+)", name).group(1))
+    width, tokens = info.width, (info.default_size // patch) ** 2 + info.prefix_tokens
+    embeddings = (3 * patch**2 + 1) * width + tokens * width + info.prefix_tokens * width
+    assert info.parameters == embeddings + depth * (12 * width**2 + 13 * width) + 2 * width
+
+
+@pytest.mark.parametrize("name", list_backbones("hub:dinov2_*"))
+def test_width_of_dinov2_adds_up_to_its_parameters(name):
+    """Oquab et al., 2023: patches of 14, layer scale, SwiGLU in the giant. KerasHub keeps two tables of position
+    embeddings, as trained at 518 pixels and as interpolated to the preset's own image size."""
+    info = backbone_info(name)
+    size, depth = next((size, depth) for size, depth in DEPTH.items() if name.endswith(size))
+    width = info.width
+    registers = info.prefix_tokens - 1
+    positions = (518 // 14) ** 2 + 1 + (info.default_size // 14) ** 2 + 1
+    embeddings = (3 * 14**2 + 1) * width + positions * width + (2 + registers) * width
+    hidden = (int(4 * width * 2 / 3) + 7) // 8 * 8
+    mlp = (width + 1) * 2 * hidden + (hidden + 1) * width if size == "giant" else 8 * width**2 + 5 * width
+    block = 4 * width**2 + 4 * width + mlp + 4 * width + 2 * width
+    assert info.parameters == embeddings + depth * block + 2 * width
+
+
+@pytest.mark.parametrize(
+    "hub, same",
+    [
+        ("densenet_121", "densenet121"),
+        ("densenet_169", "densenet169"),
+        ("densenet_201", "densenet201"),
+        ("vgg_16", "vgg16"),
+        ("vgg_19", "vgg19"),
+        ("resnet_18", "cv:resnet18"),
+        ("resnet_50", "cv:resnet50"),
+        ("resnet_101", "cv:resnet101"),
+        ("resnet_152", "cv:resnet152"),
+    ],
+)
+def test_width_is_that_of_the_same_architecture_of_equal_parameters(hub, same):
+    hub, same = backbone_info(f"hub:{hub}_imagenet"), backbone_info(same)
+    assert (hub.parameters, hub.width) == (same.parameters, same.width)

@@ -1,0 +1,110 @@
+"""Backbones of KerasCV, which is no longer developed: kept for models that were trained with it.
+
+Its constructors fetch even the architecture from a network. EfficientNet-Lite and the ResNets are built here from
+explicit arguments instead, so that random or own weights need none.
+"""
+
+import contextlib
+import sys
+
+from tlkeras.backbones.catalog import kaggle_folder
+from tlkeras.backbones.graph import graft
+from tlkeras.backbones.inputs import image_input
+from tlkeras.backbones.preprocessing import PREPROCESSING
+from tlkeras.backbones.weights import load_weights
+from tlkeras.errors import InputError
+
+_RESNET_BLOCKS = {
+    18: ("basic_block", (2, 2, 2, 2)),
+    34: ("basic_block", (3, 4, 6, 3)),
+    50: ("block", (3, 4, 6, 3)),
+    101: ("block", (3, 4, 23, 3)),
+    152: ("block", (3, 8, 36, 3)),
+}
+_LITE_WIDTH_AND_DEPTH = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2), 3: (1.2, 1.4), 4: (1.4, 1.8)}
+
+
+def build_cv(info, input_shape, weights, input_tensor=None):
+    """Builds a KerasCV backbone on raw pixels.
+
+    Args:
+        info: The `BackboneInfo`; its `constructor` is the preset's name.
+        input_shape: `(height, width, channels)`, or None for 224 x 224 RGB.
+        weights: `"imagenet"` for the preset's weights, None for random ones, or the path of a weights file.
+        input_tensor: KerasTensor of raw pixels to build on, or None for a new input.
+
+    Returns:
+        A functional `keras.Model` from raw pixels to the last feature map.
+
+    Raises:
+        InputError: KerasCV (or TensorFlow, which it needs) is not installed, or the preset has no weights or
+            cannot be had.
+    """
+    if weights == "imagenet" and info.weights_url is None:
+        raise InputError(f"KerasCV publishes no weights for {info.name}; pass weights=None or the path of a file.")
+    try:
+        import keras_cv
+    except ImportError as error:
+        raise InputError(
+            f"{info.name} needs KerasCV and TensorFlow, which are not installed; run: pip install keras-cv tensorflow"
+        ) from error
+    inputs, x = image_input(info.name, input_shape, 224, 32, input_tensor)
+    arguments = _arguments(info.constructor)
+    if arguments and weights != "imagenet":
+        constructor = getattr(keras_cv.models, arguments.pop("constructor"))
+        model = constructor(include_rescaling=True, **arguments)
+    else:
+        model = _from_preset(keras_cv, info, weights == "imagenet")
+    if weights not in ("imagenet", None):
+        load_weights([model], weights)
+    if not model.get_config().get("include_rescaling", True):
+        x = PREPROCESSING["unit"](x)
+    return graft(model, inputs, x)
+
+
+def _from_preset(keras_cv, info, with_weights):
+    preset = info.weights_url
+    if info.offline:
+        # Read from the folder itself, so that files put there by hand will do.
+        preset = str(kaggle_folder(preset))
+    else:
+        print(f"tlkeras: downloading the KerasCV preset {info.constructor}", file=sys.stderr)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return keras_cv.models.Backbone.from_preset(preset, load_weights=with_weights)
+    except Exception as error:  # Of kagglehub, TensorFlow's file system or Keras, each of its own kind.
+        reason = str(error).strip().partition("\n")[0]
+        handle = info.weights_url.removeprefix("kaggle://")
+        raise InputError(
+            f"The KerasCV preset {info.constructor} cannot be downloaded ({reason}); fetch its files from "
+            f"https://www.kaggle.com/models/{handle} on a machine with a network and put them into "
+            f"{kaggle_folder(info.weights_url)}."
+        ) from error
+
+
+def _arguments(preset):
+    """The explicit arguments of an architecture, or None for those only KerasCV's presets know."""
+    if preset.startswith("efficientnetlite_b"):
+        width, depth = _LITE_WIDTH_AND_DEPTH[int(preset[-1])]
+        return {
+            "constructor": "EfficientNetLiteBackbone",
+            "width_coefficient": width,
+            "depth_coefficient": depth,
+            "stackwise_kernel_sizes": [3, 3, 5, 3, 5, 5, 3],
+            "stackwise_num_repeats": [1, 2, 2, 3, 3, 4, 1],
+            "stackwise_input_filters": [32, 16, 24, 40, 80, 112, 192],
+            "stackwise_output_filters": [16, 24, 40, 80, 112, 192, 320],
+            "stackwise_expansion_ratios": [1, 6, 6, 6, 6, 6, 6],
+            "stackwise_strides": [1, 2, 2, 2, 1, 2, 1],
+        }
+    name, _, version = preset.removesuffix("_imagenet").partition("_")
+    if name.startswith("resnet"):
+        block_type, repeats = _RESNET_BLOCKS[int(name.removeprefix("resnet"))]
+        return {
+            "constructor": "ResNetV2Backbone" if version == "v2" else "ResNetBackbone",
+            "stackwise_filters": [64, 128, 256, 512],
+            "stackwise_blocks": list(repeats),
+            "stackwise_strides": [1, 2, 2, 2],
+            "block_type": block_type,
+        }
+    return None

@@ -1,0 +1,73 @@
+"""Functional graphs laid anew over layers that exist: the layers, and so the weights, are shared."""
+
+import warnings
+
+import keras
+
+
+def flatten(model):
+    """Puts the layers of nested `Sequential` parts (ConvNeXt has four) into the graph itself.
+
+    Args:
+        model: A functional model.
+
+    Returns:
+        A functional model with the same layers and answers, or `model` itself if nothing in it is nested.
+
+    Example:
+
+    >>> inner = keras.Sequential([keras.layers.Dense(2), keras.layers.ReLU()])
+    >>> inputs = keras.Input((3,))
+    >>> [type(layer).__name__ for layer in flatten(keras.Model(inputs, inner(inputs))).layers]
+    ['InputLayer', 'Dense', 'ReLU']
+    """
+    if not any(isinstance(layer, keras.Sequential) for layer in model.layers):
+        return model
+
+    def unpack(layer, *args, **kwargs):
+        if not isinstance(layer, keras.Sequential):
+            return layer(*args, **kwargs)
+        (x,) = args
+        for part in layer.layers:
+            x = part(x)
+        return x
+
+    return keras.models.clone_model(
+        model, input_tensors=model.input, clone_function=lambda layer: layer, call_function=unpack
+    )
+
+
+def graft(model, inputs, x):
+    """Applies a functional model layer by layer to `x`, where calling it would nest it.
+
+    Args:
+        model: A functional model of one input.
+        inputs: The `keras.Input` from which `x` was made.
+        x: KerasTensor that takes the place of the model's own input.
+
+    Returns:
+        A functional model from `inputs` to the features, in one graph with what leads to `x`.
+
+    Example:
+
+    >>> body = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    >>> inputs = keras.Input((3,))
+    >>> whole = graft(keras.Model(body.inputs, body.outputs[0]), inputs, keras.layers.Rescaling(2.0)(inputs))
+    >>> [type(layer).__name__ for layer in whole.layers]
+    ['InputLayer', 'Rescaling', 'Dense']
+    """
+
+    def call(layer, *args, **kwargs):
+        args, kwargs = keras.tree.map_structure(lambda value: x if value is inputs else value, (args, kwargs))
+        return layer(*args, **kwargs)
+
+    with warnings.catch_warnings():
+        # One tensor, packed as the model wants it: bare, in a list or under a name, which need not be its own here.
+        warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
+        grafted = keras.models.clone_model(
+            model,
+            input_tensors=keras.tree.pack_sequence_as(model.input, [inputs]),
+            clone_function=lambda layer: layer,
+            call_function=call,
+        )
+    return keras.Model(inputs, grafted.output)

@@ -1,0 +1,165 @@
+"""Backbones of KerasHub: its published presets, and preset directories of one's own.
+
+The layers of its transformers are KerasHub's own, all blocks in one of them, so a saved model needs KerasHub to be
+read. Its convolutional networks are made of core layers, and become one flat graph.
+"""
+
+import contextlib
+import math
+import sys
+import warnings
+from pathlib import Path
+
+import keras
+
+from tlkeras.backbones.catalog import kaggle_folder, suggestions
+from tlkeras.backbones.graph import graft
+from tlkeras.backbones.inputs import image_input
+from tlkeras.backbones.preprocessing import Preprocessing
+from tlkeras.backbones.weights import load_weights
+from tlkeras.errors import InputError
+
+
+def build_hub(preset, input_shape, weights, input_tensor=None):
+    """Builds a KerasHub backbone with the scaling of its preset's image converter in front.
+
+    Args:
+        preset: A preset's name (`"vit_base_patch16_224_imagenet"`), a handle (`"kaggle://..."`, `"hf://..."`) or
+            a directory that `save_to_preset` wrote.
+        input_shape: `(height, width, channels)`, or None for the preset's own size.
+        weights: `"imagenet"` for the preset's weights, None for random ones, or the path of a weights file.
+        input_tensor: KerasTensor of raw pixels to build on, or None for a new input.
+
+    Returns:
+        `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and
+        how many leading tokens stand for no patch.
+
+    Raises:
+        InputError: KerasHub is not installed, or the preset cannot be had, is none of images, or does not fit the
+            input shape.
+    """
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise InputError(f"hub:{preset} needs KerasHub, which is not installed; run: pip install keras-hub") from error
+    preset = _source(_known(preset, keras_hub), keras_hub)
+    model = _load(preset, keras_hub, weights == "imagenet")
+    shape = _image_shape(preset, model)
+    converter = _converter(preset, keras_hub)
+    size = shape[0] or (converter.image_size or (224,))[0] if converter else shape[0] or 224
+    inputs, x = image_input(f"hub:{preset}", input_shape, size, 1, input_tensor)
+    if None not in shape and shape != x.shape[1:3]:
+        model = _load(preset, keras_hub, weights == "imagenet", image_shape=tuple(x.shape[1:]))
+    if weights not in ("imagenet", None):
+        load_weights([model], weights)
+    if converter is None:
+        warnings.warn(
+            f"The preset {preset} names no image converter, so pixels reach the network as they are, in [0, 255].",
+            stacklevel=3,
+        )
+    elif converter.scale is not None or converter.offset is not None:
+        x = Preprocessing(_constant(converter.scale, 1.0), _constant(converter.offset, 0.0))(x)
+    return _apply(model, inputs, x), _prefix_tokens(model)
+
+
+def _apply(model, inputs, x):
+    """Lays the backbone's layers out in one graph, or nests it where a saved file could not be read otherwise.
+
+    Some layers of KerasHub (`ViTPatchingAndEmbedding` of 0.32 is one) cannot be made from their own configuration;
+    only the backbone around them can.
+    """
+    try:
+        for layer in model.layers:
+            type(layer).from_config(layer.get_config())
+    except (TypeError, ValueError):
+        return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
+    return graft(model, inputs, x)
+
+
+def _known(preset, keras_hub):
+    """The preset under the spelling that KerasHub knows; a directory or a handle as it is."""
+    if "://" in preset:
+        return preset
+    if Path(preset).is_dir():
+        if not Path(preset, "config.json").is_file():
+            raise InputError(f"{preset} is no KerasHub preset: it has no config.json.")
+        return preset
+    # Those with an image converter, which is how the registry tells images from text and sound.
+    known = {name.lower().replace("-", "_"): name for name in keras_hub.layers.ImageConverter.presets}
+    try:
+        return known[preset.lower().replace("-", "_")]
+    except KeyError:
+        raise InputError(
+            f"KerasHub has no preset {preset!r} of images, and there is no such directory.{suggestions(preset, known)}"
+        ) from None
+
+
+def _source(preset, keras_hub):
+    """The folder of a preset that is on disk already, so that files put there by hand will do; or its name."""
+    folder = kaggle_folder(_handle(preset, keras_hub))
+    complete = all((folder / name).is_file() for name in ("config.json", "image_converter.json"))
+    return str(folder) if complete and any(folder.glob("model*")) else preset
+
+
+def _handle(preset, keras_hub):
+    return keras_hub.models.Backbone.presets.get(preset, {}).get("kaggle_handle", preset)
+
+
+def _load(preset, keras_hub, load_preset_weights, **kwargs):
+    if not Path(preset).is_dir():
+        print(f"tlkeras: downloading the KerasHub preset {preset}", file=sys.stderr)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return keras_hub.models.Backbone.from_preset(preset, load_weights=load_preset_weights, **kwargs)
+    except Exception as error:  # Of kagglehub, huggingface_hub, h5py or Keras, each of its own kind.
+        reason = str(error).strip().partition("\n")[0]
+        if kwargs:
+            shape = kwargs["image_shape"]
+            raise InputError(f"hub:{preset} cannot take images of shape {shape}: {reason}") from error
+        if Path(preset).is_dir():
+            raise InputError(f"The KerasHub preset in {preset} cannot be read: {reason}") from error
+        handle = _handle(preset, keras_hub)
+        page = handle.replace("kaggle://", "https://www.kaggle.com/models/").replace("hf://", "https://huggingface.co/")
+        folder = kaggle_folder(handle) if handle.startswith("kaggle://") else "a directory named after 'hub:'"
+        raise InputError(
+            f"The KerasHub preset {preset} cannot be downloaded ({reason}); fetch config.json, image_converter.json "
+            f"and model.weights.h5 from {page} on a machine with a network and put them into {folder}."
+        ) from error
+
+
+def _image_shape(preset, model):
+    """Height and width that the network was built for, None where any will do."""
+    tensors = keras.tree.flatten(model.input)
+    features = keras.tree.flatten(model.output)
+    if len(tensors) != 1 or len(tensors[0].shape) != 4 or len(features) != 1 or len(features[0].shape) not in (3, 4):
+        raise InputError(
+            f"hub:{preset} is a {type(model).__name__}, which does not go from one batch of images to one feature map."
+        )
+    return tensors[0].shape[1:3]
+
+
+def _converter(preset, keras_hub):
+    try:
+        return keras_hub.layers.ImageConverter.from_preset(preset)
+    except (FileNotFoundError, ValueError):  # The preset has none, or there is none for this kind of backbone.
+        return None
+
+
+def _constant(value, default):
+    """A scale or offset of an image converter as a float, or a tuple of floats, one a channel."""
+    if value is None:
+        return default
+    values = keras.tree.flatten(value)
+    return float(values[0]) if len(values) == 1 else tuple(map(float, values))
+
+
+def _prefix_tokens(model):
+    """How many tokens are no patch: class, distillation and register tokens, which KerasHub puts first."""
+    patch = getattr(model, "patch_size", None)
+    if patch is None or len(model.output.shape) != 3:
+        return 0
+    height, width = patch if isinstance(patch, tuple | list) else (patch, patch)
+    sides = keras.tree.flatten(model.input)[0].shape[1:3]
+    patches = math.prod(side // step for side, step in zip(sides, (height, width), strict=True))
+    # Hierarchical transformers (Swin) merge patches on their way, and have no other tokens.
+    return max(0, model.output.shape[1] - patches)
