@@ -49,15 +49,32 @@ def fold(pipeline):
     check_is_fitted(pipeline[-1])
     extractor, *scalers, classifier = (step for _, step in pipeline.steps)
     network = extractor.build_network()
-    kernel, bias = _class_logits(classifier)
-    for scaler in reversed(scalers):
-        scale, offset = _scale_and_offset(scaler)
-        # logits(scale * x + offset), written as one affine map of x.
-        kernel, bias = scale[:, None] * kernel, bias + offset @ kernel
+    kernel, bias = folded_weights(scalers, classifier)
     head = layers.Dense(kernel.shape[1], activation="softmax", name="predictions")
     model = keras.Model(network.inputs[0], head(network.outputs[0]), name=network.name)
     head.set_weights([kernel, bias])
     return model
+
+
+def folded_weights(scalers, classifier):
+    """Writes fitted scalers and a fitted linear classifier as one affine map.
+
+    Args:
+        scalers: `StandardScaler`s, in the order in which they act.
+        classifier: A `LogisticRegression`.
+
+    Returns:
+        `(kernel, bias)`, float64, of shapes `(features, classes)` and `(classes,)`: softmax of
+        `features @ kernel + bias` is the classifier's `predict_proba`.
+
+    Raises:
+        InputError: One of them is of another kind.
+    """
+    kernel, bias = _class_logits(classifier)
+    for scaler in reversed(scalers):
+        scale, offset = _scale_and_offset(scaler)
+        kernel, bias = scale[:, None] * kernel, bias + offset @ kernel
+    return kernel, bias
 
 
 def _scale_and_offset(scaler):

@@ -2,8 +2,6 @@
 
 import keras
 
-from tlkeras.errors import InputError
-
 
 def cut_points(model):
     """Lists the tensors that everything passes through, from input to output.

@@ -1,0 +1,88 @@
+"""The output of a frozen trunk, computed once and trained on many times."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tlkeras.training.data import all_labels, each_batch
+
+#: Up to this many bytes stay in memory; more goes to a file that is mapped into it.
+MEMORY_BYTES = 1_000_000_000
+
+
+class CachedTrunk(keras.utils.PyDataset):
+    """Batches of a frozen trunk's output, in place of images.
+
+    Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`, in a
+    new order. Values are kept as float16, which has the three digits that features of trained networks carry.
+
+    Args:
+        trunk: The frozen part of a model, from images to one tensor; see `tlkeras.training.cut.cut`.
+        batches: Batches of images and labels that can be gone through again and again.
+        views: How many augmented views of each image to keep; 1 where nothing is random.
+        refresh: After so many epochs the oldest view is drawn anew, between epochs; 0 for never.
+        size: Images a batch.
+        seed: Of the order.
+        folder: Where to map what is larger than `MEMORY_BYTES`; by default the system's temporary folder.
+
+    Raises:
+        OSError: The disk is full.
+    """
+
+    def __init__(self, trunk, batches, *, views=1, refresh=0, size=32, seed=0, folder=None):
+        super().__init__(workers=1)
+        self.trunk, self.batches, self.views, self.refresh = trunk, batches, views, refresh
+        self.size, self.seed, self.epoch = size, seed, 0
+        self._folder = folder
+        self._file = None
+        self._features, self._labels = None, None
+        for view in range(views):
+            self._draw(view)
+
+    @property
+    def num_batches(self):
+        return -(-len(self._labels[0]) // self.size)
+
+    def __len__(self):
+        return self.num_batches
+
+    def __getitem__(self, index):
+        view = self.epoch % self.views
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self._labels[view]))
+        # Ascending, so that a mapped file is read in one direction.
+        chosen = np.sort(order[index * self.size : (index + 1) * self.size])
+        return self._features[view, chosen].astype("float32"), self._labels[view][chosen]
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        if self.refresh and self.epoch % self.refresh == 0:
+            self._draw((self.epoch // self.refresh - 1) % self.views)
+
+    def close(self):
+        """Removes the mapped file, if there is one."""
+        self._features = None
+        if self._file is not None:
+            shutil.rmtree(self._file, ignore_errors=True)
+
+    def _draw(self, view):
+        start, labels = 0, []
+        for images, batch_labels in each_batch(self.batches):
+            # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
+            features = keras.ops.convert_to_numpy(self.trunk(images, training=True))
+            if self._features is None:
+                self._features = self._allocate(features.shape[1:])
+            self._features[view, start : start + len(features)] = features
+            labels.append(batch_labels)
+            start += len(features)
+        self._labels = self._labels or [None] * self.views
+        self._labels[view] = np.concatenate(labels)
+
+    def _allocate(self, shape):
+        shape = (self.views, len(all_labels(self.batches)), *shape)
+        if np.prod(shape, dtype="int64") * 2 <= MEMORY_BYTES:
+            return np.empty(shape, "float16")
+        self._file = tempfile.mkdtemp(prefix="tlkeras-", dir=self._folder)
+        return np.lib.format.open_memmap(Path(self._file) / "trunk.npy", "w+", "float16", shape)

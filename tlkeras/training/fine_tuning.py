@@ -1,0 +1,316 @@
+"""`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
+
+import functools
+import math
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import keras
+import numpy as np
+from keras import ops
+
+from tlkeras.errors import InputError
+from tlkeras.freezing import unfreeze
+from tlkeras.optimizers import differential_optimizer, learning_rate_table
+from tlkeras.optimizers.table import LearningRateTable
+from tlkeras.training.best_weights import BestWeights
+from tlkeras.training.cached_trunk import CachedTrunk
+from tlkeras.training.cut import cut
+from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch
+from tlkeras.training.head import find_head, fit_head
+from tlkeras.training.losses import SmoothedCrossentropy, core_loss
+from tlkeras.training.mixing import MixedBatches
+
+
+@dataclass
+class FineTuning:
+    """What `fine_tune` did; `str()` prints it, a line a phase.
+
+    Attributes:
+        history: Dict of lists, one value an epoch of fine-tuning, as in `keras.callbacks.History`.
+        phases: List of dicts: the `name` of a phase, its `seconds`, and what was chosen in it.
+        learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
+        best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with.
+        stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
+    """
+
+    history: dict = field(default_factory=dict)
+    phases: list = field(default_factory=list)
+    learning_rates: LearningRateTable | None = None
+    best_epoch: int = 0
+    stopped: str | None = None
+
+    def __str__(self):
+        end = f"weights of epoch {self.best_epoch}" + (f"; stopped: {self.stopped}" if self.stopped else "")
+        return "\n".join([*map(_phase_line, self.phases), end])
+
+
+def fine_tune(
+    model,
+    train,
+    validation=None,
+    *,
+    epochs=4,
+    batch_size=16,
+    learning_rate=3e-4,
+    decay=0.9,
+    blocks=None,
+    batchnorm="frozen",
+    probe=True,
+    warmup=0.1,
+    weight_decay=0.01,
+    label_smoothing=0.1,
+    patience=5,
+    mixup=0.0,
+    cutmix=0.0,
+    ema=None,
+    l2_sp=0.0,
+    wise=None,
+    class_weight=None,
+    cache="auto",
+    views=4,
+    seed=0,
+    callbacks=(),
+    verbose=True,
+):
+    """Fine-tunes a pretrained classifier: a linear probe first, then all of it, gently (LP-FT).
+
+    First the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with the
+    large, random gradients that distort what the backbone knows. Then the chosen blocks train with AdamW, a rate that
+    falls with depth, and warm-up and cosine decay counted in steps. What comes out is the model of the epoch with the
+    lowest validation loss, the probe counting as epoch 0.
+
+    Args:
+        model: A classifier with a head that can be recognised: functional or Sequential, ending in `Dense`. It is
+            changed in place, and compiled in the end with core Keras parts, so it can be evaluated and saved.
+        train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, `tf.data.Dataset` or `DataLoader`.
+            Labels are class numbers or one-hot rows; rows of zeros and ones for a multi-label head.
+        validation: The same, or `None`: then there is no early stopping, and the last weights stay.
+        epochs: Epochs of fine-tuning. 0 stops after the probe.
+        batch_size: Images a step, for what is not batched yet. Small, because few images should give many steps.
+        learning_rate: Peak rate of the head and the top block, 3 to 30 times smaller than in training from scratch.
+        decay: Factor on the rate from each block to the one below it, in (0, 1]; 1 for one rate.
+        blocks: Which blocks train, as in `tlkeras.unfreeze`; `None` for all.
+        batchnorm: `"frozen"` or `"train"`, as in `tlkeras.unfreeze`.
+        probe: Whether to begin with the linear probe. Without it the head starts as it is.
+        warmup: Share of the steps in which the rate climbs from 0.
+        weight_decay: Of AdamW, decoupled.
+        label_smoothing: Share of each label spread over all classes.
+        patience: Epochs without a lower validation loss before training stops.
+        mixup: Parameter of the beta distribution of MixUp; 0 for none. It pays from some 20,000 images on (BiT).
+        cutmix: The same of CutMix.
+        ema: Momentum of a moving average of the weights that is kept in the end, such as 0.99; `None` for none.
+        l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
+        wise: `None`, or the share in [0, 1] of the fine-tuned weights in a mean with those of the probe: WiSE-FT,
+            Wortsman et al., 2022. 0.5 keeps most of both.
+        class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
+        cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
+            pays and fits), `True` or `False`.
+        views: With `cache` and augmentation, how many random views of each image to keep.
+        seed: Of the order of images and the probe's cross-validation.
+        callbacks: Keras callbacks for the second phase. With any, nothing is cached, so that they see `model`.
+        verbose: Whether to report on stderr, a line an epoch.
+
+    Returns:
+        `FineTuning`.
+
+    Raises:
+        InputError: The model has no such head, the data is empty or of another kind, or an argument is out of range.
+
+    Example:
+
+    >>> import tlkeras
+    >>> images = tlkeras.load_images("data/clipart10")
+    >>> model = tlkeras.image_classifier("efficientnet_lite0", classes=images.class_names)
+    >>> result = tlkeras.fine_tune(model, images.train, images.validation, epochs=0, verbose=False)
+    >>> [phase["name"] for phase in result.phases]
+    ['probe']
+
+    Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054
+    """
+    head = find_head(model)
+    _check(epochs, decay, warmup, wise, batchnorm)
+    say = _say if verbose else (lambda text: None)
+    result = FineTuning()
+    if probe:
+        with _phase(result, "probe", say) as phase:
+            phase["C"] = fit_head(model, as_batches(train, batch_size), seed=seed)
+    if epochs:
+        unfreeze(model, blocks, batchnorm=batchnorm)
+        batches = as_batches(train, batch_size, shuffle=True, seed=seed)
+        held_out = None if validation is None else as_batches(validation, batch_size, name="validation")
+        mixes = mixup or cutmix
+        if mixes:
+            batches = MixedBatches(batches, head.layer.units, mixup=mixup, cutmix=cutmix, seed=seed)
+        trainee = model
+        if cache and not (mixes or callbacks):
+            trainee, batches, held_out = _cached(
+                model, train, batches, held_out, cache, epochs, views, seed, result, say
+            )
+        schedule = _warmup_cosine(learning_rate, warmup, _steps(batches) * epochs)
+        options = {"weight_decay": weight_decay, "use_ema": ema is not None, "ema_momentum": ema or 0.99}
+        result.learning_rates = _rates(model, keras.optimizers.AdamW(learning_rate), decay)
+        optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
+        loss = SmoothedCrossentropy(head.task, label_smoothing, head.from_logits)
+        trainee.compile(optimizer, loss, metrics=["accuracy"])
+        start = [(weight, ops.convert_to_numpy(weight)) for weight in model.trainable_weights]
+        averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
+        with _phase(result, "fine-tune", say) as phase, _tied_to(start, l2_sp):
+            keeper = _fit(
+                trainee, batches, held_out, epochs, patience, class_weight, [*averaging, *callbacks], say, result
+            )
+            phase["epochs"] = keeper.last_epoch
+        if isinstance(batches, CachedTrunk):
+            batches.close()
+        result.best_epoch, result.stopped = keeper.best_epoch, keeper.stopped
+        if wise is not None:
+            for weight, before in start:
+                weight.assign((1 - wise) * before + wise * ops.convert_to_numpy(weight))
+    model.compile(keras.optimizers.AdamW(learning_rate), core_loss(head), metrics=["accuracy"])
+    return result
+
+
+def _check(epochs, decay, warmup, wise, batchnorm):
+    if epochs < 0:
+        raise InputError(f"epochs must be 0 or more. Received: epochs={epochs}")
+    if not 0 < decay <= 1:
+        raise InputError(f"decay must be in (0, 1]. Received: decay={decay}")
+    if not 0 <= warmup < 1:
+        raise InputError(f"warmup is a share of the steps, in [0, 1). Received: warmup={warmup}")
+    if wise is not None and not 0 <= wise <= 1:
+        raise InputError(f"wise must be None or in [0, 1]. Received: wise={wise}")
+    if wise is not None and batchnorm != "frozen":
+        raise InputError(
+            "wise needs batchnorm='frozen': BatchNorm's statistics do not fit a mean of two sets of weights."
+        )
+
+
+def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result):
+    """Runs `fit` and leaves the best weights behind, whatever ends it."""
+    start = math.inf
+    if held_out is not None:
+        start = trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
+    keeper = BestWeights("val_loss" if held_out is not None else "loss", patience, start)
+    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(_epoch_line(epoch, epochs, logs)))
+    history = keras.callbacks.History()
+    try:
+        trainee.fit(
+            batches,
+            epochs=epochs,
+            validation_data=held_out,
+            class_weight=_class_weight(class_weight, batches),
+            callbacks=[*callbacks, keeper, history, report],
+            verbose=0,
+        )
+    except KeyboardInterrupt:
+        keeper.stopped = "interrupted"
+    result.history = history.history
+    if held_out is not None or keeper.stopped:
+        keeper.restore()
+    else:
+        keeper.best_epoch = keeper.last_epoch
+    return keeper
+
+
+def _cached(model, train, batches, held_out, cache, epochs, views, seed, result, say):
+    """What to train, and on what: the top of the model on what its frozen part gives, where that pays and fits."""
+    parts, whole = cut(model), (model, batches, held_out)
+    if parts is None:
+        return whole
+    trunk, top = parts
+    size = getattr(batches, "size", None) or len(next(each_batch(batches))[0])
+    in_order = as_batches(train, size)
+    views = views if _is_random(trunk, next(each_batch(in_order))[0]) else 1
+    if cache == "auto" and views >= epochs:
+        say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
+        return whole
+    try:
+        with _phase(result, "cache", say) as phase:
+            phase["shape"], phase["views"] = trunk.output_shape[1:], views
+            cached = CachedTrunk(trunk, in_order, views=views, refresh=views, size=size, seed=seed)
+    except OSError as error:
+        say(f"No cache: {error.strerror}.")
+        return whole
+    if held_out is not None:
+        features, labels = zip(*((trunk.predict_on_batch(x), y) for x, y in each_batch(held_out)), strict=True)
+        held_out = as_batches((np.concatenate(features), np.concatenate(labels)), size)
+    return top, cached, held_out
+
+
+def _is_random(trunk, images):
+    """Whether the trunk answers otherwise each time in training: augmentation, or dropout in frozen blocks."""
+    once, again = (ops.convert_to_numpy(trunk(images, training=True)) for _ in range(2))
+    return not np.array_equal(once, again)
+
+
+def _warmup_cosine(peak, warmup, steps):
+    climb = round(warmup * steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if climb else peak, max(1, steps - climb), warmup_target=peak if climb else None, warmup_steps=climb
+    )
+
+
+def _steps(batches):
+    """Steps an epoch; counted where the data does not say."""
+    if hasattr(batches, "cardinality"):
+        count = int(batches.cardinality())
+    else:
+        count = getattr(batches, "num_batches", None) or (len(batches) if hasattr(batches, "__len__") else -1)
+    return count if count > 0 else sum(1 for _ in each_batch(batches))
+
+
+def _rates(model, optimizer, decay):
+    """The table of peak rates, before the schedule begins at 0."""
+    model.compile(differential_optimizer(model, optimizer, decay=decay), "mse")
+    return learning_rate_table(model)
+
+
+@contextmanager
+def _tied_to(start, strength):
+    """L2-SP: weights are drawn to where they started, not to zero."""
+    if strength:
+        for weight, before in start:
+            weight.regularizer = functools.partial(_squared_distance, before, strength)
+    try:
+        yield
+    finally:
+        if strength:
+            for weight, _ in start:
+                weight.regularizer = None
+
+
+def _squared_distance(before, strength, weight):
+    return strength * ops.sum(ops.square(weight - ops.convert_to_tensor(before, weight.dtype)))
+
+
+def _class_weight(choice, batches):
+    if choice != "balanced":
+        return choice
+    labels = class_numbers(all_labels(getattr(batches, "batches", batches)))
+    classes, counts = np.unique(labels, return_counts=True)
+    return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
+
+
+@contextmanager
+def _phase(result, name, say):
+    """Times a phase, notes it, and says what came of it."""
+    phase, start = {"name": name}, perf_counter()
+    yield phase
+    phase["seconds"] = perf_counter() - start
+    result.phases.append(phase)
+    say(_phase_line(phase))
+
+
+def _phase_line(phase):
+    rest = ", ".join(f"{key} {value}" for key, value in phase.items() if key not in ("name", "seconds"))
+    return f"{phase['name']:<10} {phase['seconds']:7.1f} s  {rest}"
+
+
+def _epoch_line(epoch, epochs, logs):
+    return f"epoch {epoch + 1}/{epochs}  " + "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
+
+
+def _say(text):
+    print(text, file=sys.stderr)
