@@ -351,9 +351,9 @@ def test_an_impossible_selection_says_what_would_do(selection, message):
 def test_what_cannot_be_mapped_is_refused_with_the_mend():
     with pytest.raises(InputError, match=r"model.build\(input_shape\)"):
         blocks(Subclassed())
-    with pytest.raises(InputError, match="keras.Model. Received: Dense"):
+    with pytest.raises(InputError, match=r"keras\.Model\. Received: Dense"):
         blocks(layers.Dense(2))
-    with pytest.raises(InputError, match="'blokc1'. Did you mean 'block1'"):
+    with pytest.raises(InputError, match=r"'blokc1'\. Did you mean 'block1'"):
         blocks(plain_cnn())["blokc1"]
     with pytest.raises(InputError, match="belongs to no block"):
         blocks(plain_cnn()).block_of(layers.Dense(2, name="stranger"))

@@ -50,11 +50,18 @@ def values(model):
 
 def moved(model, epochs=2):
     """The weights that `fit` changes by as much as a bit."""
-    rng = np.random.default_rng(0)
-    images, labels = 3 + 2 * rng.normal(size=(16, 8, 8, 3)).astype("float32"), rng.integers(0, 2, 16)
     before = values(model)
-    model.fit(images, labels, batch_size=8, epochs=epochs, verbose=0)
-    return {name for name, value in values(model).items() if not np.array_equal(value, before[name])}
+    model.fit(*data(8), batch_size=8, epochs=epochs, verbose=0)
+    return changed(before, values(model))
+
+
+def changed(before, after):
+    return {name for name, value in after.items() if not np.array_equal(value, before[name])}
+
+
+def data(size):
+    rng = np.random.default_rng(0)
+    return 3 + 2 * rng.normal(size=(16, size, size, 3)).astype("float32"), rng.integers(0, 2, 16)
 
 
 def expected(stages, batchnorm):
@@ -101,7 +108,6 @@ def test_a_change_after_compile_and_fit_holds_in_the_next_fit(batchnorm, nested)
 @pytest.mark.parametrize("batchnorm", ["frozen", "train"])
 def test_the_same_trains_after_save_and_reload(batchnorm, nested, tmp_path):
     model = compiled(unfreeze(network(nested), 2, batchnorm=batchnorm))
-    moved(model, epochs=1)
     model.save(tmp_path / "model.keras")
     model = keras.models.load_model(tmp_path / "model.keras")
     assert moved(model) == expected(STAGES[2:], batchnorm)
@@ -134,6 +140,19 @@ def test_batchnorm_of_the_head_trains_with_the_head():
     model = keras.Model(trunk.input, layers.Dense(2, activation="softmax", name="out")(x))
     state = {f"head_norm/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")}
     assert moved(compiled(freeze(model))) == expected((), "frozen") | state
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [0, "block6b", 1.0])
+def test_every_trainable_weight_of_a_real_backbone_gets_a_gradient_and_no_other(blocks):
+    trunk = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg")
+    model = keras.Model(trunk.input, layers.Dense(2, activation="softmax", name="out")(trunk.output))
+    unfreeze(model, blocks)
+    trainable = {f"{layer.name}/{w.name}" for layer in model.layers for w in layer.trainable_weights}
+    model.compile(keras.optimizers.Lion(0.01), "sparse_categorical_crossentropy")  # steps of one size
+    before = values(model)
+    model.train_on_batch(*data(32))
+    assert changed(before, values(model)) == trainable
 
 
 def test_dropout_and_batchnorm_called_for_inference_in_the_graph_stay_so():

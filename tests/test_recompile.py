@@ -180,6 +180,19 @@ def test_learning_rate_schedule_and_excluded_decay_survive():
     assert decayed == [True, False] * 3
 
 
+def test_a_distributed_model_is_recompiled_where_it_was_made():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("strategies are TensorFlow's")
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = compiled(freeze(network(), "low"), keras.optimizers.SGD(0.1, momentum=0.9))
+    fit(model)
+    unfreeze(model)
+    fit(model)
+    assert int(ops.convert_to_numpy(model.optimizer.iterations)) == 6
+
+
 def test_a_lowered_learning_rate_stays_low():
     model = compiled(network(), keras.optimizers.SGD(0.1))
     model.optimizer.learning_rate = 0.001

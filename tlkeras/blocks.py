@@ -66,8 +66,8 @@ class Block:
     """Layers that are frozen, thawed and trained together.
 
     Attributes:
-        name: unique in its model.
-        layers: the weighted leaf layers, in graph order. A composite layer that also holds weights of its own (a class
+        name: Unique in its model.
+        layers: The weighted leaf layers, in graph order. A composite layer that also holds weights of its own (a class
             token, say) is listed for those; its sublayers are listed themselves.
         role: `"stem"`, `"body"` or `"head"`.
     """
@@ -144,7 +144,7 @@ class BlockMap(Sequence):
         """The block that a layer or variable belongs to.
 
         Raises:
-            InputError: it is not a weighted layer or a weight of this model.
+            InputError: It is not a weighted layer or a weight of this model.
         """
         if id(item) not in self._by_id:
             name = getattr(item, "path", getattr(item, "name", item))
@@ -245,7 +245,7 @@ def blocks(model: keras.Model) -> BlockMap:
     dense layers only, it is the last one. Subclassed models without a graph are read in layer order.
 
     Args:
-        model: a built Keras model.
+        model: A built Keras model.
 
     Returns:
         The map.
@@ -441,12 +441,11 @@ def _did_you_mean(name: str, known: Sequence[str]) -> str:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows as aligned text: words to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    right = [
-        bool(rows) and all(row[i][:1].isdigit() or row[i] in ("", "-") for row in rows) for i in range(len(header))
-    ]
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [any(cell[:1].isdigit() for cell in column) for column in columns]
     lines = []
     for row in (header, *rows):
-        cells = (f"{c:>{w}}" if r else f"{c:<{w}}" for c, w, r in zip(row, widths, right, strict=True))
+        cells = (f"{c:>{w}}" if right else f"{c:<{w}}" for c, w, right in zip(row, widths, numeric, strict=True))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)

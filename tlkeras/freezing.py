@@ -51,6 +51,10 @@ def freeze(model: keras.Model, blocks: int | float | str | None = None, *, batch
 def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, batchnorm: str = "frozen") -> keras.Model:
     """Makes the top of a model trainable and leaves all below it frozen.
 
+    A saved model keeps what trains. One exception lies in Keras, which saves one flag for a composite layer and its
+    sublayers together: where a block boundary runs through such a layer (the encoder of a KerasHub transformer), call
+    this again after `load_model`; `trainable_table` shows it.
+
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
         blocks: How much to train, counted from the head, which always trains: an integer n for the last n blocks
@@ -122,8 +126,8 @@ def trainable_table(model: keras.Model) -> TrainableTable:
     >>> model.compile(keras.optimizers.SGD(0.1), "mse")
     >>> tlkeras.trainable_table(tlkeras.freeze(model))
     block   layers  parameters  trainable  BatchNorm  learning rate
-    block1       1          40          0  -          -
-    head         1          18         18  -          0.1
+    block1       1          40          0  -                      -
+    head         1          18         18  -                    0.1
     total        2          58         18
     """
     trainable = {id(weight) for weight in model.trainable_weights}

@@ -26,12 +26,12 @@ class Unit:
     """A part of the model that no block boundary divides: one layer, or a composite layer with its sublayers.
 
     Attributes:
-        path: names of the models and layers around it, then its own.
-        models: names of the nested models around it, a prefix of `path`.
-        layers: the layers that own its weights, in the order in which they were made.
-        level: how often the resolution has changed between the model's input and here.
-        segment: units with one number lie on parallel branches, so no tensor separates them.
-        head: whether it comes after the last spatial or token dimension has vanished.
+        path: Names of the models and layers around it, then its own.
+        models: Names of the nested models around it, a prefix of `path`.
+        layers: The layers that own its weights, in the order in which they were made.
+        level: How often the resolution has changed between the model's input and here.
+        segment: Units with one number lie on parallel branches, so no tensor separates them.
+        head: Whether it comes after the last spatial or token dimension has vanished.
     """
 
     path: tuple[str, ...]
@@ -89,7 +89,7 @@ def units(model: keras.Model) -> list[Unit]:
     """Every weighted part of `model` once, in graph order; of a model without a graph, in layer order.
 
     Args:
-        model: a built Keras model.
+        model: A built Keras model.
 
     Returns:
         The units. Each weight of the model belongs to a layer of exactly one of them.

@@ -3,6 +3,7 @@
 Keras fixes the trainable variables at `compile`; a change afterwards is ignored by TensorFlow and an error elsewhere.
 """
 
+import contextlib
 import warnings
 
 import keras
@@ -46,29 +47,16 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
     if not model.compiled or getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} was never compiled: call model.compile(optimizer, loss) instead.")
     old = model.optimizer if optimizer is None else optimizer
-    new = _copy(old) if old.built or old is model.optimizer else old
-    joined = _joining(old, model.trainable_variables) if old.built else []
-    if joined:
-        _start_counting(old, new, joined)
-
-    settings = dict(model._compile_config.config)
-    scales_loss = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     in_training = model.train_function is not None
-    # The method of keras.Model: one that a subclass overrides may take other arguments. Without loss and metrics it
-    # leaves both in place, built as they are.
-    keras.Model.compile(
-        model,
-        optimizer=new,
-        run_eagerly=settings["run_eagerly"],
-        steps_per_execution=settings["steps_per_execution"],
-        jit_compile=settings["jit_compile"],
-        auto_scale_loss=scales_loss or model.dtype_policy.name != "mixed_float16",
-    )
-    model._compile_config.config.update({**settings, "optimizer": new})
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    if new is not old:
-        _carry_state(old, new)
+    with _scope(model):
+        new = _copy(old) if old.built or old is model.optimizer else old
+        if old.built:
+            _announce_newcomers(old, new, model.trainable_variables)
+        _compile(model, new)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        if new is not old:
+            _carry_state(old, new)
     if in_training:
         model.make_train_function()
     return model
@@ -100,16 +88,13 @@ def _copy(optimizer):
     return new
 
 
-def _joining(old, variables):
+def _announce_newcomers(old, new, variables):
+    """Tells an optimizer that counts steps for each variable who joins when; warns about one that cannot."""
     known = {id(variable) for variable in old._trainable_variables}
-    return [variable for variable in variables if id(variable) not in known]
-
-
-def _start_counting(old, new, joined):
-    """Tells an optimizer that counts steps for each variable from when on; warns about one that cannot."""
+    joined = [variable for variable in variables if id(variable) not in known]
     old, new = getattr(old, "inner_optimizer", old), getattr(new, "inner_optimizer", new)
     steps = int(keras.ops.convert_to_numpy(old.iterations))
-    if not steps:
+    if not joined or not steps:
         return
     if hasattr(new, "starts"):
         new.starts.update({variable.path: steps for variable in joined})
@@ -120,6 +105,28 @@ def _start_counting(old, new, joined):
             "or with tlkeras.differential_optimizer(model, ...), which counts for each weight.",
             stacklevel=5,
         )
+
+
+def _compile(model, optimizer):
+    settings = dict(model._compile_config.config)
+    scales_loss = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    # The method of keras.Model: one that a subclass overrides may take other arguments. Without loss and metrics it
+    # leaves both in place, built as they are.
+    keras.Model.compile(
+        model,
+        optimizer=optimizer,
+        run_eagerly=settings["run_eagerly"],
+        steps_per_execution=settings["steps_per_execution"],
+        jit_compile=settings["jit_compile"],
+        auto_scale_loss=scales_loss or model.dtype_policy.name != "mixed_float16",
+    )
+    model._compile_config.config.update({**settings, "optimizer": optimizer})
+
+
+def _scope(model):
+    """Where the variables of a distributed model's optimizer are to be made; TensorFlow alone has such a place."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
 
 def _carry_state(old, new):
