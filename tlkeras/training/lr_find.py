@@ -133,6 +133,8 @@ def lr_find(
     with random_state_kept():
         try:
             model.optimizer, model.train_function = _fresh(model.optimizer, start), None
+            for variable, value in values:  # JAX gives buffers away, and moving averages may share the weights' own
+                variable.assign(value)
             model.fit(**inputs, batch_size=batch_size, epochs=steps, callbacks=[sweep], verbose=0)
         finally:
             for name, value in kept.items():

@@ -1,0 +1,211 @@
+"""The learning rate range test: a right suggestion, and no trace left behind."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+
+import tlkeras
+from tlkeras.errors import InputError
+from tlkeras.training.lr_find import LearningRateCurve, lr_find
+
+pytestmark = pytest.mark.backends
+layers = keras.layers
+
+
+def data(rows=64):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(rows, 6)).astype("float32")
+    return x, x[:, :3] * 2
+
+
+def fresh_model(optimizer):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(8, name="first"),
+            layers.BatchNormalization(name="norm"),
+            layers.Dropout(0.2, name="dropout"),
+            layers.Dense(3, name="predictions"),
+        ]
+    )
+    model.compile(optimizer, "mse", metrics=["mae"])
+    return model
+
+
+def model_with_state(**kwargs):
+    """A model in the middle of its training, with BatchNorm, dropout and maybe a moving average."""
+    model = fresh_model(keras.optimizers.Adam(0.01, **kwargs))
+    model.fit(*data(), epochs=1, verbose=0)
+    return model
+
+
+def state(model):
+    generators = keras.random.uniform((2,))  # draws from the global generator: the same draw, if it was put back
+    values = [keras.ops.convert_to_numpy(v) for v in (*model.variables, *model.optimizer.variables, generators)]
+    return [*values, np.random.random(2), np.array([random.random()])]  # noqa: NPY002 (the global state is meant)
+
+
+def assert_equal(a, b):
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture(scope="module")
+def untouched():
+    return state(model_with_state(use_ema=True))
+
+
+def test_everything_is_put_back_bit_for_bit(untouched):
+    model = model_with_state(use_ema=True)
+    optimizer, train_function = model.optimizer, model.train_function
+    lr_find(model, data(), steps=20)
+    assert model.optimizer is optimizer
+    assert model.train_function is train_function
+    assert not model.stop_training
+    assert_equal(state(model), untouched)
+
+
+def test_training_goes_on_as_if_nothing_had_been_tried():
+    untouched = model_with_state()
+    expected = untouched.fit(*data(), epochs=2, verbose=0)
+    searched = model_with_state()
+    lr_find(searched, data(), steps=20)
+    found = searched.fit(*data(), epochs=2, verbose=0)
+    assert_equal(searched.get_weights(), untouched.get_weights())
+    assert found.history == expected.history
+
+
+class Broken(keras.utils.PyDataset):
+    """Fails in the middle, as a data set with one broken file does."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        if index == 5:
+            raise self.error
+        return data(8)
+
+
+def test_everything_is_put_back_after_an_exception(untouched):
+    model = model_with_state(use_ema=True)
+    with pytest.raises(Exception, match="broken"):
+        lr_find(model, Broken(RuntimeError("broken")), steps=20)
+    assert_equal(state(model), untouched)
+
+
+def test_an_optimizer_that_was_never_built_stays_so():
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
+    model.compile("adam", "mse")
+    lr_find(model, data(), steps=10)
+    assert not model.optimizer.built
+
+
+def linear_model(optimizer):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model.compile(optimizer, "mse")
+    return model
+
+
+def test_losses_are_those_of_single_batches_at_the_given_rates():
+    """Gradient descent on a square, by hand: loss w**2 for the error w, which each step multiplies by 1 - 2 rate."""
+    x, y = np.eye(2, dtype="float32"), np.full((2, 1), 4.0, "float32")  # mean of two errors: gradient is the error
+    curve = lr_find(linear_model("sgd"), (x, y), start=1e-3, stop=0.5, steps=15)
+    error, expected = 4.0, []
+    for rate in np.geomspace(1e-3, 0.5, 15):
+        expected.append(error**2)
+        error *= 1 - rate
+    np.testing.assert_allclose(curve.losses, expected, rtol=1e-4)
+    np.testing.assert_allclose(curve.learning_rates, np.geomspace(1e-3, 0.5, 15))
+
+
+def test_a_diverging_run_ends_early_with_finite_losses_and_a_rate_that_converges():
+    x, y = np.eye(2, dtype="float32"), np.full((2, 1), 4.0, "float32")
+    curve = lr_find(linear_model("sgd"), (x, y), start=1e-3, stop=1e6, steps=60)
+    assert 10 < len(curve.losses) < 60
+    assert np.isfinite(curve.losses).all()
+    assert curve.suggestion < 2  # above which gradient descent on this square diverges
+
+
+def test_differential_rates_are_swept_together():
+    model = fresh_model("sgd")
+    model.compile(tlkeras.differential_optimizer(model, keras.optimizers.SGD(0.5), multipliers={"*": 0.01}), "mse")
+    slow = lr_find(model, data(), start=1e-4, stop=10.0, steps=30)
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    plain = lr_find(model, data(), start=1e-6, stop=0.1, steps=30)
+    np.testing.assert_allclose(slow.losses, plain.losses, rtol=1e-4)
+
+
+def test_a_schedule_and_loss_scaling_do_not_stand_in_the_way():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    for optimizer in (
+        keras.optimizers.SGD(schedule),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=4.0),
+    ):
+        model = linear_model(optimizer)
+        assert len(lr_find(model, (np.eye(2), np.ones((2, 1))), stop=1e-3, steps=12).losses) == 12
+        assert model.optimizer is optimizer
+
+
+def test_the_steepest_descent_of_a_logistic_curve_is_its_inflection():
+    rates = np.geomspace(1e-6, 1, 121)
+    losses = 1 / (1 + np.exp(4 * (np.log10(rates) + 3)))  # falls fastest at 1e-3
+    curve = LearningRateCurve(rates, losses)
+    assert np.log10(curve.suggestion) == pytest.approx(-3, abs=0.05)
+    assert curve.smoothed.shape == (121,)
+
+
+def test_there_is_no_suggestion_where_the_loss_only_rises():
+    assert LearningRateCurve(np.geomspace(1e-3, 1, 20), np.linspace(1, 2, 20)).suggestion is None
+    assert LearningRateCurve(np.array([]), np.array([])).suggestion is None
+
+
+def test_the_curve_is_drawn_with_the_suggestion():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    curve = LearningRateCurve(np.geomspace(1e-3, 1, 20), np.linspace(2, 1, 20))
+    figure, ax = pyplot.subplots()
+    assert curve.plot(ax) is ax
+    assert ax.get_xscale() == "log"
+    assert len(ax.get_lines()) == 3
+    pyplot.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"start": 0.0}, "start=0.0"),
+        ({"start": 1.0, "stop": 0.1}, "rates rise"),
+        ({"steps": 3}, "steps=3"),
+    ],
+)
+def test_what_cannot_be_used_is_named(how, message):
+    with pytest.raises(InputError, match=message):
+        lr_find(linear_model("sgd"), data(), **how)
+
+
+def test_a_model_that_cannot_be_trained_is_refused():
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
+    with pytest.raises(InputError, match="not compiled"):
+        lr_find(model, data())
+    model.compile("sgd", "mse")
+    model.trainable = False
+    with pytest.raises(InputError, match="no trainable variable"):
+        lr_find(model, data())
+
+
+def test_several_optimizers_in_one_are_refused_and_nothing_is_changed():
+    if not hasattr(keras.optimizers, "MultiOptimizer"):
+        pytest.skip("MultiOptimizer is new in Keras 3.15")
+    several = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD()))
+    model = linear_model(several)
+    with pytest.raises(InputError, match="no one learning rate"):
+        lr_find(model, (np.eye(2), np.ones((2, 1))))
+    assert model.optimizer is several
