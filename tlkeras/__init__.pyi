@@ -36,4 +36,5 @@ from .recompile import recompile as recompile
 from .training.fine_tuning import FineTuning as FineTuning
 from .training.fine_tuning import fine_tune as fine_tune
 from .training.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+from .training.lr_find import LearningRateCurve as LearningRateCurve
 from .training.lr_find import lr_find as lr_find
