@@ -116,9 +116,9 @@ class Subclassed(keras.Model):
 
     def __init__(self):
         super().__init__(name="subclassed")
+        self.classify = layers.Dense(2, name="classify")
         self.pool = layers.GlobalAveragePooling2D()
         self.trunk = plain_cnn(name="trunk")
-        self.classify = layers.Dense(2, name="classify")
 
     def build(self, shape):
         self.cls_token = self.add_weight(shape=(4,), name="cls_token")
@@ -241,7 +241,7 @@ def test_a_shared_model_is_counted_once():
 
 
 @pytest.mark.backends
-def test_a_subclassed_model_is_read_in_layer_order_with_its_own_weights():
+def test_a_subclassed_model_is_read_in_layer_order_with_its_own_weights_and_its_head_last():
     model = Subclassed()
     model(np.zeros((1, 16, 16, 3)))
     assert contents(model) == [

@@ -184,7 +184,10 @@ class _Trace:
         """Passes data through the parts one after another, each giving the first output of the whole."""
         if own_weights(layer):
             inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
-        for part in sublayers(layer):
+        parts = sublayers(layer)
+        if shapes is None:  # all that is known is the order of making, and heads are often made first
+            parts.sort(key=lambda part: bool(_built_on_vectors(part)) and not sublayers(part))
+        for part in parts:
             inputs = self.run(part, inputs, shapes and shapes[:1], (*path, part.name), models)
         last = inputs[0]
         others = (shapes or [])[1:]  # hidden states, attention scores
