@@ -19,6 +19,9 @@ from .freezing import unfreeze as unfreeze
 from .images.augmentation import AugmentationPolicy as AugmentationPolicy
 from .images.augmentation import augmentation as augmentation
 from .images.augmentation import augmentation_policy as augmentation_policy
+from .images.checks import Finding as Finding
+from .images.checks import ImageReport as ImageReport
+from .images.checks import check_images as check_images
 from .images.folder import ImageSplit as ImageSplit
 from .images.folder import ImageSplits as ImageSplits
 from .images.folder import SkippedFile as SkippedFile

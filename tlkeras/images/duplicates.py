@@ -88,6 +88,27 @@ def near_duplicate_groups(fingerprints: list[Fingerprint], max_distance: int = M
     return groups
 
 
+def merge_groups(*groups: np.ndarray) -> np.ndarray:
+    """Joins groupings: images that share a group in any of them end up in one.
+
+    Example:
+
+    >>> import numpy as np
+    >>> merge_groups(np.array([0, 0, 2, 3]), np.array([0, 1, 1, 3]))
+    array([0, 0, 0, 3])
+    """
+    count = len(groups[0])
+    rows = np.tile(np.arange(count), len(groups))
+    columns = np.concatenate(
+        [np.unique(one, return_inverse=True)[1] + count * (number + 1) for number, one in enumerate(groups)]
+    )
+    links = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(count * (len(groups) + 1),) * 2)
+    _, first, component = np.unique(
+        connected_components(links, directed=False)[1][:count], return_index=True, return_inverse=True
+    )
+    return first[component]
+
+
 def _link(groups: np.ndarray, pairs: np.ndarray, max_distance: int) -> None:
     """Sets `groups` of all images in `pairs`."""
     images, ends = np.unique(pairs[:, :2], return_inverse=True)

@@ -1,21 +1,22 @@
-"""Loading a folder of images, one sub-folder a class, as training, validation and test splits."""
+"""Loading images with labels as training, validation and test splits."""
 
 import os
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
 
 from tlkeras.errors import InputError
 from tlkeras.images.batches import ImageBatches
-from tlkeras.images.duplicates import Fingerprint, fingerprint, near_duplicate_groups
+from tlkeras.images.duplicates import Fingerprint, fingerprint, merge_groups, near_duplicate_groups
+from tlkeras.images.listing import ImageFile
 from tlkeras.images.reading import ImageError, Resize, check_size, open_rgb, quiet, read_images
+from tlkeras.images.sources import given_groups, list_images
 from tlkeras.images.splits import split
-
-_SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,14 @@ class ImageSplit:
     """Some of the images of a data set: their files, their labels and how they are to be read.
 
     Attributes:
-        paths: str array of shape `(images,)`.
+        paths: str array of shape `(images,)`; names, where the images are not files.
         labels: int64 array of shape `(images,)`, indices into `class_names`.
         class_names: tuple of str, shared by all splits of a data set.
         image_size: `(height, width)` in pixels that the images are brought to.
         resize: how: `"stretch"`, `"crop"` or `"pad"`, as in `read_image`.
+        groups: int64 array of shape `(images,)`: images with equal numbers are near-duplicates, or belong together
+            by the `groups` given to `load_images`.
+        sources: array of shape `(images,)` of what `read_images` takes: the paths, or the images' content.
     """
 
     paths: np.ndarray
@@ -48,6 +52,8 @@ class ImageSplit:
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     resize: Resize
+    groups: np.ndarray
+    sources: np.ndarray
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -57,7 +63,7 @@ class ImageSplit:
 
     def read(self, workers: int | None = None) -> np.ndarray:
         """Reads all images, uint8 array of shape `(images, height, width, 3)`."""
-        return read_images(self.paths, self.image_size, self.resize, workers)
+        return read_images(self.sources, self.image_size, self.resize, workers)
 
     def take(self, indices: np.ndarray) -> "ImageSplit":
         """Gives the split of only these images, in this order: for subsets and cross-validation.
@@ -70,7 +76,26 @@ class ImageSplit:
         3
         """
         indices = np.asarray(indices, "int64")
-        return ImageSplit(self.paths[indices], self.labels[indices], self.class_names, self.image_size, self.resize)
+        arrays = {name: getattr(self, name)[indices] for name in ("paths", "labels", "groups", "sources")}
+        return replace(self, **arrays)
+
+    def sample(self, per_class: int, seed: int = 0) -> "ImageSplit":
+        """Gives a split of at most `per_class` images a class, for learning curves.
+
+        With one seed, a smaller sample is part of every larger one, so that a curve shows the effect of more images
+        and not of other ones.
+
+        Example:
+
+        >>> import tlkeras
+        >>> len(tlkeras.load_images("data/clipart10").train.sample(per_class=5))
+        50
+        """
+        if not isinstance(per_class, int) or per_class < 1:
+            raise InputError(f"per_class is a number of images, 1 or more. Received: per_class={per_class!r}.")
+        order = np.random.default_rng(seed).permutation(len(self))
+        chosen = [order[self.labels[order] == label][:per_class] for label in range(len(self.class_names))]
+        return self.take(np.sort(np.concatenate(chosen)))
 
     def batches(
         self,
@@ -106,7 +131,7 @@ class ImageSplit:
         """
 
         def read(indices: np.ndarray) -> np.ndarray:
-            return read_images(self.paths[indices], self.image_size, self.resize, workers=1)
+            return read_images(self.sources[indices], self.image_size, self.resize, workers=1)
 
         return ImageBatches(read, self.labels, size, shuffle, seed, augment, mix, len(self.class_names), workers)
 
@@ -129,7 +154,7 @@ class ImageSplits:
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     resize: Resize
-    skipped: tuple[SkippedFile, ...] = field(default=())
+    skipped: tuple[SkippedFile, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -137,10 +162,43 @@ class ImageSplits:
             f"{len(self.validation)}, test {len(self.test)}; {len(self.skipped)} skipped)"
         )
 
+    def folds(self, count: int = 5, seed: int = 0) -> list[tuple[ImageSplit, ImageSplit]]:
+        """Gives cross-validation folds over training and validation images; the test images take no part.
+
+        Args:
+            count: number of folds.
+            seed: another seed gives other folds.
+
+        Returns:
+            `count` pairs of training and validation `ImageSplit`. Every image is in one validation split, folds
+            are stratified as well as whole groups allow, and no group lies in both splits of a pair.
+
+        Raises:
+            InputError: a class has fewer images than there are folds.
+
+        Example:
+
+        >>> import tlkeras
+        >>> [len(validation) for train, validation in tlkeras.load_images("data/clipart10").folds(3)]
+        [114, 114, 114]
+        """
+        both = _concatenated(self.train, self.validation)
+        smallest = int(np.bincount(both.labels, minlength=len(self.class_names)).min())
+        if not 2 <= count <= smallest:
+            raise InputError(f"folds are 2 to {smallest}, the images of the smallest class. Received: {count!r}.")
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        pairs = splitter.split(both.paths, both.labels, both.groups)
+        return [(both.take(train), both.take(validation)) for train, validation in pairs]
+
 
 def load_images(
-    directory: str | os.PathLike,
+    source: Any,
     *,
+    labels: Sequence[Any] | None = None,
+    label_of: Callable[[str], str] | None = None,
+    groups: Sequence[Any] | Callable[[str], Any] | None = None,
+    classes: Sequence[str] | None = None,
+    per_class: int | None = None,
     seed: int = 0,
     image_size: tuple[int, int] = (224, 224),
     resize: Resize = "stretch",
@@ -148,17 +206,33 @@ def load_images(
     validation_size: float = 0.2,
     strict: bool = False,
 ) -> ImageSplits:
-    """Loads a folder of images, one sub-folder a class, as training, validation and test splits.
+    """Loads images with labels as training, validation and test splits.
 
-    Every file is decoded once, so that a damaged one shows itself now and not in the middle of training. The
+    Every image is decoded once, so that a damaged one shows itself now and not in the middle of training. The
     splits are stratified: each class has its share in each. Near-duplicates, also those across classes, are kept
     on one side, since the same picture in training and test flatters the result. The splits depend on the seed,
-    on the files' names within `directory` and on their contents, and on nothing else.
+    on the files' names within the directory and on their contents, and on nothing else.
+
+    Splits that the data set itself gives are kept. One that it lacks is taken from its training images.
 
     Hidden files and files outside of the class folders are ignored. What else cannot be read is skipped and listed.
 
     Args:
-        directory: a folder with a sub-folder for each class, which may have sub-folders of its own.
+        source: where the images are:
+            a directory with a folder for each class, which may have sub-folders of its own;
+            a directory of `train` and `val` or `test`, each with a folder for each class;
+            with `label_of`, a directory of files in any order;
+            a CSV file with columns `path` (relative to it) and `label`, and perhaps `split` and `group`;
+            `"tfds:NAME"` for TensorFlow Datasets, or one of its builders, such as `tfds.ImageFolder`;
+            a Hugging Face `datasets` object with columns `image` and `label`;
+            with `labels`, a sequence of paths or an array `(images, height, width, 3)` of pixels in [0, 255].
+        labels: a label for each image, where `source` holds images only.
+        label_of: gives the label of a file from its path within the directory.
+        groups: what must not be torn apart, such as images of one patient: a value for each image, or a function
+            of the path within the directory. Images with equal values stay together.
+        classes: load only these.
+        per_class: use at most so many training images of each class, see `ImageSplit.sample`. Validation and test
+            stay as they are.
         seed: another seed gives other splits.
         image_size: `(height, width)` in pixels that the images are brought to when they are read.
         resize: how, as in `read_image`.
@@ -182,76 +256,108 @@ def load_images(
     ImageSplits(10 classes: train 257, validation 85, test 85; 0 skipped)
     >>> images.class_names[:3]
     ('bird', 'boat', 'bug')
+    >>> tlkeras.load_images("data/clipart10", classes=["boat", "bird"], per_class=10).train
+    ImageSplit(20 images, 2 classes)
     """
     size = check_size(image_size)
     if size is None:
         raise InputError("load_images needs one size for all images, such as (224, 224). Received: image_size=None.")
-    root, class_names, files = _class_folders(directory)
-    paths = [str(root / key) for key, _ in files]
-    prints, skipped = _scan(paths)
+    place = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
+    class_names, files = list_images(source, labels, label_of)
+    given = given_groups(files, groups)
+    if classes is not None:
+        class_names, wanted = _chosen_classes(class_names, classes)
+        kept = [index for index, file in enumerate(files) if file.label in wanted]
+        files, given = [files[index] for index in kept], None if given is None else given[kept]
+
+    prints, skipped = _scan(files)
     if strict and skipped:
         first, more = skipped[0], f" ({len(skipped) - 1} more such files)" if len(skipped) > 1 else ""
         raise InputError(f"{ImageError(first.path, first.reason)}{more} Mend or remove it, or leave strict off.")
     readable = [index for index, one in enumerate(prints) if one is not None]
     if not readable:
-        raise InputError(f"No images in {str(root)!r}: it wants a folder for each class, with image files in it.")
+        raise InputError(f"No images in {place}: it wants a folder for each class, with image files in it.")
     if len(class_names) < 2:
-        raise InputError(
-            f"Only one class, {class_names[0]!r}, in {str(root)!r}: a classifier needs two or more folders."
-        )
-    labels = np.array([class_names.index(files[index][1]) for index in readable], "int64")
-    indices = split(
-        [files[index][0] for index in readable],
-        labels,
-        near_duplicate_groups([prints[index] for index in readable]),
-        class_names,
-        test_size=test_size,
-        validation_size=validation_size,
-        seed=seed,
+        raise InputError(f"Only one class, {class_names[0]!r}, in {place}: a classifier needs two or more folders.")
+
+    files = [files[index] for index in readable]
+    alike = near_duplicate_groups([prints[index] for index in readable])
+    whole = ImageSplit(
+        paths=np.array([file.path for file in files]),
+        labels=np.array([class_names.index(file.label) for file in files], "int64"),
+        class_names=class_names,
+        image_size=size,
+        resize=resize,
+        groups=alike if given is None else merge_groups(alike, given[readable]),
+        sources=_object_array([file.source for file in files]),
     )
-    whole = ImageSplit(np.array([paths[index] for index in readable]), labels, class_names, size, resize)
+    shares = {"test_size": test_size, "validation_size": validation_size}
+    indices = _split(files, whole, shares, seed)
     parts = {part: whole.take(chosen) for part, chosen in indices.items()}
+    if per_class is not None:
+        parts["train"] = parts["train"].sample(per_class, seed)
     return ImageSplits(**parts, class_names=class_names, image_size=size, resize=resize, skipped=tuple(skipped))
 
 
-def _class_folders(directory: str | os.PathLike) -> tuple[Path, tuple[str, ...], list[tuple[str, str]]]:
-    """Lists the class folders and their files, as (path within the directory, class), in a fixed order."""
-    root = Path(directory)
-    if not root.exists():
-        raise InputError(f"There is no directory {str(root)!r}.")
-    if not root.is_dir():
-        raise InputError(f"{str(root)!r} is not a directory: it wants one that has a folder of images for each class.")
-    try:
-        folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-        files = [(key, name) for name in folders for key in sorted(_files_within(root, name))]
-    except OSError as error:
-        raise InputError(f"Cannot list {error.filename!r}: {error.strerror}.") from error
-    if not folders:
-        raise InputError(f"No images in {str(root)!r}: it wants a folder for each class, with image files in it.")
-    return root, tuple(folders), files
+def _split(files: list[ImageFile], whole: ImageSplit, shares: dict[str, float], seed: int) -> dict[str, np.ndarray]:
+    parts = np.array([file.part or "" for file in files])
+    free = np.flatnonzero(~np.isin(parts, ("validation", "test")))
+    for part in ("validation", "test"):
+        if part in parts:
+            shares = {**shares, f"{part}_size": 0.0}
+    keys = [files[index].key for index in free]
+    dealt = split(keys, whole.labels[free], whole.groups[free], list(whole.class_names), **shares, seed=seed)
+    result = {part: free[chosen] for part, chosen in dealt.items()}
+    for part in ("validation", "test"):
+        if part in parts:
+            result[part] = np.flatnonzero(parts == part)
+    _warn_of_leaks(whole.groups, result)
+    return result
 
 
-def _files_within(root: Path, name: str) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise error
+def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
+    seen = set(groups[parts["train"]])
+    for part in ("validation", "test"):
+        leaks = sum(group in seen for group in groups[parts[part]])
+        if leaks:
+            warnings.warn(
+                f"{leaks} of {len(parts[part])} {part} images, as given, are near-duplicates of training images or in "
+                "a group with some. tlkeras.check_images names near-duplicates.",
+                stacklevel=4,
+            )
+        seen |= set(groups[parts[part]])
 
-    for folder, subfolders, names in os.walk(root / name, onerror=refuse):
-        subfolders[:] = [one for one in subfolders if not one.startswith(".")]
-        for file in names:
-            if not file.startswith(".") and file.lower() not in _SYSTEM_FILES:
-                yield (Path(folder) / file).relative_to(root).as_posix()
+
+def _chosen_classes(class_names: tuple[str, ...], classes: Sequence[str]) -> tuple[tuple[str, ...], set[str]]:
+    unknown = [name for name in classes if name not in class_names]
+    if unknown or isinstance(classes, str):
+        raise InputError(f"classes are some of {', '.join(class_names)}. Received: {classes!r}.")
+    return tuple(name for name in class_names if name in classes), set(classes)
 
 
-def _scan(paths: list[str]) -> tuple[list[Fingerprint | None], list[SkippedFile]]:
-    """Decodes every file: its fingerprint, or why there is none."""
+def _concatenated(one: ImageSplit, other: ImageSplit) -> ImageSplit:
+    arrays = ("paths", "labels", "groups", "sources")
+    return replace(one, **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in arrays})
 
-    def inspect(path: str) -> Fingerprint | SkippedFile:
+
+def _object_array(values: Sequence[Any]) -> np.ndarray:
+    """An array of these objects, even where NumPy would see a nested array in them."""
+    array = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array
+
+
+def _scan(files: list[ImageFile]) -> tuple[list[Fingerprint | None], list[SkippedFile]]:
+    """Decodes every image: its fingerprint, or why there is none."""
+
+    def inspect(file: ImageFile) -> Fingerprint | SkippedFile:
         try:
-            return fingerprint(open_rgb(path, (64, 64)))
+            return fingerprint(open_rgb(file.source, (64, 64)))
         except ImageError as error:
-            return SkippedFile(path, error.reason)
+            return SkippedFile(file.path, error.reason)
 
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(inspect, paths))
+        found = list(pool.map(inspect, files))
     skipped = [one for one in found if isinstance(one, SkippedFile)]
     return [None if isinstance(one, SkippedFile) else one for one in found], skipped

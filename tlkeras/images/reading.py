@@ -1,12 +1,13 @@
 """Reading image files as RGB pixels, whatever their mode, and saying plainly why one cannot be read."""
 
 import contextlib
+import io
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps
 from tlkeras.errors import InputError
 
 Resize = Literal["stretch", "crop", "pad"]
+# A path, the content of a file, pixels, or a function that gives one of these when it is wanted.
+Source = str | os.PathLike | bytes | np.ndarray | Image.Image | Callable[[], Any]
 
 # Formats that Pillow knows by their first bytes and decodes by itself: it would run Ghostscript on EPS.
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO")
@@ -44,9 +47,7 @@ class ImageError(InputError):
         return type(self), (self.path, self.reason)
 
 
-def read_image(
-    path: str | os.PathLike, size: tuple[int, int] | None = (224, 224), resize: Resize = "stretch"
-) -> np.ndarray:
+def read_image(path: Source, size: tuple[int, int] | None = (224, 224), resize: Resize = "stretch") -> np.ndarray:
     """Reads one image file as RGB.
 
     The EXIF orientation is applied. Greyscale, palette, CMYK and 16-bit images are converted; 16-bit greyscale
@@ -54,7 +55,7 @@ def read_image(
     is read. Large JPEG files are decoded at a reduced scale, never below twice `size`.
 
     Args:
-        path: the file.
+        path: the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
         size: `(height, width)` of the result in pixels. `None` keeps the size of the file. 224 x 224 is what
             most ImageNet backbones were trained on.
         resize: how an image of another shape gets to `size`: `"stretch"` distorts it, as
@@ -81,7 +82,7 @@ def read_image(
 
 
 def read_images(
-    paths: Sequence[str | os.PathLike],
+    paths: Sequence[Source],
     size: tuple[int, int] = (224, 224),
     resize: Resize = "stretch",
     workers: int | None = None,
@@ -89,7 +90,7 @@ def read_images(
     """Reads many image files at once, in threads.
 
     Args:
-        paths: the files.
+        paths: the files, or whatever else `read_image` takes.
         size: `(height, width)` of the result in pixels; not `None`.
         resize: as in `read_image`.
         workers: number of threads; by default one a core, since Pillow decodes outside Python's lock.
@@ -121,13 +122,20 @@ def read_images(
     return pixels
 
 
-def open_rgb(path: str | os.PathLike, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decodes a file to an upright RGB `PIL.Image`; `size` allows a JPEG to come smaller, yet twice that size."""
-    name = os.fspath(path)
-    if not Path(name).is_file():  # also: opening a named pipe would wait for ever
-        raise ImageError(name, "it is not a regular file" if Path(name).exists() else "there is no such file")
+def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image:
+    """Decodes an image to an upright RGB `PIL.Image`; `size` allows a JPEG to come smaller, yet twice that size."""
+    if callable(source):
+        source = source()
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else f"<{type(source).__name__}>"
     try:
-        with Image.open(name, formats=_known_formats()) as image:
+        if isinstance(source, Image.Image):
+            return _over_white(_upright(source))
+        if isinstance(source, np.ndarray):
+            return _over_white(_from_array(source))
+        # Opening a named pipe would wait for ever.
+        if not isinstance(source, bytes) and not Path(name).is_file():
+            raise ImageError(name, "it is not a regular file" if Path(name).exists() else "there is no such file")
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else name, formats=_known_formats()) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, {limit} are allowed")
@@ -166,6 +174,16 @@ def check_size(size: tuple[int, int] | None) -> tuple[int, int] | None:
     return size[0], size[1]
 
 
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype.kind == "f" and pixels.ndim == 3:
+        if not (pixels.min() >= 0 and pixels.max() <= 255):
+            raise ValueError(f"its values run from {pixels.min()} to {pixels.max()}, not from 0 to 255")
+        pixels = np.round(pixels).astype("uint8")
+    return Image.fromarray(pixels)
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
@@ -201,7 +219,7 @@ def _border_colour(image: Image.Image) -> tuple[int, ...]:
 def _reason(name: str, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return "permission denied"
-    if Path(name).stat().st_size == 0:
+    if Path(name).is_file() and Path(name).stat().st_size == 0:
         return "it is empty (zero bytes)"
     if isinstance(error, Image.UnidentifiedImageError):
         return "its content is not an image in a known format"

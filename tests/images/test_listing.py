@@ -1,0 +1,45 @@
+import pytest
+
+from tlkeras.errors import InputError
+from tlkeras.images.listing import list_folder
+
+
+def make(root, *keys):
+    for key in keys:
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).write_bytes(b"")
+    return root
+
+
+def listed(root):
+    names, files = list_folder(root)
+    return names, [(file.key, file.label, file.part) for file in files]
+
+
+def test_each_folder_is_a_class(tmp_path):
+    names, files = listed(make(tmp_path, "dog/b.png", "cat/a.png", "dog/a.png", "README.md"))
+    assert names == ("cat", "dog")
+    assert files == [("cat/a.png", "cat", None), ("dog/a.png", "dog", None), ("dog/b.png", "dog", None)]
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "Val"])
+def test_given_splits_are_recognised_by_their_usual_names(tmp_path, validation):
+    root = make(tmp_path, "train/cat/a.png", f"{validation}/cat/b.png", "test/dog/c.png", "train/dog/d.png")
+    names, files = listed(root)
+    assert names == ("cat", "dog")
+    assert {(key.split("/")[-1], label, part) for key, label, part in files} == {
+        ("a.png", "cat", "train"),
+        ("b.png", "cat", "validation"),
+        ("c.png", "dog", "test"),
+        ("d.png", "dog", "train"),
+    }
+
+
+def test_classes_that_happen_to_be_called_like_splits_are_classes(tmp_path):
+    assert listed(make(tmp_path, "train/a.png", "tram/b.png"))[0] == ("train", "tram")
+    assert listed(make(tmp_path / "x", "train/a.png", "test/b.png"))[0] == ("test", "train")
+
+
+def test_directory_without_folders_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a folder for each class"):
+        list_folder(make(tmp_path, "a.png"))

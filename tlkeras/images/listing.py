@@ -1,0 +1,97 @@
+"""Listing a data set on disk: which files there are, of which class, and in which split where that is given."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlkeras.errors import InputError
+
+_SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
+PART_NAMES = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_WANTED = "it wants a folder for each class, with image files in it"
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file that should be an image, or what stands for one in a data set that is not made of files.
+
+    Attributes:
+        key: unique name within the data set: the path, with forward slashes, or a number.
+        path: path that opens it, or its name in messages.
+        label: name of its class.
+        part: `"train"`, `"validation"` or `"test"` where the data set gives it, else `None`.
+        group: what must stay together with it, such as the patient; `None` if nothing is known.
+        content: what `read_image` takes; by default the path.
+    """
+
+    key: str
+    path: str
+    label: str
+    part: str | None = None
+    group: Any = None
+    content: Any = None
+
+    @property
+    def source(self) -> Any:
+        return self.path if self.content is None else self.content
+
+
+def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[ImageFile]]:
+    """Lists the class folders of a directory and the files in them, in an order that does not depend on the disk.
+
+    A directory of the folders `train` and `val` or `test` (or a usual name for them), each with class folders, is
+    taken as already split. Hidden files and files outside of class folders are left out.
+
+    Returns:
+        The class names, sorted, and the files, sorted by class and path.
+
+    Raises:
+        InputError: no such directory, not a directory, or no class folders in it.
+    """
+    root = Path(directory)
+    if not root.exists():
+        raise InputError(f"There is no directory {str(root)!r}.")
+    if not root.is_dir():
+        raise InputError(f"{str(root)!r} is not a directory: {_WANTED}.")
+    try:
+        folders = [(name, None) for name in _folders(root)]
+        if _is_split(root, [name for name, _ in folders]):
+            folders = [
+                (f"{part}/{name}", PART_NAMES[part.lower()]) for part, _ in folders for name in _folders(root / part)
+            ]
+        files = [
+            ImageFile(key, str(root / key), Path(folder).name, part)
+            for folder, part in folders
+            for key in sorted(_files_within(root, folder))
+        ]
+    except OSError as error:
+        raise InputError(f"Cannot list {error.filename!r}: {error.strerror}.") from error
+    if not folders:
+        raise InputError(f"No images in {str(root)!r}: {_WANTED}.")
+    return tuple(sorted({Path(folder).name for folder, _ in folders})), files
+
+
+def _folders(root: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _is_split(root: Path, names: list[str]) -> bool:
+    parts = [PART_NAMES.get(name.lower()) for name in names]
+    return len(parts) > 1 and "train" in parts and None not in parts and all(_folders(root / name) for name in names)
+
+
+def _files_within(root: Path, folder: str) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, subfolders, names in os.walk(root / folder, onerror=refuse):
+        subfolders[:] = [one for one in subfolders if not one.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and name.lower() not in _SYSTEM_FILES:
+                yield (Path(place) / name).relative_to(root).as_posix()
