@@ -17,7 +17,6 @@ def images(count=2, size=64, channels=3):
     return np.random.default_rng(0).integers(0, 256, (count, size, size, channels), dtype="uint8")
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("mode, name", ONE_A_MODE.items())
 def test_uint8_and_float_pixels_give_the_same_and_stay_untouched(mode, name):
     assert backbone_info(name).preprocessing == mode
@@ -97,10 +96,22 @@ def test_pixels_are_scaled_in_float32_under_mixed_precision():
     assert model.get_layer("conv1_conv").compute_dtype == "float16"
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("spelling", ["mobilenet_v2", "MobileNetV2", "mobilenet-v2", "MOBILENET V2"])
 def test_spelling_variants_name_the_same_backbone(spelling):
     assert backbone(spelling, weights=None, input_shape=(32, 32, 3)).name == "mobilenet_v2"
+
+
+@pytest.mark.parametrize("module, name", [("keras_hub", "hub:resnet_18_imagenet"), ("keras_cv", "cv:resnet18")])
+def test_a_provider_that_is_not_installed_is_named_with_its_installation(monkeypatch, module, name):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=f"pip install {module.replace('_', '-')}"):
+        backbone(name, weights=None)
+
+
+def test_nasnet_mobile_is_refused_where_keras_cannot_build_it(monkeypatch):
+    monkeypatch.setattr("keras.backend.backend", lambda: "torch")
+    with pytest.raises(InputError, match="torch"):
+        backbone("nasnet_mobile", weights=None)
 
 
 def test_the_default_size_is_that_of_the_weights_and_none_takes_any():
