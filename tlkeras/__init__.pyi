@@ -22,6 +22,7 @@ from .images.augmentation import augmentation_policy as augmentation_policy
 from .images.checks import Finding as Finding
 from .images.checks import ImageReport as ImageReport
 from .images.checks import check_images as check_images
+from .images.corruptions import corrupt as corrupt
 from .images.folder import ImageSplit as ImageSplit
 from .images.folder import ImageSplits as ImageSplits
 from .images.folder import SkippedFile as SkippedFile

@@ -8,8 +8,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from tlkeras.errors import InputError
+from tlkeras.images.checks import pooled_features
 from tlkeras.images.folder import ImageSplit
 
 SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -89,9 +91,10 @@ def test_symmetry(
     height, width = train.image_size
     if "quarter_turn" in symmetries and height != width:
         raise InputError(f"Quarter turns need square images. Received: image_size={train.image_size}.")
-    features = _pooled(backbone, train.image_size) if isinstance(backbone, str) else backbone
+    features = pooled_features(backbone, train.image_size)
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    probe.fit(features(train.read()), train.labels)
+    with threadpool_limits(1, user_api="blas"):  # faster for matrices this small
+        probe.fit(np.asarray(features(train.read()), "float64"), train.labels)
     images = validation.read()
     right = probe.predict(features(images)) == validation.labels
 
@@ -111,10 +114,3 @@ def test_symmetry(
 
 
 test_symmetry.__test__ = False  # a name that pytest would take for a test of its own
-
-
-def _pooled(backbone: str, size: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    from tlkeras.backbones.build import backbone as build_backbone
-
-    model = build_backbone(backbone, pooling="avg", input_shape=(*size, 3))
-    return lambda images: model.predict(images, batch_size=32, verbose=0)
