@@ -10,8 +10,8 @@ def cut_points(model):
         model: A functional `keras.Model` with one input.
 
     Returns:
-        A list of `(tensor, operations)`: a KerasTensor that separates the model in two, and how many of
-        `model.operations`, in the order of execution, lie below it.
+        A list of `(tensor, count)`: a KerasTensor that separates the model in two, and how many calls of layers lie
+        below it.
 
     Example:
 
@@ -21,7 +21,7 @@ def cut_points(model):
     >>> [tensor.shape for tensor, _ in cut_points(keras.Model(inputs, keras.layers.Dense(2)(x)))]
     [(None, 8), (None, 8), (None, 8)]
     """
-    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
+    nodes = _nodes(model)
     last_use = {}
     for position, node in enumerate(nodes):
         last_use.update((id(tensor), position) for tensor in node.input_tensors)
@@ -35,11 +35,10 @@ def cut_points(model):
     return points
 
 
-def operations_in_order(model):
-    """The model's layers and operations in the order in which `cut_points` counts them."""
-    return [
-        node.operation for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]
-    ]
+def _nodes(model):
+    """The calls of layers and operations that make up the graph, in the order of execution."""
+    depths = model._nodes_by_depth
+    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
 
 
 def cut(model):
@@ -52,14 +51,19 @@ def cut(model):
         `(trunk, top)`, two models that share the layers of `model`, with `model(x) == top(trunk(x))`; training one
         trains the other. `None` where nothing can be cut off: the first layers train, or the model has no graph.
     """
-    if not hasattr(model, "_nodes_by_depth") or len(model.inputs) != 1 or len(model.outputs) != 1:
+    graph = getattr(model, "_functional", None) or model  # a Sequential model keeps its graph inside
+    if not hasattr(graph, "_nodes_by_depth") or len(graph.inputs) != 1 or len(graph.outputs) != 1:
         return None
-    operations = operations_in_order(model)
-    trains = [bool(getattr(operation, "trainable_weights", ())) for operation in operations]
-    first = trains.index(True) if True in trains else len(trains)
-    weighted = next((i for i, operation in enumerate(operations) if getattr(operation, "weights", ())), len(operations))
-    below = [(tensor, count) for tensor, count in cut_points(model) if weighted < count <= first]
+    operations = [node.operation for node in _nodes(graph)]
+    first = next((i for i, operation in enumerate(operations) if _weights(operation, "trainable_weights")), None)
+    weighted = next((i for i, operation in enumerate(operations) if _weights(operation, "weights")), None)
+    if first is None or first == weighted:
+        return None
+    below = [tensor for tensor, count in cut_points(graph) if weighted < count <= first]
     if not below:
         return None
-    tensor, _ = below[-1]
-    return keras.Model(model.inputs[0], tensor), keras.Model(tensor, model.outputs[0])
+    return keras.Model(graph.inputs[0], below[-1]), keras.Model(below[-1], graph.outputs[0])
+
+
+def _weights(operation, kind):
+    return getattr(operation, kind, ())

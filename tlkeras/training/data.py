@@ -55,8 +55,10 @@ def as_batches(data, size, *, shuffle=False, seed=0, name="train"):
 def each_batch(batches):
     """Goes through batches once, yielding pairs of NumPy arrays `(images, labels)`."""
     if isinstance(batches, keras.utils.PyDataset):
-        batches = (batches[index] for index in range(batches.num_batches))
-    for images, labels, *_ in batches:
+        source = map(batches.__getitem__, range(batches.num_batches))
+    else:
+        source = batches
+    for images, labels, *_ in source:
         yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
 
 

@@ -20,7 +20,7 @@ from tlkeras.training.cached_trunk import CachedTrunk
 from tlkeras.training.cut import cut
 from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch
 from tlkeras.training.head import find_head, fit_head
-from tlkeras.training.losses import SmoothedCrossentropy, core_loss
+from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_loss
 from tlkeras.training.mixing import MixedBatches
 
 
@@ -154,7 +154,7 @@ def fine_tune(
         result.learning_rates = _rates(model, keras.optimizers.AdamW(learning_rate), decay)
         optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
         loss = SmoothedCrossentropy(head.task, label_smoothing, head.from_logits)
-        trainee.compile(optimizer, loss, metrics=["accuracy"])
+        trainee.compile(optimizer, loss, metrics=[accuracy(head)])
         start = [(weight, ops.convert_to_numpy(weight)) for weight in model.trainable_weights]
         averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
         with _phase(result, "fine-tune", say) as phase, _tied_to(start, l2_sp):

@@ -63,10 +63,7 @@ def find_head(model):
     activation = activation or _name(operation.activation)
     if activation not in ("softmax", "sigmoid", "linear"):
         raise refusal
-    if operation.units == 1:
-        task = "binary"
-    else:
-        task = "multilabel" if activation == "sigmoid" else "multiclass"
+    task = "binary" if operation.units == 1 else "multilabel" if activation == "sigmoid" else "multiclass"
     return Head(operation, operation.input, task, from_logits=activation == "linear")
 
 
@@ -91,7 +88,7 @@ def fit_head(model, batches, *, seed=0):
     Reference: the first half of LP-FT, Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
     head = find_head(model)
-    network = keras.Model(model.inputs, head.features)
+    network = keras.Model(model.inputs[0], head.features)
     features, labels = [], []
     for images, batch_labels in each_batch(batches):
         features.append(keras.ops.convert_to_numpy(network.predict_on_batch(images)))

@@ -1,4 +1,4 @@
-"""Cross-entropy with label smoothing, for labels as they come."""
+"""Cross-entropy with label smoothing, and accuracy, for labels as they come."""
 
 import keras
 from keras import ops
@@ -29,7 +29,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
     def call(self, y_true, y_pred):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if self.task == "multiclass":
-            if len(y_true.shape) < 2 or y_true.shape[-1] == 1:
+            if not _is_one_hot(y_true):
                 y_true = ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), y_pred.shape[-1])
             return keras.losses.categorical_crossentropy(
                 ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits, self.label_smoothing
@@ -39,6 +39,31 @@ class SmoothedCrossentropy(keras.losses.Loss):
         return keras.losses.binary_crossentropy(
             ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits, self.label_smoothing
         )
+
+
+def accuracy(head):
+    """A metric that counts right answers, whichever form the labels have.
+
+    Args:
+        head: `tlkeras.training.head.Head`.
+
+    Returns:
+        A `keras.metrics.Metric` named `"accuracy"`. Of a multi-label head it is the share of right labels.
+    """
+    threshold = 0.0 if head.from_logits else 0.5
+
+    def right(y_true, y_pred):
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        if head.task == "multiclass":
+            number = ops.argmax(y_true, axis=-1) if _is_one_hot(y_true) else ops.reshape(y_true, (-1,))
+            return ops.equal(ops.cast(number, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
+        return ops.equal(ops.reshape(y_true, ops.shape(y_pred)) > 0.5, y_pred > threshold)
+
+    return keras.metrics.MeanMetricWrapper(right, name="accuracy")
+
+
+def _is_one_hot(labels):
+    return len(labels.shape) == 2 and labels.shape[-1] != 1
 
 
 def core_loss(head):

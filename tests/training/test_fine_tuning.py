@@ -1,0 +1,279 @@
+"""`fine_tune` improves on the probe, keeps the best weights whatever happens, and leaves a plain Keras model."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tlkeras
+
+pytestmark = pytest.mark.backends
+
+SIZE = 16
+
+
+def _classifier(classes=3, augmentation=(), activation="softmax", units=None):
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            *augmentation,
+            layers.Rescaling(1 / 127.5, -1),
+            layers.Conv2D(8, 3, strides=2, name="block1_conv"),
+            layers.BatchNormalization(name="block1_bn"),
+            layers.ReLU(),
+            layers.Conv2D(16, 3, strides=2, name="block2_conv"),
+            layers.BatchNormalization(name="block2_bn"),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.1),
+            layers.Dense(units or classes, activation=activation, name="predictions"),
+        ]
+    )
+
+
+def _images(count=48, classes=3, seed=0):
+    """Stripes of another direction and period a class: what colour alone does not tell."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    waves = [np.sin(rows), np.sin(columns), np.sin(rows + columns)]
+    images = np.stack([127 + 80 * np.roll(waves[label], rng.integers(8)) for label in labels])[..., None]
+    return np.clip(images + rng.normal(0, 40, (count, SIZE, SIZE, 3)), 0, 255).astype("uint8"), labels
+
+
+@pytest.fixture(scope="module")
+def train():
+    return _images(seed=0)
+
+
+@pytest.fixture(scope="module")
+def validation():
+    return _images(24, seed=1)
+
+
+def test_lowers_the_validation_loss_of_the_probe(train, validation):
+    model = _classifier()
+    tlkeras.fine_tune(model, train, validation, epochs=0, verbose=False)
+    probe = model.evaluate(*validation, verbose=0)[0]
+    result = tlkeras.fine_tune(model, train, validation, epochs=8, learning_rate=5e-3, probe=False, verbose=False)
+    assert result.best_epoch > 0
+    assert model.evaluate(*validation, verbose=0)[0] < probe
+
+
+def test_result_tells_phases_history_and_rates(train, validation):
+    model = _classifier()
+    result = tlkeras.fine_tune(model, train, validation, epochs=2, decay=0.5, verbose=False)
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
+    assert all(phase["seconds"] > 0 for phase in result.phases)
+    assert len(result.history["val_loss"]) == 2
+    rates = [row.learning_rate for row in result.learning_rates]
+    np.testing.assert_allclose(np.array(rates[:-1]) / np.array(rates[1:]), 0.5)
+    assert "probe" in str(result) and "weights of epoch" in str(result)
+
+
+def test_frozen_blocks_and_batchnorm_stay_bit_identical(train, validation):
+    model = _classifier()
+    model.get_layer("block2_bn").set_weights([np.full(16, value) for value in (1.5, 0.5, 0.1, 2.0)])
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, cache=False, verbose=False)
+    for name in ("block1_conv", "block1_bn", "block2_bn"):
+        for one, other in zip(before[name], model.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(before["block2_conv"][0], model.get_layer("block2_conv").get_weights()[0])
+
+
+def test_saved_model_opens_with_keras_alone(train, validation, tmp_path):
+    model = _classifier()
+    tlkeras.fine_tune(model, train, validation, epochs=1, verbose=False)
+    model.save(tmp_path / "model.keras")
+    script = "import sys, keras; keras.saving.load_model(sys.argv[1]); assert 'tlkeras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "model.keras")], check=True)
+
+
+def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validation):
+    found = []
+    for cache in (True, False):
+        model = _classifier()
+        model.layers[-2].rate = 0.0  # dropout draws other numbers on another graph
+        result = tlkeras.fine_tune(
+            model, train, validation, epochs=3, blocks=1, cache=cache, batch_size=48, label_smoothing=0, verbose=False
+        )
+        assert ("cache" in [phase["name"] for phase in result.phases]) == cache
+        found.append(model.predict(validation[0], verbose=0))
+    # One batch an epoch, so the order of images does not matter; float16 in the cache does, a little.
+    np.testing.assert_allclose(*found, atol=2e-3)
+
+
+def test_cache_is_off_where_views_cost_more_than_they_save(train, validation, capsys):
+    model = _classifier(augmentation=[layers.RandomFlip()])
+    result = tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, views=4)
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
+    assert "No cache" in capsys.readouterr().err
+
+
+def test_augmented_views_differ_and_are_refreshed(train, validation):
+    model = _classifier(augmentation=[layers.RandomFlip(), layers.RandomTranslation(0.2, 0.2)])
+    result = tlkeras.fine_tune(model, train, validation, epochs=5, blocks=1, views=2, verbose=False)
+    cache = next(phase for phase in result.phases if phase["name"] == "cache")
+    assert cache["views"] == 2
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_probe(train, validation):
+    model = _classifier()
+    tlkeras.fine_tune(model, train, validation, epochs=0, verbose=False)
+    before = model.predict(validation[0], verbose=0)
+    result = tlkeras.fine_tune(model, train, validation, epochs=3, learning_rate=1e30, probe=False, verbose=False)
+    assert result.stopped == "not a number"
+    np.testing.assert_array_equal(model.predict(validation[0], verbose=0), before)
+
+
+def test_an_interruption_keeps_the_best_weights(train, validation):
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    model = _classifier()
+    result = tlkeras.fine_tune(model, train, validation, epochs=9, callbacks=[Interrupt()], verbose=False)
+    assert result.stopped == "interrupted"
+    assert np.isfinite(model.predict(validation[0], verbose=0)).all()
+    assert np.isfinite(model.evaluate(*validation, verbose=0)[0])
+
+
+def test_stops_when_validation_no_longer_improves(train, validation):
+    wrong = (validation[0], (validation[1] + 1) % 3)
+    result = tlkeras.fine_tune(_classifier(), train, wrong, epochs=20, patience=1, learning_rate=1e-2, verbose=False)
+    assert result.stopped == "no improvement"
+    assert len(result.history["loss"]) < 20
+
+
+def test_without_validation_the_last_weights_stay(train):
+    result = tlkeras.fine_tune(_classifier(), train, epochs=2, verbose=False)
+    assert result.best_epoch == 2 and result.stopped is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mixup": 0.2},
+        {"cutmix": 1.0, "mixup": 0.2},
+        {"ema": 0.9},
+        {"l2_sp": 0.1},
+        {"wise": 0.5},
+        {"class_weight": "balanced"},
+        {"batchnorm": "train"},
+        {"decay": 1.0, "warmup": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0},
+        {"batch_size": 1000},
+    ],
+    ids=lambda options: ",".join(options),
+)
+def test_every_option_trains_to_a_finite_loss(train, validation, options):
+    model = _classifier()
+    result = tlkeras.fine_tune(model, train, validation, epochs=2, verbose=False, **options)
+    assert np.isfinite(result.history["loss"]).all()
+    assert model.evaluate(*validation, verbose=0)[1] > 1 / 3
+
+
+def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
+    weights = {}
+    for wise in (0.0, 0.25, 1.0):
+        model = _classifier()
+        tlkeras.fine_tune(model, train, epochs=2, wise=wise, verbose=False)
+        weights[wise] = model.get_weights()
+    for low, between, high in zip(*weights.values(), strict=True):
+        np.testing.assert_allclose(between, 0.75 * low + 0.25 * high, atol=1e-5)
+
+
+def test_l2_sp_keeps_the_weights_near_their_start(train):
+    start, moved = _classifier().get_layer("block1_conv").get_weights()[0], []
+    for strength in (0.0, 100.0):
+        model = _classifier()
+        tlkeras.fine_tune(model, train, epochs=3, learning_rate=1e-2, l2_sp=strength, verbose=False)
+        moved.append(np.abs(model.get_layer("block1_conv").get_weights()[0] - start).mean())
+    assert moved[1] < 0.5 * moved[0]
+
+
+@pytest.mark.parametrize(("activation", "units"), [("sigmoid", 1), (None, 1), (None, 2), ("sigmoid", 2)])
+def test_binary_and_multi_label_heads_and_logits_are_trained(activation, units):
+    images, labels = _images(classes=2)
+    if activation == "sigmoid" and units == 2:
+        labels = np.eye(2, dtype="int64")[labels]
+    model = _classifier(activation=activation, units=units)
+    result = tlkeras.fine_tune(model, (images, labels), epochs=2, verbose=False)
+    assert np.isfinite(result.history["loss"]).all()
+
+
+def test_takes_any_data_that_fit_takes(train, validation):
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            part = slice(16 * index, 16 * index + 16)
+            return train[0][part], train[1][part]
+
+    kinds = [Batches()]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        kinds.append(tf.data.Dataset.from_tensor_slices(train).batch(16))
+    if keras.backend.backend() == "torch":
+        import torch
+
+        tensors = torch.utils.data.TensorDataset(torch.from_numpy(train[0]), torch.from_numpy(train[1]))
+        kinds.append(torch.utils.data.DataLoader(tensors, batch_size=16))
+    for data in kinds:
+        for blocks in (None, 1):
+            result = tlkeras.fine_tune(_classifier(), data, validation, epochs=2, blocks=blocks, verbose=False)
+            assert len(result.history["loss"]) == 2
+
+
+def test_a_class_missing_from_validation_is_no_obstacle(train, validation):
+    some = validation[1] != 2
+    result = tlkeras.fine_tune(
+        _classifier(), train, (validation[0][some], validation[1][some]), epochs=1, verbose=False
+    )
+    assert np.isfinite(result.history["val_loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"validation": (np.zeros((0, SIZE, SIZE, 3)), np.zeros(0, int))}, "validation holds no images"),
+        ({"train": (np.zeros((4, SIZE, SIZE, 3)), np.zeros(5, int))}, "4 images and 5 labels"),
+        ({"train": "data/clipart10"}, "Received: str"),
+        ({"epochs": -1}, "epochs=-1"),
+        ({"decay": 0}, "decay=0"),
+        ({"warmup": 1}, "warmup=1"),
+        ({"wise": 2}, "wise=2"),
+        ({"wise": 0.5, "batchnorm": "train"}, "frozen"),
+        ({"blocks": 9}, "9"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(train, validation, arguments, message):
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.fine_tune(_classifier(), **({"train": train, "validation": validation, "epochs": 1} | arguments))
+
+
+def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
+    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    result = tlkeras.fine_tune(_classifier(), train, validation, epochs=1, blocks=1, cache=True)
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_a_large_cache_lives_in_a_file_and_is_removed(train, validation, monkeypatch, tmp_path):
+    monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    result = tlkeras.fine_tune(_classifier(), train, validation, epochs=2, blocks=1, cache=True, verbose=False)
+    assert "cache" in [phase["name"] for phase in result.phases]
+    assert not list(tmp_path.iterdir())
