@@ -27,9 +27,8 @@ def differential_optimizer(
     of a variable are multiplied, so the result equals an optimizer of its own for each block, yet it is one
     optimizer: one `learning_rate` for schedules and callbacks, one gradient norm for `global_clipnorm`.
 
-    Two optimizers are not proportional in their learning rate by their own design, whatever sets it: Adafactor
-    caps it at 1/sqrt(step) (so a multiplier acts on the capped rate only where the scaled one is below the
-    cap; pass `relative_step=False` and a rate below 1/sqrt(steps)), and Ftrl's regularization depends on it.
+    Two optimizers are not proportional in their learning rate by their own design, whatever sets it: Adafactor caps
+    it at 1/sqrt(step), so above the cap a multiplier changes nothing; Ftrl's regularization depends on it.
 
     A saved model keeps the optimizer, its multipliers and its state; they return when `tlkeras.optimizers` is
     imported before `keras.models.load_model`. Where it is not, the file still opens: with `compile=False` as
