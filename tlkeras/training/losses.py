@@ -57,7 +57,7 @@ def accuracy(head):
         if head.task == "multiclass":
             number = ops.argmax(y_true, axis=-1) if _is_one_hot(y_true) else ops.reshape(y_true, (-1,))
             return ops.equal(ops.cast(number, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
-        return ops.equal(ops.reshape(y_true, ops.shape(y_pred)) > 0.5, y_pred > threshold)
+        return ops.equal(ops.reshape(ops.cast(y_true, y_pred.dtype), ops.shape(y_pred)) > 0.5, y_pred > threshold)
 
     return keras.metrics.MeanMetricWrapper(right, name="accuracy")
 
