@@ -57,6 +57,18 @@ def test_predict_leaves_images_as_they_are_before_and_after_saving(images, tmp_p
     assert np.abs(apply(loaded, images) - images).mean() > 1
 
 
+@pytest.mark.backends
+def test_model_with_the_whole_pipeline_trains_saves_and_loads(images, tmp_path):
+    layers = [keras.Input((24, 24, 3)), augmentation(EVERYTHING), keras.layers.Rescaling(1 / 255)]
+    model = keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    history = model.fit(images, np.arange(8) % 2, batch_size=4, epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-6)
+
+
 @pytest.mark.parametrize("domain", [*RECIPES, EVERYTHING], ids=[*RECIPES, "everything"])
 def test_layers_are_kerass_own_so_that_a_model_loads_without_tlkeras(domain):
     pipeline = augmentation(domain)

@@ -46,12 +46,13 @@ def test_nothing_is_found_in_a_sound_folder(folder):
         ("unreadable", lambda path: path.write_bytes(b"")),
         ("wrong_extension", lambda path: noise(1).save(path, format="JPEG")),
         ("tiny", lambda path: noise(1, (31, 40)).save(path)),
-        ("huge", lambda path: Image.new("1", (10_000, 6_000)).convert("RGB").save(path)),
+        ("huge", lambda path: noise(1, (90, 90)).save(path)),
         ("odd_aspect", lambda path: noise(1, (40, 161)).save(path)),
         ("odd_mode", lambda path: noise(1).convert("RGBA").save(path)),
     ],
 )
-def test_an_odd_file_is_found_and_named(folder, kind, write):
+def test_an_odd_file_is_found_and_named(folder, kind, write, monkeypatch):
+    monkeypatch.setattr("tlkeras.images.checks.HUGE", 8000)  # pixels; 50 million take their time
     write(folder / "cat" / "odd.png")
     report = check_images(folder, backbone=None)
     assert found(report)[kind] == [("cat/odd.png",)]
@@ -166,3 +167,18 @@ def test_quarantine_overwrites_nothing(folder, tmp_path):
 def test_missing_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="no directory"):
         check_images(tmp_path / "none")
+
+
+def test_confident_suspects_agree_with_cleanlab_in_number_and_order():
+    pytest.importorskip("cleanlab")
+    from cleanlab.filter import find_label_issues
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 400)
+    logits = rng.normal(0, 1, (400, 5)) + 2.5 * np.eye(5)[np.where(rng.random(400) < 0.1, (labels + 1) % 5, labels)]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    count = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1).sum()
+    ranked = find_label_issues(
+        labels, probabilities, filter_by="predicted_neq_given", return_indices_ranked_by="self_confidence", n_jobs=1
+    )
+    np.testing.assert_array_equal(confident_suspects(labels, probabilities), ranked[:count])

@@ -1,7 +1,6 @@
 """A thousand mutated files: each is read or named with a reason, quickly, whatever is in it."""
 
 import io
-import resource
 import time
 
 import numpy as np
@@ -10,6 +9,8 @@ from PIL import Image
 
 from tlkeras.images.folder import load_images
 from tlkeras.images.reading import ImageError, read_image
+
+resource = pytest.importorskip("resource")  # not on Windows
 
 FORMATS = ["JPEG", "PNG", "GIF", "BMP", "WEBP"]
 COUNT = 200  # of each format

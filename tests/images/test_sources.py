@@ -1,3 +1,4 @@
+import io
 import shutil
 from pathlib import Path
 
@@ -207,12 +208,20 @@ def test_tfds_that_is_not_on_this_machine_says_how_to_fetch_it(tmp_path, monkeyp
         load_images("tfds:tf_flowers")
 
 
+def png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_hugging_face_data_set():
     datasets = pytest.importorskip("datasets")
     given = pixels(20)
-    columns = {"image": [Image.fromarray(image) for image in given], "label": [index % 2 for index in range(20)]}
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
-    images = load_images(datasets.Dataset.from_dict(columns, features), image_size=(20, 24))
+    columns = {"image": [{"bytes": png(image), "path": None} for image in given], "label": [0, 1] * 10}
+    table = datasets.table.InMemoryTable.from_pydict(columns, schema=features.arrow_schema)
+    rows = datasets.Dataset(table, info=datasets.DatasetInfo(features=features), fingerprint="test")
+    images = load_images(rows, image_size=(20, 24))
     assert images.class_names == ("cat", "dog")
     for split in everything(images):
         indices = [int(path.split()[1]) for path in split.paths]
