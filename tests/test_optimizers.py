@@ -324,6 +324,7 @@ def test_the_table_of_an_uncompiled_model_is_refused():
         learning_rate_table(small_model())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_mirrored_replicas_equal_one_device():
     program = """
