@@ -12,7 +12,8 @@ demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
 
 test: lint .venv/dev
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --durations=25
+	$(BIN)/python -m pytest --doctest-modules tlkeras
 
 test-quick: .venv/dev
 	$(BIN)/python -m pytest tests -m "not slow"

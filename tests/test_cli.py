@@ -74,6 +74,18 @@ def test_json_is_all_there_is_on_stdout(folder, tmp_path, capsys):
     assert out == json.loads((tmp_path / "run" / "metrics.json").read_text())
 
 
+@pytest.mark.parametrize("strategy", ["finetune", "auto"])
+def test_fine_tuning_strategies_write_a_run_too(folder, tmp_path, capsys, strategy):
+    options = ["--image-size", 32, "--strategy", strategy, "--epochs", 1, "--domain", "photo", "--json"]
+    assert _main("fit", folder, "-o", tmp_path / "run", *options) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["strategy"] == strategy
+    assert metrics["test"]["accuracy"] > metrics["test"]["majority_accuracy"]
+    if strategy == "auto":
+        assert metrics["choices"]["kept"] == "features"  # which leaves nothing to gain on three colours
+    assert _main("predict", tmp_path / "run", folder / "red" / "0.png") == 0
+
+
 def test_evaluate_knows_images_of_the_training_again(run, folder, capsys):
     assert _main("evaluate", run, folder, "--json") == 0
     result = json.loads(capsys.readouterr().out)

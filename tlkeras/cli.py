@@ -58,7 +58,18 @@ def fit(
     directory: Directory,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the run to.")],
     backbone: Annotated[str, typer.Option(help="Backbone; see `tlkeras backbones`.")] = "efficientnet_lite0",
-    strategy: Annotated[str, typer.Option(help="`features`: logistic regression on frozen features.")] = "features",
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="`features`: logistic regression on frozen features. `finetune`: all layers, after that probe. "
+            "`auto`: both; the fine-tuned model is kept only if it is better beyond chance."
+        ),
+    ] = "features",
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs of fine-tuning.")] = 4,
+    domain: Annotated[
+        str | None,
+        typer.Option(help="What the images are (photo, drawing, xray, ...): augments for it in fine-tuning."),
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side in pixels; by default the backbone's own.")] = None,
     resize: Annotated[str, typer.Option(help="`stretch`, `crop` or `pad`.")] = "stretch",
     seed: Annotated[int, typer.Option(help="Of the splits and of all that is random.")] = 0,
@@ -70,7 +81,7 @@ def fit(
     from tlkeras.backbones.catalog import backbone_info
     from tlkeras.files import check_output
 
-    _choice("--strategy", strategy, ("features",))
+    _choice("--strategy", strategy, ("features", "finetune", "auto"))
     _choice("--resize", resize, ("stretch", "crop", "pad"))
     side = image_size or backbone_info(backbone).default_size
     check_output(output, overwrite)
@@ -81,6 +92,9 @@ def fit(
         directory,
         output,
         backbone=backbone,
+        strategy=strategy,
+        epochs=epochs,
+        domain=domain,
         image_size=(side, side),
         resize=resize,
         seed=seed,
@@ -132,6 +146,33 @@ def predict(
         _say(f"Cannot read image {one['path']!r}: {one['reason']}.")
     if unreadable:
         raise typer.Exit(2)
+
+
+@app.command()
+def check(
+    directory: Directory,
+    labels: Annotated[bool, typer.Option(help="Suspect wrong labels too, which takes a network and a while.")] = True,
+    sheets: Annotated[Path | None, typer.Option(help="Folder to write contact sheets of the suspects to.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Folder to move unreadable files to; nothing is deleted.")] = None,
+    as_json: Json = False,
+):
+    """Check a folder of images: files, duplicates, leaks, class sizes, labels. Exit status 1 if something is wrong."""
+    _load_keras()
+    from tlkeras.images.checks import check_images
+
+    report = check_images(directory, backbone="efficientnet_lite0" if labels else None)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        typer.echo(report)
+    if sheets is not None:
+        for path in report.contact_sheets(sheets):
+            _say(f"Written: {path}")
+    if fix is not None:
+        for source, target in report.quarantine(fix):
+            _say(f"Moved {source!r} to {target!r}")
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

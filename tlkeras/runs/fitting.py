@@ -14,9 +14,10 @@ from tlkeras.images.folder import load_images
 from tlkeras.report.confusion import confusion_figure
 from tlkeras.runs.folder import CONFUSION, Run, save_run
 from tlkeras.runs.measuring import digest, measure
-from tlkeras.training.strategies import train_on_features
+from tlkeras.training.strategies import train_auto, train_by_fine_tuning, train_on_features
 
 PARTS = ("train", "validation", "test")
+STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, "auto": train_auto}
 
 
 def fit_folder(
@@ -24,6 +25,9 @@ def fit_folder(
     output,
     *,
     backbone="efficientnet_lite0",
+    strategy="features",
+    epochs=4,
+    domain=None,
     image_size=(224, 224),
     resize="stretch",
     seed=0,
@@ -37,6 +41,9 @@ def fit_folder(
         directory: Folder with a sub-folder of images for each class.
         output: Folder to write; see `tlkeras.runs.folder`.
         backbone: Name of the backbone.
+        strategy: `"features"`, `"finetune"` or `"auto"`; see `tlkeras.training.strategies`.
+        epochs: Epochs of fine-tuning.
+        domain: What the images are, for augmentation in fine-tuning; `None` for none.
         image_size: `(height, width)` in pixels.
         resize: How images are brought to that size, as in `tlkeras.read_image`.
         seed: Of the splits and of all that is random; one seed on one machine gives one result.
@@ -54,7 +61,8 @@ def fit_folder(
     keras.utils.set_random_seed(seed)
     images = load_images(directory, seed=seed, image_size=image_size, resize=resize, strict=strict)
     loaded = perf_counter()
-    trained = train_on_features(images, backbone, seed=seed, verbose=verbose)
+    tuning = {} if strategy == "features" else {"epochs": epochs, "domain": domain}
+    trained = STRATEGIES[strategy](images, backbone, seed=seed, verbose=verbose, **tuning)
     run = Run(trained.model, images.class_names, tuple(image_size), resize)
     ready = perf_counter()
     majority = images.class_names[Counter(images.train.labels.tolist()).most_common(1)[0][0]]
@@ -64,7 +72,8 @@ def fit_folder(
         "test": test.to_dict(),
         "validation": validation.to_dict(),
         "backbone": backbone,
-        "strategy": "features",
+        "strategy": strategy,
+        **tuning,
         "choices": trained.choices,
         "image_size": list(image_size),
         "resize": resize,

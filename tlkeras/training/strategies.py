@@ -4,11 +4,15 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 import keras
+import numpy as np
 from sklearn.pipeline import Pipeline
 
+from tlkeras.classifier import image_classifier
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.features.fold import fold
 from tlkeras.features.probe import linear_probe
+from tlkeras.images.augmentation import augmentation
+from tlkeras.training.fine_tuning import fine_tune
 
 
 @dataclass
@@ -57,3 +61,80 @@ def train_on_features(images, backbone="efficientnet_lite0", *, seed=0, verbose=
     model = fold(Pipeline([("extractor", extractor), *probe.steps]))
     seconds = {"features": extracted - start, "probe": fitted - extracted, "fold": perf_counter() - fitted}
     return Trained(model, {"C": probe[-1].C}, seconds)
+
+
+def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, domain=None, seed=0, verbose=False):
+    """Trains a classifier with `tlkeras.fine_tune`: linear probe first, then all layers, gently.
+
+    Args:
+        images: `ImageSplits`. `images.validation` chooses the epoch.
+        backbone: Name of the backbone.
+        epochs: Epochs of fine-tuning.
+        domain: What the images are, for augmentation; see `tlkeras.augmentation_policy`. `None` for no augmentation.
+        seed: Of all that is random.
+        verbose: Whether to report on stderr.
+
+    Returns:
+        `Trained`.
+    """
+    start = perf_counter()
+    model = image_classifier(
+        backbone,
+        images.class_names,
+        augmentation=None if domain is None else augmentation(domain, seed=seed),
+        input_shape=(*images.image_size, 3),
+    )
+    built = perf_counter()
+    result = fine_tune(model, images.train, images.validation, epochs=epochs, seed=seed, verbose=verbose)
+    choices = {"C": result.phases[0]["C"], "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
+    seconds = {"build": built - start, **{phase["name"]: phase["seconds"] for phase in result.phases}}
+    return Trained(model, choices, seconds)
+
+
+def train_auto(images, backbone="efficientnet_lite0", *, epochs=4, domain=None, seed=0, verbose=False):
+    """Trains both ways, and keeps the fine-tuned model only if it is better beyond chance on validation images.
+
+    Beyond chance is a lead in accuracy of more than one standard error, counted over the images that the two judge
+    differently. A tie goes to the probe, which is the simpler answer.
+
+    Args:
+        images: `ImageSplits`.
+        backbone: Name of the backbone.
+        epochs: Epochs of fine-tuning.
+        domain: As in `train_by_fine_tuning`.
+        seed: Of all that is random.
+        verbose: Whether to report on stderr.
+
+    Returns:
+        `Trained`, with `kept`, `lead` and `lead_standard_error` among its choices.
+    """
+    probe = train_on_features(images, backbone, seed=seed, verbose=verbose)
+    tuned = train_by_fine_tuning(images, backbone, epochs=epochs, domain=domain, seed=seed, verbose=verbose)
+    lead, error = paired_lead(*(_right(trained.model, images.validation) for trained in (tuned, probe)))
+    kept = tuned if lead > error else probe
+    name = "finetune" if kept is tuned else "features"
+    choices = {**kept.choices, "kept": name, "lead": lead, "lead_standard_error": error}
+    return Trained(kept.model, choices, {**probe.seconds, **tuned.seconds})
+
+
+def paired_lead(first, second):
+    """By how much the first of two classifiers is ahead on the same images, and the standard error of that lead.
+
+    Args:
+        first: bool array of shape `(images,)`: where the first is right.
+        second: The same of the second.
+
+    Returns:
+        `(lead, standard_error)`, both shares of the images.
+
+    Example:
+
+    >>> paired_lead(np.array([True, True, True, False]), np.array([True, False, True, True]))
+    (0.0, 0.35355339059327373)
+    """
+    difference = np.asarray(first, "float64") - np.asarray(second, "float64")
+    return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))
+
+
+def _right(model, split):
+    return model.predict(split.batches(32), verbose=0).argmax(axis=1) == split.labels
