@@ -35,7 +35,7 @@ class AugmentationPolicy:
 
     >>> import dataclasses, tlkeras
     >>> numberplates = dataclasses.replace(tlkeras.augmentation_policy("document"), small_rotation=5, blur=0.3)
-    >>> [type(layer).__name__ for layer in tlkeras.augmentation(numberplates).layers][:2]
+    >>> [type(layer).__name__ for layer in tlkeras.augmentation(numberplates)][:2]
     ['RandomRotation', 'RandomZoom']
     """
 
@@ -189,6 +189,33 @@ POLICIES = {
 }  # fmt: skip
 
 
+class Augmentation(tuple):
+    """Augmentation layers in the order in which they act; called, they act one after the other.
+
+    A tuple and not a `keras.layers.Pipeline`, so that a model takes them up one by one and stays flat. Nested, they
+    would also take many seconds to build on torch.
+
+    Attributes:
+        layers: the layers.
+        variables: the variables of all layers: the state of their random numbers.
+    """
+
+    __slots__ = ()
+
+    @property
+    def layers(self) -> tuple[keras.layers.Layer, ...]:
+        return tuple(self)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return [variable for layer in self for variable in layer.variables]
+
+    def __call__(self, images: Any, training: bool = True) -> Any:
+        for layer in self:
+            images = layer(images, training=training)
+        return images
+
+
 def augmentation_policy(domain: str) -> AugmentationPolicy:
     """Gives the policy of a domain: `"photo"`, `"drawing"`, `"document"`, `"digits"`, `"xray"`, and so on.
 
@@ -208,7 +235,7 @@ def augmentation_policy(domain: str) -> AugmentationPolicy:
 
 def augmentation(
     domain: str | AugmentationPolicy, strength: float = 1.0, *, seed: int = 0, extra: tuple[Any, ...] = ()
-) -> keras.layers.Pipeline:
+) -> Augmentation:
     """Builds the augmentation layers that suit a domain.
 
     They are Keras' own layers, so a model that holds them saves and loads without tlkeras. They keep pixels in
@@ -225,8 +252,8 @@ def augmentation(
             where their package is installed.
 
     Returns:
-        A `keras.layers.Pipeline`; its `.layers` are the single layers. Use it as `image_classifier(...,
-        augmentation=...)` to augment within the model, or as `batches(..., augment=...)` to augment the data.
+        A tuple of layers that can be called as one. Give it to `image_classifier(..., augmentation=...)` to augment
+        within the model, or to `batches(..., augment=...)` to augment the data.
 
     Raises:
         InputError: no such domain, or a negative strength.
@@ -234,7 +261,7 @@ def augmentation(
     Example:
 
     >>> import tlkeras
-    >>> [type(layer).__name__ for layer in tlkeras.augmentation("aerial").layers][:4]
+    >>> [type(layer).__name__ for layer in tlkeras.augmentation("aerial")][:4]
     ['RandomFlip', 'RandomRotation', 'RandomZoom', 'RandomTranslation']
     """
     if not strength >= 0:
@@ -247,7 +274,7 @@ def augmentation(
     else:
         policy = domain if isinstance(domain, AugmentationPolicy) else augmentation_policy(domain)
         own = _layers(_strengthened(policy, strength), seeds) if strength > 0 else []
-    return keras.layers.Pipeline([*own, *extra], name="augmentation")
+    return Augmentation([*own, *extra])
 
 
 def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPolicy:
