@@ -28,20 +28,20 @@ def test_features_are_those_of_the_backbone(extractor, paths):
     expected = network.predict(pixels, verbose=0)
     found = extractor.transform(paths)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_paths_arrays_and_splits_give_the_same_features(extractor, paths):
     from_paths = extractor.transform(paths)
     pixels = tlkeras.read_images(paths, (64, 64))
-    np.testing.assert_allclose(extractor.transform(pixels), from_paths, atol=1e-5)
-    np.testing.assert_allclose(extractor.transform(pixels.astype("float32")), from_paths, atol=1e-5)
-    np.testing.assert_allclose(extractor.transform(np.array(paths)), from_paths, atol=1e-5)
+    np.testing.assert_allclose(extractor.transform(pixels), from_paths, atol=1e-4)
+    np.testing.assert_allclose(extractor.transform(pixels.astype("float32")), from_paths, atol=1e-4)
+    np.testing.assert_allclose(extractor.transform(np.array(paths)), from_paths, atol=1e-4)
 
 
 def test_a_last_batch_of_another_size_changes_nothing(extractor, paths):
     one_by_one = np.concatenate([extractor.transform([path]) for path in paths])
-    np.testing.assert_allclose(extractor.transform(paths), one_by_one, atol=1e-5)
+    np.testing.assert_allclose(extractor.transform(paths), one_by_one, atol=1e-4)
 
 
 def test_images_of_another_size_are_resized(extractor, paths):
