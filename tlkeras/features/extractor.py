@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.errors import InputError
+from tlkeras.images.folder import ImageSplit
 from tlkeras.images.reading import read_images, to_pixels
 
 
@@ -165,8 +166,9 @@ def _pixels(X, size, resize):
 
 
 def _images(X):
-    """Checks that `X` is a sequence of images: paths, or one array."""
-    X = getattr(X, "paths", X)
+    """Checks that `X` is a sequence of images: paths, or one array, or a split with either inside."""
+    if isinstance(X, ImageSplit):
+        return X.sources
     if isinstance(X, str | os.PathLike):
         raise InputError(f"A sequence of images is wanted; put the path into a list. Received: {str(X)!r}")
     array = np.asarray(X)
