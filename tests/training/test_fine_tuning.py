@@ -78,7 +78,7 @@ def test_result_tells_phases_history_and_rates(train, validation):
 def test_frozen_blocks_and_batchnorm_stay_bit_identical(train, validation):
     model = _classifier()
     model.get_layer("block2_bn").set_weights([np.full(16, value) for value in (1.5, 0.5, 0.1, 2.0)])
-    before = {layer.name: layer.get_weights() for layer in model.layers}
+    before = {layer.name: [np.array(weight) for weight in layer.get_weights()] for layer in model.layers}
     tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, cache=False, verbose=False)
     for name in ("block1_conv", "block1_bn", "block2_bn"):
         for one, other in zip(before[name], model.get_layer(name).get_weights(), strict=True):
@@ -125,7 +125,7 @@ def test_augmented_views_differ_and_are_refreshed(train, validation):
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_probe(train, validation):
     model = _classifier()
     tlkeras.fine_tune(model, train, validation, epochs=0, verbose=False)
-    before = model.predict(validation[0], verbose=0)
+    before = np.array(model.predict(validation[0], verbose=0))
     result = tlkeras.fine_tune(model, train, validation, epochs=3, learning_rate=1e30, probe=False, verbose=False)
     assert result.stopped == "not a number"
     np.testing.assert_array_equal(model.predict(validation[0], verbose=0), before)
@@ -183,7 +183,7 @@ def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
     for wise in (0.0, 0.25, 1.0):
         model = _classifier()
         tlkeras.fine_tune(model, train, epochs=2, wise=wise, verbose=False)
-        weights[wise] = model.get_weights()
+        weights[wise] = [np.array(weight) for weight in model.get_weights()]
     for low, between, high in zip(*weights.values(), strict=True):
         np.testing.assert_allclose(between, 0.75 * low + 0.25 * high, atol=1e-5)
 

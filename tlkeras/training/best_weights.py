@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 
 
 class BestWeights(keras.callbacks.Callback):
@@ -25,7 +26,7 @@ class BestWeights(keras.callbacks.Callback):
         self._weights = None
 
     def on_train_begin(self, logs=None):
-        self._weights = self.model.get_weights()
+        self._weights = self._copy()
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite((logs or {}).get("loss", 0.0)):
@@ -38,7 +39,7 @@ class BestWeights(keras.callbacks.Callback):
             return
         if value < self.best:
             self.best, self.best_epoch = value, epoch + 1
-            self._weights = self.model.get_weights()
+            self._weights = self._copy()
         elif not math.isfinite(value):
             self._stop("not a number")
         elif self.last_epoch - self.best_epoch >= self.patience:
@@ -48,6 +49,10 @@ class BestWeights(keras.callbacks.Callback):
         """Gives the model its best weights, those of epoch 0 if none was better."""
         if self._weights is not None:
             self.model.set_weights(self._weights)
+
+    def _copy(self):
+        # JAX hands out views of buffers that the next step writes over.
+        return [np.array(weight) for weight in self.model.get_weights()]
 
     def _stop(self, reason):
         self.stopped = reason

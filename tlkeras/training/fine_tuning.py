@@ -155,7 +155,7 @@ def fine_tune(
         optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
         loss = SmoothedCrossentropy(head.task, label_smoothing, head.from_logits)
         trainee.compile(optimizer, loss, metrics=[accuracy(head)])
-        start = [(weight, ops.convert_to_numpy(weight)) for weight in model.trainable_weights]
+        start = [(weight, np.array(ops.convert_to_numpy(weight))) for weight in model.trainable_weights]
         averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
         with _phase(result, "fine-tune", say) as phase, _tied_to(start, l2_sp):
             keeper = _fit(
