@@ -75,11 +75,11 @@ def test_result_tells_phases_history_and_rates(train, validation):
     assert "probe" in str(result) and "weights of epoch" in str(result)
 
 
-def test_frozen_blocks_and_batchnorm_stay_bit_identical(train, validation):
+def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):
     model = _classifier()
     model.get_layer("block2_bn").set_weights([np.full(16, value) for value in (1.5, 0.5, 0.1, 2.0)])
     before = {layer.name: [np.array(weight) for weight in layer.get_weights()] for layer in model.layers}
-    tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, cache=False, verbose=False)
+    tlkeras.fine_tune(model, train, epochs=2, blocks=1, cache=False, verbose=False)
     for name in ("block1_conv", "block1_bn", "block2_bn"):
         for one, other in zip(before[name], model.get_layer(name).get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
