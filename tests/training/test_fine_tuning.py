@@ -159,8 +159,8 @@ def test_without_validation_the_last_weights_stay(train):
 @pytest.mark.parametrize(
     "options",
     [
-        {"mixup": 0.2},
-        {"cutmix": 1.0, "mixup": 0.2},
+        {"mix": layers.MixUp(0.2)},
+        {"mix": layers.CutMix(1.0)},
         {"ema": 0.9},
         {"l2_sp": 0.1},
         {"wise": 0.5},

@@ -45,6 +45,10 @@ class BestWeights(keras.callbacks.Callback):
         elif self.last_epoch - self.best_epoch >= self.patience:
             self._stop("no improvement")
 
+    def keep(self):
+        """Takes the present weights for the best."""
+        self.best_epoch, self._weights = self.last_epoch, self._copy()
+
     def restore(self):
         """Gives the model its best weights, those of epoch 0 if none was better."""
         if self._weights is not None:

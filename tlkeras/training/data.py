@@ -7,7 +7,7 @@ from tlkeras.errors import InputError
 from tlkeras.images.batches import ImageBatches
 
 
-def as_batches(data, size, *, shuffle=False, seed=0, name="train"):
+def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, name="train"):
     """Turns training or validation data into batches.
 
     Args:
@@ -16,6 +16,8 @@ def as_batches(data, size, *, shuffle=False, seed=0, name="train"):
         size: Images a batch, for what is not batched yet; at most as many as there are images.
         shuffle: Whether each epoch has a new order, likewise.
         seed: Of the order.
+        mix: A layer that blends images and labels within a batch, for what is not batched yet.
+        classes: Number of classes, for `mix`.
         name: What to call the data in errors.
 
     Returns:
@@ -31,6 +33,8 @@ def as_batches(data, size, *, shuffle=False, seed=0, name="train"):
     3
     """
     if isinstance(data, keras.utils.PyDataset) or _is_stream(data):
+        if mix is not None:
+            raise InputError(f"{name} is batched already: mix its images in its own pipeline, or give arrays.")
         return data
     if hasattr(data, "batches"):
         count = len(data)
@@ -48,8 +52,10 @@ def as_batches(data, size, *, shuffle=False, seed=0, name="train"):
         raise InputError(f"{name} holds no images.")
     size = min(size, count)
     if hasattr(data, "batches"):
-        return data.batches(size, shuffle=shuffle, seed=seed)
-    return ImageBatches(images.__getitem__, labels, size, shuffle, seed)
+        return data.batches(size, shuffle=shuffle, seed=seed, mix=mix)
+    if mix is not None:
+        labels = class_numbers(labels)
+    return ImageBatches(images.__getitem__, labels, size, shuffle, seed, mix=mix, classes=classes)
 
 
 def each_batch(batches):

@@ -21,7 +21,6 @@ from tlkeras.training.cut import cut
 from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch
 from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_loss
-from tlkeras.training.mixing import MixedBatches
 
 
 @dataclass
@@ -63,8 +62,7 @@ def fine_tune(
     weight_decay=0.01,
     label_smoothing=0.1,
     patience=5,
-    mixup=0.0,
-    cutmix=0.0,
+    mix=None,
     ema=None,
     l2_sp=0.0,
     wise=None,
@@ -99,8 +97,8 @@ def fine_tune(
         weight_decay: Of AdamW, decoupled.
         label_smoothing: Share of each label spread over all classes.
         patience: Epochs without a lower validation loss before training stops.
-        mixup: Parameter of the beta distribution of MixUp; 0 for none. It pays from some 20,000 images on (BiT).
-        cutmix: The same of CutMix.
+        mix: `None`, or a layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`. For
+            class numbers in arrays or splits. It pays from some 20,000 images on (BiT, Kolesnikov et al., 2020).
         ema: Momentum of a moving average of the weights that is kept in the end, such as 0.99; `None` for none.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
         wise: `None`, or the share in [0, 1] of the fine-tuned weights in a mean with those of the probe: WiSE-FT,
@@ -139,13 +137,10 @@ def fine_tune(
             phase["C"] = fit_head(model, as_batches(train, batch_size), seed=seed)
     if epochs:
         unfreeze(model, blocks, batchnorm=batchnorm)
-        batches = as_batches(train, batch_size, shuffle=True, seed=seed)
+        batches = as_batches(train, batch_size, shuffle=True, seed=seed, mix=mix, classes=head.layer.units)
         held_out = None if validation is None else as_batches(validation, batch_size, name="validation")
-        mixes = mixup or cutmix
-        if mixes:
-            batches = MixedBatches(batches, head.layer.units, mixup=mixup, cutmix=cutmix, seed=seed)
         trainee = model
-        if cache and not (mixes or callbacks):
+        if cache and not (mix or callbacks):
             trainee, batches, held_out = _cached(
                 model, train, batches, held_out, cache, epochs, views, seed, result, say
             )
@@ -207,10 +202,9 @@ def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, 
     except KeyboardInterrupt:
         keeper.stopped = "interrupted"
     result.history = history.history
-    if held_out is not None or keeper.stopped:
-        keeper.restore()
-    else:
-        keeper.best_epoch = keeper.last_epoch
+    if held_out is None and not keeper.stopped:
+        keeper.keep()
+    keeper.restore()
     return keeper
 
 
@@ -288,7 +282,7 @@ def _squared_distance(before, strength, weight):
 def _class_weight(choice, batches):
     if choice != "balanced":
         return choice
-    labels = class_numbers(all_labels(getattr(batches, "batches", batches)))
+    labels = class_numbers(all_labels(batches))
     classes, counts = np.unique(labels, return_counts=True)
     return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
 
