@@ -61,6 +61,23 @@ def test_fit_writes_a_whole_run(run):
     assert len({file for part in splits.values() for file in part}) == 15
 
 
+def test_the_runs_model_opens_with_keras_alone_and_answers_alike(run, folder, capsys):
+    image = folder / "green" / "1.png"
+    assert _main("predict", run, image, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)["predictions"][0]
+    script = """if True:
+        import sys, json, keras, numpy
+        from PIL import Image
+        pixels = numpy.asarray(Image.open(sys.argv[2]).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
+        model = keras.saving.load_model(sys.argv[1])
+        print(json.dumps(model.predict(pixels[None], verbose=0)[0].tolist()))
+        assert "tlkeras" not in sys.modules
+    """
+    command = [sys.executable, "-c", script, str(run / "model.keras"), str(image)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert json.loads(output.splitlines()[-1]) == pytest.approx(list(answer["probabilities"].values()), abs=1e-6)
+
+
 def test_fit_prints_accuracy_error_and_baseline(folder, tmp_path, capsys):
     assert _main("fit", folder, "-o", tmp_path / "run", "--image-size", 32) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Accuracy"))

@@ -4,7 +4,6 @@ import keras
 from keras import layers
 
 from tlkeras.backbones.build import backbone as build_backbone
-from tlkeras.backbones.catalog import backbone_info
 from tlkeras.errors import InputError
 
 _ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
@@ -105,8 +104,8 @@ def _augmented(backbone, input_shape, augmentation):
     if augmentation is None:
         return None
     if input_shape is None:
-        size = backbone_info(backbone).default_size
-        input_shape = (size, size, 3)
+        # The catalog does not know the size of every preset; built without weights, the network itself tells.
+        input_shape = build_backbone(backbone, weights=None).input_shape[1:]
     x = keras.Input(input_shape, name="image")
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
         x = layer(x)
