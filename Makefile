@@ -4,6 +4,8 @@ PYTHON ?= python3
 # A CPU build. Where your package index serves CUDA builds under this name, name a CPU one here.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+# Two processes or four: a test keeps one core busy and a half, and some take a gigabyte.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 PIP := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-quick test-backends lint format benchmarks clean
@@ -12,16 +14,15 @@ demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
 
 test: lint .venv/dev
-	$(BIN)/python -m pytest tests --durations=25
-	$(BIN)/python -m pytest --doctest-modules tlkeras
+	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras
 
 test-quick: .venv/dev
-	$(BIN)/python -m pytest tests -m "not slow"
+	$(BIN)/python $(PYTEST) tests -m "not slow"
 
 # The tests that must hold on every backend, where TensorFlow is not installed.
 test-backends: .venv-jax/dev .venv-torch/dev
-	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest tests -m backends
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest tests -m backends
+	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) tests -m backends
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) tests -m backends
 
 lint: .venv/dev
 	$(BIN)/ruff check .

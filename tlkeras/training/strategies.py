@@ -129,8 +129,8 @@ def paired_lead(first, second):
 
     Example:
 
-    >>> paired_lead(np.array([True, True, True, False]), np.array([True, False, True, True]))
-    (0.0, 0.35355339059327373)
+    >>> paired_lead([True, True, True, False], [True, False, True, True])[0]
+    0.0
     """
     difference = np.asarray(first, "float64") - np.asarray(second, "float64")
     return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))
