@@ -38,7 +38,7 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "tlkeras needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/core: pyproject.toml | .venv/bin/python
 	$(BIN)/python $(PIP) --editable .
@@ -50,7 +50,7 @@ clean:
 
 # The package's own requirements but TensorFlow, so that a hidden need of it shows.
 .venv-%/dev: pyproject.toml
-	$(PYTHON) -m venv .venv-$*
+	$(PYTHON) -m venv .venv-$* || { rm -rf .venv-$*; exit 1; }
 	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		extras = project["optional-dependencies"]; \
 		needs = project["dependencies"] + extras["test"] + extras["lite1"] + extras["lite2"]; \

@@ -120,11 +120,29 @@ def test_replaced_binary_head_stays_binary():
         ({"classes": 3, "input_shape": (8, 8, 3)}, "at least 32"),
         ({"classes": 3, "backbone": "efficientnet_light0"}, "efficientnet_lite0"),
         ({"classes": 3, "pooling": "mean"}, "mean"),
+        ({"classes": 3, "pooling": None}, "pooling=None"),
+        ({"classes": 3, "dropout": "some"}, "some"),
+        ({"classes": "cat"}, "cat"),
+        ({"classes": 3.0}, "3.0"),
+        ({"classes": ["cat", "dog", "cat"]}, "name of its own"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_what_was_received(arguments, message):
     with pytest.raises(tlkeras.InputError, match=message):
         tlkeras.image_classifier(**(SMALL | arguments))
+
+
+def test_a_binary_head_gives_way_to_a_softmax_for_more_classes(pixels):
+    model = tlkeras.image_classifier(classes=2, task="binary", **SMALL)
+    answers = tlkeras.replace_head(model, classes=np.int64(4)).predict(pixels, verbose=0)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_head_of_a_sequential_model_is_replaced():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(3, activation="softmax")])
+    other = tlkeras.replace_head(model, classes=5)
+    assert other.output_shape == (None, 5)
+    assert other.layers[1] is model.layers[0]
 
 
 def test_replace_head_refuses_a_model_without_a_head():

@@ -108,7 +108,7 @@ def test_evaluate_knows_images_of_the_training_again(run, folder, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["scores"]["images"] == 15
     assert result["scores"]["accuracy"] > 0.8
-    assert result["seen_in_training"] == 9
+    assert result["seen_in_training"] == 12  # nine trained on, three validated on
 
 
 def test_evaluate_takes_folders_with_some_of_the_classes(run, tmp_path, capsys):
@@ -251,10 +251,56 @@ def test_an_output_that_exists_is_kept_unless_it_is_a_run_to_overwrite(folder, t
     assert json.loads((output / "metrics.json").read_text())["seed"] == 1
 
 
-def test_a_folder_of_other_things_is_never_overwritten(folder, tmp_path, capsys):
-    (tmp_path / "thesis.txt").write_text("years of work")
+@pytest.mark.parametrize("beside", [[], ["metrics.json"], ["metrics.json", "model.keras", "labels.json"]])
+def test_a_folder_of_other_things_is_never_overwritten(folder, tmp_path, beside):
+    for name in ["thesis.txt", *beside]:
+        (tmp_path / name).write_text("years of work")
     assert _main("fit", folder, "-o", tmp_path, "--overwrite") == 2
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_folder_one_is_in_is_no_output(folder, tmp_path, monkeypatch):
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    for output in (".", ".."):
+        assert _main("fit", folder, "-o", output) == 2
+    assert not list((tmp_path / "inside").iterdir())
+
+
+def test_an_output_in_folders_yet_to_be_made_makes_them_only_when_all_went_well(folder, tmp_path):
+    assert _main("fit", tmp_path / "nowhere", "-o", tmp_path / "new" / "parent" / "run") == 2
+    assert not list(tmp_path.iterdir())
+    assert _main("fit", folder, "-o", tmp_path / "new" / "parent" / "run", "--image-size", 32) == 0
+    assert (tmp_path / "new" / "parent" / "run" / "model.keras").is_file()
+
+
+def test_a_name_too_long_for_the_file_system_is_refused(folder, tmp_path):
+    assert _main("fit", folder, "-o", tmp_path / ("x" * 300)) == 2
+
+
+def test_a_file_in_place_of_the_folder_of_images_is_refused(tmp_path, capsys):
+    (tmp_path / "table.csv").write_text("path,label\n")
+    assert _main("fit", tmp_path / "table.csv", "-o", tmp_path / "run") == 2
+    assert "not a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("file", "content"), [("metrics.json", "{}"), ("metrics.json", "x"), ("labels.json", "[]")])
+def test_a_damaged_run_is_refused(run, folder, tmp_path, file, content):
+    for path in run.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / file).write_text(content)
+    assert _main("evaluate", tmp_path, folder) == 2
+
+
+def test_evaluate_measures_the_test_part_of_a_folder_that_is_split(run, tmp_path, capsys):
+    for part, count in (("train", 3), ("test", 2)):
+        for name, colour in COLOURS.items():
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(count):
+                _image(colour, 1000 * count + i).save(tmp_path / part / name / f"{i}.png")
+    assert _main("evaluate", run, tmp_path, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["part"], result["scores"]["images"]) == ("test", 6)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(folder, tmp_path, capsys):

@@ -1,9 +1,13 @@
 """An image classifier on a pretrained backbone: one flat Keras model from raw pixels to probabilities."""
 
+from numbers import Integral, Real
+
 import keras
 from keras import layers
 
 from tlkeras.backbones.build import backbone as build_backbone
+from tlkeras.backbones.catalog import backbone_info
+from tlkeras.backbones.pooling import POOLINGS
 from tlkeras.errors import InputError
 
 _ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
@@ -20,7 +24,9 @@ def image_classifier(
     input_shape=None,
     weights="imagenet",
 ):
-    """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one flat model.
+    """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
+
+    It is flat wherever the backbone is; the catalog says which are not (transformers of KerasHub).
 
     Args:
         backbone: Name of a backbone; see `tlkeras.list_backbones`.
@@ -34,9 +40,9 @@ def image_classifier(
         weights: `"imagenet"`, `None` (random, for training from scratch) or a weights file of the backbone.
 
     Returns:
-        A flat, uncompiled `keras.Model` of core layers. It takes pixels in [0, 255], uint8 or float, of shape
-        `(N, height, width, channels)`, and gives float32 probabilities of shape `(N, classes)`, or `(N, 1)` for
-        `"binary"`. The head is the layer `"predictions"`.
+        An uncompiled `keras.Model`, flat and of core layers where the backbone is. It takes pixels in [0, 255], uint8
+        or float, of shape `(N, height, width, channels)`, and gives float32 probabilities of shape `(N, classes)`, or
+        `(N, 1)` for `"binary"`. The head is the layer `"predictions"`.
 
     Raises:
         InputError: Fewer than two classes, or an argument that the backbone cannot be built with.
@@ -53,7 +59,9 @@ def image_classifier(
         raise InputError(f"task must be one of {', '.join(_ACTIVATIONS)}. Received: task={task!r}")
     if task == "binary" and count != 2:
         raise InputError(f"A binary task has two classes. Received: {count}")
-    if not 0 <= dropout < 1:
+    if pooling not in POOLINGS:
+        raise InputError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}. Received: pooling={pooling!r}")
+    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
         raise InputError(f"dropout must be in [0, 1). Received: dropout={dropout!r}")
     trunk = build_backbone(
         backbone,
@@ -76,8 +84,9 @@ def replace_head(model, classes):
         classes: Number of the new classes, or their names.
 
     Returns:
-        A flat, uncompiled `keras.Model` with a freshly initialised head of the same activation. It shares the layers
-        below the head with `model`.
+        An uncompiled `keras.Model` with a freshly initialised head of the same activation; a single sigmoid becomes a
+        softmax where there are more than two classes. It shares the layers below the head with `model`, so freezing
+        one freezes the other; compile a model anew when the other's flags have changed.
 
     Raises:
         InputError: The model does not end in a `Dense` layer.
@@ -91,12 +100,16 @@ def replace_head(model, classes):
     """
     count = _class_count(classes)
     head = model.layers[-1]
-    if not isinstance(head, layers.Dense) or not isinstance(model, keras.Model) or len(model.outputs) != 1:
+    if not isinstance(head, layers.Dense) or len(model.outputs) != 1:
         raise InputError(
             f"replace_head takes a model that ends in one Dense layer. Received: a model ending in {head!r}"
         )
-    single = head.units == 1 and count == 2
-    return _with_head(model, head.input, 1 if single else count, keras.activations.serialize(head.activation))
+    activation = keras.activations.serialize(head.activation)
+    if head.units > 1:
+        return _with_head(model, head.input, count, activation)
+    if count == 2:
+        return _with_head(model, head.input, 1, activation)
+    return _with_head(model, head.input, count, "softmax" if activation == "sigmoid" else activation)
 
 
 def _augmented(backbone, input_shape, augmentation):
@@ -104,22 +117,37 @@ def _augmented(backbone, input_shape, augmentation):
     if augmentation is None:
         return None
     if input_shape is None:
-        # The catalog does not know the size of every preset; built without weights, the network itself tells.
-        input_shape = build_backbone(backbone, weights=None).input_shape[1:]
+        input_shape = _default_shape(backbone)
     x = keras.Input(input_shape, name="image")
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
         x = layer(x)
     return x
 
 
+def _default_shape(backbone):
+    try:
+        size = backbone_info(backbone).default_size
+    except InputError:  # a preset that the catalog does not list
+        size = None
+    # Where the catalog does not know the size, the network itself tells, built without weights.
+    return (size, size, 3) if size else build_backbone(backbone, weights=None).input_shape[1:]
+
+
 def _with_head(model, x, units, activation):
     # Probabilities in float32 also under mixed precision, where float16 would round them.
     head = layers.Dense(units, activation=activation, dtype="float32", name="predictions")
-    return keras.Model(model.input, head(x), name=model.name)
+    return keras.Model(model.inputs[0], head(x), name=model.name)
 
 
 def _class_count(classes):
-    count = classes if isinstance(classes, int) else len(classes)
+    if isinstance(classes, Integral):
+        count = int(classes)
+    elif isinstance(classes, str) or not hasattr(classes, "__len__"):
+        raise InputError(f"classes is a number or a list of names. Received: classes={classes!r}")
+    else:
+        count = len(classes)
+        if len(set(classes)) < count:
+            raise InputError(f"Each class has a name of its own. Received: classes={classes!r}")
     if count < 2:
         raise InputError(f"A classifier needs two classes or more. Received: classes={classes!r}")
     return count

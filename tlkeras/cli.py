@@ -1,6 +1,7 @@
 """The command line: arguments in, one sentence or one JSON object out, and an exit status that scripts can trust.
 
-Exit status 0: done; 2: wrong usage or input that cannot be used; 1: anything else. Progress goes to stderr. Keras is
+Exit status 0: done; 2: wrong usage or input that cannot be used; 1: anything else (for `check`: something is wrong with
+the images); 130: interrupted. Progress goes to stderr. Keras is
 imported by the command that needs it, so that `--help` answers at once.
 """
 
@@ -38,8 +39,6 @@ def main():
         app()
     except InputError as error:
         _fail(str(error), 2)
-    except KeyboardInterrupt:
-        _fail("Interrupted; nothing was written.", 1)
     except Exception as error:
         if os.environ.get("TLKERAS_TRACEBACK"):
             raise
@@ -119,11 +118,11 @@ def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
     result = evaluate_folder(run, directory)
     _say_skipped(result["skipped"])
     if result["seen_in_training"]:
-        _say(f"{result['seen_in_training']} of these images were trained on: the accuracy flatters.")
+        _say(f"{result['seen_in_training']} of these images served in training: the accuracy flatters.")
     if as_json:
         _print_json(result)
     else:
-        typer.echo(_scores_text(result["scores"], "images"))
+        typer.echo(_scores_text(result["scores"], "test images" if result["part"] == "test" else "images"))
 
 
 @app.command()

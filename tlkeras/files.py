@@ -1,5 +1,6 @@
 """Folders that appear whole or not at all."""
 
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -7,32 +8,41 @@ from pathlib import Path
 
 from tlkeras.errors import InputError
 
+#: What a run consists of. A folder that holds anything else is not ours to replace.
+RUN_FILES = frozenset({"model.keras", "labels.json", "metrics.json", "confusion.png"})
 
-def check_output(path, overwrite=False, mark="metrics.json"):
-    """Refuses an output folder early, before any work, rather than late.
+
+def check_output(path, overwrite=False):
+    """Refuses an output folder early, before any work, rather than late. Makes nothing.
 
     Args:
         path: The folder to be written.
-        overwrite: Whether one of ours that is there may be replaced. Anything else is never replaced.
-        mark: Name of the file by which one of ours is known.
+        overwrite: Whether a run that is there may be replaced. Anything else is never replaced.
 
     Raises:
         InputError: It is there already, holds other things, or cannot be written.
     """
-    path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"The output {str(path)!r} is a file; name a folder that may be made.")
-    if path.exists() and any(path.iterdir()):
-        if not (path / mark).is_file():
-            raise InputError(f"The output folder {str(path)!r} holds other things than a run; name another one.")
-        if not overwrite:
-            raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}."):
-            pass
+        _check(Path(path), Path(path).resolve(), overwrite)
     except OSError as error:
         raise InputError(f"The output folder {str(path)!r} cannot be written: {error.strerror}.") from error
+
+
+def _check(path, resolved, overwrite):
+    if resolved == Path.cwd() or resolved in Path.cwd().parents:
+        raise InputError(f"The output folder {str(path)!r} holds the folder you are in; name another one.")
+    if resolved.exists() and not resolved.is_dir():
+        raise InputError(f"The output {str(path)!r} is a file; name a folder that may be made.")
+    found = {entry.name for entry in resolved.iterdir()} if resolved.exists() else set()
+    if found and not ("metrics.json" in found and found <= RUN_FILES):
+        raise InputError(f"The output folder {str(path)!r} holds other things than a run; name another one.")
+    if found and not overwrite:
+        raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
+    parent = next(folder for folder in resolved.parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"The output folder {str(path)!r} cannot be written: {str(parent)!r} is not open to writing.")
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{resolved.name}."):  # a name too long shows itself here
+        pass
 
 
 @contextmanager
@@ -45,19 +55,33 @@ def written_whole(path, overwrite=False):
 
     Yields:
         `pathlib.Path` of a temporary folder beside it, renamed at the end and removed if an error passes through.
+
+    Raises:
+        InputError: As in `check_output`.
     """
     check_output(path, overwrite)
-    path = Path(path)
+    path = Path(path).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield part
         part.chmod(0o755)  # mkdtemp's is for the owner alone
         if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            path.rename(old / path.name)
-            part.rename(path)
-            shutil.rmtree(old)
+            _replace(path, part)
         else:
             part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _replace(path, part):
+    """Puts `part` in the place of `path`, which goes back there if that fails."""
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    old = path.rename(aside / path.name)
+    try:
+        part.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

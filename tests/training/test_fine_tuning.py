@@ -178,6 +178,14 @@ def test_every_option_trains_to_a_finite_loss(train, validation, options):
     assert model.evaluate(*validation, verbose=0)[1] > 1 / 3
 
 
+def test_a_model_trained_on_one_hot_labels_is_evaluated_on_them(train):
+    one_hot = (train[0], np.eye(3)[train[1]])
+    model = _classifier()
+    tlkeras.fine_tune(model, one_hot, one_hot, epochs=1, verbose=False)
+    right = model.predict(train[0], verbose=0).argmax(axis=1) == train[1]
+    assert model.evaluate(*one_hot, verbose=0)[1] == pytest.approx(right.mean())
+
+
 def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
     weights = {}
     for wise in (0.0, 0.25, 1.0):

@@ -50,7 +50,8 @@ def fold(pipeline):
     extractor, *scalers, classifier = (step for _, step in pipeline.steps)
     network = extractor.build_network()
     kernel, bias = folded_weights(scalers, classifier)
-    head = layers.Dense(kernel.shape[1], activation="softmax", name="predictions")
+    # Probabilities in float32 also under mixed precision, where float16 would round them.
+    head = layers.Dense(kernel.shape[1], activation="softmax", dtype="float32", name="predictions")
     model = keras.Model(network.inputs[0], head(network.outputs[0]), name=network.name)
     head.set_weights([kernel, bias])
     return model
@@ -94,6 +95,8 @@ def _class_logits(classifier):
         raise InputError(f"Only a LogisticRegression can become the head. Received: {classifier!r}")
     if classifier.solver == "liblinear" and len(classifier.classes_) > 2:
         raise InputError("A one-vs-rest LogisticRegression is no softmax; use another solver than liblinear.")
+    if getattr(classifier, "multi_class", "auto") not in ("auto", "deprecated"):  # gone from scikit-learn 1.8
+        raise InputError(f"Only a LogisticRegression with multi_class='auto' is folded. Received: {classifier!r}")
     kernel, bias = classifier.coef_.T.astype("float64"), classifier.intercept_.astype("float64")
     if len(classifier.classes_) == 2:
         # Two classes have one logit; the other class's is zero, since softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)].

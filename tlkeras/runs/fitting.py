@@ -10,6 +10,7 @@ from time import perf_counter
 import keras
 
 from tlkeras._version import __version__
+from tlkeras.errors import InputError
 from tlkeras.images.folder import load_images
 from tlkeras.report.confusion import confusion_figure
 from tlkeras.runs.folder import CONFUSION, Run, save_run
@@ -57,6 +58,8 @@ def fit_folder(
     Raises:
         InputError: The images or the output folder cannot be used.
     """
+    if Path(directory).exists() and not Path(directory).is_dir():
+        raise InputError(f"{str(directory)!r} is not a directory; fit takes a folder with a sub-folder for each class.")
     start = perf_counter()
     keras.utils.set_random_seed(seed)
     images = load_images(directory, seed=seed, image_size=image_size, resize=resize, strict=strict)

@@ -83,15 +83,19 @@ def load_run(path):
     try:
         labels = json.loads((path / LABELS).read_text("utf-8"))
         names, size, resize = tuple(labels["class_names"]), tuple(labels["image_size"]), labels["resize"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{str(path / LABELS)!r} cannot be read: {error!r}. Train the run again.") from error
     try:
         model = keras.saving.load_model(path / MODEL, compile=False)
     except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is no model
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"{str(path / MODEL)!r} is not a Keras model: {reason} Train the run again.") from error
-    if model.output_shape[-1] != len(names):
-        raise InputError(f"{str(path)!r} has {len(names)} labels and a model of {model.output_shape[-1]} classes.")
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != ((None, *size, 3), (None, len(names))):
+        raise InputError(
+            f"{str(path / MODEL)!r} does not fit its labels.json, of {len(names)} classes and images of {size}. "
+            "Train the run again."
+        )
     return Run(model, names, size, resize)
 
 

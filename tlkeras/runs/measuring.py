@@ -37,8 +37,9 @@ def evaluate_folder(path, directory):
         directory: Folder with a sub-folder of images for each class, named as the run's classes are.
 
     Returns:
-        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `seen_in_training` (how many of the images have
-        the content of one that the run was trained on), `skipped` (files that cannot be read, with the reason).
+        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (`"test"` where the folder has a test
+        part, else `"all"`), `seen_in_training` (how many of the images have the content of one that the run was
+        trained or chosen on), `skipped` (files that cannot be read, with the reason).
 
     Raises:
         InputError: There is no such run or folder, or the folder has a class that the run does not know.
@@ -49,10 +50,19 @@ def evaluate_folder(path, directory):
     if unknown:
         known = ", ".join(run.class_names)
         raise InputError(f"{str(directory)!r} has a class {unknown[0]!r} that the run does not know; it knows {known}.")
-    trained_on = set(metrics["data"]["splits"]["train"].values())
+    try:
+        splits, majority = metrics["data"]["splits"], metrics["test"]["majority_class"]
+        seen = {*splits["train"].values(), *splits["validation"].values()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"metrics.json of {str(path)!r} is not what `tlkeras fit` writes. Train the run again."
+        ) from error
+    # A folder that is split already is measured on its test images; of any other, all are taken.
+    name, split = ("test", images.test) if len(images.test) else ("all", images.train)
     return {
-        "scores": measure(run, images.train, metrics["test"]["majority_class"]).to_dict(),
-        "seen_in_training": sum(digest(path) in trained_on for path in images.train.paths),
+        "scores": measure(run, split, majority).to_dict(),
+        "part": name,
+        "seen_in_training": sum(digest(path) in seen for path in split.paths),
         "skipped": [asdict(one) for one in images.skipped],
     }
 

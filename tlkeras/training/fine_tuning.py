@@ -20,7 +20,7 @@ from tlkeras.training.cached_trunk import CachedTrunk
 from tlkeras.training.cut import cut
 from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch
 from tlkeras.training.head import find_head, fit_head
-from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_loss
+from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_accuracy, core_loss
 
 
 @dataclass
@@ -163,7 +163,10 @@ def fine_tune(
         if wise is not None:
             for weight, before in start:
                 weight.assign((1 - wise) * before + wise * ops.convert_to_numpy(weight))
-    model.compile(keras.optimizers.AdamW(learning_rate), core_loss(head), metrics=["accuracy"])
+    one_hot = next(each_batch(as_batches(train, batch_size)))[1].ndim == 2
+    model.compile(
+        keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
+    )
     return result
 
 
@@ -187,7 +190,7 @@ def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, 
     start = math.inf
     if held_out is not None:
         start = trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
-    keeper = BestWeights("val_loss" if held_out is not None else "loss", patience, start)
+    keeper = BestWeights("val_loss", patience, start)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(_epoch_line(epoch, epochs, logs)))
     history = keras.callbacks.History()
     try:

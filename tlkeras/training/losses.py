@@ -66,15 +66,27 @@ def _is_one_hot(labels):
     return len(labels.shape) == 2 and labels.shape[-1] != 1
 
 
-def core_loss(head):
-    """Name or instance of the core Keras loss for a head, so that a saved model opens with Keras alone.
+def core_loss(head, one_hot=False):
+    """The core Keras loss for a head, without smoothing, so that a saved model opens with Keras alone.
 
     Args:
         head: `tlkeras.training.head.Head`.
+        one_hot: Whether labels are rows and not class numbers.
 
     Returns:
-        A `keras.losses.Loss` without smoothing.
+        A `keras.losses.Loss`.
     """
-    if head.task == "multiclass":
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=head.from_logits)
-    return keras.losses.BinaryCrossentropy(from_logits=head.from_logits)
+    if head.task != "multiclass":
+        return keras.losses.BinaryCrossentropy(from_logits=head.from_logits)
+    if one_hot:
+        return keras.losses.CategoricalCrossentropy(from_logits=head.from_logits)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=head.from_logits)
+
+
+def core_accuracy(head, one_hot=False):
+    """The core Keras metric for a head, likewise."""
+    if head.task != "multiclass":
+        return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if head.from_logits else 0.5)
+    if one_hot:
+        return keras.metrics.CategoricalAccuracy("accuracy")
+    return keras.metrics.SparseCategoricalAccuracy("accuracy")

@@ -86,7 +86,12 @@ def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, dom
     )
     built = perf_counter()
     result = fine_tune(model, images.train, images.validation, epochs=epochs, seed=seed, verbose=verbose)
-    choices = {"C": result.phases[0]["C"], "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
+    choices = {
+        "C": result.phases[0]["C"],
+        "epochs": len(result.history.get("loss", ())),
+        "epoch": result.best_epoch,
+        "stopped": result.stopped,
+    }
     seconds = {"build": built - start, **{phase["name"]: phase["seconds"] for phase in result.phases}}
     return Trained(model, choices, seconds)
 
@@ -114,7 +119,8 @@ def train_auto(images, backbone="efficientnet_lite0", *, epochs=4, domain=None, 
     kept = tuned if lead > error else probe
     name = "finetune" if kept is tuned else "features"
     choices = {**kept.choices, "kept": name, "lead": lead, "lead_standard_error": error}
-    return Trained(kept.model, choices, {**probe.seconds, **tuned.seconds})
+    seconds = {"features strategy": sum(probe.seconds.values()), "finetune strategy": sum(tuned.seconds.values())}
+    return Trained(kept.model, choices, seconds)
 
 
 def paired_lead(first, second):
