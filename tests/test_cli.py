@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tlkeras
 from tlkeras import cli
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
@@ -101,6 +102,13 @@ def test_fine_tuning_strategies_write_a_run_too(folder, tmp_path, capsys, strate
     if strategy == "auto":
         assert metrics["choices"]["kept"] == "features"  # which leaves nothing to gain on three colours
     assert _main("predict", tmp_path / "run", folder / "red" / "0.png") == 0
+
+
+def test_auto_takes_the_best_backbone_that_is_on_this_machine(folder, tmp_path, capsys):
+    assert _main("fit", folder, "-o", tmp_path / "run", "--image-size", 32, "--backbone", "auto", "--json") == 0
+    used = json.loads(capsys.readouterr().out)["backbone"]
+    top1 = {name: tlkeras.backbone_info(name).top1 for name in tlkeras.list_backbones(offline=True)}
+    assert top1[used] == max(top1.values())
 
 
 def test_evaluate_knows_images_of_the_training_again(run, folder, capsys):

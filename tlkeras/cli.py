@@ -56,7 +56,12 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def fit(
     directory: Directory,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the run to.")],
-    backbone: Annotated[str, typer.Option(help="Backbone; see `tlkeras backbones`.")] = "efficientnet_lite0",
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="Backbone; see `tlkeras backbones`. `auto`: the best on ImageNet of those whose weights are here."
+        ),
+    ] = "efficientnet_lite0",
     strategy: Annotated[
         str,
         typer.Option(
@@ -77,11 +82,14 @@ def fit(
     as_json: Json = False,
 ):
     """Train a classifier on a folder of images and measure it on images it has not seen."""
-    from tlkeras.backbones.catalog import backbone_info
+    from tlkeras.backbones.catalog import backbone_info, list_backbones
     from tlkeras.files import check_output
 
     _choice("--strategy", strategy, ("features", "finetune", "auto"))
     _choice("--resize", resize, ("stretch", "crop", "pad"))
+    if backbone == "auto":
+        backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
+        _say(f"Backbone: {backbone}")
     side = image_size or backbone_info(backbone).default_size
     check_output(output, overwrite)
     _load_keras()
@@ -115,7 +123,7 @@ def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
     _load_keras()
     from tlkeras.runs.measuring import evaluate_folder
 
-    result = evaluate_folder(run, directory)
+    result = evaluate_folder(run, directory, verbose=True)
     _say_skipped(result["skipped"])
     if result["seen_in_training"]:
         _say(f"{result['seen_in_training']} of these images served in training: the accuracy flatters.")
@@ -135,7 +143,7 @@ def predict(
     _load_keras()
     from tlkeras.runs.folder import load_run
 
-    answers, unreadable = load_run(run).label(images)
+    answers, unreadable = load_run(run).label(images, verbose=True)
     if as_json:
         _print_json({"predictions": answers, "unreadable": unreadable})
     else:

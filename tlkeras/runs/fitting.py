@@ -69,7 +69,7 @@ def fit_folder(
     run = Run(trained.model, images.class_names, tuple(image_size), resize)
     ready = perf_counter()
     majority = images.class_names[Counter(images.train.labels.tolist()).most_common(1)[0][0]]
-    test, validation = (measure(run, part, majority) for part in (images.test, images.validation))
+    test, validation = (measure(run, part, majority, verbose=verbose) for part in (images.test, images.validation))
     seconds = {"load": loaded - start, **trained.seconds, "measure": perf_counter() - ready}
     metrics = {
         "test": test.to_dict(),

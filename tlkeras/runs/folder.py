@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from tlkeras.errors import InputError
 from tlkeras.files import written_whole
@@ -34,19 +35,20 @@ class Run:
     image_size: tuple[int, int]
     resize: str
 
-    def label(self, paths, batch_size=32):
+    def label(self, paths, batch_size=32, verbose=False):
         """Names the class of image files.
 
         Args:
             paths: The files.
             batch_size: Images a forward pass.
+            verbose: Whether to show progress on stderr.
 
         Returns:
             `(answers, unreadable)`: a dict for each file that can be read, with `path`, `class`, `probability` and
             the `probabilities` of all classes, and a dict with `path` and `reason` for each other one.
         """
         answers, unreadable = [], []
-        for start in range(0, len(paths), batch_size):
+        for start in tqdm(range(0, len(paths), batch_size), desc="predicting", unit="batch", disable=not verbose):
             pixels, names = [], []
             for path in paths[start : start + batch_size]:
                 try:

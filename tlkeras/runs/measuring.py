@@ -5,14 +5,16 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from tlkeras.errors import InputError
 from tlkeras.images.folder import load_images
 from tlkeras.report.metrics import score
 from tlkeras.runs.folder import load_run, read_metrics
+from tlkeras.training.data import each_batch
 
 
-def measure(run, split, majority, batch_size=32):
+def measure(run, split, majority, batch_size=32, verbose=False):
     """Scores a run on a split.
 
     Args:
@@ -20,21 +22,25 @@ def measure(run, split, majority, batch_size=32):
         split: `ImageSplit` whose classes the run knows.
         majority: Name of the commonest class in training, the baseline.
         batch_size: Images a forward pass.
+        verbose: Whether to show progress on stderr.
 
     Returns:
         `tlkeras.report.metrics.Scores`.
     """
     position = np.array([run.class_names.index(name) for name in split.class_names])
-    predicted = run.model.predict(split.batches(batch_size), verbose=0).argmax(axis=1)
+    batches = split.batches(batch_size)
+    progress = tqdm(each_batch(batches), total=len(batches), desc="measuring", unit="batch", disable=not verbose)
+    predicted = np.concatenate([run.model.predict_on_batch(images).argmax(axis=1) for images, _ in progress])
     return score(position[split.labels], predicted, run.class_names, run.class_names.index(majority))
 
 
-def evaluate_folder(path, directory):
+def evaluate_folder(path, directory, verbose=False):
     """Measures a run on a folder of labelled images.
 
     Args:
         path: The run.
         directory: Folder with a sub-folder of images for each class, named as the run's classes are.
+        verbose: Whether to show progress on stderr.
 
     Returns:
         A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (`"test"` where the folder has a test
@@ -60,7 +66,7 @@ def evaluate_folder(path, directory):
     # A folder that is split already is measured on its test images; of any other, all are taken.
     name, split = ("test", images.test) if len(images.test) else ("all", images.train)
     return {
-        "scores": measure(run, split, majority).to_dict(),
+        "scores": measure(run, split, majority, verbose=verbose).to_dict(),
         "part": name,
         "seen_in_training": sum(digest(path) in seen for path in split.paths),
         "skipped": [asdict(one) for one in images.skipped],
