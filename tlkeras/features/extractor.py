@@ -22,11 +22,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     There is nothing to fit: the network stays as it is, so a pipeline may be fitted and applied at once.
 
     Args:
-        backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels and gives
-            one feature map or vector an image.
+        backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels of a fixed
+            size and gives one vector an image.
         pooling: `"avg"` (the default, what ImageNet classifiers are trained on), `"max"` or `"concat"` of both.
-            Without effect where `backbone` is a model that gives vectors.
-        image_size: `(height, width)` that images are brought to; by default the size the backbone was trained at.
+            Without effect where `backbone` is a model.
+        image_size: `(height, width)` that images are brought to; by default the size the backbone was trained at. A
+            model as backbone has its own.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`.
         weights: `"imagenet"`, `None` (random) or a weights file, as in `tlkeras.backbone`.
         batch_size: Images a forward pass. 32 keeps two cores busy and memory below 1 GB at 224 x 224.
