@@ -8,13 +8,24 @@ BIN := .venv/bin
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 PIP := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-quick test-backends lint format benchmarks clean
+# Whole notebooks in order, each in one process, with the exact output of their tagged cells.
+NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --dist loadscope
+
+.PHONY: demo notebooks test test-notebooks test-quick test-backends lint format benchmarks clean
 
 demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
 
+# Builds all notebooks from notebooks/src, or one: make notebooks NAME=01_feature_extraction
+notebooks: .venv/dev
+	$(BIN)/python notebooks/build.py $(NAME)
+
 test: lint .venv/dev
 	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras
+	$(MAKE) test-notebooks
+
+test-notebooks: .venv/dev
+	$(BIN)/python $(NBVAL) --numprocesses 2 notebooks/*.ipynb
 
 test-quick: .venv/dev
 	$(BIN)/python $(PYTEST) tests -m "not slow"

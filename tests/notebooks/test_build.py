@@ -1,0 +1,87 @@
+"""What is built from a source: the lesson, the exercise without solutions, and where they may be opened."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location("build", Path(__file__).parents[2] / "notebooks" / "build.py")
+build = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(build)
+
+SOURCE = """# %% [markdown]
+# # Lesson
+
+# %%
+answer = 1
+
+# %%
+answer = 1
+
+# %% tags=["nbval-check-output"]
+print(answer)
+
+# %% tags=["solution"]
+# Double it.
+doubled = (
+    2 * answer
+)
+"""
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
+    (tmp_path / "lesson.py").write_text(SOURCE)
+    return tmp_path / "lesson.py"
+
+
+def test_building_twice_gives_the_same_notebook(source):
+    assert build.lesson("lesson") == build.lesson("lesson")
+
+
+def test_cells_keep_their_ids_when_another_cell_changes(source):
+    before = [cell.id for cell in build.lesson("lesson").cells]
+    source.write_text(SOURCE.replace("print(answer)", "print(answer + 1)"))
+    after = [cell.id for cell in build.lesson("lesson").cells]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, True, True, False, True]
+    assert len(set(before)) == len(before)
+
+
+def test_the_exercise_differs_in_its_solutions_only(source):
+    lesson, exercise = build.lesson("lesson").cells, build.exercise("lesson").cells
+    assert [cell.source for cell in exercise[1:4]] == [cell.source for cell in lesson[1:4]]
+    assert exercise[4].source == "# Double it.\ndoubled = ..."
+    assert exercise[4].metadata.tags == ["exercise"]
+    assert "tags" not in exercise[3].metadata
+
+
+@pytest.mark.parametrize(
+    "solution, stub",
+    [
+        ("a = 1\nb: int = 2", "a = ...\nb: int = ..."),
+        ("a, b = 1, 2\nprint(a)", "a, b = ..."),
+        ('def f(x, y=2):\n    """Doc."""\n    return x', 'def f(x, y=2):\n    """Doc."""\n    ...'),
+        ("# Why.\n\nimport keras\nmodel = keras.Model()", "# Why.\nimport keras\nmodel = ..."),
+    ],
+)
+def test_a_stub_keeps_names_signatures_imports_and_the_first_comment(solution, stub):
+    assert build.stub(solution) == stub
+
+
+def test_badges_lead_to_the_repository_and_there_are_none_without_one():
+    path = "notebooks/lesson.ipynb"
+    badges = build.launch(path, "someone/project")
+    assert "https://colab.research.google.com/github/someone/project/blob/main/notebooks/lesson.ipynb" in badges
+    assert "https://mybinder.org/v2/gh/someone/project/main?urlpath=lab/tree/notebooks/lesson.ipynb" in badges
+    assert "http" not in build.launch(path, "")
+    assert path in build.launch(path, "")
+
+
+def test_execution_keeps_results_and_nothing_of_the_machine(source):
+    notebook = build.execute(build.lesson("lesson"))
+    cell = notebook.cells[3]
+    assert cell.outputs[0].text == "1\n"
+    assert cell.execution_count == 3
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)

@@ -1,0 +1,44 @@
+"""Checks of `01_feature_extraction`."""
+
+import numpy as np
+
+from tlkeras.images.folder import ImageSplits
+from tlkeras.teaching.exercises import require, tried
+
+
+def exercise_1(prediction, random_accuracy, majority, pretrained):
+    """Where random weights stand, judged by what was measured, with a tenth of the way as tolerance."""
+    places = ("majority", "between", "pretrained")
+    require(prediction in places, f"the answer is one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    share = (random_accuracy - majority) / (pretrained - majority)
+    holds = {"majority": share < 0.1, "between": -0.1 < share < 1.1, "pretrained": share > 0.9}
+    require(holds[prediction], f"random weights gave {random_accuracy:.2f}; compare it with both ends.")
+    return (
+        f"Random weights reach {random_accuracy:.2f}, between {majority:.2f} and {pretrained:.2f}: the architecture "
+        "alone is worth something, what ImageNet taught it much more."
+    )
+
+
+def exercise_2(probe_at):
+    """Tries the function at a small size."""
+    accuracy = tried(probe_at, 64)
+    require(
+        np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy is a number from 0 to 1. Received: {accuracy!r}"
+    )
+    require(accuracy > 0.25, f"{accuracy:.2f} at 64 x 64 is too little: do features and labels belong together?")
+    require(accuracy < 0.85, f"{accuracy:.2f} at 64 x 64 is too good: is it measured on the training images?")
+    return f"At 64 x 64 the probe reaches {accuracy:.2f} on validation images."
+
+
+def exercise_3(pipeline, images):
+    """Measures the pipeline on test images that must be apart from the others."""
+    require(isinstance(images, ImageSplits), "my_images is what tlkeras.load_images gives.")
+    parts = (images.train, images.validation, images.test)
+    groups = [set(part.groups.tolist()) for part in parts]
+    require(len(images.test) > 0, "there are no test images; leave test_size above 0.")
+    require(sum(map(len, groups)) == len(set.union(*groups)), "near-duplicates lie in two of the splits.")
+    require(hasattr(pipeline, "predict"), "my_pipeline is a fitted pipeline with `predict`.")
+    accuracy = float(np.mean(tried(pipeline.predict, images.test.paths) == images.test.labels))
+    majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
+    require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")
+    return f"{accuracy:.2f} of {len(images.test)} test images, where the majority class gives {majority:.2f}."

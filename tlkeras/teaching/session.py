@@ -1,0 +1,77 @@
+"""How a notebook begins, and how it says what it found."""
+
+import logging
+import os
+import sys
+import textwrap
+from contextlib import contextmanager
+
+
+def start(seed=0):
+    """Begins a notebook: quiet native logs, one seed for all that is random, and figures drawn below their cells.
+
+    Call it before Keras is imported, since TensorFlow decides then what it logs.
+
+    Args:
+        seed: Of Python, NumPy and the backend.
+
+    Example:
+
+    >>> start()  # doctest: +ELLIPSIS
+    Keras ... on ...; seed 0
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silent_stderr():
+        import keras
+    logging.getLogger("tensorflow").setLevel("ERROR")  # on stdout it warns of every fifth model that predicts
+    keras.utils.set_random_seed(seed)
+    _draw_inline()
+    print(f"Keras {keras.__version__} on {keras.backend.backend()}; seed {seed}")
+
+
+def finding(text):
+    """Prints what a figure or a number means, so that it is understood without the picture.
+
+    Args:
+        text: One or two sentences; numbers in them come from variables.
+
+    Example:
+
+    >>> finding("Three of four are right.")
+    Finding: Three of four are right.
+    """
+    print(textwrap.fill(f"Finding: {text}", 100))
+
+
+@contextmanager
+def _silent_stderr():
+    """TensorFlow reports on itself on stderr before it can be asked not to."""
+    sys.stderr.flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # no such stream
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _draw_inline():
+    """Has IPython show matplotlib's figures as small PNGs; does nothing elsewhere."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+    import matplotlib
+
+    shell.run_line_magic("matplotlib", "inline")
+    matplotlib.rcParams["figure.dpi"] = 80
