@@ -6,6 +6,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Features are computed, not found in the cache of who runs the tests; tests of the cache name a folder.
+os.environ["TLKERAS_CACHE"] = "off"
 
 import pytest
 

@@ -7,7 +7,7 @@ from tlkeras.errors import InputError
 POOLINGS = ("avg", "max", "concat", "cls")
 
 
-def pool(x, pooling, prefix_tokens=0):
+def pool(x, pooling, prefix_tokens=0, name=""):
     """Pools a feature map, or a sequence of tokens, with core layers.
 
     Args:
@@ -16,6 +16,7 @@ def pool(x, pooling, prefix_tokens=0):
             twice as wide), or `"cls"` for the class token, which only token models with one have.
         prefix_tokens: How many leading tokens stand for no patch (class, distillation and register tokens).
             `"avg"`, `"max"` and `"concat"` leave them out.
+        name: What the layers' names begin with, where one model pools several tensors.
 
     Returns:
         KerasTensor of shape `(batch, channels)`, or `(batch, 2 * channels)` with `"concat"`.
@@ -39,17 +40,18 @@ def pool(x, pooling, prefix_tokens=0):
                 f"pooling='cls' needs a network with a class token, and this one gives features of shape "
                 f"{tuple(x.shape)} without it; use 'avg', 'max' or 'concat'."
             )
-        first = layers.Cropping1D((0, x.shape[1] - 1), name="cls_token_crop")(x)
-        return layers.Flatten(name="cls_pool")(first)
+        first = layers.Cropping1D((0, x.shape[1] - 1), name=f"{name}cls_token_crop")(x)
+        return layers.Flatten(name=f"{name}cls_pool")(first)
     if tokens and prefix_tokens:
-        x = layers.Cropping1D((prefix_tokens, 0), name="patch_tokens_crop")(x)
+        x = layers.Cropping1D((prefix_tokens, 0), name=f"{name}patch_tokens_crop")(x)
     average, maximum = (
         (layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D)
         if tokens
         else (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
     )
     if pooling == "avg":
-        return average(name="avg_pool")(x)
+        return average(name=f"{name}avg_pool")(x)
     if pooling == "max":
-        return maximum(name="max_pool")(x)
-    return layers.Concatenate(name="concat_pool")([average(name="avg_pool")(x), maximum(name="max_pool")(x)])
+        return maximum(name=f"{name}max_pool")(x)
+    both = [average(name=f"{name}avg_pool")(x), maximum(name=f"{name}max_pool")(x)]
+    return layers.Concatenate(name=f"{name}concat_pool")(both)

@@ -1,35 +1,82 @@
 """A pretrained network as a scikit-learn transformer: images in, feature vectors out."""
 
+import contextlib
+import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
-from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import validate_data
 from tqdm import tqdm
 
-from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.errors import InputError
-from tlkeras.images.folder import ImageSplit
-from tlkeras.images.reading import read_images, to_pixels
+from tlkeras.features.engines.choice import WORTH_EXPORTING, check_engine, make_engine
+from tlkeras.features.identity import network_identity, weights_hash
+from tlkeras.features.inputs import Images, Reader, as_images, flat_shape
+from tlkeras.features.network import NetworkSettings, build_network, shared_network
+from tlkeras.features.output import FeatureFile
+from tlkeras.features.pipeline import extract
+from tlkeras.features.store import FeatureStore, cache_folder
+from tlkeras.images.folder import SkippedFile
+from tlkeras.images.reading import ImageError, Resize, check_size
+
+RESIZES = get_args(Resize)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Features of a row of images, and which of these could not be read.
+
+    Attributes:
+        features: float32 array of shape `(images, features)`, in memory or mapped from a file; NaN where an image
+            could not be read.
+        unreadable: dict from the place of an image in the row to `SkippedFile(path, reason)`, in that order.
+    """
+
+    features: np.ndarray
+    unreadable: dict[int, SkippedFile]
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Turns images into the pooled features of a frozen, pretrained backbone.
 
-    There is nothing to fit: the network stays as it is, so a pipeline may be fitted and applied at once.
+    There is nothing to learn: the network stays as it is, so a pipeline may be fitted and applied at once.
+
+    Features are kept on disk (see `cache`), so that cross-validation, another classifier or tomorrow's run find them
+    there; and computed by an inference runtime where one is installed (`pip install "tlkeras[onnx]"`), which takes less
+    than half the time of Keras on a CPU.
 
     Args:
-        backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels of a fixed
-            size and gives one vector an image.
-        pooling: `"avg"` (the default, what ImageNet classifiers are trained on), `"max"` or `"concat"` of both.
-            Without effect where `backbone` is a model.
+        backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.
+        block: Where to tap the network: None for its output; the name of a block (see `tlkeras.blocks`) or layer; or
+            several names, whose features are put side by side. Early blocks serve images that look unlike ImageNet's.
+        pooling: `"avg"` (the default, what ImageNet classifiers are trained on), `"max"`, `"concat"` of both, `"cls"`
+            for the class token of a transformer that has one; or None for the features of every position side by
+            side. Without effect on what is a vector already.
+        normalize: Whether to bring each image's features to Euclidean length 1, as for cosine similarity.
         image_size: `(height, width)` that images are brought to; by default the size the backbone was trained at. A
-            model as backbone has its own.
+            model as backbone has its own, unless it takes any.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`.
-        weights: `"imagenet"`, `None` (random) or a weights file, as in `tlkeras.backbone`.
+        weights: `"imagenet"`, None (random, always the same draw) or a weights file, as in `tlkeras.backbone`.
+        input: `"images"`, or `"flat"` for a table with one flattened image a row: square RGB, else square grey, else
+            one line of grey, as scikit-learn's digits and faces come.
+        engine: What runs the network. `"auto"` (the default) takes the fastest of those installed whose features equal
+            Keras' to 1e-3 on a probe batch, and Keras itself for a few hundred images or on a GPU. `"keras"`,
+            `"onnxruntime"` (extra `onnx`) or `"openvino"` (extra `openvino`) is taken or refused. For features that
+            are the same to the last bit on every run take `"keras"`.
+        precision: `"bfloat16"` or `"float16"` for Keras to compute in, on a GPU with tensor cores; None for float32.
+        cache: True (the default) to keep features in the user's cache folder (`tlkeras cache` shows and clears it;
+            `$TLKERAS_CACHE` names another, or is `off`), a folder, or False. An image is known by its content, a
+            network by its weights, so nothing stale is ever found. Features of a model with layers of your own are
+            not kept, since their code may change.
+        on_error: What to do about an image that cannot be read: `"raise"`, or `"nan"` for a row of NaN in its place,
+            which keeps rows and labels together.
         batch_size: Images a forward pass. 32 keeps two cores busy and memory below 1 GB at 224 x 224.
         verbose: Whether to show a progress bar on stderr.
 
@@ -40,29 +87,45 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     >>> extractor = tlkeras.FeatureExtractor("efficientnet_lite0")
     >>> extractor.transform(images.test.paths[:2]).shape
     (2, 1280)
+    >>> tlkeras.FeatureExtractor(block=("block3", "block5"), pooling="max").transform(images.test.paths[:2]).shape
+    (2, 152)
     """
 
     def __init__(
         self,
         backbone="efficientnet_lite0",
         *,
+        block=None,
         pooling="avg",
+        normalize=False,
         image_size=None,
         resize="stretch",
         weights="imagenet",
+        input="images",
+        engine="auto",
+        precision=None,
+        cache=True,
+        on_error="raise",
         batch_size=32,
         verbose=False,
     ):
         self.backbone = backbone
+        self.block = block
         self.pooling = pooling
+        self.normalize = normalize
         self.image_size = image_size
         self.resize = resize
         self.weights = weights
+        self.input = input
+        self.engine = engine
+        self.precision = precision
+        self.cache = cache
+        self.on_error = on_error
         self.batch_size = batch_size
         self.verbose = verbose
 
     def fit(self, X, y=None):
-        """Does nothing but return the extractor; the backbone is pretrained.
+        """Learns nothing, the backbone being pretrained; with `input="flat"` notes the number of columns.
 
         Args:
             X: Images, as in `transform`.
@@ -71,37 +134,82 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Returns:
             The extractor itself.
         """
+        self._check_parameters()
+        if self.input == "flat":
+            validate_data(self, X, dtype="numeric")
         return self
 
     def transform(self, X):
         """Computes the features of images.
 
         Args:
-            X: Paths of image files; or an array of shape `(images, height, width, 3)`, uint8 or float in [0, 255]; or
-                a split of `tlkeras.load_images`. Other sizes than `image_size` are resized.
+            X: Paths of image files, their contents as bytes, or PIL images; an array of shape
+                `(images, height, width, 3)` or arrays of different sizes, uint8 or float in [0, 255]; a split of
+                `tlkeras.load_images`; or a `tf.data.Dataset` of images, with or without labels. Other sizes than
+                `image_size` are resized. With `input="flat"`, a table of shape `(images, pixels)`.
 
         Returns:
             float32 array of shape `(images, features)`.
 
         Raises:
-            InputError: `X` is none of these, or a file cannot be read.
+            InputError: `X` is none of these, or a parameter cannot be used.
+            ImageError: An image cannot be read, and `on_error="raise"`.
         """
-        X = _images(X)
-        network = self._shared_network()
-        size = network.input_shape[1:3]
-        features = np.empty((len(X), network.output_shape[-1]), "float32")
-        start = 0
-        progress = tqdm(total=len(X), desc="features", unit="image", disable=not self.verbose)
-        for pixels in self._batches(X, size):
-            count = len(pixels)
-            if start and count < self.batch_size:
-                # A last batch of another shape would have the network compiled a second time.
-                pixels = np.pad(pixels, [(0, self.batch_size - count), (0, 0), (0, 0), (0, 0)])
-            features[start : start + count] = network.predict_on_batch(pixels)[:count]
-            start += count
-            progress.update(count)
-        progress.close()
-        return features
+        found = self._extract(X, None)
+        if found.unreadable:
+            place, first = next(iter(found.unreadable.items()))
+            warnings.warn(
+                f"{len(found.unreadable)} of {len(found.features)} images cannot be read, and their rows are NaN; "
+                f"`extract` lists them. The first is number {place}, {first.path!r}: {first.reason}.",
+                stacklevel=3,  # scikit-learn wraps transform
+            )
+        return found.features
+
+    def extract(self, X, out=None):
+        """Computes features as `transform` does, and says which images could not be read, rather than failing on them.
+
+        Args:
+            X: Images, as in `transform`.
+            out: A `.npy` file to write the features to. They come back mapped from it, so that however many there are,
+                memory holds a few batches.
+
+        Returns:
+            `Extraction`.
+
+        Example:
+
+        >>> found = FeatureExtractor().extract(["data/clipart10/bug/bee.jpg", "README.md"])
+        >>> found.features.shape, found.unreadable[1].reason
+        ((2, 1280), 'its content is not an image in a known format')
+        """
+        return self._extract(X, out, on_error="nan")
+
+    def batches(self, X):
+        """Computes features batch by batch, for estimators with `partial_fit` and for more than fits into memory.
+
+        Args:
+            X: Images, as in `transform`.
+
+        Yields:
+            `(rows, features)`: places in `X`, int64 `(n,)`, ascending, and features, float32 `(n, features)`. Images
+            that cannot be read are left out if `on_error="nan"`.
+
+        Example:
+
+        >>> import numpy as np
+        >>> import tlkeras
+        >>> from sklearn.linear_model import SGDClassifier
+        >>> train = tlkeras.load_images("data/clipart10").train
+        >>> classifier = SGDClassifier(loss="log_loss", random_state=0)
+        >>> for rows, features in tlkeras.FeatureExtractor().batches(train):
+        ...     classifier = classifier.partial_fit(features, train.labels[rows], classes=np.arange(10))
+        >>> classifier.coef_.shape
+        (10, 1280)
+        """
+        for items in self._items(X):
+            good = [item for item in items if item.error is None]
+            if good:
+                yield np.array([item.index for item in good]), np.stack([item.features for item in good])
 
     def get_feature_names_out(self, input_features=None):
         """Names the features after the network, for `set_output(transform="pandas")`.
@@ -112,8 +220,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Returns:
             Array of str of shape `(features,)`, such as `efficientnet_lite0_17`.
         """
-        network = self._shared_network()
-        return np.array([f"{network.name}_{i}" for i in range(network.output_shape[-1])], object)
+        settings = self._settings()
+        network = shared_network(settings)
+        stem = "_".join([network.name, *settings.blocks])
+        return np.array([f"{stem}_{i}" for i in range(network.output_shape[-1])], object)
 
     def build_network(self):
         """Builds the network whose answers are the features, with layers of its own.
@@ -121,75 +231,179 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Returns:
             A flat `keras.Model` from raw pixels `(N, height, width, 3)` to features `(N, features)`.
         """
-        if isinstance(self.backbone, keras.Model):
-            network = keras.models.clone_model(self.backbone)
-            network.set_weights(self.backbone.get_weights())
+        settings = self._settings()
+        network = build_network(settings)
+        if settings.by_name:
             return network
-        return _build(self.backbone, self.image_size, self.weights, self.pooling)
+        copy = keras.models.clone_model(network)
+        copy.set_weights(network.get_weights())
+        return copy
 
-    def _shared_network(self):
-        if isinstance(self.backbone, keras.Model):
-            return self.backbone
-        size = None if self.image_size is None else tuple(self.image_size)
-        return _shared(self.backbone, size, self.weights, self.pooling, keras.config.dtype_policy().name)
+    def _extract(self, X, out, on_error=None):
+        """Fills one array, or one file, with the features of all images."""
+        unreadable, parts, width = {}, [], None
+        with FeatureFile(out) if out is not None else contextlib.nullcontext() as file:
+            for items in self._items(X, on_error):
+                bad = [item for item in items if item.error]
+                unreadable |= {item.index: SkippedFile(item.error.path, item.error.reason) for item in bad}
+                if width is None:
+                    done = next((item.features for item in items if item.error is None), None)
+                    width = self._width() if done is None else len(done)
+                lost = np.full(width, np.nan, "float32")
+                rows = np.stack([lost if item.error else item.features for item in items])
+                parts.append(rows) if file is None else file.append(rows)
+            if width is None:
+                empty = np.empty((0, self._width()), "float32")
+                parts.append(empty) if file is None else file.append(empty)
+        features = np.concatenate(parts) if file is None else np.load(file.path, mmap_mode="r")
+        return Extraction(features, unreadable)
 
-    def _batches(self, X, size):
-        """Yields arrays of shape `(batch, height, width, 3)`; the next is read while one is worked on."""
-        parts = [slice(start, start + self.batch_size) for start in range(0, len(X), self.batch_size)]
-        with ThreadPoolExecutor(1) as ahead:
-            coming = None
-            for part in parts:
-                current, coming = coming, ahead.submit(_pixels, X[part], size, self.resize)
-                if current is not None:
-                    yield current.result()
-            if coming is not None:
-                yield coming.result()
+    def _items(self, X, on_error=None):
+        """Yields lists of `pipeline.Item`, in order; raises on the first bad image unless `on_error="nan"`."""
+        self._check_parameters()
+        images = self._images(X)
+        settings = self._settings()
+        reader = self._reader(settings, images)
+        identity = network_identity(settings)
+        folder = self._cache_folder() if identity else None
+        store = _open_store(folder, os.getpid(), self.cache is True) if folder else None
+        shape = None if reader.size is None else (self.batch_size, *reader.size, reader.channels)
+        few = images.count is not None and images.count < WORTH_EXPORTING
+        make = _engine if identity else _engine.__wrapped__
+
+        def compute(pixels):
+            # Made, or found, only now: features that are all in the store need no network.
+            return make(settings, identity, self.engine, self.precision, folder, shape, few)(pixels)
+
+        kind = [identity, self.engine, self.precision]
+        if self.engine == "keras":  # asked for by name, its answers are to be its own to the last digit
+            kind.append(keras.backend.backend())
+        prefix = hashlib.sha256(repr(kind).encode()).digest()[:16]
+        with tqdm(total=images.count, desc="features", unit="image", disable=not self.verbose) as progress:
+            for items in extract(images, reader, compute, self.batch_size, store, prefix):
+                for item in items:
+                    if item.error is not None:
+                        item.error = _named(item)
+                        if (on_error or self.on_error) == "raise":
+                            raise item.error
+                progress.update(len(items))
+                yield items
+        if store is not None:
+            store.flush()
+
+    def _check_parameters(self):
+        check_engine(self.engine, self.precision)
+        for name, known in (("on_error", ("raise", "nan")), ("input", ("images", "flat")), ("resize", RESIZES)):
+            if getattr(self, name) not in known:
+                choices = " or ".join(map(repr, known))
+                raise InputError(f"{name} must be {choices}. Received: {name}={getattr(self, name)!r}")
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise InputError(f"A batch has one image or more. Received: batch_size={self.batch_size!r}")
+        if not isinstance(self.backbone, str | keras.Model):
+            raise InputError(f"backbone is a name or a keras.Model. Received: {type(self.backbone).__name__}")
+
+    def _settings(self):
+        names = (self.block,) if isinstance(self.block, str) else tuple(self.block or ())
+        return NetworkSettings(
+            backbone=self.backbone,
+            blocks=names,
+            pooling=self.pooling,
+            normalize=bool(self.normalize),
+            image_size=check_size(None if self.image_size is None else tuple(self.image_size)),
+            weights=self.weights if self.weights in ("imagenet", None) else os.fspath(self.weights),
+            policy=keras.config.dtype_policy().name,
+        )
+
+    def _images(self, X):
+        if self.input == "images":
+            return as_images(X)
+        table = validate_data(self, X, dtype="numeric", reset=False)
+        shape = flat_shape(table.shape[1])
+        return Images(np.asarray(table, "float32").reshape(-1, *shape), len(table), shape)
+
+    def _reader(self, settings, images):
+        """Finds the size that images must have, and builds the network only where nothing else tells."""
+        info = settings.info
+        if settings.image_size is not None and settings.by_name:
+            size, channels = settings.image_size, 3
+        elif info is not None and info.default_size:
+            size, channels = (info.default_size, info.default_size), 3
+        else:
+            network = self.backbone if not settings.by_name else shared_network(settings)
+            *size, channels = network.input_shape[1:]
+            size = tuple(size)
+        if None in size:
+            size = settings.image_size or (images.shape and images.shape[:2])
+            if size is None:
+                raise InputError(
+                    f"The model {self.backbone.name!r} takes images of any size; give image_size=(height, width), "
+                    "which all are brought to."
+                )
+        return Reader(size, self.resize, channels)
+
+    def _cache_folder(self):
+        if self.cache is True:
+            return cache_folder()
+        return Path(self.cache) if self.cache else None
+
+    def _width(self):
+        return shared_network(self._settings()).output_shape[-1]
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if isinstance(self.backbone, str):
+            state["_weights_hash"] = weights_hash(self.backbone, self.weights, self.image_size)
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        expected = state.pop("_weights_hash", None)
+        super().__setstate__(state)
+        found = weights_hash(self.backbone, self.weights, self.image_size) if expected else None
+        # Weights that are not on this machine yet will be downloaded, and compared with their publisher's hash.
+        if found is not None and found != expected:
+            raise InputError(
+                f"This extractor was saved with other weights of {self.backbone} than are installed here (hash "
+                f"{expected[:12]}, found {found[:12]}), so its features would differ; install those, or make it anew."
+            )
 
     def __sklearn_is_fitted__(self):
         return True
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        flat = self.input == "flat"
         tags.requires_fit = False
-        tags.input_tags.two_d_array = False
-        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.two_d_array = flat
+        tags.input_tags.string = not flat
         return tags
 
 
-def _pixels(X, size, resize):
-    """Reads or resizes one batch."""
-    if isinstance(X, np.ndarray) and X.ndim == 4:
-        if X.shape[1:3] == size:
-            return X
-        images = np.clip(np.round(X), 0, 255).astype("uint8")
-        return np.stack([to_pixels(Image.fromarray(image), size, resize) for image in images])
-    return read_images(X, size, resize)
-
-
-def _images(X):
-    """Checks that `X` is a sequence of images: paths, or one array, or a split with either inside."""
-    if isinstance(X, ImageSplit):
-        return X.sources
-    if isinstance(X, str | os.PathLike):
-        raise InputError(f"A sequence of images is wanted; put the path into a list. Received: {str(X)!r}")
-    array = np.asarray(X)
-    if array.ndim == 4 and array.shape[-1] == 3 and array.dtype.kind in "uif":
-        return array
-    if array.ndim == 1 and all(isinstance(item, str | os.PathLike) for item in array):
-        return array
-    raise InputError(
-        "Images are paths of files or one array of shape (images, height, width, 3). "
-        f"Received: shape {array.shape}, dtype {array.dtype}"
-    )
+def _named(item):
+    """The error of an image, with its place in the row where it has no name."""
+    if isinstance(item.source, str | os.PathLike):
+        return item.error
+    return ImageError(f"number {item.index}", item.error.reason)
 
 
 @lru_cache(maxsize=4)
-def _shared(name, image_size, weights, pooling, policy):
-    """One network for all extractors that ask for the same, since scikit-learn clones them freely."""
-    del policy  # part of the key: layers keep the dtype policy they were built under
-    return _build(name, image_size, weights, pooling)
+def _open_store(folder, process, default):
+    """One store for all extractors of a process; a connection must not pass through a fork."""
+    del process
+    try:
+        return FeatureStore(folder)
+    except InputError as error:
+        if not default:
+            raise
+        warnings.warn(f"{error} Features are not kept; cache=False says so.", stacklevel=3)
+        return None
 
 
-def _build(name, image_size, weights, pooling):
-    input_shape = None if image_size is None else (*image_size, 3)
-    return build_backbone(name, input_shape=input_shape, weights=weights, pooling=pooling)
+@lru_cache(maxsize=4)
+def _engine(settings, identity, name, precision, folder, batch_shape, few):
+    exports = folder / "networks" / identity if folder else None
+    images = 0 if few else None
+    return make_engine(
+        name, lambda: shared_network(settings), batch_shape, precision=precision, folder=exports, images=images
+    )

@@ -2,6 +2,8 @@
 
 import keras
 
+from tlkeras.features.taps import live_tensors, nodes
+
 
 def cut_points(model):
     """Lists the tensors that everything passes through, from input to output.
@@ -21,24 +23,8 @@ def cut_points(model):
     >>> [tensor.shape for tensor, _ in cut_points(keras.Model(inputs, keras.layers.Dense(2)(x)))]
     [(None, 8), (None, 8), (None, 8)]
     """
-    nodes = _nodes(model)
-    last_use = {}
-    for position, node in enumerate(nodes):
-        last_use.update((id(tensor), position) for tensor in node.input_tensors)
-    last_use.update((id(tensor), len(nodes)) for tensor in model.outputs)
-    live, points = {}, []
-    for position, node in enumerate(nodes):
-        live.update((id(tensor), tensor) for tensor in node.outputs)
-        live = {key: tensor for key, tensor in live.items() if last_use.get(key, -1) > position}
-        if len(live) == 1 and position < len(nodes) - 1:
-            points.append((next(iter(live.values())), position + 1))
-    return points
-
-
-def _nodes(model):
-    """The calls of layers and operations that make up the graph, in the order of execution."""
-    depths = model._nodes_by_depth
-    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
+    points = enumerate(live_tensors(model)[:-1], 1)
+    return [(tensors[0], count) for count, tensors in points if len(tensors) == 1]
 
 
 def cut(model):
@@ -54,7 +40,7 @@ def cut(model):
     graph = getattr(model, "_functional", None) or model  # a Sequential model keeps its graph inside
     if not hasattr(graph, "_nodes_by_depth") or len(graph.inputs) != 1 or len(graph.outputs) != 1:
         return None
-    operations = [node.operation for node in _nodes(graph)]
+    operations = [node.operation for node in nodes(graph)]
     first = next((i for i, operation in enumerate(operations) if _weights(operation, "trainable_weights")), None)
     weighted = next((i for i, operation in enumerate(operations) if _weights(operation, "weights")), None)
     if first is None or first == weighted:

@@ -1,0 +1,92 @@
+"""Networks written in the formats of inference runtimes, once, and kept."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+_SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
+
+
+class ExportFolder:
+    """Where the exported forms of one network are, and what is remembered of them.
+
+    Args:
+        folder: `pathlib.Path` of a folder to keep; None for one that goes when the program ends.
+    """
+
+    def __init__(self, folder):
+        self._temporary = None
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="tlkeras-")
+            folder = Path(self._temporary.name)
+        self.folder = folder
+
+    def path(self, format):
+        """Where the network is in a format, or would be."""
+        return self.folder / f"network{_SUFFIX[format]}"
+
+    def export(self, network, format):
+        """Writes a network, if it is not there; the file appears whole or not at all.
+
+        Args:
+            network: `keras.Model`, or a function that gives one and is called only if it is needed.
+            format: `"onnx"` or `"openvino"`.
+
+        Returns:
+            `pathlib.Path` of the file.
+
+        Raises:
+            Exception: Whatever the exporter raises, for instance because a package that it needs is not installed.
+        """
+        path = self.path(format)
+        if path.is_file():
+            return path
+        network = network() if not hasattr(network, "predict_on_batch") else network
+        if not network._called:  # Keras exports only what has been called once
+            network.predict_on_batch(np.zeros((1, *(side or 32 for side in network.input_shape[1:])), "float32"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".part-"))
+        try:
+            with _silence():
+                network.export(str(part / path.name), format=format, verbose=False)
+            # The file that others look for comes last: an .xml has its .bin then.
+            for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
+                file.replace(self.folder / file.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return path
+
+    def remember(self, **facts):
+        """Keeps facts about the network for the next process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self.folder / f".facts.{os.getpid()}"
+        part.write_text(json.dumps({**self.remembered(), **facts}))
+        part.replace(self.folder / "facts.json")
+
+    def remembered(self):
+        """What `remember` kept, as a dict."""
+        try:
+            return json.loads((self.folder / "facts.json").read_text())
+        except (OSError, ValueError):
+            return {}
+
+
+@contextlib.contextmanager
+def _silence():
+    """Exporters chatter on stdout, in the log and in warnings."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,106 @@
+"""What a network is, in a few bytes, and if possible without building it: for caches and for pickles."""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+
+from tlkeras.backbones.catalog import backbone_info, kaggle_folder, keras_models_folder, list_backbones
+from tlkeras.backbones.efficientnet_lite import embedded_weights
+
+#: To be raised whenever the way from a file to its features changes: decoding, resizing, preprocessing, pooling.
+VERSION = 1
+
+#: Packages whose layers do tomorrow what they do today, their version being part of the identity.
+_KNOWN_PACKAGES = ("keras", "keras_hub", "keras_cv")
+
+
+def network_identity(settings):
+    """Hashes what determines the answers of a network: its weights, its graph, and the versions that build it.
+
+    Args:
+        settings: `NetworkSettings`.
+
+    Returns:
+        32 hexadecimal digits; or None where equal digits would not mean equal answers: a model with layers whose
+        code is not the installed packages' may answer differently tomorrow, and weights not yet downloaded are unknown.
+    """
+    weights = weights_hash(settings.backbone, settings.weights, settings.image_size)
+    if weights is None or (not settings.by_name and not _is_known(settings.backbone)):
+        return None
+    name = settings.backbone if settings.by_name else None
+    parts = [VERSION, keras.__version__, name, weights, settings.image_size, settings.policy]
+    parts += [settings.blocks, settings.pooling, settings.normalize]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def weights_hash(backbone, weights="imagenet", image_size=None):
+    """Hashes the weights of a backbone; those of a named one without building it.
+
+    Args:
+        backbone: A name, or a Keras model.
+        weights: `"imagenet"`, None or a weights file; of a named backbone.
+        image_size: `(height, width)` or None: some networks have weights for each size.
+
+    Returns:
+        A hexadecimal hash, the publisher's where there is one, and for a model a hash of its graph too; None if the
+        weights are not on this machine.
+
+    Example:
+
+    >>> weights_hash("efficientnet_lite0")[:8]
+    '57934424'
+    """
+    if isinstance(backbone, keras.Model):
+        return _model_hash(backbone)
+    if weights is None:
+        return f"random on {keras.backend.backend()}"  # always the same draw, see network.py
+    if weights != "imagenet":
+        return _file_hash(weights)
+    if backbone.lower().startswith("hub:") and backbone not in list_backbones():
+        folder = Path(backbone[len("hub:") :])
+        return _folder_hash(folder) if folder.is_dir() else None
+    info = backbone_info(backbone)
+    if info.provider == "tlkeras":
+        return embedded_weights(info.name)[1]
+    if info.weights_hash is not None:
+        return info.weights_hash
+    if not info.offline:
+        return None
+    if info.weights_url.startswith("kaggle://"):
+        return _folder_hash(kaggle_folder(info.weights_url))
+    path = keras_models_folder() / info.weights_at(*(image_size or (info.default_size,)))[0]
+    return _file_hash(path) if path.is_file() else None
+
+
+def _file_hash(path):
+    status = Path(path).stat()
+    return _hash_of_file(Path(path), status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_of_file(path, *_state):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder_hash(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    listing = [(path.relative_to(folder).as_posix(), _file_hash(path)) for path in files]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def _model_hash(model):
+    digest = hashlib.sha256(model.to_json().encode())
+    for weight in model.weights:
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _is_known(model):
+    return all(
+        type(layer).__module__.partition(".")[0] in _KNOWN_PACKAGES and not isinstance(layer, keras.layers.Lambda)
+        for layer in model._flatten_layers()
+    )

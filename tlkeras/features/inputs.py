@@ -1,0 +1,203 @@
+"""What may be given as images, and how one of them becomes pixels."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.images.folder import ImageSplit
+from tlkeras.images.reading import ImageError, open_rgb, read_image
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images in a row, none of them read yet.
+
+    Attributes:
+        sources: What `tlkeras.read_image` takes, one an image; arrays that have the network's size stay as they are.
+            Something that can be gone through once, if `count` is None.
+        count: How many; None where only the end will tell.
+        shape: `(height, width, channels)` where all are arrays of one shape; None otherwise.
+    """
+
+    sources: object
+    count: int | None
+    shape: tuple[int, int, int] | None = None
+
+    def __iter__(self) -> Iterator:
+        return iter(self.sources)
+
+
+def as_images(X) -> Images:
+    """Reads a row of images into what it is.
+
+    Args:
+        X: Paths of files, their contents as bytes, or PIL images; an array `(images, height, width, 3)` or a sequence
+            of arrays `(height, width, 3)` of different sizes, uint8 or float in [0, 255]; a split of
+            `tlkeras.load_images`; or a `tf.data.Dataset` of images, of batches of them, or of pairs of such and labels.
+
+    Returns:
+        `Images`.
+
+    Raises:
+        InputError: It is none of these.
+
+    Example:
+
+    >>> as_images(np.zeros((2, 8, 8, 3), "uint8")).shape
+    (8, 8, 3)
+    """
+    if isinstance(X, ImageSplit):
+        return Images(X.sources, len(X))
+    if hasattr(X, "element_spec"):
+        return Images(_from_dataset(X), None)
+    if isinstance(X, str | os.PathLike | bytes):
+        what = "bytes" if isinstance(X, bytes) else repr(str(X))
+        raise InputError(f"A sequence of images is wanted; put the image into a list. Received: {what}")
+    if not hasattr(X, "__len__"):
+        raise _refusal(type(X).__name__)
+    if _is_array(X) and X.ndim == 4:
+        if X.shape[-1] not in (1, 3) or X.dtype.kind not in "uif":
+            raise _refusal(f"shape {X.shape}, dtype {X.dtype}")
+        return Images(X, len(X), tuple(X.shape[1:]))
+    if _is_array(X) and X.ndim != 1:
+        raise _refusal(f"shape {X.shape}, dtype {X.dtype}")
+    sources = list(X)
+    for source in sources:
+        if not (callable(source) or isinstance(source, str | os.PathLike | bytes) or _is_image(source)):
+            raise _refusal(f"a sequence with a {type(source).__name__} in it")
+    return Images(sources, len(sources))
+
+
+def flat_shape(features):
+    """The shape of the image that a row of so many numbers is: square RGB, else square grey, else one grey line.
+
+    Example:
+
+    >>> flat_shape(192), flat_shape(64), flat_shape(10)
+    ((8, 8, 3), (8, 8, 1), (1, 10, 1))
+    """
+    for channels in (3, 1):
+        side = math.isqrt(features // channels)
+        if side * side * channels == features:
+            return side, side, channels
+    return 1, features, 1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Makes pixels of a source.
+
+    Attributes:
+        size: `(height, width)` of the result; None for that of arrays, which then have one size.
+        resize: How other images are brought to it; see `tlkeras.read_image`.
+        channels: Of the result: 3, or 1 for a network of grey images.
+    """
+
+    size: tuple[int, int] | None
+    resize: str
+    channels: int = 3
+
+    def content(self, source) -> bytes | None:
+        """What determines the pixels, for hashing; None for what has no content of its own to hash.
+
+        A file that cannot be read has none; `pixels` says why.
+        """
+        if isinstance(source, bytes):
+            return source
+        if isinstance(source, str | os.PathLike):
+            try:
+                # Opening a named pipe would wait for ever.
+                return Path(source).read_bytes() if Path(source).is_file() else None
+            except OSError:
+                return None
+        if isinstance(source, np.ndarray):
+            return f"{source.dtype.str}{source.shape}".encode() + source.tobytes()
+        return None
+
+    def hash(self, content: bytes) -> bytes:
+        """16 bytes that stand for a content brought to this size in this way."""
+        digest = hashlib.sha256(content)
+        digest.update(f"{self.size}{self.resize}{self.channels}".encode())
+        return digest.digest()[:16]
+
+    def pixels(self, source, content: bytes | None = None) -> np.ndarray:
+        """Decodes and resizes an image.
+
+        Args:
+            source: The image.
+            content: Of its file, where it has been read already.
+
+        Returns:
+            uint8 array `(height, width, channels)`, or the array that was given, if it has the size.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        if isinstance(source, np.ndarray):
+            return self._fitted(source)
+        if content is not None and isinstance(source, str | os.PathLike):
+            try:
+                return self._decoded(content)
+            except ImageError as error:
+                raise ImageError(os.fspath(source), _reason(source, error)) from error
+        return self._decoded(source)
+
+    def _decoded(self, source):
+        pixels = read_image(source, self.size, self.resize)
+        return pixels if self.channels == 3 else np.asarray(_grey(pixels))
+
+    def _fitted(self, array):
+        if self.size in (None, array.shape[:2]) and array.ndim == 3:
+            if array.shape[-1] == self.channels:
+                return array
+            if (array.shape[-1], self.channels) == (1, 3):
+                return np.repeat(array, 3, axis=-1)
+        return self._decoded(array)
+
+
+def _grey(pixels):
+    # ITU-R 601-2, as Pillow's own conversion has it.
+    return np.round(pixels @ np.array([[0.299], [0.587], [0.114]])).astype("uint8")
+
+
+def _reason(path, error):
+    """The reason that reading the file itself would give: of an empty file, for instance, that it is empty."""
+    try:
+        open_rgb(path)
+    except ImageError as at_file:
+        return at_file.reason
+    return error.reason
+
+
+def _from_dataset(dataset):
+    for element in dataset.as_numpy_iterator():
+        images = element[0] if isinstance(element, tuple) else element
+        if not isinstance(images, np.ndarray) or images.ndim not in (3, 4):
+            raise InputError(
+                "A dataset gives images (height, width, 3), batches of them, or pairs of these and labels. "
+                f"Received: {type(images).__name__} of shape {np.shape(images)}"
+            )
+        yield from images if images.ndim == 4 else (images,)
+
+
+def _is_array(X):
+    return isinstance(X, np.ndarray) or (hasattr(X, "dtype") and hasattr(X, "ndim"))
+
+
+def _is_image(source):
+    if isinstance(source, np.ndarray):
+        return source.ndim in (2, 3) and source.dtype.kind in "uif"
+    return hasattr(source, "getexif")
+
+
+def _refusal(received):
+    return InputError(
+        "Images are paths of files, one array of shape (images, height, width, 3), or a sequence of arrays "
+        f"(height, width, 3). Received: {received}"
+    )

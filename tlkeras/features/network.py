@@ -1,0 +1,152 @@
+"""The network whose answers are the features: a backbone, tapped at blocks, pooled and normalised, in one graph."""
+
+import functools
+import random
+import weakref
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from tlkeras.backbones.build import backbone as build_backbone
+from tlkeras.backbones.catalog import backbone_info, list_backbones
+from tlkeras.backbones.pooling import POOLINGS, pool
+from tlkeras.errors import InputError
+from tlkeras.features.taps import block_output
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What determines a network of features.
+
+    Attributes:
+        backbone: Name of a backbone, or a Keras model.
+        blocks: Names of the blocks to tap; empty for the backbone's own output.
+        pooling: `"avg"`, `"max"`, `"concat"` or `"cls"`; None to lay every position's features side by side.
+        normalize: Whether each image's features are brought to length 1.
+        image_size: `(height, width)`, or None for the backbone's own.
+        weights: `"imagenet"`, None or a weights file.
+        policy: Keras' dtype policy under which layers are made.
+    """
+
+    backbone: str | keras.Model
+    blocks: tuple[str, ...]
+    pooling: str | None
+    normalize: bool
+    image_size: tuple[int, int] | None
+    weights: object
+    policy: str
+
+    @property
+    def by_name(self):
+        """Whether the backbone comes from the catalog, and so can be built again anywhere."""
+        return not isinstance(self.backbone, keras.Model)
+
+    @property
+    def info(self):
+        """The backbone's row in the catalog; None for models, and for KerasHub presets that it does not list."""
+        if not self.by_name or (_is_preset(self.backbone) and self.backbone not in list_backbones()):
+            return None
+        return backbone_info(self.backbone)
+
+
+def _is_preset(name):
+    return name.lower().startswith("hub:")
+
+
+_of_models = weakref.WeakKeyDictionary()
+
+
+def shared_network(settings):
+    """Gives the network of some settings, one for all who ask, since scikit-learn clones extractors freely.
+
+    The network of a Keras model shares that model's layers, so it follows when the model is trained on.
+
+    Args:
+        settings: `NetworkSettings`.
+
+    Returns:
+        `keras.Model` from raw pixels `(N, height, width, channels)` to features `(N, features)`.
+    """
+    if settings.by_name:
+        return _shared(settings)
+    networks = _of_models.setdefault(settings.backbone, {})
+    key = (settings.blocks, settings.pooling, settings.normalize)
+    if key not in networks:
+        networks[key] = build_network(settings)
+    return networks[key]
+
+
+def build_network(settings):
+    """Builds the network of some settings.
+
+    Args:
+        settings: `NetworkSettings`.
+
+    Returns:
+        A functional `keras.Model` from raw pixels to features `(N, features)`. Built by name it has layers of its
+        own; on a model it shares those of the model, and is the model itself where nothing is left to do.
+
+    Raises:
+        InputError: There is no such backbone, block or pooling, or they do not go together.
+    """
+    if settings.pooling is not None and settings.pooling not in POOLINGS:
+        known = ", ".join(map(repr, POOLINGS))
+        raise InputError(f"pooling must be one of {known}, or None. Received: pooling={settings.pooling!r}")
+    if len(settings.blocks) > 1 and settings.pooling is None:
+        raise InputError("Feature maps of several blocks have several sizes; give a pooling, such as 'avg'.")
+    if settings.by_name and not settings.blocks and settings.pooling:
+        model = _by_name(settings, settings.pooling)
+        outputs = [model.output]
+    else:
+        model = _by_name(settings, None) if settings.by_name else settings.backbone
+        model, taps = _taps(model, settings.blocks)
+        outputs = [_vector(tensor, settings) for tensor in taps]
+    features = outputs[0] if len(outputs) == 1 else layers.Concatenate(name="blocks_concat")(outputs)
+    if settings.normalize:
+        features = layers.UnitNormalization(name="features_normalization")(features)
+    if len(model.outputs) == 1 and features is model.outputs[0]:
+        return model
+    return keras.Model(model.inputs[0], features, name=model.name)
+
+
+def _taps(model, names):
+    if len(model.inputs) != 1 or (not names and len(model.outputs) != 1):
+        raise InputError(
+            f"A backbone takes one image and gives one output; {model.name!r} has {len(model.inputs)} inputs and "
+            f"{len(model.outputs)} outputs."
+        )
+    if not names:
+        return model, [model.outputs[0]]
+    found = [block_output(model, name) for name in names]
+    # Laid flat, each is the same graph over the same layers; one graph has to lead to all taps.
+    if len({id(flat) for flat, _ in found}) > 1:
+        return _taps(found[0][0], names)
+    return found[0][0], [tensor for _, tensor in found]
+
+
+def _vector(tensor, settings):
+    """Pools a feature map or tokens; what is a vector already stays as it is."""
+    if len(tensor.shape) == 2:
+        return tensor
+    if settings.pooling is None:
+        return layers.Flatten()(tensor)
+    prefix = (settings.info and settings.info.prefix_tokens) or 0
+    name = f"{tensor._keras_history.operation.name}_" if len(settings.blocks) > 1 else ""
+    return pool(tensor, settings.pooling, prefix, name)
+
+
+def _by_name(settings, pooling):
+    shape = None if settings.image_size is None else (*settings.image_size, 3)
+    state = random.getstate()
+    if settings.weights is None:
+        random.seed(0)  # Keras draws the seeds of initializers from here: random weights are the same everywhere
+    try:
+        return build_backbone(settings.backbone, input_shape=shape, weights=settings.weights, pooling=pooling)
+    finally:
+        random.setstate(state)
+
+
+@functools.lru_cache(maxsize=4)
+def _shared(settings):
+    return build_network(settings)

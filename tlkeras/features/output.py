@@ -1,0 +1,68 @@
+"""Features written to a `.npy` file row by row, with memory for one batch."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from tlkeras.errors import InputError
+
+
+class FeatureFile:
+    """A `.npy` file that grows row by row, and gets its name when it is complete.
+
+    Written with plain writes rather than through a memory map: on a full disk these fail with an error, where a map
+    kills the process, and they leave nothing in its memory.
+
+    Args:
+        path: The file to be, `.npy`; one that is there is replaced at the end.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "features.npy")
+    >>> with FeatureFile(path) as file:
+    ...     file.append(np.ones((2, 3), "float32"))
+    >>> np.load(path, mmap_mode="r").shape
+    (2, 3)
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        if self.path.suffix != ".npy":
+            raise InputError(f"Features are written to a .npy file. Received: out={str(path)!r}")
+        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self._rows, self._width = 0, 0
+
+    def __enter__(self):
+        try:
+            self._file = self._part.open("wb")
+        except OSError as error:
+            raise InputError(f"{str(self.path)!r} cannot be written: {error.strerror}.") from error
+        return self
+
+    def append(self, rows):
+        """Adds rows, float32 `(n, features)`."""
+        if not self._rows:
+            self._width = rows.shape[1]
+            self._write_header()
+        self._file.write(np.ascontiguousarray(rows, "<f4").data)
+        self._rows += len(rows)
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                # The header leaves room for more digits in the number of rows, so that it can be written again.
+                self._file.seek(0)
+                self._write_header()
+            self._file.close()
+            if kind is None:
+                self._part.replace(self.path)
+        finally:
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+
+    def _write_header(self):
+        shape = (self._rows, self._width)
+        npy.write_array_header_1_0(self._file, {"descr": "<f4", "fortran_order": False, "shape": shape})

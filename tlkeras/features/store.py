@@ -1,0 +1,265 @@
+"""Features kept on disk, found again by the content that they were made from.
+
+SQLite keeps them, for these reasons: it comes with Python; a transaction is whole or not there, whatever is killed
+when; several processes may read while one writes; one indexed lookup an image costs microseconds, where a file an image
+would cost an `open` and a folder of a million files; and rows can be deleted singly, which Parquet and LMDB's map of
+fixed size make hard. It wants a local disk: SQLite's write-ahead log does not work over network file systems.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from tlkeras.errors import InputError
+
+#: Bytes that a new store may take. At 1280 features an image, that is 400,000 images.
+DEFAULT_LIMIT = 2_000_000_000
+
+_LAYOUT = 1
+#: Uses are noted by the hour, so that reading a store hardly ever writes to it.
+_HOUR = 3600
+
+_SCHEMA = f"""
+PRAGMA page_size = 16384;
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS features (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, checksum INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS uses (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS uses_by_hour ON uses (hour);
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+INSERT OR IGNORE INTO settings VALUES ('limit', {DEFAULT_LIMIT});
+PRAGMA user_version = {_LAYOUT};
+COMMIT;
+"""
+
+
+def cache_folder() -> Path | None:
+    """Where tlkeras keeps what it can make again.
+
+    Returns:
+        `$TLKERAS_CACHE`, or by default the system's place for what users' programs cache: `~/.cache/tlkeras` on Linux,
+        `~/Library/Caches/tlkeras` on macOS. None if `$TLKERAS_CACHE` is `off`.
+    """
+    named = os.environ.get("TLKERAS_CACHE")
+    if named == "off":
+        return None
+    return Path(named) if named else platformdirs.user_cache_path("tlkeras", appauthor=False)
+
+
+class FeatureStore:
+    """A dictionary on disk from keys to float32 vectors, shared by threads and processes, bounded in size.
+
+    An entry whose checksum does not fit is dropped and counts as missing. A file that is no database any more is
+    renamed to `...damaged` and begun anew. When the store outgrows its limit, what was used longest ago goes first.
+
+    Args:
+        folder: Folder of the file `features.sqlite`; made if it is not there. On a local disk.
+
+    Raises:
+        InputError: The folder cannot be written.
+
+    Example:
+
+    >>> import tempfile
+    >>> store = FeatureStore(tempfile.mkdtemp())
+    >>> store.put([(b"key", np.ones(3, "float32"))])
+    >>> store.get(b"key"), store.get(b"another")
+    (array([1., 1., 1.], dtype=float32), None)
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.path = Path(folder) / "features.sqlite"
+        self._lock = threading.RLock()
+        self._used: set[int] = set()
+        self._resting = False
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = self._open()
+        except (OSError, sqlite3.OperationalError) as error:
+            raise InputError(f"The cache {str(self.path)!r} cannot be written: {error}.") from error
+
+    def get(self, key: bytes) -> np.ndarray | None:
+        """Looks a vector up.
+
+        Returns:
+            Read-only float32 array, or None if there is none, or a damaged one.
+        """
+        if self._resting:
+            return None
+        with self._lock, self._mended():
+            row = self._connection.execute(
+                "SELECT id, checksum, data, hour FROM features JOIN uses USING (id) WHERE key = ?", (key,)
+            ).fetchone()
+            if row is None:
+                return None
+            number, checksum, data, hour = row
+            if checksum != _checksum(key, data):
+                self._delete([number])
+                return None
+            if hour < _hour():
+                self._used.add(number)
+            return np.frombuffer(data, "<f4")
+        return None
+
+    def put(self, entries: Sequence[tuple[bytes, np.ndarray]]) -> None:
+        """Writes vectors, all of them or, if it is interrupted, none. What is there under a key already stays."""
+        if self._resting:
+            return
+        rows = [(key, vector.astype("<f4").tobytes()) for key, vector in entries]
+        with self._lock, self._mended(), self._transaction():
+            self._note_uses()
+            for key, data in rows:
+                cursor = self._connection.execute(
+                    "INSERT OR IGNORE INTO features (key, checksum, data) VALUES (?, ?, ?)",
+                    (key, _checksum(key, data), data),
+                )
+                if cursor.rowcount:
+                    self._connection.execute("INSERT OR REPLACE INTO uses VALUES (?, ?)", (cursor.lastrowid, _hour()))
+            self._shrink()
+
+    def flush(self) -> None:
+        """Notes what was used, so that it is not the first to go."""
+        with self._lock, self._mended():
+            if self._used:
+                with self._transaction():
+                    self._note_uses()
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the store may take, remembered in the store itself."""
+        return self._value("SELECT value FROM settings WHERE name = 'limit'")
+
+    @limit.setter
+    def limit(self, count: int) -> None:
+        with self._lock, self._transaction():
+            self._connection.execute("UPDATE settings SET value = ? WHERE name = 'limit'", (count,))
+            self._shrink()
+
+    @property
+    def size(self) -> int:
+        """Bytes in use."""
+        pages, free, page = (self._value(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
+        return (pages - free) * page
+
+    def __len__(self) -> int:
+        return self._value("SELECT count(*) FROM uses")
+
+    def clear(self) -> None:
+        """Removes all entries, and gives their room back to the disk."""
+        with self._lock:
+            with self._transaction():
+                self._connection.execute("DELETE FROM features")
+                self._connection.execute("DELETE FROM uses")
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Closes the file, after noting what was used."""
+        self.flush()
+        self._connection.close()
+
+    def _open(self):
+        try:
+            return self._connect()
+        except sqlite3.OperationalError:  # no right to write, a full disk: not the file's fault
+            raise
+        except sqlite3.DatabaseError:
+            self._set_aside()
+            return self._connect()
+
+    def _connect(self):
+        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
+                connection.executescript(_SCHEMA)
+            # A power cut may lose the last transactions of a cache, but not its consistency.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("SELECT id FROM uses JOIN features USING (id) LIMIT 1").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextlib.contextmanager
+    def _mended(self):
+        """Begins a new file where the old one turns out to be damaged; does without where it cannot be used."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # a full disk, or a lock that nobody lets go of
+            self._resting = True
+            warnings.warn(f"The cache {str(self.path)!r} is left alone, since it fails: {error}.", stacklevel=4)
+        except sqlite3.DatabaseError:
+            self._connection.close()
+            self._used.clear()
+            self._connection = self._open_anew()
+
+    def _open_anew(self):
+        try:
+            fresh = self._connect()  # another process may have mended it already
+            if fresh.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+                return fresh
+            fresh.close()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            pass
+        self._set_aside()
+        return self._connect()
+
+    def _set_aside(self):
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").replace(f"{self.path}{suffix}.damaged")
+
+    @contextlib.contextmanager
+    def _transaction(self):
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # a damaged file may have ended it already
+                self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _note_uses(self):
+        self._connection.executemany("UPDATE uses SET hour = ? WHERE id = ?", ((_hour(), one) for one in self._used))
+        self._used.clear()
+
+    def _shrink(self):
+        """Deletes what was used longest ago, to four fifths of the limit, so that it is not done at every batch."""
+        limit, size = self.limit, self.size
+        if size <= limit:
+            return
+        share = 1 - 0.8 * limit / size
+        oldest = self._connection.execute(
+            "SELECT id FROM uses ORDER BY hour, id LIMIT ?", (1 + int(share * len(self)),)
+        ).fetchall()
+        self._delete([number for (number,) in oldest])
+
+    def _delete(self, numbers):
+        self._connection.executemany("DELETE FROM features WHERE id = ?", ((number,) for number in numbers))
+        self._connection.executemany("DELETE FROM uses WHERE id = ?", ((number,) for number in numbers))
+
+    def _value(self, query):
+        with self._lock:
+            return self._connection.execute(query).fetchone()[0]
+
+
+def _checksum(key, data):
+    return zlib.crc32(data, zlib.crc32(key))
+
+
+def _hour():
+    return int(time.time()) // _HOUR

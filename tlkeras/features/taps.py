@@ -1,0 +1,97 @@
+"""Where a model can be tapped: the tensors that leave its blocks."""
+
+import keras
+from keras import layers
+
+from tlkeras.backbones.graph import flatten
+from tlkeras.blocks import blocks
+from tlkeras.errors import InputError
+
+
+def nodes(model):
+    """The calls of layers and operations that make up a functional graph, in the order of execution.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="dense")])
+    >>> [node.operation.name for node in nodes(keras.Model(model.inputs, model.outputs))][1:]
+    ['dense']
+    """
+    depths = model._nodes_by_depth
+    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
+
+
+def live_tensors(model):
+    """What must be kept at each point of a functional graph: tensors made by then and wanted after it.
+
+    Args:
+        model: A functional `keras.Model`.
+
+    Returns:
+        A list with one entry for each node: the KerasTensors, in the order in which they were made.
+
+    Example:
+
+    >>> inputs = keras.Input((8,))
+    >>> x = layers.Dense(8, name="a")(inputs)
+    >>> x = layers.Add()([x, layers.Dense(8, name="b")(x)])
+    >>> [len(tensors) for tensors in live_tensors(keras.Model(inputs, layers.Dense(2)(x)))]
+    [1, 1, 2, 1, 1]
+    """
+    graph = nodes(model)
+    last_use = {}
+    for position, node in enumerate(graph):
+        last_use.update((id(tensor), position) for tensor in node.input_tensors)
+    last_use.update((id(tensor), len(graph)) for tensor in model.outputs)
+    live, points = {}, []
+    for position, node in enumerate(graph):
+        live.update((id(tensor), tensor) for tensor in node.outputs)
+        live = {key: tensor for key, tensor in live.items() if last_use.get(key, -1) > position}
+        points.append(list(live.values()))
+    return points
+
+
+def block_output(model, name):
+    """Finds the tensor in which a block of a model ends, residual sums and pooling that follow its weights included.
+
+    Args:
+        model: A `keras.Model` with a graph; nested models are laid flat.
+        name: Of a block of `tlkeras.blocks(model)`, of a layer, or the beginning of layers' names: the tap is behind
+            the last of them.
+
+    Returns:
+        `(model, tensor)`: the flat model, whose layers are those of `model`, and a KerasTensor of its graph. Where
+        several tensors leave the block (NASNet hands on those of two cells) it is the one made last.
+
+    Raises:
+        InputError: There is no such block, or it lies within a layer (an encoder of KerasHub is one layer) and so
+            cannot be tapped.
+
+    Example:
+
+    >>> import tlkeras
+    >>> model = tlkeras.backbone("efficientnet_lite0")
+    >>> block_output(model, "block5")[1].shape
+    (None, 14, 14, 112)
+    """
+    if not isinstance(name, str):
+        raise InputError(f"A block is given by its name, such as {blocks(model).names[-1]!r}. Received: {name!r}")
+    if not hasattr(getattr(model, "_functional", None) or model, "_nodes_by_depth"):
+        raise InputError(f"The model {model.name!r} has no graph, so its blocks cannot be tapped; leave block=None.")
+    model = flatten(model)
+    graph = getattr(model, "_functional", None) or model
+    found = blocks(model)
+    below = len(found.bottom(name))
+    inside, above = ({id(layer) for layer in part} for part in (found.layers[:below], found.layers[below:]))
+    order = [{id(layer) for layer in _parts(node.operation)} for node in nodes(graph)]
+    if any(parts & inside and parts & above for parts in order):
+        raise InputError(f"{name!r} ends within one layer of {model.name!r}, where nothing can be tapped.")
+    end = next((position for position, parts in enumerate(order) if parts & above), len(order))
+    tensor = live_tensors(graph)[end - 1][-1]
+    while isinstance(tensor._keras_history.operation, layers.ZeroPadding2D):  # made for the block above
+        tensor = tensor._keras_history.operation.input
+    return model, tensor
+
+
+def _parts(operation):
+    return operation._flatten_layers() if isinstance(operation, keras.Layer) else ()
