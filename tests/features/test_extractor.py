@@ -82,3 +82,157 @@ def test_a_keras_model_serves_as_backbone():
 def test_what_is_not_images_is_refused(extractor, images):
     with pytest.raises(tlkeras.InputError, match="Received"):
         extractor.transform(images)
+
+
+@pytest.fixture
+def small():
+    rng = np.random.default_rng(0)
+    model = keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="first"),
+            keras.layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="second"),
+        ],
+        name="small",
+    )
+    model.set_weights([rng.normal(size=weight.shape) / 100 for weight in model.weights])
+    return model
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype="uint8")
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "concat", None])
+def test_a_models_feature_map_is_pooled(small, pixels, pooling):
+    maps = small.predict(pixels, verbose=0)
+    pooled = {"avg": maps.mean((1, 2)), "max": maps.max((1, 2)), None: maps.reshape(5, -1)}
+    pooled["concat"] = np.concatenate([pooled["avg"], pooled["max"]], axis=1)
+    found = tlkeras.FeatureExtractor(small, pooling=pooling).transform(pixels)
+    np.testing.assert_allclose(found, pooled[pooling], rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_are_tapped_behind_their_last_layer_and_put_side_by_side(small, pixels):
+    first = keras.Model(small.inputs, small.get_layer("first").output).predict(pixels, verbose=0).mean((1, 2))
+    second = small.predict(pixels, verbose=0).mean((1, 2))
+    extractor = tlkeras.FeatureExtractor(small, block=("first", "second"))
+    np.testing.assert_allclose(extractor.transform(pixels), np.concatenate([first, second], 1), rtol=1e-4, atol=1e-4)
+    assert extractor.get_feature_names_out()[9] == "small_first_second_9"
+
+
+def test_a_block_ends_behind_its_residual_sum():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 1, name="conv1_conv")(inputs)
+    for block in ("conv2_block1", "conv3_block1"):
+        y = keras.layers.Conv2D(4, 3, padding="same", name=f"{block}_conv")(x)
+        x = keras.layers.Add(name=f"{block}_add")([x, y])
+    model = keras.Model(inputs, x)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    expected = keras.Model(inputs, model.get_layer("conv2_block1_add").output).predict(images, verbose=0).mean((1, 2))
+    found = tlkeras.FeatureExtractor(model, block="conv2_x").transform(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_nested_backbone_is_tapped_too(small, pixels):
+    inputs = keras.Input((16, 16, 3))
+    body = keras.Model(small.inputs[0], small.outputs[0], name="body")
+    outer = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(body(inputs))))
+    expected = tlkeras.FeatureExtractor(small, block="first").transform(pixels)
+    np.testing.assert_allclose(tlkeras.FeatureExtractor(outer, block="first").transform(pixels), expected, rtol=1e-4)
+
+
+def test_normalized_features_have_length_one_and_the_same_direction(small, pixels):
+    plain = tlkeras.FeatureExtractor(small).transform(pixels)
+    found = tlkeras.FeatureExtractor(small, normalize=True).transform(pixels)
+    np.testing.assert_allclose(found, plain / np.linalg.norm(plain, axis=1, keepdims=True), rtol=1e-4)
+
+
+def test_random_weights_are_the_same_draw_everywhere(paths):
+    from tlkeras.features.network import _shared
+
+    extractor = tlkeras.FeatureExtractor(weights=None, image_size=(32, 32))
+    once = extractor.transform(paths[:2])
+    _shared.cache_clear()
+    np.testing.assert_allclose(clone(extractor).transform(paths[:2]), once, rtol=1e-4, atol=1e-6)
+
+
+def test_images_of_many_sizes_bytes_and_pil_images_are_taken(small, clipart10):
+    import PIL.Image
+
+    files = sorted((clipart10 / "bug").glob("*.jpg"))[:3]
+    extractor = tlkeras.FeatureExtractor(small)
+    expected = extractor.transform(files)
+    ragged = [tlkeras.read_image(file, None) for file in files]
+    np.testing.assert_allclose(extractor.transform([file.read_bytes() for file in files]), expected, rtol=1e-5)
+    for images in (ragged, [PIL.Image.open(file) for file in files]):
+        # Files may be decoded at a reduced scale, so their pixels differ a little.
+        np.testing.assert_allclose(extractor.transform(images), expected, rtol=0.1, atol=0.1 * expected.max())
+
+
+def test_unreadable_images_are_listed_and_leave_nan_in_their_place(small, paths, tmp_path):
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.png").write_text("no image")
+    bad = [str(tmp_path / "empty.jpg"), str(tmp_path / "text.png"), str(tmp_path / "none.jpg")]
+    row = [bad[0], *paths[:2], bad[1], *paths[2:], bad[2]]
+    extractor = tlkeras.FeatureExtractor(small, batch_size=2)
+    with pytest.raises(tlkeras.ImageError, match=r"empty\.jpg"):
+        extractor.transform(row)
+    found = extractor.extract(row)
+    assert {place: one.path for place, one in found.unreadable.items()} == {0: bad[0], 3: bad[1], 8: bad[2]}
+    assert "zero bytes" in found.unreadable[0].reason
+    good = [1, 2, 4, 5, 6, 7]
+    np.testing.assert_array_equal(found.features[good], extractor.transform(paths))
+    assert np.isnan(found.features[[0, 3, 8]]).all()
+    extractor.set_params(on_error="nan")
+    with pytest.warns(UserWarning, match="3 of 9 images cannot be read"):
+        extractor.transform(row)
+    assert np.concatenate([rows for rows, _ in extractor.batches(row)]).tolist() == good
+
+
+def test_features_written_to_a_file_are_those_in_memory(small, pixels, tmp_path):
+    extractor = tlkeras.FeatureExtractor(small, batch_size=2)
+    out = tmp_path / "features.npy"
+    mapped = extractor.extract(pixels, out=out).features
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, extractor.transform(pixels))
+    np.testing.assert_array_equal(np.load(out), mapped)
+    with pytest.raises(tlkeras.ImageError):
+        tlkeras.FeatureExtractor(small)._extract(["none.jpg"], out)
+    assert [file.name for file in tmp_path.iterdir()] == ["features.npy"]
+
+
+def test_pickles_hold_named_weights_by_reference_and_others_by_value(extractor, small, pixels, monkeypatch):
+    import pickle
+
+    content = pickle.dumps(extractor)
+    assert len(content) < 2000
+    assert pickle.loads(content).get_params() == extractor.get_params()
+    copy = pickle.loads(pickle.dumps(tlkeras.FeatureExtractor(small)))
+    np.testing.assert_allclose(copy.transform(pixels), tlkeras.FeatureExtractor(small).transform(pixels), rtol=1e-5)
+    monkeypatch.setattr("tlkeras.features.extractor.weights_hash", lambda *_: "other weights")
+    with pytest.raises(tlkeras.InputError, match="saved with other weights"):
+        pickle.loads(content)
+
+
+def test_a_model_of_any_size_wants_one_size_for_files(paths):
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3)])
+    with pytest.raises(tlkeras.InputError, match="image_size"):
+        tlkeras.FeatureExtractor(model).transform(paths)
+    assert tlkeras.FeatureExtractor(model, image_size=(20, 24)).transform(paths[:2]).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"block": "blok5"}, "Did you mean"),
+        ({"block": ("block3", "block5"), "pooling": None}, "give a pooling"),
+        ({"pooling": "cls"}, "class token"),
+        ({"on_error": "skip"}, "on_error must be"),
+        ({"batch_size": 0}, "one image or more"),
+        ({"backbone": 5}, "name or a keras.Model"),
+    ],
+)
+def test_parameters_that_cannot_be_used_are_refused(parameters, message, paths):
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.FeatureExtractor(**{"image_size": (32, 32), "weights": None, **parameters}).transform(paths)

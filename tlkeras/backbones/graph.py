@@ -6,7 +6,7 @@ import keras
 
 
 def flatten(model):
-    """Puts the layers of nested `Sequential` parts (ConvNeXt has four) into the graph itself.
+    """Puts the layers of nested functional and `Sequential` models (ConvNeXt has four) into the graph itself.
 
     Args:
         model: A functional model.
@@ -21,20 +21,22 @@ def flatten(model):
     >>> [type(layer).__name__ for layer in flatten(keras.Model(inputs, inner(inputs))).layers]
     ['InputLayer', 'Dense', 'ReLU']
     """
-    if not any(isinstance(layer, keras.Sequential) for layer in model.layers):
+    if not any(map(_has_graph, model.layers)):
         return model
 
     def unpack(layer, *args, **kwargs):
-        if not isinstance(layer, keras.Sequential):
-            return layer(*args, **kwargs)
-        (x,) = args
-        for part in layer.layers:
-            x = part(x)
-        return x
+        # Called through `call`, a model runs its layers one by one and makes no node of its own.
+        return layer.call(*args) if _has_graph(layer) else layer(*args, **kwargs)
 
-    return keras.models.clone_model(
-        model, input_tensors=model.input, clone_function=lambda layer: layer, call_function=unpack
+    return flatten(
+        keras.models.clone_model(
+            model, input_tensors=model.input, clone_function=lambda layer: layer, call_function=unpack
+        )
     )
+
+
+def _has_graph(layer):
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "_nodes_by_depth")
 
 
 def graft(model, inputs, x):
