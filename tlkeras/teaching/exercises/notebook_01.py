@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from tlkeras.images.folder import ImageSplits
-from tlkeras.teaching.exercises import require, tried
+from tlkeras.teaching.exercises import require, require_splits, tried
 
 
 def exercise_1(prediction, random_accuracy, majority, pretrained):
@@ -32,11 +31,7 @@ def exercise_2(probe_at):
 
 def exercise_3(pipeline, images):
     """Measures the pipeline on test images that must be apart from the others."""
-    require(isinstance(images, ImageSplits), "my_images is what tlkeras.load_images gives.")
-    parts = (images.train, images.validation, images.test)
-    groups = [set(part.groups.tolist()) for part in parts]
-    require(len(images.test) > 0, "there are no test images; leave test_size above 0.")
-    require(sum(map(len, groups)) == len(set.union(*groups)), "near-duplicates lie in two of the splits.")
+    require_splits(images)
     require(hasattr(pipeline, "predict"), "my_pipeline is a fitted pipeline with `predict`.")
     accuracy = float(np.mean(tried(pipeline.predict, images.test.paths) == images.test.labels))
     majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))

@@ -1,0 +1,40 @@
+"""What is written of a run on a GPU, and that nothing is where there is none."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import pytest
+
+_spec = importlib.util.spec_from_file_location("gpu", Path(__file__).parents[2] / "notebooks" / "gpu.py")
+gpu = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(gpu)
+
+
+def test_a_section_names_device_versions_times_and_results():
+    text = gpu.section("numpy", ["Some GPU"], [("01_a", 12.3, True), ("02_b", 4.0, False)])
+    assert "## numpy: 1 of 2 passed" in text
+    assert "Some GPU" in text and keras.__version__ in text
+    assert "| 01_a | 12 | passed |" in text and "| 02_b | 4 | failed |" in text
+
+
+def test_without_a_gpu_the_page_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(gpu, "devices", lambda backend: [])
+    before = gpu.PAGE.read_text()
+    with pytest.raises(SystemExit, match="no GPU"):
+        gpu.main()
+    assert gpu.PAGE.read_text() == before
+
+
+def test_the_first_run_takes_back_that_there_was_none(monkeypatch, tmp_path):
+    page = tmp_path / "gpu.md"
+    page.write_text(gpu.PAGE.read_text())
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    monkeypatch.setattr(gpu, "PAGE", page)
+    monkeypatch.setattr(gpu, "devices", lambda backend: ["Some GPU"])
+    monkeypatch.setattr(gpu, "HERE", tmp_path)
+    (tmp_path / "empty.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    with pytest.raises(SystemExit):
+        gpu.main()
+    assert "not run" not in page.read_text()
+    assert "| empty |" in page.read_text()

@@ -1,0 +1,90 @@
+"""The doctor finds what is wrong, says how to mend it, and scales the notebooks' times."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tlkeras.teaching import doctor, measured
+
+
+@pytest.mark.parametrize(
+    "version, ok", [((3, 10, 9), False), ((3, 11, 0), True), ((3, 13, 1), True), ((3, 14, 0), False)]
+)
+def test_python_is_held_to_what_the_package_asks_for(version, ok):
+    check = doctor.check_python(version)
+    assert check.ok is ok
+    assert bool(check.mend) is not ok
+
+
+def test_a_missing_package_and_an_old_one_are_named_with_the_command_that_mends():
+    check = doctor.check_packages(["keras>=3", "numpy>=999", "no-such-package>=1", "absent; extra == 'hub'"], "jax")
+    assert not check.ok
+    assert "no-such-package is missing" in check.found and "numpy" in check.found
+    assert "'numpy>=999' 'no-such-package>=1'" in check.mend
+    assert "keras" not in check.mend and "absent" not in check.mend
+
+
+def test_tensorflow_is_asked_for_with_its_own_backend_only():
+    needs = ["tensorflow>=999"]
+    assert "tensorflow" in doctor.check_packages(needs, "tensorflow").mend
+    assert "tensorflow" not in doctor.check_packages(needs, "torch").mend
+
+
+@pytest.mark.parametrize("check", [doctor.check_memory, lambda free: doctor.check_disk(free=free)])
+def test_too_little_room_fails_with_a_mend(check):
+    assert not check(0.1).ok and check(0.1).mend
+    assert check(50.0).ok and not check(50.0).mend
+
+
+def test_weights_that_are_not_here_fail():
+    assert doctor.check_weights("efficientnet_lite0").ok
+    assert not doctor.check_weights("vgg19").ok
+
+
+@pytest.mark.backends
+def test_what_computing_raises_is_shown_and_not_thrown(monkeypatch):
+    monkeypatch.setattr(doctor, "BACKBONE", "no_such_backbone")
+    check, seconds = doctor.check_forward_pass()
+    assert not check.ok and "no_such_backbone" in check.found and check.mend
+    assert doctor.expected_minutes(seconds) == {}
+
+
+@pytest.mark.backends
+def test_a_training_step_lowers_the_loss():
+    assert doctor.check_training_step().ok
+
+
+def test_minutes_grow_with_the_time_of_a_batch():
+    reference = measured("notebook_seconds")
+    for name, minutes in doctor.expected_minutes(3 * reference["batch"]).items():
+        assert minutes == pytest.approx(3 * reference["notebooks"][name] / 60, abs=0.051)
+
+
+def test_every_line_that_fails_is_followed_by_its_mend():
+    checks = (doctor.Check("memory", False, "1 GB", "close other programs."), doctor.Check("disk", True, "9 GB"))
+    text = str(doctor.Diagnosis(checks, {"01": 0.5})).splitlines()
+    assert text[0] == "FAIL  memory  1 GB" and text[1].strip() == "mend: close other programs."
+    assert text[2] == "ok    disk    9 GB"
+
+
+def test_the_command_prints_one_json_object_and_fails_where_a_check_fails():
+    run = [sys.executable, "-m", "tlkeras.cli", "doctor", "--json"]
+    ill = subprocess.run(
+        run, stdout=subprocess.PIPE, check=False, env={**os.environ, "KERAS_BACKEND": "no_such_backend"}
+    )
+    assert ill.returncode == 1
+    found = json.loads(ill.stdout)
+    assert not found["ok"] and not found["minutes"]
+    assert [check["name"] for check in found["checks"] if not check["ok"]] == [
+        "packages",
+        "forward pass",
+        "training step",
+    ]
+
+
+def test_lessons_begin_before_keras_is_imported():
+    code = "import sys, tlkeras.teaching, tlkeras.teaching.doctor; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
