@@ -1,47 +1,134 @@
-"""Counts the multiply-adds of the catalog's backbones on their built graphs, layer by layer.
+"""Claim: the figures of the catalog that can be computed are those of the networks.
 
-    python benchmarks/multiply_adds.py                          # all that can be built without a network
-    python benchmarks/multiply_adds.py "efficientnet_lite*"     # some
+    python benchmarks/multiply_adds.py ["efficientnet*"]
 
-Convolutions and dense layers count, one for every multiplication that is followed by an addition; biases,
-normalisation, activations and pooling do not. Each network takes one image of its default size. Prints a line a
-backbone: name, millions of multiply-adds, what the catalog says, and the ratio of the two.
+A multiply-add is one product that is added to a sum: convolutions, dense layers and attention have them, element-wise
+operations and pooling do not. Each network is built as its weights were published, from explicit arguments
+(architectures.json) where its provider would fetch even these, and traced for one image of its default size. No weight
+is allocated, so the largest needs no more memory than the smallest. Prints, for each backbone, its parameters, its
+width, its millions of multiply-adds and its minimum size, and marks with * what the catalog says otherwise.
 """
 
 import argparse
+import bisect
+import functools
+import json
 import math
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-from keras import layers
+import tensorflow as tf
 
 import tlkeras
 
-# Layers that have weights and yet no products that count.
-_FREE = ("BatchNormalization", "LayerNormalization", "Normalization", "LayerScale")
+LARGEST_MINIMUM = 128  # pixels, as no network needs more
 
 
-def multiply_adds(model):
-    """Counts the multiply-adds of one image through a flat functional model of known input size.
+def measured(name):
+    """The figures of one backbone, by the catalog's names for them."""
+    info = tlkeras.backbone_info(name)
+    with keras.StatelessScope(initialize_variables=False):  # variables of a shape and no value
+        model = build(name, info.default_size)
+        figures = {
+            "parameters": model.count_params(),
+            "width": keras.tree.flatten(model.output)[0].shape[-1],
+            "multiply_adds": round(multiply_adds(model, info.default_size) / 1e6, 1),
+            "minimum_size": minimum_size(name),
+        }
+    keras.backend.clear_session()
+    return figures
 
-    Every weight of a kernel is used once at every output position, so a layer makes (positions) x (size of its
-    kernel) of them. That holds for grouped and depthwise convolutions too, whose kernels are smaller.
-    """
-    return sum(_of_layer(layer) for layer in model.layers)
+
+def build(name, size):
+    """The network of a backbone, for square images of `size` pixels."""
+    if not name.startswith(("hub:", "cv:")):
+        return tlkeras.backbone(name, weights=None, input_shape=(size, size, 3))
+    entry = architectures()[name]
+    if "timm" in entry:
+        network, image = _of_timm(entry["timm"]), keras.Input((size, size, 3))
+        return keras.Model(image, network(image))
+    arguments = dict(entry["arguments"])
+    if name.startswith("cv:"):
+        import keras_cv as provider
+
+        arguments |= {"include_rescaling": True, "input_shape": (size, size, 3)}
+    else:
+        import keras_hub as provider
+
+        arguments |= {"image_shape": (size, size, 3)}
+    return getattr(provider.models, entry["constructor"])(**arguments)
 
 
-def _of_layer(layer):
-    if not layer.weights or type(layer).__name__ in _FREE:
-        return 0
-    positions = math.prod(layer.output.shape[1:-1])
-    if isinstance(layer, layers.SeparableConv2D):
-        kernels = (layer.depthwise_kernel, layer.pointwise_kernel)
-        return positions * sum(math.prod(kernel.shape) for kernel in kernels)
-    if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense):
-        return positions * math.prod(layer.kernel.shape)
-    raise TypeError(f"{layer.name}: multiply-adds of a {type(layer).__name__} are not known")
+@functools.cache
+def architectures():
+    """By backbone: constructor and arguments, or the name in timm of the network that its provider converted."""
+    return json.loads(Path(__file__).with_name("architectures.json").read_text(encoding="utf-8"))
+
+
+def _of_timm(name):
+    from keras_hub.src.utils.timm.preset_loader import TimmPresetLoader
+
+    architecture, _, tag = name.partition(".")
+    loader = TimmPresetLoader("", {"architecture": architecture, "pretrained_cfg": {"tag": tag}})
+    return loader.load_backbone(loader.check_backbone_class(), load_weights=False)
+
+
+def multiply_adds(model, size=None):
+    """Counts the products in the TensorFlow program of a model for one image of `size` pixels, or of its own size."""
+    (image,) = keras.tree.flatten(model.input)
+    shape = (1, *(size or side for side in image.shape[1:3]), image.shape[3])
+
+    def program(pixels):
+        return model(keras.tree.pack_sequence_as(model.input, [pixels]), training=False)
+
+    return _of_graph(tf.function(program).get_concrete_function(tf.TensorSpec(shape)).graph)
+
+
+def _of_graph(graph):
+    return sum(_of_operation(operation, graph) for operation in graph.get_operations())
+
+
+def _of_operation(operation, graph):
+    """Each output sums over what is not in its own shape: the kernel, or the common dimension."""
+    kind, shapes = operation.type, [tensor.shape for tensor in operation.inputs]
+    if kind == "Conv2D":  # a kernel of a grouped convolution is as deep as one group
+        return _size(operation) * math.prod(shapes[1][:3])
+    if kind == "DepthwiseConv2dNative":
+        return _size(operation) * math.prod(shapes[1][:2])
+    if kind in ("MatMul", "BatchMatMulV2"):
+        transposed = operation.get_attr("transpose_a" if kind == "MatMul" else "adj_x")
+        return _size(operation) * shapes[0][-2 if transposed else -1]
+    if kind == "Einsum":
+        names = "".join(operation.get_attr("equation").decode().partition("->")[0].split(","))
+        sides = (side for shape in shapes for side in shape)
+        return math.prod(dict(zip(names, sides, strict=True)).values())
+    if kind in ("PartitionedCall", "StatefulPartitionedCall"):
+        return _of_graph(graph._get_function(operation.get_attr("f").name).graph)
+    return 0
+
+
+def _size(operation):
+    return math.prod(operation.outputs[0].shape)
+
+
+def minimum_size(name):
+    """Smallest height and width, in pixels, of which one position at least is left; of transformers, in patches."""
+    step = architectures().get(name, {}).get("arguments", {}).get("patch_size", 1)
+    sizes = range(step, LARGEST_MINIMUM + 1, step)
+    if _works(name, sizes[0]):  # as in most
+        return sizes[0]
+    return sizes[bisect.bisect_left(sizes, True, key=lambda size: _works(name, size))]
+
+
+def _works(name, size):
+    try:
+        shape = keras.tree.flatten(build(name, size).output)[0].shape
+    except Exception:  # of Keras, KerasHub or TensorFlow, each of its own kind
+        return False
+    return math.prod(side for side in shape[1:-1]) > 0
 
 
 def main():
@@ -49,13 +136,8 @@ def main():
     parser.add_argument("pattern", nargs="?", default="*", help="names of backbones, with shell wildcards")
     for name in tlkeras.list_backbones(parser.parse_args().pattern):
         info = tlkeras.backbone_info(name)
-        if info.provider not in ("tlkeras", "keras"):  # presets need a network for their architecture
-            continue
-        millions = multiply_adds(tlkeras.backbone(name, weights=None)) / 1e6
-        known = info.multiply_adds
-        ratio = f"{millions / known:.3f}" if known else "-"
-        print(f"{name:24} {millions:10.1f} {known or '-':>10} {ratio:>7}", flush=True)
-        keras.backend.clear_session()
+        cells = (f"{key} {value}{'' if getattr(info, key) == value else '*'}" for key, value in measured(name).items())
+        print(name, *cells, sep="  ", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import io
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import tlkeras
 from tlkeras import InputError, blocks
@@ -30,13 +30,14 @@ STAGES = {
         "stem cell_0 cell_1 cell_2 cell_3 reduce_4 cell_5 cell_6 cell_7 cell_8 reduce_8 cell_9 cell_10 cell_11 cell_12",
     ),
 }
-HEAVY = {"DenseNet121", "InceptionResNetV2", "NASNetMobile", "EfficientNetV2B0", "ConvNeXtTiny", "InceptionV3"}
 
-APPLICATIONS = sorted(
-    name
-    for name, value in vars(keras.applications).items()
-    if callable(value) and name[0].isupper() and not name.startswith("_")
-)
+
+@pytest.fixture
+def without_values():
+    """Variables of a shape and no value: a network of any size is built in no memory, and in little time."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    keras.backend.clear_session()
 
 
 def contents(model):
@@ -128,34 +129,28 @@ class Subclassed(keras.Model):
         return self.classify(self.pool(self.trunk(x)) + self.cls_token)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else []) for name in STAGES]
-)
-def test_families_get_the_blocks_their_papers_name_flat_nested_and_rebuilt(name):
+@pytest.mark.parametrize("name", STAGES)
+def test_families_get_the_blocks_their_papers_name_flat_nested_and_rebuilt(name, without_values):
     size, expected = STAGES[name]
     base = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3))
     flat = classifier(base)
     assert " ".join(blocks(flat).names) == f"{expected} head"
     assert_every_weight_in_one_block(flat)
-    assert contents(reloaded(flat)) == contents(flat)
     assert contents(nested(base)) == contents(flat)
     assert contents(base) == contents(flat)[:-1]
+    if len(flat.layers) < 300:  # the others take long, and are made of the same layers
+        assert contents(reloaded(flat)) == contents(flat)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_every_application_is_mapped_with_its_classifier_as_head(name):
-    size = 75 if "ception" in name else 32
-    top = {"include_top": False, "pooling": "avg"} if name == "NASNetLarge" else {"classes": 5}
-    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), **top)
-    found = blocks(model)
+@pytest.mark.parametrize("name", ["MobileNet", "NASNetMobile", "ConvNeXtTiny", "VGG16"])
+def test_an_application_with_its_own_classifier_has_it_as_head(name, without_values):
+    size = 224 if name == "NASNetMobile" else 32
+    model = getattr(keras.applications, name)(weights=None, classes=5, input_shape=(size, size, 3))
     assert_every_weight_in_one_block(model)
-    assert (found.head is None) == ("pooling" in top)
-    assert len(found.body) >= 3
-    keras.backend.clear_session()
+    assert blocks(model).head.weights[-1].shape == (5,)
 
 
-def test_our_own_backbone_is_mapped_by_stage():
+def test_our_own_backbone_is_mapped_by_stage(without_values):
     model = tlkeras.image_classifier("efficientnet_lite0", classes=3, weights=None, input_shape=(32, 32, 3))
     assert blocks(model).names == ("stem", *(f"block{i}" for i in range(1, 8)), "top", "head")
     assert [layer.name for layer in blocks(model).head.layers] == ["predictions"]
@@ -215,6 +210,30 @@ def test_squeeze_and_excitation_is_no_head():
     scale = layers.Dense(4, activation="sigmoid", name="excite")(layers.GlobalAveragePooling2D(keepdims=True)(x))
     model = classifier(keras.Model(image, layers.Multiply()([x, scale])))
     assert [layer.name for layer in blocks(model).head.layers] == ["predictions"]
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda x: layers.Softmax()(layers.GlobalAveragePooling2D()(layers.Conv2D(5, 1, name="classes")(x))),
+        lambda x: ops.softmax(layers.GlobalMaxPooling2D()(layers.Conv2D(5, 1, name="classes")(x))),
+        lambda x: layers.GlobalAveragePooling2D()(layers.Conv2D(5, 1, activation="softmax", name="classes")(x)),
+        lambda x: layers.Activation("sigmoid")(layers.Conv2D(5, 1, name="classes")(x)),
+    ],
+    ids=["pooled", "by an operation", "pooled afterwards", "a class for each pixel"],
+)
+def test_the_head_of_a_fully_convolutional_classifier_is_its_last_convolution(end):
+    trunk = plain_cnn()
+    model = keras.Model(trunk.input, end(trunk.output))
+    assert [layer.name for layer in blocks(model).head.layers] == ["classes"]
+    assert blocks(model).names == ("block1", "block2", "head")
+
+
+def test_a_gate_at_the_end_of_a_backbone_is_no_head():
+    trunk = plain_cnn()
+    gate = layers.Conv2D(4, 1, activation="sigmoid")(trunk.output)
+    assert blocks(keras.Model(trunk.input, layers.Multiply()([trunk.output, gate]))).head is None
 
 
 def test_a_backbone_without_pooling_has_no_head():
@@ -307,6 +326,13 @@ def test_the_table_lines_up():
     assert len({len(line) for line in lines}) == 1
 
 
+@pytest.fixture(scope="module")
+def mobilenet_v2():
+    with keras.StatelessScope(initialize_variables=False):
+        base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+        return blocks(classifier(base))
+
+
 @pytest.mark.parametrize(
     ("selection", "first"),
     [
@@ -322,11 +348,9 @@ def test_the_table_lines_up():
         ("head", "predictions"),
     ],
 )
-def test_the_top_begins_at_a_number_fraction_or_name(selection, first):
-    base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
-    found = blocks(classifier(base))
-    assert found.top(selection)[0].name == first
-    assert found.top(selection)[-1].name == "predictions"
+def test_the_top_begins_at_a_number_fraction_or_name(selection, first, mobilenet_v2):
+    assert mobilenet_v2.top(selection)[0].name == first
+    assert mobilenet_v2.top(selection)[-1].name == "predictions"
 
 
 @pytest.mark.parametrize(
@@ -359,13 +383,14 @@ def test_what_cannot_be_mapped_is_refused_with_the_mend():
         blocks(plain_cnn()).block_of(layers.Dense(2, name="stranger"))
 
 
-def test_kerashub_transformers_have_their_tokens_in_the_stem():
+def test_kerashub_transformers_have_their_tokens_in_the_stem(without_values):
     models = pytest.importorskip("keras_hub").models
     shape = {"image_shape": (32, 32, 3), "patch_size": 8, "num_heads": 2, "hidden_dim": 8, "num_layers": 3}
     for backbone in (
         models.ViTBackbone(**shape, mlp_dim=16),
         models.DeiTBackbone(**shape, intermediate_dim=16),
         models.DINOV2Backbone(**shape, intermediate_dim=16),
+        models.DINOV3Backbone(**shape, intermediate_dim=16),
     ):
         found = blocks(backbone)
         assert found.names == ("stem", "block1", "block2", "block3")
@@ -383,8 +408,7 @@ def test_a_kerashub_classifier_has_its_dense_layer_as_head():
     assert found.names == ("stem", "block1", "block2", "head")
 
 
-@pytest.mark.slow
-def test_kerascv_backbones_are_mapped_by_stage():
+def test_kerascv_backbones_are_mapped_by_stage(without_values):
     models = pytest.importorskip("keras_cv").models
     common = {"include_rescaling": False, "input_shape": (32, 32, 3)}
     net = {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import keras
 
 from tlkeras.errors import InputError
-from tlkeras.graph import Unit, own_weights, units
+from tlkeras.graph import Unit, has_kernel, own_weights, units
 
 #: How families name their layers: a pattern for the beginning of a layer's name, and the block's name. Layers that no
 #: pattern names (`post_bn`, a shortcut called `conv2d_94`) belong to the block before them.
@@ -242,7 +242,8 @@ def blocks(model: keras.Model) -> BlockMap:
     from the layers' names and the graph. Known families (`keras.applications`, KerasHub, KerasCV) get the names their
     layers carry; others are divided where the resolution changes or, like a transformer, at the repeated layer. The
     head is what comes after the last spatial or token dimension (global pooling, flatten, class token); of a model of
-    dense layers only, it is the last one. Subclassed models without a graph are read in layer order.
+    dense layers only, or of a convolutional one that ends in a softmax or sigmoid without a dense layer, it is the last
+    layer. Subclassed models without a graph are read in layer order.
 
     Args:
         model: A built Keras model.
@@ -420,7 +421,7 @@ def _kernels(segments: list[list[Unit]]) -> list[list]:
 
 
 def _has_kernel(segment: list[Unit]) -> bool:
-    return any(len(weight.shape) > 1 for unit in segment for layer in unit.layers for weight in own_weights(layer))
+    return any(has_kernel(layer) for unit in segment for layer in unit.layers)
 
 
 def _unique(groups: list[tuple[str, str, list[Unit]]]) -> Iterator[tuple[str, str, list[Unit]]]:

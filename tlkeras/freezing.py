@@ -1,6 +1,8 @@
 """Freezing and thawing by blocks, such that what is frozen does not move and what trains is seen by the next `fit`."""
 
 import math
+import warnings
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import keras
@@ -8,8 +10,8 @@ import keras
 from tlkeras.blocks import Block, table
 from tlkeras.blocks import blocks as map_blocks
 from tlkeras.errors import InputError
-from tlkeras.graph import own_weights, sublayers
-from tlkeras.recompile import is_stale, recompile
+from tlkeras.graph import descendants, own_weights, sublayers
+from tlkeras.recompile import is_stale, recompile, sharing
 
 _BATCHNORM = ("frozen", "train")
 
@@ -28,7 +30,7 @@ def freeze(model: keras.Model, blocks: int | float | str | None = None, *, batch
 
     Returns:
         The same model. If it was compiled, it is compiled anew with its optimizer's state carried (see
-        `tlkeras.recompile`), so `fit` may follow at once.
+        `tlkeras.recompile`), so `fit` may follow at once; so is every other compiled model that shares its layers.
 
     Raises:
         InputError: An unknown name, more blocks than there are, or a model without weights.
@@ -51,9 +53,9 @@ def freeze(model: keras.Model, blocks: int | float | str | None = None, *, batch
 def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, batchnorm: str = "frozen") -> keras.Model:
     """Makes the top of a model trainable and leaves all below it frozen.
 
-    A saved model keeps what trains. One exception lies in Keras, which saves one flag for a composite layer and its
-    sublayers together: where a block boundary runs through such a layer (the encoder of a KerasHub transformer), call
-    this again after `load_model`; `trainable_table` shows it.
+    A saved model keeps what trains, with one exception that lies in Keras: what is inside of a composite layer
+    (`MultiHeadAttention`, say, or a KerasHub backbone) comes back trainable, though the layer itself was frozen.
+    Where that would happen a warning says so, and to call this again after `load_model`.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
@@ -66,7 +68,7 @@ def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, bat
 
     Returns:
         The same model. If it was compiled, it is compiled anew with its optimizer's state carried (see
-        `tlkeras.recompile`), so `fit` may follow at once.
+        `tlkeras.recompile`), so `fit` may follow at once; so is every other compiled model that shares its layers.
 
     Raises:
         InputError: An unknown name, more blocks than there are, or a model without weights.
@@ -168,8 +170,56 @@ def _train_only(model, found, layers, batchnorm) -> keras.Model:
         raise InputError(f"batchnorm is one of {', '.join(map(repr, _BATCHNORM))}. Received: batchnorm={batchnorm!r}")
     head = {id(layer) for layer in found.head.layers} if found.head else set()
     training = {id(layer) for layer in layers if batchnorm == "train" or id(layer) in head or not _is_batchnorm(layer)}
+    before = [layer.trainable for layer in descendants(model)]
     _set_flags(model, training)
+    _warn_of_lost_flags(model)
+    if before != [layer.trainable for layer in descendants(model)]:
+        for other in sharing(model):
+            if is_stale(other):
+                recompile(other)
     return recompile(model) if is_stale(model) else model
+
+
+def _warn_of_lost_flags(model):
+    lost = ", ".join(dict.fromkeys(_lost_in_a_file(model)))
+    if lost:
+        warnings.warn(
+            f"Keras does not save what is frozen inside of {lost}: after keras.models.load_model, call tlkeras.freeze "
+            "or tlkeras.unfreeze again as here.",
+            stacklevel=4,
+        )
+
+
+def _lost_in_a_file(layer: keras.Layer) -> Iterator[str]:
+    """Names of the layers in which something is frozen that a file would bring back otherwise."""
+    if type(layer).__module__.startswith("keras.src.models"):
+        for part in sublayers(layer):  # each is saved with its own configuration
+            yield from _lost_in_a_file(part)
+    elif sublayers(layer):
+        flags = list(_flags(layer))
+        if not all(flags) and _flags_in_a_file(layer) not in (flags, None):
+            yield layer.name
+
+
+def _flags_in_a_file(layer: keras.Layer) -> list[bool] | None:
+    """The flags of the layer made anew from its configuration, as from a file; None if that cannot be had."""
+    with keras.StatelessScope(initialize_variables=False):  # no weight is allocated
+        try:
+            copy = type(layer).from_config(layer.get_config())
+            if not copy.built and (shapes := layer.get_build_config()):
+                copy.build_from_config(shapes)
+        except (TypeError, ValueError, NotImplementedError):  # of a class that cannot be read from a file at all
+            return None
+    return list(_flags(copy))
+
+
+def _flags(layer: keras.Layer) -> Iterator[bool]:
+    """Of a layer and all inside it: the flag of each that holds no other, and of each weight of the others' own."""
+    for part in descendants(layer):
+        if sublayers(part):
+            yield from (weight.trainable for weight in part._trainable_variables)
+        elif own_weights(part):
+            yield part.trainable
 
 
 def _set_flags(layer: keras.Layer, training: set[int]) -> None:

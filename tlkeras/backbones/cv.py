@@ -7,7 +7,7 @@ explicit arguments instead, so that random or own weights need none.
 import contextlib
 import sys
 
-from tlkeras.backbones.catalog import kaggle_folder
+from tlkeras.backbones.catalog import kaggle_folder, preset_on_disk
 from tlkeras.backbones.graph import graft
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
@@ -29,7 +29,7 @@ def build_cv(info, input_shape, weights, input_tensor=None):
 
     Args:
         info: The `BackboneInfo`; its `constructor` is the preset's name.
-        input_shape: `(height, width, channels)`, or None for 224 x 224 RGB.
+        input_shape: `(height, width, channels)`, or None for the default size and RGB.
         weights: `"imagenet"` for the preset's weights, None for random ones, or the path of a weights file.
         input_tensor: KerasTensor of raw pixels to build on, or None for a new input.
 
@@ -48,7 +48,7 @@ def build_cv(info, input_shape, weights, input_tensor=None):
         raise InputError(
             f"{info.name} needs KerasCV and TensorFlow, which are not installed; run: pip install keras-cv tensorflow"
         ) from error
-    inputs, x = image_input(info.name, input_shape, 224, 32, input_tensor)
+    inputs, x = image_input(info.name, input_shape, info.default_size, info.minimum_size, input_tensor)
     arguments = _arguments(info.constructor)
     if arguments and weights != "imagenet":
         constructor = getattr(keras_cv.models, arguments.pop("constructor"))
@@ -63,11 +63,9 @@ def build_cv(info, input_shape, weights, input_tensor=None):
 
 
 def _from_preset(keras_cv, info, with_weights):
-    preset = info.weights_url
-    if info.offline:
-        # Read from the folder itself, so that files put there by hand will do.
-        preset = str(kaggle_folder(preset))
-    else:
+    # Read from the folder itself, so that files put there by hand will do.
+    preset = str(preset_on_disk(info.weights_url, info.provider) or info.weights_url)
+    if preset == info.weights_url:
         print(f"tlkeras: downloading the KerasCV preset {info.constructor}", file=sys.stderr)
     try:
         with contextlib.redirect_stdout(sys.stderr):

@@ -1,7 +1,7 @@
 """Backbones of KerasHub: its published presets, and preset directories of one's own.
 
-The layers of its transformers are KerasHub's own, all blocks in one of them, so a saved model needs KerasHub to be
-read. Its convolutional networks are made of core layers, and become one flat graph.
+Convolutional networks, ViT and DeiT consist of core layers in the end, and become one flat graph of these; DINOv2 too,
+but for a layer of KerasHub's own. DINOv3 and Swin stay nested. Where either is read, KerasHub must be installed.
 """
 
 import contextlib
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import keras
 
-from tlkeras.backbones.catalog import kaggle_folder, suggestions
+from tlkeras.backbones.catalog import backbone_info, kaggle_folder, preset_on_disk, suggestions
 from tlkeras.backbones.graph import graft
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
+from tlkeras.backbones.unroll import takes_any_batch, unrolled
 from tlkeras.backbones.weights import load_weights
 from tlkeras.errors import InputError
 
@@ -42,16 +43,16 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
         import keras_hub
     except ImportError as error:
         raise InputError(f"hub:{preset} needs KerasHub, which is not installed; run: pip install keras-hub") from error
-    preset = _source(_known(preset, keras_hub), keras_hub)
+    name = _known(preset, keras_hub)
+    preset = _source(name, keras_hub)
     model = _load(preset, keras_hub, weights == "imagenet")
     shape = _image_shape(preset, model)
     converter = _converter(preset, keras_hub)
     size = shape[0] or (converter.image_size or (224,))[0] if converter else shape[0] or 224
-    inputs, x = image_input(f"hub:{preset}", input_shape, size, 1, input_tensor)
+    inputs, x = image_input(f"hub:{name}", input_shape, size, _minimum_size(name), input_tensor)
     if None not in shape and shape != x.shape[1:3]:
-        model = _load(preset, keras_hub, weights == "imagenet", image_shape=tuple(x.shape[1:]))
-    if weights not in ("imagenet", None):
-        load_weights([model], weights)
+        model = _load_at(x.shape[1:], preset, name, keras_hub, weights == "imagenet")
+    pending = weights not in ("imagenet", None) and not _reads(model, weights)
     if converter is None:
         warnings.warn(
             f"The preset {preset} names no image converter, so pixels reach the network as they are, in [0, 255].",
@@ -59,21 +60,46 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
         )
     elif converter.scale is not None or converter.offset is not None:
         x = Preprocessing(_constant(converter.scale, 1.0), _constant(converter.offset, 0.0))(x)
-    return _apply(model, inputs, x), _prefix_tokens(model)
+    result = _laid_out(model, inputs, x, name)
+    if pending:  # what is no file of KerasHub's network is one of ours, or of none
+        load_weights([result], weights)
+    return result, _prefix_tokens(model)
+
+
+def _reads(model, weights):
+    try:
+        load_weights([model], weights)
+    except InputError:
+        return False
+    return True
+
+
+def _minimum_size(name):
+    try:
+        return backbone_info(f"hub:{name}").minimum_size or 1
+    except InputError:  # a directory, or a preset that the catalog does not list
+        return 1
+
+
+def _laid_out(model, inputs, x, name):
+    try:
+        result = _apply(model, inputs, x)
+    except ValueError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"hub:{name} cannot take images of shape {x.shape[1:]}: {reason}") from error
+    if 0 in result.output.shape:
+        raise InputError(f"hub:{name} needs larger images. Received: images of shape {x.shape[1:]}")
+    return result
 
 
 def _apply(model, inputs, x):
-    """Lays the backbone's layers out in one graph, or nests it where a saved file could not be read otherwise.
-
-    Some layers of KerasHub (`ViTPatchingAndEmbedding` of 0.32 is one) cannot be made from their own configuration;
-    only the backbone around them can.
-    """
-    try:
-        for layer in model.layers:
-            type(layer).from_config(layer.get_config())
-    except (TypeError, ValueError):
-        return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
-    return graft(model, inputs, x)
+    """Lays the backbone's layers out in one graph, or nests it where these could not be run or read by themselves."""
+    with contextlib.suppress(TypeError, ValueError):
+        with unrolled(model):
+            result = graft(model, inputs, x)
+        if takes_any_batch(result):
+            return result
+    return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
 
 
 def _known(preset, keras_hub):
@@ -96,26 +122,34 @@ def _known(preset, keras_hub):
 
 def _source(preset, keras_hub):
     """The folder of a preset that is on disk already, so that files put there by hand will do; or its name."""
-    folder = kaggle_folder(_handle(preset, keras_hub))
-    complete = all((folder / name).is_file() for name in ("config.json", "image_converter.json"))
-    return str(folder) if complete and any(folder.glob("model*")) else preset
+    return str(preset_on_disk(_handle(preset, keras_hub), "keras_hub") or preset)
 
 
 def _handle(preset, keras_hub):
     return keras_hub.models.Backbone.presets.get(preset, {}).get("kaggle_handle", preset)
 
 
-def _load(preset, keras_hub, load_preset_weights, **kwargs):
+def _load_at(shape, preset, name, keras_hub, load_preset_weights):
+    """The network for images of another shape; most transformers have weights for one."""
+    load = keras_hub.models.Backbone.from_preset
+    try:
+        return load(preset, load_weights=load_preset_weights, image_shape=tuple(shape))
+    except Exception as error:  # Of h5py or Keras, each of its own kind.
+        reason = str(error).strip().partition("\n")[0]
+        if load_preset_weights:
+            size = load(preset, load_weights=False).image_shape
+            reason = f"its weights are for {size[0]} x {size[1]} pixels"
+        raise InputError(f"hub:{name} cannot take images of shape {tuple(shape)}: {reason}.") from error
+
+
+def _load(preset, keras_hub, load_preset_weights):
     if not Path(preset).is_dir():
         print(f"tlkeras: downloading the KerasHub preset {preset}", file=sys.stderr)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return keras_hub.models.Backbone.from_preset(preset, load_weights=load_preset_weights, **kwargs)
+            return keras_hub.models.Backbone.from_preset(preset, load_weights=load_preset_weights)
     except Exception as error:  # Of kagglehub, huggingface_hub, h5py or Keras, each of its own kind.
         reason = str(error).strip().partition("\n")[0]
-        if kwargs:
-            shape = kwargs["image_shape"]
-            raise InputError(f"hub:{preset} cannot take images of shape {shape}: {reason}") from error
         if Path(preset).is_dir():
             raise InputError(f"The KerasHub preset in {preset} cannot be read: {reason}") from error
         handle = _handle(preset, keras_hub)

@@ -1,0 +1,133 @@
+"""Composite layers of KerasHub laid out as the layers they are made of.
+
+KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
+what lies inside trainable when it reads the file, so a frozen transformer would thaw; some of these layers cannot be
+read at all. Laid out, every leaf is a layer of the graph with its own flag, and where all leaves are core layers (ViT,
+DeiT) the file opens with Keras alone.
+"""
+
+import contextlib
+import inspect
+
+from keras import layers, ops
+
+from tlkeras.graph import own_weights, sublayers
+
+
+def takes_any_batch(model):
+    """Whether no operation was laid out with the unknown size of the batch for an argument (DINOv3's are)."""
+    shapes = (getattr(operation, "newshape", ()) for operation in model.operations)
+    return not any(isinstance(shape, tuple | list) and None in shape for shape in shapes)
+
+
+@contextlib.contextmanager
+def unrolled(model):
+    """While it is open, composite layers of `model`, called on KerasTensors, lay their parts into the graph.
+
+    Parts get the name of what they were in before their own, so that names stay unique.
+
+    Args:
+        model: A KerasHub backbone.
+
+    Raises:
+        ValueError: A layer can neither be read from a file nor be laid out.
+
+    Example:
+
+    >>> import keras
+    >>> from tlkeras.backbones.graph import graft
+    >>> class Twice(keras.layers.Layer):
+    ...     def __init__(self, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.first, self.second = keras.layers.Dense(2, name="first"), keras.layers.Dense(2, name="second")
+    ...     def call(self, x):
+    ...         return self.second(self.first(x))
+    >>> inputs = keras.Input((2,))
+    >>> model = keras.Model(inputs, Twice(name="twice")(inputs))
+    >>> with unrolled(model):
+    ...     [layer.name for layer in graft(model, inputs, inputs).layers[1:]]
+    ['twice_first', 'twice_second']
+    """
+    opened = []
+    try:
+        for layer in model.layers:
+            _open(layer, opened)
+        yield
+    finally:
+        for layer in opened:
+            layer.__class__ = type(layer).__base__
+
+
+def _open(layer, opened):
+    core = type(layer).__module__.startswith("keras.src")
+    parts = [] if core and not isinstance(layer, layers.MultiHeadAttention) else sublayers(layer)
+    if not parts and _is_readable(layer, core):
+        return
+    if isinstance(layer, layers.Identity):
+        _call_with(layer, lambda layer, x, **kwargs: x, opened)
+    elif not own_weights(layer):
+        _call_with(layer, type(layer).call, opened)
+    elif hasattr(layer, "patch_embedding") or hasattr(layer, "patch_embeddings"):
+        _call_with(layer, _embed, opened)
+    else:
+        raise ValueError(f"{type(layer).__name__} can neither be read from a file nor be laid out.")
+    for part in parts:
+        part.name = f"{layer.name}_{part.name}"
+        _open(part, opened)
+
+
+def _call_with(layer, call, opened):
+    """Lets a layer be called as a mere function, which leaves no node of its own in the graph."""
+    cls = type(layer)
+    layer.__class__ = type(cls.__name__, (cls,), {"__call__": call})
+    opened.append(layer)
+
+
+def _is_readable(layer, core):
+    """Whether `layer` can be made anew from its own configuration, one of KerasHub with every argument it was given."""
+    try:
+        config = layer.get_config()
+        type(layer).from_config(dict(config))
+    except (TypeError, ValueError, AttributeError, NotImplementedError):  # each a way in which a configuration fails
+        return False
+    arguments = inspect.signature(type(layer).__init__).parameters.values()
+    named = {p.name for p in arguments if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self", "data_format"}
+    return core or named <= config.keys()
+
+
+def _embed(layer, images, **kwargs):
+    """Patches, tokens and positions of a ViT, DeiT or DINOv2 in core layers.
+
+    Core Keras has no layer for a weight that is added as it is, so tokens and positions are rows of an `Embedding`,
+    looked up by their number. What only pretraining reads is left out: the token that stands for a masked patch.
+    """
+    convolve = layer.patch_embedding if hasattr(layer, "patch_embedding") else layer.patch_embeddings.projection
+    x = convolve(images)
+    x = layers.Reshape((-1, x.shape[-1]), name=f"{layer.name}_patches")(x)
+    names = ("class_token", "cls_token", "distillation_token")
+    tokens = [getattr(layer, name)[0] for name in names if hasattr(layer, name)]
+    if tokens:
+        x = ops.concatenate([_rows(layer, "tokens", ops.concatenate(tokens), x[:, : len(tokens)]), x], axis=1)
+    positions = _positions(layer)
+    if positions is not None:
+        x = layers.Add(name=f"{layer.name}_sum", dtype=layer.dtype_policy)([x, _rows(layer, "positions", positions, x)])
+    if count := getattr(layer, "num_register_tokens", 0):
+        registers = _rows(layer, "registers", layer.register_tokens[0], x[:, :count])
+        x = ops.concatenate([x[:, :1], registers, x[:, 1:]], axis=1)
+    return layer.dropout(x) if hasattr(layer, "dropout") else x
+
+
+def _positions(layer):
+    """The table of position embeddings that the layer adds, of shape `(tokens, width)`; None where it adds none."""
+    if hasattr(layer, "interpolated_position_embeddings"):
+        return layer.interpolated_position_embeddings[0]
+    table = getattr(layer, "position_embedding", None)
+    return table.embeddings if isinstance(table, layers.Embedding) else None if table is None else table[0]
+
+
+def _rows(layer, name, values, like):
+    """The rows of a table of weights, one after another for each image: `(batch, rows, width)`."""
+    table = layers.Embedding(*values.shape, dtype=layer.dtype_policy, name=f"{layer.name}_{name}")
+    rows = table(ops.cumsum(ops.ones_like(like[:, :, 0], dtype="int32"), axis=1) - 1)
+    table.embeddings.assign(values)
+    return rows
