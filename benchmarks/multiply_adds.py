@@ -10,7 +10,6 @@ width, its millions of multiply-adds and its minimum size, and marks with * what
 """
 
 import argparse
-import bisect
 import functools
 import json
 import math
@@ -23,6 +22,8 @@ import keras
 import tensorflow as tf
 
 import tlkeras
+from tlkeras.backbones.hub import last_map
+from tlkeras.backbones.unroll import lay_out
 
 LARGEST_MINIMUM = 128  # pixels, as no network needs more
 
@@ -34,9 +35,9 @@ def measured(name):
         model = build(name, info.default_size)
         figures = {
             "parameters": model.count_params(),
-            "width": keras.tree.flatten(model.output)[0].shape[-1],
+            "width": model.output_shape[-1],
             "multiply_adds": round(multiply_adds(model, info.default_size) / 1e6, 1),
-            "minimum_size": minimum_size(name),
+            "minimum_size": minimum_size(name, model.output_shape[-1]),
         }
     keras.backend.clear_session()
     return figures
@@ -47,19 +48,20 @@ def build(name, size):
     if not name.startswith(("hub:", "cv:")):
         return tlkeras.backbone(name, weights=None, input_shape=(size, size, 3))
     entry = architectures()[name]
-    if "timm" in entry:
-        network, image = _of_timm(entry["timm"]), keras.Input((size, size, 3))
-        return keras.Model(image, network(image))
-    arguments = dict(entry["arguments"])
+    arguments = dict(entry.get("arguments", {}))
     if name.startswith("cv:"):
-        import keras_cv as provider
+        import keras_cv
 
         arguments |= {"include_rescaling": True, "input_shape": (size, size, 3)}
+        return getattr(keras_cv.models, entry["constructor"])(**arguments)
+    if "timm" in entry:
+        network = _of_timm(entry["timm"])
     else:
-        import keras_hub as provider
+        import keras_hub
 
-        arguments |= {"image_shape": (size, size, 3)}
-    return getattr(provider.models, entry["constructor"])(**arguments)
+        network = getattr(keras_hub.models, entry["constructor"])(**{**arguments, "image_shape": (size, size, 3)})
+    image = keras.Input((size, size, 3))
+    return lay_out(network, image, image)
 
 
 @functools.cache
@@ -73,7 +75,7 @@ def _of_timm(name):
 
     architecture, _, tag = name.partition(".")
     loader = TimmPresetLoader("", {"architecture": architecture, "pretrained_cfg": {"tag": tag}})
-    return loader.load_backbone(loader.check_backbone_class(), load_weights=False)
+    return last_map(loader.load_backbone(loader.check_backbone_class(), load_weights=False))
 
 
 def multiply_adds(model, size=None):
@@ -114,21 +116,18 @@ def _size(operation):
     return math.prod(operation.outputs[0].shape)
 
 
-def minimum_size(name):
-    """Smallest height and width, in pixels, of which one position at least is left; of transformers, in patches."""
+def minimum_size(name, width):
+    """Smallest height and width, in pixels, of which one position of all `width` channels is left."""
     step = architectures().get(name, {}).get("arguments", {}).get("patch_size", 1)
-    sizes = range(step, LARGEST_MINIMUM + 1, step)
-    if _works(name, sizes[0]):  # as in most
-        return sizes[0]
-    return sizes[bisect.bisect_left(sizes, True, key=lambda size: _works(name, size))]
+    return next(size for size in range(step, LARGEST_MINIMUM + 1, step) if _works(name, size, width))
 
 
-def _works(name, size):
+def _works(name, size, width):
     try:
-        shape = keras.tree.flatten(build(name, size).output)[0].shape
+        shape = build(name, size).output_shape
     except Exception:  # of Keras, KerasHub or TensorFlow, each of its own kind
         return False
-    return math.prod(side for side in shape[1:-1]) > 0
+    return math.prod(shape[1:-1]) > 0 and shape[-1] == width
 
 
 def main():

@@ -23,6 +23,7 @@ MODULES = {
     "efficientnet_v2": applications.efficientnet_v2,
     "convnext": applications.convnext,
 }
+SLOW = {"convnext_large", "convnext_xlarge", "efficientnet_v2_l", "nasnet_large"}
 APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
 
 
@@ -63,7 +64,9 @@ def answer(model, values, pixels):
     return model.stateless_call(values[:cut], values[cut:], pixels, training=False)[0]
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in APPLICATIONS]
+)
 def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
     info = backbone_info(name)
     shape = (info.minimum_size, info.minimum_size, 3)

@@ -35,8 +35,8 @@ def test_every_figure_names_its_source():
 def test_figures_are_of_plausible_size():
     for entry in entries():
         assert entry.parameters is None or 1e5 < entry.parameters < 1e10, entry.name
-        assert entry.top1 is None or 60 < entry.top1 < 91, entry.name
-        assert entry.multiply_adds is None or 30 < entry.multiply_adds < 1e6, entry.name
+        assert entry.top1 is None or 50 < entry.top1 < 91, entry.name
+        assert entry.multiply_adds is None or 20 < entry.multiply_adds < 2e6, entry.name
 
 
 def test_filters_keep_what_meets_them_all():
@@ -62,6 +62,14 @@ def test_offline_lists_what_is_on_this_machine(monkeypatch, tmp_path):
     folder.mkdir()
     (folder / backbone_info("resnet50").weights_at(224)[0]).touch()
     assert "resnet50" in list_backbones(offline=True)
+    preset = backbone_info("hub:resnet_18_imagenet")
+    folder = tmp_path / "kaggle" / "models" / preset.weights_url.removeprefix("kaggle://")
+    folder.mkdir(parents=True)
+    for file in ("config.json", "model.weights.h5"):
+        (folder / file).touch()
+    assert not preset.offline  # as its image_converter.json is read too
+    (folder / "image_converter.json").touch()
+    assert preset.offline
     assert sorted(list_backbones(offline=True) + list_backbones(offline=False)) == sorted(list_backbones())
 
 

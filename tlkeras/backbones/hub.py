@@ -13,10 +13,9 @@ from pathlib import Path
 import keras
 
 from tlkeras.backbones.catalog import backbone_info, kaggle_folder, preset_on_disk, suggestions
-from tlkeras.backbones.graph import graft
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
-from tlkeras.backbones.unroll import takes_any_batch, unrolled
+from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights
 from tlkeras.errors import InputError
 
@@ -46,6 +45,7 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
     name = _known(preset, keras_hub)
     preset = _source(name, keras_hub)
     model = _load(preset, keras_hub, weights == "imagenet")
+    model = last_map(model)
     shape = _image_shape(preset, model)
     converter = _converter(preset, keras_hub)
     size = shape[0] or (converter.image_size or (224,))[0] if converter else shape[0] or 224
@@ -74,6 +74,11 @@ def _reads(model, weights):
     return True
 
 
+def last_map(model):
+    """The network up to its last feature map, where it gives those of all stages (HGNetV2)."""
+    return keras.Model(model.input, [*model.output.values()][-1]) if isinstance(model.output, dict) else model
+
+
 def _minimum_size(name):
     try:
         return backbone_info(f"hub:{name}").minimum_size or 1
@@ -83,23 +88,13 @@ def _minimum_size(name):
 
 def _laid_out(model, inputs, x, name):
     try:
-        result = _apply(model, inputs, x)
+        result = lay_out(model, inputs, x)
     except ValueError as error:
         reason = str(error).strip().partition("\n")[0]
         raise InputError(f"hub:{name} cannot take images of shape {x.shape[1:]}: {reason}") from error
     if 0 in result.output.shape:
         raise InputError(f"hub:{name} needs larger images. Received: images of shape {x.shape[1:]}")
     return result
-
-
-def _apply(model, inputs, x):
-    """Lays the backbone's layers out in one graph, or nests it where these could not be run or read by themselves."""
-    with contextlib.suppress(TypeError, ValueError):
-        with unrolled(model):
-            result = graft(model, inputs, x)
-        if takes_any_batch(result):
-            return result
-    return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
 
 
 def _known(preset, keras_hub):

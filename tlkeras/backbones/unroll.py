@@ -9,15 +9,40 @@ DeiT) the file opens with Keras alone.
 import contextlib
 import inspect
 
+import keras
 from keras import layers, ops
 
+from tlkeras.backbones.graph import graft
 from tlkeras.graph import own_weights, sublayers
 
 
-def takes_any_batch(model):
-    """Whether no operation was laid out with the unknown size of the batch for an argument (DINOv3's are)."""
-    shapes = (getattr(operation, "newshape", ()) for operation in model.operations)
-    return not any(isinstance(shape, tuple | list) and None in shape for shape in shapes)
+def lay_out(model, inputs, x):
+    """Applies a KerasHub backbone to `x` leaf by leaf, or as one nested model where its leaves cannot be run or read.
+
+    Args:
+        model: A KerasHub backbone of one input.
+        inputs: The `keras.Input` from which `x` was made.
+        x: KerasTensor that takes the place of the backbone's own input.
+
+    Returns:
+        A functional model from `inputs` to the features.
+
+    Example:
+
+    >>> import keras
+    >>> inputs = keras.Input((2,))
+    >>> model = keras.Model(inputs, keras.layers.Dense(3, name="dense")(inputs))
+    >>> [layer.name for layer in lay_out(model, inputs, keras.ops.relu(inputs)).layers[1:]]
+    ['dense']
+    """
+    with contextlib.suppress(TypeError, ValueError):
+        with unrolled(model):
+            result = graft(model, inputs, x)
+        # DINOv3 asks for the size of the batch, which is not known yet, and would not run.
+        shapes = [getattr(operation, "newshape", ()) for operation in result.operations]
+        if not any(isinstance(shape, tuple | list) and None in shape for shape in shapes):
+            return result
+    return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
 
 
 @contextlib.contextmanager
@@ -34,8 +59,6 @@ def unrolled(model):
 
     Example:
 
-    >>> import keras
-    >>> from tlkeras.backbones.graph import graft
     >>> class Twice(keras.layers.Layer):
     ...     def __init__(self, **kwargs):
     ...         super().__init__(**kwargs)
