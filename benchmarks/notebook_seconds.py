@@ -9,6 +9,7 @@ import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TLKERAS_CACHE"] = "off"  # a learner's first run finds no features
 
 from pathlib import Path
 

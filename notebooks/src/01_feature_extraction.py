@@ -113,33 +113,28 @@ tlkeras.contact_sheet(examples.read(), captions=names, columns=5, side=96)
 # %% [markdown]
 # ## Features from every block
 #
-# A network is a chain of blocks. What one block gives to the next is a stack of feature maps; its average over the
-# picture is one number a map. We tap the chain after every block, so one pass gives the features of all of them.
+# A network is a chain of blocks. What one block gives to the next is a stack of feature
+# maps; the average of a map over the picture is one number. We tap the chain after every
+# block, and get a row of such numbers for each picture.
 
 # %%
 network = tlkeras.backbone("efficientnet_lite0", input_shape=(*SIZE, 3))
-blocks = tlkeras.blocks(network)
-order = blocks.names
-taps = [following.layers[0].input for following in blocks[1:]] + [network.output]
-pooled = [keras.layers.GlobalAveragePooling2D()(tap) for tap in taps]
-tapped = keras.Model(network.input, keras.layers.Concatenate()(pooled))
 before = [np.array(weight) for weight in network.get_weights()]
-
-# %%
+order = tlkeras.blocks(network).names
 parts = (splits[0].train, splits[0].validation, splits[0].test)
 paths = np.concatenate([part.paths for part in parts])
-rows = {path: row for row, path in enumerate(paths)}
-computed = tlkeras.FeatureExtractor(tapped).transform(paths)
 
-widths = [tensor.shape[-1] for tensor in pooled]
-by_name = dict(zip(order, np.split(computed, np.cumsum(widths)[:-1], axis=1)))
-print({name: columns.shape[1] for name, columns in by_name.items()})
+# %%
+taps = {block: tlkeras.FeatureExtractor(network, block=block) for block in order}
+computed = {block: tap.transform(paths) for block, tap in taps.items()}
+rows = {path: row for row, path in enumerate(paths)}
+print({block: features.shape[1] for block, features in computed.items()})
 
 
 # %%
 def features(part, block):
     """Features of the images of a split, (images, features)."""
-    return by_name[block][[rows[path] for path in part.paths]]
+    return computed[block][[rows[path] for path in part.paths]]
 
 
 # %% [markdown]
@@ -241,10 +236,7 @@ teaching.finding(
 # %%
 split, block = splits[0], chosen[0]
 head, _ = probes[0][block]
-trunk = keras.Model(network.input, pooled[order.index(block)])
-pipeline = make_pipeline(
-    tlkeras.FeatureExtractor(trunk), *(step for _, step in head.steps)
-)
+pipeline = make_pipeline(taps[block], *(step for _, step in head.steps))
 folded = tlkeras.fold(pipeline)
 pixels = split.test.read()
 answers = folded.predict(pixels, verbose=0)
@@ -271,29 +263,34 @@ assert logistic.mean() > np.mean(scratch["test"]) + 0.1, "no better than scratch
 #
 # ### Exercise 1 · Predict
 #
-# Give the network *random* weights instead of ImageNet's. Where will the linear probe on its last block stand: at the
-# `"majority"` class, `"between"` majority and the pretrained network, or level with the `"pretrained"` one? Decide
-# before you run the cell below yours.
+# Give the network *random* weights instead of ImageNet's, and train support vectors on its
+# last block. Where will they stand: at the `"majority"` class, `"between"` majority and the pretrained network,
+# or level with the `"pretrained"` one? Decide before you run the cell below yours.
 #
-# <details><summary>Hint</summary>Think of the three borrowed units. Were their directions trained?</details>
+# <details><summary>Hint</summary>
+#
+# The three borrowed units looked in directions that suited the rings. Who chose them?
+#
+# </details>
 
 # %% tags=["solution"]
 # One of "majority", "between", "pretrained".
-prediction = "between"
+prediction = "majority"
 
 # %%
-train, test = splits[0].train, splits[0].test
-random_probe = make_pipeline(
-    tlkeras.FeatureExtractor("efficientnet_lite0", weights=None, image_size=SIZE),
-    StandardScaler(),
-    LogisticRegression(C=0.01, max_iter=1000),
-).fit(train.paths, train.labels)
-random_accuracy = random_probe.score(test.paths, test.labels)
-print(f"random weights: {random_accuracy:.2f}")
+untrained = tlkeras.FeatureExtractor(weights=None, image_size=SIZE)
+random = dict(zip(paths, untrained.transform(paths)))
+random_accuracy = []
+for split in splits:
+    x, test = (
+        np.stack([random[p] for p in s.paths]) for s in (split.train, split.test)
+    )
+    machine = support_vectors(x, split.train.labels)
+    random_accuracy.append(machine.score(test, split.test.labels))
+print("random weights:", report.with_error(random_accuracy))
 
 # %%
-pretrained_accuracy = results["logistic regression"][0]
-teaching.check("01.1", prediction, random_accuracy, majority[0], pretrained_accuracy)
+teaching.check("01.1", prediction, random_accuracy, majority, vectors)
 
 # %% [markdown]
 # ### Exercise 2 · Change

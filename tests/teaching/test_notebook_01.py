@@ -17,6 +17,8 @@ from tlkeras.teaching import NotYet, check
         ("between", 0.30, True),
         ("between", 0.21, True),
         ("majority", 0.21, True),
+        ("majority", [0.17, 0.21], True),
+        ("between", [0.17, 0.21], False),
         ("majority", 0.40, False),
         ("pretrained", 0.30, False),
         ("between", 0.80, False),
@@ -26,11 +28,11 @@ from tlkeras.teaching import NotYet, check
 )
 def test_01_1_is_judged_by_what_was_measured(prediction, random, right, capsys):
     if right:
-        check("01.1", prediction, random, 0.2, 0.6)
+        check("01.1", prediction, random, [0.2, 0.2], 0.6)
         assert capsys.readouterr().out.startswith("01.1 is right")
     else:
         with pytest.raises(NotYet):
-            check("01.1", prediction, random, 0.2, 0.6)
+            check("01.1", prediction, random, [0.2, 0.2], 0.6)
 
 
 @pytest.mark.parametrize("accuracy", [0.4, np.float64(0.6)])
