@@ -26,7 +26,7 @@ def image_classifier(
 ):
     """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
 
-    It is flat wherever the backbone is; the catalog says which are not (transformers of KerasHub).
+    It is flat wherever the backbone is; the catalog says which are not (DINOv2, DINOv3 and Swin of KerasHub, say).
 
     Args:
         backbone: Name of a backbone; see `tlkeras.list_backbones`.
@@ -86,7 +86,7 @@ def replace_head(model, classes):
     Returns:
         An uncompiled `keras.Model` with a freshly initialised head of the same activation; a single sigmoid becomes a
         softmax where there are more than two classes. It shares the layers below the head with `model`, so freezing
-        one freezes the other; compile a model anew when the other's flags have changed.
+        one freezes the other, and `tlkeras.freeze` compiles both anew.
 
     Raises:
         InputError: The model does not end in a `Dense` layer.

@@ -68,6 +68,8 @@ def backbone(
         name = Path(preset).name
     else:
         info = backbone_info(name)
+        if pooling == "cls":  # said before anything is downloaded
+            raise InputError(f"{info.name} has no class token for pooling='cls'; use 'avg', 'max' or 'concat'.")
         build = build_cv if info.provider == "keras_cv" else build_application
         model, prefix_tokens = build(info, input_shape, weights, input_tensor), 0
         name = info.name.replace(":", "_")

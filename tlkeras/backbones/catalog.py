@@ -22,6 +22,9 @@ from tlkeras.errors import InputError
 class BackboneInfo:
     """What is known of one backbone. A figure that has no source is None.
 
+    What can be counted is counted on the network itself. What remains None nobody publishes: accuracies of KerasCV's
+    presets and of weights that no ImageNet classifier goes with, and the licences of some weights.
+
     Attributes:
         name: The name that `backbone` takes.
         family: The architecture family, e.g. `"efficientnet"`.
@@ -29,13 +32,14 @@ class BackboneInfo:
         constructor: The provider's own name for it.
         parameters: Number of weights, moving statistics included, without the classification head.
         default_size: Height and width, in pixels, of the images that the published weights were made for.
-        minimum_size: Smallest height and width it accepts, in pixels.
+        minimum_size: Smallest height and width it accepts, in pixels. None for Swin, whose windows fit some sizes
+            and not others.
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
             has its own, `"preset"` if it is read with the preset.
         width: Number of channels of its last features.
         top1: ImageNet validation accuracy of the published weights, in percent.
         multiply_adds: Multiply-adds of one image of the default size, in millions, without the head.
-        file_mb: Size of the published weights with their head, in MB.
+        file_mb: Size of the published weights, in MB; those of Keras' own table are with their head.
         licence: Licence of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
         prefix_tokens: For token models, how many leading tokens stand for no patch; None for feature maps.
