@@ -115,7 +115,7 @@ tlkeras.contact_sheet(examples.read(), captions=names, columns=5, side=96)
 #
 # A network is a chain of blocks. What one block gives to the next is a stack of feature
 # maps; the average of a map over the picture is one number. We tap the chain after every
-# block, and get a row of such numbers for each picture.
+# block; one pass gives a row of such numbers for each picture, block beside block.
 
 # %%
 network = tlkeras.backbone("efficientnet_lite0", input_shape=(*SIZE, 3))
@@ -126,9 +126,12 @@ paths = np.concatenate([part.paths for part in parts])
 
 # %%
 taps = {block: tlkeras.FeatureExtractor(network, block=block) for block in order}
-computed = {block: tap.transform(paths) for block, tap in taps.items()}
+widths = [len(tap.get_feature_names_out()) for tap in taps.values()]
+at_once = tlkeras.FeatureExtractor(network, block=order).transform(paths)
+
+computed = dict(zip(order, np.split(at_once, np.cumsum(widths)[:-1], axis=1)))
 rows = {path: row for row, path in enumerate(paths)}
-print({block: features.shape[1] for block, features in computed.items()})
+print({block: found.shape[1] for block, found in computed.items()})
 
 
 # %%
@@ -151,8 +154,10 @@ def features(part, block):
 # %%
 def probe(split, block):
     """A linear probe on training images, and its accuracy on validation images."""
-    fitted = tlkeras.linear_probe(features(split.train, block), split.train.labels)
-    part = split.validation
+    part, strengths = split.validation, (1e-3, 1e-2, 1e-1)
+    fitted = tlkeras.linear_probe(
+        features(split.train, block), split.train.labels, strengths=strengths, folds=3
+    )
     return fitted, fitted.score(features(part, block), part.labels)
 
 

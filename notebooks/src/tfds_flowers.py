@@ -59,8 +59,9 @@ def source():
         builder = tfds.builder("tf_flowers")
         builder.download_and_prepare()
         return builder
-    (Path(folder := tempfile.mkdtemp()) / "train").symlink_to(teaching.clipart10())
-    return tfds.ImageFolder(folder)
+    folder = Path(tempfile.mkdtemp())
+    (folder / "train").symlink_to(teaching.clipart10())
+    return tfds.ImageFolder(str(folder))
 
 
 # %%
@@ -68,10 +69,9 @@ SIZE = (96, 96)
 given = source()
 splits = [tlkeras.load_images(given, seed=seed, image_size=SIZE) for seed in range(3)]
 names = splits[0].class_names
-print(
-    "Skipped: the flowers, which want a network." if DATA == "clipart10" else "Flowers."
-)
-print(f"{DATA}, {'by TensorFlow Datasets' if TFDS else 'from its folder'}: {splits[0]}")
+if DATA == "clipart10":
+    print("Skipped: the flowers, which want a network.")
+print(f"{DATA}, {'by TensorFlow Datasets' if TFDS else 'from its folder'}:", splits[0])
 
 # %%
 labels = splits[0].train.labels

@@ -40,7 +40,12 @@ def finding(text):
     >>> finding("Three of four are right.")
     Finding: Three of four are right.
     """
-    print(textwrap.fill(f"Finding: {text}", 100))
+    print(wrapped(f"Finding: {text}"))
+
+
+def wrapped(text):
+    """Breaks a sentence into lines as wide as the cells."""
+    return textwrap.fill(text, 88)
 
 
 @contextmanager

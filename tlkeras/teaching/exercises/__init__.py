@@ -8,6 +8,7 @@ says what the right answer shows.
 import importlib
 
 from tlkeras.errors import InputError
+from tlkeras.teaching.session import wrapped
 
 
 class NotYet(AssertionError):
@@ -44,7 +45,7 @@ def check(number, answer, *context):
     except (ImportError, AttributeError) as error:
         raise InputError(f"There is no exercise {number!r}; they are called like '01.2'.") from error
     require(answer is not ..., "replace the ... by your answer, run that cell, then this one.")
-    print(f"{number} is right. {examine(answer, *context)}")
+    print(wrapped(f"{number} is right. {examine(answer, *context)}"))
 
 
 def require(holds, message):
