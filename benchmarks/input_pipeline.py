@@ -1,8 +1,7 @@
-"""Images a second that reach `predict`: `load_images(...).batches` beside Keras' `image_dataset_from_directory`, and
-beside what the default backbone can take.
+"""Images a second of the input pipeline alone, beside Keras' own, and beside the extractors that it has to feed.
 
-The network is one pooling layer, so what is measured is reading, resizing and handing over. The files are cut-outs
-of two photographs that come with scikit-learn, 500 x 375 pixels, JPEG. Run from the repository's root:
+Every side is gone through in turn in one process, and ratios are taken turn by turn. The files are cut-outs of two
+photographs that come with scikit-learn, 500 x 375 pixels, JPEG, as in ImageNet. Run from the repository's root:
 `python benchmarks/input_pipeline.py`.
 """
 
@@ -22,7 +21,7 @@ from sklearn.datasets import load_sample_images
 
 import tlkeras
 
-IMAGES, ROUNDS = 768, 5
+IMAGES, BATCH, ROUNDS = 512, 32, 5
 
 
 def write_photos(root):
@@ -35,29 +34,62 @@ def write_photos(root):
         photos[index % 2].crop((left, top, left + 500, top + 375)).save(folder / f"{index}.jpg", quality=90)
 
 
-with tempfile.TemporaryDirectory() as name:
-    write_photos(Path(name))
-    model = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.GlobalAveragePooling2D()])
-    keras_pipeline = keras.utils.image_dataset_from_directory(
-        name, image_size=(224, 224), batch_size=32, shuffle=False, verbose=False
+def extractors():
+    """The default backbone by `predict`, and by ONNX Runtime where that is installed."""
+    model = tlkeras.backbone("efficientnet_lite0", pooling="avg")
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 224, 224, 3), "uint8")
+    yield "EfficientNet-Lite0, predict", lambda: len(model.predict(pixels, batch_size=BATCH, verbose=0))
+    try:
+        import onnxruntime
+    except ImportError:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        model(pixels[:1])  # Keras exports only what was called
+        model.export(f"{folder}/model.onnx", format="onnx", verbose=False)
+        session = onnxruntime.InferenceSession(f"{folder}/model.onnx", providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    floats = pixels.astype("float32")
+    yield (
+        "EfficientNet-Lite0, ONNX Runtime",
+        lambda: sum(
+            len(session.run(None, {given.name: floats[start : start + BATCH]})[0]) for start in range(0, 128, BATCH)
+        ),
     )
-    whole = tlkeras.load_images(name, test_size=0, validation_size=0).train
-    pipelines = {"tlkeras": whole.batches(32), "Keras": keras_pipeline}
-    rates = {side: [] for side in pipelines}
+
+
+def main(root):
+    write_photos(root)
+    whole = tlkeras.load_images(root, test_size=0, validation_size=0).train
+    in_keras = keras.utils.image_dataset_from_directory(
+        root, image_size=(224, 224), batch_size=BATCH, shuffle=False, verbose=False
+    )
+    batches = whole.batches(BATCH)
+    dataset = batches.as_dataset()
+    pooling = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.GlobalAveragePooling2D()])
+    sides = {
+        "read_images": lambda: len(whole.read()),
+        "batches": lambda: sum(len(labels) for _, labels in batches),
+        "batches, predict of a pooling layer": lambda: len(pooling.predict(batches, verbose=0)),
+        "as_dataset, predict of a pooling layer": lambda: len(pooling.predict(dataset, verbose=0)),
+        "image_dataset_from_directory": lambda: sum(len(labels) for _, labels in in_keras),
+        "image_dataset_from_directory, predict": lambda: len(pooling.predict(in_keras, verbose=0)),
+        **dict(extractors()),
+    }
+    rates = {side: [] for side in sides}
     for turn in range(ROUNDS + 1):
-        for side, batches in pipelines.items():
+        for side, run in sides.items():
             start = time.perf_counter()
-            assert len(model.predict(batches, verbose=0)) == IMAGES
+            count = run()
             if turn:  # the first turn warms up
-                rates[side].append(IMAGES / (time.perf_counter() - start))
+                rates[side].append(count / (time.perf_counter() - start))
+    for side, values in rates.items():
+        print(f"{side:40} {statistics.median(values):6.0f} images/s")
+    for ours in list(sides)[:4]:
+        for other in list(sides)[4:]:
+            ratios = [one / two for one, two in zip(rates[ours], rates[other], strict=True)]
+            print(f"{ours} / {other}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
-median = {side: statistics.median(values) for side, values in rates.items()}
-print(", ".join(f"{side}: {rate:.0f} images/s" for side, rate in median.items()))
-print(f"ratio tlkeras / Keras: {median['tlkeras'] / median['Keras']:.2f}")
 
-extractor, images = tlkeras.backbone("efficientnet_lite0", pooling="avg"), np.zeros((128, 224, 224, 3), "uint8")
-extractor.predict(images, verbose=0)
-start = time.perf_counter()
-extractor.predict(images, verbose=0)
-rate = len(images) / (time.perf_counter() - start)
-print(f"EfficientNet-Lite0 alone: {rate:.0f} images/s; ratio tlkeras / backbone: {median['tlkeras'] / rate:.1f}")
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        main(Path(name))

@@ -74,6 +74,18 @@ def test_mixed_labels_are_shares_that_add_up_to_one(mix):
         np.testing.assert_allclose(labels @ np.arange(10), images[:, 0, 0, 0], atol=1e-4)
 
 
+def test_data_set_of_tensorflow_holds_the_same_batches_epoch_after_epoch():
+    pytest.importorskip("tensorflow")
+    batches = numbered(shuffle=True, augment=augmentation("photo"))
+    dataset = numbered(shuffle=True, augment=augmentation("photo")).as_dataset()
+    assert len(dataset) == 3
+    for _ in range(2):
+        for ours, theirs in zip(batches, dataset, strict=True):
+            for one, other in zip(ours, theirs, strict=True):
+                np.testing.assert_array_equal(one, other)
+        batches.on_epoch_end()
+
+
 def test_plain_iteration_ends_after_the_last_batch():
     assert [len(labels) for _, labels in numbered()] == [4, 4, 2]
 

@@ -1,5 +1,6 @@
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -211,6 +212,14 @@ def test_many_images_come_in_the_order_of_their_paths(tmp_path):
     pixels = read_images(paths, (4, 6), workers=4)
     assert pixels.shape == (40, 4, 6, 3)
     np.testing.assert_array_equal(pixels[:, 0, 0, 0], np.arange(40))
+
+
+def test_threads_that_read_at_once_leave_the_warning_filters_as_they_were(tmp_path):
+    path = saved(tmp_path / "a.png", gradient())
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: read_image(path, (8, 8)), range(200)))
+    assert warnings.filters == before
 
 
 def test_no_paths_give_an_empty_array():

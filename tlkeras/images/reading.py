@@ -1,10 +1,10 @@
 """Reading image files as RGB pixels, whatever their mode, and saying plainly why one cannot be read."""
 
-import contextlib
 import io
 import os
+import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -237,10 +237,37 @@ def _known_formats() -> list[str]:
     return [name for name in _FORMATS if name in Image.OPEN]  # AVIF and WebP are optional in Pillow
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
+class _Quiet:
+    """Silences Pillow's warnings while any thread is inside.
+
+    The filters belong to the process: threads that each saved and restored them would undo one another's, so the
+    first to enter saves them and the last to leave restores them.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module="PIL")
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            self._inside += 1
+
+    def __exit__(self, *error: Any) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(*error)
+
+
+_QUIET = _Quiet()
+
+
+def quiet() -> _Quiet:
     """Silences Pillow's warnings on odd files: what matters is raised as `ImageError`."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+    return _QUIET
