@@ -49,7 +49,7 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
         raise InputError(f"The model {model.name!r} was never compiled: call model.compile(optimizer, loss) instead.")
     old = model.optimizer if optimizer is None else optimizer
     in_training = model.train_function is not None
-    with _scope(model):
+    with strategy_scope(model):
         new = _copy(old) if old.built or old is model.optimizer else old
         if old.built:
             _announce_newcomers(old, new, model.trainable_variables)
@@ -135,7 +135,7 @@ def _compile(model, optimizer):
     model._compile_config.config.update({**settings, "optimizer": optimizer})
 
 
-def _scope(model):
+def strategy_scope(model):
     """Where the variables of a distributed model's optimizer are to be made; TensorFlow alone has such a place."""
     strategy = getattr(model, "distribute_strategy", None)
     return strategy.scope() if strategy is not None else contextlib.nullcontext()

@@ -13,12 +13,15 @@ from keras import ops
 
 from tlkeras.errors import InputError
 from tlkeras.freezing import unfreeze
+from tlkeras.images.batches import ImageBatches
 from tlkeras.optimizers import differential_optimizer, learning_rate_table
 from tlkeras.optimizers.table import LearningRateTable
+from tlkeras.recompile import strategy_scope
 from tlkeras.training.best_weights import BestWeights
 from tlkeras.training.cached_trunk import CachedTrunk
 from tlkeras.training.cut import cut
 from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch
+from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_scope, replicas_of, trainee_of
 from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_accuracy, core_loss
 
@@ -105,7 +108,7 @@ def fine_tune(
             Wortsman et al., 2022. 0.5 keeps most of both.
         class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
-            pays and fits), `True` or `False`.
+            pays and fits), `True` or `False`. Not where several devices or machines share a batch.
         views: With `cache` and augmentation, how many random views of each image to keep.
         seed: Of the order of images and the probe's cross-validation.
         callbacks: Keras callbacks for the second phase. With any, nothing is cached, so that they see `model`.
@@ -115,7 +118,8 @@ def fine_tune(
         `FineTuning`.
 
     Raises:
-        InputError: The model has no such head, the data is empty or of another kind, or an argument is out of range.
+        InputError: The model has no such head, the data is empty or of another kind, an argument is out of range, or
+            the call is inside a `strategy.scope()`: only the model is built there; see docs/distributed.md.
 
     Example:
 
@@ -130,26 +134,30 @@ def fine_tune(
     """
     head = find_head(model)
     _check(epochs, decay, warmup, wise, batchnorm)
+    refuse_open_scope()
     say = _say if verbose else (lambda text: None)
     result = FineTuning()
+    replicas = replicas_of(model)
     if probe:
         with _phase(result, "probe", say) as phase:
-            phase["C"] = fit_head(model, as_batches(train, batch_size), seed=seed)
+            phase["C"] = fit_head(model, even_batches(as_batches(train, batch_size), replicas), seed=seed)
     if epochs:
         unfreeze(model, blocks, batchnorm=batchnorm)
         batches = as_batches(train, batch_size, shuffle=True, seed=seed, mix=mix, classes=head.layer.units)
         held_out = None if validation is None else as_batches(validation, batch_size, name="validation")
-        trainee = model
-        if cache and not (mix or callbacks):
+        trainee = trainee_of(model)
+        if cache and not (mix or callbacks or replicas > 1):
             trainee, batches, held_out = _cached(
                 model, train, batches, held_out, cache, epochs, views, seed, result, say
             )
+        batches, held_out = even_batches(batches, replicas), even_batches(held_out, replicas)
         schedule = _warmup_cosine(learning_rate, warmup, _steps(batches) * epochs)
         options = {"weight_decay": weight_decay, "use_ema": ema is not None, "ema_momentum": ema or 0.99}
         result.learning_rates = _rates(model, keras.optimizers.AdamW(learning_rate), decay)
-        optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
         loss = SmoothedCrossentropy(head.task, label_smoothing, head.from_logits)
-        trainee.compile(optimizer, loss, metrics=[accuracy(head)])
+        with strategy_scope(model):
+            optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
+            trainee.compile(optimizer, loss, metrics=[accuracy(head)])
         start = [(weight, np.array(ops.convert_to_numpy(weight))) for weight in model.trainable_weights]
         averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
         with _phase(result, "fine-tune", say) as phase, _tied_to(start, l2_sp):
@@ -164,9 +172,10 @@ def fine_tune(
             for weight, before in start:
                 weight.assign((1 - wise) * before + wise * ops.convert_to_numpy(weight))
     one_hot = next(each_batch(as_batches(train, batch_size)))[1].ndim == 2
-    model.compile(
-        keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
-    )
+    with strategy_scope(model):
+        model.compile(
+            keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
+        )
     return result
 
 
@@ -199,6 +208,8 @@ def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, 
             epochs=epochs,
             validation_data=held_out,
             class_weight=_class_weight(class_weight, batches),
+            # Keras would shuffle the batches once more, by a state that `seed` does not set and workers do not share.
+            shuffle=not isinstance(batches, ImageBatches | CachedTrunk | EvenBatches),
             callbacks=[*callbacks, keeper, history, report],
             verbose=0,
         )
