@@ -12,6 +12,8 @@ from .errors import InputError as InputError
 from .features.extractor import FeatureExtractor as FeatureExtractor
 from .features.fold import fold as fold
 from .features.probe import linear_probe as linear_probe
+from .features.saving import load_pipeline as load_pipeline
+from .features.saving import save_pipeline as save_pipeline
 from .freezing import TrainableTable as TrainableTable
 from .freezing import freeze as freeze
 from .freezing import trainable_table as trainable_table

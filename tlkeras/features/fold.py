@@ -1,34 +1,42 @@
 """A fitted scikit-learn pipeline becomes one Keras model that answers as the pipeline did."""
 
 import keras
-import numpy as np
-from keras import layers
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from keras import layers, ops
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import check_is_fitted
 
 from tlkeras.errors import InputError
+from tlkeras.features.affine import affine, flat_steps
 from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.features.readouts import readouts
 
 
 def fold(pipeline):
-    """Folds a fitted pipeline of extractor, scaler and linear classifier into one end-to-end Keras model.
+    """Folds a fitted pipeline of extractor, scalers and linear classifier into one end-to-end Keras model.
 
-    A scaler followed by a linear classifier is one affine map, so both become the weights of one `Dense` layer on top
-    of the extractor's network.
+    Affine maps in a row are one affine map, so scalers, PCA and the classifier become the weights of one `Dense` layer
+    on top of the extractor's network.
 
     Args:
-        pipeline: A fitted `sklearn.pipeline.Pipeline`: a `tlkeras.FeatureExtractor`, any number of `StandardScaler`,
-            and a `LogisticRegression`.
+    pipeline: A fitted `sklearn.pipeline.Pipeline`, or a search such as `GridSearchCV` that found one: a
+        `tlkeras.FeatureExtractor`; any number of `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`,
+        `PCA`, `IncrementalPCA`, `TruncatedSVD`, feature selectors and `Normalizer`; and a linear classifier:
+        `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
+        `LinearDiscriminantAnalysis`, `NearestCentroid`, or a `OneVsRestClassifier` or `CalibratedClassifierCV`
+        (`"sigmoid"` or `"temperature"`) of one of them.
 
     Returns:
-        A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to class probabilities of shape
-        `(N, classes)`, in the order of the classifier's `classes_`. It shares no weights with the extractor.
+    A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
+    order of the classifier's `classes_`: what `predict_proba` gives, where the classifier has it; else the scores
+    of `decision_function`, of which the largest decides. A single score `s`, of two classes, becomes `[-s, s]`. The
+    model shares no weights with the extractor.
 
     Raises:
-        InputError: A step cannot be folded.
-        sklearn.exceptions.NotFittedError: The pipeline is not fitted.
+    InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN and the like. Keep the pipeline as it is then,
+        beside its network: `tlkeras.save_pipeline`.
+    sklearn.exceptions.NotFittedError: The pipeline is not fitted.
 
     Example:
 
@@ -42,27 +50,30 @@ def fold(pipeline):
     >>> tlkeras.fold(pipe).output_shape
     (None, 10)
     """
-    if not isinstance(pipeline, Pipeline) or not isinstance(pipeline[0], FeatureExtractor):
+    if isinstance(pipeline, BaseEstimator) and not isinstance(pipeline, Pipeline):  # a search
+        check_is_fitted(pipeline)
+    steps = list(flat_steps(pipeline))
+    if len(steps) < 2 or not isinstance(steps[0], FeatureExtractor):
         raise InputError(
             f"fold takes a scikit-learn Pipeline that starts with a FeatureExtractor. Received: {pipeline!r}"
         )
-    check_is_fitted(pipeline[-1])
-    extractor, *scalers, classifier = (step for _, step in pipeline.steps)
+    extractor, *transformers, classifier = steps
+    for step in (*transformers, classifier):
+        check_is_fitted(step)
+    outputs = readouts(classifier)
     network = extractor.build_network()
-    kernel, bias = folded_weights(scalers, classifier)
-    # Probabilities in float32 also under mixed precision, where float16 would round them.
-    head = layers.Dense(kernel.shape[1], activation="softmax", dtype="float32", name="predictions")
-    model = keras.Model(network.inputs[0], head(network.outputs[0]), name=network.name)
-    head.set_weights([kernel, bias])
-    return model
+    features, rest = _transformed(network.outputs[0], transformers)
+    answers = [_answer(features, rest, readout, index) for index, readout in enumerate(outputs)]
+    answer = answers[0] if len(answers) == 1 else layers.Average(name="mean", dtype="float32")(answers)
+    return keras.Model(network.inputs[0], answer, name=network.name)
 
 
 def folded_weights(scalers, classifier):
-    """Writes fitted scalers and a fitted linear classifier as one affine map.
+    """Writes fitted scalers and a fitted logistic regression as one affine map.
 
     Args:
-        scalers: `StandardScaler`s, in the order in which they act.
-        classifier: A `LogisticRegression`.
+        scalers: Transformers such as `StandardScaler`, in the order in which they act.
+        classifier: A `LogisticRegression`, or another classifier whose probabilities are a softmax.
 
     Returns:
         `(kernel, bias)`, float64, of shapes `(features, classes)` and `(classes,)`: softmax of
@@ -71,34 +82,56 @@ def folded_weights(scalers, classifier):
     Raises:
         InputError: One of them is of another kind.
     """
-    kernel, bias = _class_logits(classifier)
-    for scaler in reversed(scalers):
-        scale, offset = _scale_and_offset(scaler)
-        kernel, bias = scale[:, None] * kernel, bias + offset @ kernel
-    return kernel, bias
+    readout, *more = readouts(make_pipeline(*scalers, classifier))
+    if more or readout.link != "softmax":
+        raise InputError(f"The probabilities of this classifier are no softmax. Received: {classifier!r}")
+    return readout.affine.matrix, readout.affine.offset
 
 
-def _scale_and_offset(scaler):
-    """The scaler as `scale * x + offset`, two float64 vectors."""
-    if not isinstance(scaler, StandardScaler):
-        raise InputError(
-            f"Between the extractor and the classifier only StandardScaler can be folded. Received: {scaler!r}"
-        )
-    features = scaler.n_features_in_
-    scale = 1 / scaler.scale_ if scaler.with_std else np.ones(features)
-    return scale, -scaler.mean_ * scale if scaler.with_mean else np.zeros(features)
+def _transformed(features, transformers):
+    """Features after the last step that is not affine, and the affine map that is left for the classifier's layer."""
+    pending = None
+    for step in transformers:
+        if isinstance(step, Normalizer):
+            features, pending = _normalised(_mapped(features, pending), step.norm), None
+        else:
+            pending = affine(step) if pending is None else pending.then(affine(step))
+    return features, pending
 
 
-def _class_logits(classifier):
-    """Kernel `(features, classes)` and bias `(classes,)` whose softmax is the classifier's `predict_proba`."""
-    if not isinstance(classifier, LogisticRegression):
-        raise InputError(f"Only a LogisticRegression can become the head. Received: {classifier!r}")
-    if classifier.solver == "liblinear" and len(classifier.classes_) > 2:
-        raise InputError("A one-vs-rest LogisticRegression is no softmax; use another solver than liblinear.")
-    if getattr(classifier, "multi_class", "auto") not in ("auto", "deprecated"):  # gone from scikit-learn 1.8
-        raise InputError(f"Only a LogisticRegression with multi_class='auto' is folded. Received: {classifier!r}")
-    kernel, bias = classifier.coef_.T.astype("float64"), classifier.intercept_.astype("float64")
-    if len(classifier.classes_) == 2:
-        # Two classes have one logit; the other class's is zero, since softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)].
-        kernel, bias = np.pad(kernel, [(0, 0), (1, 0)]), np.pad(bias, (1, 0))
-    return kernel, bias
+def _mapped(features, pending):
+    if pending is None:
+        return features
+    if pending.matrix.ndim == 1:
+        return layers.Rescaling(pending.matrix.tolist(), pending.offset.tolist(), dtype="float32")(features)
+    return _dense(pending, None, None)(features)
+
+
+def _normalised(features, norm):
+    """As `sklearn.preprocessing.Normalizer`, which leaves a row of zeros as it is."""
+    if features.dtype != "float32":  # float16 has no room for squares
+        features = ops.cast(features, "float32")
+    if norm == "l2":
+        length = ops.sqrt(ops.sum(ops.square(features), axis=-1, keepdims=True))
+    elif norm == "l1":
+        length = ops.sum(ops.abs(features), axis=-1, keepdims=True)
+    else:
+        length = ops.max(ops.abs(features), axis=-1, keepdims=True)
+    return features / ops.maximum(length, 1e-30)
+
+
+def _answer(features, rest, readout, index):
+    joint = readout.affine if rest is None else rest.then(readout.affine)
+    # Sigmoids divided by their sum are the softmax of their logarithms, which does not divide by zero.
+    activation = {"scores": None, "one-vs-rest": "log_sigmoid"}.get(readout.link, readout.link)
+    answer = _dense(joint, activation, f"predictions_{index}" if index else "predictions")(features)
+    return layers.Softmax(dtype="float32")(answer) if readout.link == "one-vs-rest" else answer
+
+
+def _dense(joint, activation, name):
+    """The affine map as a layer; in float32 also under mixed precision, where float16 would round probabilities."""
+    inputs, units = joint.matrix.shape
+    layer = layers.Dense(units, activation=activation, dtype="float32", name=name)
+    layer.build((None, inputs))
+    layer.set_weights([joint.matrix, joint.offset])
+    return layer
