@@ -1,0 +1,181 @@
+"""Features of more images than one machine can work through: a Ray Data pipeline, Parquet out (extra `ray`)."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.features.identity import weights_hash
+
+# Readers of a folder of Parquet files pass over names that begin so.
+_JOB = "_job.json"
+
+#: Parameters of the extractor that do not change the features.
+_IRRELEVANT = {"cache", "on_error", "batch_size", "verbose"}
+
+
+@dataclass(frozen=True)
+class RayExtraction:
+    """What `extract` did.
+
+    Attributes:
+        images: How many there are.
+        computed: How many of these this call worked on; the others were there from an earlier one.
+        unreadable: How many, of all, could not be read.
+    """
+
+    images: int
+    computed: int
+    unreadable: int
+
+
+def extract(paths, extractor, output, *, workers=2, images_per_file=1024, num_cpus=1, num_gpus=0):
+    """Computes the features of image files on a Ray cluster, and writes them as Parquet files.
+
+    Each worker is an actor that builds the network once and turns a file's share of the images into one Parquet file. A
+    file appears under its name only when it is whole, and always under the same name. So a worker that dies loses
+    nothing but the share it was at, which another one does again; nothing is doubled; and a call that was interrupted
+    goes on where it stopped when it is made again.
+
+    Connects to the cluster that `ray.init` connected to; without it, starts Ray on this machine, without dashboard and
+    usage statistics. It is for several machines: on one, `FeatureExtractor.extract` does the same in one process.
+
+    Args:
+        paths: Sequence of paths of image files that all machines can read.
+        extractor: `tlkeras.FeatureExtractor`.
+        output: A folder that all machines can write to.
+        workers: Actors. One a GPU, or one for every few cores.
+        images_per_file: The share of one task and the rows of one file.
+        num_cpus: Cores that an actor reserves and computes with.
+        num_gpus: GPUs that an actor reserves.
+
+    Returns:
+        `RayExtraction`. The folder holds `part-00000.parquet` and so on, in the order of `paths`, with the columns
+        `index` (int64, the place in `paths`), `path` (string), `features` (float32, as many in each row; null where
+        the image cannot be read) and `error` (string: why it cannot; null otherwise). pandas, Polars, DuckDB, `pyarrow`
+        and `ray.data.read_parquet` read such a folder.
+
+    Raises:
+        InputError: The extractor is none, there are no paths, or the folder is of another extraction.
+
+    Example:
+
+    >>> from tlkeras.features.ray import extract
+    >>> extract(paths, tlkeras.FeatureExtractor(), "/shared/features", workers=8, num_gpus=1)  # doctest: +SKIP
+    RayExtraction(images=1281167, computed=1281167, unreadable=0)
+
+    Reference: Moritz et al., 2018, https://arxiv.org/abs/1712.05889
+    """
+    if not isinstance(extractor, FeatureExtractor):
+        raise InputError(f"extractor is a tlkeras.FeatureExtractor. Received: {type(extractor).__name__}")
+    if isinstance(paths, str | os.PathLike) or not len(paths):
+        raise InputError(f"paths is a sequence of paths of image files. Received: {paths!r}")
+    if images_per_file < 1 or workers < 1:
+        raise InputError(f"Received: images_per_file={images_per_file}, workers={workers}; both are 1 or more.")
+    paths = [os.fspath(path) for path in paths]
+    output = Path(output)
+    _claim(output, paths, extractor, images_per_file)
+    shares = [
+        {
+            "file": f"part-{start // images_per_file:05d}.parquet",
+            "start": start,
+            "paths": paths[start:][:images_per_file],
+        }
+        for start in range(0, len(paths), images_per_file)
+    ]
+    missing = [share for share in shares if not (output / share["file"]).exists()]
+    if missing:
+        _run(missing, extractor, output, min(workers, len(missing)), {"num_cpus": num_cpus, "num_gpus": num_gpus})
+    return RayExtraction(len(paths), sum(len(share["paths"]) for share in missing), _count_errors(output))
+
+
+def _claim(output, paths, extractor, images_per_file):
+    """Notes in the folder what is extracted to it, so that no other extraction is mixed with it."""
+    settings = {name: repr(value) for name, value in extractor.get_params().items() if name not in _IRRELEVANT}
+    if isinstance(extractor.backbone, keras.Model):
+        settings["backbone"] = weights_hash(extractor.backbone)
+    job = {
+        "paths": hashlib.sha256("\0".join(paths).encode()).hexdigest(),
+        "images_per_file": images_per_file,
+        "extractor": settings,
+    }
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        found = json.loads((output / _JOB).read_text()) if (output / _JOB).exists() else None
+        if found is None and any(output.iterdir()):
+            raise InputError(f"The output folder {str(output)!r} holds other things; name another one.")
+        if found is None:
+            (output / _JOB).write_text(json.dumps(job, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"The output folder {str(output)!r} cannot be written: {error.strerror}.") from error
+    if found is not None and found != job:
+        other = ", ".join(name for name in job if job[name] != found.get(name))
+        raise InputError(f"The output folder {str(output)!r} is of an extraction with other {other}; name another one.")
+
+
+def _run(shares, extractor, output, workers, resources):
+    import ray
+
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(**({} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}))
+    environment = {"KERAS_BACKEND": keras.backend.backend()}
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = os.environ["TF_CPP_MIN_LOG_LEVEL"]
+    done = ray.data.from_items(shares, override_num_blocks=len(shares)).map_batches(
+        _Worker,
+        fn_constructor_args=(extractor, output.resolve()),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=workers),  # starts dead actors again, and gives their work out again
+        runtime_env={"env_vars": environment},
+        **resources,
+    )
+    for _ in done.iter_rows():
+        pass
+
+
+class _Worker:
+    """An actor: holds the network, and turns shares of the images into files."""
+
+    def __init__(self, extractor, output):
+        self._extractor, self._output = extractor, output
+
+    def __call__(self, batch):
+        for file, start, paths in zip(batch["file"], batch["start"], batch["paths"], strict=True):
+            table = _table(int(start), list(paths), self._extractor.extract(list(paths)))
+            _write(table, self._output / str(file))
+        return {"file": batch["file"]}
+
+
+def _table(start, paths, found):
+    import pyarrow as pa
+
+    bad = np.zeros(len(paths), bool)
+    bad[list(found.unreadable)] = True
+    features = pa.FixedSizeListArray.from_arrays(
+        pa.array(found.features.ravel()), found.features.shape[1], mask=pa.array(bad)
+    )
+    errors = [found.unreadable[row].reason if row in found.unreadable else None for row in range(len(paths))]
+    index = np.arange(start, start + len(paths), dtype="int64")
+    return pa.table({"index": index, "path": paths, "features": features, "error": pa.array(errors, pa.string())})
+
+
+def _write(table, path):
+    import pyarrow.parquet as pq
+
+    part = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+    pq.write_table(table, part)
+    part.replace(path)
+
+
+def _count_errors(output):
+    import pyarrow.dataset as ds
+
+    files = [str(path) for path in output.glob("part-*.parquet")]
+    return ds.dataset(files).count_rows(filter=~ds.field("error").is_null())
