@@ -31,8 +31,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 import tlkeras
 
-pytestmark = pytest.mark.backends
-
 NAMES = np.array(["pear", "apple", "fig", "quince", "plum"])
 
 
@@ -136,6 +134,7 @@ CLASSIFIERS = {
 }
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("transformers", TRANSFORMERS.values(), ids=TRANSFORMERS)
 def test_what_stands_before_the_classifier_is_folded(extractor, images, transformers):
     _assert_same_answers(_fitted(extractor, images, 3, *transformers, LogisticRegression()), images[1])
@@ -147,10 +146,12 @@ def test_every_linear_classifier_is_folded(extractor, images, classifier, classe
     _assert_same_answers(_fitted(extractor, images, classes, StandardScaler(), classifier), images[1])
 
 
+@pytest.mark.backends
 def test_binary_logistic_regression_by_liblinear_is_folded(extractor, images):
     _assert_same_answers(_fitted(extractor, images, 2, LogisticRegression(solver="liblinear")), images[1])
 
 
+@pytest.mark.backends
 def test_a_nearest_centroid_with_equal_priors_is_folded_into_that_by_which_it_predicts(extractor, images):
     pipeline = _fitted(extractor, images, 4, StandardScaler(), NearestCentroid())
     features = pipeline[:-1].transform(images[1])
@@ -161,6 +162,7 @@ def test_a_nearest_centroid_with_equal_priors_is_folded_into_that_by_which_it_pr
     _assert_same_decisions(pipeline, found, expected, images[1])
 
 
+@pytest.mark.backends
 def test_several_labels_at_once_are_folded(extractor, images):
     features = extractor.transform(images[0])
     labels = (features[:, :3] > np.median(features[:, :3], axis=0)).astype(int)
@@ -170,6 +172,7 @@ def test_several_labels_at_once_are_folded(extractor, images):
     np.testing.assert_allclose(found, pipeline.predict_proba(images[1]), atol=1e-5)
 
 
+@pytest.mark.backends
 def test_a_search_over_the_whole_pipeline_is_folded(extractor, images):
     pipeline = _fitted(extractor, images, 3, StandardScaler(), LogisticRegression())
     search = GridSearchCV(pipeline, {"logisticregression__C": [0.01, 1.0]}, cv=2)
@@ -177,6 +180,7 @@ def test_a_search_over_the_whole_pipeline_is_folded(extractor, images):
     _assert_same_answers(search, images[1])
 
 
+@pytest.mark.backends
 def test_the_real_backbone_folds_to_the_same_answers(images):
     images = images[0][:60]
     extractor = tlkeras.FeatureExtractor(image_size=(32, 32), engine="keras", cache=False)
@@ -186,6 +190,7 @@ def test_the_real_backbone_folds_to_the_same_answers(images):
     assert np.abs(difference).max() <= 1e-5
 
 
+@pytest.mark.backends
 def test_a_row_of_zeros_stays_what_it_is_when_normalised():
     features = keras.Sequential([keras.Input((1, 2, 3)), keras.layers.Flatten()])
     extractor = tlkeras.FeatureExtractor(features, cache=False)
@@ -197,6 +202,7 @@ def test_a_row_of_zeros_stays_what_it_is_when_normalised():
         np.testing.assert_allclose(found, pipeline.predict_proba(images), atol=1e-6)
 
 
+@pytest.mark.backends
 def test_the_folded_model_shares_no_weights_with_the_extractor(extractor, images):
     pipeline = _fitted(extractor, images, 2, LogisticRegression())
     before = pipeline[0].transform(images[0][:2])
@@ -205,6 +211,7 @@ def test_the_folded_model_shares_no_weights_with_the_extractor(extractor, images
     np.testing.assert_array_equal(pipeline[0].transform(images[0][:2]), before)
 
 
+@pytest.mark.backends
 def test_the_folded_model_is_flat_and_opens_with_keras_alone(extractor, images, tmp_path):
     everything = [StandardScaler(), Normalizer(), PCA(5), Normalizer("l1"), CalibratedClassifierCV(LinearSVC(), cv=2)]
     folded = tlkeras.fold(_fitted(extractor, images, 3, *everything))
