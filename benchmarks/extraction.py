@@ -83,7 +83,7 @@ def speed(count, turns):
         model = tlkeras.backbone(NETWORK, pooling="avg")
 
         def dataset():
-            # Antialiased bilinear resizing, as Pillow's is; Keras' own default aliases, and reads faster for it.
+            # Its bilinear resizing is not antialiased, as Pillow's is, and reads faster for it.
             return keras.utils.image_dataset_from_directory(
                 root / "files", labels=None, image_size=(224, 224), batch_size=32, shuffle=False, verbose=False
             )

@@ -49,8 +49,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     There is nothing to learn: the network stays as it is, so a pipeline may be fitted and applied at once.
 
     Features are kept on disk (see `cache`), so that cross-validation, another classifier or tomorrow's run find them
-    there; and computed by an inference runtime where one is installed (`pip install "tlkeras[onnx]"`), which takes less
-    than half the time of Keras on a CPU.
+    there; and computed by an inference runtime where one is installed (`pip install "tlkeras[onnx]"`) and wins a
+    race with Keras.
 
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.

@@ -22,7 +22,7 @@ class KerasEngine:
     Args:
         network: `keras.Model` from pixels to features.
         precision: `"bfloat16"` or `"float16"` to compute in, with weights, pixels and sums in float32; None for the
-            network as it is. About twice as fast on GPUs with tensor cores, and slower on most CPUs.
+            network as it is. For GPUs with tensor cores.
 
     Example:
 
