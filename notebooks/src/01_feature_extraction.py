@@ -360,5 +360,3 @@ teaching.check("01.3", my_pipeline, my_images)
 # - **Choose**: probe every block, and let validation images decide; late blocks won here, though not always the last.
 # - **Compare**: show the spread over seeds and the baselines, one of them the same architecture from scratch.
 # - **Fold**: scaler and logistic regression become the last layer, and one plain Keras model answers alike.
-#
-# Next: [Freezing layers](02_freezing_layers.ipynb), where part of the network is trained after all.
