@@ -8,6 +8,7 @@ imported by the command that needs it, so that `--help` answers at once.
 import contextlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -236,6 +237,43 @@ def doctor(as_json: Json = False):
         typer.echo(diagnosis)
     if not diagnosis.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept; it can be made again.")] = False,
+    limit: Annotated[float | None, typer.Option(min=0, help="Gigabytes that features may take from now on.")] = None,
+    as_json: Json = False,
+):
+    """Show what is kept on disk of features and exported networks; `$TLKERAS_CACHE` names the folder, or is `off`."""
+    from tlkeras.features.store import FeatureStore, cache_folder
+
+    folder = cache_folder()
+    if folder is None:
+        raise InputError("Nothing is kept: TLKERAS_CACHE is 'off'. Name a folder in it, or unset it.")
+    store, networks = FeatureStore(folder), folder / "networks"
+    if limit is not None:
+        store.limit = int(limit * 1e9)
+    if clear:
+        store.clear()
+        shutil.rmtree(networks, ignore_errors=True)
+    exported = sum(path.stat().st_size for path in networks.rglob("*") if path.is_file())
+    found = {
+        "folder": str(folder),
+        "images": len(store),
+        "bytes": store.size,
+        "limit": store.limit,
+        "networks_bytes": exported,
+    }
+    store.close()
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(f"Folder:    {folder}")
+        typer.echo(
+            f"Features:  {found['images']} entries, {found['bytes'] / 1e6:.1f} MB of {found['limit'] / 1e6:.0f} MB"
+        )
+        typer.echo(f"Networks:  {exported / 1e6:.1f} MB")
 
 
 def _load_keras():
