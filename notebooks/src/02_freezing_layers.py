@@ -1,0 +1,421 @@
+# %% [markdown]
+# # 2 · Freezing layers
+#
+# **Question.** What does a pretrained network forget when we train it on our pictures, and what does freezing save?
+#
+# **You will be able to**
+#
+# - **Show** catastrophic forgetting: a new task overwrites an old one.
+# - **Freeze** blocks of a network, and see in a table what will train.
+# - **Measure** how far features drift, beside the accuracy that is gained for it.
+# - **Avoid** the BatchNorm trap: statistics that move though nothing was to move.
+#
+# **Before you start:** [Feature extraction](01_feature_extraction.ipynb). You have trained a Keras model with `fit`.
+#
+# | read | run | exercises | memory | downloads |
+# |---|---|---|---|---|
+# | 12 min | 1 min | 20 min | 2 GB | 0 |
+
+# %%
+from tlkeras import teaching
+
+teaching.start(seed=0)
+
+# %%
+import keras
+import numpy as np
+
+import tlkeras
+from tlkeras import report
+from tlkeras.backbones.efficientnet_lite import EfficientNetLite0
+
+# %% [markdown]
+# ## The idea, on three units
+#
+# Three ReLU units and one output learn **task A**: is a point outside of a circle? Then the same units, with a new
+# output, learn **task B**: is the point to the right of a line? Last, A's old output is put back on the units.
+
+# %%
+rng = np.random.default_rng(0)
+points = rng.uniform(-2, 2, (400, 2)).astype("float32")
+outside = (np.hypot(points[:, 0], points[:, 1]) > 1.3).astype(int)
+right = (points[:, 0] > 0.3).astype(int)
+
+tiny = keras.Sequential(
+    [
+        keras.Input((2,)),
+        keras.layers.Dense(3, activation="relu"),
+        keras.layers.Dense(1, activation="sigmoid"),
+    ]
+)
+units, output = tiny.layers
+look = np.deg2rad([90, 210, 330]) + rng.normal(0, 0.2, 3)
+units.set_weights([np.stack([np.cos(look), np.sin(look)]), np.zeros(3)])
+new_output = [rng.normal(0, 0.3, (3, 1)), np.zeros(1)]
+
+
+# %%
+def learn(task):
+    """Fits a new output, and the units unless they are frozen, to a task."""
+    output.set_weights(new_output)
+    tiny.compile(keras.optimizers.Adam(0.03), "binary_crossentropy")
+    often = np.tile(points, (40, 1)), np.tile(task, 40)
+    tiny.fit(*often, batch_size=40, shuffle=False, verbose=0)
+
+
+def answers():
+    """What the network says now, as a function from points to classes."""
+    copy = keras.models.clone_model(tiny)
+    copy.set_weights(tiny.get_weights())
+    return lambda x: keras.ops.convert_to_numpy(copy(x))[:, 0] > 0.5
+
+
+def share(says, task):
+    """Share of the points that are right."""
+    return np.mean(says(points) == task)
+
+
+# %%
+learn(outside)
+after_a = [np.array(weight) for weight in tiny.get_weights()]
+on_a, on_b = {"A learned": answers()}, {}
+for name, trains in (("then B, units free", True), ("then B, units frozen", False)):
+    tiny.set_weights(after_a)
+    units.trainable = trains
+    learn(right)
+    on_b[name] = share(answers(), right)
+    output.set_weights(after_a[2:])
+    on_a[name] = answers()
+frozen_units = [np.array(weight) for weight in units.get_weights()]
+
+# %% [markdown]
+# **Predict.** No point of task A changed, and A's output is back as it was. What is left of A where the units were free
+# to learn B, and where they were frozen?
+
+# %%
+report.decision_regions(on_a, points, outside)
+
+# %%
+kept_a = {name: share(says, outside) for name, says in on_a.items()}
+learned, free, frozen = kept_a.values()
+b_free, b_frozen = on_b.values()
+teaching.finding(
+    f"A falls from {learned:.2f} to {free:.2f} where the units learned B; always naming "
+    f"its majority gives {max(outside.mean(), 1 - outside.mean()):.2f}. Frozen "
+    f"units keep {frozen:.2f}. That costs something: B reaches {b_free:.2f} free, "
+    f"{b_frozen:.2f} frozen."
+)
+
+# %% [markdown]
+# This is **catastrophic forgetting**: gradient descent changes whatever lowers the loss of today's task, and yesterday's
+# task has no say.
+#
+# ## The same with a real network
+#
+# EfficientNet-Lite0 has learned its task A: ImageNet's thousand classes. B is ours: drawings in ten classes. A network
+# is frozen from below, block by block, because early blocks hold what is general.
+
+# %%
+SIZE = (96, 96)
+splits = [
+    tlkeras.load_images(teaching.clipart10(), seed=seed, image_size=SIZE)
+    for seed in range(3)
+]
+names = splits[0].class_names
+pixels = [(split.train.read(), split.test.read()) for split in splits]
+original = tlkeras.image_classifier(classes=names, input_shape=(*SIZE, 3), dropout=0)
+start = [np.array(weight) for weight in original.get_weights()]
+
+# %% tags=["nbval-check-output"]
+example = keras.models.clone_model(original)
+tlkeras.trainable_table(tlkeras.unfreeze(example, blocks=2))
+
+# %% [markdown]
+# The column `trainable` is what to read before training. Next, three ways to begin: train all layers, the last two
+# blocks below the head, or the head alone. Each gets one epoch of Adam at ten times the rate that `tlkeras.fine_tune`
+# would take: a beginner's mistake, made on purpose.
+#
+# To ask for task A we put ImageNet's own top back on the features: does it still name the class that it named before?
+
+# %%
+imagenet = EfficientNetLite0(input_shape=(*SIZE, 3))
+old_kernel, old_bias = imagenet.get_layer("predictions").get_weights()
+trunk = keras.Model(original.input, original.layers[-1].input)
+features = [trunk.predict(test, verbose=0) for _, test in pixels]
+
+
+# %%
+def compare(before, after):
+    """The share of the same ImageNet classes, and the mean cosine of features."""
+    old, new = ((x @ old_kernel + old_bias).argmax(axis=1) for x in (before, after))
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    return np.mean(old == new), np.mean((before * after).sum(axis=1) / lengths)
+
+
+# %%
+def train(choose, rate, seeds=(0, 1, 2)):
+    """Trains what `choose` leaves free; a row (accuracy, kept, cosine) a seed."""
+    model = keras.models.clone_model(original)
+    choose(model)
+    optimizer = keras.optimizers.Adam(rate)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    optimizer.build(model.trainable_variables)
+    optimizer.save_own_variables(blank := {})
+    blank = {name: np.array(value) for name, value in blank.items()}
+    trunk, rows = keras.Model(model.input, model.layers[-1].input), []
+    for seed in seeds:
+        model.set_weights(start)
+        optimizer.load_own_variables(blank)
+        keras.utils.set_random_seed(seed)
+        (images, test), split = pixels[seed], splits[seed]
+        model.fit(images, split.train.labels, batch_size=16, verbose=0)
+        after = trunk.predict(test, verbose=0)
+        kernel, bias = model.layers[-1].get_weights()
+        hits = (after @ kernel + bias).argmax(axis=1) == split.test.labels
+        rows.append((hits.mean(), *compare(features[seed], after)))
+    return np.array(rows).T
+
+
+# %%
+TOO_HIGH = 3e-3
+ways = {
+    "all layers": tlkeras.unfreeze,
+    "last two blocks": lambda model: tlkeras.unfreeze(model, blocks=2),
+    "head only": tlkeras.freeze,
+}
+results = {name: train(choose, TOO_HIGH) for name, choose in ways.items()}
+accuracy, kept, cosine = (
+    {name: found[row] for name, found in results.items()} for row in range(3)
+)
+
+# %% [markdown]
+# **Predict.** Of how many test images will ImageNet's old top still say what it said, after all layers, two blocks, or
+# the head alone were trained for one epoch?
+
+# %%
+report.accuracy_bars(kept, xlabel="share of images with ImageNet's old answer")
+
+# %%
+drift = ", ".join(f"{name} {report.with_error(x)}" for name, x in cosine.items())
+teaching.finding(
+    f"the old answer is left for {report.with_error(kept['all layers'])} of the images "
+    f"where all layers trained, {report.with_error(kept['last two blocks'])} where two "
+    f"blocks did, {report.with_error(kept['head only'])} with a frozen trunk (mean of "
+    f"{len(splits)} seeds ± standard error). Cosine to the features before: {drift}."
+)
+
+# %% [markdown]
+# Forgetting would be a fair price if our own task gained by it. Baselines are the majority class, and the same
+# architecture trained from random weights on our images, for many epochs at a rate that suits it.
+#
+# **Predict.** Which of the three is best on our test images?
+
+# %%
+commonest = [np.bincount(split.train.labels).argmax() for split in splits]
+majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)]
+scratch = teaching.measured("from_scratch")[str(SIZE[0])]["test"]
+report.accuracy_bars(
+    {**accuracy, "same network, from scratch": scratch}, {"majority class": majority}
+)
+
+# %%
+gain = accuracy["head only"] - accuracy["all layers"]
+every = ", ".join(f"{name} {report.with_error(x)}" for name, x in accuracy.items())
+teaching.finding(
+    f"{every}; from scratch {report.with_error(scratch)}, majority class "
+    f"{np.mean(majority):.2f}. At this rate the head alone is {report.with_error(gain)} "
+    "better than all layers: our task needed what these forgot of ImageNet."
+)
+
+# %% [markdown]
+# That is a finding about one epoch at *this* rate, not about training all layers: notebook 3 does it at gentler ones.
+#
+# ## The BatchNorm trap
+#
+# BatchNorm layers hold two kinds of numbers: scale and offset, which gradients move, and moving statistics, which
+# merely seeing images in training mode moves. A recipe found in many tutorials calls the base with `training=False`,
+# so that statistics should stay, and then sets `base.trainable = True`.
+#
+# We follow it with a learning rate of *zero*. Nothing at all should change.
+
+# %%
+base = tlkeras.backbone("efficientnet_lite0", input_shape=(*SIZE, 3), pooling="avg")
+base_start = [np.array(weight) for weight in base.get_weights()]
+image = keras.Input((*SIZE, 3))
+head = keras.layers.Dense(len(names), activation="softmax")
+recipe = keras.Model(image, head(base(image, training=False)))
+norms = [x for x in base.layers if isinstance(x, keras.layers.BatchNormalization)]
+
+
+# %%
+def statistics():
+    """Moving mean and variance of every BatchNorm layer, copied."""
+    moving = ((norm.moving_mean, norm.moving_variance) for norm in norms)
+    return [[np.array(keras.ops.convert_to_numpy(x)) for x in pair] for pair in moving]
+
+
+def shift_of(rate):
+    """Trains for eight steps; how far each moving mean went, in standard deviations."""
+    before = statistics()
+    recipe.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+    few = pixels[0][0][:64], splits[0].train.labels[:64]
+    recipe.fit(*few, batch_size=8, verbose=0)
+    pairs = zip(before, statistics())
+    return [np.mean(abs(new[0] - m) / np.sqrt(v + 1e-3)) for (m, v), new in pairs]
+
+
+# %%
+base.trainable = True
+trap = shift_of(rate=0.0)
+trap_kept, _ = compare(features[0], base.predict(pixels[0][1], verbose=0))
+
+# %% [markdown]
+# The mend is to freeze the BatchNorm layers themselves, which `tlkeras.unfreeze` does by default. To make it harder for
+# the mend, it is tried with a rate that does move the weights.
+
+# %%
+base.set_weights(base_start)
+tlkeras.unfreeze(recipe)
+untouched = statistics()
+mended = shift_of(rate=1e-3)
+weights_moved = not np.array_equal(base_start[0], base.get_weights()[0])
+identical = all(np.array_equal(a, b) for a, b in zip(untouched, statistics()))
+
+# %% [markdown]
+# **Predict.** The network has several dozen BatchNorm layers. How many moving means will have moved with the recipe, and
+# how many with the mend?
+
+# %%
+report.curves(
+    {"base(x, training=False)": trap, "tlkeras.unfreeze": mended},
+    np.arange(1, len(norms) + 1),
+    xlabel="BatchNorm layer, from the stem up",
+    ylabel="shift of the mean (std. dev.)",
+)
+
+# %%
+teaching.finding(
+    f"with Keras {keras.__version__} and the recipe, {np.count_nonzero(trap)} of "
+    f"{len(norms)} moving means moved at a learning rate of zero, and ImageNet's old top "
+    f"kept its answer for {trap_kept:.2f} of the images. With the mend "
+    f"{np.count_nonzero(mended)} moved, though the weights were trained."
+)
+
+# %% tags=["nbval-check-output"]
+print("Weights trained:", weights_moved)
+print("Moving statistics bit-identical:", identical)
+
+# %% [markdown]
+# ## Did it all hold?
+
+# %%
+for then, now in zip(after_a, frozen_units):
+    assert np.array_equal(then, now), "the frozen units have moved"
+assert learned > 0.9 and frozen == learned, "freezing should keep task A"
+assert free < learned - 0.1, "task A should be forgotten"
+assert b_free > b_frozen, "here freedom should help task B"
+assert np.all(kept["head only"] == 1), "the frozen trunk has changed"
+assert np.mean(kept["all layers"]) < 0.5, "ImageNet should be forgotten"
+assert gain.mean() > 0.1, "freezing should help at this rate"
+assert np.mean(accuracy["head only"]) > np.mean(majority) + 0.1
+assert np.mean(accuracy["head only"]) > np.mean(scratch), "no better than scratch"
+assert identical and weights_moved and not np.any(mended), "the mend does not hold"
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1 · Predict
+#
+# Train the last two blocks again, at a *hundredth* of the rate. Will ImageNet's old answers be `"forgotten"` (for most
+# images), `"partly"` kept, or `"kept"` (for most)? Decide before you run the cell below yours.
+#
+# <details><summary>Hint</summary>
+#
+# Adam's steps are about as long as its rate, whatever the gradient. How many steps are there in one epoch?
+#
+# </details>
+
+# %% tags=["solution"]
+# One of "forgotten", "partly", "kept".
+prediction = "kept"
+
+# %%
+gentle_accuracy, gentle_kept, _ = train(
+    ways["last two blocks"], TOO_HIGH / 100, seeds=(0, 1)
+)
+print("old answers kept:", report.with_error(gentle_kept))
+print("accuracy:", report.with_error(gentle_accuracy))
+
+# %%
+teaching.check("02.1", prediction, gentle_kept)
+
+# %% [markdown]
+# ### Exercise 2 · Change
+#
+# Never trust a flag: look. Write `moved(model, x, y)`: it trains the compiled `model` for one epoch and gives the set of
+# the names of those layers of `model.layers` of which anything changed, moving statistics included. The check tries it
+# on small models of its own.
+#
+# <details><summary>Hint</summary>
+#
+# `layer.get_weights()` includes moving statistics. Copy with `np.array`: on JAX you would get a view.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def moved(model, x, y):
+    """Names of the layers that one epoch changes."""
+    before = {
+        layer.name: [np.array(weight) for weight in layer.get_weights()]
+        for layer in model.layers
+    }
+    model.fit(x, y, verbose=0)
+    return {
+        layer.name
+        for layer in model.layers
+        for then, now in zip(before[layer.name], layer.get_weights())
+        if not np.array_equal(then, now)
+    }
+
+
+# %%
+teaching.check("02.2", moved)
+
+# %% [markdown]
+# ### Exercise 3 · Your own data
+#
+# Point `my_folder` to a folder of your own images, one folder a class (here, four of our classes stand in). Give
+# `my_images`, the splits, and `my_model`, a classifier on EfficientNet-Lite0 that beats the majority class on the test
+# images. At least its stem must be frozen, and whatever is frozen must be as ImageNet left it.
+#
+# <details><summary>Hint</summary>
+#
+# `tlkeras.freeze(my_model)`, then `compile` and `fit` for two or three epochs.
+#
+# </details>
+
+# %% tags=["solution"]
+# Splits of your images, and a classifier trained on the training images.
+my_folder = teaching.clipart10()
+my_classes = ["bird", "boat", "flower", "house"]
+my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
+my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
+tlkeras.freeze(my_model)
+my_model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+my_pixels = my_images.train.read()
+history = my_model.fit(my_pixels, my_images.train.labels, epochs=3, verbose=0)
+
+# %%
+teaching.check("02.3", my_model, my_images)
+
+# %% [markdown]
+# ## Recap
+#
+# - **Show**: train A, then B, then ask for A again; free units forget it.
+# - **Freeze**: `tlkeras.freeze` and `tlkeras.unfreeze` set what trains, `tlkeras.trainable_table` shows it; what is
+#   frozen stays bit-identical, and gives up some freedom for the new task.
+# - **Measure**: put the old top back on the features; at too high a rate, what is free drifts and takes the accuracy with
+#   it.
+# - **Avoid**: a learning rate of zero does not hold BatchNorm's moving statistics still. Freeze the layers themselves, and
+#   compare copies before and after.

@@ -1,0 +1,118 @@
+"""Exercises of `02_freezing_layers`: right answers of any kind pass, wrong ones do not."""
+
+import numpy as np
+import pytest
+
+import tlkeras
+from tlkeras.graph import own_weights
+from tlkeras.teaching import NotYet, check
+
+
+@pytest.mark.parametrize(
+    "prediction, kept, right",
+    [
+        ("kept", [0.9, 0.8], True),
+        ("kept", 0.7, True),
+        ("partly", 0.7, True),
+        ("partly", 0.3, True),
+        ("forgotten", 0.3, True),
+        ("forgotten", [0.9, 0.8], False),
+        ("kept", 0.3, False),
+        ("partly", 0.0, False),
+        ("all", 0.9, False),
+    ],
+)
+def test_02_1_is_judged_by_what_was_measured(prediction, kept, right):
+    if right:
+        check("02.1", prediction, kept)
+    else:
+        with pytest.raises(NotYet):
+            check("02.1", prediction, kept)
+
+
+def _moved(model, x, y, copy=np.array, weights=lambda layer: layer.get_weights()):
+    before = [[copy(weight) for weight in weights(layer)] for layer in model.layers]
+    model.fit(x, y, verbose=0)
+    return [
+        layer.name
+        for layer, then in zip(model.layers, before, strict=True)
+        if any(not np.array_equal(a, b) for a, b in zip(then, weights(layer), strict=True))
+    ]
+
+
+def _moved_by_sums(model, x, y):
+    before = {layer.name: sum(float(np.abs(w).sum()) for w in layer.get_weights()) for layer in model.layers}
+    model.train_on_batch(x, y)
+    return {layer.name for layer in model.layers if before[layer.name] != sum(map(_total, layer.get_weights()))}
+
+
+def _total(weight):
+    return float(np.abs(weight).sum())
+
+
+@pytest.mark.parametrize("answer", [_moved, _moved_by_sums], ids=["list", "set, by sums"])
+def test_02_2_takes_any_function_that_looks_at_all_weights(answer):
+    check("02.2", answer)
+
+
+def _gradients_only(model, x, y):
+    return _moved(model, x, y, weights=lambda layer: [w.numpy() for w in own_weights(layer) if w.trainable])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"first"},
+        lambda model, x, y: ...,
+        lambda model, x, y: set(),
+        lambda model, x, y: "first",
+        lambda model, x, y: 3,
+        lambda model: set(),
+        _gradients_only,
+    ],
+    ids=["set", "stub", "nothing", "text", "number", "no data", "without statistics"],
+)
+def test_02_2_refuses_others(answer):
+    with pytest.raises(NotYet):
+        check("02.2", answer)
+
+
+@pytest.fixture(scope="module")
+def images(clipart10):
+    return tlkeras.load_images(clipart10, classes=["boat", "bug"], image_size=(64, 64))
+
+
+@pytest.fixture
+def model(images):
+    return tlkeras.image_classifier(classes=images.class_names, input_shape=(64, 64, 3))
+
+
+def _answers(model, images, value):
+    """Makes the model say, of all images, one class."""
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([0 * kernel, np.where(np.arange(len(bias)) == value, 9.0, 0.0)])
+
+
+def test_02_3_takes_a_model_that_is_frozen_in_part_and_good(model, images, capsys):
+    tlkeras.fine_tune(model, images.train, epochs=0, verbose=False)
+    tlkeras.unfreeze(model, blocks=2)
+    check("02.3", model, images)
+    assert "as ImageNet left them" in capsys.readouterr().out
+
+
+def test_02_3_refuses_what_does_not_beat_the_majority_class(model, images):
+    tlkeras.freeze(model)
+    _answers(model, images, np.bincount(images.train.labels).argmax())
+    with pytest.raises(NotYet, match="majority"):
+        check("02.3", model, images)
+
+
+def test_02_3_refuses_a_trained_stem_and_frozen_layers_that_have_moved(model, images):
+    tlkeras.unfreeze(model)
+    with pytest.raises(NotYet, match="stem trains"):
+        check("02.3", model, images)
+    tlkeras.freeze(model)
+    norm = model.get_layer("block2a_bn")
+    norm.moving_mean.assign(norm.moving_mean + 1e-3)
+    with pytest.raises(NotYet, match="block2a_bn has changed"):
+        check("02.3", model, images)

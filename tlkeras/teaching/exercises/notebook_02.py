@@ -1,0 +1,80 @@
+"""Checks of `02_freezing_layers`."""
+
+import numpy as np
+
+from tlkeras.teaching.exercises import require, require_splits, tried
+
+
+def exercise_1(prediction, kept):
+    """How much a gentle rate leaves of ImageNet's answers, judged by what was measured; near a border both count."""
+    places = ("forgotten", "partly", "kept")
+    require(prediction in places, f"the answer is one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    share = float(np.mean(kept))
+    holds = {"forgotten": share < 0.4, "partly": 0.2 < share < 0.8, "kept": share > 0.6}
+    require(holds[prediction], f"the old answer was kept for {share:.2f} of the images.")
+    return f"The old answer is kept for {share:.2f} of the images: the rate decides how far free layers drift."
+
+
+def exercise_2(moved):
+    """Tries the function on small models, each with other parts frozen."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(2, 3, (16, 4)).astype("float32"), rng.integers(0, 2, 16)
+    for frozen in ((), ("first",), ("first", "norm"), ("norm",), ("norm", "last")):
+        found = tried(moved, _small_model(frozen), x, y)
+        require(not isinstance(found, str) and np.iterable(found), f"a set of names is wanted. Received: {found!r}")
+        wrong = ({"first", "norm", "last"} - set(frozen)) ^ set(found)
+        names = " and ".join(sorted(map(str, wrong)))
+        require(not wrong, f"with {' and '.join(frozen) or 'nothing'} frozen you are wrong about {names}.")
+    model = _small_model(("first", "last"), rate=0.0)
+    require(set(tried(moved, model, x, y)) == {"norm"}, "at a rate of zero moving statistics still move.")
+    return "It finds what moved, moving statistics at a learning rate of zero included."
+
+
+def _small_model(frozen, rate=0.1):
+    """Three layers that train, but for the frozen ones."""
+    import keras  # here, since `start` must quieten it first
+
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(3, name="first"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(2, activation="softmax", name="last"),
+        ]
+    )
+    for layer in model.layers:
+        layer.trainable = layer.name not in frozen
+    model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+    return model
+
+
+def exercise_3(model, images):
+    """Measures the classifier on test images, and compares what is frozen of it with what ImageNet left."""
+    require_splits(images)
+    require(hasattr(model, "get_layer") and hasattr(model, "predict"), "my_model is a Keras model.")
+    frozen = _frozen_as_left(model)
+    predicted = np.argmax(tried(lambda pixels: model.predict(pixels, verbose=0), images.test.read()), axis=-1)
+    accuracy = float(np.mean(predicted == images.test.labels))
+    majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
+    require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")
+    return (
+        f"{accuracy:.2f} of {len(images.test)} test images, where the majority class gives {majority:.2f}, and "
+        f"{frozen} frozen layers are as ImageNet left them."
+    )
+
+
+def _frozen_as_left(model):
+    """The number of frozen layers with weights; all must be those of ImageNet, the stem's among them."""
+    from tlkeras.backbones.efficientnet_lite import EfficientNetLite0  # Keras comes with it
+
+    mine = {layer.name: layer for layer in model._flatten_layers()}
+    frozen = 0
+    for layer in EfficientNetLite0(include_top=False, input_shape=(32, 32, 3)).layers:
+        if layer.weights and layer.name in mine and not mine[layer.name].trainable_weights:
+            pairs = zip(layer.get_weights(), mine[layer.name].get_weights(), strict=True)
+            require(all(np.array_equal(a, b) for a, b in pairs), f"the frozen layer {layer.name} has changed.")
+            frozen += 1
+    stem = mine.get("stem_conv")
+    require(stem is not None, "my_model is not built on efficientnet_lite0: it has no layer stem_conv.")
+    require(not stem.trainable_weights, "the stem trains; tlkeras.freeze(my_model) freezes it.")
+    return frozen
