@@ -99,11 +99,11 @@ report.decision_regions(on_a, points, outside)
 kept_a = {name: share(says, outside) for name, says in on_a.items()}
 learned, free, frozen = kept_a.values()
 b_free, b_frozen = on_b.values()
+always = max(outside.mean(), 1 - outside.mean())
 teaching.finding(
-    f"A falls from {learned:.2f} to {free:.2f} where the units learned B; always naming "
-    f"its majority gives {max(outside.mean(), 1 - outside.mean()):.2f}. Frozen "
-    f"units keep {frozen:.2f}. That costs something: B reaches {b_free:.2f} free, "
-    f"{b_frozen:.2f} frozen."
+    f"A falls from {learned:.2f} to {free:.2f} where the units learned B; always "
+    f"naming its majority gives {always:.2f}. Frozen units keep {frozen:.2f}. That "
+    f"costs something: B reaches {b_free:.2f} free, {b_frozen:.2f} frozen."
 )
 
 # %% [markdown]
@@ -223,8 +223,9 @@ gain = accuracy["head only"] - accuracy["all layers"]
 every = ", ".join(f"{name} {report.with_error(x)}" for name, x in accuracy.items())
 teaching.finding(
     f"{every}; from scratch {report.with_error(scratch)}, majority class "
-    f"{np.mean(majority):.2f}. At this rate the head alone is {report.with_error(gain)} "
-    "better than all layers: our task needed what these forgot of ImageNet."
+    f"{np.mean(majority):.2f}. At this rate the head alone is "
+    f"{report.with_error(gain)} better than all layers: our task needed what these "
+    "forgot of ImageNet."
 )
 
 # %% [markdown]
@@ -296,8 +297,8 @@ report.curves(
 # %%
 teaching.finding(
     f"with Keras {keras.__version__} and the recipe, {np.count_nonzero(trap)} of "
-    f"{len(norms)} moving means moved at a learning rate of zero, and ImageNet's old top "
-    f"kept its answer for {trap_kept:.2f} of the images. With the mend "
+    f"{len(norms)} moving means moved at a learning rate of zero, and ImageNet's old "
+    f"top kept its answer for {trap_kept:.2f} of the images. With the mend "
     f"{np.count_nonzero(mended)} moved, though the weights were trained."
 )
 
