@@ -1,0 +1,428 @@
+# %% [markdown]
+# # 3 · Differential learning rates
+#
+# **Question.** Should every block of a pretrained network learn at the same rate?
+#
+# **You will be able to**
+#
+# - **Recognise** a learning rate that is too low, fitting, or too high, from the loss.
+# - **Give** each block its own share of the rate, with one optimizer.
+# - **Sweep** rates on validation images, and say so when a gain is within noise.
+# - **See** which rate each block has, and how far it moved.
+#
+# **Before you start:** [Freezing layers](02_freezing_layers.ipynb).
+#
+# | read | run | exercises | memory | downloads |
+# |---|---|---|---|---|
+# | 12 min | 1 min | 20 min | 2 GB | 0 |
+
+# %%
+from tlkeras import teaching
+
+teaching.start(seed=0)
+
+# %%
+import keras
+import numpy as np
+from scipy import stats
+
+import tlkeras
+from tlkeras import report
+from tlkeras.training.cut import cut
+
+# %% [markdown]
+# ## The idea, on two layers
+#
+# Points lie inside and outside of a circle. The first layer, three ReLU units, is "pretrained": it looks in three
+# directions that suit the task. The second layer is new. Both learn by gradient descent, at one of three rates.
+
+# %%
+rng = np.random.default_rng(0)
+points = rng.uniform(-2, 2, (400, 2)).astype("float32")
+outside = (np.hypot(points[:, 0], points[:, 1]) > 1.3).astype(int)
+look = np.deg2rad([90, 210, 330])
+pretrained = [np.stack([np.cos(look), np.sin(look)]), np.zeros(3)]
+new = [rng.normal(0, 0.3, (3, 1)), np.zeros(1)]
+
+
+# %%
+def two_layers():
+    """A pretrained layer of three units and a new output."""
+    units = keras.layers.Dense(3, activation="relu", name="units")
+    output = keras.layers.Dense(1, activation="sigmoid", name="output")
+    model = keras.Sequential([keras.Input((2,)), units, output])
+    model.set_weights([*pretrained, *new])
+    return model
+
+
+def losses(rate):
+    """The loss after each of fifteen epochs."""
+    model = two_layers()
+    model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
+    fit = {"epochs": 15, "batch_size": 40, "shuffle": False, "verbose": 0}
+    return model.fit(points, outside, **fit).history["loss"]
+
+
+# %%
+rates = {"too low": 0.01, "fitting": 1.0, "too high": 8.0}
+by_rate = {f"{name}: {rate:g}": losses(rate) for name, rate in rates.items()}
+
+# %% [markdown]
+# **Predict.** The lowest rate is a hundredth of the fitting one, the highest eight times as high. What does the loss
+# do at each of them?
+
+# %%
+report.curves(by_rate, np.arange(1, 16), xlabel="epoch", ylabel="loss")
+
+# %%
+low, fitting, high = (loss[-1] for loss in by_rate.values())
+guessing = -np.mean(np.log([1 - outside.mean(), outside.mean()])[outside])
+teaching.finding(
+    f"after fifteen epochs the loss is {low:.2f} at the low rate, {fitting:.2f} at "
+    f"the fitting one, {high:.2f} at the high one; knowing only how often each class "
+    f"occurs gives {guessing:.2f}. The low "
+    "rate would need longer; at the high one, steps leap over what they look for."
+)
+
+# %% [markdown]
+# ## A rate for each layer
+#
+# The new layer knows nothing and wants large steps; the pretrained one is nearly right and wants small ones.
+# `tlkeras.differential_optimizer` multiplies each block's *update* by its share: with `decay=0.1` the block below the
+# head gets a tenth.
+#
+# Does one optimizer with shares do what several optimizers would? Keras' `MultiOptimizer` is the judge: it holds one
+# optimizer a layer. Both train the same model with Adam.
+
+
+# %%
+def trained(make_optimizer):
+    """The weights after one epoch."""
+    model = two_layers()
+    model.compile(make_optimizer(model), "binary_crossentropy")
+    model.fit(points, outside, batch_size=40, shuffle=False, verbose=0)
+    return [np.array(weight) for weight in model.get_weights()]
+
+
+def shares(model):
+    """One optimizer, of which the lower layer gets a tenth of the rate."""
+    return tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01), decay=0.1)
+
+
+def several(model):
+    """An optimizer a layer."""
+    each = {
+        "units": keras.optimizers.Adam(0.001),
+        "output": keras.optimizers.Adam(0.01),
+    }
+    return keras.optimizers.MultiOptimizer(lambda v: each[v.path.split("/")[-2]])
+
+
+# %% tags=["nbval-check-output"]
+pairs = list(zip(trained(shares), trained(several)))
+apart = max(np.abs(one - other).max() for one, other in pairs)
+print("The same weights to a millionth:", bool(apart <= 1e-6))
+
+# %% [markdown]
+# ## Rates for a real network
+#
+# All but the last two blocks and the head of EfficientNet-Lite0 stay frozen, so what they give is computed once. That
+# makes a sweep cheap: the part that trains is a small model of its own.
+
+# %%
+SIZE = (96, 96)
+splits = [
+    tlkeras.load_images(teaching.clipart10(), seed=seed, image_size=SIZE)
+    for seed in range(3)
+]
+names = splits[0].class_names
+network = tlkeras.image_classifier(classes=names, input_shape=(*SIZE, 3), dropout=0)
+start = [np.array(weight) for weight in network.get_weights()]
+tlkeras.unfreeze(network, blocks=2)
+
+# %%
+frozen_part, top = cut(network)
+top_start = [np.array(weight) for weight in top.get_weights()]
+print("blocks that train:", ", ".join(tlkeras.blocks(top).names))
+
+# %%
+computed = [
+    [
+        frozen_part.predict(part.read(), verbose=0)
+        for part in (split.train, split.validation, split.test)
+    ]
+    for split in splits
+]
+
+
+# %%
+def accuracy(x, labels):
+    """Of the top, in its present state."""
+    return np.mean(top.predict(x, batch_size=128, verbose=0).argmax(axis=1) == labels)
+
+
+def sweep(decay, rates):
+    """Validation and test accuracy by seed and rate, after four epochs of Adam."""
+    adam = keras.optimizers.Adam()
+    optimizer = tlkeras.differential_optimizer(top, adam, decay=decay)
+    top.compile(optimizer, "sparse_categorical_crossentropy")
+    optimizer.build(top.trainable_variables)
+    optimizer.save_own_variables(blank := {})
+    blank = {name: np.array(value) for name, value in blank.items()}
+    found = np.zeros((2, len(splits), len(rates)))
+    for seed, split in enumerate(splits):
+        train, validation, test = computed[seed]
+        for column, rate in enumerate(rates):
+            top.set_weights(top_start)
+            optimizer.load_own_variables(blank)
+            optimizer.learning_rate = rate
+            keras.utils.set_random_seed(seed)
+            top.fit(train, split.train.labels, batch_size=16, epochs=4, verbose=0)
+            found[0, seed, column] = accuracy(validation, split.validation.labels)
+            found[1, seed, column] = accuracy(test, split.test.labels)
+    return found
+
+
+# %%
+RATES = (1e-4, 1e-3, 3e-3, 1e-2)
+one = sweep(decay=1.0, rates=RATES)
+falling = sweep(decay=0.3, rates=RATES)
+
+# %% [markdown]
+# **Predict.** With one rate for all, and with a rate that falls to a third from block to block: at which rate is each
+# best on validation images, and which of them bears the high rates better?
+
+# %%
+commonest = [np.bincount(split.train.labels).argmax() for split in splits]
+majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)]
+report.curves(
+    {"one rate": one[0], "falling with depth": falling[0]},
+    [f"{rate:g}" for rate in RATES],
+    xlabel="learning rate of the head",
+    ylabel="validation accuracy",
+    baselines={"majority class": majority},
+)
+
+# %%
+ends = [report.with_error(found[0][:, -1]) for found in (one, falling)]
+best = [found[0].argmax(axis=1) for found in (one, falling)]
+chosen = [", ".join(f"{RATES[k]:g}" for k in each) for each in best]
+teaching.finding(
+    f"chosen on validation images in the {len(splits)} splits: {chosen[0]} with one "
+    f"rate, {chosen[1]} with falling ones. At {RATES[-1]:g}, the highest, one rate "
+    f"gives {ends[0]} and falling ones {ends[1]} (mean of seeds ± standard error)."
+)
+
+# %% [markdown]
+# ## Is it better, each at its best?
+#
+# The fair comparison gives both the rate that suits them, chosen by validation images, and measures on test images. The
+# same architecture from scratch had its rate chosen in the same way.
+#
+# Few runs estimate a standard error poorly. Student's distribution says how many of them a gain must have to be
+# called one.
+#
+# **Predict.** How large is the gain of falling rates, and is it more than noise?
+
+# %%
+rows = np.arange(len(splits))
+on_test = [found[1][rows, each] for found, each in zip((one, falling), best)]
+scratch = teaching.measured("from_scratch")[str(SIZE[0])]
+report.accuracy_bars(
+    {
+        "one rate": on_test[0],
+        "falling with depth": on_test[1],
+        "same network, from scratch": scratch["test"],
+    },
+    {"majority class": majority},
+)
+
+# %%
+gain = on_test[1] - on_test[0]
+bound = stats.t.ppf(0.975, len(gain) - 1)
+noise = abs(gain.mean()) < bound * report.standard_error(gain)
+verdict = "within noise" if noise else "beyond noise"
+uniform, fell, scratched = map(report.with_error, (*on_test, scratch["test"]))
+teaching.finding(
+    f"one rate {uniform}, falling {fell}; the gain is {report.with_error(gain)}. With "
+    f"{len(gain)} runs a gain counts from {bound:.1f} standard errors on, so this is "
+    f"{verdict}. From scratch, at its own best rate of {scratch['rate']:g}: "
+    f"{scratched}; majority class {np.mean(majority):.2f}."
+)
+
+# %% [markdown]
+# ## What each block does
+#
+# Now all blocks train, for a few steps. Look at the rates *before* training: a table is cheap.
+
+# %%
+network.set_weights(start)
+tlkeras.unfreeze(network)
+adam = keras.optimizers.Adam(1e-3)
+falling_adam = tlkeras.differential_optimizer(network, adam, decay=0.5)
+network.compile(falling_adam, "sparse_categorical_crossentropy")
+print(tlkeras.learning_rate_table(network))
+
+# %%
+few = splits[0].train.sample(per_class=10)
+few_pixels = few.read()
+
+
+def moved(optimizer):
+    """How far each block below the head moves in a few steps, by its own length."""
+    network.set_weights(start)
+    network.compile(optimizer, "sparse_categorical_crossentropy")
+    found = [block for block in tlkeras.blocks(network) if block.role != "head"]
+    flat = [lambda b=b: np.concatenate([np.ravel(w) for w in values(b)]) for b in found]
+    before = [weights() for weights in flat]
+    keras.utils.set_random_seed(0)
+    network.fit(few_pixels, few.labels, batch_size=16, verbose=0)
+    return {
+        block.name: np.linalg.norm(weights() - then) / np.linalg.norm(then)
+        for block, weights, then in zip(found, flat, before)
+    }
+
+
+def values(block):
+    """The trainable weights of a block, as NumPy arrays."""
+    return [keras.ops.convert_to_numpy(w) for w in block.weights if w.trainable]
+
+
+# %%
+drift = {"falling with depth": moved(falling_adam)}
+drift["one rate"] = moved(keras.optimizers.Adam(1e-3))
+
+# %% [markdown]
+# **Predict.** Adam's steps are about as long as its rate. Which blocks will have moved farthest, compared with the length
+# of their own weights, at one rate and at falling ones?
+
+# %%
+report.curves(
+    {name: list(blocks.values()) for name, blocks in drift.items()},
+    list(drift["one rate"]),
+    xlabel="block",
+    ylabel="distance moved / length",
+)
+
+# %%
+equal, fallen = drift["one rate"], drift["falling with depth"]
+farthest = [max(each, key=each.get) for each in (equal, fallen)]
+teaching.finding(
+    f"at one rate {farthest[0]} moves farthest, by {equal[farthest[0]]:.3f} of its "
+    f"length, and the stem by {equal['stem']:.3f}. With rates that fall it is "
+    f"{farthest[1]}, by {fallen[farthest[1]]:.3f}, and the stem moves by "
+    f"{fallen['stem']:.5f}. This is one run, without a spread."
+)
+
+# %% [markdown]
+# ## Did it all hold?
+
+# %%
+assert fitting < low - 0.1 and fitting < high - 0.1, "three rates look alike"
+slow = next(iter(by_rate.values()))
+assert np.all(np.diff(slow) < 0), "at the low rate the loss should still fall"
+assert apart <= 1e-6, "the shares are not what several optimizers do"
+table = tlkeras.learning_rate_table(network)
+assert all(np.isclose(row.learning_rate, 1e-3) for row in table), "one rate was last"
+assert fallen["stem"] < equal["stem"] / 10, "the stem should hardly move"
+for found in on_test:
+    assert found.mean() > np.mean(majority) + 0.15, "no better than one class"
+    assert found.mean() > np.mean(scratch["test"]) + 0.1, "no better than scratch"
+assert falling[0][:, -1].mean() > one[0][:, -1].mean(), "high rates are borne alike"
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1 · Predict
+#
+# Adam divides by the size of the gradient. So if you multiply not the *update* but the *loss* by a tenth, with one rate
+# for all, how far do the weights move: a `"tenth"` as far, about the `"same"`, or `"ten times"` as far? Decide before you
+# run the cell below yours.
+#
+# <details><summary>Hint</summary>
+#
+# What is the ratio of a gradient to its own size?
+#
+# </details>
+
+# %% tags=["solution"]
+# One of "tenth", "same", "ten times".
+prediction = "same"
+
+# %%
+distances = []
+for scale in (1.0, 0.1):
+    model = two_layers()
+    loss = {"loss": "binary_crossentropy", "loss_weights": [scale]}
+    model.compile(keras.optimizers.Adam(0.01), **loss)
+    model.fit(points, outside, batch_size=40, shuffle=False, verbose=0)
+    now = model.get_weights()
+    distances.append(sum(np.abs(a - b).sum() for a, b in zip(now, [*pretrained, *new])))
+ratio = distances[1] / distances[0]
+print(f"a tenth of the loss moves the weights {ratio:.2f} times as far")
+
+# %%
+teaching.check("03.1", prediction, ratio)
+
+# %% [markdown]
+# ### Exercise 2 · Change
+#
+# Write `stages(model, rate)`: it gives an Adam in which the head of `model` learns at `rate`, the block below it at a
+# quarter of that, the next at a sixteenth, and so on. The check asks for the rates of small models of its own; then try
+# it in the sweep.
+#
+# <details><summary>Hint</summary>
+#
+# `tlkeras.differential_optimizer` takes `decay`, or `multipliers` by block; `tlkeras.learning_rate_table` shows the rates
+# of a compiled model.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def stages(model, rate):
+    """An Adam whose rate falls to a quarter from block to block."""
+    adam = keras.optimizers.Adam(rate)
+    return tlkeras.differential_optimizer(model, adam, decay=0.25)
+
+
+# %%
+teaching.check("03.2", stages)
+
+# %% [markdown]
+# ### Exercise 3 · Your own data
+#
+# Point `my_folder` to a folder of your own images, one folder a class (here, four of our classes stand in). Give
+# `my_images`, the splits, and `my_model`, compiled with rates that rise from block to block and trained, so that it beats
+# the majority class on the test images.
+#
+# <details><summary>Hint</summary>
+#
+# `tlkeras.fine_tune` compiles the model anew at its end; `compile` and `fit` by hand keep your rates.
+#
+# </details>
+
+# %% tags=["solution"]
+# Splits of your images, and a classifier trained on the training images.
+my_folder = teaching.clipart10()
+my_classes = ["bird", "boat", "flower", "house"]
+my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
+my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
+tlkeras.unfreeze(my_model, blocks=2)
+my_adam = keras.optimizers.Adam(3e-3)
+my_rates = tlkeras.differential_optimizer(my_model, my_adam, decay=0.2)
+my_model.compile(my_rates, "sparse_categorical_crossentropy")
+my_pixels = my_images.train.read()
+history = my_model.fit(my_pixels, my_images.train.labels, epochs=3, verbose=0)
+
+# %%
+teaching.check("03.3", my_model, my_images)
+
+# %% [markdown]
+# ## Recap
+#
+# - **Recognise**: too low, the loss still falls when time is up; too high, it stays far above
+#   what a fitting rate reaches.
+# - **Give**: `tlkeras.differential_optimizer` scales the updates block by block, as an optimizer for each block would.
+# - **Sweep**: each contender gets its best rate, chosen on validation images; a gain below its standard errors is noise.
+# - **See**: `tlkeras.learning_rate_table` before training, and the distance that each block moved after it.
