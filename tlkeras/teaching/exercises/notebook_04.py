@@ -1,0 +1,53 @@
+"""Checks of `04_gradual_unfreezing`."""
+
+import numpy as np
+
+from tlkeras.teaching.exercises import require, require_splits, tried
+
+
+def exercise_1(prediction, at_once, by_schedule):
+    """Which run went further, judged by what was measured over seeds."""
+    answers = ("at once", "by schedule", "level")
+    require(prediction in answers, f"the answer is one of {', '.join(map(repr, answers))}. Received: {prediction!r}")
+    difference = np.subtract(at_once, by_schedule)
+    mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
+    holds = {"at once": mean > 0, "by schedule": mean < 0, "level": abs(mean) < 2 * error}
+    require(holds[prediction], f"at once less by schedule is {mean:+.3f} ± {error:.3f} of the kernel's length.")
+    return f"At once less by schedule is {mean:+.3f} ± {error:.3f} of the kernel's length."
+
+
+def exercise_2(make_callbacks):
+    """Trains a small model whose loss cannot fall: it must thaw, then stop, then take the best weights back."""
+    import keras
+
+    callbacks = tried(make_callbacks)
+    require(
+        isinstance(callbacks, list | tuple) and all(isinstance(one, keras.callbacks.Callback) for one in callbacks),
+        f"a list of callbacks is wanted. Received: {callbacks!r}",
+    )
+    stops = [one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping)]
+    require(stops, "nothing ends the training when it no longer helps.")
+    require(stops[0].restore_best_weights, "early stopping does not take the best weights back.")
+    model = keras.Sequential([keras.Input((2,)), *(keras.layers.Dense(2) for _ in range(3))])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.layers[0].trainable = model.layers[1].trainable = False
+    data, limit = (np.ones((4, 2), "float32"), np.zeros((4, 2), "float32")), 40
+    history = model.fit(*data, validation_data=data, epochs=limit, verbose=0, callbacks=list(callbacks))
+    epochs = len(history.epoch)
+    thawed = sum(layer.trainable for layer in model.layers)
+    require(thawed == 3, f"after {epochs} epochs without improvement {thawed} of 3 layers trained.")
+    require(epochs < limit, f"training went on for all {limit} epochs, though nothing improved.")
+    return f"All 3 layers were thawed, and training ended after {epochs} epochs."
+
+
+def exercise_3(model, images):
+    """Measures the model on test images that must be apart from the others."""
+    import keras
+
+    require_splits(images)
+    require(isinstance(model, keras.Model), f"my_model is a Keras model. Received: {type(model).__name__}")
+    scores = tried(lambda x: model.predict(x, verbose=0), images.test.read())
+    accuracy = float(np.mean(np.argmax(scores, axis=-1) == images.test.labels))
+    majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
+    require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")
+    return f"{accuracy:.2f} of {len(images.test)} test images, where the majority class gives {majority:.2f}."
