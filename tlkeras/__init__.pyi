@@ -39,8 +39,8 @@ from .images.symmetry import test_symmetry as test_symmetry
 from .optimizers import differential_optimizer as differential_optimizer
 from .optimizers import learning_rate_table as learning_rate_table
 from .recompile import recompile as recompile
-from .training.fine_tuning import FineTuning as FineTuning
 from .training.fine_tuning import fine_tune as fine_tune
 from .training.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .training.lr_find import LearningRateCurve as LearningRateCurve
 from .training.lr_find import lr_find as lr_find
+from .training.progress import FineTuning as FineTuning

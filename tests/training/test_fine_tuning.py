@@ -1,5 +1,6 @@
 """`fine_tune` improves on the probe, keeps the best weights whatever happens, and leaves a plain Keras model."""
 
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from keras import layers
 
 import tlkeras
+from tlkeras.training.cached_trunk import CachedTrunk
 
 pytestmark = pytest.mark.backends
 
@@ -196,6 +198,22 @@ def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
         np.testing.assert_allclose(between, 0.75 * low + 0.25 * high, atol=1e-5)
 
 
+def test_wise_recomputes_the_batchnorm_statistics_that_train(train):
+    model = _classifier()
+    tlkeras.fine_tune(
+        model, train, epochs=2, wise=0.5, batchnorm="train", learning_rate=1e-2, batch_size=48, verbose=False
+    )
+    before_norm = keras.Model(model.inputs[0], model.get_layer("block1_conv").output).predict(train[0], verbose=0)
+    norm = model.get_layer("block1_bn")
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(norm.moving_mean), before_norm.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(norm.moving_variance), before_norm.var(axis=(0, 1, 2)), rtol=1e-3
+    )
+    assert norm.momentum == 0.99
+
+
 def test_l2_sp_keeps_the_weights_near_their_start(train):
     start, moved = _classifier().get_layer("block1_conv").get_weights()[0], []
     for strength in (0.0, 100.0):
@@ -258,7 +276,6 @@ def test_a_class_missing_from_validation_is_no_obstacle(train, validation):
         ({"decay": 0}, "decay=0"),
         ({"warmup": 1}, "warmup=1"),
         ({"wise": 2}, "wise=2"),
-        ({"wise": 0.5, "batchnorm": "train"}, "frozen"),
         ({"blocks": 9}, "9"),
     ],
 )
@@ -267,15 +284,36 @@ def test_what_cannot_be_done_is_refused(train, validation, arguments, message):
         tlkeras.fine_tune(_classifier(), **({"train": train, "validation": validation, "epochs": 1} | arguments))
 
 
-def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys):
-    def full(*arguments, **options):
+@pytest.mark.parametrize("when", ["told by the disk's size", "while blocks are reserved"])
+def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys, tmp_path, when):
+    def full(*arguments):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
-    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    if when.startswith("told"):
+        monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9 - 10, 10))
+    else:
+        monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     result = tlkeras.fine_tune(_classifier(), train, validation, epochs=1, blocks=1, cache=True)
     assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
-    assert "No space left on device" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert ("10 are free" if when.startswith("told") else "No space left on device") in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trunk_without_randomness_is_computed_once(train, monkeypatch):
+    drawn, draw = [], CachedTrunk._draw
+    monkeypatch.setattr(CachedTrunk, "_draw", lambda self, view: (drawn.append(view), draw(self, view)))
+    tlkeras.fine_tune(_classifier(), train, epochs=4, blocks=1, cache=True, verbose=False)
+    assert drawn == [0]
+
+
+def test_columns_of_class_numbers_are_evaluated_as_such(train):
+    model = _classifier()
+    tlkeras.fine_tune(model, (train[0], train[1][:, None]), epochs=0, verbose=False)
+    right = model.predict(train[0], verbose=0).argmax(axis=1) == train[1]
+    assert model.evaluate(train[0], train[1][:, None], verbose=0)[1] == pytest.approx(right.mean())
 
 
 def test_a_large_cache_lives_in_a_file_and_is_removed(train, validation, monkeypatch, tmp_path):

@@ -1,5 +1,7 @@
 """The output of a frozen trunk, computed once and trained on many times."""
 
+import errno
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,18 +25,21 @@ class CachedTrunk(keras.utils.PyDataset):
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.training.cut.cut`.
         batches: Batches of images and labels that can be gone through again and again.
         views: How many augmented views of each image to keep; 1 where nothing is random.
-        refresh: After so many epochs the oldest view is drawn anew, between epochs; 0 for never.
+        random: Whether the trunk answers otherwise each time in training; see `is_random`.
+        refresh: After so many epochs the oldest view is drawn anew, between epochs; 0 for never, and never where
+            nothing is random.
         size: Images a batch.
         seed: Of the order.
         folder: Where to map what is larger than `MEMORY_BYTES`; by default the system's temporary folder.
 
     Raises:
-        OSError: The disk is full.
+        OSError: The disk has no room for it.
     """
 
-    def __init__(self, trunk, batches, *, views=1, refresh=0, size=32, seed=0, folder=None):
+    def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, size=32, seed=0, folder=None):
         super().__init__(workers=1)
-        self.trunk, self.batches, self.views, self.refresh = trunk, batches, views, refresh
+        self.trunk, self.batches, self.views = trunk, batches, views
+        self.random, self.refresh = random, refresh if random else 0
         self.size, self.seed, self.epoch = size, seed, 0
         self._folder = folder
         self._file = None
@@ -70,8 +75,7 @@ class CachedTrunk(keras.utils.PyDataset):
     def _draw(self, view):
         start, labels = 0, []
         for images, batch_labels in each_batch(self.batches):
-            # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
-            features = keras.ops.convert_to_numpy(self.trunk(images, training=True))
+            features = self._features_of(images)
             if self._features is None:
                 self._features = self._allocate(features.shape[1:])
             self._features[view, start : start + len(features)] = features
@@ -80,9 +84,43 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels = self._labels or [None] * self.views
         self._labels[view] = np.concatenate(labels)
 
+    def _features_of(self, images):
+        if not self.random:
+            return self.trunk.predict_on_batch(images)  # compiled, and the same
+        # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
+        return keras.ops.convert_to_numpy(self.trunk(images, training=True))
+
     def _allocate(self, shape):
         shape = (self.views, len(all_labels(self.batches)), *shape)
-        if np.prod(shape, dtype="int64") * 2 <= MEMORY_BYTES:
+        count = int(np.prod(shape, dtype="int64")) * 2
+        if count <= MEMORY_BYTES:
             return np.empty(shape, "float16")
         self._file = tempfile.mkdtemp(prefix="tlkeras-", dir=self._folder)
-        return np.lib.format.open_memmap(Path(self._file) / "trunk.npy", "w+", "float16", shape)
+        try:
+            path = Path(self._file) / "trunk.npy"
+            _refuse_full_disk(path.parent, count)
+            features = np.lib.format.open_memmap(path, "w+", "float16", shape)
+            _reserve(path)
+        except OSError:
+            self.close()
+            raise
+        return features
+
+
+def is_random(trunk, images):
+    """Whether the trunk answers otherwise each time in training: augmentation, or dropout in frozen blocks."""
+    once, again = (keras.ops.convert_to_numpy(trunk(images, training=True)) for _ in range(2))
+    return not np.array_equal(once, again)
+
+
+def _refuse_full_disk(folder, count):
+    free = shutil.disk_usage(folder).free
+    if count > free:
+        raise OSError(errno.ENOSPC, f"the trunk's output takes {count:,} bytes of disk, and {free:,} are free")
+
+
+def _reserve(path):
+    """Has the disk blocks given now: a mapped file that finds the disk full later ends the process by a signal."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

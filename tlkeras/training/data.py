@@ -75,6 +75,12 @@ def all_labels(batches):
     return np.concatenate([labels for _, labels in each_batch(batches)])
 
 
+def labels_are_rows(batches):
+    """Whether labels are rows, one-hot or multi-label, and not class numbers."""
+    labels = batches.labels if isinstance(batches, ImageBatches) else next(each_batch(batches))[1]
+    return labels.ndim == 2 and labels.shape[1] > 1
+
+
 def class_numbers(labels):
     """Labels as class numbers of shape `(images,)`, from numbers, a column of them, or one-hot rows."""
     labels = np.asarray(labels)

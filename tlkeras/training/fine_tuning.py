@@ -1,11 +1,6 @@
 """`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
 
-import functools
 import math
-import sys
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from time import perf_counter
 
 import keras
 import numpy as np
@@ -15,38 +10,17 @@ from tlkeras.errors import InputError
 from tlkeras.freezing import unfreeze
 from tlkeras.images.batches import ImageBatches
 from tlkeras.optimizers import differential_optimizer, learning_rate_table
-from tlkeras.optimizers.table import LearningRateTable
 from tlkeras.recompile import strategy_scope
+from tlkeras.training.batchnorm import recompute_statistics
 from tlkeras.training.best_weights import BestWeights
-from tlkeras.training.cached_trunk import CachedTrunk
+from tlkeras.training.cached_trunk import CachedTrunk, is_random
 from tlkeras.training.cut import cut
-from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch
+from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch, labels_are_rows
 from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_scope, replicas_of, trainee_of
 from tlkeras.training.head import find_head, fit_head
+from tlkeras.training.l2_sp import tied_to
 from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_accuracy, core_loss
-
-
-@dataclass
-class FineTuning:
-    """What `fine_tune` did; `str()` prints it, a line a phase.
-
-    Attributes:
-        history: Dict of lists, one value an epoch of fine-tuning, as in `keras.callbacks.History`.
-        phases: List of dicts: the `name` of a phase, its `seconds`, and what was chosen in it.
-        learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
-        best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with.
-        stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
-    """
-
-    history: dict = field(default_factory=dict)
-    phases: list = field(default_factory=list)
-    learning_rates: LearningRateTable | None = None
-    best_epoch: int = 0
-    stopped: str | None = None
-
-    def __str__(self):
-        end = f"weights of epoch {self.best_epoch}" + (f"; stopped: {self.stopped}" if self.stopped else "")
-        return "\n".join([*map(_phase_line, self.phases), end])
+from tlkeras.training.progress import FineTuning, epoch_line, say_on_stderr, timed
 
 
 def fine_tune(
@@ -105,7 +79,7 @@ def fine_tune(
         ema: Momentum of a moving average of the weights that is kept in the end, such as 0.99; `None` for none.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
         wise: `None`, or the share in [0, 1] of the fine-tuned weights in a mean with those of the probe: WiSE-FT,
-            Wortsman et al., 2022. 0.5 keeps most of both.
+            Wortsman et al., 2022. 0.5 keeps most of both. BatchNorm statistics that train are recomputed for the mean.
         class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
             pays and fits), `True` or `False`. Not where several devices or machines share a batch.
@@ -133,13 +107,13 @@ def fine_tune(
     Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
     head = find_head(model)
-    _check(epochs, decay, warmup, wise, batchnorm)
+    _check(epochs, decay, warmup, wise)
     refuse_open_scope()
-    say = _say if verbose else (lambda text: None)
+    say = say_on_stderr if verbose else (lambda text: None)
     result = FineTuning()
     replicas = replicas_of(model)
     if probe:
-        with _phase(result, "probe", say) as phase:
+        with timed(result, "probe", say) as phase:
             phase["C"] = fit_head(model, even_batches(as_batches(train, batch_size), replicas), seed=seed)
     if epochs:
         unfreeze(model, blocks, batchnorm=batchnorm)
@@ -160,7 +134,7 @@ def fine_tune(
             trainee.compile(optimizer, loss, metrics=[accuracy(head)])
         start = [(weight, np.array(ops.convert_to_numpy(weight))) for weight in model.trainable_weights]
         averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
-        with _phase(result, "fine-tune", say) as phase, _tied_to(start, l2_sp):
+        with timed(result, "fine-tune", say) as phase, tied_to(start, l2_sp):
             keeper = _fit(
                 trainee, batches, held_out, epochs, patience, class_weight, [*averaging, *callbacks], say, result
             )
@@ -171,7 +145,9 @@ def fine_tune(
         if wise is not None:
             for weight, before in start:
                 weight.assign((1 - wise) * before + wise * ops.convert_to_numpy(weight))
-    one_hot = next(each_batch(as_batches(train, batch_size)))[1].ndim == 2
+            if batchnorm == "train":
+                recompute_statistics(model, even_batches(as_batches(train, batch_size), replicas))
+    one_hot = labels_are_rows(as_batches(train, batch_size))
     with strategy_scope(model):
         model.compile(
             keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
@@ -179,7 +155,7 @@ def fine_tune(
     return result
 
 
-def _check(epochs, decay, warmup, wise, batchnorm):
+def _check(epochs, decay, warmup, wise):
     if epochs < 0:
         raise InputError(f"epochs must be 0 or more. Received: epochs={epochs}")
     if not 0 < decay <= 1:
@@ -188,10 +164,6 @@ def _check(epochs, decay, warmup, wise, batchnorm):
         raise InputError(f"warmup is a share of the steps, in [0, 1). Received: warmup={warmup}")
     if wise is not None and not 0 <= wise <= 1:
         raise InputError(f"wise must be None or in [0, 1]. Received: wise={wise}")
-    if wise is not None and batchnorm != "frozen":
-        raise InputError(
-            "wise needs batchnorm='frozen': BatchNorm's statistics do not fit a mean of two sets of weights."
-        )
 
 
 def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result):
@@ -200,7 +172,7 @@ def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, 
     if held_out is not None:
         start = trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
     keeper = BestWeights("val_loss", patience, start)
-    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(_epoch_line(epoch, epochs, logs)))
+    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(epoch_line(epoch, epochs, logs)))
     history = keras.callbacks.History()
     try:
         trainee.fit(
@@ -230,14 +202,15 @@ def _cached(model, train, batches, held_out, cache, epochs, views, seed, result,
     trunk, top = parts
     size = getattr(batches, "size", None) or len(next(each_batch(batches))[0])
     in_order = as_batches(train, size)
-    views = views if _is_random(trunk, next(each_batch(in_order))[0]) else 1
+    random = is_random(trunk, next(each_batch(in_order))[0])
+    views = views if random else 1
     if cache == "auto" and views >= epochs:
         say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
         return whole
     try:
-        with _phase(result, "cache", say) as phase:
+        with timed(result, "cache", say) as phase:
             phase["shape"], phase["views"] = trunk.output_shape[1:], views
-            cached = CachedTrunk(trunk, in_order, views=views, refresh=views, size=size, seed=seed)
+            cached = CachedTrunk(trunk, in_order, views=views, random=random, refresh=views, size=size, seed=seed)
     except OSError as error:
         say(f"No cache: {error.strerror}.")
         return whole
@@ -245,12 +218,6 @@ def _cached(model, train, batches, held_out, cache, epochs, views, seed, result,
         features, labels = zip(*((trunk.predict_on_batch(x), y) for x, y in each_batch(held_out)), strict=True)
         held_out = as_batches((np.concatenate(features), np.concatenate(labels)), size)
     return top, cached, held_out
-
-
-def _is_random(trunk, images):
-    """Whether the trunk answers otherwise each time in training: augmentation, or dropout in frozen blocks."""
-    once, again = (ops.convert_to_numpy(trunk(images, training=True)) for _ in range(2))
-    return not np.array_equal(once, again)
 
 
 def _warmup_cosine(peak, warmup, steps):
@@ -275,50 +242,9 @@ def _rates(model, optimizer, decay):
     return learning_rate_table(model)
 
 
-@contextmanager
-def _tied_to(start, strength):
-    """L2-SP: weights are drawn to where they started, not to zero."""
-    if strength:
-        for weight, before in start:
-            weight.regularizer = functools.partial(_squared_distance, before, strength)
-    try:
-        yield
-    finally:
-        if strength:
-            for weight, _ in start:
-                weight.regularizer = None
-
-
-def _squared_distance(before, strength, weight):
-    return strength * ops.sum(ops.square(weight - ops.convert_to_tensor(before, weight.dtype)))
-
-
 def _class_weight(choice, batches):
     if choice != "balanced":
         return choice
     labels = class_numbers(all_labels(batches))
     classes, counts = np.unique(labels, return_counts=True)
     return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
-
-
-@contextmanager
-def _phase(result, name, say):
-    """Times a phase, notes it, and says what came of it."""
-    phase, start = {"name": name}, perf_counter()
-    yield phase
-    phase["seconds"] = perf_counter() - start
-    result.phases.append(phase)
-    say(_phase_line(phase))
-
-
-def _phase_line(phase):
-    rest = ", ".join(f"{key} {value}" for key, value in phase.items() if key not in ("name", "seconds"))
-    return f"{phase['name']:<10} {phase['seconds']:7.1f} s  {rest}"
-
-
-def _epoch_line(epoch, epochs, logs):
-    return f"epoch {epoch + 1}/{epochs}  " + "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
-
-
-def _say(text):
-    print(text, file=sys.stderr)

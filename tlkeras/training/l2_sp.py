@@ -1,0 +1,31 @@
+"""L2-SP: a penalty on how far weights go from where they started."""
+
+import functools
+from contextlib import contextmanager
+
+from keras import ops
+
+
+@contextmanager
+def tied_to(start, strength):
+    """Has weights drawn to where they started, not to zero, within a `with` block.
+
+    Args:
+        start: List of pairs of a variable and its value at the start, a NumPy array.
+        strength: Factor on the squared distance; 0 for no penalty.
+
+    Reference: Li et al., 2018, https://arxiv.org/abs/1802.01483
+    """
+    if strength:
+        for weight, before in start:
+            weight.regularizer = functools.partial(_squared_distance, before, strength)
+    try:
+        yield
+    finally:
+        if strength:
+            for weight, _ in start:
+                weight.regularizer = None
+
+
+def _squared_distance(before, strength, weight):
+    return strength * ops.sum(ops.square(weight - ops.convert_to_tensor(before, weight.dtype)))

@@ -1,0 +1,54 @@
+"""What `fine_tune` reports, while it runs and in the end."""
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from tlkeras.optimizers.table import LearningRateTable
+
+
+@dataclass
+class FineTuning:
+    """What `fine_tune` did; `str()` prints it, a line a phase.
+
+    Attributes:
+        history: Dict of lists, one value an epoch of fine-tuning, as in `keras.callbacks.History`.
+        phases: List of dicts: the `name` of a phase, its `seconds`, and what was chosen in it.
+        learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
+        best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with.
+        stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
+    """
+
+    history: dict = field(default_factory=dict)
+    phases: list = field(default_factory=list)
+    learning_rates: LearningRateTable | None = None
+    best_epoch: int = 0
+    stopped: str | None = None
+
+    def __str__(self):
+        end = f"weights of epoch {self.best_epoch}" + (f"; stopped: {self.stopped}" if self.stopped else "")
+        return "\n".join([*map(_phase_line, self.phases), end])
+
+
+@contextmanager
+def timed(result, name, say):
+    """Times a phase, notes it, and says what came of it."""
+    phase, start = {"name": name}, perf_counter()
+    yield phase
+    phase["seconds"] = perf_counter() - start
+    result.phases.append(phase)
+    say(_phase_line(phase))
+
+
+def _phase_line(phase):
+    rest = ", ".join(f"{key} {value}" for key, value in phase.items() if key not in ("name", "seconds"))
+    return f"{phase['name']:<10} {phase['seconds']:7.1f} s  {rest}"
+
+
+def epoch_line(epoch, epochs, logs):
+    return f"epoch {epoch + 1}/{epochs}  " + "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
+
+
+def say_on_stderr(text):
+    print(text, file=sys.stderr)
