@@ -1,8 +1,8 @@
 """What a step of a differential optimizer costs, against the plain optimizer it was made from.
 
 Both update all weights of the default backbone with the same gradients, in turn, in one process; every turn gives one
-ratio, and the median of the ratios is printed. By default nothing but the optimizer runs, so that no forward pass hides
-its cost; with `--training` it is a whole training step, which is what a user waits for.
+ratio, and the median of the ratios is printed. First nothing but the optimizer runs, so that no forward pass hides its
+cost; then whole training steps, which is what a user waits for.
 
 Run from the repository's root, for each backend: `KERAS_BACKEND=jax python benchmarks/optimizer_step.py`.
 Bounds: 1.03 on TensorFlow and JAX, 1.10 on torch; not one variable more. "plain again" is a second plain optimizer: how
@@ -80,32 +80,36 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=40)
     parser.add_argument("--steps", type=int, default=5, help="updates a turn")
-    parser.add_argument("--training", action="store_true", help="time whole training steps")
     options = parser.parse_args()
-    prepare = trainer if options.training else stepper
-    for name, make in OPTIMIZERS.items():
-        optimizers, steppers = {}, {}
-        for side in ("plain", "plain again", "differential"):
-            model = tlkeras.unfreeze(tlkeras.image_classifier("efficientnet_lite0", classes=10), batchnorm="train")
-            optimizer = make()
-            if side == "differential":
-                optimizer = tlkeras.differential_optimizer(model, optimizer, decay=0.8)
-            optimizers[side], steppers[side] = optimizer, prepare(model, optimizer)
-        for steps in steppers.values():
-            steps(3)
-        turns = []
-        for turn in range(options.turns):
-            order = list(steppers) if turn % 2 else list(steppers)[::-1]
-            turns.append({side: seconds(steppers[side], options.steps) for side in order})
-        for side in ("plain again", "differential"):
-            ratio = statistics.median(turn[side] / turn["plain"] for turn in turns)
-            counts = len(optimizers["plain"].variables), len(optimizers[side].variables)
-            print(
-                f"{keras.backend.backend()} {name}: {side} / plain = {ratio:.3f} "
-                f"(plain {statistics.median(turn['plain'] for turn in turns) / options.steps * 1e3:.1f} ms a step; "
-                f"{counts[1]} variables against {counts[0]})",
-                flush=True,
-            )
+    for what, prepare in (("optimizer alone", stepper), ("training step", trainer)):
+        for name in OPTIMIZERS:
+            compare(what, prepare, name, options.turns, options.steps)
+
+
+def compare(what, prepare, name, turns, steps):
+    """Times the sides in turn and prints their ratios."""
+    optimizers, steppers = {}, {}
+    for side in ("plain", "plain again", "differential"):
+        model = tlkeras.unfreeze(tlkeras.image_classifier("efficientnet_lite0", classes=10), batchnorm="train")
+        optimizer = OPTIMIZERS[name]()
+        if side == "differential":
+            optimizer = tlkeras.differential_optimizer(model, optimizer, decay=0.8)
+        optimizers[side], steppers[side] = optimizer, prepare(model, optimizer)
+    for warm_up in steppers.values():
+        warm_up(3)
+    times = []
+    for turn in range(turns):
+        order = list(steppers) if turn % 2 else list(steppers)[::-1]
+        times.append({side: seconds(steppers[side], steps) for side in order})
+    for side in ("plain again", "differential"):
+        ratio = statistics.median(turn[side] / turn["plain"] for turn in times)
+        counts = len(optimizers["plain"].variables), len(optimizers[side].variables)
+        print(
+            f"{keras.backend.backend()} {name}, {what}: {side} / plain = {ratio:.3f} "
+            f"(plain {statistics.median(turn['plain'] for turn in times) / steps * 1e3:.1f} ms a step; "
+            f"{counts[1]} variables against {counts[0]})",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Accuracy on drawings of clipart10's ten classes that clipart10 does not hold, trained on all of its 427.
 
-The drawings are those of the Debian package `openclipart-png`, from which clipart10 was taken, by this rule: every PNG
-file below the folder of a class (`FOLDERS`) that `SOURCES.csv` does not name, but for exact and near duplicates of a
-drawing of clipart10 (`tlkeras.images.duplicates`); of several near duplicates among themselves the first by path. A file
-name that falls to two classes is left out. Labels are the folders'; `WRONG` names what by looking at all of them shows
-something else, and accuracies are printed with and without these.
+The drawings are those of the Debian package `openclipart-png`, from which clipart10 was taken, by this rule: every
+PNG file below the folder of a class (`FOLDERS`) that `SOURCES.csv` does not name, but for exact and near duplicates
+of a drawing of clipart10 (`tlkeras.images.duplicates`); of several near duplicates among themselves the first by
+path. A file name that falls to two classes is left out. Labels are the folders'; `WRONG` names what by looking at all
+of them shows something else, and accuracies are printed with and without these.
 
 Run: apt-get download openclipart-png && dpkg -x openclipart-png*.deb /tmp/openclipart
      python benchmarks/unseen_drawings.py /tmp/openclipart/usr/share/openclipart/png [--seeds 0]
