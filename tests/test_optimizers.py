@@ -324,6 +324,14 @@ def test_the_table_of_an_uncompiled_model_is_refused():
         learning_rate_table(small_model())
 
 
+@pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="MultiOptimizer is new in Keras 3.15")
+def test_a_table_of_rates_refuses_an_optimizer_that_has_none():
+    model = small_model()
+    model.compile(keras.optimizers.MultiOptimizer(lambda variable: keras.optimizers.SGD(0.1)), "mse")
+    with pytest.raises(InputError, match="MultiOptimizer"):
+        learning_rate_table(model)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_mirrored_replicas_equal_one_device():

@@ -152,7 +152,7 @@ def _row(block: Block, trainable: set[int], model: keras.Model) -> TrainableRow:
 def _rates(model: keras.Model, training: list) -> str:
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if optimizer is None or isinstance(optimizer, keras.optimizers.MultiOptimizer) or not training:
+    if optimizer is None or hasattr(optimizer, "optimizers") or not training:
         return "-"
     base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     multiplier = getattr(optimizer, "multiplier", lambda variable: 1.0)

@@ -67,7 +67,8 @@ def is_stale(model: keras.Model) -> bool:
     """Whether the trainable set has changed since the model was compiled, so that `fit` would not do as told."""
     if not model.compiled:
         return False
-    if any(layer.trainable != was for layer, was in model._compiled_trainable_state.items()):
+    compiled_with = getattr(model, "_compiled_trainable_state", {})  # new in Keras 3.15; the optimizer knows the rest
+    if any(layer.trainable != was for layer, was in compiled_with.items()):
         return True
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not optimizer.built:

@@ -130,15 +130,23 @@ def _scaled(rate, multiplier):
     return rate if multiplier == 1 else rate * multiplier
 
 
+def _wrappers() -> tuple[type, ...]:
+    """Optimizers that have others do the work, as far as Keras has them: `MultiOptimizer` came with 3.15."""
+    names = ("LossScaleOptimizer", "MultiOptimizer")
+    return tuple(getattr(keras.optimizers, name) for name in names if hasattr(keras.optimizers, name))
+
+
 @functools.cache
 def _native_classes() -> frozenset[type]:
     """What Keras makes of each optimizer class of its own: itself, or on torch its foreach subclass."""
     optimizers = keras.optimizers
-    wrappers = (optimizers.Optimizer, optimizers.LossScaleOptimizer, optimizers.MultiOptimizer)
     return frozenset(
         type(base.__new__(base))
         for base in vars(optimizers).values()
-        if isinstance(base, type) and issubclass(base, optimizers.Optimizer) and base not in wrappers
+        if isinstance(base, type)
+        and issubclass(base, optimizers.Optimizer)
+        and base is not optimizers.Optimizer
+        and not issubclass(base, _wrappers())
     )
 
 
@@ -166,9 +174,7 @@ def differential_class(base: type) -> type:
     True
     """
     optimizers = keras.optimizers
-    if not issubclass(base, optimizers.Optimizer) or issubclass(
-        base, (Differential, optimizers.LossScaleOptimizer, optimizers.MultiOptimizer)
-    ):
+    if not issubclass(base, optimizers.Optimizer) or issubclass(base, (Differential, *_wrappers())):
         raise InputError(
             f"Received the optimizer class {base.__name__}, which has no learning rate of its own to scale: use one "
             "like keras.optimizers.AdamW."

@@ -43,7 +43,7 @@ def learning_rate_table(model: keras.Model) -> LearningRateTable:
         trainable variables alone. A block whose layers have different rates has a row for each.
 
     Raises:
-        InputError: If the model is not compiled.
+        InputError: If the model is not compiled, or with a `keras.optimizers.MultiOptimizer`.
 
     Example:
 
@@ -59,6 +59,10 @@ def learning_rate_table(model: keras.Model) -> LearningRateTable:
     if getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} is not compiled: call `model.compile(optimizer, loss)` first.")
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if hasattr(optimizer, "optimizers"):
+        raise InputError(
+            "A MultiOptimizer has no learning rate of its own: make one that has with `tlkeras.differential_optimizer`."
+        )
     base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     trainable = {id(variable) for variable in model.trainable_variables}
     rows = []

@@ -1,8 +1,8 @@
 """L2-SP: a penalty on how far weights go from where they started."""
 
-import functools
 from contextlib import contextmanager
 
+import keras
 from keras import ops
 
 
@@ -18,7 +18,7 @@ def tied_to(start, strength):
     """
     if strength:
         for weight, before in start:
-            weight.regularizer = functools.partial(_squared_distance, before, strength)
+            weight.regularizer = _SquaredDistance(before, strength)
     try:
         yield
     finally:
@@ -27,5 +27,9 @@ def tied_to(start, strength):
                 weight.regularizer = None
 
 
-def _squared_distance(before, strength, weight):
-    return strength * ops.sum(ops.square(weight - ops.convert_to_tensor(before, weight.dtype)))
+class _SquaredDistance(keras.regularizers.Regularizer):
+    def __init__(self, start, strength):
+        self._start, self._strength = start, strength
+
+    def __call__(self, weight):
+        return self._strength * ops.sum(ops.square(weight - ops.convert_to_tensor(self._start, weight.dtype)))
