@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tlkeras.errors import InputError
-from tlkeras.images.augmentation import POLICIES, AugmentationPolicy, augmentation, augmentation_policy
+from tlkeras.images.augmentation import augmentation
+from tlkeras.images.policies import POLICIES, AugmentationPolicy, augmentation_policy
 
 EVERYTHING = AugmentationPolicy(
     why={}, horizontal_flip=True, vertical_flip=True, small_rotation=20, scale=0.3, crop=0.2, light=0.5, colour=0.8,

@@ -6,7 +6,7 @@ from PIL import Image
 from tlkeras.errors import InputError
 from tlkeras.images.augmentation import augmentation
 from tlkeras.images.batches import ImageBatches
-from tlkeras.images.folder import load_images
+from tlkeras.images.loading import load_images
 
 pytestmark = pytest.mark.backends
 

@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from tlkeras.errors import InputError
-from tlkeras.images.checks import KINDS, check_images, confident_suspects
+from tlkeras.images.checks import check_images
+from tlkeras.images.findings import KINDS
+from tlkeras.images.suspects import confident_suspects
 
 
 def noise(seed, size=(40, 40)):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkeras.images.folder import load_images
+from tlkeras.images.loading import load_images
 from tlkeras.images.reading import ImageError, read_image
 
 resource = pytest.importorskip("resource")  # not on Windows

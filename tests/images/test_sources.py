@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tlkeras.errors import InputError
-from tlkeras.images.folder import load_images
+from tlkeras.images.loading import load_images
 
 
 def pixels(count, size=(20, 24), seed=0):

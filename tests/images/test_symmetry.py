@@ -4,7 +4,7 @@ from PIL import Image
 
 import tlkeras
 from tlkeras.errors import InputError
-from tlkeras.images.folder import load_images
+from tlkeras.images.loading import load_images
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tlkeras.features.network import NetworkSettings, build_network, shared_netw
 from tlkeras.features.output import FeatureFile
 from tlkeras.features.pipeline import extract
 from tlkeras.features.store import FeatureStore, cache_folder
-from tlkeras.images.folder import SkippedFile
+from tlkeras.images.dataset import SkippedFile
 from tlkeras.images.reading import ImageError, Resize, check_size
 
 RESIZES = get_args(Resize)

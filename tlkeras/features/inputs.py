@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tlkeras.errors import InputError
-from tlkeras.images.folder import ImageSplit
+from tlkeras.images.dataset import ImageSplit
 from tlkeras.images.reading import ImageError, open_rgb, read_image
 
 

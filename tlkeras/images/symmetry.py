@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from tlkeras.errors import InputError
-from tlkeras.images.checks import pooled_features
-from tlkeras.images.folder import ImageSplit
+from tlkeras.images.dataset import ImageSplit
+from tlkeras.images.suspects import pooled_features
 
 SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "horizontal_flip": lambda images: images[:, :, ::-1],

@@ -11,7 +11,7 @@ import keras
 
 from tlkeras._version import __version__
 from tlkeras.errors import InputError
-from tlkeras.images.folder import load_images
+from tlkeras.images.loading import load_images
 from tlkeras.report.confusion import confusion_figure
 from tlkeras.runs.folder import CONFUSION, Run, save_run
 from tlkeras.runs.measuring import digest, measure

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tlkeras.errors import InputError
-from tlkeras.images.folder import load_images
+from tlkeras.images.loading import load_images
 from tlkeras.report.metrics import score
 from tlkeras.runs.folder import load_run, read_metrics
 from tlkeras.training.data import each_batch

@@ -27,7 +27,8 @@ def exercise_1(prediction, differences):
 
 def exercise_2(policy):
     """A policy for traffic signs: no flips, some tilt, scale and light, and a reason for each."""
-    from tlkeras.images.augmentation import AugmentationPolicy, augmentation
+    from tlkeras.images.augmentation import augmentation
+    from tlkeras.images.policies import AugmentationPolicy
 
     require(isinstance(policy, AugmentationPolicy), f"a tlkeras.AugmentationPolicy is wanted. Received: {policy!r}")
     require(not policy.horizontal_flip, "a mirror turns 'keep left' into 'keep right'.")

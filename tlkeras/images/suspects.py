@@ -1,0 +1,81 @@
+"""Suspecting labels: which images does a probe that did not see them take for another class?"""
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from tlkeras.images.findings import Finding
+from tlkeras.images.listing import ImageFile
+from tlkeras.images.reading import read_images
+
+
+def confident_suspects(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Finds labels that are probably wrong, by confident learning.
+
+    How many: an image counts as one of another class where that class is the likeliest of those whose probability
+    reaches its average over the images that bear its label. Which: as many as there are such images, those whose
+    own label has the lowest probability, of the images that the model would label otherwise.
+
+    Args:
+        labels: int array of shape `(images,)`.
+        probabilities: array of shape `(images, classes)`, each row from a model that did not see the image.
+
+    Returns:
+        The indices of the suspects, the least probable label first.
+    """
+    own = probabilities[np.arange(len(labels)), labels]
+    usual = [own[labels == one].mean() if (labels == one).any() else np.inf for one in range(probabilities.shape[1])]
+    confident = np.where(probabilities >= usual, probabilities, -np.inf)
+    count = int((np.isfinite(confident.max(axis=1)) & (confident.argmax(axis=1) != labels)).sum())
+    otherwise = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    return otherwise[np.argsort(own[otherwise], kind="stable")][:count]
+
+
+def suspect_labels(
+    files: list[ImageFile],
+    groups: np.ndarray,
+    backbone: str | Callable[[np.ndarray], np.ndarray],
+    size: tuple[int, int],
+    seed: int,
+) -> list[Finding]:
+    names, labels = np.unique([file.label for file in files], return_inverse=True)
+    folds = min(10, min(Counter(labels.tolist()).values(), default=0))
+    if len(names) < 2 or folds < 2:
+        return []
+    features = pooled_features(backbone, size)
+    paths = [file.path for file in files]
+    parts = [features(read_images(paths[start : start + 256], size)) for start in range(0, len(paths), 256)]
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    folds = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    # Matrices this small are multiplied faster by one thread.
+    with threadpool_limits(1, user_api="blas"):
+        probabilities = cross_val_predict(
+            probe, np.concatenate(parts, dtype="float64"), labels, groups=groups, cv=folds, method="predict_proba"
+        )
+    return [
+        Finding(
+            "suspect_label",
+            (files[index].key,),
+            f"{names[labels[index]]}? {names[probabilities[index].argmax()]} {probabilities[index].max():.2f}",
+            1 - float(probabilities[index, labels[index]]),
+        )
+        for index in confident_suspects(labels, probabilities)
+    ]
+
+
+def pooled_features(
+    backbone: str | Callable[[np.ndarray], np.ndarray], size: tuple[int, int]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Gives a function from pixels `(n, height, width, 3)` to features `(n, d)`."""
+    if not isinstance(backbone, str):
+        return backbone
+    from tlkeras.backbones.build import backbone as build_backbone
+
+    model = build_backbone(backbone, pooling="avg", input_shape=(*size, 3))
+    return lambda images: model.predict(images, batch_size=32, verbose=0)
