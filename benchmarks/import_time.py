@@ -24,7 +24,7 @@ def main():
     for _ in range(ROUNDS):
         keras_alone.append(seconds("-c", "import keras"))
         with_tlkeras.append(seconds("-c", "import keras, tlkeras"))
-        help_text.append(seconds("-m", "tlkeras.cli", "--help"))
+        help_text.append(seconds("-m", "tlkeras", "--help"))
         added.append(float(subprocess.run([sys.executable, "-c", inside], capture_output=True, check=True).stdout))
     base = statistics.median(keras_alone)
     print(f"import keras                 {base:.3f} s")

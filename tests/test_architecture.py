@@ -13,7 +13,7 @@ FLOORS = [
     ["graph", "blocks", "backbones", "images"],
     ["classifier", "recompile", "freezing", "optimizers", "features", "report"],
     ["training", "runs"],
-    ["teaching", "cli"],
+    ["teaching", "cli", "__main__"],
 ]
 RANK = {room: rank for rank, room in enumerate(room for floor in FLOORS for room in floor)}
 

@@ -71,7 +71,7 @@ def test_every_line_that_fails_is_followed_by_its_mend():
 
 
 def test_the_command_prints_one_json_object_and_fails_where_a_check_fails():
-    run = [sys.executable, "-m", "tlkeras.cli", "doctor", "--json"]
+    run = [sys.executable, "-m", "tlkeras", "doctor", "--json"]
     ill = subprocess.run(
         run, stdout=subprocess.PIPE, check=False, env={**os.environ, "KERAS_BACKEND": "no_such_backend"}
     )

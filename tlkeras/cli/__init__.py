@@ -1,0 +1,57 @@
+"""The command line: arguments in, one sentence or one JSON object out, and an exit status that scripts can trust.
+
+Exit status 0: done; 2: wrong usage or input that cannot be used; 1: anything else (for `check` and `doctor`: something
+is wrong); 130: interrupted. Progress goes to stderr. Keras is imported by the command that needs it, so that `--help`
+answers at once.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tlkeras._version import __version__
+from tlkeras.cli.images import check
+from tlkeras.cli.machine import backbones, cache, doctor
+from tlkeras.cli.runs import evaluate, fit, predict
+from tlkeras.cli.terminal import say
+from tlkeras.errors import InputError
+
+app = typer.Typer(
+    name="tlkeras",
+    help="Transfer learning for Keras 3: a folder of images in, an honest classifier out.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for _command in (fit, evaluate, predict, check, backbones, doctor, cache):
+    app.command()(_command)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False):
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main():
+    """Runs the command line; the entry point of the `tlkeras` script."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its C++ part chatters
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    try:
+        app()
+    except InputError as error:
+        _fail(str(error), 2)
+    except Exception as error:
+        if os.environ.get("TLKERAS_TRACEBACK"):
+            raise
+        _fail(f"{type(error).__name__}: {error} (set TLKERAS_TRACEBACK=1 to see where)", 1)
+
+
+def _fail(text, status):
+    say(f"tlkeras: {text}")
+    sys.exit(status)

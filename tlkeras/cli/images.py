@@ -1,0 +1,34 @@
+"""The command that looks at a folder of images before anything is trained on it: `check`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlkeras.cli.terminal import Directory, Json, load_keras, print_json, say
+
+
+def check(
+    directory: Directory,
+    labels: Annotated[bool, typer.Option(help="Suspect wrong labels too, which takes a network and a while.")] = True,
+    sheets: Annotated[Path | None, typer.Option(help="Folder to write contact sheets of the suspects to.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Folder to move unreadable files to; nothing is deleted.")] = None,
+    as_json: Json = False,
+):
+    """Check a folder of images: files, duplicates, leaks, class sizes, labels. Exit status 1 if something is wrong."""
+    load_keras()
+    from tlkeras.images.checks import check_images
+
+    report = check_images(directory, backbone="efficientnet_lite0" if labels else None)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        typer.echo(report)
+    if sheets is not None:
+        for path in report.contact_sheets(sheets):
+            say(f"Written: {path}")
+    if fix is not None:
+        for source, target in report.quarantine(fix):
+            say(f"Moved {source!r} to {target!r}")
+    if not report.ok:
+        raise typer.Exit(1)

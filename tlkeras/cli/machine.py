@@ -1,0 +1,110 @@
+"""The commands that tell what is on this machine: `backbones`, `doctor`, `cache`."""
+
+import contextlib
+import shutil
+from typing import Annotated
+
+import typer
+
+from tlkeras.cli.terminal import Json, load_keras, print_json
+from tlkeras.errors import InputError
+
+
+def backbones(
+    pattern: Annotated[str | None, typer.Argument(help="Only names that match, such as 'mobilenet*'.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
+    max_params: Annotated[float | None, typer.Option(help="At most so many million parameters.")] = None,
+    max_madds: Annotated[float | None, typer.Option(help="At most so many million multiply-adds an image.")] = None,
+    min_top1: Annotated[float | None, typer.Option(help="At least this ImageNet accuracy, in percent.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Only those whose weights are on this machine.")] = False,
+    as_json: Json = False,
+):
+    """List the backbones, with their size, cost and ImageNet accuracy."""
+    from tlkeras.backbones.catalog import backbone_info, list_backbones
+
+    names = list_backbones(
+        pattern,
+        family=family,
+        max_params=None if max_params is None else max_params * 1e6,
+        max_madds=max_madds,
+        min_top1=min_top1,
+        offline=offline or None,
+    )
+    rows = [backbone_info(name) for name in names]
+    if as_json:
+        print_json({"backbones": [_catalog_row(row) for row in rows]})
+        return
+    width = max((len(row.name) for row in rows), default=0)
+    typer.echo(f"{'name':<{width}}  params (M)  size  madds (M)  top-1 (%)  offline")
+    for row in rows:
+        columns = (
+            f"{row.name:<{width}}",
+            _figure(row.parameters and row.parameters / 1e6, 10, 1),
+            _figure(row.default_size, 4, 0),
+            _figure(row.multiply_adds, 9, 0),
+            _figure(row.top1, 9, 1),
+            f"{'yes' if row.offline else 'no':>7}",
+        )
+        typer.echo("  ".join(columns))
+
+
+def doctor(as_json: Json = False):
+    """Check that this machine can run the notebooks: packages, memory, weights, speed. Exit status 1 if it cannot."""
+    from tlkeras.teaching.doctor import examine
+
+    with contextlib.suppress(Exception):  # the diagnosis says what is wrong with it
+        load_keras()
+    diagnosis = examine()
+    if as_json:
+        print_json(diagnosis.to_json())
+    else:
+        typer.echo(diagnosis)
+    if not diagnosis.ok:
+        raise typer.Exit(1)
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept; it can be made again.")] = False,
+    limit: Annotated[float | None, typer.Option(min=0, help="Gigabytes that features may take from now on.")] = None,
+    as_json: Json = False,
+):
+    """Show what is kept on disk of features and exported networks; `$TLKERAS_CACHE` names the folder, or is `off`."""
+    from tlkeras.features.store import FeatureStore, cache_folder
+
+    folder = cache_folder()
+    if folder is None:
+        raise InputError("Nothing is kept: TLKERAS_CACHE is 'off'. Name a folder in it, or unset it.")
+    store, networks = FeatureStore(folder), folder / "networks"
+    if limit is not None:
+        store.limit = int(limit * 1e9)
+    if clear:
+        store.clear()
+        shutil.rmtree(networks, ignore_errors=True)
+    exported = sum(path.stat().st_size for path in networks.rglob("*") if path.is_file())
+    found = {
+        "folder": str(folder),
+        "images": len(store),
+        "bytes": store.size,
+        "limit": store.limit,
+        "networks_bytes": exported,
+    }
+    store.close()
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"Folder:    {folder}")
+        typer.echo(
+            f"Features:  {found['images']} entries, {found['bytes'] / 1e6:.1f} MB of {found['limit'] / 1e6:.0f} MB"
+        )
+        typer.echo(f"Networks:  {exported / 1e6:.1f} MB")
+
+
+def _catalog_row(info):
+    return {key: value for key, value in vars(info).items() if key != "sources"} | {
+        "offline": info.offline,
+        "sources": dict(info.sources),
+    }
+
+
+def _figure(value, width, digits):
+    return f"{'-' if value is None else format(value, f'.{digits}f'):>{width}}"
