@@ -130,6 +130,7 @@ def test_replaced_binary_head_stays_binary():
         ({"classes": "cat"}, "cat"),
         ({"classes": 3.0}, "3.0"),
         ({"classes": ["cat", "dog", "cat"]}, "name of its own"),
+        ({"classes": 3, "augmentation": "photo"}, "Keras layer.*'photo'"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_what_was_received(arguments, message):
@@ -150,6 +151,24 @@ def test_the_head_of_a_sequential_model_is_replaced():
     assert other.layers[1] is model.layers[0]
 
 
-def test_replace_head_refuses_a_model_without_a_head():
-    with pytest.raises(tlkeras.InputError, match="Dense"):
-        tlkeras.replace_head(tlkeras.backbone("efficientnet_lite0", **SMALL), classes=3)
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tlkeras.backbone("efficientnet_lite0", **SMALL), "Dense"),
+        (Subclassed, "functional or Sequential"),
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), "built"),
+        (lambda: "mobilenet_v2", "mobilenet_v2"),
+    ],
+)
+def test_replace_head_refuses_a_model_without_a_head(make, message):
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.replace_head(make(), classes=3)

@@ -80,7 +80,8 @@ def replace_head(model, classes):
     """Gives a trained classifier a new head for other classes, keeping all that comes before it.
 
     Args:
-        model: A classifier whose last layer is `Dense`, such as one of `image_classifier`. It is left as it is.
+        model: A functional or Sequential classifier whose last layer is `Dense`, such as one of `image_classifier`. It
+            is left as it is.
         classes: Number of the new classes, or their names.
 
     Returns:
@@ -89,7 +90,7 @@ def replace_head(model, classes):
         one freezes the other, and `tlkeras.freeze` compiles both anew.
 
     Raises:
-        InputError: The model does not end in a `Dense` layer.
+        InputError: The model is subclassed or not built yet, or does not end in a `Dense` layer.
 
     Example:
 
@@ -99,11 +100,13 @@ def replace_head(model, classes):
     (None, 2)
     """
     count = _class_count(classes)
-    head = model.layers[-1]
-    if not isinstance(head, layers.Dense) or len(model.outputs) != 1:
+    if len(getattr(model, "outputs", None) or ()) != 1:  # a subclassed model has none, an unbuilt one none yet
         raise InputError(
-            f"replace_head takes a model that ends in one Dense layer. Received: a model ending in {head!r}"
+            f"replace_head takes a built functional or Sequential model of one output. Received: {model!r}"
         )
+    head = model.layers[-1]
+    if not isinstance(head, layers.Dense):
+        raise InputError(f"replace_head takes a model whose last layer is Dense. Received: a model ending in {head!r}")
     activation = keras.activations.serialize(head.activation)
     if head.units > 1:
         return _with_head(model, head.input, count, activation)
@@ -120,6 +123,11 @@ def _augmented(backbone, input_shape, augmentation):
         input_shape = _default_shape(backbone)
     x = keras.Input(input_shape, name="image")
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
+        if not callable(layer):
+            raise InputError(
+                "augmentation is a Keras layer or a list of them, such as tlkeras.augmentation('photo'). "
+                f"Received: {layer!r}"
+            )
         x = layer(x)
     return x
 

@@ -132,8 +132,9 @@ def trainable_table(model: keras.Model) -> TrainableTable:
     head         1          18         18  -                    0.1
     total        2          58         18
     """
+    found = map_blocks(model)
     trainable = {id(weight) for weight in model.trainable_weights}
-    return TrainableTable(_row(block, trainable, model) for block in map_blocks(model))
+    return TrainableTable(_row(block, trainable, model) for block in found)
 
 
 def _row(block: Block, trainable: set[int], model: keras.Model) -> TrainableRow:

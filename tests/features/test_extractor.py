@@ -137,9 +137,12 @@ def test_a_block_ends_behind_its_residual_sum():
 def test_a_nested_backbone_is_tapped_too(small, pixels):
     inputs = keras.Input((16, 16, 3))
     body = keras.Model(small.inputs[0], small.outputs[0], name="body")
-    outer = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(body(inputs))))
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    outer = keras.Model(inputs, head[1](head[0](body(inputs))))
     expected = tlkeras.FeatureExtractor(small, block="first").transform(pixels)
-    np.testing.assert_allclose(tlkeras.FeatureExtractor(outer, block="first").transform(pixels), expected, rtol=1e-4)
+    for model in (outer, keras.Sequential([inputs, body, *head])):
+        found = tlkeras.FeatureExtractor(model, block="first").transform(pixels)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_normalized_features_have_length_one_and_the_same_direction(small, pixels):

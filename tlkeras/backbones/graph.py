@@ -9,7 +9,7 @@ def flatten(model):
     """Puts the layers of nested functional and `Sequential` models (ConvNeXt has four) into the graph itself.
 
     Args:
-        model: A functional model.
+        model: A functional or `Sequential` model.
 
     Returns:
         A functional model with the same layers and answers, or `model` itself if nothing in it is nested.
@@ -23,6 +23,8 @@ def flatten(model):
     """
     if not any(map(_has_graph, model.layers)):
         return model
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs[0])
 
     def unpack(layer, *args, **kwargs):
         # Called through `call`, a model runs its layers one by one and makes no node of its own.
