@@ -1,0 +1,59 @@
+"""The README says what is there: names, commands, extras, notebooks, and what its example prints."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from typer.main import get_command
+
+import tlkeras
+from tlkeras.cli import app
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def _section(title):
+    return README.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+HELPERS = _section("One helper in a project that exists already")
+
+
+def _first_column(section):
+    rows = re.findall(r"^\| (.*?) \|", section, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_name_is_public():
+    called = set(re.findall(r"tlkeras\.(\w+)\(", README))
+    listed = _first_column(HELPERS)
+    assert called and listed
+    assert called | listed <= set(tlkeras.__all__)
+
+
+def test_the_commands_are_those_of_the_command_line():
+    sentence = re.search(r"lists the commands: (.*?)\.", README, re.DOTALL).group(1)
+    assert re.findall(r"`(\w+)`", sentence) == list(get_command(app).commands)
+
+
+def test_the_extras_are_those_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert _first_column(_section("Extras")) == set(project["optional-dependencies"])
+
+
+def test_every_notebook_is_linked():
+    linked = set(re.findall(r"\(notebooks/(\w+\.ipynb)\)", _section("Learn")))
+    assert linked == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+def test_what_is_linked_is_there():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_example_prints_what_is_printed_below_it(capsys):
+    code, printed = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", HELPERS, re.DOTALL).groups()
+    exec(code, {})
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == printed.splitlines()
