@@ -352,6 +352,8 @@ def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, caps
         ["fit", "data", "-o", "run", "--backbone", "efficientnet_light0"],
         ["fit", "data", "-o", "run", "--strategy", "magic"],
         ["fit", "data", "-o", "run", "--resize", "squash"],
+        ["fit", "data", "-o", "run", "--image-size", "0"],
+        ["fit", "data", "-o", "run", "--strategy", "finetune", "--domain", "foto"],
         ["frobnicate"],
     ],
 )
@@ -359,6 +361,18 @@ def test_wrong_usage_ends_with_status_2(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert _main(*arguments) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_check_reports_and_writes_what_is_asked_for_or_says_where_it_cannot(tmp_path, capsys):
+    folder = _folder(tmp_path / "data", images=2)
+    (folder / "red" / "2.png").write_bytes(b"")
+    (tmp_path / "file").touch()
+    assert _main("check", folder, "--no-labels", "--fix", tmp_path / "file" / "aside") == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert _main("check", folder, "--no-labels", "--json", "--fix", tmp_path / "aside") == 1
+    assert json.loads(capsys.readouterr().out)["images"] == dict.fromkeys(COLOURS, 2)
+    assert (tmp_path / "aside" / "red" / "2.png").exists() and not (folder / "red" / "2.png").exists()
+    assert _main("check", folder, "--no-labels") == 0
 
 
 def test_backbones_lists_the_catalog(capsys):

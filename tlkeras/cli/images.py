@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tlkeras.cli.terminal import Directory, Json, load_keras, print_json, say
+from tlkeras.errors import InputError
 
 
 def check(
@@ -24,11 +25,12 @@ def check(
         print_json(report.to_json())
     else:
         typer.echo(report)
-    if sheets is not None:
-        for path in report.contact_sheets(sheets):
+    try:
+        for path in report.contact_sheets(sheets) if sheets is not None else ():
             say(f"Written: {path}")
-    if fix is not None:
-        for source, target in report.quarantine(fix):
+        for source, target in report.quarantine(fix) if fix is not None else ():
             say(f"Moved {source!r} to {target!r}")
+    except OSError as error:
+        raise InputError(f"{error.filename!r} cannot be written: {error.strerror}.") from error
     if not report.ok:
         raise typer.Exit(1)

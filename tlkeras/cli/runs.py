@@ -30,7 +30,9 @@ def fit(
         str | None,
         typer.Option(help="What the images are (photo, drawing, xray, ...): augments for it in fine-tuning."),
     ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels; by default the backbone's own.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side in pixels; by default the backbone's own.")
+    ] = None,
     resize: Annotated[str, typer.Option(help="`stretch`, `crop` or `pad`.")] = "stretch",
     seed: Annotated[int, typer.Option(help="Of the splits and of all that is random.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the folder if any file cannot be read.")] = False,
@@ -40,9 +42,13 @@ def fit(
     """Train a classifier on a folder of images and measure it on images it has not seen."""
     from tlkeras.backbones.catalog import backbone_info, list_backbones
     from tlkeras.files import check_output
+    from tlkeras.images.policies import augmentation_policy
 
+    # What can be refused is refused before Keras is loaded, let alone an image.
     _choice("--strategy", strategy, ("features", "finetune", "auto"))
     _choice("--resize", resize, ("stretch", "crop", "pad"))
+    if domain is not None:
+        augmentation_policy(domain)
     if backbone == "auto":
         backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
         say(f"Backbone: {backbone}")
@@ -90,7 +96,7 @@ def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
 
 def predict(
     run: RunFolder,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     as_json: Json = False,
 ):
     """Name the class of images, with its probability."""
