@@ -84,7 +84,7 @@ def test_the_runs_model_opens_with_keras_alone_and_answers_alike(run, folder, ca
 def test_fit_prints_accuracy_error_and_baseline(folder, tmp_path, capsys):
     assert _main("fit", folder, "-o", tmp_path / "run", "--image-size", 32) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Accuracy"))
-    assert "1.000 ± 0.000 (standard error)" in line
+    assert "1.000 ± 0.171 (standard error)" in line  # of three images
     assert "always answering" in line and "0.333" in line
 
 

@@ -32,7 +32,8 @@ class Scores:
     Attributes:
         images: number of images.
         accuracy: share of right answers, in [0, 1].
-        standard_error: of the accuracy, binomial: sqrt(p (1 - p) / n).
+        standard_error: of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two right and two wrong answers
+            more, so that a few images that are all right do not pass for certainty (Agresti and Coull, 1998).
         majority_class: str, the commonest class of the training images.
         majority_accuracy: what always answering `majority_class` gives.
         classes: a `ClassScore` each.
@@ -68,7 +69,7 @@ def score(labels, predictions, class_names, majority):
 
     >>> scores = score([0, 1, 1, 1], [0, 1, 1, 0], ["cat", "dog"], majority=1)
     >>> scores.accuracy, round(scores.standard_error, 3)
-    (0.75, 0.217)
+    (0.75, 0.171)
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     numbers = range(len(class_names))
@@ -79,7 +80,7 @@ def score(labels, predictions, class_names, majority):
     return Scores(
         images=len(labels),
         accuracy=accuracy,
-        standard_error=float(np.sqrt(accuracy * (1 - accuracy) / len(labels))),
+        standard_error=_standard_error(int(np.sum(labels == predictions)), len(labels)),
         majority_class=class_names[majority],
         majority_accuracy=float(np.mean(labels == majority)),
         classes=tuple(
@@ -88,3 +89,8 @@ def score(labels, predictions, class_names, majority):
         ),
         confusion=confusion_matrix(labels, predictions, labels=numbers),
     )
+
+
+def _standard_error(right, count):
+    share = (right + 2) / (count + 4)
+    return float(np.sqrt(share * (1 - share) / (count + 4)))
