@@ -29,10 +29,11 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 NETWORK = "efficientnet_lite0"
+ENGINES = ("keras", "onnxruntime", "openvino")
 
 
 def write_photos(folder, count, size=(500, 375), seed=0):
-    """Cut-outs of two photographs, each another one, so that no two files have one content."""
+    """Cut-outs of two photographs `(width, height)`, each another one, so that no two files have one content."""
     rng = np.random.default_rng(seed)
     photos = [Image.fromarray(photo) for photo in load_sample_images().images]
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,55 +73,76 @@ def by_turns(sides, turns):
 
 
 def speed(count, turns):
+    import tlkeras
+
+    model = tlkeras.backbone(NETWORK, pooling="avg")
+    limit = multiply_adds_a_second() / (tlkeras.backbone_info(NETWORK).multiply_adds * 1e6)
+    print(f"limit of the arithmetic: {limit:.0f} images/s")
+    networks_alone(model, limit, turns)
+    for size in ((224, 224), (500, 375)):
+        files_to_features(model, size, limit, count, turns)
+
+
+def networks_alone(model, limit, turns):
+    """Engines on equal pixels, as many batches at a time as they want."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tlkeras.features.engines.choice import make_engine
+
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 224, 224, 3), dtype="uint8")
+    expected = model.predict(pixels, batch_size=32, verbose=0)
+    sides, answers = {}, {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name in ENGINES:
+            engine = make_engine(name, lambda: model, (32, 224, 224, 3))
+            parts = np.split(pixels, 64 // (engine.batch_size or 32))
+            answer = pool.map if engine.batch_size else map
+            sides[name] = lambda n=name, e=engine, p=parts, a=answer: answers.update({n: np.concatenate([*a(e, p)])})
+        seconds = by_turns(sides, turns)
+    print("network alone   images/s  share of limit  difference")
+    for name, duration in seconds.items():
+        share = 64 / duration / limit
+        print(f"{name:<14}  {64 / duration:>8.1f}  {share:>14.0%}  {difference(answers[name], expected):>10.1e}")
+
+
+def files_to_features(model, size, limit, count, turns):
+    """Each engine, reading the files, and given Keras' data set of them, beside `model.predict` over that data set.
+
+    Given the data set, both sides see the same pixels. Of the files we make other ones, by the accurate inverse DCT and
+    antialiased resizing, where Keras takes the fast DCT and, if the size differs, resizing without antialiasing, which
+    costs less. Features are then compared with those that `model.predict` has of the very pixels.
+    """
     import keras
 
     import tlkeras
-    from tlkeras.features.engines.choice import make_engine
 
     with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        paths = write_photos(root / "files" / "all", count)
-        model = tlkeras.backbone(NETWORK, pooling="avg")
+        paths = write_photos(Path(name) / "files" / "all", count, size)
 
         def dataset():
-            # Its bilinear resizing is not antialiased, as Pillow's is, and reads faster for it.
             return keras.utils.image_dataset_from_directory(
-                root / "files", labels=None, image_size=(224, 224), batch_size=32, shuffle=False, verbose=False
+                Path(name) / "files", labels=None, image_size=(224, 224), batch_size=32, shuffle=False, verbose=False
             )
 
         found = {}
         sides = {"model.predict": lambda: found.update({"model.predict": model.predict(dataset(), verbose=0)})}
-        for engine in ("keras", "onnxruntime", "openvino"):
+        for engine in ENGINES:
             extractor = tlkeras.FeatureExtractor(NETWORK, engine=engine, cache=False)
-            try:
-                extractor.transform(paths[:32])
-            except tlkeras.InputError as error:
-                print(error)
-                continue
             sides[engine] = lambda e=engine, x=extractor: found.update({e: x.transform(paths)})
+            over = f"{engine} (dataset)"
+            sides[over] = lambda e=over, x=extractor: found.update({e: x.transform(dataset())})
         seconds = by_turns(sides, turns)
+        of_ours = model.predict(tlkeras.read_images(paths), verbose=0)
+    print(f"files of {size[0]} x {size[1]}       images/s  x model.predict  share of limit  difference")
+    for side, duration in seconds.items():
+        ratio, share = seconds["model.predict"] / duration, count / duration / limit
+        apart = difference(found[side], of_ours if side in ENGINES else found["model.predict"])
+        print(f"{side:<23}  {count / duration:>8.1f}  {ratio:>14.2f}x  {share:>14.0%}  {apart:>10.1e}")
 
-        # The network alone, on pixels that both are given: engines are compared on equal pixels.
-        pixels = tlkeras.read_images(paths[:32])
-        expected = model.predict_on_batch(pixels)
-        limit = multiply_adds_a_second() / (tlkeras.backbone_info(NETWORK).multiply_adds * 1e6)
-        print(f"limit of the arithmetic: {limit:.0f} images/s")
-        print("side            images/s  x model.predict  share of limit  network alone, share  difference")
-        for side, duration in seconds.items():
-            engine = model.predict_on_batch if side == "model.predict" else None
-            if engine is None:
-                engine = make_engine(side, lambda: model, (32, 224, 224, 3))
-            alone = 32 / by_turns({side: lambda e=engine: e(pixels)}, 5)[side]
-            difference = np.abs(engine(pixels) - expected).max() / np.abs(expected).max()
-            print(
-                f"{side:<14}  {count / duration:>8.1f}  {seconds['model.predict'] / duration:>14.2f}x"
-                f"  {count / duration / limit:>13.0%}  {alone:>6.1f}/s  {alone / limit:>10.0%}  {difference:>10.1e}"
-            )
-        # End to end, with Keras' own reading on one side and ours on the other, pixels differ by the resizing.
-        ours = next(side for side in found if side != "model.predict")
-        cosine = np.sum(found["model.predict"] * found[ours], 1)
-        cosine /= np.linalg.norm(found["model.predict"], axis=1) * np.linalg.norm(found[ours], axis=1)
-        print(f"features end to end, each side with its own resizing: cosine {cosine.min():.4f} at least")
+
+def difference(features, expected):
+    """The largest, relative to the largest feature."""
+    return np.abs(features - expected).max() / np.abs(expected).max()
 
 
 def cache(count, turns):

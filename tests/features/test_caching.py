@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import tlkeras
-from tlkeras.features import extractor as module
+from tlkeras.features import extraction as module
 from tlkeras.features.store import FeatureStore
 
 pytestmark = pytest.mark.backends
@@ -45,6 +45,7 @@ def computed(monkeypatch):
             counts.append(int((pixels != 0).any((1, 2, 3)).sum()))  # a short batch is filled up with zeros
             return engine(pixels)
 
+        run.batch_size = engine.batch_size
         return run
 
     monkeypatch.setattr(module, "_engine", counting)

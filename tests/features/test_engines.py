@@ -1,6 +1,7 @@
 """Every engine gives Keras' own features, or is not used."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -40,6 +41,18 @@ def test_runtimes_give_keras_features(name, network, pixels, tmp_path):
     # What is exported and compared once is started again without the network.
     again = choice.make_engine(name, lambda: pytest.fail("built"), pixels.shape, folder=tmp_path)
     np.testing.assert_array_equal(again(pixels), engine(pixels))
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_threads_that_share_a_runtime_get_their_own_answers_whatever_the_size_of_their_batch(name, network, tmp_path):
+    pytest.importorskip(name)
+    rng = np.random.default_rng(0)
+    batches = [rng.integers(0, 256, (n % 41 + 1, 16, 16, 3), dtype="uint8") for n in range(100)]
+    expected = np.split(network.predict(np.concatenate(batches), verbose=0), np.cumsum([len(b) for b in batches])[:-1])
+    engine = _engine(name, network, batches[31], folder=tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        for found, right in zip(pool.map(engine, batches), expected, strict=True):
+            np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-3 * np.abs(right).max())
 
 
 def test_auto_takes_a_runtime_for_many_images_and_keras_for_few(network, pixels, tmp_path, monkeypatch):

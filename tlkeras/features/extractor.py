@@ -1,46 +1,21 @@
 """A pretrained network as a scikit-learn transformer: images in, feature vectors out."""
 
-import contextlib
-import hashlib
 import os
 import warnings
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import get_args
 
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
-from tqdm import tqdm
 
 from tlkeras.errors import InputError
-from tlkeras.features.engines.choice import WORTH_EXPORTING, check_engine, make_engine
-from tlkeras.features.identity import network_identity, weights_hash
-from tlkeras.features.inputs import Images, Reader, as_images, flat_shape
+from tlkeras.features.engines.choice import check_engine
+from tlkeras.features.extraction import collect, run
+from tlkeras.features.identity import weights_hash
+from tlkeras.features.inputs import Images, as_images, flat_shape
 from tlkeras.features.network import NetworkSettings, build_network, shared_network
-from tlkeras.features.output import FeatureFile
-from tlkeras.features.pipeline import extract
-from tlkeras.features.store import FeatureStore, cache_folder
-from tlkeras.images.dataset import SkippedFile
-from tlkeras.images.reading import ImageError, Resize, check_size
-
-RESIZES = get_args(Resize)
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """Features of a row of images, and which of these could not be read.
-
-    Attributes:
-        features: float32 array of shape `(images, features)`, in memory or mapped from a file; NaN where an image
-            could not be read.
-        unreadable: dict from the place of an image in the row to `SkippedFile(path, reason)`, in that order.
-    """
-
-    features: np.ndarray
-    unreadable: dict[int, SkippedFile]
+from tlkeras.images.reading import Resize, check_size
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):
@@ -77,7 +52,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             not kept, since their code may change.
         on_error: What to do about an image that cannot be read: `"raise"`, or `"nan"` for a row of NaN in its place,
             which keeps rows and labels together.
-        batch_size: Images a forward pass. 32 keeps two cores busy and memory below 1 GB at 224 x 224.
+        batch_size: Images a forward pass of Keras. The runtimes take as few at a time as a core's cache has room for.
         verbose: Whether to show a progress bar on stderr.
 
     Example:
@@ -240,60 +215,22 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return copy
 
     def _extract(self, X, out, on_error=None):
-        """Fills one array, or one file, with the features of all images."""
-        unreadable, parts, width = {}, [], None
-        with FeatureFile(out) if out is not None else contextlib.nullcontext() as file:
-            for items in self._items(X, on_error):
-                bad = [item for item in items if item.error]
-                unreadable |= {item.index: SkippedFile(item.error.path, item.error.reason) for item in bad}
-                if width is None:
-                    done = next((item.features for item in items if item.error is None), None)
-                    width = self._width() if done is None else len(done)
-                lost = np.full(width, np.nan, "float32")
-                rows = np.stack([lost if item.error else item.features for item in items])
-                parts.append(rows) if file is None else file.append(rows)
-            if width is None:
-                empty = np.empty((0, self._width()), "float32")
-                parts.append(empty) if file is None else file.append(empty)
-        features = np.concatenate(parts) if file is None else np.load(file.path, mmap_mode="r")
-        return Extraction(features, unreadable)
+        return collect(self._items(X, on_error), lambda: shared_network(self._settings()).output_shape[-1], out)
 
     def _items(self, X, on_error=None):
         """Yields lists of `pipeline.Item`, in order; raises on the first bad image unless `on_error="nan"`."""
         self._check_parameters()
-        images = self._images(X)
-        settings = self._settings()
-        reader = self._reader(settings, images)
-        identity = network_identity(settings)
-        folder = self._cache_folder() if identity else None
-        store = _open_store(folder, os.getpid(), self.cache is True) if folder else None
-        shape = None if reader.size is None else (self.batch_size, *reader.size, reader.channels)
-        few = images.count is not None and images.count < WORTH_EXPORTING
-        make = _engine if identity else _engine.__wrapped__
-
-        def compute(pixels):
-            # Made, or found, only now: features that are all in the store need no network.
-            return make(settings, identity, self.engine, self.precision, folder, shape, few)(pixels)
-
-        kind = [identity, self.engine, self.precision]
-        if self.engine == "keras":  # asked for by name, its answers are to be its own to the last digit
-            kind.append(keras.backend.backend())
-        prefix = hashlib.sha256(repr(kind).encode()).digest()[:16]
-        with tqdm(total=images.count, desc="features", unit="image", disable=not self.verbose) as progress:
-            for items in extract(images, reader, compute, self.batch_size, store, prefix):
+        for items in run(self._images(X), self._settings(), self.get_params(deep=False)):
+            if (on_error or self.on_error) == "raise":
                 for item in items:
                     if item.error is not None:
-                        item.error = _named(item)
-                        if (on_error or self.on_error) == "raise":
-                            raise item.error
-                progress.update(len(items))
-                yield items
-        if store is not None:
-            store.flush()
+                        raise item.error
+            yield items
 
     def _check_parameters(self):
         check_engine(self.engine, self.precision)
-        for name, known in (("on_error", ("raise", "nan")), ("input", ("images", "flat")), ("resize", RESIZES)):
+        choices_of = {"on_error": ("raise", "nan"), "input": ("images", "flat"), "resize": get_args(Resize)}
+        for name, known in choices_of.items():
             if getattr(self, name) not in known:
                 choices = " or ".join(map(repr, known))
                 raise InputError(f"{name} must be {choices}. Received: {name}={getattr(self, name)!r}")
@@ -320,34 +257,6 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         table = validate_data(self, X, dtype="numeric", reset=False)
         shape = flat_shape(table.shape[1])
         return Images(np.asarray(table, "float32").reshape(-1, *shape), len(table), shape)
-
-    def _reader(self, settings, images):
-        """Finds the size that images must have, and builds the network only where nothing else tells."""
-        info = settings.info
-        if settings.image_size is not None and settings.by_name:
-            size, channels = settings.image_size, 3
-        elif info is not None and info.default_size:
-            size, channels = (info.default_size, info.default_size), 3
-        else:
-            network = self.backbone if not settings.by_name else shared_network(settings)
-            *size, channels = network.input_shape[1:]
-            size = tuple(size)
-        if None in size:
-            size = settings.image_size or (images.shape and images.shape[:2])
-            if size is None:
-                raise InputError(
-                    f"The model {self.backbone.name!r} takes images of any size; give image_size=(height, width), "
-                    "which all are brought to."
-                )
-        return Reader(size, self.resize, channels)
-
-    def _cache_folder(self):
-        if self.cache is True:
-            return cache_folder()
-        return Path(self.cache) if self.cache else None
-
-    def _width(self):
-        return shared_network(self._settings()).output_shape[-1]
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -378,32 +287,3 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = flat
         tags.input_tags.string = not flat
         return tags
-
-
-def _named(item):
-    """The error of an image, with its place in the row where it has no name."""
-    if isinstance(item.source, str | os.PathLike):
-        return item.error
-    return ImageError(f"number {item.index}", item.error.reason)
-
-
-@lru_cache(maxsize=4)
-def _open_store(folder, process, default):
-    """One store for all extractors of a process; a connection must not pass through a fork."""
-    del process
-    try:
-        return FeatureStore(folder)
-    except InputError as error:
-        if not default:
-            raise
-        warnings.warn(f"{error} Features are not kept; cache=False says so.", stacklevel=3)
-        return None
-
-
-@lru_cache(maxsize=4)
-def _engine(settings, identity, name, precision, folder, batch_shape, few):
-    exports = folder / "networks" / identity if folder else None
-    images = 0 if few else None
-    return make_engine(
-        name, lambda: shared_network(settings), batch_shape, precision=precision, folder=exports, images=images
-    )

@@ -20,23 +20,23 @@ def fold(pipeline):
     on top of the extractor's network.
 
     Args:
-    pipeline: A fitted `sklearn.pipeline.Pipeline`, or a search such as `GridSearchCV` that found one: a
-        `tlkeras.FeatureExtractor`; any number of `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`,
-        `PCA`, `IncrementalPCA`, `TruncatedSVD`, feature selectors and `Normalizer`; and a linear classifier:
-        `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
-        `LinearDiscriminantAnalysis`, `NearestCentroid`, or a `OneVsRestClassifier` or `CalibratedClassifierCV`
-        (`"sigmoid"` or `"temperature"`) of one of them.
+        pipeline: A fitted `sklearn.pipeline.Pipeline`, or a search such as `GridSearchCV` that found one: a
+            `tlkeras.FeatureExtractor`; any number of `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`,
+            `PCA`, `IncrementalPCA`, `TruncatedSVD`, feature selectors and `Normalizer`; and a linear classifier:
+            `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
+            `LinearDiscriminantAnalysis`, `NearestCentroid`, or a `OneVsRestClassifier` or `CalibratedClassifierCV`
+            (`"sigmoid"` or `"temperature"`) of one of them.
 
     Returns:
-    A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
-    order of the classifier's `classes_`: what `predict_proba` gives, where the classifier has it; else the scores
-    of `decision_function`, of which the largest decides. A single score `s`, of two classes, becomes `[-s, s]`. The
-    model shares no weights with the extractor.
+        A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
+        order of the classifier's `classes_`: what `predict_proba` gives, where the classifier has it; else the scores
+        of `decision_function`, of which the largest decides. A single score `s`, of two classes, becomes `[-s, s]`. The
+        model shares no weights with the extractor.
 
     Raises:
-    InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN and the like. Keep the pipeline as it is then,
-        beside its network: `tlkeras.save_pipeline`.
-    sklearn.exceptions.NotFittedError: The pipeline is not fitted.
+        InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN and the like. Keep the pipeline as it is then,
+            beside its network: `tlkeras.save_pipeline`.
+        sklearn.exceptions.NotFittedError: The pipeline is not fitted.
 
     Example:
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
@@ -35,42 +35,61 @@ class Item:
     error: ImageError | None = None
 
 
-def extract(images, reader, engine, batch_size, store=None, prefix=b""):
+def extract(images, reader, make_engine, batch_size, store=None, prefix=b""):
     """Computes the features of images, in order and with memory for a few batches only.
+
+    A thread for each core reads images. An engine that computes on one core is run by these threads too, a batch each,
+    so that no core waits for another; one that takes all cores, or a GPU, is run by the caller's thread beside them.
 
     Args:
         images: `Images`.
         reader: `Reader`.
-        engine: Function from pixels `(n, height, width, channels)`, n always `batch_size`, to features `(n, features)`.
-        batch_size: Images a forward pass.
+        make_engine: Function that gives an engine (see `engines.choice.make_engine`); called once, and only if there is
+            something to compute.
+        batch_size: Images a forward pass, of an engine that has no size of its own.
         store: `FeatureStore` or None.
         prefix: Of the store's keys: what determines the features beside the image.
 
     Yields:
         Lists of `Item`, in the order of `images`, as they are done.
     """
-    pending, waiting = deque(), []
-    for chunk in _read_ahead(images, reader, batch_size, store, prefix):
-        for item in chunk:
-            pending.append(item)
-            if item.pixels is not None:
-                waiting.append(item)
+    workers = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(workers)
+    engine, pending, waiting, computing = None, deque(), deque(), deque()
+
+    def launch():
+        batch = [waiting.popleft() for _ in range(min(len(waiting), size))]
+        submit = pool.submit if engine.batch_size else _at_once
+        computing.append((batch, submit(_compute, batch, engine, size, store)))
+
+    try:
+        for chunk in _read_ahead(pool, images, reader, batch_size, store, prefix):
+            pending.extend(chunk)
+            waiting.extend(item for item in chunk if item.pixels is not None)
+            if waiting and engine is None:
+                engine = make_engine()
+                size = engine.batch_size or batch_size
             # What is done waits for what came before it, but not for ever.
-            if len(waiting) == batch_size or (waiting and len(pending) >= 16 * batch_size):
-                _compute(waiting, engine, batch_size, store)
-                waiting = []
-        done = []
-        while pending and pending[0].pixels is None:
-            done.append(pending.popleft())
-        if done:
-            yield done
-    if waiting:
-        _compute(waiting, engine, batch_size, store)
-    if pending:
-        yield list(pending)
+            enough = len(pending) >= 16 * batch_size
+            while waiting and (len(waiting) >= size or enough):
+                launch()
+            # One batch more than cores, or a core would be idle between two.
+            _settle(computing, 0 if enough else workers + 1)
+            done = []
+            while pending and pending[0].pixels is None:
+                done.append(pending.popleft())
+            if done:
+                yield done
+        while waiting:
+            launch()
+        _settle(computing, 0)
+        if pending:
+            yield list(pending)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _read_ahead(images, reader, batch_size, store, prefix):
+def _read_ahead(pool, images, reader, batch_size, store, prefix):
     """Yields lists of items, in order; two batches beyond the one that is worked on are being read."""
 
     def read(chunk):
@@ -78,21 +97,15 @@ def _read_ahead(images, reader, batch_size, store, prefix):
             return [_read(index, source, reader, store, prefix) for index, source in chunk]
 
     chunk_size = min(_CHUNK, batch_size)
-    workers = os.cpu_count() or 1
-    ahead = workers + -(-2 * batch_size // chunk_size)
-    with ThreadPoolExecutor(workers) as pool:
-        coming = deque()
-        try:
-            numbered = enumerate(images)
-            while chunk := list(islice(numbered, chunk_size)):
-                coming.append(pool.submit(read, chunk))
-                if len(coming) > ahead:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            for future in coming:
-                future.cancel()
+    ahead = (os.cpu_count() or 1) + -(-2 * batch_size // chunk_size)
+    coming = deque()
+    numbered = enumerate(images)
+    while chunk := list(islice(numbered, chunk_size)):
+        coming.append(pool.submit(read, chunk))
+        if len(coming) > ahead:
+            yield coming.popleft().result()
+    while coming:
+        yield coming.popleft().result()
 
 
 def _read(index, source, reader, store, prefix):
@@ -113,11 +126,24 @@ def _read(index, source, reader, store, prefix):
 
 def _compute(items, engine, batch_size, store):
     pixels = np.stack([item.pixels for item in items])
-    if len(pixels) < batch_size:
-        # A last batch of another shape would have the network compiled a second time.
-        pixels = np.pad(pixels, [(0, batch_size - len(pixels)), (0, 0), (0, 0), (0, 0)])
-    features = engine(pixels)
-    for item, row in zip(items, features, strict=False):
-        item.features, item.pixels = row, None
+    missing = 0 if engine.batch_size else batch_size - len(items)
+    if missing:  # a last batch of another shape would have the network compiled a second time
+        pixels = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
+    features = engine(pixels)[: len(items)]
     if store is not None:
-        store.put([(item.key, item.features) for item in items if item.key is not None])
+        store.put([(item.key, row) for item, row in zip(items, features, strict=True) if item.key is not None])
+    return features
+
+
+def _settle(computing, left):
+    """Hands features to their items, oldest first: of all batches that are done, and until so many are left."""
+    while len(computing) > left or (computing and computing[0][1].done()):
+        items, features = computing.popleft()
+        for item, row in zip(items, features.result(), strict=True):
+            item.features, item.pixels = row, None
+
+
+def _at_once(function, *args):
+    future = Future()
+    future.set_result(function(*args))
+    return future

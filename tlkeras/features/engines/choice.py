@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -53,8 +54,9 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, imag
         images: How many images are to be run, as far as is known; `"auto"` exports nothing for a few.
 
     Returns:
-        An engine: a function from pixels `(n, height, width, channels)` to float32 features `(n, features)`, with a
-        `name`.
+        An engine: a function from pixels `(n, height, width, channels)` to float32 features `(n, features)`. It has a
+        `name` and a `batch_size`: the images to give to a core at a time, from a thread for each core; or None where
+        one call takes all cores, or a GPU.
 
     Raises:
         InputError: The engine asked for is not installed, or cannot run this network as Keras does.
@@ -109,7 +111,7 @@ def _race(network, exports, probe):
 def _verified(runtime, network, exports, probe):
     """Starts a runtime; the first time its answers are compared with Keras' own."""
     path = _exported(runtime, network, exports)
-    engine = runtime(path)
+    engine = runtime(path, probe.shape[1:])
     fact = f"{runtime.name} {runtime.version()} {path.name} {probe.shape}"
     if not exports.remembered().get(fact):
         expected = KerasEngine(network())(probe)
@@ -134,13 +136,15 @@ def _exported(runtime, network, exports):
 
 
 def _seconds(engine, probe):
-    engine(probe)
+    """For a batch, with all cores at work."""
+    at_once = (os.cpu_count() or 1) if engine.batch_size else 1
     durations = []
-    for _ in range(3):
-        start = time.perf_counter()
-        engine(probe)
-        durations.append(time.perf_counter() - start)
-    return min(durations)
+    with ThreadPoolExecutor(at_once) as pool:
+        for _ in range(4):  # the first one warms up, and is the slowest
+            start = time.perf_counter()
+            list(pool.map(engine, [probe] * at_once))
+            durations.append(time.perf_counter() - start)
+    return min(durations) / at_once
 
 
 def _setting(probe):

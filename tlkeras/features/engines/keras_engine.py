@@ -33,6 +33,7 @@ class KerasEngine:
     """
 
     name = "keras"
+    batch_size = None
 
     def __init__(self, network, precision=None):
         self.network = network if precision in (None, "float32") else lower_precision(network, precision)

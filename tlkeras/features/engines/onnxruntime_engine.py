@@ -1,13 +1,14 @@
 """The network run by ONNX Runtime."""
 
-import os
+from tlkeras.features.engines.slices import images_in_cache, run_in_slices
 
 
 class OnnxRuntimeEngine:
-    """Runs an exported network in ONNX Runtime, on the CPU.
+    """Runs an exported network in ONNX Runtime, on one core of the CPU for each thread that calls.
 
     Args:
         path: An `.onnx` file.
+        image_shape: `(height, width, channels)`.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -17,20 +18,20 @@ class OnnxRuntimeEngine:
     name = "onnxruntime"
     formats = ("onnx",)
 
-    def __init__(self, path):
+    def __init__(self, path, image_shape):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = os.cpu_count() or 1
-        # Waiting threads that spin would take the cores from those that decode images.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
+        self._slice = images_in_cache(image_shape)
+        self.batch_size = max(8, self._slice)
 
     def __call__(self, pixels):
         """Computes features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
-        return self._session.run(None, {self._input: pixels.astype("float32", copy=False)})[0]
+        return run_in_slices(lambda part: self._session.run(None, {self._input: part})[0], pixels, self._slice)
 
     @staticmethod
     def version():

@@ -1,0 +1,155 @@
+"""One pass over a row of images: which size, store and engine it needs, and what becomes of the features."""
+
+import contextlib
+import hashlib
+import os
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from tlkeras.errors import InputError
+from tlkeras.features.engines.choice import WORTH_EXPORTING, make_engine
+from tlkeras.features.identity import network_identity
+from tlkeras.features.inputs import Reader
+from tlkeras.features.network import shared_network
+from tlkeras.features.output import FeatureFile
+from tlkeras.features.pipeline import extract
+from tlkeras.features.store import FeatureStore, cache_folder
+from tlkeras.images.dataset import SkippedFile
+from tlkeras.images.reading import ImageError
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Features of a row of images, and which of these could not be read.
+
+    Attributes:
+        features: float32 array of shape `(images, features)`, in memory or mapped from a file; NaN where an image
+            could not be read.
+        unreadable: dict from the place of an image in the row to `SkippedFile(path, reason)`, in that order.
+    """
+
+    features: np.ndarray
+    unreadable: dict[int, SkippedFile]
+
+
+def run(images, settings, parameters):
+    """Computes the features of images, or finds them in the store.
+
+    Args:
+        images: `Images`.
+        settings: `NetworkSettings`.
+        parameters: Those of the `FeatureExtractor`, as a dict: how to read, compute and keep.
+
+    Yields:
+        Lists of `pipeline.Item`, in order, as they are done, each with features or an error that names the image.
+    """
+    engine, precision, cache, batch_size = (parameters[name] for name in ("engine", "precision", "cache", "batch_size"))
+    reader = _reader(settings, images, parameters["resize"])
+    identity = network_identity(settings)
+    folder = (cache_folder() if cache is True else Path(cache)) if cache and identity else None
+    store = _open_store(folder, os.getpid(), cache is True) if folder else None
+    shape = None if reader.size is None else (batch_size, *reader.size, reader.channels)
+    few = engine == "auto" and images.count is not None and images.count < WORTH_EXPORTING
+    make = _engine if identity else _engine.__wrapped__
+
+    def made():
+        return make(settings, identity, engine, precision, folder, shape, few)
+
+    kind = [identity, engine, precision]
+    if engine == "keras":  # asked for by name, its answers are to be its own to the last digit
+        kind.append(keras.backend.backend())
+    prefix = hashlib.sha256(repr(kind).encode()).digest()[:16]
+    with tqdm(total=images.count, desc="features", unit="image", disable=not parameters["verbose"]) as progress:
+        for items in extract(images, reader, made, batch_size, store, prefix):
+            for item in items:
+                if item.error is not None:
+                    item.error = _named(item)
+            progress.update(len(items))
+            yield items
+    if store is not None:
+        store.flush()
+
+
+def collect(lists, network_width, out=None):
+    """Fills one array, or one file, with the features of all images.
+
+    Args:
+        lists: What `run` yields.
+        network_width: Function that counts the network's features; called only where no image tells.
+        out: A `.npy` file, or None.
+
+    Returns:
+        `Extraction`.
+    """
+    unreadable, parts, width = {}, [], None
+    with FeatureFile(out) if out is not None else contextlib.nullcontext() as file:
+        for items in lists:
+            bad = [item for item in items if item.error]
+            unreadable |= {item.index: SkippedFile(item.error.path, item.error.reason) for item in bad}
+            if width is None:
+                done = next((item.features for item in items if item.error is None), None)
+                width = network_width() if done is None else len(done)
+            lost = np.full(width, np.nan, "float32")
+            rows = np.stack([lost if item.error else item.features for item in items])
+            parts.append(rows) if file is None else file.append(rows)
+        if width is None:
+            empty = np.empty((0, network_width()), "float32")
+            parts.append(empty) if file is None else file.append(empty)
+    features = np.concatenate(parts) if file is None else np.load(file.path, mmap_mode="r")
+    return Extraction(features, unreadable)
+
+
+def _reader(settings, images, resize):
+    """Finds the size that images must have, and builds the network only where nothing else tells."""
+    info = settings.info
+    if settings.image_size is not None and settings.by_name:
+        size, channels = settings.image_size, 3
+    elif info is not None and info.default_size:
+        size, channels = (info.default_size, info.default_size), 3
+    else:
+        network = settings.backbone if not settings.by_name else shared_network(settings)
+        *size, channels = network.input_shape[1:]
+        size = tuple(size)
+    if None in size:
+        size = settings.image_size or (images.shape and images.shape[:2])
+        if size is None:
+            raise InputError(
+                f"The model {settings.backbone.name!r} takes images of any size; give image_size=(height, width), "
+                "which all are brought to."
+            )
+    return Reader(size, resize, channels)
+
+
+def _named(item):
+    """The error of an image, with its place in the row where it has no name."""
+    if isinstance(item.source, str | os.PathLike):
+        return item.error
+    return ImageError(f"number {item.index}", item.error.reason)
+
+
+@lru_cache(maxsize=4)
+def _open_store(folder, process, default):
+    """One store for all extractors of a process; a connection must not pass through a fork."""
+    del process
+    try:
+        return FeatureStore(folder)
+    except InputError as error:
+        if not default:
+            raise
+        warnings.warn(f"{error} Features are not kept; cache=False says so.", stacklevel=3)
+        return None
+
+
+@lru_cache(maxsize=4)
+def _engine(settings, identity, name, precision, folder, batch_shape, few):
+    exports = folder / "networks" / identity if folder else None
+    images = 0 if few else None
+    return make_engine(
+        name, lambda: shared_network(settings), batch_shape, precision=precision, folder=exports, images=images
+    )
