@@ -105,10 +105,20 @@ splits = [tlkeras.load_images(folder, seed=seed, image_size=SIZE) for seed in ra
 names = splits[0].class_names
 print(splits[0])
 
+# %% [markdown]
+# **Predict.** One training image of each class. What do they have that photographs hardly have?
+
 # %%
 labels = splits[0].train.labels
 examples = splits[0].train.take([np.argmax(labels == k) for k in range(len(names))])
 tlkeras.contact_sheet(examples.read(), captions=names, columns=5, side=96)
+
+# %%
+paper = (splits[0].train.read() >= 250).all(axis=-1).mean()
+teaching.finding(
+    f"white paper: {paper:.2f} of all pixels of the {len(splits[0].train)} training "
+    "images are white."
+)
 
 # %% [markdown]
 # ## Features from every block
@@ -228,8 +238,9 @@ logistic, vectors = map(np.array, results.values())
 teaching.finding(
     f"of the test images logistic regression gets {report.with_error(logistic)} right, "
     f"support vectors {report.with_error(vectors)}, a difference of "
-    f"{report.with_error(logistic - vectors)}. The same network from scratch: "
-    f"{report.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
+    f"{report.with_error(logistic - vectors)}. The same network from scratch, after "
+    f"{scratch['epochs']} epochs: {report.with_error(scratch['test'])}; majority class: "
+    f"{np.mean(majority):.2f}."
 )
 
 # %% [markdown]

@@ -189,7 +189,7 @@ def given(part):
 # split, to save time.
 
 # %%
-EPOCHS = 10
+EPOCHS = 7
 
 
 def fresh():
@@ -198,7 +198,7 @@ def fresh():
     top.set_weights(pretrained)
     rates = keras.optimizers.AdamW(3e-3, weight_decay=0.01)
     rates = tlkeras.differential_optimizer(top, rates, decay=0.2)
-    top.compile(rates, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    top.compile(rates, "sparse_categorical_crossentropy")
 
 
 def run(split, **how):
@@ -239,7 +239,7 @@ def measured_now(split):
 # %%
 how = {
     "at once": {"schedule": {0: None}},
-    "by schedule": {"schedule": {3: 1, 6: None}},
+    "by schedule": {"schedule": {2: 1, 4: None}},
 }
 runs = {name: [run(split, **kind) for split in splits] for name, kind in how.items()}
 runs["on a plateau"] = [run(splits[0], on_plateau=1, patience=1)]
@@ -247,24 +247,15 @@ for name, found in runs.items():
     print(f"{name:13} variables that train, split 0: ", *found[0][2])
 
 # %% [markdown]
-# **Predict.** Validation loss, epoch by epoch. Which run falls fastest at first? What happens to the loss when blocks
-# join?
-
+# **Predict.** The validation loss of the first split, epoch by epoch. Which run falls fastest at first? What happens to
+# the loss when blocks join?
 
 # %%
-def padded(losses):
-    """Losses by epoch; a run that stopped keeps its last."""
-    return [loss + [loss[-1]] * (EPOCHS - len(loss)) for loss in losses]
-
-
 report.curves(
-    {
-        name: padded([one[1]["val_loss"] for one in found])
-        for name, found in runs.items()
-    },
+    {name: found[0][1]["val_loss"] for name, found in runs.items()},
     range(1, EPOCHS + 1),
-    xlabel="epoch (a run that stopped keeps its last value)",
-    ylabel="validation loss",
+    xlabel="epoch (a run that was stopped ends early)",
+    ylabel="validation loss, split 0",
 )
 
 # %%
@@ -273,10 +264,8 @@ for name, found in runs.items():
     losses = [one[1]["val_loss"] for one in found]
     best[name] = [int(np.argmin(loss)) + 1 for loss in losses]
     teaching.finding(
-        f"{name}: after one epoch {np.mean([loss[0] for loss in losses]):.2f}; lowest "
-        f"{np.mean([min(loss) for loss in losses]):.2f}, in epochs "
-        f"{', '.join(map(str, best[name]))}; in the end "
-        f"{np.mean([loss[-1] for loss in losses]):.2f}."
+        f"{name}, split 0: {losses[0][0]:.2f} after one epoch; lowest in epoch "
+        f"{best[name][0]}, {min(losses[0]):.2f}; in the end {losses[0][-1]:.2f}."
     )
 joined = max(how["by schedule"]["schedule"]) + 1
 late = sum(epoch >= joined for epoch in best["by schedule"])
@@ -298,12 +287,12 @@ recipe = []
 for split in splits:
     fresh()
     tlkeras.fine_tune(
-        top, given(split.train), given(split.validation), epochs=4, verbose=False
+        top, given(split.train), given(split.validation), epochs=3, verbose=False
     )
     recipe.append(measured_now(split)[0])
 results = {name: np.array([one[0][0] for one in runs[name]]) for name in how}
 results["fine_tune"] = np.array(recipe)
-scratch = teaching.measured("from_scratch")[str(SIZE[0])]["test"]
+scratch = teaching.measured("from_scratch")[str(SIZE[0])]
 commonest = [np.bincount(split.train.labels).argmax() for split in splits]
 majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)]
 
@@ -312,7 +301,7 @@ majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)
 
 # %%
 report.accuracy_bars(
-    {**results, "same network, from scratch": scratch},
+    {**results, "same network, from scratch": scratch["test"]},
     {"majority class": majority, "chance": 1 / len(names)},
 )
 
@@ -329,8 +318,9 @@ def judged(name):
 others = [name for name in results if name != "at once"]
 teaching.finding(
     f"at once {report.with_error(results['at once'])} of the test images are right. "
-    f"Compared with that: {'; '.join(map(judged, others))}. The network from scratch: "
-    f"{report.with_error(scratch)}; majority class: {np.mean(majority):.2f}."
+    f"Compared with that: {'; '.join(map(judged, others))}. The network from "
+    f"scratch, after {scratch['epochs']} epochs: {report.with_error(scratch['test'])}; "
+    f"majority class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]
@@ -348,7 +338,8 @@ for name, accuracy in results.items():
     assert accuracy.mean() > np.mean(majority) + 0.15, (
         f"{name}: no better than one class"
     )
-    assert accuracy.mean() > np.mean(scratch) + 0.1, f"{name}: no better than scratch"
+    over_scratch = accuracy.mean() - np.mean(scratch["test"])
+    assert over_scratch > 0.1, f"{name}: no better than scratch"
 
 # %% [markdown]
 # ## Exercises

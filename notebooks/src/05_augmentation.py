@@ -156,10 +156,11 @@ drawing = tlkeras.augmentation("drawing", seed=1)
 tlkeras.preview(samples, drawing, columns=6, side=96)
 
 # %%
+flips = [layer for layer in drawing if isinstance(layer, keras.layers.RandomFlip)]
 viewed = keras.ops.convert_to_numpy(drawing(samples.astype("float32"), training=True))
 teaching.finding(
     f"every view has shape {viewed.shape[1:]}, like the image, and grey levels from "
-    f"{viewed.min():.0f} to {viewed.max():.0f}; nothing stands on its head. The "
+    f"{viewed.min():.0f} to {viewed.max():.0f}; flips are {flips[0].mode} only. The "
     f"layers: {', '.join(type(layer).__name__ for layer in drawing)}."
 )
 
@@ -234,7 +235,15 @@ for kind, found in (("digits", of_digits), ("drawings", of_drawings)):
         flipped[kind, name] = [
             row[k].accuracy_changed - row[k].accuracy for row in found
         ]
-report.accuracy_bars(bars, {"chance": 0.1})
+halved = [(s.train.labels, s.validation.labels) for s in halves]
+tenths = [(s.train.labels, s.validation.labels) for s in digit_splits]
+majorities = {
+    f"majority class, {kind}": [
+        np.mean(held == np.bincount(seen).argmax()) for seen, held in of_kind
+    ]
+    for kind, of_kind in (("digits", tenths), ("drawings", halved))
+}
+report.accuracy_bars(bars, majorities)
 
 # %%
 for (kind, name), change in flipped.items():
@@ -407,8 +416,8 @@ plain = results["no augmentation"]
 teaching.finding(
     f"without augmentation {report.with_error(plain)} of the test images are right. "
     + "; ".join(f"{name}: {judged(results[name], plain)}" for name in policies)
-    + f". The network from scratch: {report.with_error(scratch['test'])}; majority "
-    f"class: {np.mean(majority):.2f}."
+    + f". The network from scratch, after {scratch['epochs']} epochs: "
+    f"{report.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]

@@ -46,37 +46,50 @@ from tlkeras import report
 # %%
 DOWNLOAD = os.environ.get("TLKERAS_DOWNLOAD") == "1"
 TFDS = bool(find_spec("tensorflow_datasets") and find_spec("tensorflow"))
-DATA = "tf_flowers" if DOWNLOAD and TFDS else "clipart10"
 
 
 def source():
-    """What `load_images` is given: a builder of TensorFlow Datasets, or a folder."""
+    """A name, and a builder of TensorFlow Datasets, or a folder."""
     if not TFDS:
-        return teaching.clipart10()
+        return "clipart10", teaching.clipart10()
     import tensorflow_datasets as tfds
 
-    if DATA == "tf_flowers":
-        builder = tfds.builder("tf_flowers")
-        builder.download_and_prepare()
-        return builder
+    if DOWNLOAD:
+        try:
+            builder = tfds.builder("tf_flowers")
+            builder.download_and_prepare()
+            return "tf_flowers", builder
+        except Exception as error:  # each way of having no network raises another one
+            print(f"The flowers could not be fetched: {type(error).__name__}")
     folder = Path(tempfile.mkdtemp())
     (folder / "train").symlink_to(teaching.clipart10())
-    return tfds.ImageFolder(str(folder))
+    return "clipart10", tfds.ImageFolder(str(folder))
 
 
 # %%
 SIZE = (96, 96)
-given = source()
+DATA, given = source()
 splits = [tlkeras.load_images(given, seed=seed, image_size=SIZE) for seed in range(3)]
 names = splits[0].class_names
 if DATA == "clipart10":
     print("Skipped: the flowers, which want a network.")
-print(f"{DATA}, {'by TensorFlow Datasets' if TFDS else 'from its folder'}:", splits[0])
+print(f"{DATA}, {'by TensorFlow Datasets' if TFDS else 'from its folder'}:")
+print(splits[0])
+
+# %% [markdown]
+# **Predict.** One training image of each class: how many of a class would you have to see to tell them apart?
 
 # %%
 labels = splits[0].train.labels
 examples = splits[0].train.take([np.argmax(labels == k) for k in range(len(names))])
 tlkeras.contact_sheet(examples.read(), captions=names, columns=5, side=96)
+
+# %%
+counts = np.bincount(labels)
+teaching.finding(
+    f"there are {counts.min()} to {counts.max()} training images of a class. How many "
+    "of them a classifier needs is what we measure next."
+)
 
 # %% [markdown]
 # ## The idea, with a coin

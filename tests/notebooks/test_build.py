@@ -78,6 +78,26 @@ def test_badges_lead_to_the_repository_and_there_are_none_without_one():
     assert path in build.launch(path, "")
 
 
+@pytest.mark.parametrize(
+    "urls, repository",
+    [
+        ('Repository = "https://github.com/someone/project"', "someone/project"),
+        ('Repository = "https://github.com/someone/project.git/"', "someone/project"),
+        ('Repository = "https://example.org/someone/project"', None),
+        ("", None),
+    ],
+)
+def test_badges_stand_in_every_notebook_as_soon_as_the_project_names_its_repository(
+    source, tmp_path, monkeypatch, urls, repository
+):
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n[project.urls]\n{urls}\n")
+    monkeypatch.setattr(build, "HERE", tmp_path / "notebooks")
+    for kind, path in ((build.lesson, "notebooks/lesson.ipynb"), (build.exercise, "notebooks/exercises/lesson.ipynb")):
+        header = kind("lesson").cells[0].source
+        assert ("badge" in header) is bool(repository)
+        assert not repository or f"/{repository}/blob/main/{path}" in header
+
+
 def test_execution_keeps_results_and_nothing_of_the_machine(source):
     notebook = build.execute(build.lesson("lesson"))
     cell = notebook.cells[3]

@@ -132,7 +132,7 @@ def test_a_prediction_is_asked_before_each_figure_and_a_finding_printed_after_it
         elif figure is not None:
             assert "teaching.finding(" in cell.source, f"no finding after\n{figure}"
             figure = None
-        elif any("image/png" in output.get("data", {}) for output in cell.outputs):
+        elif any({"image/png", "image/jpeg"} & output.get("data", {}).keys() for output in cell.outputs):
             assert asked, f"no prediction is asked before\n{cell.source}"
             asked, figure = False, cell.source
     assert figure is None

@@ -25,7 +25,9 @@ def test_flowers_2_takes_any_function_of_different_accuracies(spread):
     check("flowers.2", spread)
 
 
-@pytest.mark.parametrize("spread", [lambda n: [0.5] * n, lambda n: 0.5, lambda n: [0.1, 0.2], lambda n: [1.5] * n, 0.5])
+@pytest.mark.parametrize(
+    "spread", [lambda n: [0.5] * n, lambda n: 0.5, lambda n: [0.1, 0.2], lambda n: [1.5] * n, lambda n: ["a"] * n, 0.5]
+)
 def test_flowers_2_refuses_others(spread):
     with pytest.raises(NotYet):
         check("flowers.2", spread)

@@ -18,12 +18,13 @@ def exercise_1(bet, curve):
 
 def exercise_2(spread):
     """Several accuracies, not all from one sample."""
-    accuracies = np.asarray(tried(spread, 4), float)
+    found = tried(spread, 4)
+    accuracies = tried(lambda: np.asarray(found, float))
     require(accuracies.shape == (4,), f"spread(4) gives four accuracies. Received: shape {accuracies.shape}.")
     require(((accuracies > 0) & (accuracies <= 1)).all(), f"accuracies lie in (0, 1]. Received: {accuracies}.")
     require(len(set(accuracies)) > 1, "all four are equal: is each sample drawn with a seed of its own?")
     low, high = accuracies.min(), accuracies.max()
-    return f"Between {low:.2f} and {high:.2f}: a single sample of ten says little."
+    return f"Between {low:.2f} and {high:.2f}: so much depends on which ten they are."
 
 
 def exercise_3(images):
