@@ -164,7 +164,7 @@ def train(choose, rate, seeds=(0, 1, 2)):
         network.set_weights(start)
         keras.utils.set_random_seed(seed)
         (images, test), split = pixels[seed], splits[seed]
-        network.fit(images, split.train.labels, batch_size=16, verbose=0)
+        network.fit(images, split.train.labels, batch_size=32, verbose=0)
         optimizer.load_own_variables(blank)  # the next run shall not remember this one
         after = trunk.predict(test, verbose=0)
         kernel, bias = network.layers[-1].get_weights()
@@ -266,7 +266,7 @@ imagenets = statistics()
 base.trainable = True
 still = {"optimizer": keras.optimizers.SGD(0.0), "run_eagerly": True}  # for few steps
 recipe.compile(loss="sparse_categorical_crossentropy", **still)
-recipe.fit(pixels[0][0][:64], splits[0].train.labels[:64], batch_size=8, verbose=0)
+recipe.fit(pixels[0][0][:64], splits[0].train.labels[:64], batch_size=16, verbose=0)
 trap = shifts(imagenets, statistics())
 trap_kept, _ = compare(features[0], base.predict(pixels[0][1], verbose=0))
 
@@ -393,7 +393,7 @@ teaching.check("02.2", moved)
 #
 # <details><summary>Hint</summary>
 #
-# `tlkeras.freeze(my_model)`, then `compile` and `fit` for two or three epochs.
+# `compile`, `tlkeras.freeze(my_model)` before or after it, and `fit` for two or three epochs.
 #
 # </details>
 
@@ -403,8 +403,8 @@ my_folder = teaching.clipart10()
 my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
 my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
-tlkeras.freeze(my_model)
 my_model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+tlkeras.freeze(my_model)  # compiles it anew, for what is left to train
 my_pixels = my_images.train.read()
 history = my_model.fit(my_pixels, my_images.train.labels, epochs=3, verbose=0)
 

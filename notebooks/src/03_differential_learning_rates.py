@@ -146,13 +146,15 @@ top_start = [np.array(weight) for weight in top.get_weights()]
 print("blocks that train:", ", ".join(tlkeras.blocks(top).names))
 
 # %%
-computed = [
-    [
-        frozen_part.predict(part.read(), verbose=0)
-        for part in (split.train, split.validation, split.test)
-    ]
-    for split in splits
-]
+parts = (splits[0].train, splits[0].validation, splits[0].test)
+images = np.concatenate([part.read() for part in parts])
+paths = np.concatenate([part.paths for part in parts])
+maps = dict(zip(paths, frozen_part.predict(images, batch_size=64, verbose=0)))
+
+
+def given(part):
+    """What the frozen part gives for the images of a split, and their labels."""
+    return np.stack([maps[path] for path in part.paths]), part.labels
 
 
 # %%
@@ -172,15 +174,16 @@ def sweep(decay, rates):
     blank = {name: np.array(value) for name, value in blank.items()}
     found = np.zeros((2, len(splits), len(rates)))
     for seed, split in enumerate(splits):
-        train, validation, test = computed[seed]
+        train, validation, test = map(
+            given, (split.train, split.validation, split.test)
+        )
         for column, rate in enumerate(rates):
             top.set_weights(top_start)
             optimizer.load_own_variables(blank)
             optimizer.learning_rate = rate
             keras.utils.set_random_seed(seed)
-            top.fit(train, split.train.labels, batch_size=32, epochs=4, verbose=0)
-            found[0, seed, column] = accuracy(validation, split.validation.labels)
-            found[1, seed, column] = accuracy(test, split.test.labels)
+            top.fit(*train, batch_size=32, epochs=4, verbose=0)
+            found[:, seed, column] = accuracy(*validation), accuracy(*test)
     return found
 
 
@@ -409,10 +412,10 @@ my_folder = teaching.clipart10()
 my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
 my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
-tlkeras.unfreeze(my_model, blocks=2)
 my_adam = keras.optimizers.Adam(3e-3)
 my_rates = tlkeras.differential_optimizer(my_model, my_adam, decay=0.2)
 my_model.compile(my_rates, "sparse_categorical_crossentropy")
+tlkeras.unfreeze(my_model, blocks=2)  # compiles it anew, for what is left to train
 my_pixels = my_images.train.read()
 history = my_model.fit(my_pixels, my_images.train.labels, epochs=3, verbose=0)
 

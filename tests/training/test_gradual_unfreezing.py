@@ -245,3 +245,20 @@ def test_unknown_blocks_and_metrics_are_named_in_fit():
         fit(model, [GradualUnfreezing({5: "nowhere"})], 1)
     with pytest.raises(InputError, match="val_loss"):
         fit(model, [GradualUnfreezing(on_plateau=1)], 1)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts what TensorFlow traces")
+@pytest.mark.parametrize("schedule, phases", [({0: None}, 1), ({1: None}, 2)])
+def test_the_training_step_is_traced_once_a_phase(schedule, phases):
+    traced = []
+
+    class Counted(keras.Model):
+        def train_step(self, batch):
+            traced.append(len(self.trainable_variables))
+            return super().train_step(batch)
+
+    small = small_model()
+    model = Counted(small.inputs, small.outputs)
+    model.compile("adam", "mse")
+    fit(model, [GradualUnfreezing(schedule)], epochs=3)
+    assert len(traced) == phases

@@ -132,6 +132,7 @@ def fine_tune(
         with strategy_scope(model):
             optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
             trainee.compile(optimizer, loss, metrics=[accuracy(head)])
+            trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
         start = [(weight, np.array(ops.convert_to_numpy(weight))) for weight in model.trainable_weights]
         averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
         with timed(result, "fine-tune", say) as phase, tied_to(start, l2_sp):

@@ -12,7 +12,7 @@ from tlkeras.errors import InputError
 from tlkeras.freezing import unfreeze
 from tlkeras.optimizers import differential_optimizer
 from tlkeras.optimizers.differential import Differential
-from tlkeras.recompile import recompile
+from tlkeras.recompile import recompile, strategy_scope
 
 #: Parts of the names of metrics that grow as the model improves, for `mode="auto"`.
 _GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "r2")
@@ -114,6 +114,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.model._initial_epoch = None  # it has served, and would hold for the next `fit` too
         unfreeze(self.model, self._selection(epoch), batchnorm=self.batchnorm)
+        if not self.model.optimizer.built:
+            with strategy_scope(self.model):
+                self.model.optimizer.build(self.model.trainable_variables)  # or TensorFlow traces the step twice
         if self.backup is not None:
             self._save(epoch)
 

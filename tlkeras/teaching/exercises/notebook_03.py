@@ -44,7 +44,7 @@ def _small_model(depth):
 def _first_steps(model, optimizer):
     """The longest change of a weight in one step, by layer."""
     rng = np.random.default_rng(0)
-    model.compile(optimizer, "mse")
+    model.compile(optimizer, "mse", run_eagerly=True)  # for one step
     before = [np.array(layer.get_weights()[0]) for layer in model.layers]
     model.train_on_batch(rng.normal(size=(32, 3)).astype("float32"), 10 + rng.normal(size=(32, 2)).astype("float32"))
     return [np.abs(layer.get_weights()[0] - then).max() for layer, then in zip(model.layers, before, strict=True)]
