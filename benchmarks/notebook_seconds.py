@@ -1,6 +1,6 @@
 """How long each notebook runs, and how fast this machine is, for `tlkeras doctor` to scale from.
 
-Run on two quiet cores: python benchmarks/notebook_seconds.py
+Run on two quiet cores: python benchmarks/notebook_seconds.py [NAME ...]     (by default all)
 """
 
 import json
@@ -25,12 +25,13 @@ RESULT = ROOT / "tlkeras" / "teaching" / "measurements" / "notebook_seconds.json
 
 def main():
     batches, seconds = [], {}
-    for name in build.names():
+    for name in sys.argv[1:] or build.names():
         batches.append(doctor.check_forward_pass()[1])
         start = time.perf_counter()
         build.execute(build.lesson(name))
         seconds[name] = round(time.perf_counter() - start, 1)
         print(f"{name}: {seconds[name]} s; a batch of {doctor.BATCH} before it: {batches[-1]:.3f} s", flush=True)
+    seconds = json.loads(RESULT.read_text())["notebooks"] | seconds
     RESULT.write_text(json.dumps({"batch": round(median(batches), 4), "notebooks": seconds}, indent=1) + "\n")
     print(f"all: {sum(seconds.values()):.0f} s")
 

@@ -239,8 +239,8 @@ teaching.finding(
     f"of the test images logistic regression gets {report.with_error(logistic)} right, "
     f"support vectors {report.with_error(vectors)}, a difference of "
     f"{report.with_error(logistic - vectors)}. The same network from scratch, after "
-    f"{scratch['epochs']} epochs: {report.with_error(scratch['test'])}; majority class: "
-    f"{np.mean(majority):.2f}."
+    f"{scratch['epochs']} epochs: {report.with_error(scratch['test'])}; majority "
+    f"class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]

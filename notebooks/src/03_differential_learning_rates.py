@@ -164,6 +164,7 @@ def accuracy(x, labels):
     return np.mean(answers.argmax(axis=1) == labels)
 
 
+# %%
 def sweep(decay, rates):
     """Validation and test accuracy by seed and rate, after four epochs of Adam."""
     adam = keras.optimizers.Adam()
@@ -174,9 +175,8 @@ def sweep(decay, rates):
     blank = {name: np.array(value) for name, value in blank.items()}
     found = np.zeros((2, len(splits), len(rates)))
     for seed, split in enumerate(splits):
-        train, validation, test = map(
-            given, (split.train, split.validation, split.test)
-        )
+        parts = (split.train, split.validation, split.test)
+        train, validation, test = map(given, parts)
         for column, rate in enumerate(rates):
             top.set_weights(top_start)
             optimizer.load_own_variables(blank)

@@ -69,7 +69,7 @@ class Diagnosis:
                 lines.append(f"{'':{width + 8}}mend: {check.mend}")
         if self.minutes:
             lines += ["", "Minutes that the notebooks are expected to run here:"]
-            lines += [f"  {name:<28} {minutes:4.1f}" for name, minutes in self.minutes.items()]
+            lines += [f"  {name:<32} {minutes:4.1f}" for name, minutes in self.minutes.items()]
         return "\n".join(lines)
 
 
