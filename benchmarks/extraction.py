@@ -61,7 +61,7 @@ def multiply_adds_a_second(side=3000, turns=5):
 
 
 def by_turns(sides, turns):
-    """Seconds of each side, the median over turns; the first turn warms up and does not count."""
+    """Seconds of each side, turn by turn; the first turn warms up and does not count."""
     seconds = {name: [] for name in sides}
     for turn in range(turns + 1):
         for name, run in sides.items():
@@ -69,7 +69,7 @@ def by_turns(sides, turns):
             run()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
 
 
 def speed(count, turns):
@@ -100,9 +100,9 @@ def networks_alone(model, limit, turns):
             sides[name] = lambda n=name, e=engine, p=parts, a=answer: answers.update({n: np.concatenate([*a(e, p)])})
         seconds = by_turns(sides, turns)
     print("network alone   images/s  share of limit  difference")
-    for name, duration in seconds.items():
-        share = 64 / duration / limit
-        print(f"{name:<14}  {64 / duration:>8.1f}  {share:>14.0%}  {difference(answers[name], expected):>10.1e}")
+    for name, durations in seconds.items():
+        rate = 64 / statistics.median(durations)
+        print(f"{name:<14}  {rate:>8.1f}  {rate / limit:>14.0%}  {difference(answers[name], expected):>10.1e}")
 
 
 def files_to_features(model, size, limit, count, turns):
@@ -133,11 +133,13 @@ def files_to_features(model, size, limit, count, turns):
             sides[over] = lambda e=over, x=extractor: found.update({e: x.transform(dataset())})
         seconds = by_turns(sides, turns)
         of_ours = model.predict(tlkeras.read_images(paths), verbose=0)
-    print(f"files of {size[0]} x {size[1]}       images/s  x model.predict  share of limit  difference")
-    for side, duration in seconds.items():
-        ratio, share = seconds["model.predict"] / duration, count / duration / limit
+    print(f"files of {size[0]} x {size[1]}       images/s  x model.predict (range)  share of limit  difference")
+    for side, durations in seconds.items():
+        rate = count / statistics.median(durations)
+        ratios = sorted(theirs / ours for theirs, ours in zip(seconds["model.predict"], durations, strict=True))
+        ratio = f"{statistics.median(ratios):.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         apart = difference(found[side], of_ours if side in ENGINES else found["model.predict"])
-        print(f"{side:<23}  {count / duration:>8.1f}  {ratio:>14.2f}x  {share:>14.0%}  {apart:>10.1e}")
+        print(f"{side:<23}  {rate:>8.1f}  {ratio:>23}  {rate / limit:>14.0%}  {apart:>10.1e}")
 
 
 def difference(features, expected):
@@ -156,7 +158,7 @@ def cache(count, turns):
         start = time.perf_counter()
         first = extractor.transform(paths)
         computing = time.perf_counter() - start
-        again = by_turns({"again": lambda: extractor.transform(paths)}, turns)["again"]
+        again = statistics.median(by_turns({"again": lambda: extractor.transform(paths)}, turns)["again"])
         assert np.array_equal(extractor.transform(paths), first)
         print(f"first run: {count / computing:.0f} images/s, second: {count / again:.0f} images/s")
         print(f"ratio second / first: {computing / again:.1f}x")

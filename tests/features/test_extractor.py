@@ -77,11 +77,34 @@ def test_a_keras_model_serves_as_backbone():
 
 
 @pytest.mark.parametrize(
-    "images", [np.zeros((2, 8, 8)), np.zeros((2, 8, 8, 4)), "boat.jpg", [1, 2], np.zeros((2, 8, 8, 3), bool)]
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8)), "Received: shape"),
+        (np.zeros((2, 8, 8, 4)), "Received: shape"),
+        (np.zeros((2, 8, 8, 3), bool), "dtype bool"),
+        (np.zeros((2, 64)), "input='flat'"),
+        (np.zeros((8, 8, 3)), "into a list"),
+        ("boat.jpg", "into a list"),
+        (b"boat", "into a list"),
+        (".", "load_images"),
+        ([1, 2], "a int in it"),
+        ((path for path in ["boat.jpg"]), "list"),
+    ],
 )
-def test_what_is_not_images_is_refused(extractor, images):
-    with pytest.raises(tlkeras.InputError, match="Received"):
+def test_what_is_not_images_is_refused_with_what_would_do(extractor, images, message):
+    with pytest.raises(tlkeras.InputError, match=message):
         extractor.transform(images)
+
+
+def test_of_a_table_its_column_of_paths_is_asked_for(extractor):
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(tlkeras.InputError, match="the column that holds the paths"):
+        extractor.transform(pd.DataFrame({"path": ["boat.jpg"]}))
+
+
+def test_tensors_of_the_backend_are_arrays(small, pixels):
+    found = tlkeras.FeatureExtractor(small).transform(keras.ops.convert_to_tensor(pixels))
+    np.testing.assert_array_equal(found, tlkeras.FeatureExtractor(small).transform(pixels))
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tlkeras.errors import InputError
-from tlkeras.images.dataset import ImageSplit
+from tlkeras.images.dataset import ImageSplit, ImageSplits
 from tlkeras.images.reading import ImageError, open_rgb, read_image
 
 
@@ -56,22 +57,36 @@ def as_images(X) -> Images:
         return Images(X.sources, len(X))
     if hasattr(X, "element_spec"):
         return Images(_from_dataset(X), None)
-    if isinstance(X, str | os.PathLike | bytes):
-        what = "bytes" if isinstance(X, bytes) else repr(str(X))
-        raise InputError(f"A sequence of images is wanted; put the image into a list. Received: {what}")
-    if not hasattr(X, "__len__"):
-        raise _refusal(type(X).__name__)
+    if keras.ops.is_tensor(X):
+        X = keras.ops.convert_to_numpy(X)
+    _refuse_common_mistakes(X)
     if _is_array(X) and X.ndim == 4:
         if X.shape[-1] not in (1, 3) or X.dtype.kind not in "uif":
             raise _refusal(f"shape {X.shape}, dtype {X.dtype}")
         return Images(X, len(X), tuple(X.shape[1:]))
     if _is_array(X) and X.ndim != 1:
-        raise _refusal(f"shape {X.shape}, dtype {X.dtype}")
+        hint = "; input='flat' takes a table with one flattened image a row" if X.ndim == 2 else ""
+        raise _refusal(f"shape {X.shape}, dtype {X.dtype}{hint}")
     sources = list(X)
     for source in sources:
         if not (callable(source) or isinstance(source, str | os.PathLike | bytes) or _is_image(source)):
             raise _refusal(f"a sequence with a {type(source).__name__} in it")
     return Images(sources, len(sources))
+
+
+def _refuse_common_mistakes(X):
+    received = f"Received: {str(X)!r}" if isinstance(X, str | os.PathLike) else f"Received: {type(X).__name__}"
+    if isinstance(X, str | os.PathLike) and Path(X).is_dir():
+        raise InputError(f"Of a folder, give a split that tlkeras.load_images makes of it. {received}")
+    if isinstance(X, ImageSplits):
+        raise InputError(f"Give one split, such as its train. {received}")
+    single_array = isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[-1] in (1, 3, 4)
+    if isinstance(X, str | os.PathLike | bytes) or single_array or hasattr(X, "getexif"):
+        raise InputError(f"A sequence of images is wanted; put the image into a list. {received}")
+    if hasattr(X, "columns"):
+        raise InputError(f"Of a table, give the column that holds the paths. {received}")
+    if not hasattr(X, "__len__"):
+        raise InputError(f"A sequence of images is wanted; list(...) makes one of what can be gone through. {received}")
 
 
 def flat_shape(features):
