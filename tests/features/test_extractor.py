@@ -102,6 +102,12 @@ def test_of_a_table_its_column_of_paths_is_asked_for(extractor):
         extractor.transform(pd.DataFrame({"path": ["boat.jpg"]}))
 
 
+def test_numpys_integers_do_for_sizes(small, pixels):
+    size = tuple(np.array([16, 16]))
+    found = tlkeras.FeatureExtractor(small, image_size=size, batch_size=np.int64(2)).transform(pixels)
+    np.testing.assert_allclose(found, tlkeras.FeatureExtractor(small).transform(pixels), rtol=1e-5)
+
+
 def test_tensors_of_the_backend_are_arrays(small, pixels):
     found = tlkeras.FeatureExtractor(small).transform(keras.ops.convert_to_tensor(pixels))
     np.testing.assert_array_equal(found, tlkeras.FeatureExtractor(small).transform(pixels))
@@ -257,6 +263,10 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
         ({"on_error": "skip"}, "on_error must be"),
         ({"batch_size": 0}, "one image or more"),
         ({"backbone": 5}, "name or a keras.Model"),
+        ({"block": 0}, "the name of a block"),
+        ({"block": ["block3", ""]}, "the name of a block"),
+        ({"image_size": 32}, "height, width"),
+        ({"weights": "none.weights.h5"}, "a weights file that exists"),
     ],
 )
 def test_parameters_that_cannot_be_used_are_refused(parameters, message, paths):

@@ -1,7 +1,9 @@
 """`fine_tune` on several replicas ends with the weights that one device gives."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,11 +19,15 @@ from tlkeras.training.distributed import EvenBatches, even_batches, replicas_of,
 
 on = keras.backend.backend()
 
-# What every process runs, whatever its `prepare` makes of devices; it prints what training gave, and keeps the weights.
-TRAINING = """
-import random, sys
-import keras, numpy as np, tlkeras
+# Every process trains so, whatever it makes of devices before, and keeps the history and the weights. All fork from one
+# that has imported everything and started nothing, since importing takes longer than training.
+FORKS = """
+import contextlib, json, os, random, sys, traceback
+import keras, numpy as np
 from keras import layers
+from tlkeras import fine_tune
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
 def train(count=46):
     keras.utils.set_random_seed(1)  # of the first weights; below, nothing but fine_tune's own seed counts
@@ -42,7 +48,7 @@ def train(count=46):
     images, labels = rng.integers(0, 256, (count, 12, 12, 3), "uint8"), np.arange(count) % 3
     yield model
     random.seed()
-    result = tlkeras.fine_tune(
+    result = fine_tune(
         model, (images, labels), (images[:10], labels[:10]), epochs=2, learning_rate=1e-2, verbose=False
     )
     yield result.history
@@ -52,29 +58,34 @@ def save(name, steps, scope):
         model = next(steps)
     history = next(steps)
     np.savez(f"{sys.argv[1]}/{name}.npz", *model.get_weights(), **history)
+
+children = []
+for code, variables in json.loads(sys.argv[2]):
+    children.append(os.fork())
+    if not children[-1]:
+        os.environ.update(variables)
+        try:
+            exec(code)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 """
 
 WORKER = """
-import json, os
-import tensorflow as tf
-strategy = tf.distribute.MultiWorkerMirroredStrategy()  # before anything that starts TensorFlow's runtime
-{training}
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
 save("worker" + str(json.loads(os.environ["TF_CONFIG"])["task"]["index"]), train(), strategy.scope())
 """
 
 MIRRORED = """
-import contextlib
-import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-{training}
 save("one", train(), contextlib.nullcontext())
 save("mirrored", train(), tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]).scope())
 """
 
 JAX = """
-import contextlib
-{training}
 save("one", train(), contextlib.nullcontext())
 keras.distribution.set_distribution(keras.distribution.DataParallel())
 save("parallel", train(), contextlib.nullcontext())
@@ -82,20 +93,17 @@ list(train(45))  # a last batch that the devices cannot share evenly
 """
 
 
-def _run(folder, *programs):
-    """Runs programs at one time, each given as `(code, environment)`, and gives what they saved by name."""
-    running = []
-    for code, environment in programs:
-        command = [sys.executable, "-c", code.format(training=TRAINING), str(folder)]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment}
-        running.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+def _run(folder, *programs, **variables):
+    """Runs programs at one time, each given as `(code, its variables)`, and gives what they saved by name."""
+    command = [sys.executable, "-c", FORKS, str(folder), json.dumps(programs)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        for process in running:
-            _, errors = process.communicate(timeout=300)
-            assert process.returncode == 0, errors[-3000:]
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors[-3000:]
     finally:
-        for process in running:
-            process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
@@ -131,7 +139,7 @@ def test_two_workers_and_two_mirrored_devices_end_with_the_weights_and_history_o
 @pytest.mark.backends
 @pytest.mark.skipif(on != "jax", reason="of TensorFlow and torch, Keras' DataParallel knows nothing")
 def test_two_devices_of_data_parallel_end_with_the_weights_and_history_of_one(tmp_path):
-    saved = _run(tmp_path, (JAX, {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}))
+    saved = _run(tmp_path, (JAX, {}), XLA_FLAGS="--xla_force_host_platform_device_count=2")
     _assert_equal(saved["parallel"], saved["one"], atol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from numbers import Integral
 from typing import get_args
 
 import keras
@@ -234,19 +235,28 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             if getattr(self, name) not in known:
                 choices = " or ".join(map(repr, known))
                 raise InputError(f"{name} must be {choices}. Received: {name}={getattr(self, name)!r}")
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+        if not isinstance(self.batch_size, Integral) or self.batch_size < 1:
             raise InputError(f"A batch has one image or more. Received: batch_size={self.batch_size!r}")
         if not isinstance(self.backbone, str | keras.Model):
             raise InputError(f"backbone is a name or a keras.Model. Received: {type(self.backbone).__name__}")
+        if not all(isinstance(name, str) and name for name in self._blocks()):
+            raise InputError(f"block is None, the name of a block or layer, or several names. Received: {self.block!r}")
+
+    def _blocks(self):
+        if self.block is None:
+            return ()
+        return tuple(self.block) if isinstance(self.block, list | tuple | np.ndarray) else (self.block,)
 
     def _settings(self):
-        names = (self.block,) if isinstance(self.block, str) else tuple(self.block or ())
+        size = self.image_size
+        if isinstance(size, list | tuple | np.ndarray):
+            size = tuple(int(side) if isinstance(side, np.integer) else side for side in size)
         return NetworkSettings(
             backbone=self.backbone,
-            blocks=names,
+            blocks=self._blocks(),
             pooling=self.pooling,
             normalize=bool(self.normalize),
-            image_size=check_size(None if self.image_size is None else tuple(self.image_size)),
+            image_size=check_size(size),
             weights=self.weights if self.weights in ("imagenet", None) else os.fspath(self.weights),
             policy=keras.config.dtype_policy().name,
         )

@@ -58,7 +58,7 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
     if weights is None:
         return f"random on {keras.backend.backend()}"  # always the same draw, see network.py
     if weights != "imagenet":
-        return _file_hash(weights)
+        return _file_hash(weights) if Path(weights).is_file() else None
     if backbone.lower().startswith("hub:") and backbone not in list_backbones():
         folder = Path(backbone[len("hub:") :])
         return _folder_hash(folder) if folder.is_dir() else None
