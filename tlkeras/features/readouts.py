@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from tlkeras.errors import InputError
 from tlkeras.features.affine import KEEP, Affine, affine, flat_steps, float64
@@ -53,7 +53,11 @@ def readouts(classifier) -> list[Readout]:
     >>> readout.link, readout.affine.matrix.shape
     ('scores', (1, 2))
     """
-    raise InputError(f"This classifier is not linear and cannot be folded; {KEEP}. Received: {classifier!r}")
+    linear = "; LinearSVC would fold" if isinstance(classifier, SVC) and classifier.kernel == "linear" else ""
+    raise InputError(
+        f"Its scores are not one linear map of the features, so it cannot be folded{linear}; {KEEP}. "
+        f"Received: {classifier!r}"
+    )
 
 
 @readouts.register
