@@ -47,7 +47,7 @@ class OpenVinoEngine:
         """Computes features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
         request = self._requests.get()
         try:
-            return run_in_slices(lambda part: request.infer(part, share_inputs=True)[0], pixels, self._slice)
+            return run_in_slices(lambda part: _infer(request, part), pixels, self._slice)
         finally:
             self._requests.put(request)
 
@@ -57,3 +57,10 @@ class OpenVinoEngine:
         import openvino
 
         return openvino.__version__
+
+
+def _infer(request, pixels):
+    # Copied to memory of the request's own: OpenVINO may let go of a shared array in a thread that does not hold
+    # Python's lock.
+    request.get_input_tensor().data[:] = pixels
+    return request.infer()[0]
