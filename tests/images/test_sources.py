@@ -60,6 +60,19 @@ def test_as_many_labels_as_images_are_wanted():
         load_images(pixels(4))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"labels": np.eye(2)[[0, 1] * 10]}, "one-hot rows"),
+        ({"source": pixels(20) / 255}, "multiply by 255"),
+        ({"resize": "letterbox"}, "letterbox"),
+    ],
+)
+def test_arrays_that_would_be_misread_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        load_images(**({"source": pixels(20), "labels": [0, 1] * 10} | given))
+
+
 def test_flat_folder_is_labelled_by_a_function(tmp_path):
     for index, image in enumerate(pixels(24)):
         write(tmp_path / f"{('cat', 'dog')[index % 2]}_{index}.png", image)

@@ -12,7 +12,7 @@ from tlkeras.errors import InputError
 from tlkeras.images.dataset import ImageSplit, ImageSplits, SkippedFile
 from tlkeras.images.duplicates import Fingerprint, fingerprint, merge_groups, near_duplicate_groups
 from tlkeras.images.listing import ImageFile
-from tlkeras.images.reading import ImageError, Resize, check_size, open_rgb, quiet
+from tlkeras.images.reading import ImageError, Resize, check_resize, check_size, open_rgb, quiet
 from tlkeras.images.sources import given_groups, list_images
 from tlkeras.images.splits import split
 
@@ -88,6 +88,7 @@ def load_images(
     size = check_size(image_size)
     if size is None:
         raise InputError("load_images needs one size for all images, such as (224, 224). Received: image_size=None.")
+    check_resize(resize)
     place = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
     class_names, files = list_images(source, labels, label_of)
     given = given_groups(files, groups)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -152,8 +152,7 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
 
 def to_pixels(image: Image.Image, size: tuple[int, int] | None, resize: Resize) -> np.ndarray:
     """Brings an RGB image to `size` and returns its pixels, uint8 `(height, width, 3)`."""
-    if resize not in ("stretch", "crop", "pad"):
-        raise InputError(f"resize must be 'stretch', 'crop' or 'pad'. Received: resize={resize!r}.")
+    check_resize(resize)
     if size is not None and image.size != size[::-1]:
         width_height = size[::-1]
         if resize == "stretch":
@@ -172,6 +171,12 @@ def check_size(size: tuple[int, int] | None) -> tuple[int, int] | None:
     if not (isinstance(size, Sequence) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)):
         raise InputError(f"size must be (height, width) in pixels, such as (224, 224). Received: size={size!r}.")
     return size[0], size[1]
+
+
+def check_resize(resize: Resize) -> None:
+    """Refuses a way of resizing that there is not."""
+    if resize not in get_args(Resize):
+        raise InputError(f"resize must be 'stretch', 'crop' or 'pad'. Received: resize={resize!r}.")
 
 
 def _from_array(pixels: np.ndarray) -> Image.Image:

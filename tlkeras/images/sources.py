@@ -51,6 +51,14 @@ def _named(files: list[ImageFile]) -> tuple[tuple[str, ...], list[ImageFile]]:
 def _pairs(images: Sequence[Any], labels: Sequence[Any]) -> list[ImageFile]:
     if len(images) != len(labels):
         raise InputError(f"There must be a label for each image. Received: {len(images)} images, {len(labels)} labels.")
+    if np.ndim(labels) != 1:
+        raise InputError(
+            "A label is a number or a name: make it of one-hot rows by labels.argmax(axis=1). "
+            f"Received: labels of shape {np.shape(labels)}."
+        )
+    pixels = isinstance(images, np.ndarray) and images.dtype.kind == "f" and images.size
+    if pixels and images.min() >= 0 and images.max() <= 1:
+        raise InputError("Pixels run from 0 to 255: multiply by 255. Received: an array of values from 0 to 1.")
     files = []
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         named = isinstance(image, str | os.PathLike)
