@@ -372,6 +372,11 @@ def test_an_impossible_selection_says_what_would_do(selection, message):
     assert message in str(error.value)
 
 
+def test_a_number_of_blocks_may_be_an_integer_of_numpy():
+    found = blocks(classifier(plain_cnn()))
+    assert found.top(np.int64(1)) == found.top(1)
+
+
 def test_what_cannot_be_mapped_is_refused_with_the_mend():
     with pytest.raises(InputError, match=r"model.build\(input_shape\)"):
         blocks(Subclassed())

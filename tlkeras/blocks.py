@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import keras
 
@@ -93,6 +94,13 @@ class BlockMap(Sequence):
     """The blocks of a model from stem to head. Immutable; `str()` prints it as a table.
 
     Index it by number or name. `stem` and `head` are blocks or None, `body` is a tuple of blocks.
+
+    Example:
+
+    >>> import tlkeras
+    >>> found = tlkeras.blocks(tlkeras.backbone("efficientnet_lite0", weights=None))
+    >>> found.stem, found["block7"], found.head
+    (Block('stem', 2 layers, stem), Block('block7', 6 layers, body), None)
     """
 
     def __init__(self, blocks: Sequence[Block]):
@@ -197,7 +205,7 @@ class BlockMap(Sequence):
     def _count(self, selection: int | float) -> int:
         """Number of blocks meant by a number or fraction of the blocks below the head."""
         trunk = self._trunk
-        if isinstance(selection, bool) or not isinstance(selection, int | float):
+        if isinstance(selection, bool) or not isinstance(selection, Integral | float):
             raise InputError(
                 f"Which blocks is an integer, a fraction, or the name of a block or layer. Received: {selection!r}"
             )
@@ -211,7 +219,7 @@ class BlockMap(Sequence):
                 f"The model has {len(trunk)} blocks below the head ({names}): ask for 0 to {len(trunk)} of them. "
                 f"Received: {selection}"
             )
-        return selection
+        return int(selection)
 
     def _positions(self, name: str) -> list[int]:
         """Where in `layers` those of a block, a layer, a composite layer, or a common beginning of names are."""

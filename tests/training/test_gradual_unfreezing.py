@@ -229,6 +229,7 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
         ({}, "give one of the two"),
         ({"schedule": {0: 1}, "on_plateau": 1}, "give one of the two"),
         ({"schedule": {-1: 1}}, "integers from 0"),
+        ({"schedule": [1, 2]}, "is a dict"),
         ({"on_plateau": 0}, "at least 1"),
         ({"on_plateau": 1, "mode": "up"}, "mode='up'"),
     ],
@@ -238,9 +239,12 @@ def test_what_cannot_be_used_is_named(how, message):
         GradualUnfreezing(**how)
 
 
-def test_unknown_blocks_and_metrics_are_named_in_fit():
+def test_unknown_blocks_and_metrics_and_a_backup_out_of_reach_are_named_in_fit(tmp_path):
     model = small_model()
     model.compile("sgd", "mse")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        fit(model, [GradualUnfreezing({0: 1}, backup=tmp_path / "file" / "backup.npz")], 1)
     with pytest.raises(InputError, match="nowhere"):
         fit(model, [GradualUnfreezing({5: "nowhere"})], 1)
     with pytest.raises(InputError, match="val_loss"):

@@ -8,6 +8,7 @@ import pytest
 
 import tlkeras
 from tlkeras.errors import InputError
+from tlkeras.images.loading import load_images
 from tlkeras.training.lr_find import LearningRateCurve, lr_find
 
 pytestmark = pytest.mark.backends
@@ -166,6 +167,15 @@ def test_the_steepest_descent_of_a_logistic_curve_is_its_inflection():
 def test_there_is_no_suggestion_where_the_loss_only_rises():
     assert LearningRateCurve(np.geomspace(1e-3, 1, 20), np.linspace(1, 2, 20)).suggestion is None
     assert LearningRateCurve(np.array([]), np.array([])).suggestion is None
+
+
+def test_a_split_of_images_is_taken_as_fit_takes_its_batches():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), "uint8")
+    images = load_images(pixels, labels=[0, 1] * 20, image_size=(8, 8))
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten(), layers.Dense(2)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    curve = lr_find(model, images.train, start=1e-9, stop=1e-6, steps=10, batch_size=8)
+    assert len(curve.losses) == 10
 
 
 def test_the_curve_is_drawn_with_the_suggestion():

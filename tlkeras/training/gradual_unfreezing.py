@@ -2,6 +2,7 @@
 
 import json
 import os
+from numbers import Integral
 from pathlib import Path
 
 import keras
@@ -51,7 +52,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     Raises:
         InputError: Unless exactly one of `schedule` and `on_plateau` is given; at the beginning of `fit`, if the model
-            has no such block or the backup is another model's; at the end of an epoch, if `monitor` is not logged.
+            has no such block, or the backup is another model's or cannot be written; at the end of an epoch, if
+            `monitor` is not logged.
 
     Example:
 
@@ -83,8 +85,10 @@ class GradualUnfreezing(keras.callbacks.Callback):
                 f"Received schedule={schedule!r} and on_plateau={on_plateau!r}: give one of the two, such as "
                 "schedule={2: 1, 4: None} or on_plateau=1."
             )
-        if schedule is not None and not all(isinstance(epoch, int) and epoch >= 0 for epoch in schedule):
-            raise InputError(f"Received schedule={schedule!r}: its keys are epochs, integers from 0.")
+        if schedule is not None and not (
+            isinstance(schedule, dict) and all(isinstance(epoch, Integral) and epoch >= 0 for epoch in schedule)
+        ):
+            raise InputError(f"Received schedule={schedule!r}: it is a dict whose keys are epochs, integers from 0.")
         if on_plateau is not None and (not isinstance(on_plateau, int) or on_plateau < 1):
             raise InputError(f"Received on_plateau={on_plateau!r}: it is a number of blocks, at least 1.")
         if mode not in ("auto", "min", "max"):
@@ -169,12 +173,15 @@ class GradualUnfreezing(keras.callbacks.Callback):
         arrays = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
         arrays = [array.astype("float32") if array.dtype.name == "bfloat16" else array for array in arrays]
         part = self.backup.with_name(f".{self.backup.name}.part")
-        self.backup.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            np.savez(file, *arrays, notes=json.dumps(notes))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.backup)
+        try:
+            self.backup.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                np.savez(file, *arrays, notes=json.dumps(notes))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.backup)
+        except OSError as error:
+            raise InputError(f"The backup {str(self.backup)!r} cannot be written: {error.strerror}.") from error
 
     def _restore(self):
         with np.load(self.backup) as file:

@@ -91,13 +91,14 @@ def lr_find(
 
     Args:
         model: A compiled Keras model.
-        data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, or whatever else `fit` takes: a `Dataset`, a
-            `PyDataset`, a torch `DataLoader`. Shuffled data give a better curve. It is gone through again if it has
-            fewer batches than `steps`. What a generator has yielded cannot be put back.
+        data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or whatever else
+            `fit` takes: a `Dataset`, a `PyDataset`, a torch `DataLoader`. Shuffled data give a better curve; arrays
+            and splits are shuffled here. It is gone through again if it has fewer batches than `steps`. What a
+            generator has yielded cannot be put back.
         start: Lowest rate.
         stop: Highest rate.
         steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the one before.
-        batch_size: Images a batch, for arrays alone; 32 by default, as in `fit`.
+        batch_size: Images a batch, for arrays and splits; 32 by default, as in `fit`.
         divergence: The run ends early once the running loss is this many times its lowest value, or not finite.
 
     Returns:
@@ -127,6 +128,8 @@ def lr_find(
         raise InputError(f"Received steps={steps!r}: a curve takes at least 10.")
 
     sweep = _Sweep(np.geomspace(start, stop, steps), divergence)
+    if hasattr(data, "batches"):
+        data, batch_size = data.batches(batch_size or 32, shuffle=True), None
     inputs = dict(zip(("x", "y", "sample_weight"), data, strict=False)) if _is_arrays(data) else {"x": data}
     kept = {name: getattr(model, name, None) for name in ("optimizer", "train_function", "stop_training", "history")}
     values = [(variable, keras.ops.convert_to_numpy(variable).copy()) for variable in model.variables]
