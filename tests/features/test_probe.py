@@ -33,3 +33,17 @@ def test_a_class_of_few_images_does_not_stop_it(rarest):
     probe = tlkeras.linear_probe(rng.normal(size=(len(y), 8)) + y[:, None] * 5, y)
     assert probe.classes_.tolist() == [0, 1]
     assert probe.predict_proba([[5.0] * 8])[0, 1] > probe.predict_proba([[0.0] * 8])[0, 1]
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "message"),
+    [
+        (np.zeros((4, 8, 8, 3)), [0, 1, 0, 1], r"\(4, 8, 8, 3\)"),
+        (np.zeros((4, 2)), np.eye(2)[[0, 1, 0, 1]], r"\(4, 2\) and \(4, 2\)"),
+        (np.zeros((4, 2)), [0, 1], r"\(2,\)"),
+        (np.zeros((4, 2)), ["cat"] * 4, "'cat'"),
+    ],
+)
+def test_what_is_no_table_of_features_with_two_classes_is_refused(features, labels, message):
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.linear_probe(features, labels)

@@ -7,6 +7,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from tlkeras.errors import InputError
+
 # On a thousand standardised features the best C of few images lies far below scikit-learn's default of 1.
 INVERSE_STRENGTHS = tuple(10.0 ** np.arange(-4, 1.1))
 
@@ -26,6 +28,9 @@ def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed
     Returns:
         A fitted `sklearn.pipeline.Pipeline` of the two steps. What was chosen is `pipeline[-1].C`.
 
+    Raises:
+        InputError: The arrays have other shapes, or the labels are all of one class.
+
     Example:
 
     >>> import numpy as np
@@ -38,8 +43,16 @@ def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed
     """
     pipeline = Pipeline([("scaler", StandardScaler()), ("classifier", LogisticRegression(max_iter=2000))])
     # scikit-learn solves in the precision of the features, and L-BFGS wants double.
-    features = np.asarray(features, "float64")
-    folds = min(folds, int(np.unique(labels, return_counts=True)[1].min()))
+    features, labels = np.asarray(features, "float64"), np.asarray(labels)
+    if features.ndim != 2 or labels.shape != features.shape[:1]:
+        raise InputError(
+            "linear_probe takes features of shape (images, features) and labels of shape (images,). "
+            f"Received: {features.shape} and {labels.shape}"
+        )
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise InputError(f"linear_probe tells two classes or more apart. Received: only {classes.tolist()}")
+    folds = min(folds, int(counts.min()))
     # Matrices this small are multiplied faster by one thread; more also wait for those of the deep learning backend.
     with threadpool_limits(1, user_api="blas"):
         if folds < 2:
