@@ -1,12 +1,12 @@
 """What all commands share: arguments of the same name and meaning, and who speaks where."""
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tlkeras.streams import silent_stderr
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with a sub-folder of images for each class.")]
@@ -24,15 +24,7 @@ def print_json(content):
 
 
 def load_keras():
-    """Imports Keras with stderr closed: TensorFlow reports on itself there before it can be asked not to."""
+    """Imports Keras, which takes seconds, without TensorFlow's report on itself."""
     say("Loading Keras ...")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
+    with silent_stderr():
         import keras  # noqa: F401
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)

@@ -4,7 +4,8 @@ import logging
 import os
 import sys
 import textwrap
-from contextlib import contextmanager
+
+from tlkeras.streams import silent_stderr
 
 
 def start(seed=0):
@@ -21,7 +22,7 @@ def start(seed=0):
     Keras ... on ...; seed 0
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _silent_stderr():
+    with silent_stderr():
         import keras
     logging.getLogger("tensorflow").setLevel("ERROR")  # on stdout it warns of every fifth model that predicts
     keras.utils.set_random_seed(seed)
@@ -46,25 +47,6 @@ def finding(text):
 def wrapped(text):
     """Breaks a sentence into lines as wide as the cells."""
     return textwrap.fill(text, 88)
-
-
-@contextmanager
-def _silent_stderr():
-    """TensorFlow reports on itself on stderr before it can be asked not to."""
-    sys.stderr.flush()
-    try:
-        stderr = os.dup(2)
-    except OSError:  # no such stream
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _draw_inline():
