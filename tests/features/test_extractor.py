@@ -263,6 +263,7 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
         ({"on_error": "skip"}, "on_error must be"),
         ({"batch_size": 0}, "one image or more"),
         ({"backbone": 5}, "name or a keras.Model"),
+        ({"backbone": keras.Sequential([keras.layers.Dense(2)])}, "and built"),
         ({"block": 0}, "the name of a block"),
         ({"block": ["block3", ""]}, "the name of a block"),
         ({"image_size": 32}, "height, width"),

@@ -239,6 +239,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             raise InputError(f"A batch has one image or more. Received: batch_size={self.batch_size!r}")
         if not isinstance(self.backbone, str | keras.Model):
             raise InputError(f"backbone is a name or a keras.Model. Received: {type(self.backbone).__name__}")
+        if isinstance(self.backbone, keras.Model) and not getattr(self.backbone, "inputs", None):
+            raise InputError(
+                "A keras.Model as backbone is functional or Sequential, and built; of a subclassed one give the model "
+                f"within it. Received: {self.backbone!r}"
+            )
         if not all(isinstance(name, str) and name for name in self._blocks()):
             raise InputError(f"block is None, the name of a block or layer, or several names. Received: {self.block!r}")
 
