@@ -26,6 +26,10 @@ from .images.dataset import ImageSplits as ImageSplits
 from .images.dataset import SkippedFile as SkippedFile
 from .images.findings import Finding as Finding
 from .images.findings import ImageReport as ImageReport
+from .images.layers import FourierMix as FourierMix
+from .images.layers import GridMask as GridMask
+from .images.layers import RandomChannelShuffle as RandomChannelShuffle
+from .images.layers import RandomJpegQuality as RandomJpegQuality
 from .images.loading import load_images as load_images
 from .images.policies import AugmentationPolicy as AugmentationPolicy
 from .images.policies import augmentation_policy as augmentation_policy

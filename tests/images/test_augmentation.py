@@ -1,17 +1,23 @@
 import dataclasses
 
+import hypothesis
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tlkeras.errors import InputError
 from tlkeras.images.augmentation import augmentation
+from tlkeras.images.batches import ImageBatches
 from tlkeras.images.policies import POLICIES, AugmentationPolicy, augmentation_policy
 
 EVERYTHING = AugmentationPolicy(
     why={}, horizontal_flip=True, vertical_flip=True, small_rotation=20, scale=0.3, crop=0.2, light=0.5, colour=0.8,
-    grey=0.3, blur=0.5, noise=0.2, erase=0.5,
+    grey=0.3, blur=0.5, noise=0.2, erase=0.5, aspect=0.3,
 )  # fmt: skip
+BEYOND_KERAS = dataclasses.replace(EVERYTHING, channel_shuffle=0.5, jpeg=0.5, grid_mask=0.5)
+AMOUNTS = [field.name for field in dataclasses.fields(AugmentationPolicy) if isinstance(field.default, float)]
 RECIPES = [*POLICIES, "randaugment", "augmix"]
 
 
@@ -24,11 +30,37 @@ def images():
     return np.stack([picture, picture[::-1], picture.transpose(1, 0, 2), 255 - picture] * 2).astype("float32")
 
 
+@given(
+    settings=st.fixed_dictionaries(
+        {
+            **dict.fromkeys(["horizontal_flip", "vertical_flip", "any_direction"], st.booleans()),
+            **{name: st.floats(0, 1) for name in AMOUNTS},
+            "fill": st.sampled_from(["reflect", "nearest", 0.0, 255.0]),
+        }
+    ),
+    strength=st.floats(0, 3),
+    seed=st.integers(0, 9),
+)
+@hypothesis.settings(max_examples=5, deadline=None, derandomize=True)
+def test_any_policy_keeps_labels_and_the_range_of_pixels_and_follows_its_seed(settings, strength, seed):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 20, 24, 3), "uint8")
+    policy, labels = AugmentationPolicy(why={}, **settings), np.array([3, 1, 4, 1, 5])
+
+    def batches():
+        return ImageBatches(lambda chosen: pixels[chosen], labels, 3, augment=augmentation(policy, strength, seed=seed))
+
+    for (images, kept), (same, _), true in zip(batches(), batches(), (labels[:3], labels[3:]), strict=True):
+        assert images.shape == (len(true), 20, 24, 3)
+        assert np.isfinite(images).all() and images.min() >= 0 and images.max() <= 255
+        assert kept.tolist() == true.tolist()
+        np.testing.assert_array_equal(images, same)
+
+
 def apply(layer, images, training=True):
     return keras.ops.convert_to_numpy(layer(images, training=training))
 
 
-@pytest.mark.parametrize("domain", [*RECIPES, pytest.param(EVERYTHING, id="everything")])
+@pytest.mark.parametrize("domain", [*RECIPES, pytest.param(BEYOND_KERAS, id="everything")])
 def test_training_changes_images_within_0_and_255(images, domain):
     changed = apply(augmentation(domain), images)
     assert changed.shape == images.shape
@@ -39,7 +71,7 @@ def test_training_changes_images_within_0_and_255(images, domain):
 
 @pytest.mark.backends
 def test_same_seed_gives_the_same_images_and_another_seed_others(images):
-    one, same, other = (apply(augmentation(EVERYTHING, seed=seed), images) for seed in (3, 3, 4))
+    one, same, other = (apply(augmentation(BEYOND_KERAS, seed=seed), images) for seed in (3, 3, 4))
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 1
 
@@ -48,7 +80,7 @@ def test_same_seed_gives_the_same_images_and_another_seed_others(images):
 def test_predict_leaves_images_as_they_are_before_and_after_saving(images, tmp_path):
     inputs = keras.Input((24, 24, 3))
     x = inputs
-    for layer in augmentation(EVERYTHING):
+    for layer in augmentation(BEYOND_KERAS):
         x = layer(x)
     model = keras.Model(inputs, x)
     np.testing.assert_array_equal(model.predict(images, verbose=0), images)
@@ -60,7 +92,7 @@ def test_predict_leaves_images_as_they_are_before_and_after_saving(images, tmp_p
 
 @pytest.mark.backends
 def test_model_with_augmentation_trains_saves_and_loads(images, tmp_path):
-    layers = [keras.Input((24, 24, 3)), *augmentation(EVERYTHING), keras.layers.Rescaling(1 / 255)]
+    layers = [keras.Input((24, 24, 3)), *augmentation(BEYOND_KERAS), keras.layers.Rescaling(1 / 255)]
     model = keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
     history = model.fit(images, np.arange(8) % 2, batch_size=4, epochs=2, verbose=0)
@@ -89,7 +121,7 @@ def test_horizontal_flip_gives_the_image_or_its_mirror_image(images):
     assert (same | mirrored).all() and same.any() and mirrored.any()
 
 
-@pytest.mark.parametrize("setting", ["grey", "blur", "erase"])
+@pytest.mark.parametrize("setting", ["grey", "blur", "jpeg", "grid_mask", "erase"])
 def test_share_of_changed_images_is_as_declared(images, setting):
     many = np.repeat(images, 50, axis=0)
     changed = np.abs(apply(only(**{setting: 0.3}), many) - many).max(axis=(1, 2, 3)) > 1
@@ -111,6 +143,15 @@ def test_policy_without_flips_keeps_the_label_of_which_corner_is_bright(domain):
     changed = apply(augmentation(policy), corners).mean(axis=-1)
     brighter = changed[:, :8, :8].mean(axis=(1, 2)) > changed[:, 16:, 16:].mean(axis=(1, 2))
     assert brighter.tolist() == [True] * 32 + [False] * 32
+
+
+def test_aspect_changes_the_width_and_leaves_the_height():
+    square = np.zeros((16, 24, 24, 3), "float32")
+    square[:, 8:16, 8:16] = 255
+    changed = apply(only(aspect=0.5), square)[..., 0] > 127
+    assert set(changed.any(axis=2).sum(axis=1)) == {8}  # rows with anything white in them
+    widths = changed.any(axis=1).sum(axis=1)
+    assert widths.min() < 7 and widths.max() > 9
 
 
 def test_new_edges_are_filled_as_declared():

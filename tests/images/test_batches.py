@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -11,11 +14,11 @@ from tlkeras.images.loading import load_images
 pytestmark = pytest.mark.backends
 
 
-def numbered(count=10, **options):
+def numbered(count=10, side=2, **options):
     """Batches in which the pixels of image n are all n."""
 
     def read(indices):
-        return np.broadcast_to(indices[:, None, None, None], (len(indices), 2, 2, 3)).astype("uint8")
+        return np.broadcast_to(indices[:, None, None, None], (len(indices), side, side, 3)).astype("uint8")
 
     return ImageBatches(read, np.arange(count), 4, **options)
 
@@ -65,13 +68,38 @@ def test_augmented_batches_are_the_same_however_they_are_asked_for():
     assert np.abs(in_order[0][0] - one[0]).max() > 0
 
 
+def test_two_batch_objects_that_share_an_augmentation_do_not_disturb_each_other():
+    class Slow(keras.layers.Layer):
+        """Draws twice, with time for another thread between."""
+
+        def __init__(self):
+            super().__init__()
+            self.seed_generator = keras.random.SeedGenerator(0)
+
+        def call(self, images, training=False):
+            draws = []
+            for _ in range(2):
+                draws.append(keras.random.uniform((1, 1, 1, 3), seed=self.seed_generator))
+                time.sleep(0.02)
+            return images + draws[0] * 10 + draws[1]
+
+    alone = [numbered(augment=Slow(), seed=seed)[1][0] for seed in (0, 1)]
+    shared = Slow()
+    batches = [numbered(augment=shared, seed=seed) for seed in (0, 1)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda turn: batches[turn % 2][1][0], range(8)))
+    for turn, images in enumerate(together):
+        np.testing.assert_array_equal(images, alone[turn % 2])
+
+
 @pytest.mark.parametrize("mix", [keras.layers.MixUp(1.0, seed=0), keras.layers.CutMix(seed=0)])
 def test_mixed_labels_are_shares_that_add_up_to_one(mix):
-    images, labels = numbered(mix=mix, classes=10)[0]
-    assert images.shape == (4, 2, 2, 3) and labels.shape == (4, 10)
+    images, labels = numbered(side=64, mix=mix, classes=10)[0]
+    assert images.shape == (4, 64, 64, 3) and labels.shape == (4, 10)
     np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-5)
-    if isinstance(mix, keras.layers.MixUp):  # the pixels of image n are all n, so they tell what was mixed
-        np.testing.assert_allclose(labels @ np.arange(10), images[:, 0, 0, 0], atol=1e-4)
+    # The pixels of image n are all n, so they tell what was mixed; CutMix labels by the cut before it is rounded.
+    rounding = 3 * 2 / 64 if isinstance(mix, keras.layers.CutMix) else 1e-4
+    np.testing.assert_allclose(labels @ np.arange(10), images.mean(axis=(1, 2, 3)), atol=rounding)
 
 
 def test_data_set_of_tensorflow_holds_the_same_batches_epoch_after_epoch():

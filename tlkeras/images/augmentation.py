@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tlkeras.errors import InputError
+from tlkeras.images import layers as own
 from tlkeras.images.policies import AugmentationPolicy, augmentation_policy
 
 _RANGE = (0, 255)
@@ -44,9 +45,13 @@ def augmentation(
 ) -> Augmentation:
     """Builds the augmentation layers that suit a domain.
 
-    They are Keras' own layers, so a model that holds them saves and loads without tlkeras. They keep pixels in
-    [0, 255]. In `fit` they act; in `evaluate` and `predict` they do nothing. A plain call `model(x)` is no
-    inference to Keras' augmentation layers: write `model(x, training=False)`.
+    They are Keras' own layers, so a model that holds them saves and loads without tlkeras; only what Keras lacks
+    (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras.images.layers`
+    before loading. They keep pixels in [0, 255]. In `fit` they act; in `evaluate` and `predict` they do nothing. A
+    plain call `model(x)` is no inference to Keras' augmentation layers: write `model(x, training=False)`.
+
+    What mixes images together with their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`)
+    cannot stand in a classifier, which has no labels: it goes into `batches(..., mix=...)`.
 
     Args:
         domain: the name of a domain, see `augmentation_policy`, or a policy of your own. Also `"randaugment"`
@@ -54,8 +59,9 @@ def augmentation(
             ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which know no domain and are meant for photos.
         strength: multiplies how much and how often. 1 is the policy as declared; 0 leaves no layer.
         seed: of all layers.
-        extra: further layers to put at the end, such as KerasCV's `GridMask`. A model that holds them loads only
-            where their package is installed.
+        extra: further layers to put at the end. A model that holds them loads only where their package is installed.
+            Layers of KerasCV belong into `batches(..., augment=...)` only: within a model they would act at
+            inference too.
 
     Returns:
         A tuple of layers that can be called as one. Give it to `image_classifier(..., augmentation=...)` to augment
@@ -72,21 +78,24 @@ def augmentation(
     """
     if not strength >= 0:
         raise InputError(f"strength must be 0 or more. Received: strength={strength!r}.")
-    seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=16))
+    seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=32))
     if domain == "randaugment":
-        own = [keras.layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)
+        chosen = [keras.layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)
     elif domain == "augmix":
-        own = [keras.layers.AugMix(_RANGE, factor=min(1.0, 0.3 * strength), seed=next(seeds))] * (strength > 0)
+        chosen = [keras.layers.AugMix(_RANGE, factor=min(1.0, 0.3 * strength), seed=next(seeds))] * (strength > 0)
     else:
         policy = domain if isinstance(domain, AugmentationPolicy) else augmentation_policy(domain)
-        own = _layers(_strengthened(policy, strength), seeds) if strength > 0 else []
-    return Augmentation([*own, *extra])
+        chosen = _layers(_strengthened(policy, strength), seeds) if strength > 0 else []
+    return Augmentation([*chosen, *extra])
 
 
 def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPolicy:
-    limits = {"small_rotation": 180.0, "noise": 0.9, "scale": 0.9, "crop": 0.9, "light": 0.9, "colour": 0.9}
-    amounts = ("small_rotation", "scale", "crop", "light", "colour", "grey", "blur", "noise", "erase")
-    return replace(policy, **{name: min(limits.get(name, 1.0), getattr(policy, name) * strength) for name in amounts})
+    most = {
+        "small_rotation": 180.0,
+        **dict.fromkeys(("scale", "aspect", "crop", "light", "colour", "noise"), 0.9),
+        **dict.fromkeys(("grey", "channel_shuffle", "blur", "jpeg", "grid_mask", "erase"), 1.0),
+    }
+    return replace(policy, **{name: min(limit, getattr(policy, name) * strength) for name, limit in most.items()})
 
 
 def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
@@ -103,6 +112,8 @@ def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
         layers.append(k.RandomRotation(turn, seed=next(seeds), **fill))
     if policy.scale:
         layers.append(k.RandomZoom((-policy.scale, policy.scale), seed=next(seeds), **fill))
+    if policy.aspect:
+        layers.append(k.RandomZoom((0.0, 0.0), (-policy.aspect, policy.aspect), seed=next(seeds), **fill))
     if policy.crop:
         layers.append(k.RandomTranslation(policy.crop, policy.crop, seed=next(seeds), **fill))
     if policy.light:
@@ -114,6 +125,8 @@ def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
         layers.append(k.RandomHue(policy.colour / 10, _RANGE, seed=next(seeds)))
     if policy.grey:
         layers.append(k.RandomGrayscale(policy.grey, seed=next(seeds)))
+    if policy.channel_shuffle:
+        layers.append(own.RandomChannelShuffle(policy.channel_shuffle, seed=next(seeds)))
     if policy.blur:
         # Equal bounds, because from a single number Keras draws the probability itself anew for every image.
         layers.append(k.RandomGaussianBlur((policy.blur, policy.blur), 3, (0.3, 1.5), _RANGE, seed=next(seeds)))
@@ -122,6 +135,10 @@ def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
         variance = policy.noise**2
         layers.append(k.GaussianDropout(variance / (1 + variance), seed=next(seeds)))
         layers.append(k.ReLU(max_value=255.0))  # Keras' one core layer that clips; inference passes it unchanged
+    if policy.jpeg:
+        layers.append(own.RandomJpegQuality(policy.jpeg, seed=next(seeds)))
+    if policy.grid_mask:
+        layers.append(own.GridMask(policy.grid_mask, seed=next(seeds)))
     if policy.erase:
         erased = (policy.erase, policy.erase)
         layers.append(k.RandomErasing(erased, (0.02, 0.2), value_range=_RANGE, seed=next(seeds)))

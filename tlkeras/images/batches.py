@@ -11,6 +11,10 @@ import numpy as np
 
 from tlkeras.errors import InputError
 
+# The random state of a layer is set for a batch and then drawn from. Threads share it, and so may several batch
+# objects, such as those of training and validation, or of two folds.
+_ONE_AT_A_TIME = threading.Lock()
+
 
 class ImageBatches(keras.utils.PyDataset):
     """Reads batches as they are needed. Comes from `ImageSplit.batches`.
@@ -49,7 +53,6 @@ class ImageBatches(keras.utils.PyDataset):
         self.augment, self.mix, self.classes = augment, mix, classes
         self.epoch = 0
         self._read = read
-        self._one_at_a_time = threading.Lock()
 
     @property
     def num_batches(self) -> int:
@@ -104,7 +107,7 @@ class ImageBatches(keras.utils.PyDataset):
         images, labels = self._read(chosen), self.labels[chosen]
         if self.augment is None and self.mix is None:
             return images, labels
-        with self._one_at_a_time:  # the layers' random state is shared by the threads
+        with _ONE_AT_A_TIME:
             images = images.astype("float32")
             if self.augment is not None:
                 self._reseed(self.augment, epoch, index)

@@ -17,12 +17,16 @@ class AugmentationPolicy:
         any_direction: nothing is "up". Turns by any angle, quarter turns among them.
         small_rotation: turns by up to this many degrees either way.
         scale: zooms in or out by up to this share.
+        aspect: stretches or squeezes the width by up to this share.
         crop: shifts by up to this share of the side, so that a part is cut off.
         light: changes brightness and contrast by up to this share.
         colour: changes saturation by up to this share, and hue by a tenth of it.
         grey: share of the images that lose their colour.
         blur: share of the images that are blurred (3 x 3 pixels).
         noise: standard deviation of the pixel noise, as a share of the pixel's value.
+        channel_shuffle: share of the images whose colour channels change places (`RandomChannelShuffle`).
+        jpeg: share of the images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
+        grid_mask: share of the images of which a grid of squares is hidden (`GridMask`).
         erase: share of the images of which a rectangle of 2 to 20% is replaced by noise.
         fill: what appears behind an edge that moved in: `"reflect"`, `"nearest"`, or a grey level.
 
@@ -40,12 +44,16 @@ class AugmentationPolicy:
     any_direction: bool = False
     small_rotation: float = 0.0
     scale: float = 0.0
+    aspect: float = 0.0
     crop: float = 0.0
     light: float = 0.0
     colour: float = 0.0
     grey: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+    channel_shuffle: float = 0.0
+    jpeg: float = 0.0
+    grid_mask: float = 0.0
     erase: float = 0.0
     fill: Literal["reflect", "nearest"] | float = "reflect"
 

@@ -1,0 +1,78 @@
+"""Images mixed in patches of random shape, together with their labels."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkeras.errors import InputError
+
+
+@keras.saving.register_keras_serializable("tlkeras")
+class FourierMix(keras.layers.Layer):
+    """Puts patches of random shape from another image of the batch into each image, and mixes the labels (FMix).
+
+    As `keras.layers.CutMix`, but with patches of any shape instead of rectangles: noise of low frequencies above a
+    threshold. An image's label is mixed by exactly the share of its pixels. Give it to `batches(..., mix=...)`.
+
+    Args:
+        alpha: of the Beta(alpha, alpha) distribution that an image's own share is drawn from; 1, as in the paper,
+            makes all shares equally likely.
+        decay_power: how fast frequencies fall off; more makes fewer, larger patches. 3 is the paper's.
+        seed: of the random numbers; `None` draws one.
+
+    Input and output: a dict of `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`; or
+    images alone, as in Keras' layers of this kind.
+
+    References: [Harris et al., FMix](https://arxiv.org/abs/2002.12047).
+
+    Example:
+
+    >>> import numpy as np, tlkeras
+    >>> batch = {"images": np.zeros((4, 32, 32, 3)), "labels": np.eye(4)}
+    >>> tlkeras.FourierMix(seed=0)(batch, training=True)["labels"].shape
+    TensorShape([4, 4])
+    """
+
+    def __init__(self, alpha: float = 1.0, decay_power: float = 3.0, seed: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        if not alpha > 0:
+            raise InputError(f"alpha is more than 0. Received: alpha={alpha!r}.")
+        self.alpha, self.decay_power, self.seed = alpha, decay_power, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training:
+            return inputs
+        ops = keras.ops
+        images = inputs["images"] if isinstance(inputs, dict) else inputs
+        partners = keras.random.shuffle(ops.arange(ops.shape(images)[0]), seed=self.seed_generator)
+        own = self._masks(images)
+        mixed = ops.where(own[..., None], images, ops.take(images, partners, axis=0))
+        if not isinstance(inputs, dict):
+            return mixed
+        labels = inputs["labels"]
+        share = ops.mean(ops.cast(own, labels.dtype), axis=(1, 2))[:, None]
+        return {**inputs, "images": mixed, "labels": share * labels + (1 - share) * ops.take(labels, partners, axis=0)}
+
+    def _masks(self, images: Any) -> Any:
+        """Draws for each image which pixels stay its own: bool, `(n, height, width)`."""
+        ops = keras.ops
+        count, (height, width) = ops.shape(images)[0], images.shape[1:3]
+        frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
+        decay = np.maximum(frequency, 1 / max(height, width)).astype("float32") ** -self.decay_power
+        noise = keras.random.normal((count, height, width), dtype="float32", seed=self.seed_generator)
+        real, imaginary = ops.fft2((noise, ops.zeros_like(noise)))
+        smooth, _ = ops.ifft2((real * decay, imaginary * decay))
+        wanted = keras.random.beta((count,), self.alpha, self.alpha, "float32", seed=self.seed_generator)
+        flat = ops.reshape(smooth, (-1, height * width))
+        ranks = ops.argsort(ops.argsort(flat, axis=-1), axis=-1)
+        mask = ops.cast(ranks, "float32") < ops.round(wanted * height * width)[:, None]
+        return ops.reshape(mask, (-1, height, width))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"alpha": self.alpha, "decay_power": self.decay_power, "seed": self.seed}
+        return {**super().get_config(), **own}
