@@ -60,7 +60,8 @@ class FourierMix(keras.layers.Layer):
         ops = keras.ops
         count, (height, width) = ops.shape(images)[0], images.shape[1:3]
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-        decay = np.maximum(frequency, 1 / max(height, width)).astype("float32") ** -self.decay_power
+        decay = np.maximum(frequency, 1 / max(height, width)) ** -self.decay_power
+        decay = ops.convert_to_tensor(decay, "float32")
         noise = keras.random.normal((count, height, width), dtype="float32", seed=self.seed_generator)
         real, imaginary = ops.fft2((noise, ops.zeros_like(noise)))
         smooth, _ = ops.ifft2((real * decay, imaginary * decay))

@@ -66,9 +66,10 @@ def _compressed(images: Any, quality: Any) -> Any:
     scale = ops.where(quality < 50, 5000 / quality, 200 - 2 * quality)
     colours = ops.matmul(ops.round(images), _TO_YCC)
     light = _coarse(colours[..., :1] - 128, _LUMINANCE, scale)
-    halved = ops.average_pool(colours[..., 1:], 2, data_format="channels_last")
+    _, rows, columns, _ = colours.shape
+    halved = ops.mean(ops.reshape(colours[..., 1:], (-1, rows // 2, 2, columns // 2, 2, 2)), axis=(2, 4))
     tint = _coarse(halved, _CHROMINANCE, scale)
-    tint = ops.image.resize(tint, ops.shape(images)[1:3], "bilinear", data_format="channels_last")
+    tint = ops.image.resize(tint, (rows, columns), "bilinear", data_format="channels_last")
     pixels = ops.matmul(ops.concatenate([light + 128, tint], axis=-1), _FROM_YCC)
     return ops.clip(ops.round(pixels[:, :height, :width]), 0, 255)
 
@@ -79,7 +80,8 @@ def _coarse(plane: Any, table: tuple, scale: Any) -> Any:
     _, height, width, channels = plane.shape
     blocks = ops.reshape(plane, (-1, height // 8, 8, width // 8, 8, channels))
     blocks = ops.einsum("ui,nhiwjc,vj->nhwcuv", _DCT, blocks, _DCT)
-    steps = ops.floor((np.array(table, "float32") * ops.reshape(scale, (-1, 1, 1, 1, 1, 1)) + 50) / 100)
+    table = ops.convert_to_tensor(table, "float32")
+    steps = ops.floor((table * ops.reshape(scale, (-1, 1, 1, 1, 1, 1)) + 50) / 100)
     steps = ops.clip(steps, 1, 255)
     blocks = ops.round(blocks / steps) * steps
     return ops.reshape(ops.einsum("ui,nhwcuv,vj->nhiwjc", _DCT, blocks, _DCT), (-1, height, width, channels))
