@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -7,7 +8,7 @@ from PIL import Image
 
 from tlkeras.errors import InputError
 from tlkeras.images.checks import check_images
-from tlkeras.images.findings import KINDS
+from tlkeras.images.findings import KINDS, Finding, ImageReport
 from tlkeras.images.suspects import confident_suspects
 
 
@@ -141,6 +142,36 @@ def test_contact_sheets_show_each_kind_of_suspect(folder, tmp_path):
     written = check_images(folder, None).contact_sheets(tmp_path / "sheets")
     assert [path.name for path in written] == ["exact_duplicate.png"]
     assert Image.open(written[0]).width > 200
+
+
+def many_copies(count):
+    """A report of `count` pairs of copies, of one image."""
+    pairs = tuple(Finding("exact_duplicate", (f"cat/{index}.png", "cat/0.png"), "") for index in range(count))
+    return ImageReport("none", {"cat": count}, pairs)
+
+
+def test_contact_sheets_go_on_over_pages_and_say_of_how_many(folder, tmp_path, monkeypatch):
+    titles = []
+
+    def drawn(pictures, captions, *, title, groups):
+        titles.append(title.split(":")[0])
+        assert len(pictures) == len(captions) == len(groups) <= 4
+        return Image.new("RGB", (1, 1))
+
+    monkeypatch.setattr("tlkeras.images.findings.contact_sheet", drawn)
+    report = dataclasses.replace(many_copies(6), directory=str(folder))
+    written = report.contact_sheets(tmp_path, limit=4, pages=2)
+    assert [path.name for path in written] == ["exact_duplicate.png", "exact_duplicate-2.png"]
+    assert titles == ["exact_duplicate, 1 to 4 of 12 images", "exact_duplicate, 5 to 8 of 12 images"]
+    assert len(report.contact_sheets(tmp_path, limit=4)) == 3
+
+
+def test_table_names_the_first_of_many_findings_and_counts_the_rest():
+    lines = str(many_copies(73)).splitlines()
+    assert len(lines) == 2 + 50 + 1
+    assert lines[-1].strip().startswith("and 23 more")
+    one = Finding("exact_duplicate", tuple(f"cat/{index}.png" for index in range(10)), "")
+    assert str(ImageReport("none", {"cat": 10}, (one,))).endswith("cat/5.png and 4 more")
 
 
 def test_quarantine_moves_unreadable_files_and_extra_copies_only(folder, tmp_path):

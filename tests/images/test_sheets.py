@@ -10,27 +10,45 @@ from tlkeras.images.sheets import contact_sheet, preview
 def test_contact_sheet_shows_each_image_in_its_place():
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     sheet = np.asarray(contact_sheet([Image.new("RGB", (10, 10), colour) for colour in colours], columns=2, side=20))
-    assert [tuple(sheet[row, column]) for row, column in ((14, 14), (14, 38), (38, 14))] == colours
-    assert tuple(sheet[38, 38]) == (255, 255, 255)
+    assert [tuple(sheet[row, column]) for row, column in ((16, 16), (16, 42), (42, 16))] == colours
+    assert tuple(sheet[42, 42]) == (255, 255, 255)
 
 
 def test_captions_are_drawn_below_and_cut_to_fit():
     image = Image.new("RGB", (10, 10))
     plain, captioned = (contact_sheet([image], captions, columns=1) for captions in ([], ["x" * 500]))
     assert captioned.width == plain.width and captioned.height > plain.height
-    assert np.asarray(captioned)[plain.height :].min() < 128
+    below = np.asarray(captioned)[plain.height - 6 :]
+    assert below.min() < 128 and (below[:, -6:] == 255).all()
+
+
+def test_each_line_of_a_caption_and_the_title_have_a_place_of_their_own():
+    image = Image.new("RGB", (10, 10))
+    one, two, titled = (
+        contact_sheet([image], [caption], columns=1, title=title)
+        for caption, title in (("a", ""), ("a\nb", ""), ("a", "suspects"))
+    )
+    assert two.height > one.height and titled.height > one.height
+    np.testing.assert_array_equal(np.asarray(titled)[-one.height + 6 :], np.asarray(one)[6:])
+
+
+def test_groups_lie_on_one_background_each():
+    images = [Image.new("RGB", (10, 20))] * 5  # narrow: left and right of it the background shows
+    sheet = np.asarray(contact_sheet(images, columns=5, side=20, groups=["a", "a", "b", "c", "c"]))
+    behind = [bool((sheet[16, 6 + 26 * index] == 255).all()) for index in range(5)]
+    assert behind == [True, True, False, True, True]
 
 
 def test_pixels_beyond_the_range_are_clipped():
     sheet = np.asarray(contact_sheet([np.full((10, 10, 3), 300.0)], columns=1, side=10))
-    assert sheet[9, 9].tolist() == [255, 255, 255]
+    assert sheet[11, 11].tolist() == [255, 255, 255]
 
 
 def test_preview_starts_each_row_with_the_original():
     images = np.stack([np.full((20, 20, 3), 50), np.full((20, 20, 3), 200)])
     sheet = np.asarray(preview(images, augmentation("photo"), columns=3, side=20))
-    assert sheet[14, 14].tolist() == [50] * 3 and sheet[38, 14].tolist() == [200] * 3
-    assert sheet[14, 38].tolist() != [50] * 3
+    assert sheet[16, 16].tolist() == [50] * 3 and sheet[42, 16].tolist() == [200] * 3
+    assert sheet[16, 42].tolist() != [50] * 3
 
 
 def test_preview_refuses_what_are_no_images():

@@ -13,24 +13,31 @@ def check(
     directory: Directory,
     labels: Annotated[bool, typer.Option(help="Suspect wrong labels too, which takes a network and a while.")] = True,
     sheets: Annotated[Path | None, typer.Option(help="Folder to write contact sheets of the suspects to.")] = None,
-    fix: Annotated[Path | None, typer.Option(help="Folder to move unreadable files to; nothing is deleted.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Folder to move unreadable files and exact copies to.")] = None,
     as_json: Json = False,
 ):
-    """Check a folder of images: files, duplicates, leaks, class sizes, labels. Exit status 1 if something is wrong."""
+    """Check a folder of images: files, duplicates, leaks, class sizes, labels; nothing is ever deleted.
+
+    Exit status 1 if something is wrong and --fix did not move it away.
+    """
     load_keras()
     from tlkeras.images.checks import check_images
 
     report = check_images(directory, backbone="efficientnet_lite0" if labels else None)
-    if as_json:
-        print_json(report.to_json())
-    else:
+    if not as_json:
         typer.echo(report)
     try:
-        for path in report.contact_sheets(sheets) if sheets is not None else ():
-            say(f"Written: {path}")
-        for source, target in report.quarantine(fix) if fix is not None else ():
-            say(f"Moved {source!r} to {target!r}")
+        written = [] if sheets is None else report.contact_sheets(sheets)
+        moves = [] if fix is None else report.quarantine(fix)
     except OSError as error:
         raise InputError(f"{error.filename!r} cannot be written: {error.strerror}.") from error
-    if not report.ok:
+    for path in written:
+        say(f"Written: {path}")
+    for source, target in moves:
+        say(f"Moved {source!r} to {target!r}")
+    if as_json:
+        moved = [{"from": source, "to": target} for source, target in moves]
+        print_json({**report.to_json(), "sheets": [str(path) for path in written], "moved": moved})
+    mended = set() if fix is None else {"unreadable"}
+    if any(one.severity == "error" and one.kind not in mended for one in report.findings):
         raise typer.Exit(1)

@@ -27,6 +27,8 @@ KINDS = {
     "odd_mode": ("warning", "neither RGB nor 8-bit greyscale; it is converted"),
 }
 
+_LISTED, _NAMED = 50, 6  # findings a kind, and files a finding, that the table names
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -51,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ImageReport:
-    """What `check_images` found. Print it for a table.
+    """What `check_images` found. Print it for a table, which names the first 50 of a kind; `findings` has all.
 
     Attributes:
         directory: str, what was checked.
@@ -76,9 +78,15 @@ class ImageReport:
         lines = [f"{self.directory}: {sum(self.images.values())} images, {len(self.images)} classes"]
         for kind, (severity, meaning) in KINDS.items():
             found = self.of(kind)
-            if found:
-                lines.append(f"{severity}: {kind} ({len(found)}): {meaning}")
-                lines += [f"    {' = '.join(one.paths) or '-'}  {one.detail}".rstrip() for one in found]
+            if not found:
+                continue
+            lines.append(f"{severity}: {kind} ({len(found)}): {meaning}")
+            files = [_named(one.paths) for one in found[:_LISTED]]
+            width = min(60, max(map(len, files)))
+            rows = (f"{file:{width}}  {one.detail}" for file, one in zip(files, found, strict=False))
+            lines += [f"    {row.strip()}" for row in rows]
+            if len(found) > _LISTED:
+                lines.append(f"    and {len(found) - _LISTED} more, which JSON lists")
         return "\n".join(lines if self.findings else [*lines, "nothing found"])
 
     def to_json(self) -> dict[str, Any]:
@@ -86,24 +94,33 @@ class ImageReport:
         findings = [{"severity": one.severity, **asdict(one), "paths": list(one.paths)} for one in self.findings]
         return {"directory": self.directory, "ok": self.ok, "images": self.images, "findings": findings}
 
-    def contact_sheets(self, folder: str | os.PathLike, limit: int = 64) -> list[Path]:
-        """Draws the suspects, one PNG a kind, and returns the files.
+    def contact_sheets(self, folder: str | os.PathLike, limit: int = 64, pages: int = 8) -> list[Path]:
+        """Draws the suspects, a kind on one PNG or, where they are many, on several, and returns the files.
+
+        Each page says how many of how many it shows. Near-duplicates of one another lie on one background.
 
         Args:
             folder: where to write; created if need be.
-            limit: images a sheet at most.
+            limit: images a page at most.
+            pages: pages a kind at most; beyond them the report alone lists the rest.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         written = []
-        for kind in KINDS:
-            shown = [(path, one.detail) for one in self.of(kind) for path in one.paths if kind != "unreadable"][:limit]
-            if shown:
+        for kind, (_, meaning) in KINDS.items():
+            found = () if kind == "unreadable" else self.of(kind)
+            suspects = [(number, path, one.detail) for number, one in enumerate(found) for path in one.paths]
+            for start in range(0, min(len(suspects), limit * pages), limit):
+                shown = suspects[start : start + limit]
                 with quiet():
-                    pictures = [open_rgb(Path(self.directory) / path, (160, 160)) for path, _ in shown]
-                captions = [detail if kind == "suspect_label" else Path(path).name for path, detail in shown]
-                written.append(folder / f"{kind}.png")
-                contact_sheet(pictures, captions).save(written[-1])
+                    pictures = [open_rgb(Path(self.directory) / path, (160, 160)) for _, path, _ in shown]
+                written.append(folder / (f"{kind}-{start // limit + 1}.png" if start else f"{kind}.png"))
+                contact_sheet(
+                    pictures,
+                    ["\n".join([*path.rsplit("/", 1), detail]).rstrip() for _, path, detail in shown],
+                    title=f"{kind}, {start + 1} to {start + len(shown)} of {len(suspects)} images: {meaning}",
+                    groups=[number for number, _, _ in shown] if len(suspects) > len(found) else (),
+                ).save(written[-1])
         return written
 
     def quarantine(self, folder: str | os.PathLike) -> list[tuple[str, str]]:
@@ -117,8 +134,14 @@ class ImageReport:
             The moves, as pairs of path before and path after.
 
         Raises:
-            InputError: a file of that name is in the quarantine already; nothing has been moved then.
+            InputError: the quarantine lies within the directory, where it would count as a class, or a file of that
+                name is in it already; nothing has been moved then.
         """
+        if Path(folder).resolve().is_relative_to(Path(self.directory).resolve()):
+            raise InputError(
+                f"The quarantine {str(folder)!r} lies within {self.directory!r} and would count as a class there; "
+                "choose a folder outside."
+            )
         doomed = [path for one in self.of("unreadable") for path in one.paths]
         doomed += [path for one in self.of("exact_duplicate") for path in one.paths[1:]]
         moves = [(Path(self.directory) / path, Path(folder) / path) for path in dict.fromkeys(doomed)]
@@ -129,3 +152,8 @@ class ImageReport:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(source, target)
         return [(str(source), str(target)) for source, target in moves]
+
+
+def _named(paths: tuple[str, ...]) -> str:
+    more = len(paths) - _NAMED
+    return " = ".join(paths[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -9,19 +9,28 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tlkeras.errors import InputError
 
-_GAP, _CAPTION = 4, 15
+_GAP, _LINE = 6, 14
+_PAPER, _SHADE = "white", "gainsboro"
 
 
 def contact_sheet(
-    images: Sequence[Image.Image | np.ndarray], captions: Sequence[str] = (), columns: int = 8, side: int = 120
+    images: Sequence[Image.Image | np.ndarray],
+    captions: Sequence[str] = (),
+    columns: int = 8,
+    side: int = 120,
+    *,
+    title: str = "",
+    groups: Sequence[Any] = (),
 ) -> Image.Image:
     """Draws images side by side, each with its caption below.
 
     Args:
         images: RGB images, `PIL.Image` or pixels in [0, 255] of shape `(height, width, 3)`, of any sizes.
-        captions: one an image, or none at all. What does not fit is cut off.
+        captions: one an image, of one line or several, or none at all. A line that does not fit ends in dots.
         columns: images a row.
         side: side of the square each image is fitted into, in pixels.
+        title: written above.
+        groups: one value an image; neighbours of equal value lie together on white or on grey.
 
     Returns:
         `PIL.Image`; save it, or let a notebook show it.
@@ -30,24 +39,39 @@ def contact_sheet(
 
     >>> import numpy as np, tlkeras
     >>> tlkeras.contact_sheet([np.zeros((50, 80, 3))] * 3, columns=2, side=100).size
-    (212, 212)
+    (218, 218)
     """
-    step, height = side + _GAP, side + _GAP + (_CAPTION if len(captions) else 0)
+    lines = max((str(caption).count("\n") + 1 for caption in captions), default=0)
+    step, height, top = side + _GAP, side + _GAP + lines * _LINE, _GAP + (_LINE + _GAP if title else 0)
     rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * step + _GAP, rows * height + _GAP), "white")
+    sheet = Image.new("RGB", (columns * step + _GAP, top + rows * height), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    if title:
+        draw.text((_GAP, _GAP), _fitted(title, draw, font, columns * step), "black", font)
+    shaded = False
     for index, image in enumerate(images):
         if not isinstance(image, Image.Image):
             image = Image.fromarray(np.clip(np.round(np.asarray(image)), 0, 255).astype("uint8"))
-        left, top = _GAP + index % columns * step, _GAP + index // columns * height
+        left, upper = _GAP + index % columns * step, top + index // columns * height
+        if index and len(groups) and groups[index] != groups[index - 1]:
+            shaded = not shaded
+        if shaded:
+            around = (left - _GAP // 2, upper - _GAP // 2, left + side + _GAP // 2, upper + height - _GAP // 2)
+            draw.rectangle(around, _SHADE)
         small = ImageOps.contain(image, (side, side))
-        sheet.paste(small, (left + (side - small.width) // 2, top + (side - small.height) // 2))
-        if len(captions):
-            caption = str(captions[index])
-            while caption and draw.textlength(caption, font) > side:
-                caption = caption[:-1]
-            draw.text((left, top + side), caption, "black", font)
+        sheet.paste(small, (left + (side - small.width) // 2, upper + (side - small.height) // 2))
+        for number, line in enumerate(str(captions[index]).split("\n") if len(captions) else ()):
+            draw.text((left, upper + side + number * _LINE), _fitted(line, draw, font, side), "black", font)
     return sheet
+
+
+def _fitted(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:
+    """Shortens a line to `width` pixels."""
+    if draw.textlength(text, font) <= width:
+        return text
+    while text and draw.textlength(f"{text}...", font) > width:
+        text = text[:-1]
+    return f"{text}..."
 
 
 def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int = 8, side: int = 120) -> Image.Image:
@@ -66,7 +90,7 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
 
     >>> import numpy as np, tlkeras
     >>> tlkeras.preview(np.zeros((2, 32, 32, 3)), tlkeras.augmentation("aerial"), columns=4, side=50).size
-    (220, 112)
+    (230, 118)
     """
     images = np.asarray(images, "float32")
     if images.ndim != 4 or images.shape[-1] != 3:
