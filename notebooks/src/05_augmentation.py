@@ -278,8 +278,8 @@ teaching.finding(
 # ## Keras and KerasCV, side by side
 #
 # Keras has most layers today. KerasCV is no longer developed and needs TensorFlow, but has some that Keras lacks:
-# `GridMask`, `ChannelShuffle`, `RandomChannelShift`. Its layers go into `tlkeras.augmentation(..., extra=...)` as they
-# are; a saved model then loads only where KerasCV is installed.
+# `GridMask`, `ChannelShuffle`, `RandomChannelShift`. They act at inference too, so they belong into
+# `batches(augment=...)`, not into a model. `tlkeras.GridMask`, `tlkeras.RandomChannelShuffle` act in training only.
 
 # %%
 RANGE = (0, 255)
