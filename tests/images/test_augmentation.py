@@ -197,7 +197,13 @@ def test_unknown_domain_is_refused_with_the_known_ones():
         augmentation("sonar")
 
 
-@pytest.mark.parametrize("strength", [-0.1, float("nan")])
+@pytest.mark.parametrize("setting", [{"scale": -0.2}, {"grey": "often"}, {"fill": "mirror"}, {"fill": 300.0}])
+def test_unusable_setting_is_refused(setting):
+    with pytest.raises(InputError, match=next(iter(setting))):
+        AugmentationPolicy(why={}, **setting)
+
+
+@pytest.mark.parametrize("strength", [-0.1, float("nan"), "strong"])
 def test_unusable_strength_is_refused(strength):
     with pytest.raises(InputError, match="strength"):
         augmentation("photo", strength)

@@ -124,6 +124,12 @@ def test_unusable_batch_size_is_refused(size):
         ImageBatches(lambda indices: indices, [0, 1], size)
 
 
+@pytest.mark.parametrize("name", ["augment", "mix"])
+def test_what_cannot_be_called_on_a_batch_is_refused(name):
+    with pytest.raises(InputError, match=f"{name}='photo'"):
+        numbered(**{name: "photo"})
+
+
 @pytest.fixture(scope="module")
 def black_and_white(tmp_path_factory):
     root = tmp_path_factory.mktemp("images")

@@ -1,7 +1,10 @@
 """A thousand mutated files: each is read or named with a reason, quickly, whatever is in it."""
 
+import faulthandler
 import io
+import struct
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -62,6 +65,14 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.fixture(autouse=True)
+def no_hang():
+    """Ends the run, with a traceback, if a decoder never comes back; a timer in Python could not interrupt it."""
+    faulthandler.dump_traceback_later(300, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
 def test_every_mutated_file_is_read_or_named_with_a_reason(folder):
     outcomes, slowest = {"read": 0, "named": 0}, 0.0
     for path in sorted(folder.rglob("*.*")):
@@ -87,3 +98,33 @@ def test_mutated_files_do_not_stop_a_folder_from_loading(folder):
     assert len(read) + len(images.skipped) == len(FORMATS) * COUNT
     assert images.train.read().shape[1:] == (32, 32, 3)
     assert grown < 1.5 * 2**20
+
+
+def claiming_to_be_huge(format):
+    """A sound small file whose header is rewritten to the largest sides that the format has room for."""
+    data = bytearray(next(originals(format)))
+    match format:
+        case "PNG":
+            data[16:24] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
+            data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+        case "JPEG":
+            frame = data.index(b"\xff\xc0")
+            data[frame + 5 : frame + 9] = struct.pack(">HH", 65500, 65500)
+        case "GIF":
+            data[6:10] = struct.pack("<HH", 65535, 65535)
+        case "BMP":
+            data[18:26] = struct.pack("<ii", 2**31 - 1, 2**31 - 1)
+        case "WEBP":
+            data[26:30] = struct.pack("<HH", 16383, 16383)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_small_file_that_claims_to_be_huge_is_named_at_once_and_in_little_memory(tmp_path, format):
+    path = tmp_path / f"bomb.{format.lower()}"
+    path.write_bytes(claiming_to_be_huge(format))
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    with pytest.raises(ImageError, match=path.name):
+        read_image(path)
+    assert time.perf_counter() - start < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # KiB

@@ -2,6 +2,7 @@ import io
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -47,6 +48,27 @@ def test_float_arrays_beyond_255_are_skipped_and_named():
     assert [one.path for one in images.skipped] == ["image 3"]
 
 
+def test_numbers_as_labels_keep_their_order():
+    labels = np.arange(120) % 12
+    images = load_images(pixels(120), labels=labels, image_size=(20, 24))
+    assert images.class_names == tuple(str(number) for number in range(12))
+    for split in everything(images):
+        assert split.labels.tolist() == [labels[int(path.removeprefix("image "))] for path in split.paths]
+
+
+def test_labels_may_be_a_column_or_a_tensor():
+    plain = load_images(pixels(40), labels=np.arange(40) % 2)
+    for labels in (np.arange(40)[:, None] % 2, keras.ops.arange(40) % 2):
+        assert side_of(load_images(pixels(40), labels=labels)) == side_of(plain)
+    with pytest.raises(InputError, match=r"argmax.*\(40, 2\)"):
+        load_images(pixels(40), labels=np.eye(2)[np.arange(40) % 2])
+
+
+def test_images_none_of_which_can_be_read_are_refused_with_the_first_reason():
+    with pytest.raises(InputError, match=r"none of 40 can be read.*image 0"):
+        load_images(pixels(40).transpose(0, 3, 1, 2), labels=np.arange(40) % 2)
+
+
 def test_paths_with_labels(clipart10):
     paths = [path for name in ("boat", "bird") for path in sorted((clipart10 / name).iterdir())]
     images = load_images(paths, labels=[path.parent.name for path in paths])
@@ -84,6 +106,19 @@ def test_flat_folder_is_labelled_by_a_function(tmp_path):
         ]
 
 
+def test_files_that_the_function_gives_no_label_are_left_out(tmp_path):
+    for index, image in enumerate(pixels(26)):
+        write(tmp_path / f"{('cat', 'dog')[index % 2]}_{index}.png", image)
+    (tmp_path / "notes.txt").write_text("not an image")
+    images = load_images(tmp_path, label_of=lambda path: path.split("_")[0] if "_" in path else None)
+    assert images.class_names == ("cat", "dog") and images.skipped == ()
+
+
+def test_labels_beside_a_directory_are_refused(clipart10):
+    with pytest.raises(InputError, match="labels="):
+        load_images(clipart10, labels=[0, 1])
+
+
 def test_table_of_clipart10_gives_the_same_images_as_its_folders(clipart10):
     table, folders = load_images(clipart10 / "SOURCES.csv"), load_images(clipart10)
     assert side_of(table) == side_of(folders)
@@ -118,6 +153,14 @@ def test_unusable_table_is_refused_with_the_place(tmp_path, text, message):
         load_images(tmp_path / "table.csv")
 
 
+def test_table_that_is_missing_or_in_another_encoding_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no file"):
+        load_images(tmp_path / "none.csv")
+    (tmp_path / "old.csv").write_bytes("path,label\na.png,Käfer".encode("latin-1"))
+    with pytest.raises(InputError, match="UTF-8"):
+        load_images(tmp_path / "old.csv")
+
+
 def make_split_folder(root, *parts):
     for part in parts:
         for name in ("cat", "dog"):
@@ -136,6 +179,13 @@ def test_split_that_is_not_given_is_taken_from_training(tmp_path):
     images = load_images(make_split_folder(tmp_path, "train", "test"), validation_size=0.25)
     assert [len(split) for split in everything(images)] == [18, 6, 24]
     assert all("train" in Path(path).parts for path in images.validation.paths)
+
+
+def test_folder_beside_the_splits_is_refused_by_name(tmp_path):
+    root = make_split_folder(tmp_path, "train", "test")
+    write(root / "masks" / "cat" / "0.png", pixels(1)[0])
+    with pytest.raises(InputError, match="'masks' lies beside"):
+        load_images(root)
 
 
 def test_leaks_between_given_splits_are_warned_of(tmp_path):
@@ -219,6 +269,8 @@ def test_tfds_that_is_not_on_this_machine_says_how_to_fetch_it(tmp_path, monkeyp
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(InputError, match="network"):
         load_images("tfds:tf_flowers")
+    with pytest.raises(InputError, match="no data set 'tf_flwrs'"):
+        load_images("tfds:tf_flwrs")
 
 
 def png(image):

@@ -1,6 +1,7 @@
 """Augmentation that suits the domain: the layers that do what its policy allows."""
 
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import keras
@@ -76,7 +77,7 @@ def augmentation(
     >>> [type(layer).__name__ for layer in tlkeras.augmentation("aerial")][:4]
     ['RandomFlip', 'RandomRotation', 'RandomZoom', 'RandomTranslation']
     """
-    if not strength >= 0:
+    if not (isinstance(strength, Real) and strength >= 0):
         raise InputError(f"strength must be 0 or more. Received: strength={strength!r}.")
     seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=32))
     if domain == "randaugment":

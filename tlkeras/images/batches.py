@@ -46,6 +46,9 @@ class ImageBatches(keras.utils.PyDataset):
     ):
         if not isinstance(size, int) or size < 1:
             raise InputError(f"A batch has one image or more. Received: size={size!r}.")
+        for name, layer in (("augment", augment), ("mix", mix)):
+            if not (layer is None or callable(layer)):
+                raise InputError(f"{name} is called on batches, as a layer is. Received: {name}={layer!r}.")
         # Keras prefetches only with two workers or more.
         super().__init__(workers=max(2, workers or os.cpu_count() or 2))
         self.labels = np.asarray(labels)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class ImageSplit:
         >>> len(tlkeras.load_images("data/clipart10").train.sample(per_class=5))
         50
         """
-        if not isinstance(per_class, int) or per_class < 1:
+        if not isinstance(per_class, Integral) or per_class < 1:
             raise InputError(f"per_class is a number of images, 1 or more. Received: per_class={per_class!r}.")
         order = np.random.default_rng(seed).permutation(len(self))
         chosen = [order[self.labels[order] == label][:per_class] for label in range(len(self.class_names))]

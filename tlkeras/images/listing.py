@@ -52,7 +52,7 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
         The class names, sorted, and the files, sorted by class and path.
 
     Raises:
-        InputError: no such directory, not a directory, or no class folders in it.
+        InputError: no such directory, not a directory, no class folders in it, or something else beside its splits.
     """
     root = Path(directory)
     if not root.exists():
@@ -82,8 +82,15 @@ def _folders(root: Path) -> list[str]:
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
-    parts = [PART_NAMES.get(name.lower()) for name in names]
-    return len(parts) > 1 and "train" in parts and None not in parts and all(_folders(root / name) for name in names)
+    parts = {name: set(_folders(root / name)) for name in names if name.lower() in PART_NAMES}
+    if len(parts) < 2 or "train" not in {PART_NAMES[name.lower()] for name in parts} or not all(parts.values()):
+        return False
+    others = [name for name in names if name not in parts]
+    if others and set.intersection(*parts.values()):
+        raise InputError(
+            f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} lies beside them; move it elsewhere."
+        )
+    return not others
 
 
 def _files_within(root: Path, folder: str) -> Iterator[str]:

@@ -53,7 +53,7 @@ def load_images(
             a Hugging Face `datasets` object with columns `image` and `label`;
             with `labels`, a sequence of paths or an array `(images, height, width, 3)` of pixels in [0, 255].
         labels: a label for each image, where `source` holds images only.
-        label_of: gives the label of a file from its path within the directory.
+        label_of: gives the label of a file from its path within the directory, or `None` to leave the file out.
         groups: what must not be torn apart, such as images of one patient: a value for each image, or a function
             of the path within the directory. Images with equal values stay together.
         classes: load only these.
@@ -68,7 +68,8 @@ def load_images(
         strict: whether a file that cannot be read is an error.
 
     Returns:
-        `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names`, `.skipped`.
+        `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names`, `.skipped`. Class names are sorted; where
+        labels are numbers, by value.
 
     Raises:
         InputError: no such directory, no images, only one class, too few images in a class, or, if `strict`, a
@@ -103,9 +104,12 @@ def load_images(
         raise InputError(f"{ImageError(first.path, first.reason)}{more} Mend or remove it, or leave strict off.")
     readable = [index for index, one in enumerate(prints) if one is not None]
     if not readable:
-        raise InputError(f"No images in {place}: it wants a folder for each class, with image files in it.")
+        why = "a folder for each class, with image files in it, would do."
+        if skipped:
+            why = f"none of {len(skipped)} can be read. {ImageError(skipped[0].path, skipped[0].reason)}"
+        raise InputError(f"No images in {place}: {why}")
     if len(class_names) < 2:
-        raise InputError(f"Only one class, {class_names[0]!r}, in {place}: a classifier needs two or more folders.")
+        raise InputError(f"Only one class, {class_names[0]!r}, in {place}: a classifier needs two or more.")
 
     files = [files[index] for index in readable]
     alike = near_duplicate_groups([prints[index] for index in readable])

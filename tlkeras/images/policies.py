@@ -1,6 +1,7 @@
 """What may be changed in the images of a domain without changing what they show, and why."""
 
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Literal
 
 from tlkeras.errors import InputError
@@ -56,6 +57,14 @@ class AugmentationPolicy:
     grid_mask: float = 0.0
     erase: float = 0.0
     fill: Literal["reflect", "nearest"] | float = "reflect"
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, float) and not (isinstance(value, Real) and value >= 0):
+                raise InputError(f"{field.name} is an amount, 0 or more. Received: {field.name}={value!r}.")
+        if self.fill not in ("reflect", "nearest") and not (isinstance(self.fill, Real) and 0 <= self.fill <= 255):
+            raise InputError(f"fill is 'reflect', 'nearest' or a grey level, 0 to 255. Received: fill={self.fill!r}.")
 
     def __str__(self) -> str:
         """Gives one line a setting: its name, its value, the reason."""

@@ -27,9 +27,11 @@ def list_images(
     if isinstance(source, str) and source.startswith("tfds:"):
         return _from_tfds(_tfds_builder(source.removeprefix("tfds:")))
     if isinstance(source, str | os.PathLike):
+        if labels is not None:
+            raise InputError(f"labels= belong to images or paths in a sequence. Received them with {str(source)!r}.")
         if label_of is not None:
             return _named(_flat_folder(Path(source), label_of))
-        if Path(source).suffix.lower() in (".csv", ".tsv") and Path(source).is_file():
+        if Path(source).suffix.lower() in (".csv", ".tsv") and not Path(source).is_dir():
             return _named(_table(Path(source)))
         return list_folder(source)
     if hasattr(source, "as_dataset") and hasattr(source, "info"):
@@ -45,10 +47,13 @@ def list_images(
 
 
 def _named(files: list[ImageFile]) -> tuple[tuple[str, ...], list[ImageFile]]:
-    return tuple(sorted({file.label for file in files})), files
+    """Names the classes in order; numbers by value, so that labels 0, 1, ... 11 stay what they are."""
+    names = {file.label for file in files}
+    return tuple(sorted(names, key=int if all(name.isdecimal() for name in names) else None)), files
 
 
 def _pairs(images: Sequence[Any], labels: Sequence[Any]) -> list[ImageFile]:
+    labels = _flat_labels(labels)
     if len(images) != len(labels):
         raise InputError(f"There must be a label for each image. Received: {len(images)} images, {len(labels)} labels.")
     if np.ndim(labels) != 1:
@@ -67,18 +72,33 @@ def _pairs(images: Sequence[Any], labels: Sequence[Any]) -> list[ImageFile]:
     return files
 
 
+def _flat_labels(labels: Sequence[Any]) -> Sequence[Any]:
+    """The labels one by one, also of a column of them or of a tensor."""
+    if not hasattr(labels, "__array__"):
+        return labels
+    labels = np.asarray(labels)
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
 def _flat_folder(root: Path, label_of: Callable[[str], str]) -> list[ImageFile]:
     if not root.is_dir():
         raise InputError(f"There is no directory {str(root)!r}.")
     keys = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-    return [
-        ImageFile(key, str(root / key), str(label_of(key)))
-        for key in keys
-        if not any(part.startswith(".") for part in Path(key).parts)
-    ]
+    keys = [key for key in keys if not any(part.startswith(".") for part in Path(key).parts)]
+    labels = {key: label_of(key) for key in keys}
+    return [ImageFile(key, str(root / key), str(labels[key])) for key in keys if labels[key] is not None]
 
 
 def _table(path: Path) -> list[ImageFile]:
+    try:
+        return _rows(path)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {str(path)!r}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} is not in UTF-8; save it so.") from error
+
+
+def _rows(path: Path) -> list[ImageFile]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
         names = {name.strip().lower(): name for name in rows.fieldnames or ()}
@@ -110,7 +130,10 @@ def _tfds_builder(name: str) -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise InputError("Data sets named 'tfds:...' need the package tensorflow-datasets.") from error
-    builder = tfds.builder(name)
+    try:
+        builder = tfds.builder(name)
+    except ValueError as error:  # DatasetNotFoundError is one
+        raise InputError(f"TensorFlow Datasets knows no data set {name!r}.") from error
     if not builder.data_path.exists():
         raise InputError(
             f"The data set {name!r} is not on this machine. Fetch it once, which needs a network: "
