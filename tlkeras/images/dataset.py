@@ -178,7 +178,7 @@ class ImageSplits:
         """
         both = _concatenated(self.train, self.validation)
         smallest = int(np.bincount(both.labels, minlength=len(self.class_names)).min())
-        if not 2 <= count <= smallest:
+        if not (isinstance(count, Integral) and 2 <= count <= smallest):
             raise InputError(f"folds are 2 to {smallest}, the images of the smallest class. Received: {count!r}.")
         splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         pairs = splitter.split(both.paths, both.labels, both.groups)

@@ -104,7 +104,7 @@ def load_images(
         raise InputError(f"{ImageError(first.path, first.reason)}{more} Mend or remove it, or leave strict off.")
     readable = [index for index, one in enumerate(prints) if one is not None]
     if not readable:
-        why = "a folder for each class, with image files in it, would do."
+        why = "there are no files in it."
         if skipped:
             why = f"none of {len(skipped)} can be read. {ImageError(skipped[0].path, skipped[0].reason)}"
         raise InputError(f"No images in {place}: {why}")

@@ -54,6 +54,8 @@ def _named(files: list[ImageFile]) -> tuple[tuple[str, ...], list[ImageFile]]:
 
 def _pairs(images: Sequence[Any], labels: Sequence[Any]) -> list[ImageFile]:
     labels = _flat_labels(labels)
+    if hasattr(images, "__array__"):  # a tensor
+        images = np.asarray(images)
     if len(images) != len(labels):
         raise InputError(f"There must be a label for each image. Received: {len(images)} images, {len(labels)} labels.")
     if np.ndim(labels) != 1:
