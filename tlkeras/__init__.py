@@ -6,7 +6,11 @@ is in `__init__.pyi`, which serves the lazy loader and type checkers alike.
 
 import lazy_loader
 
+from tlkeras._registration import register_with_keras
 from tlkeras._version import __version__
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ += ["__version__"]
+
+register_with_keras()
+del register_with_keras

@@ -154,7 +154,7 @@ def _native_classes() -> frozenset[type]:
 def differential_class(base: type) -> type:
     """The class of `base` with differential rates: a subclass of `base`, made once.
 
-    The classes for the optimizers of Keras exist, and are registered for loading, as soon as this module is
+    The classes for the optimizers of Keras exist, and are registered for loading, as soon as tlkeras and Keras are
     imported. Call this before `load_model` for an optimizer class of your own.
 
     Args:

@@ -30,9 +30,9 @@ def differential_optimizer(
     Two optimizers are not proportional in their learning rate by their own design, whatever sets it: Adafactor caps
     it at 1/sqrt(step), so above the cap a multiplier changes nothing; Ftrl's regularization depends on it.
 
-    A saved model keeps the optimizer, its multipliers and its state; they return when `tlkeras.optimizers` is
-    imported before `keras.models.load_model`. Where it is not, the file still opens: with `compile=False` as
-    usual, or else compiled with the plain optimizer and its state, Keras then warning that `decay` is ignored.
+    A saved model keeps the optimizer, its multipliers and its state; `keras.models.load_model` brings them back
+    wherever tlkeras is imported. Where it is not, the file still opens: with `compile=False` as usual, or else
+    compiled with the plain optimizer and its state, Keras then warning that `decay` is ignored.
 
     Args:
         model: A built Keras model with a recognisable block map (see `tlkeras.blocks`). Frozen layers get a
