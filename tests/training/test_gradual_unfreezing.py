@@ -1,5 +1,6 @@
 """Gradual unfreezing inside one `fit`: who trains when, how fast, and what a killed run comes back to."""
 
+import errno
 import itertools
 import os
 import signal
@@ -211,6 +212,28 @@ def test_an_interrupted_run_remembers_its_plateaus(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_with_backup(backup, At(3, interrupt), **PLATEAU)
     assert_resumes_to_the_same(backup, **PLATEAU)
+
+
+def test_a_disk_that_fills_up_costs_a_warning_and_leaves_the_last_good_backup(tmp_path, monkeypatch):
+    backup = tmp_path / "backup.npz"
+
+    def fill():
+        monkeypatch.setattr(os, "fsync", full)
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        pytest.warns(UserWarning, match="epoch 4 could not be written .No space left"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        run_with_backup(backup, At(3, fill), At(4, interrupt), **SCHEDULE)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["backup.npz"]
+    assert_resumes_to_the_same(backup, **SCHEDULE)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="cannot be written: No space left"):
+        run_with_backup(backup, **SCHEDULE)
 
 
 def test_a_backup_of_another_model_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from numbers import Integral
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
     With `backup`, each epoch begins by writing weights, optimizer, phase, trainable variables and the random state of
     the layers to one file, and a later `fit` of the same program goes on from there to the very result that it would
     have reached undisturbed, provided that each epoch's data depend on nothing but its number (`shuffle=False`). The
-    file is renamed into place when complete, so a kill at any moment leaves a good one; `fit` removes it when it ends.
+    file is renamed into place when complete, so a kill at any moment leaves a good one; where the disk is full by then,
+    a warning says so, and training goes on. `fit` removes the file when it ends.
     `keras.callbacks.BackupAndRestore` cannot do this: it loads optimizer state before the trainable set is known, and
     a kill in the middle of its two files leaves them apart. What other callbacks count is theirs to keep.
     A `.keras` file from `ModelCheckpoint` holds the trainable flags and the optimizer too: load it and call `fit` with
@@ -172,16 +174,28 @@ class GradualUnfreezing(keras.callbacks.Callback):
         }
         arrays = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
         arrays = [array.astype("float32") if array.dtype.name == "bfloat16" else array for array in arrays]
-        part = self.backup.with_name(f".{self.backup.name}.part")
         try:
-            self.backup.parent.mkdir(parents=True, exist_ok=True)
+            self._write(arrays, notes)
+        except OSError as error:
+            if not self.backup.exists():
+                raise InputError(f"The backup {str(self.backup)!r} cannot be written: {error.strerror}.") from error
+            warnings.warn(
+                f"The backup {str(self.backup)!r} of epoch {epoch} could not be written ({error.strerror}); training "
+                "goes on, and the one before is still good.",
+                stacklevel=2,
+            )
+
+    def _write(self, arrays, notes):
+        part = self.backup.with_name(f".{self.backup.name}.part")
+        self.backup.parent.mkdir(parents=True, exist_ok=True)
+        try:
             with part.open("wb") as file:
                 np.savez(file, *arrays, notes=json.dumps(notes))
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self.backup)
-        except OSError as error:
-            raise InputError(f"The backup {str(self.backup)!r} cannot be written: {error.strerror}.") from error
+        finally:
+            part.unlink(missing_ok=True)
 
     def _restore(self):
         with np.load(self.backup) as file:
