@@ -17,7 +17,7 @@ pytestmark = pytest.mark.backends
 SIZE = 16
 
 
-def _classifier(classes=3, augmentation=(), activation="softmax", units=None):
+def classifier(classes=3, augmentation=(), activation="softmax", units=None):
     keras.utils.set_random_seed(1)
     return keras.Sequential(
         [
@@ -37,7 +37,7 @@ def _classifier(classes=3, augmentation=(), activation="softmax", units=None):
     )
 
 
-def _images(count=48, classes=3, seed=0):
+def stripes(count=48, classes=3, seed=0):
     """Stripes of another direction and period a class: what colour alone does not tell."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
@@ -49,16 +49,16 @@ def _images(count=48, classes=3, seed=0):
 
 @pytest.fixture(scope="module")
 def train():
-    return _images(seed=0)
+    return stripes(seed=0)
 
 
 @pytest.fixture(scope="module")
 def validation():
-    return _images(24, seed=1)
+    return stripes(24, seed=1)
 
 
 def test_lowers_the_validation_loss_of_the_probe(train, validation):
-    model = _classifier()
+    model = classifier()
     tlkeras.fine_tune(model, train, validation, epochs=0, verbose=False)
     probe = model.evaluate(*validation, verbose=0)[0]
     result = tlkeras.fine_tune(model, train, validation, epochs=8, learning_rate=5e-3, probe=False, verbose=False)
@@ -67,7 +67,7 @@ def test_lowers_the_validation_loss_of_the_probe(train, validation):
 
 
 def test_result_tells_phases_history_and_rates(train, validation):
-    model = _classifier()
+    model = classifier()
     result = tlkeras.fine_tune(model, train, validation, epochs=2, decay=0.5, verbose=False)
     assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
     assert all(phase["seconds"] > 0 for phase in result.phases)
@@ -78,7 +78,7 @@ def test_result_tells_phases_history_and_rates(train, validation):
 
 
 def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):
-    model = _classifier()
+    model = classifier()
     model.get_layer("block2_bn").set_weights([np.full(16, value) for value in (1.5, 0.5, 0.1, 2.0)])
     before = {layer.name: [np.array(weight) for weight in layer.get_weights()] for layer in model.layers}
     tlkeras.fine_tune(model, train, epochs=2, blocks=1, cache=False, verbose=False)
@@ -89,7 +89,7 @@ def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):
 
 
 def test_saved_model_opens_with_keras_alone(train, validation, tmp_path):
-    model = _classifier()
+    model = classifier()
     tlkeras.fine_tune(model, train, validation, epochs=1, verbose=False)
     model.save(tmp_path / "model.keras")
     script = "import sys, keras; keras.saving.load_model(sys.argv[1]); assert 'tlkeras' not in sys.modules"
@@ -99,7 +99,7 @@ def test_saved_model_opens_with_keras_alone(train, validation, tmp_path):
 def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validation):
     found = []
     for cache in (True, False):
-        model = _classifier()
+        model = classifier()
         model.layers[-2].rate = 0.0  # dropout draws other numbers on another graph
         result = tlkeras.fine_tune(
             model, train, validation, epochs=3, blocks=1, cache=cache, batch_size=48, label_smoothing=0, verbose=False
@@ -111,21 +111,21 @@ def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validatio
 
 
 def test_cache_is_off_where_views_cost_more_than_they_save(train, validation, capsys):
-    model = _classifier(augmentation=[layers.RandomFlip()])
+    model = classifier(augmentation=[layers.RandomFlip()])
     result = tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, views=4)
     assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
     assert "No cache" in capsys.readouterr().err
 
 
 def test_augmented_views_differ_and_are_refreshed(train, validation):
-    model = _classifier(augmentation=[layers.RandomFlip(), layers.RandomTranslation(0.2, 0.2)])
+    model = classifier(augmentation=[layers.RandomFlip(), layers.RandomTranslation(0.2, 0.2)])
     result = tlkeras.fine_tune(model, train, validation, epochs=5, blocks=1, views=2, verbose=False)
     cache = next(phase for phase in result.phases if phase["name"] == "cache")
     assert cache["views"] == 2
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_probe(train, validation):
-    model = _classifier()
+    model = classifier()
     tlkeras.fine_tune(model, train, validation, epochs=0, verbose=False)
     before = np.array(model.predict(validation[0], verbose=0))
     result = tlkeras.fine_tune(model, train, validation, epochs=3, learning_rate=1e30, probe=False, verbose=False)
@@ -139,7 +139,7 @@ def test_an_interruption_keeps_the_best_weights(train, validation):
             if epoch == 1:
                 raise KeyboardInterrupt
 
-    model = _classifier()
+    model = classifier()
     result = tlkeras.fine_tune(model, train, validation, epochs=9, callbacks=[Interrupt()], verbose=False)
     assert result.stopped == "interrupted"
     assert np.isfinite(model.predict(validation[0], verbose=0)).all()
@@ -148,13 +148,13 @@ def test_an_interruption_keeps_the_best_weights(train, validation):
 
 def test_stops_when_validation_no_longer_improves(train, validation):
     wrong = (validation[0], (validation[1] + 1) % 3)
-    result = tlkeras.fine_tune(_classifier(), train, wrong, epochs=20, patience=1, learning_rate=1e-2, verbose=False)
+    result = tlkeras.fine_tune(classifier(), train, wrong, epochs=20, patience=1, learning_rate=1e-2, verbose=False)
     assert result.stopped == "no improvement"
     assert len(result.history["loss"]) < 20
 
 
 def test_without_validation_the_last_weights_stay(train):
-    result = tlkeras.fine_tune(_classifier(), train, epochs=2, verbose=False)
+    result = tlkeras.fine_tune(classifier(), train, epochs=2, verbose=False)
     assert result.best_epoch == 2 and result.stopped is None
 
 
@@ -174,7 +174,7 @@ def test_without_validation_the_last_weights_stay(train):
     ids=lambda options: ",".join(options),
 )
 def test_every_option_trains_to_a_finite_loss(train, validation, options):
-    model = _classifier()
+    model = classifier()
     result = tlkeras.fine_tune(model, train, validation, epochs=2, verbose=False, **options)
     assert np.isfinite(result.history["loss"]).all()
     assert model.evaluate(*validation, verbose=0)[1] > 1 / 3
@@ -182,7 +182,7 @@ def test_every_option_trains_to_a_finite_loss(train, validation, options):
 
 def test_a_model_trained_on_one_hot_labels_is_evaluated_on_them(train):
     one_hot = (train[0], np.eye(3)[train[1]])
-    model = _classifier()
+    model = classifier()
     tlkeras.fine_tune(model, one_hot, one_hot, epochs=1, verbose=False)
     right = model.predict(train[0], verbose=0).argmax(axis=1) == train[1]
     assert model.evaluate(*one_hot, verbose=0)[1] == pytest.approx(right.mean())
@@ -191,7 +191,7 @@ def test_a_model_trained_on_one_hot_labels_is_evaluated_on_them(train):
 def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
     weights = {}
     for wise in (0.0, 0.25, 1.0):
-        model = _classifier()
+        model = classifier()
         tlkeras.fine_tune(model, train, epochs=2, wise=wise, verbose=False)
         weights[wise] = [np.array(weight) for weight in model.get_weights()]
     for low, between, high in zip(*weights.values(), strict=True):
@@ -199,7 +199,7 @@ def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
 
 
 def test_wise_recomputes_the_batchnorm_statistics_that_train(train):
-    model = _classifier()
+    model = classifier()
     tlkeras.fine_tune(
         model, train, epochs=2, wise=0.5, batchnorm="train", learning_rate=1e-2, batch_size=48, verbose=False
     )
@@ -215,9 +215,9 @@ def test_wise_recomputes_the_batchnorm_statistics_that_train(train):
 
 
 def test_l2_sp_keeps_the_weights_near_their_start(train):
-    start, moved = _classifier().get_layer("block1_conv").get_weights()[0], []
+    start, moved = classifier().get_layer("block1_conv").get_weights()[0], []
     for strength in (0.0, 100.0):
-        model = _classifier()
+        model = classifier()
         tlkeras.fine_tune(model, train, epochs=3, learning_rate=1e-2, l2_sp=strength, verbose=False)
         moved.append(np.abs(model.get_layer("block1_conv").get_weights()[0] - start).mean())
     assert moved[1] < 0.5 * moved[0]
@@ -225,10 +225,10 @@ def test_l2_sp_keeps_the_weights_near_their_start(train):
 
 @pytest.mark.parametrize(("activation", "units"), [("sigmoid", 1), (None, 1), (None, 2), ("sigmoid", 2)])
 def test_binary_and_multi_label_heads_and_logits_are_trained(activation, units):
-    images, labels = _images(classes=2)
+    images, labels = stripes(classes=2)
     if activation == "sigmoid" and units == 2:
         labels = np.eye(2, dtype="int64")[labels]
-    model = _classifier(activation=activation, units=units)
+    model = classifier(activation=activation, units=units)
     result = tlkeras.fine_tune(model, (images, labels), epochs=2, verbose=False)
     assert np.isfinite(result.history["loss"]).all()
 
@@ -254,34 +254,14 @@ def test_takes_any_data_that_fit_takes(train, validation):
         kinds.append(torch.utils.data.DataLoader(tensors, batch_size=16))
     for data in kinds:
         for blocks in (None, 1):
-            result = tlkeras.fine_tune(_classifier(), data, validation, epochs=2, blocks=blocks, verbose=False)
+            result = tlkeras.fine_tune(classifier(), data, validation, epochs=2, blocks=blocks, verbose=False)
             assert len(result.history["loss"]) == 2
 
 
 def test_a_class_missing_from_validation_is_no_obstacle(train, validation):
     some = validation[1] != 2
-    result = tlkeras.fine_tune(
-        _classifier(), train, (validation[0][some], validation[1][some]), epochs=1, verbose=False
-    )
+    result = tlkeras.fine_tune(classifier(), train, (validation[0][some], validation[1][some]), epochs=1, verbose=False)
     assert np.isfinite(result.history["val_loss"]).all()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"validation": (np.zeros((0, SIZE, SIZE, 3)), np.zeros(0, int))}, "validation holds no images"),
-        ({"train": (np.zeros((4, SIZE, SIZE, 3)), np.zeros(5, int))}, "4 images and 5 labels"),
-        ({"train": "data/clipart10"}, "Received: str"),
-        ({"epochs": -1}, "epochs=-1"),
-        ({"decay": 0}, "decay=0"),
-        ({"warmup": 1}, "warmup=1"),
-        ({"wise": 2}, "wise=2"),
-        ({"blocks": 9}, "9"),
-    ],
-)
-def test_what_cannot_be_done_is_refused(train, validation, arguments, message):
-    with pytest.raises(tlkeras.InputError, match=message):
-        tlkeras.fine_tune(_classifier(), **({"train": train, "validation": validation, "epochs": 1} | arguments))
 
 
 @pytest.mark.parametrize("when", ["told by the disk's size", "while blocks are reserved"])
@@ -295,7 +275,7 @@ def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys,
         monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9 - 10, 10))
     else:
         monkeypatch.setattr("os.posix_fallocate", full, raising=False)
-    result = tlkeras.fine_tune(_classifier(), train, validation, epochs=1, blocks=1, cache=True)
+    result = tlkeras.fine_tune(classifier(), train, validation, epochs=1, blocks=1, cache=True)
     assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
     said = capsys.readouterr().err
     assert ("10 are free" if when.startswith("told") else "No space left on device") in said
@@ -305,12 +285,12 @@ def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys,
 def test_a_trunk_without_randomness_is_computed_once(train, monkeypatch):
     drawn, draw = [], CachedTrunk._draw
     monkeypatch.setattr(CachedTrunk, "_draw", lambda self, view: (drawn.append(view), draw(self, view)))
-    tlkeras.fine_tune(_classifier(), train, epochs=4, blocks=1, cache=True, verbose=False)
+    tlkeras.fine_tune(classifier(), train, epochs=4, blocks=1, cache=True, verbose=False)
     assert drawn == [0]
 
 
 def test_columns_of_class_numbers_are_evaluated_as_such(train):
-    model = _classifier()
+    model = classifier()
     tlkeras.fine_tune(model, (train[0], train[1][:, None]), epochs=0, verbose=False)
     right = model.predict(train[0], verbose=0).argmax(axis=1) == train[1]
     assert model.evaluate(train[0], train[1][:, None], verbose=0)[1] == pytest.approx(right.mean())
@@ -320,6 +300,6 @@ def test_a_large_cache_lives_in_a_file_and_is_removed(train, validation, monkeyp
     monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    result = tlkeras.fine_tune(_classifier(), train, validation, epochs=2, blocks=1, cache=True, verbose=False)
+    result = tlkeras.fine_tune(classifier(), train, validation, epochs=2, blocks=1, cache=True, verbose=False)
     assert "cache" in [phase["name"] for phase in result.phases]
     assert not list(tmp_path.iterdir())

@@ -85,5 +85,23 @@ def test_a_model_without_a_head_is_refused():
 
 def test_labels_beyond_the_head_are_refused():
     model, (x, y) = _model(2, "softmax"), _data(3)
-    with pytest.raises(tlkeras.InputError, match=r"2 classes.*\[0, 1, 2\]"):
+    with pytest.raises(tlkeras.InputError, match=r"labels from 0 to 1. .* from 0 to 2"):
         fit_head(model, as_batches((x, y), 16))
+
+
+def test_a_label_that_no_image_has_gets_no_chance_and_hinders_no_other():
+    model, (x, y) = _model(3, "sigmoid"), _data(2)
+    assert fit_head(model, as_batches((x, np.stack([y, 0 * y, 1 - y], axis=1)), 16))[1] is None
+    answers = model.predict(x, verbose=0)
+    assert answers[:, 1].max() < 1e-3
+    probe = tlkeras.linear_probe(_features(model, x), y)
+    np.testing.assert_allclose(answers[:, 0], probe.predict_proba(_features(model, x))[:, 1], atol=1e-5)
+
+
+def test_the_head_of_a_model_that_begins_at_an_inner_layer_is_found_and_fitted():
+    whole, (x, y) = _model(3, "softmax"), _data(3)
+    top = keras.Model(whole.layers[0].output, whole.outputs[0])
+    hidden = _features(whole, x)
+    fit_head(top, as_batches((hidden, y), 16))
+    probe = tlkeras.linear_probe(hidden, y)
+    np.testing.assert_allclose(whole.predict(x, verbose=0), probe.predict_proba(hidden), atol=1e-5)

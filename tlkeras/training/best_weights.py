@@ -13,7 +13,8 @@ class BestWeights(keras.callbacks.Callback):
     that is not a number, and can put the weights back after an interruption too.
 
     Args:
-        monitor: What is watched, the lower the better; an epoch without it changes nothing.
+        monitor: What is watched, the lower the better; an epoch without it changes nothing. `None` where nothing can
+            be: then each epoch that ends is the best so far.
         patience: Epochs without a better one before training stops.
         start: The value at epoch 0; infinity where it is not known.
     """
@@ -34,20 +35,20 @@ class BestWeights(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.last_epoch = epoch + 1
+        if self.stopped:
+            return
+        if self.monitor is None:
+            self.best_epoch, self._weights = self.last_epoch, self._copy()
+            return
         value = (logs or {}).get(self.monitor)
-        if self.stopped or value is None:
+        if value is None:
             return
         if value < self.best:
-            self.best, self.best_epoch = value, epoch + 1
-            self._weights = self._copy()
+            self.best, self.best_epoch, self._weights = value, self.last_epoch, self._copy()
         elif not math.isfinite(value):
             self._stop("not a number")
         elif self.last_epoch - self.best_epoch >= self.patience:
             self._stop("no improvement")
-
-    def keep(self):
-        """Takes the present weights for the best."""
-        self.best_epoch, self._weights = self.last_epoch, self._copy()
 
     def restore(self):
         """Gives the model its best weights, those of epoch 0 if none was better."""

@@ -44,8 +44,12 @@ class CachedTrunk(keras.utils.PyDataset):
         self._folder = folder
         self._file = None
         self._features, self._labels = None, None
-        for view in range(views):
-            self._draw(view)
+        try:
+            for view in range(views):
+                self._draw(view)
+        except BaseException:  # Ctrl-C too
+            self.close()
+            raise
 
     @property
     def num_batches(self):
@@ -96,14 +100,10 @@ class CachedTrunk(keras.utils.PyDataset):
         if count <= MEMORY_BYTES:
             return np.empty(shape, "float16")
         self._file = tempfile.mkdtemp(prefix="tlkeras-", dir=self._folder)
-        try:
-            path = Path(self._file) / "trunk.npy"
-            _refuse_full_disk(path.parent, count)
-            features = np.lib.format.open_memmap(path, "w+", "float16", shape)
-            _reserve(path)
-        except OSError:
-            self.close()
-            raise
+        path = Path(self._file) / "trunk.npy"
+        _refuse_full_disk(path.parent, count)
+        features = np.lib.format.open_memmap(path, "w+", "float16", shape)
+        _reserve(path)
         return features
 
 

@@ -58,14 +58,28 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
     return ImageBatches(images.__getitem__, labels, size, shuffle, seed, mix=mix, classes=classes)
 
 
-def each_batch(batches):
-    """Goes through batches once, yielding pairs of NumPy arrays `(images, labels)`."""
+def each_batch(batches, name="data"):
+    """Goes through batches once, yielding pairs of NumPy arrays `(images, labels)`.
+
+    Raises:
+        InputError: A batch is no pair.
+    """
     if isinstance(batches, keras.utils.PyDataset):
         source = map(batches.__getitem__, range(batches.num_batches))
     else:
         source = batches
-    for images, labels, *_ in source:
+    for batch in source:
+        if not isinstance(batch, tuple | list) or len(batch) < 2:
+            raise InputError(f"{name} must yield pairs (images, labels). Received: {type(batch).__name__}")
+        images, labels, *_ = batch
         yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
+
+
+def is_endless(batches):
+    """Whether the data say of themselves that they never end: a repeated `tf.data` set, or a `PyDataset` so made."""
+    if hasattr(batches, "cardinality"):
+        return int(batches.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
+    return isinstance(batches, keras.utils.PyDataset) and batches.num_batches is None
 
 
 def all_labels(batches):
@@ -75,18 +89,48 @@ def all_labels(batches):
     return np.concatenate([labels for _, labels in each_batch(batches)])
 
 
-def labels_are_rows(batches):
+def are_rows(labels):
     """Whether labels are rows, one-hot or multi-label, and not class numbers."""
-    labels = batches.labels if isinstance(batches, ImageBatches) else next(each_batch(batches))[1]
     return labels.ndim == 2 and labels.shape[1] > 1
 
 
 def class_numbers(labels):
     """Labels as class numbers of shape `(images,)`, from numbers, a column of them, or one-hot rows."""
     labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.shape[1] > 1:
+    if are_rows(labels):
         return labels.argmax(axis=1)
     return labels.reshape(len(labels)).astype("int64")
+
+
+def class_weights(choice, batches, head):
+    """The weight of each class, as `fit` takes it.
+
+    Args:
+        choice: `None`, `"balanced"` for weights inverse to how often a class occurs, or a dict that is only checked.
+        batches: Training batches.
+        head: `tlkeras.training.head.Head`.
+
+    Returns:
+        A dict from class number to weight, or None.
+
+    Raises:
+        InputError: It is neither of these, or the head is multi-label.
+    """
+    if choice is None:
+        return None
+    if head.task == "multilabel":
+        raise InputError("class_weight is for classes that exclude each other; the head is multi-label: leave it None.")
+    if choice == "balanced":
+        labels = class_numbers(all_labels(batches))
+        classes, counts = np.unique(labels, return_counts=True)
+        return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
+    classes = range(max(head.layer.units, 2))
+    if not isinstance(choice, dict) or not all(number in classes for number in choice):
+        raise InputError(
+            f"class_weight must be None, 'balanced' or a dict from class numbers, 0 to {classes[-1]}, to weights. "
+            f"Received: class_weight={choice!r}"
+        )
+    return choice
 
 
 def _is_stream(data):

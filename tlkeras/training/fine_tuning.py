@@ -1,11 +1,14 @@
 """`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
 
 import math
+from contextlib import ExitStack, contextmanager
+from operator import length_hint
 
 import keras
 import numpy as np
 from keras import ops
 
+from tlkeras.blocks import blocks as map_blocks
 from tlkeras.errors import InputError
 from tlkeras.freezing import unfreeze
 from tlkeras.images.batches import ImageBatches
@@ -14,8 +17,9 @@ from tlkeras.recompile import strategy_scope
 from tlkeras.training.batchnorm import recompute_statistics
 from tlkeras.training.best_weights import BestWeights
 from tlkeras.training.cached_trunk import CachedTrunk, is_random
+from tlkeras.training.checks import check_data, check_options
 from tlkeras.training.cut import cut
-from tlkeras.training.data import all_labels, as_batches, class_numbers, each_batch, labels_are_rows
+from tlkeras.training.data import are_rows, as_batches, class_weights, each_batch
 from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_scope, replicas_of, trainee_of
 from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.l2_sp import tied_to
@@ -55,7 +59,8 @@ def fine_tune(
     First the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with the
     large, random gradients that distort what the backbone knows. Then the chosen blocks train with AdamW, a rate that
     falls with depth, and warm-up and cosine decay counted in steps. What comes out is the model of the epoch with the
-    lowest validation loss, the probe counting as epoch 0.
+    lowest validation loss, the probe counting as epoch 0. Ctrl-C after the probe ends the training as early stopping
+    does; an exception on the way, from a callback say, passes through, but the best weights are back in place first.
 
     Args:
         model: A classifier with a head that can be recognised: functional or Sequential, ending in `Dense`. It is
@@ -81,6 +86,7 @@ def fine_tune(
         wise: `None`, or the share in [0, 1] of the fine-tuned weights in a mean with those of the probe: WiSE-FT,
             Wortsman et al., 2022. 0.5 keeps most of both. BatchNorm statistics that train are recomputed for the mean.
         class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
+            Not for a multi-label head.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
             pays and fits), `True` or `False`. Not where several devices or machines share a batch.
         views: With `cache` and augmentation, how many random views of each image to keep.
@@ -92,8 +98,9 @@ def fine_tune(
         `FineTuning`.
 
     Raises:
-        InputError: The model has no such head, the data is empty or of another kind, an argument is out of range, or
-            the call is inside a `strategy.scope()`: only the model is built there; see docs/distributed.md.
+        InputError: The model has no such head, the data is empty, endless or of another kind or shape, labels do not
+            fit the head, an argument is out of range, or the call is inside a `strategy.scope()`: only the model is
+            built there; see docs/distributed.md.
 
     Example:
 
@@ -106,103 +113,128 @@ def fine_tune(
 
     Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
+    check_options(locals())
     head = find_head(model)
-    _check(epochs, decay, warmup, wise)
+    if blocks is not None:
+        map_blocks(model).top(blocks)
     refuse_open_scope()
     say = say_on_stderr if verbose else (lambda text: None)
     result = FineTuning()
     replicas = replicas_of(model)
+    in_order = as_batches(train, batch_size)
+    batches = as_batches(train, batch_size, shuffle=True, seed=seed, mix=mix, classes=head.layer.units)
+    held_out = None if validation is None else as_batches(validation, batch_size, name="validation")
+    one_hot = are_rows(check_data(in_order, model, head, "train"))
+    if held_out is not None:
+        check_data(held_out, model, head, "validation")
+    weight_of_class = class_weights(class_weight, in_order, head)
     if probe:
         with timed(result, "probe", say) as phase:
-            phase["C"] = fit_head(model, even_batches(as_batches(train, batch_size), replicas), seed=seed)
-    if epochs:
-        unfreeze(model, blocks, batchnorm=batchnorm)
-        batches = as_batches(train, batch_size, shuffle=True, seed=seed, mix=mix, classes=head.layer.units)
-        held_out = None if validation is None else as_batches(validation, batch_size, name="validation")
-        trainee = trainee_of(model)
-        if cache and not (mix or callbacks or replicas > 1):
-            trainee, batches, held_out = _cached(
-                model, train, batches, held_out, cache, epochs, views, seed, result, say
-            )
-        batches, held_out = even_batches(batches, replicas), even_batches(held_out, replicas)
-        schedule = _warmup_cosine(learning_rate, warmup, _steps(batches) * epochs)
-        options = {"weight_decay": weight_decay, "use_ema": ema is not None, "ema_momentum": ema or 0.99}
-        result.learning_rates = _rates(model, keras.optimizers.AdamW(learning_rate), decay)
-        loss = SmoothedCrossentropy(head.task, label_smoothing, head.from_logits)
-        with strategy_scope(model):
-            optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
-            trainee.compile(optimizer, loss, metrics=[accuracy(head)])
-            trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
-        start = [(weight, np.array(ops.convert_to_numpy(weight))) for weight in model.trainable_weights]
-        averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
-        with timed(result, "fine-tune", say) as phase, tied_to(start, l2_sp):
-            keeper = _fit(
-                trainee, batches, held_out, epochs, patience, class_weight, [*averaging, *callbacks], say, result
-            )
-            phase["epochs"] = keeper.last_epoch
-        if isinstance(batches, CachedTrunk):
-            batches.close()
-        result.best_epoch, result.stopped = keeper.best_epoch, keeper.stopped
-        if wise is not None:
-            for weight, before in start:
-                weight.assign((1 - wise) * before + wise * ops.convert_to_numpy(weight))
-            if batchnorm == "train":
-                recompute_statistics(model, even_batches(as_batches(train, batch_size), replicas))
-    one_hot = labels_are_rows(as_batches(train, batch_size))
-    with strategy_scope(model):
-        model.compile(
-            keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
-        )
+            phase["C"] = fit_head(model, even_batches(in_order, replicas), seed=seed)
+    with _plain_in_the_end(model, head, one_hot, learning_rate), _interruptible(result), ExitStack() as stack:
+        if epochs:
+            unfreeze(model, blocks, batchnorm=batchnorm)
+            trainee = trainee_of(model)
+            if cache and not (mix or callbacks or replicas > 1):
+                trainee, batches, held_out = _cached(
+                    model, in_order, batches, held_out, cache, epochs, views, seed, result, say, stack
+                )
+            batches, held_out = even_batches(batches, replicas), even_batches(held_out, replicas)
+            schedule = _warmup_cosine(learning_rate, warmup, _steps(batches) * epochs)
+            options = {"weight_decay": weight_decay, "use_ema": ema is not None, "ema_momentum": ema or 0.99}
+            result.learning_rates = _rates(model, keras.optimizers.AdamW(learning_rate), decay)
+            loss = SmoothedCrossentropy(head.task, label_smoothing, head.from_logits)
+            with strategy_scope(model):
+                optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
+                trainee.compile(optimizer, loss, metrics=[accuracy(head)])
+                trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
+            start = [(weight, np.array(ops.convert_to_numpy(weight))) for weight in model.trainable_weights]
+            averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
+            with timed(result, "fine-tune", say) as phase, tied_to(start, l2_sp):
+                phase["epochs"] = _fit(
+                    trainee,
+                    batches,
+                    held_out,
+                    epochs,
+                    patience,
+                    weight_of_class,
+                    [*averaging, *callbacks],
+                    say,
+                    result,
+                )
+            if wise is not None:
+                for weight, before in start:
+                    weight.assign((1 - wise) * before + wise * ops.convert_to_numpy(weight))
+                if batchnorm == "train":
+                    recompute_statistics(model, even_batches(in_order, replicas))
+    if result.stopped:
+        say(f"Stopped: {result.stopped}. The model has the weights of epoch {result.best_epoch}.")
     return result
 
 
-def _check(epochs, decay, warmup, wise):
-    if epochs < 0:
-        raise InputError(f"epochs must be 0 or more. Received: epochs={epochs}")
-    if not 0 < decay <= 1:
-        raise InputError(f"decay must be in (0, 1]. Received: decay={decay}")
-    if not 0 <= warmup < 1:
-        raise InputError(f"warmup is a share of the steps, in [0, 1). Received: warmup={warmup}")
-    if wise is not None and not 0 <= wise <= 1:
-        raise InputError(f"wise must be None or in [0, 1]. Received: wise={wise}")
+@contextmanager
+def _plain_in_the_end(model, head, one_hot, learning_rate):
+    """Compiles the model with core Keras parts, whatever happened to it, so that it can be evaluated and saved."""
+    try:
+        yield
+    finally:
+        with strategy_scope(model):
+            model.compile(
+                keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
+            )
+
+
+@contextmanager
+def _interruptible(result):
+    """Takes Ctrl-C for the end of what comes after the probe, which stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        result.stopped = "interrupted"
 
 
 def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result):
-    """Runs `fit` and leaves the best weights behind, whatever ends it."""
+    """Runs `fit`, leaves the best weights behind, whatever ends it, and gives the number of epochs begun and ended."""
     start = math.inf
     if held_out is not None:
         start = trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
-    keeper = BestWeights("val_loss", patience, start)
+        if math.isnan(start):
+            raise InputError(
+                "The loss on the validation data is not a number before any fine-tuning: look for NaN in its images "
+                "and in the model's weights."
+            )
+    keeper = BestWeights(None if held_out is None else "val_loss", patience, start)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(epoch_line(epoch, epochs, logs)))
     history = keras.callbacks.History()
+    # Keras would shuffle our batches once more, by a state that `seed` does not set and workers do not share.
+    shuffle = isinstance(batches, keras.utils.PyDataset) and not isinstance(
+        batches, ImageBatches | CachedTrunk | EvenBatches
+    )
     try:
         trainee.fit(
             batches,
             epochs=epochs,
             validation_data=held_out,
-            class_weight=_class_weight(class_weight, batches),
-            # Keras would shuffle the batches once more, by a state that `seed` does not set and workers do not share.
-            shuffle=not isinstance(batches, ImageBatches | CachedTrunk | EvenBatches),
+            class_weight=class_weight,
+            shuffle=shuffle,
             callbacks=[*callbacks, keeper, history, report],
             verbose=0,
         )
     except KeyboardInterrupt:
         keeper.stopped = "interrupted"
-    result.history = history.history
-    if held_out is None and not keeper.stopped:
-        keeper.keep()
-    keeper.restore()
-    return keeper
+    finally:
+        keeper.restore()
+    result.history, result.best_epoch, result.stopped = history.history, keeper.best_epoch, keeper.stopped
+    return keeper.last_epoch
 
 
-def _cached(model, train, batches, held_out, cache, epochs, views, seed, result, say):
+def _cached(model, in_order, batches, held_out, cache, epochs, views, seed, result, say, stack):
     """What to train, and on what: the top of the model on what its frozen part gives, where that pays and fits."""
     parts, whole = cut(model), (model, batches, held_out)
     if parts is None:
         return whole
     trunk, top = parts
     size = getattr(batches, "size", None) or len(next(each_batch(batches))[0])
-    in_order = as_batches(train, size)
     random = is_random(trunk, next(each_batch(in_order))[0])
     views = views if random else 1
     if cache == "auto" and views >= epochs:
@@ -212,6 +244,7 @@ def _cached(model, train, batches, held_out, cache, epochs, views, seed, result,
         with timed(result, "cache", say) as phase:
             phase["shape"], phase["views"] = trunk.output_shape[1:], views
             cached = CachedTrunk(trunk, in_order, views=views, random=random, refresh=views, size=size, seed=seed)
+            stack.callback(cached.close)
     except OSError as error:
         say(f"No cache: {error.strerror}.")
         return whole
@@ -230,10 +263,7 @@ def _warmup_cosine(peak, warmup, steps):
 
 def _steps(batches):
     """Steps an epoch; counted where the data does not say."""
-    if hasattr(batches, "cardinality"):
-        count = int(batches.cardinality())
-    else:
-        count = getattr(batches, "num_batches", None) or (len(batches) if hasattr(batches, "__len__") else -1)
+    count = batches.num_batches if isinstance(batches, keras.utils.PyDataset) else length_hint(batches, -1)
     return count if count > 0 else sum(1 for _ in each_batch(batches))
 
 
@@ -241,11 +271,3 @@ def _rates(model, optimizer, decay):
     """The table of peak rates, before the schedule begins at 0."""
     model.compile(differential_optimizer(model, optimizer, decay=decay), "mse")
     return learning_rate_table(model)
-
-
-def _class_weight(choice, batches):
-    if choice != "balanced":
-        return choice
-    labels = class_numbers(all_labels(batches))
-    classes, counts = np.unique(labels, return_counts=True)
-    return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))

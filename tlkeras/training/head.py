@@ -9,6 +9,7 @@ from keras import layers
 from tlkeras.errors import InputError
 from tlkeras.features.fold import folded_weights
 from tlkeras.features.probe import linear_probe
+from tlkeras.training.checks import check_labels
 from tlkeras.training.data import class_numbers, each_batch
 
 
@@ -53,18 +54,25 @@ def find_head(model):
     )
     if len(getattr(model, "outputs", None) or ()) != 1:
         raise refusal
-    operation, *_ = model.outputs[0]._keras_history
+    operation, features = _made_by(model.outputs[0])
     activation = None
     if isinstance(operation, layers.Activation | layers.Softmax):
         activation = "softmax" if isinstance(operation, layers.Softmax) else _name(operation.activation)
-        operation, *_ = operation.input._keras_history
+        operation, features = _made_by(features)
     if not isinstance(operation, layers.Dense):
         raise refusal
     activation = activation or _name(operation.activation)
     if activation not in ("softmax", "sigmoid", "linear"):
         raise refusal
     task = "binary" if operation.units == 1 else "multilabel" if activation == "sigmoid" else "multiclass"
-    return Head(operation, operation.input, task, from_logits=activation == "linear")
+    return Head(operation, features, task, from_logits=activation == "linear")
+
+
+def _made_by(tensor):
+    """The layer that made a tensor, and what it made it of: in this graph, the layer may be in others too."""
+    operation, node, _ = tensor._keras_history
+    inputs = operation._inbound_nodes[node].input_tensors
+    return operation, inputs[0] if inputs else None
 
 
 def _name(activation):
@@ -80,10 +88,12 @@ def fit_head(model, batches, *, seed=0):
         seed: Of the cross-validation that chooses the penalty.
 
     Returns:
-        The C that was chosen: a float, or for a multi-label head one a label.
+        The C that was chosen: a float, or for a multi-label head one a label, None of a label that all or no images
+        have.
 
     Raises:
-        InputError: The model has no head that can be recognised, or the labels are of one class only.
+        InputError: The model has no head that can be recognised, the labels are not for it or of one class only, or
+            features are not finite.
 
     Reference: the first half of LP-FT, Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
@@ -94,29 +104,42 @@ def fit_head(model, batches, *, seed=0):
         features.append(keras.ops.convert_to_numpy(network.predict_on_batch(images)))
         labels.append(batch_labels)
     features, labels = np.concatenate(features), np.concatenate(labels)
+    check_labels(labels, head, "train")
+    if not np.isfinite(features).all():
+        lost = int((~np.isfinite(features)).any(axis=1).sum())
+        raise InputError(f"The features of {lost} of {len(features)} images are not finite: look for NaN in train.")
     units = head.layer.units
+    if head.task != "multilabel" and len(found := np.unique(class_numbers(labels))) < 2:
+        raise InputError(f"train holds images of class {found[0]} alone; give it two classes or more.")
     if head.task == "multilabel":
-        columns = [_probe(features, labels[:, unit].astype(int), 2, seed) for unit in range(units)]
-        kernel = np.concatenate([kernel[:, 1:] - kernel[:, :1] for kernel, _, _ in columns], axis=1)
-        bias = np.array([bias[1] - bias[0] for _, bias, _ in columns])
+        columns = [_probe_of_label(features, labels[:, unit].astype(int), seed) for unit in range(units)]
+        kernel = np.stack([kernel for kernel, _, _ in columns], axis=1)
+        bias = np.array([bias for _, bias, _ in columns])
         strength = [chosen for _, _, chosen in columns]
+    elif head.task == "binary":
+        kernel, bias, strength = _probe_of_label(features, class_numbers(labels), seed)
+        kernel, bias = kernel[:, None], np.array([bias])
     else:
-        kernel, bias, strength = _probe(features, class_numbers(labels), max(units, 2), seed)
-        if head.task == "binary":
-            kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
+        kernel, bias, strength = _probe(features, class_numbers(labels), units, seed)
     head.layer.set_weights([kernel, bias] if head.layer.use_bias else [kernel])
     return strength
+
+
+def _probe_of_label(features, labels, seed):
+    """Kernel `(features,)`, bias and C of a probe for a label that is there or not."""
+    kernel, bias, strength = _probe(features, labels, 2, seed)
+    return kernel[:, 1] - kernel[:, 0], bias[1] - bias[0], strength
 
 
 def _probe(features, labels, classes, seed):
     """Kernel `(features, classes)`, bias `(classes,)` and C of a probe; a class without images gets no chance."""
     found = np.unique(labels)
-    if len(found) < 2 or found[-1] >= classes or found[0] < 0:
-        raise InputError(f"The head has {classes} classes; the training labels are {found.tolist()}.")
-    *scalers, regression = (step for _, step in linear_probe(features, labels, seed=seed).steps)
-    kernel, bias = np.zeros((features.shape[1], classes)), np.zeros(classes)
-    kernel[:, found], bias[found] = folded_weights(scalers, regression)
+    kernel, bias, strength = np.zeros((features.shape[1], classes)), np.zeros(classes), None
+    if len(found) > 1:
+        *scalers, regression = (step for _, step in linear_probe(features, labels, seed=seed).steps)
+        kernel[:, found], bias[found] = folded_weights(scalers, regression)
+        strength = float(regression.C)
     # Ten below the lowest logit there is: a probability that matters nowhere.
     absent = np.setdiff1d(np.arange(classes), found)
     bias[absent] = (features @ kernel[:, found] + bias[found]).min() - 10
-    return kernel, bias, float(regression.C)
+    return kernel, bias, strength

@@ -1,0 +1,244 @@
+"""Whatever goes wrong in `fine_tune` is told in a sentence, and the best weights stay."""
+
+import errno
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tlkeras
+
+pytestmark = pytest.mark.backends
+
+SIZE = 16
+
+
+def classifier(classes=3, activation="softmax", augmentation=()):
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            *augmentation,
+            layers.Rescaling(1 / 127.5, -1),
+            layers.Conv2D(8, 3, strides=2, activation="tanh", name="block1_conv"),
+            layers.Conv2D(16, 3, strides=2, activation="tanh", name="block2_conv"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(classes, activation=activation, name="predictions"),
+        ]
+    )
+
+
+def spots(count, seed=0):
+    """Bright, middling and dark images, with noise."""
+    rng, labels = np.random.default_rng(seed), np.arange(count) % 3
+    return rng.integers(80 * labels[:, None, None, None], 256, (count, SIZE, SIZE, 3)).astype("uint8"), labels
+
+
+@pytest.fixture(scope="module")
+def train():
+    return spots(48)
+
+
+@pytest.fixture(scope="module")
+def validation():
+    return spots(24, seed=1)
+
+
+@pytest.fixture(scope="module")
+def several():
+    return classifier()
+
+
+@pytest.fixture(scope="module")
+def multilabel():
+    return classifier(activation="sigmoid")
+
+
+@pytest.fixture(scope="module")
+def binary():
+    return classifier(1, "sigmoid")
+
+
+IMAGES, LABELS = spots(12)
+HOLED = np.where(np.arange(12)[:, None, None, None] == 3, np.nan, IMAGES.astype("float32"))
+
+
+class Endless(keras.utils.PyDataset):
+    num_batches = None
+
+    def __getitem__(self, index):
+        return IMAGES, LABELS
+
+
+@pytest.mark.parametrize(
+    ("head", "arguments", "message"),
+    [
+        ("several", {"validation": (IMAGES[:0], LABELS[:0])}, "validation holds no images"),
+        ("several", {"train": (IMAGES[:4], LABELS[:5])}, "4 images and 5 labels"),
+        ("several", {"train": "data/clipart10"}, "Received: str"),
+        ("several", {"train": iter([(IMAGES, LABELS)])}, "Received: list_iterator"),
+        ("several", {"train": Endless()}, "train never ends"),
+        ("several", {"train": (IMAGES[..., :1], LABELS)}, r"shape \(12, 16, 16, 1\); .* \(None, 16, 16, 3\)"),
+        ("several", {"validation": (IMAGES[:, :8], LABELS)}, r"validation gives images of shape \(12, 8, 16, 3\)"),
+        ("several", {"train": (HOLED, LABELS)}, "features of 1 of 12 images are not finite"),
+        ("several", {"train": (IMAGES, 0 * LABELS)}, "images of class 0 alone"),
+        ("several", {"train": (IMAGES, LABELS + 1)}, "from 0 to 2. .* train with labels from 1 to 3"),
+        ("several", {"train": (IMAGES, LABELS - 1)}, "from -1 to 1"),
+        ("several", {"validation": (IMAGES, LABELS + 1)}, "validation with labels from 1 to 3"),
+        ("several", {"train": (IMAGES, np.eye(4)[LABELS])}, r"\(images, 3\). .* shape \(12, 4\)"),
+        ("several", {"train": (IMAGES, np.array(list("abc"))[LABELS])}, "such as .*a.*: number the classes"),
+        ("several", {"class_weight": "auto"}, "class_weight='auto'"),
+        ("several", {"class_weight": {3: 2.0}}, "0 to 2"),
+        ("multilabel", {"train": (IMAGES, LABELS)}, r"multilabel with 3 units, .* \(images, 3\). .* \(12,\)"),
+        ("multilabel", {"class_weight": "balanced"}, "multi-label"),
+        ("binary", {"train": (IMAGES, LABELS)}, "from 0 to 1. .* from 0 to 2"),
+        ("binary", {"train": (IMAGES, np.eye(2)[LABELS % 2])}, r"labels of shape \(12, 2\)"),
+        ("several", {"epochs": -1}, "epochs=-1"),
+        ("several", {"epochs": 1.5}, "epochs=1.5"),
+        ("several", {"batch_size": 0}, "batch_size=0"),
+        ("several", {"patience": 0}, "patience=0"),
+        ("several", {"views": 0}, "views=0"),
+        ("several", {"learning_rate": 0}, "learning_rate=0"),
+        ("several", {"decay": 0}, "decay=0"),
+        ("several", {"warmup": 1}, "warmup=1"),
+        ("several", {"weight_decay": -1}, "weight_decay=-1"),
+        ("several", {"label_smoothing": 1}, "label_smoothing=1"),
+        ("several", {"l2_sp": -1}, "l2_sp=-1"),
+        ("several", {"ema": 1}, "ema=1"),
+        ("several", {"wise": 2}, "wise=2"),
+        ("several", {"cache": "yes"}, "cache='yes'"),
+        ("several", {"blocks": 9}, "9"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_nothing_is_changed(request, validation, head, arguments, message):
+    model = request.getfixturevalue(head)
+    before = [np.array(weight) for weight in model.get_weights()]
+    labels = np.eye(3)[LABELS] if head == "multilabel" else LABELS
+    arguments = {"train": (IMAGES, labels), "validation": None, "epochs": 1, "verbose": False} | arguments
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.fine_tune(model, **arguments)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data, r"shape \(16, 16, 3\); .*: batch it"),
+        (lambda data: data.take(0).batch(4), "train holds no batch"),
+        (lambda data: data.batch(64, drop_remainder=True), "train holds no batch"),
+        (lambda data: data.batch(4).repeat(), "train never ends"),
+        (lambda data: data.batch(4).map(lambda images, labels: images), "must yield pairs"),
+    ],
+)
+def test_a_tf_data_set_that_cannot_be_trained_on_is_refused(several, change, message):
+    import tensorflow as tf
+
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.fine_tune(several, change(tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))), verbose=False)
+
+
+def test_validation_images_that_are_no_numbers_are_refused_and_the_probe_stays(train):
+    model = classifier()
+    with pytest.raises(tlkeras.InputError, match="before any fine-tuning"):
+        tlkeras.fine_tune(model, train, (HOLED, LABELS), epochs=1, verbose=False)
+    assert model.evaluate(*train, verbose=0)[1] > 1 / 3
+
+
+@pytest.mark.parametrize("some", [slice(3), np.flatnonzero(LABELS != 2)], ids=["one image a class", "a class missing"])
+def test_few_images_and_a_class_without_any_are_no_obstacle(validation, some):
+    model = classifier()
+    result = tlkeras.fine_tune(model, (IMAGES[some], LABELS[some]), validation, epochs=1, verbose=False)
+    assert np.isfinite(result.history["val_loss"]).all()
+    assert np.isfinite(model.predict(validation[0], verbose=0)).all()
+
+
+def test_ctrl_c_in_the_probe_passes_through_and_changes_nothing(train, monkeypatch):
+    model = classifier()
+    before = [np.array(weight) for weight in model.get_weights()]
+    monkeypatch.setattr("tlkeras.training.head.linear_probe", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        tlkeras.fine_tune(model, train, epochs=1, verbose=False)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_ctrl_c_while_the_trunk_is_computed_keeps_the_probe_and_no_file(train, monkeypatch, tmp_path, capsys):
+    model = classifier()
+    monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tlkeras.training.cached_trunk._reserve", interrupt)
+    result = tlkeras.fine_tune(model, train, epochs=2, blocks=1, cache=True)
+    assert (result.stopped, result.best_epoch, [phase["name"] for phase in result.phases]) == (
+        "interrupted",
+        0,
+        ["probe"],
+    )
+    assert not list(tmp_path.iterdir())
+    assert model.evaluate(*train, verbose=0)[1] > 1 / 3
+    assert "Stopped: interrupted. The model has the weights of epoch 0." in capsys.readouterr().err
+
+
+class Raise(keras.callbacks.Callback):
+    """Raises in the middle of an epoch, and notes the weights at the end of each before."""
+
+    def __init__(self, epoch, exception):
+        super().__init__()
+        self.epoch, self.exception = epoch, exception
+        self.weights = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights.append([np.array(weight) for weight in self.model.get_weights()])
+
+    def on_train_batch_end(self, batch, logs=None):
+        if len(self.weights) == self.epoch and batch == 1:
+            raise self.exception
+
+
+def test_ctrl_c_within_an_epoch_keeps_the_last_whole_one_where_nothing_validates(train):
+    model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(2, KeyboardInterrupt)
+    result = tlkeras.fine_tune(model, train, epochs=4, callbacks=[stop], verbose=False)
+    assert (result.stopped, result.best_epoch) == ("interrupted", 2)
+    for one, other in zip(model.get_weights(), stop.weights[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    model.fit(*train, verbose=0)  # nothing of it is lost to what comes after
+
+
+def test_a_full_disk_under_a_checkpoint_passes_through_with_the_best_weights_in_place(train):
+    model, full = classifier(), Raise(1, OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OSError, match="No space left"):
+        tlkeras.fine_tune(model, train, epochs=3, callbacks=[full], verbose=False)
+    for one, other in zip(model.get_weights(), full.weights[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert model.evaluate(*train, verbose=0)[1] > 1 / 3  # compiled, with core parts
+
+
+def of_unknown_length(size=16):
+    """Batches whose number nobody knows."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        class Stream(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                return zip(torch.from_numpy(IMAGES), torch.from_numpy(LABELS), strict=True)
+
+        return torch.utils.data.DataLoader(Stream(), batch_size=size)
+    import tensorflow as tf
+
+    kinds = (tf.TensorSpec((SIZE, SIZE, 3), "uint8"), tf.TensorSpec((), "int64"))
+    return tf.data.Dataset.from_generator(lambda: zip(IMAGES, LABELS, strict=True), output_signature=kinds).batch(size)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="without TensorFlow and torch all data have a length")
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("blocks", [None, 1])
+def test_data_of_unknown_length_train_and_validate(blocks):
+    stream = of_unknown_length(5)
+    result = tlkeras.fine_tune(classifier(), stream, stream, epochs=2, blocks=blocks, cache=True, verbose=False)
+    assert len(result.history["val_loss"]) == 2 and np.isfinite(result.history["val_loss"]).all()
+
+
+def interrupt(*arguments, **options):
+    raise KeyboardInterrupt
