@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import keras
 
-from tlkeras.blocks import Block, table
+from tlkeras.blocks import Block
 from tlkeras.blocks import blocks as map_blocks
 from tlkeras.errors import InputError
 from tlkeras.graph import descendants, own_weights, sublayers
 from tlkeras.recompile import is_stale, recompile, sharing
+from tlkeras.tables import table
 
 _BATCHNORM = ("frozen", "train")
 

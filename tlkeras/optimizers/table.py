@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import keras
 
-from tlkeras.blocks import blocks, table
+from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
 from tlkeras.optimizers.differential import Differential
+from tlkeras.tables import table
 
 
 class BlockRate(NamedTuple):

@@ -1,0 +1,23 @@
+"""Tables as text."""
+
+from collections.abc import Sequence
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text: words to the left, numbers to the right.
+
+    Example:
+
+    >>> print(table(("block", "layers"), [("stem", "2"), ("head", "10")]))
+    block  layers
+    stem        2
+    head       10
+    """
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [any(cell[:1].isdigit() for cell in column) for column in columns]
+    lines = []
+    for row in (header, *rows):
+        cells = (f"{c:>{w}}" if right else f"{c:<{w}}" for c, w, right in zip(row, widths, numeric, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
