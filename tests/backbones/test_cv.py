@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tlkeras import InputError, backbone, backbone_info, list_backbones
+from tlkeras import InputError, backbone, backbone_info, list_backbones, unfreeze
 
 keras_cv = pytest.importorskip("keras_cv", reason="keras-cv is not installed (extra 'cv')")
 
@@ -81,6 +81,34 @@ def test_a_preset_put_where_the_message_says_is_read(monkeypatch, tmp_path, caps
     model = backbone(info.name, input_shape=(64, 64, 3))
     expected = answer(network, images() / 255.0)
     np.testing.assert_allclose(answer(model, images()), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_of_efficientnet_v2_are_laid_out_and_keep_what_is_frozen_in_a_file(monkeypatch, tmp_path):
+    from keras_cv.src.utils import preset_utils
+
+    info = backbone_info("cv:efficientnetv2_b0_imagenet")
+    network = keras_cv.models.EfficientNetV2Backbone(
+        include_rescaling=True,
+        width_coefficient=1.0,
+        depth_coefficient=1.0,
+        stackwise_kernel_sizes=[3, 3],
+        stackwise_num_repeats=[1, 2],
+        stackwise_input_filters=[8, 8],
+        stackwise_output_filters=[8, 16],
+        stackwise_expansion_ratios=[1, 4],
+        stackwise_squeeze_and_excite_ratios=[0.0, 0.25],
+        stackwise_strides=[1, 2],
+        stackwise_conv_types=["fused", "unfused"],
+    )
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    preset_utils.save_to_preset(network, str(tmp_path / "models" / info.weights_url.removeprefix("kaggle://")))
+    model = unfreeze(backbone(info.name, input_shape=(64, 64, 3)), 1)
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers) and info.flat
+    np.testing.assert_allclose(answer(model, images()), answer(network, images()), rtol=1e-5, atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [weight.trainable for weight in again.weights] == [weight.trainable for weight in model.weights]
+    np.testing.assert_array_equal(answer(again, images()), answer(model, images()))
 
 
 def test_an_architecture_without_published_weights_says_so():

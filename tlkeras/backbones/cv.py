@@ -11,6 +11,7 @@ from tlkeras.backbones.catalog import kaggle_folder, preset_on_disk
 from tlkeras.backbones.graph import graft
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
+from tlkeras.backbones.unroll import unrolled
 from tlkeras.backbones.weights import load_weights
 from tlkeras.errors import InputError
 
@@ -59,7 +60,10 @@ def build_cv(info, input_shape, weights, input_tensor=None):
         load_weights([model], weights)
     if not model.get_config().get("include_rescaling", True):
         x = PREPROCESSING["unit"](x)
-    return graft(model, inputs, x)
+    # The blocks of EfficientNetV2 consist of core layers. Those of CSPDarkNet and MobileNetV3 hold layers that no file
+    # gives back (a Lambda, a convolution of their own), laid out or not.
+    with unrolled(model) if info.family == "efficientnet_v2" else contextlib.nullcontext():
+        return graft(model, inputs, x)
 
 
 def _from_preset(keras_cv, info, with_weights):
