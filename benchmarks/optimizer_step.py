@@ -17,6 +17,8 @@ import keras
 
 import tlkeras
 
+SIZE = (96, 96, 3)
+
 OPTIMIZERS = {
     "AdamW": lambda: keras.optimizers.AdamW(1e-3, weight_decay=0.01),
     "SGD": lambda: keras.optimizers.SGD(1e-2, momentum=0.9),
@@ -63,11 +65,14 @@ def stepper(model, optimizer):
 
 
 def trainer(model, optimizer):
-    """A function that makes `count` training steps on four small random images."""
+    """A function that makes `count` training steps on four small random images, so the optimizer's share is large."""
     model.compile(optimizer, "sparse_categorical_crossentropy")
-    images = keras.random.uniform((4, 224, 224, 3), 0, 255, seed=0)
+    images = keras.random.uniform((4, *SIZE), 0, 255, seed=0)
     images, labels = keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(keras.ops.arange(4))
     return lambda count: [model.train_on_batch(images, labels) for _ in range(count)]
+
+
+KINDS = {"optimizer": stepper, "training": trainer}
 
 
 def seconds(steps, count):
@@ -80,21 +85,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=40)
     parser.add_argument("--steps", type=int, default=5, help="updates a turn")
+    parser.add_argument("--of", choices=KINDS, nargs="+", default=list(KINDS))
     options = parser.parse_args()
-    for what, prepare in (("optimizer alone", stepper), ("training step", trainer)):
+    for kind in options.of:
         for name in OPTIMIZERS:
-            compare(what, prepare, name, options.turns, options.steps)
+            compare(kind, name, options.turns, options.steps)
 
 
-def compare(what, prepare, name, turns, steps):
+def compare(kind, name, turns, steps):
     """Times the sides in turn and prints their ratios."""
     optimizers, steppers = {}, {}
     for side in ("plain", "plain again", "differential"):
-        model = tlkeras.unfreeze(tlkeras.image_classifier("efficientnet_lite0", classes=10), batchnorm="train")
+        model = tlkeras.image_classifier("efficientnet_lite0", classes=10, input_shape=SIZE)
+        tlkeras.unfreeze(model, batchnorm="train")
         optimizer = OPTIMIZERS[name]()
         if side == "differential":
             optimizer = tlkeras.differential_optimizer(model, optimizer, decay=0.8)
-        optimizers[side], steppers[side] = optimizer, prepare(model, optimizer)
+        optimizers[side], steppers[side] = optimizer, KINDS[kind](model, optimizer)
     for warm_up in steppers.values():
         warm_up(3)
     times = []
@@ -105,7 +112,7 @@ def compare(what, prepare, name, turns, steps):
         ratio = statistics.median(turn[side] / turn["plain"] for turn in times)
         counts = len(optimizers["plain"].variables), len(optimizers[side].variables)
         print(
-            f"{keras.backend.backend()} {name}, {what}: {side} / plain = {ratio:.3f} "
+            f"{keras.backend.backend()} {name}, {kind}: {side} / plain = {ratio:.3f} "
             f"(plain {statistics.median(turn['plain'] for turn in times) / steps * 1e3:.1f} ms a step; "
             f"{counts[1]} variables against {counts[0]})",
             flush=True,

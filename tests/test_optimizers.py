@@ -255,6 +255,25 @@ def test_no_more_variables_than_the_plain_optimizer():
     assert [v.shape for v in scaled.variables] == [v.shape for v in plain.variables]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="XLA says how much memory a compiled step takes")
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "Lion", "SGD with momentum"])
+def test_a_compiled_step_takes_no_more_temporary_memory_than_the_plain_one(name):
+    import jax
+
+    def temporary_bytes(optimizer_of):
+        model = keras.Sequential([keras.Input((64,)), *(keras.layers.Dense(64, name=name) for name in PATTERNS)])
+        optimizer, variables = optimizer_of(model), model.trainable_variables
+        optimizer.build(variables)
+        values = [variable.value for variable in variables]
+        step = jax.jit(optimizer.stateless_apply, donate_argnums=(0, 2))
+        compiled = step.lower([variable.value for variable in optimizer.variables], values, values).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    make = MAKERS[name]
+    plain = temporary_bytes(lambda model: make(0.01))
+    assert temporary_bytes(lambda model: differential_optimizer(model, make(0.01), multipliers=PATTERNS)) <= plain
+
+
 def factors_of(model, **how):
     model.compile(differential_optimizer(model, optimizers.SGD(1.0), **how))
     return [row.multiplier for row in learning_rate_table(model)]
