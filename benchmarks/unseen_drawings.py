@@ -7,7 +7,7 @@ path. A file name that falls to two classes is left out. Labels are the folders'
 of them shows something else, and accuracies are printed with and without these.
 
 Run: apt-get download openclipart-png && dpkg -x openclipart-png*.deb /tmp/openclipart
-     python benchmarks/unseen_drawings.py /tmp/openclipart/usr/share/openclipart/png [--seeds 0]
+     python benchmarks/unseen_drawings.py /tmp/openclipart/usr/share/openclipart/png [--seeds 0] [--recipes ours]
 """
 
 import argparse
@@ -108,10 +108,14 @@ def ours(train, classes, seed):
     yield "fine_tune, 4 epochs", model
 
 
+RECIPES = {"ours": ours, "guide": guide}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("root", type=Path, help="folder of the package's PNG files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--recipes", choices=RECIPES, nargs="+", default=list(RECIPES))
     options = parser.parse_args()
     classes = list(FOLDERS)
     known = sorted(DATA.glob("*/*.jpg"))
@@ -123,7 +127,7 @@ def main():
     print(f"{len(known)} to train; {len(pairs)} unseen, {clean.sum()} of them rightly labelled; left out: ", end="")
     print(", ".join(f"{count} {reason}" for reason, count in left_out.items()), flush=True)
     for seed in options.seeds:
-        for recipe in (ours, guide):
+        for recipe in map(RECIPES.get, options.recipes):
             keras.utils.set_random_seed(seed)
             start = time.perf_counter()
             for name, model in recipe(train, classes, seed):

@@ -5,6 +5,7 @@ import pytest
 from sklearn.datasets import make_classification
 
 import tlkeras
+from tlkeras.features.probe import INVERSE_STRENGTHS, held_out_losses
 
 
 def test_equals_scikit_learn_with_the_chosen_strength():
@@ -16,6 +17,25 @@ def test_equals_scikit_learn_with_the_chosen_strength():
     probe = tlkeras.linear_probe(X, y)
     plain = make_pipeline(StandardScaler(), LogisticRegression(C=probe[-1].C, max_iter=2000)).fit(X, y)
     np.testing.assert_allclose(probe.predict_proba(X), plain.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [20, 400])
+def test_the_strength_is_that_of_a_grid_search(columns):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = make_classification(120, columns, n_informative=8, n_classes=3, random_state=0)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
+        {"logisticregression__C": list(INVERSE_STRENGTHS)},
+        cv=StratifiedKFold(5, shuffle=True, random_state=0),
+        scoring="neg_log_loss",
+    ).fit(X, y)
+    assert search.best_params_["logisticregression__C"] == tlkeras.linear_probe(X, y)[-1].C
+    losses = held_out_losses(X, y, INVERSE_STRENGTHS, 5, seed=0)
+    np.testing.assert_allclose(losses, -search.cv_results_["mean_test_score"], rtol=0.02)  # neither has quite converged
 
 
 def test_noise_gets_a_stronger_penalty_than_signal():

@@ -2,7 +2,8 @@
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -41,7 +42,6 @@ def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed
 
     Reference: Alain and Bengio, 2016, https://arxiv.org/abs/1610.01644
     """
-    pipeline = Pipeline([("scaler", StandardScaler()), ("classifier", LogisticRegression(max_iter=2000))])
     # scikit-learn solves in the precision of the features, and L-BFGS wants double.
     features, labels = np.asarray(features, "float64"), np.asarray(labels)
     if features.ndim != 2 or labels.shape != features.shape[:1]:
@@ -55,15 +55,38 @@ def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed
     folds = min(folds, int(counts.min()))
     # Matrices this small are multiplied faster by one thread; more also wait for those of the deep learning backend.
     with threadpool_limits(1, user_api="blas"):
-        if folds < 2:
-            return pipeline.set_params(classifier__C=0.01).fit(features, labels)
-        return _search(pipeline, strengths, folds, seed).fit(features, labels).best_estimator_
+        chosen = 0.01
+        if folds > 1:
+            chosen = strengths[int(held_out_losses(features, labels, strengths, folds, seed).argmin())]
+        return Pipeline([("scaler", StandardScaler()), ("classifier", _regression(chosen))]).fit(features, labels)
 
 
-def _search(pipeline, strengths, folds, seed):
-    return GridSearchCV(
-        pipeline,
-        {"classifier__C": list(strengths)},
-        cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
-        scoring="neg_log_loss",
-    )
+def _regression(strength):
+    return LogisticRegression(C=strength, max_iter=2000)
+
+
+def held_out_losses(features, labels, strengths, folds, seed):
+    """The log loss on held-out images of each C, the mean of the folds."""
+    labels = np.asarray(labels)
+    losses = np.zeros(len(strengths))
+    for train, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels):
+        scaler = StandardScaler().fit(features[train])
+        seen, unseen = _fewer_columns(scaler.transform(features[train]), scaler.transform(features[held_out]))
+        for i, strength in enumerate(strengths):
+            probe = _regression(strength).fit(seen, labels[train])
+            losses[i] += log_loss(labels[held_out], probe.predict_proba(unseen), labels=probe.classes_)
+    return losses / folds
+
+
+def _fewer_columns(seen, unseen):
+    """Both in the axes that the rows of `seen` span, where there are fewer of these than columns.
+
+    A regression with an L2 penalty is the same there: its weights are a sum of the rows, and a turn of the axes changes
+    no length. It is many times faster with 200 columns than with 1280.
+    """
+    if len(seen) >= seen.shape[1]:
+        return seen, unseen
+    values, vectors = np.linalg.eigh(seen @ seen.T)
+    lengths = np.sqrt(np.maximum(values, values[-1] * 1e-12 + np.finfo("float64").tiny))  # one is 0: rows are centred
+    axes = seen.T @ (vectors / lengths)
+    return seen @ axes, unseen @ axes
