@@ -127,8 +127,11 @@ class Reader:
             return source
         if isinstance(source, str | os.PathLike):
             try:
-                # Opening a named pipe would wait for ever.
-                return Path(source).read_bytes() if Path(source).is_file() else None
+                # Opening a named pipe would wait for ever. Not by a Path, which takes as long again as reading does.
+                if not os.path.isfile(source):  # noqa: PTH113
+                    return None
+                with open(source, "rb", buffering=0) as file:  # noqa: PTH123
+                    return file.read()
             except OSError:
                 return None
         if isinstance(source, np.ndarray):
