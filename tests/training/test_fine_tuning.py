@@ -88,11 +88,14 @@ def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):
     assert not np.array_equal(before["block2_conv"][0], model.get_layer("block2_conv").get_weights()[0])
 
 
-def test_saved_model_opens_with_keras_alone(train, validation, tmp_path):
+def test_saved_model_opens_with_keras_alone_and_without_a_warning(train, validation, tmp_path):
     model = classifier()
     tlkeras.fine_tune(model, train, validation, epochs=1, verbose=False)
     model.save(tmp_path / "model.keras")
-    script = "import sys, keras; keras.saving.load_model(sys.argv[1]); assert 'tlkeras' not in sys.modules"
+    script = (
+        "import sys, warnings, keras; warnings.simplefilter('error'); keras.saving.load_model(sys.argv[1]); "
+        "assert 'tlkeras' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "model.keras")], check=True)
 
 

@@ -79,7 +79,7 @@ def _shapes(head):
 
 
 def check_options(options):
-    """Refuses numbers that are out of range.
+    """Refuses options that are out of range.
 
     Args:
         options: Dict of the arguments of `tlkeras.fine_tune`.
@@ -119,4 +119,5 @@ _RANGES = {
     "ema": _or_none(*_number(lambda value: 0 < value < 1, "in (0, 1)")),
     "wise": _or_none(*_number(lambda value: 0 <= value <= 1, "in [0, 1]")),
     "cache": ((lambda value: value in ("auto", True, False)), "'auto', True or False"),
+    "batchnorm": ((lambda value: value in ("frozen", "train")), "'frozen' or 'train'"),
 }

@@ -91,7 +91,7 @@ def fine_tune(
             pays and fits), `True` or `False`. Not where several devices or machines share a batch.
         views: With `cache` and augmentation, how many random views of each image to keep.
         seed: Of the order of images and the probe's cross-validation.
-        callbacks: Keras callbacks for the second phase. With any, nothing is cached, so that they see `model`.
+        callbacks: Keras callbacks for the second phase, or one. With any, nothing is cached, so that they see `model`.
         verbose: Whether to report on stderr, a line an epoch.
 
     Returns:
@@ -114,6 +114,7 @@ def fine_tune(
     Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
     check_options(locals())
+    callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
     head = find_head(model)
     if blocks is not None:
         map_blocks(model).top(blocks)
@@ -182,6 +183,8 @@ def _plain_in_the_end(model, head, one_hot, learning_rate):
             model.compile(
                 keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
             )
+            # Keras builds the optimizer of a file that it opens, and warns where the file holds none of its variables.
+            model.optimizer.build(model.trainable_variables)
 
 
 @contextmanager
