@@ -64,7 +64,8 @@ def test_pooling_sets_the_width_of_the_head(pooling, width):
 
 
 def test_grey_images_and_other_sizes_are_taken():
-    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(40, 72, 1))
+    augmentation = tlkeras.augmentation("photo")
+    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(40, 72, 1), augmentation=augmentation)
     assert answer(model, np.zeros((1, 40, 72, 1), "uint8")).shape == (1, 3)
 
 

@@ -303,3 +303,4 @@ def test_the_table_says_what_trains_at_which_rate():
     lines = str(trainable_table(model)).splitlines()
     assert lines[0].split() == ["block", "layers", "parameters", "trainable", "BatchNorm", "learning", "rate"]
     assert lines[-1].split()[:2] == ["total", "9"]
+    assert str(trainable_table(model)[-2:]).splitlines()[1].split()[0] == "block3"

@@ -9,6 +9,7 @@ from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.backbones.catalog import backbone_info
 from tlkeras.backbones.pooling import POOLINGS
 from tlkeras.errors import InputError
+from tlkeras.images.augmentation import Augmentation
 
 _ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
 
@@ -122,6 +123,8 @@ def _augmented(backbone, input_shape, augmentation):
     if input_shape is None:
         input_shape = _default_shape(backbone)
     x = keras.Input(input_shape, name="image")
+    if isinstance(augmentation, Augmentation):
+        augmentation = augmentation.for_channels(x.shape[-1])
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
         if not callable(layer):
             raise InputError(

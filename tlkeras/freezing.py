@@ -12,7 +12,7 @@ from tlkeras.blocks import blocks as map_blocks
 from tlkeras.errors import InputError
 from tlkeras.graph import descendants, own_weights, sublayers
 from tlkeras.recompile import is_stale, recompile, sharing
-from tlkeras.tables import table
+from tlkeras.tables import Table, table
 
 _BATCHNORM = ("frozen", "train")
 
@@ -96,7 +96,7 @@ class TrainableRow(NamedTuple):
     learning_rate: str
 
 
-class TrainableTable(tuple):
+class TrainableTable(Table):
     """A tuple of `TrainableRow` from stem to head, which prints as a table."""
 
     __slots__ = ()

@@ -21,3 +21,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         cells = (f"{c:>{w}}" if right else f"{c:<{w}}" for c, w, right in zip(row, widths, numeric, strict=True))
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+class Table(tuple):
+    """A tuple of rows, to be printed as a table, of which a slice is such a table too."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key):
+        rows = super().__getitem__(key)
+        return type(self)(rows) if isinstance(key, slice) else rows

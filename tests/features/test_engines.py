@@ -1,5 +1,6 @@
 """Every engine gives Keras' own features, or is not used."""
 
+import gc
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import pytest
 
 import tlkeras
 from tlkeras.features.engines import choice
+from tlkeras.features.engines.exported import ExportFolder
 from tlkeras.features.engines.keras_engine import KerasEngine, lower_precision
 
 
@@ -107,3 +109,12 @@ def test_lower_precision_computes_so_and_answers_nearly_alike(network, pixels, p
 def test_what_there_is_not_is_refused(engine, precision, message):
     with pytest.raises(tlkeras.InputError, match=message):
         choice.check_engine(engine, precision)
+
+
+def test_an_export_that_is_not_kept_goes_without_a_complaint(recwarn):
+    exports = ExportFolder(None)
+    folder = exports.folder
+    assert folder.is_dir()
+    del exports
+    gc.collect()
+    assert not folder.exists() and not recwarn.list

@@ -1,5 +1,7 @@
 """Features come out as the network gives them, whatever form the images come in."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -94,6 +96,11 @@ def test_a_keras_model_serves_as_backbone():
 def test_what_is_not_images_is_refused_with_what_would_do(extractor, images, message):
     with pytest.raises(tlkeras.InputError, match=message):
         extractor.transform(images)
+
+
+def test_batches_are_refused_with_the_split_that_would_do(extractor, clipart10):
+    with pytest.raises(tlkeras.InputError, match="the split"):
+        extractor.transform(tlkeras.load_images(clipart10).test.batches(4))
 
 
 def test_of_a_table_its_column_of_paths_is_asked_for(extractor):
@@ -273,3 +280,24 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
 def test_parameters_that_cannot_be_used_are_refused(parameters, message, paths):
     with pytest.raises(tlkeras.InputError, match=message):
         tlkeras.FeatureExtractor(**{"image_size": (32, 32), "weights": None, **parameters}).transform(paths)
+
+
+@pytest.mark.parametrize("kind", ["array", "list", "stream", "flat"])
+def test_pixels_from_0_to_1_are_warned_of_at_the_callers_line(small, pixels, kind):
+    images = pixels / 255
+    given = {
+        "array": images,
+        "list": list(images),
+        "stream": SimpleNamespace(element_spec=None, as_numpy_iterator=lambda: iter(images)),  # as a tf.data.Dataset is
+        "flat": images.reshape(len(images), -1),
+    }[kind]
+    extractor = tlkeras.FeatureExtractor(small, input="flat" if kind == "flat" else "images")
+    with pytest.warns(UserWarning, match="from 0 to 1: multiply by 255") as caught:
+        extractor.transform(given)
+    assert [one.filename for one in caught if one.category is UserWarning] == [__file__]
+
+
+def test_pixels_that_are_dark_but_not_scaled_are_not_warned_of(small, pixels, recwarn):
+    for images in (np.minimum(pixels, 1), np.zeros_like(pixels, "float32"), pixels.astype("float32")):
+        tlkeras.FeatureExtractor(small).transform(images)
+    assert not [one for one in recwarn if one.category is UserWarning]

@@ -135,6 +135,22 @@ def test_grey_images_stay_grey_under_the_policy_of_xrays(images):
     np.testing.assert_allclose(changed[..., 0], changed[..., 1], atol=1e-2)
 
 
+@pytest.mark.parametrize("domain", [*RECIPES, pytest.param(BEYOND_KERAS, id="everything")])
+def test_images_of_one_channel_are_taken(images, domain):
+    grey = images[..., :1]
+    changed = apply(augmentation(domain), grey)
+    assert changed.shape == grey.shape and changed.min() >= 0 and changed.max() <= 255
+    assert np.abs(changed - grey).mean() > 1
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("domain", ["drawing", "microscopy"])  # without noise, which differs by channel
+def test_images_of_one_channel_change_as_grey_images_of_three_do(images, domain):
+    grey = images[..., :1]
+    expected = apply(augmentation(domain), np.repeat(grey, 3, axis=-1))
+    np.testing.assert_allclose(apply(augmentation(domain), grey), expected[..., 1:2], atol=0.1)
+
+
 @pytest.mark.parametrize("domain", ["document", "digits", "xray"])
 def test_policy_without_flips_keeps_the_label_of_which_corner_is_bright(domain):
     corners = np.zeros((64, 24, 24, 3), "float32")

@@ -51,6 +51,24 @@ def test_preview_starts_each_row_with_the_original():
     assert sheet[16, 42].tolist() != [50] * 3
 
 
-def test_preview_refuses_what_are_no_images():
-    with pytest.raises(InputError, match=r"\(3, 4\)"):
-        preview(np.zeros((3, 4)), augmentation("photo"))
+def test_grey_pixels_and_paths_of_files_are_taken(clipart10):
+    grey = np.full((20, 20, 1), 90, "uint8")
+    sheet = np.asarray(contact_sheet([grey, clipart10 / "bug" / "bee.jpg"], side=20, columns=2))
+    assert sheet[16, 16].tolist() == [90] * 3 and sheet[6:26, 32:52].std() > 0
+    assert preview(grey[None], augmentation("photo"), columns=2, side=20).size == (58, 32)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: preview(np.zeros((3, 4)), augmentation("photo")), r"Received: shape \(3, 4\)"),
+        (lambda: preview(augmentation("photo"), np.zeros((1, 8, 8, 3))), "Received: images=Augmentation"),
+        (lambda: preview(["bee.jpg"], augmentation("photo")), "Received: shape"),
+        (lambda: contact_sheet("bee.jpg"), "Received: 'bee.jpg'"),
+        (lambda: contact_sheet([np.zeros((8, 8, 2))]), r"ndarray of shape \(8, 8, 2\)"),
+        (lambda: contact_sheet(["no-such-file.png"]), "there is no such file"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_with_what_would_do(draw, message):
+    with pytest.raises(InputError, match=message):
+        draw()

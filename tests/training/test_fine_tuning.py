@@ -75,6 +75,7 @@ def test_result_tells_phases_history_and_rates(train, validation):
     rates = [row.learning_rate for row in result.learning_rates]
     np.testing.assert_allclose(np.array(rates[:-1]) / np.array(rates[1:]), 0.5)
     assert "probe" in str(result) and "weights of epoch" in str(result)
+    assert repr(result).startswith("FineTuning(probe ") and len(repr(result)) < 120
 
 
 def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):

@@ -4,8 +4,9 @@ import contextlib
 import hashlib
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 
 import keras
@@ -21,6 +22,7 @@ from tlkeras.features.output import FeatureFile
 from tlkeras.features.pipeline import extract
 from tlkeras.features.store import FeatureStore, cache_folder
 from tlkeras.images.dataset import SkippedFile
+from tlkeras.images.pixel_range import warn_of_scaled_pixels
 from tlkeras.images.reading import ImageError
 
 
@@ -49,6 +51,7 @@ def run(images, settings, parameters):
     Yields:
         Lists of `pipeline.Item`, in order, as they are done, each with features or an error that names the image.
     """
+    images = _looked_at(images, parameters["batch_size"])
     engine, precision, cache, batch_size = (parameters[name] for name in ("engine", "precision", "cache", "batch_size"))
     reader = _reader(settings, images, parameters["resize"])
     identity = network_identity(settings)
@@ -103,6 +106,14 @@ def collect(lists, network_width, out=None):
             parts.append(empty) if file is None else file.append(empty)
     features = np.concatenate(parts) if file is None else np.load(file.path, mmap_mode="r")
     return Extraction(features, unreadable)
+
+
+def _looked_at(images, count):
+    """The same images, after a look at the range of the first few."""
+    sources = iter(images)
+    first = list(islice(sources, count))
+    warn_of_scaled_pixels(first)
+    return replace(images, sources=chain(first, sources))
 
 
 def _reader(settings, images, resize):

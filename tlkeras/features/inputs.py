@@ -83,6 +83,8 @@ def _refuse_common_mistakes(X):
     single_array = isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[-1] in (1, 3, 4)
     if isinstance(X, str | os.PathLike | bytes) or single_array or hasattr(X, "getexif"):
         raise InputError(f"A sequence of images is wanted; put the image into a list. {received}")
+    if isinstance(X, keras.utils.PyDataset):
+        raise InputError(f"An extractor makes batches itself: give the split that these are of. {received}")
     if hasattr(X, "columns"):
         raise InputError(f"Of a table, give the column that holds the paths. {received}")
     if not hasattr(X, "__len__"):

@@ -12,6 +12,13 @@ from tlkeras.images import layers as own
 from tlkeras.images.policies import AugmentationPolicy, augmentation_policy
 
 _RANGE = (0, 255)
+#: Layers that change colour and nothing else; Keras' own refuse images of one channel.
+_COLOUR = (
+    keras.layers.RandomSaturation,
+    keras.layers.RandomHue,
+    keras.layers.RandomGrayscale,
+    own.RandomChannelShuffle,
+)
 
 
 class Augmentation(tuple):
@@ -35,8 +42,20 @@ class Augmentation(tuple):
     def variables(self) -> list[keras.Variable]:
         return [variable for layer in self for variable in layer.variables]
 
+    def for_channels(self, channels: int) -> "Augmentation":
+        """The layers that do something to images of so many channels: to grey ones, all that change more than colour.
+
+        Example:
+
+        >>> import tlkeras
+        >>> photo = tlkeras.augmentation("photo")
+        >>> [type(layer).__name__ for layer in photo if layer not in photo.for_channels(1)]
+        ['RandomSaturation', 'RandomHue', 'RandomGrayscale']
+        """
+        return self if channels != 1 else Augmentation(layer for layer in self if not isinstance(layer, _COLOUR))
+
     def __call__(self, images: Any, training: bool = True) -> Any:
-        for layer in self:
+        for layer in self.for_channels(images.shape[-1]):
             images = layer(images, training=training)
         return images
 
@@ -65,8 +84,9 @@ def augmentation(
             inference too.
 
     Returns:
-        A tuple of layers that can be called as one. Give it to `image_classifier(..., augmentation=...)` to augment
-        within the model, or to `batches(..., augment=...)` to augment the data.
+        A tuple of layers that can be called as one, on RGB or grey images. Give it to
+        `image_classifier(..., augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to
+        augment the data.
 
     Raises:
         InputError: no such domain, or a negative strength.
@@ -78,7 +98,7 @@ def augmentation(
     ['RandomFlip', 'RandomRotation', 'RandomZoom', 'RandomTranslation']
     """
     if not (isinstance(strength, Real) and strength >= 0):
-        raise InputError(f"strength must be 0 or more. Received: strength={strength!r}.")
+        raise InputError(f"strength is a number, 0 or more. Received: strength={strength!r}.")
     seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=32))
     if domain == "randaugment":
         chosen = [keras.layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)

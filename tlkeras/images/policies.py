@@ -213,6 +213,6 @@ def augmentation_policy(domain: str) -> AugmentationPolicy:
     >>> tlkeras.augmentation_policy("xray").why["horizontal_flip"]
     'Off: the heart lies on the left, and a marker says so.'
     """
-    if domain not in POLICIES:
+    if not (isinstance(domain, str) and domain in POLICIES):
         raise InputError(f"domain must be one of {', '.join(sorted(POLICIES))}. Received: {domain!r}.")
     return POLICIES[domain]

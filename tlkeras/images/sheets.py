@@ -1,5 +1,6 @@
 """Contact sheets: many small pictures on one page, with captions."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,13 +9,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tlkeras.errors import InputError
+from tlkeras.images.pixel_range import warn_of_scaled_pixels
+from tlkeras.images.reading import open_rgb
 
 _GAP, _LINE = 6, 14
 _PAPER, _SHADE = "white", "gainsboro"
 
 
 def contact_sheet(
-    images: Sequence[Image.Image | np.ndarray],
+    images: Sequence[Image.Image | np.ndarray | str | os.PathLike],
     captions: Sequence[str] = (),
     columns: int = 8,
     side: int = 120,
@@ -25,7 +28,8 @@ def contact_sheet(
     """Draws images side by side, each with its caption below.
 
     Args:
-        images: RGB images, `PIL.Image` or pixels in [0, 255] of shape `(height, width, 3)`, of any sizes.
+        images: of any sizes: pixels in [0, 255] of shape `(height, width, 3)`, or 1 for grey; `PIL.Image`; or paths of
+            files.
         captions: one an image, of one line or several, or none at all. A line that does not fit ends in dots.
         columns: images a row.
         side: side of the square each image is fitted into, in pixels.
@@ -35,12 +39,17 @@ def contact_sheet(
     Returns:
         `PIL.Image`; save it, or let a notebook show it.
 
+    Raises:
+        InputError: what is given is no row of images, or a file cannot be read.
+
     Example:
 
     >>> import numpy as np, tlkeras
     >>> tlkeras.contact_sheet([np.zeros((50, 80, 3))] * 3, columns=2, side=100).size
     (218, 218)
     """
+    if isinstance(images, str | os.PathLike | bytes | Image.Image) or not hasattr(images, "__len__"):
+        raise InputError(f"contact_sheet takes a list of images. Received: {images!r}")
     lines = max((str(caption).count("\n") + 1 for caption in captions), default=0)
     step, height, top = side + _GAP, side + _GAP + lines * _LINE, _GAP + (_LINE + _GAP if title else 0)
     rows = -(-len(images) // columns)
@@ -50,8 +59,7 @@ def contact_sheet(
         draw.text((_GAP, _GAP), _fitted(title, draw, font, columns * step), "black", font)
     shaded = False
     for index, image in enumerate(images):
-        if not isinstance(image, Image.Image):
-            image = Image.fromarray(np.clip(np.round(np.asarray(image)), 0, 255).astype("uint8"))
+        image = _picture(image)
         left, upper = _GAP + index % columns * step, top + index // columns * height
         if index and len(groups) and groups[index] != groups[index - 1]:
             shaded = not shaded
@@ -63,6 +71,19 @@ def contact_sheet(
         for number, line in enumerate(str(captions[index]).split("\n") if len(captions) else ()):
             draw.text((left, upper + side + number * _LINE), _fitted(line, draw, font, side), "black", font)
     return sheet
+
+
+def _picture(image: Any) -> Image.Image:
+    if isinstance(image, str | os.PathLike | bytes | Image.Image):
+        return open_rgb(image)
+    pixels = np.asarray(image)
+    if pixels.dtype.kind not in "uif" or pixels.ndim != 3 or pixels.shape[-1] not in (1, 3):
+        raise InputError(
+            "An image of a contact sheet is pixels (height, width, 3), a PIL.Image or the path of a file. Received: "
+            f"{type(image).__name__} of shape {pixels.shape}"
+        )
+    pixels = np.clip(np.round(pixels), 0, 255).astype("uint8")
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _fitted(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:
@@ -78,7 +99,7 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
     """Draws what an augmentation makes of images: one row an image, the original first.
 
     Args:
-        images: pixels in [0, 255] of shape `(n, height, width, 3)`.
+        images: pixels in [0, 255] of shape `(n, height, width, 3)`, or 1 for grey.
         augmentation: called as `augmentation(images, training=True)`, such as `tlkeras.augmentation("photo")`.
         columns: pictures a row, the original included.
         side: side of each picture, in pixels.
@@ -92,8 +113,15 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
     >>> tlkeras.preview(np.zeros((2, 32, 32, 3)), tlkeras.augmentation("aerial"), columns=4, side=50).size
     (230, 118)
     """
-    images = np.asarray(images, "float32")
-    if images.ndim != 4 or images.shape[-1] != 3:
-        raise InputError(f"preview takes RGB images, (n, height, width, 3). Received: shape {images.shape}.")
+    if callable(images) or not callable(augmentation):
+        given = f"images={type(images).__name__}, augmentation={type(augmentation).__name__}"
+        raise InputError(f"preview takes images and what is called on them, in this order. Received: {given}")
+    images = np.asarray(images)
+    if images.dtype.kind not in "uif" or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise InputError(
+            f"preview takes pixels, (n, height, width, 3). Received: shape {images.shape}, dtype {images.dtype}."
+        )
+    warn_of_scaled_pixels(images)
+    images = images.astype("float32")
     drawn = [images] + [keras.ops.convert_to_numpy(augmentation(images, training=True)) for _ in range(columns - 1)]
     return contact_sheet([column[row] for row in range(len(images)) for column in drawn], columns=columns, side=side)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkeras.backbones.catalog import suggestions
 from tlkeras.errors import InputError
 from tlkeras.images.listing import PART_NAMES, ImageFile, list_folder
 
@@ -134,8 +135,9 @@ def _tfds_builder(name: str) -> Any:
         raise InputError("Data sets named 'tfds:...' need the package tensorflow-datasets.") from error
     try:
         builder = tfds.builder(name)
-    except ValueError as error:  # DatasetNotFoundError is one
-        raise InputError(f"TensorFlow Datasets knows no data set {name!r}.") from error
+    except ValueError:  # DatasetNotFoundError is one, whose message lists all that there are
+        near = suggestions(name, tfds.list_builders(with_community_datasets=False))
+        raise InputError(f"TensorFlow Datasets knows no data set {name!r}.{near}") from None
     if not builder.data_path.exists():
         raise InputError(
             f"The data set {name!r} is not on this machine. Fetch it once, which needs a network: "

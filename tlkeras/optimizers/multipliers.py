@@ -96,6 +96,11 @@ def _with_state_of(old, new):
 
 def _by_variable(model, decay, multipliers, head):
     """The factor of each variable, by its id: paths of nested models need not be unique."""
+    if not (multipliers is None or isinstance(multipliers, dict | slice)):
+        raise InputError(
+            'multipliers is a dict from block or layer names to factors, such as {"block1": 0.1}, or slice(a, b). '
+            f"Received: multipliers={multipliers!r}"
+        )
     found = blocks(model)
     by_block = _by_block(found, decay, multipliers, head)
     patterns = multipliers if isinstance(multipliers, dict) else {}

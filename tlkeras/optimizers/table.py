@@ -8,7 +8,7 @@ import keras
 from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
 from tlkeras.optimizers.differential import Differential
-from tlkeras.tables import table
+from tlkeras.tables import Table, table
 
 
 class BlockRate(NamedTuple):
@@ -21,7 +21,7 @@ class BlockRate(NamedTuple):
     learning_rate: float
 
 
-class LearningRateTable(tuple):
+class LearningRateTable(Table):
     """A tuple of `BlockRate`, which prints as a table."""
 
     __slots__ = ()

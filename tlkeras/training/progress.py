@@ -8,9 +8,9 @@ from time import perf_counter
 from tlkeras.optimizers.table import LearningRateTable
 
 
-@dataclass
+@dataclass(repr=False)
 class FineTuning:
-    """What `fine_tune` did; `str()` prints it, a line a phase.
+    """What `fine_tune` did; `print` shows a line a phase.
 
     Attributes:
         history: Dict of lists, one value an epoch of fine-tuning, as in `keras.callbacks.History`.
@@ -18,6 +18,11 @@ class FineTuning:
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
         best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with.
         stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
+
+    Example:
+
+    >>> FineTuning({"val_loss": [0.7, 0.5, 0.6]}, [{"name": "fine-tune", "seconds": 12.3, "epochs": 3}], best_epoch=2)
+    FineTuning(fine-tune 12.3 s, best_epoch=2, val_loss=0.500)
     """
 
     history: dict = field(default_factory=dict)
@@ -25,6 +30,17 @@ class FineTuning:
     learning_rates: LearningRateTable | None = None
     best_epoch: int = 0
     stopped: str | None = None
+
+    def __repr__(self):
+        parts = [f"{phase['name']} {phase['seconds']:.1f} s" for phase in self.phases]
+        parts += [f"best_epoch={self.best_epoch}"]
+        parts += [
+            f"{name}={values[self.best_epoch - 1]:.3f}"
+            for name, values in self.history.items()
+            if name.startswith("val_") and 0 < self.best_epoch <= len(values)
+        ]
+        parts += [f"stopped={self.stopped!r}"] if self.stopped else []
+        return f"FineTuning({', '.join(parts)})"
 
     def __str__(self):
         end = f"weights of epoch {self.best_epoch}" + (f"; stopped: {self.stopped}" if self.stopped else "")

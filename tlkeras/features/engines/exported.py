@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import warnings
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,9 @@ class ExportFolder:
     """
 
     def __init__(self, folder):
-        self._temporary = None
         if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="tlkeras-")
-            folder = Path(self._temporary.name)
+            folder = Path(tempfile.mkdtemp(prefix="tlkeras-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.folder = folder
 
     def path(self, format):

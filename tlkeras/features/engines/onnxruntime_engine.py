@@ -1,6 +1,6 @@
 """The network run by ONNX Runtime."""
 
-from tlkeras.features.engines.slices import images_in_cache, run_in_slices
+from tlkeras.features.engines.slices import images_a_call, images_in_cache, run_in_slices
 
 
 class OnnxRuntimeEngine:
@@ -27,7 +27,7 @@ class OnnxRuntimeEngine:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         self._slice = images_in_cache(image_shape)
-        self.batch_size = max(8, self._slice)
+        self.batch_size = images_a_call(image_shape)
 
     def __call__(self, pixels):
         """Computes features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""

@@ -3,7 +3,7 @@
 import os
 from queue import LifoQueue
 
-from tlkeras.features.engines.slices import images_in_cache, run_in_slices
+from tlkeras.features.engines.slices import images_a_call, images_in_cache, run_in_slices
 
 
 class OpenVinoEngine:
@@ -35,7 +35,7 @@ class OpenVinoEngine:
         }
         model = core.read_model(str(path))
         self._slice = images_in_cache(image_shape)
-        self.batch_size = max(8, self._slice)
+        self.batch_size = images_a_call(image_shape)
         model.reshape([self._slice, *image_shape])  # the code is made for one shape, and need not be made again
         model = core.compile_model(model, "CPU", hints)
         # A request holds the pixels and the features of one batch: two threads must not share one.

@@ -23,6 +23,20 @@ def images_in_cache(image_shape):
     return min(32, 1 << (fitting.bit_length() - 1))
 
 
+def images_a_call(image_shape):
+    """How many images a thread takes at a time: 8 or more, so that handing them over costs nothing beside the rest.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+
+    Example:
+
+    >>> images_a_call((224, 224, 3)), images_a_call((64, 64, 3))
+    (8, 16)
+    """
+    return max(8, images_in_cache(image_shape))
+
+
 def run_in_slices(run, pixels, size):
     """Runs a network on a batch, slice by slice.
 

@@ -64,8 +64,11 @@ def _compressed(images: Any, quality: Any) -> Any:
         inside = np.minimum(np.arange(-(-length // 16) * 16), length - 1)
         images = ops.take(images, inside, axis=axis)
     scale = ops.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    colours = ops.matmul(ops.round(images), _TO_YCC)
+    grey = images.shape[-1] == 1
+    colours = ops.round(images) if grey else ops.matmul(ops.round(images), _TO_YCC)
     light = _coarse(colours[..., :1] - 128, _LUMINANCE, scale)
+    if grey:
+        return ops.clip(ops.round(light[:, :height, :width] + 128), 0, 255)
     _, rows, columns, _ = colours.shape
     halved = ops.mean(ops.reshape(colours[..., 1:], (-1, rows // 2, 2, columns // 2, 2, 2)), axis=(2, 4))
     tint = _coarse(halved, _CHROMINANCE, scale)
