@@ -333,7 +333,8 @@ def test_a_model_file_that_is_not_one_is_refused(run, folder, tmp_path, capsys, 
         (broken / name).write_bytes((run / name).read_bytes())
     (broken / "model.keras").write_bytes(content)
     assert _main("evaluate", broken, folder) == 2
-    assert "model.keras" in capsys.readouterr().err.splitlines()[-1]
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "model.keras" in error and "not found" not in error
 
 
 def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, capsys):
@@ -354,6 +355,9 @@ def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, caps
         ["fit", "data", "-o", "run", "--resize", "squash"],
         ["fit", "data", "-o", "run", "--image-size", "0"],
         ["fit", "data", "-o", "run", "--strategy", "finetune", "--domain", "foto"],
+        ["fit", "data", "-o", "run", "--seed", "-1"],
+        ["check", "data", "--sheets", __file__],
+        ["check", "data", "--fix", f"{__file__}/aside"],
         ["frobnicate"],
     ],
 )
@@ -379,6 +383,12 @@ def test_backbones_lists_the_catalog(capsys):
     assert _main("backbones", "mobilenet*", "--json") == 0
     names = {row["name"] for row in json.loads(capsys.readouterr().out)["backbones"]}
     assert {"mobilenet", "mobilenet_v2"} <= names
+
+
+def test_a_pattern_that_matches_no_backbone_gets_a_wider_one(capsys):
+    assert _main("backbones", "resnet") == 0
+    captured = capsys.readouterr()
+    assert captured.out == "" and "'*resnet*'" in captured.err
 
 
 def test_help_and_the_list_of_backbones_do_without_keras():

@@ -28,6 +28,22 @@ def check_output(path, overwrite=False):
         raise InputError(f"The output folder {str(path)!r} cannot be written: {error.strerror}.") from error
 
 
+def check_folder(path):
+    """Refuses a folder, there or to be made, that cannot be written to, as far as can be told without trying.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        InputError: It cannot.
+    """
+    resolved = Path(path).resolve()
+    place = next(folder for folder in (resolved, *resolved.parents) if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        why = "not open to writing" if place.is_dir() else "a file"
+        raise InputError(f"The folder {str(path)!r} cannot be written: {str(place)!r} is {why}.")
+
+
 def _check(path, resolved, overwrite):
     if resolved == Path.cwd() or resolved in Path.cwd().parents:
         raise InputError(f"The output folder {str(path)!r} holds the folder you are in; name another one.")
@@ -38,9 +54,8 @@ def _check(path, resolved, overwrite):
         raise InputError(f"The output folder {str(path)!r} holds other things than a run; name another one.")
     if found and not overwrite:
         raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
+    check_folder(resolved.parent)
     parent = next(folder for folder in resolved.parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"The output folder {str(path)!r} cannot be written: {str(parent)!r} is not open to writing.")
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{resolved.name}."):  # a name too long shows itself here
         pass
 

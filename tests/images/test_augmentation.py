@@ -143,7 +143,6 @@ def test_images_of_one_channel_are_taken(images, domain):
     assert np.abs(changed - grey).mean() > 1
 
 
-@pytest.mark.backends
 @pytest.mark.parametrize("domain", ["drawing", "microscopy"])  # without noise, which differs by channel
 def test_images_of_one_channel_change_as_grey_images_of_three_do(images, domain):
     grey = images[..., :1]

@@ -7,6 +7,7 @@ import typer
 
 from tlkeras.cli.terminal import Directory, Json, load_keras, print_json, say
 from tlkeras.errors import InputError
+from tlkeras.files import check_folder
 
 
 def check(
@@ -20,6 +21,9 @@ def check(
 
     Exit status 1 if something is wrong and --fix did not move it away.
     """
+    for folder in (sheets, fix):
+        if folder is not None:
+            check_folder(folder)  # before the work
     load_keras()
     from tlkeras.images.checks import check_images
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tlkeras.cli.terminal import Json, load_keras, print_json
+from tlkeras.cli.terminal import Json, load_keras, print_json, say
 from tlkeras.errors import InputError
 
 
@@ -34,7 +34,11 @@ def backbones(
     if as_json:
         print_json({"backbones": [_catalog_row(row) for row in rows]})
         return
-    width = max((len(row.name) for row in rows), default=0)
+    if not rows:
+        widened = f"; wildcards widen a pattern: '*{pattern}*'" if pattern and "*" not in pattern else ""
+        say(f"No backbone meets these conditions{widened}.")
+        return
+    width = max(len(row.name) for row in rows)
     typer.echo(f"{'name':<{width}}  params (M)  size  madds (M)  top-1 (%)  offline")
     for row in rows:
         columns = (

@@ -34,7 +34,7 @@ def fit(
         int | None, typer.Option(min=1, help="Side in pixels; by default the backbone's own.")
     ] = None,
     resize: Annotated[str, typer.Option(help="`stretch`, `crop` or `pad`.")] = "stretch",
-    seed: Annotated[int, typer.Option(help="Of the splits and of all that is random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the splits and of all that is random.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the folder if any file cannot be read.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
     as_json: Json = False,
