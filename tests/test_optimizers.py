@@ -329,6 +329,7 @@ def test_thawing_after_a_recompile_keeps_the_multipliers(tmp_path):
         ({"multipliers": [0.1, 0.2]}, "a dict from block or layer names .*Received: multipliers=\\[0.1, 0.2\\]"),
         ({"multipliers": {"*": 0.0}}, "a factor must be a positive number"),
         ({"decay": 1.5}, "decay=1.5"),
+        ({"decay": "0.5"}, "decay='0.5'"),
         ({"decay": 0.5, "head": float("nan")}, "head=nan"),
         ({"multipliers": slice(0.1)}, "slice\\(a, b\\)"),
         ({"multipliers": slice(0.1, 1.0), "decay": 0.5}, "slice\\(a, b\\), without decay"),

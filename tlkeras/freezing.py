@@ -1,7 +1,6 @@
 """Freezing and thawing by blocks, such that what is frozen does not move and what trains is seen by the next `fit`."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,7 +8,7 @@ import keras
 
 from tlkeras.blocks import Block
 from tlkeras.blocks import blocks as map_blocks
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 from tlkeras.graph import descendants, own_weights, sublayers
 from tlkeras.recompile import is_stale, recompile, sharing
 from tlkeras.tables import Table, table
@@ -185,10 +184,9 @@ def _train_only(model, found, layers, batchnorm) -> keras.Model:
 def _warn_of_lost_flags(model):
     lost = ", ".join(dict.fromkeys(_lost_in_a_file(model)))
     if lost:
-        warnings.warn(
+        warn(
             f"Keras does not save what is frozen inside of {lost}: after keras.models.load_model, call tlkeras.freeze "
-            "or tlkeras.unfreeze again as here.",
-            stacklevel=4,
+            "or tlkeras.unfreeze again as here."
         )
 
 

@@ -5,11 +5,10 @@ Keras fixes the trainable variables at `compile`; a change afterwards is ignored
 
 import contextlib
 import gc
-import warnings
 
 import keras
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 
 
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
@@ -112,11 +111,10 @@ def _announce_newcomers(old, new, variables):
     if hasattr(new, "starts"):
         new.starts.update({variable.path: steps for variable in joined})
     elif hasattr(new, "beta_2"):
-        warnings.warn(
+        warn(
             f"{len(joined)} weights join {type(new).__name__} after {steps} steps, which it counts for all weights "
             "alike, so their first steps will be 3 to 6 times too long: compile with a new optimizer for this phase, "
-            "or with tlkeras.differential_optimizer(model, ...), which counts for each weight.",
-            stacklevel=5,
+            "or with tlkeras.differential_optimizer(model, ...), which counts for each weight."
         )
 
 

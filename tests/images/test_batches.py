@@ -114,6 +114,10 @@ def test_data_set_of_tensorflow_holds_the_same_batches_epoch_after_epoch():
         batches.on_epoch_end()
 
 
+def test_numpys_integers_do_for_the_size_of_a_batch():
+    assert len(ImageBatches(lambda indices: indices, [0, 1], np.int64(1))) == 2
+
+
 def test_plain_iteration_ends_after_the_last_batch():
     assert [len(labels) for _, labels in numbered()] == [4, 4, 2]
 

@@ -95,7 +95,7 @@ def test_class_whose_images_are_all_alike_is_named():
         split(keys(15), np.repeat([0, 1], [10, 5]), np.r_[np.arange(10), np.full(5, 99)], NAMES[:2])
 
 
-@pytest.mark.parametrize("shares", [(1.0, 0.1), (-0.1, 0.1), (0.5, 0.5), (0.2, 1)])
+@pytest.mark.parametrize("shares", [(1.0, 0.1), (-0.1, 0.1), (0.5, 0.5), (0.2, 1), ("0.2", 0.1)])
 def test_unusable_shares_are_refused(shares):
     with pytest.raises(InputError):
         split(keys(30), np.arange(30) % 3, alone(30), NAMES, test_size=shares[0], validation_size=shares[1])

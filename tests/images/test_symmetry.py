@@ -48,6 +48,11 @@ def test_quarter_turn_of_an_image_that_is_not_square_is_refused(up_and_down, cli
         tlkeras.test_symmetry(images.train, images.validation, rows, ("quarter_turn",))
 
 
+def test_what_is_no_split_is_refused(up_and_down):
+    with pytest.raises(InputError, match="validation is a split"):
+        tlkeras.test_symmetry(up_and_down.train, up_and_down, rows)
+
+
 def test_unknown_symmetry_is_refused(up_and_down):
     with pytest.raises(InputError, match="'diagonal'"):
         tlkeras.test_symmetry(up_and_down.train, up_and_down.validation, rows, ("diagonal",))

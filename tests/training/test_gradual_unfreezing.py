@@ -224,10 +224,11 @@ def test_a_disk_that_fills_up_costs_a_warning_and_leaves_the_last_good_backup(tm
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with (
-        pytest.warns(UserWarning, match="epoch 4 could not be written .No space left"),
+        pytest.warns(UserWarning, match="epoch 4 could not be written .No space left") as caught,
         pytest.raises(KeyboardInterrupt),
     ):
         run_with_backup(backup, At(3, fill), At(4, interrupt), **SCHEDULE)
+    assert {one.filename for one in caught if "epoch 4" in str(one.message)} == {__file__}  # the line that calls `fit`
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["backup.npz"]
     assert_resumes_to_the_same(backup, **SCHEDULE)

@@ -7,7 +7,6 @@ but for a layer of KerasHub's own. DINOv3 and Swin stay nested. Where either is 
 import contextlib
 import math
 import sys
-import warnings
 from pathlib import Path
 
 import keras
@@ -17,7 +16,7 @@ from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 
 
 def build_hub(preset, input_shape, weights, input_tensor=None):
@@ -54,10 +53,7 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
         model = _load_at(x.shape[1:], preset, name, keras_hub, weights == "imagenet")
     pending = weights not in ("imagenet", None) and not _reads(model, weights)
     if converter is None:
-        warnings.warn(
-            f"The preset {preset} names no image converter, so pixels reach the network as they are, in [0, 255].",
-            stacklevel=3,
-        )
+        warn(f"The preset {preset} names no image converter, so pixels reach the network as they are, in [0, 255].")
     elif converter.scale is not None or converter.offset is not None:
         x = Preprocessing(_constant(converter.scale, 1.0), _constant(converter.offset, 0.0))(x)
     result = _laid_out(model, inputs, x, name)

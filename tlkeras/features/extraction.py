@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, islice
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 from tlkeras.features.engines.choice import WORTH_EXPORTING, make_engine
 from tlkeras.features.identity import network_identity
 from tlkeras.features.inputs import Reader
@@ -153,7 +152,7 @@ def _open_store(folder, process, default):
     except InputError as error:
         if not default:
             raise
-        warnings.warn(f"{error} Features are not kept; cache=False says so.", stacklevel=3)
+        warn(f"{error} Features are not kept; cache=False says so.")
         return None
 
 

@@ -1,7 +1,6 @@
 """A pretrained network as a scikit-learn transformer: images in, feature vectors out."""
 
 import os
-import warnings
 from numbers import Integral
 from typing import get_args
 
@@ -10,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 from tlkeras.features.engines.choice import check_engine
 from tlkeras.features.extraction import collect, run
 from tlkeras.features.identity import weights_hash
@@ -134,10 +133,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         found = self._extract(X, None)
         if found.unreadable:
             place, first = next(iter(found.unreadable.items()))
-            warnings.warn(
+            warn(
                 f"{len(found.unreadable)} of {len(found.features)} images cannot be read, and their rows are NaN; "
-                f"`extract` lists them. The first is number {place}, {first.path!r}: {first.reason}.",
-                stacklevel=3,  # scikit-learn wraps transform
+                f"`extract` lists them. The first is number {place}, {first.path!r}: {first.reason}."
             )
         return found.features
 

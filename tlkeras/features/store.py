@@ -11,7 +11,6 @@ import os
 import sqlite3
 import threading
 import time
-import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 
 #: Bytes that a new store may take. At 1280 features an image, that is 400,000 images.
 DEFAULT_LIMIT = 2_000_000_000
@@ -198,7 +197,7 @@ class FeatureStore:
             yield
         except sqlite3.OperationalError as error:  # a full disk, or a lock that nobody lets go of
             self._resting = True
-            warnings.warn(f"The cache {str(self.path)!r} is left alone, since it fails: {error}.", stacklevel=4)
+            warn(f"The cache {str(self.path)!r} is left alone, since it fails: {error}.")
         except sqlite3.DatabaseError:
             self._connection.close()
             self._used.clear()

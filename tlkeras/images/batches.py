@@ -4,6 +4,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -44,7 +45,7 @@ class ImageBatches(keras.utils.PyDataset):
         classes: int | None = None,
         workers: int | None = None,
     ):
-        if not isinstance(size, int) or size < 1:
+        if not isinstance(size, Integral) or size < 1:
             raise InputError(f"A batch has one image or more. Received: size={size!r}.")
         for name, layer in (("augment", augment), ("mix", mix)):
             if not (layer is None or callable(layer)):

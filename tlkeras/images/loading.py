@@ -1,14 +1,13 @@
 """Loading images with labels as training, validation and test splits."""
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 from tlkeras.images.dataset import ImageSplit, ImageSplits, SkippedFile
 from tlkeras.images.duplicates import Fingerprint, fingerprint, merge_groups, near_duplicate_groups
 from tlkeras.images.listing import ImageFile
@@ -151,10 +150,9 @@ def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
     for part in ("validation", "test"):
         leaks = sum(group in seen for group in groups[parts[part]])
         if leaks:
-            warnings.warn(
+            warn(
                 f"{leaks} of {len(parts[part])} {part} images, as given, are near-duplicates of training images or in "
-                "a group with some. tlkeras.check_images names near-duplicates.",
-                stacklevel=4,
+                "a group with some. tlkeras.check_images names near-duplicates."
             )
         seen |= set(groups[parts[part]])
 

@@ -1,18 +1,18 @@
 """Pixels run from 0 to 255: a word where they seem to have been scaled already."""
 
-import sys
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+from tlkeras.errors import warn
 
 
 def warn_of_scaled_pixels(images: Iterable[Any]) -> None:
     """Warns if images are floats none of which is above 1, since networks here take pixels in [0, 255].
 
     A network that scales pixels itself sees hardly more than black in them, and says nothing. Images that are all
-    zeros, of integers, or not read yet are passed over. The warning names the caller's line, not one of a library.
+    zeros, of integers, or not read yet are passed over.
 
     Args:
         images: One batch, `(n, height, width, channels)`, or a sequence of arrays, paths and whatever else is an
@@ -30,16 +30,7 @@ def warn_of_scaled_pixels(images: Iterable[Any]) -> None:
     highest = max((image.max() for image in floats), default=0)
     if 0 < highest <= 1:
         lowest = min(image.min() for image in floats)
-        warnings.warn(
+        warn(
             f"Pixels run from 0 to 255; these are {floats[0].dtype} from {lowest:.3g} to {highest:.3g}: multiply by "
-            "255, or give them as they were read.",
-            stacklevel=_frames_up_to_the_caller(),
+            "255, or give them as they were read."
         )
-
-
-def _frames_up_to_the_caller() -> int:
-    """As `stacklevel` counts: from `warn`'s caller up to the first that is neither ours nor scikit-learn's."""
-    frame, count = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("tlkeras", "sklearn"):
-        frame, count = frame.f_back, count + 1
-    return count

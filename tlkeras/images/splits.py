@@ -1,6 +1,7 @@
 """Dealing images out to train, validation and test: stratified, seeded, groups kept whole."""
 
 from hashlib import blake2b
+from numbers import Real
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def split(
 
 def _shares(test_size: float, validation_size: float) -> dict[str, float]:
     for name, share in (("test_size", test_size), ("validation_size", validation_size)):
-        if not 0 <= share < 1:
+        if not (isinstance(share, Real) and 0 <= share < 1):
             raise InputError(f"{name} is a share of the images, from 0 to below 1. Received: {name}={share!r}.")
     train = 1 - test_size - validation_size
     if train <= 1e-9:

@@ -75,7 +75,7 @@ def test_symmetry(
         One `Symmetry` for each of `symmetries`.
 
     Raises:
-        InputError: an unknown symmetry, or quarter turns of images that are not square.
+        InputError: what is given is no split, an unknown symmetry, or quarter turns of images that are not square.
 
     Example:
 
@@ -88,6 +88,9 @@ def test_symmetry(
     unknown = [name for name in symmetries if name not in SYMMETRIES]
     if unknown:
         raise InputError(f"symmetries are {', '.join(SYMMETRIES)}. Received: {unknown[0]!r}.")
+    for name, one in (("train", train), ("validation", validation)):
+        if not isinstance(one, ImageSplit):
+            raise InputError(f"{name} is a split of tlkeras.load_images. Received: {name}={one!r}")
     height, width = train.image_size
     if "quarter_turn" in symmetries and height != width:
         raise InputError(f"Quarter turns need square images. Received: image_size={train.image_size}.")

@@ -2,6 +2,7 @@
 
 import fnmatch
 import math
+from numbers import Real
 
 import keras
 
@@ -124,7 +125,7 @@ def _by_variable(model, decay, multipliers, head):
                         f"The variable {variable.path!r} of block {block.name!r} matches nothing in multipliers="
                         f"{multipliers!r}: name its block or layer, or give `decay` for the rest."
                     )
-                factors[id(variable)] = factor
+                factors[id(variable)] = float(factor)
                 used.update(keys)
     if unused := [key for key in patterns if key not in used]:
         raise InputError(
@@ -147,8 +148,8 @@ def _by_block(sequence, decay, multipliers, head):
         _check_positive("multipliers.stop", high)
         factors = {name: high * (low / high) ** ((depth - i) / max(depth, 1)) for i, name in enumerate(names)}
     elif decay is not None:
-        if not 0 < decay <= 1:
-            raise InputError(f"Received decay={decay!r}: it must be above 0 and at most 1.")
+        if not (isinstance(decay, Real) and 0 < decay <= 1):
+            raise InputError(f"Received decay={decay!r}: it must be a number above 0 and at most 1.")
         factors = {name: decay ** (depth - i) for i, name in enumerate(names)}
     else:
         factors = {} if multipliers else dict.fromkeys(names, 1.0)
@@ -172,5 +173,5 @@ def _by_path(model, factors):
 
 
 def _check_positive(name, value):
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+    if not (isinstance(value, Real) and math.isfinite(value) and value > 0):
         raise InputError(f"Received {name}={value!r}: a factor must be a positive number (to stop a block, freeze it).")

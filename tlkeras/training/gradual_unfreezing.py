@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from numbers import Integral
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 
 from tlkeras.blocks import blocks
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 from tlkeras.freezing import unfreeze
 from tlkeras.optimizers import differential_optimizer
 from tlkeras.optimizers.differential import Differential
@@ -179,10 +178,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
         except OSError as error:
             if not self.backup.exists():
                 raise InputError(f"The backup {str(self.backup)!r} cannot be written: {error.strerror}.") from error
-            warnings.warn(
+            warn(
                 f"The backup {str(self.backup)!r} of epoch {epoch} could not be written ({error.strerror}); training "
-                "goes on, and the one before is still good.",
-                stacklevel=2,
+                "goes on, and the one before is still good."
             )
 
     def _write(self, arrays, notes):
