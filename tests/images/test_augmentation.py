@@ -204,7 +204,8 @@ def test_strength_zero_leaves_no_layer_and_a_large_one_is_capped(images, domain)
 
 def test_extra_layers_come_last():
     invert = keras.layers.RandomInvert(1.0)
-    assert augmentation("xray", extra=(invert,))[-1] is invert
+    for extra in (invert, [invert], (invert,)):
+        assert augmentation("xray", extra=extra)[-1] is invert
 
 
 def test_unknown_domain_is_refused_with_the_known_ones():

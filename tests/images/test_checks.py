@@ -197,6 +197,11 @@ def test_quarantine_overwrites_nothing(folder, tmp_path):
     assert (tmp_path / "away" / "cat" / "empty.png").read_text() == "precious"
 
 
+def test_what_is_no_directory_is_refused():
+    with pytest.raises(InputError, match="Received: ndarray"):
+        check_images(np.zeros((2, 8, 8, 3)))
+
+
 def test_missing_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="no directory"):
         check_images(tmp_path / "none")

@@ -140,6 +140,9 @@ def test_take_gives_the_chosen_images_in_order(clipart10):
     chosen = train.take([5, 0])
     assert chosen.paths.tolist() == [train.paths[5], train.paths[0]]
     assert chosen.labels.tolist() == [train.labels[5], train.labels[0]]
+    assert train.take(train.labels == 3).paths.tolist() == train.paths[train.labels == 3].tolist()
+    with pytest.raises(IndexError):
+        train.take([True, False])
 
 
 def one_class(root):

@@ -230,3 +230,5 @@ def test_one_unreadable_file_among_many_is_named(tmp_path):
     good = saved(tmp_path / "a.png", gradient())
     with pytest.raises(ImageError, match="gone"):
         read_images([good, tmp_path / "gone.png"])
+    with pytest.raises(InputError, match="read_image reads one"):
+        read_images(str(good))

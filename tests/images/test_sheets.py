@@ -61,10 +61,12 @@ def test_grey_pixels_and_paths_of_files_are_taken(clipart10):
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: preview(np.zeros((3, 4)), augmentation("photo")), r"Received: shape \(3, 4\)"),
+        (lambda: preview(np.zeros((3, 4)), augmentation("photo")), r"ndarray of shape \(3, 4\)"),
         (lambda: preview(augmentation("photo"), np.zeros((1, 8, 8, 3))), "Received: images=Augmentation"),
-        (lambda: preview(["bee.jpg"], augmentation("photo")), "Received: shape"),
+        (lambda: preview(["bee.jpg"], augmentation("photo")), "Received: list"),
+        (lambda: preview(np.zeros((1, 8, 8, 3)), augmentation("photo"), columns=0), "columns=0"),
         (lambda: contact_sheet("bee.jpg"), "Received: 'bee.jpg'"),
+        (lambda: contact_sheet([np.zeros((8, 8, 3))] * 2, ["one"]), "2 and 1 captions"),
         (lambda: contact_sheet([np.zeros((8, 8, 2))]), r"ndarray of shape \(8, 8, 2\)"),
         (lambda: contact_sheet(["no-such-file.png"]), "there is no such file"),
     ],

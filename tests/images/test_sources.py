@@ -86,6 +86,8 @@ def test_as_many_labels_as_images_are_wanted():
     [
         ({"labels": np.eye(2)[[0, 1] * 10]}, "one-hot rows"),
         ({"source": pixels(20) / 255}, "multiply by 255"),
+        ({"source": list(pixels(20) / 255)}, "multiply by 255"),
+        ({"source": pixels(20) / 127.5 - 1}, "from -1 to 1: give them as they were read.$"),
         ({"resize": "letterbox"}, "letterbox"),
     ],
 )

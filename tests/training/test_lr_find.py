@@ -162,6 +162,7 @@ def test_the_steepest_descent_of_a_logistic_curve_is_its_inflection():
     curve = LearningRateCurve(rates, losses)
     assert np.log10(curve.suggestion) == pytest.approx(-3, abs=0.05)
     assert curve.smoothed.shape == (121,)
+    assert repr(curve) == "LearningRateCurve(121 rates from 1e-06 to 1, suggestion=0.001)"
 
 
 def test_there_is_no_suggestion_where_the_loss_only_rises():

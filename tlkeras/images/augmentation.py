@@ -61,7 +61,7 @@ class Augmentation(tuple):
 
 
 def augmentation(
-    domain: str | AugmentationPolicy, strength: float = 1.0, *, seed: int = 0, extra: tuple[Any, ...] = ()
+    domain: str | AugmentationPolicy, strength: float = 1.0, *, seed: int = 0, extra: Any = ()
 ) -> Augmentation:
     """Builds the augmentation layers that suit a domain.
 
@@ -79,9 +79,9 @@ def augmentation(
             ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which know no domain and are meant for photos.
         strength: multiplies how much and how often. 1 is the policy as declared; 0 leaves no layer.
         seed: of all layers.
-        extra: further layers to put at the end. A model that holds them loads only where their package is installed.
-            Layers of KerasCV belong into `batches(..., augment=...)` only: within a model they would act at
-            inference too.
+        extra: a layer, or several, to put at the end. A model that holds them loads only where their package is
+            installed. Layers of KerasCV belong into `batches(..., augment=...)` only: within a model they would act
+            at inference too.
 
     Returns:
         A tuple of layers that can be called as one, on RGB or grey images. Give it to
@@ -107,7 +107,7 @@ def augmentation(
     else:
         policy = domain if isinstance(domain, AugmentationPolicy) else augmentation_policy(domain)
         chosen = _layers(_strengthened(policy, strength), seeds) if strength > 0 else []
-    return Augmentation([*chosen, *extra])
+    return Augmentation([*chosen, *(extra if isinstance(extra, list | tuple) else [extra])])
 
 
 def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPolicy:

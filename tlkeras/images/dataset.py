@@ -62,14 +62,19 @@ class ImageSplit:
     def take(self, indices: np.ndarray) -> "ImageSplit":
         """Gives the split of only these images, in this order: for subsets and cross-validation.
 
+        Args:
+            indices: integers, or for each image whether to take it.
+
         Example:
 
         >>> import tlkeras
         >>> train = tlkeras.load_images("data/clipart10").train
-        >>> len(train.take([0, 5, 7]))
-        3
+        >>> len(train.take([0, 5, 7])), len(train.take(train.labels == 0))
+        (3, 21)
         """
-        indices = np.asarray(indices, "int64")
+        indices = np.asarray(indices)
+        if indices.dtype != bool:
+            indices = indices.astype("int64")
         arrays = {name: getattr(self, name)[indices] for name in ("paths", "labels", "groups", "sources")}
         return replace(self, **arrays)
 

@@ -54,6 +54,8 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
     Raises:
         InputError: no such directory, not a directory, no class folders in it, or something else beside its splits.
     """
+    if not isinstance(directory, str | os.PathLike):
+        raise InputError(f"A directory of images is wanted. Received: {type(directory).__name__}")
     root = Path(directory)
     if not root.exists():
         raise InputError(f"There is no directory {str(root)!r}.")

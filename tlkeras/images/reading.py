@@ -111,6 +111,8 @@ def read_images(
     size = check_size(size)
     if size is None:
         raise InputError("read_images needs one size for all images, such as (224, 224). Received: size=None.")
+    if isinstance(paths, str | os.PathLike | bytes):
+        raise InputError(f"read_images takes a sequence of images; read_image reads one. Received: {paths!r}")
     pixels = np.empty((len(paths), *size, 3), "uint8")
 
     def read(index: int) -> None:

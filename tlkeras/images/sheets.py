@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -48,8 +49,13 @@ def contact_sheet(
     >>> tlkeras.contact_sheet([np.zeros((50, 80, 3))] * 3, columns=2, side=100).size
     (218, 218)
     """
-    if isinstance(images, str | os.PathLike | bytes | Image.Image) or not hasattr(images, "__len__"):
-        raise InputError(f"contact_sheet takes a list of images. Received: {images!r}")
+    if isinstance(images, str | os.PathLike | bytes | Image.Image) or not hasattr(images, "__getitem__"):
+        raise InputError(f"contact_sheet takes a list of images, such as images.train.paths[:16]. Received: {images!r}")
+    if len(captions) not in (0, len(images)):
+        raise InputError(f"Each image has a caption, or none has. Received: {len(images)} and {len(captions)} captions")
+    for name, value in (("columns", columns), ("side", side)):
+        if not (isinstance(value, Integral) and value > 0):
+            raise InputError(f"{name} is an integer, 1 or more. Received: {name}={value!r}")
     lines = max((str(caption).count("\n") + 1 for caption in captions), default=0)
     step, height, top = side + _GAP, side + _GAP + lines * _LINE, _GAP + (_LINE + _GAP if title else 0)
     rows = -(-len(images) // columns)
@@ -116,10 +122,11 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
     if callable(images) or not callable(augmentation):
         given = f"images={type(images).__name__}, augmentation={type(augmentation).__name__}"
         raise InputError(f"preview takes images and what is called on them, in this order. Received: {given}")
-    images = np.asarray(images)
+    given, images = type(images).__name__, np.asarray(images)
     if images.dtype.kind not in "uif" or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        given = f"{given} of shape {images.shape}, dtype {images.dtype}"
         raise InputError(
-            f"preview takes pixels, (n, height, width, 3). Received: shape {images.shape}, dtype {images.dtype}."
+            f"preview takes pixels, (n, height, width, 3), such as images.train.take([0, 1]).read(). Received: {given}"
         )
     warn_of_scaled_pixels(images)
     images = images.astype("float32")

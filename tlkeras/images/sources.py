@@ -12,6 +12,7 @@ import numpy as np
 from tlkeras.backbones.catalog import suggestions
 from tlkeras.errors import InputError
 from tlkeras.images.listing import PART_NAMES, ImageFile, list_folder
+from tlkeras.images.pixel_range import scaled_pixels
 
 _COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "image"),
@@ -64,9 +65,8 @@ def _pairs(images: Sequence[Any], labels: Sequence[Any]) -> list[ImageFile]:
             "A label is a number or a name: make it of one-hot rows by labels.argmax(axis=1). "
             f"Received: labels of shape {np.shape(labels)}."
         )
-    pixels = isinstance(images, np.ndarray) and images.dtype.kind == "f" and images.size
-    if pixels and images.min() >= 0 and images.max() <= 1:
-        raise InputError("Pixels run from 0 to 255: multiply by 255. Received: an array of values from 0 to 1.")
+    if wrong := scaled_pixels(images):
+        raise InputError(wrong)
     files = []
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         named = isinstance(image, str | os.PathLike)

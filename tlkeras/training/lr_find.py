@@ -1,7 +1,7 @@
 """The learning rate range test: one short run in which the rate grows until the loss diverges, and no trace of it."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -25,8 +25,15 @@ class LearningRateCurve:
         losses: The loss of the batch that each rate was tried on, of the same shape, all finite.
     """
 
-    learning_rates: np.ndarray = field(repr=False)
-    losses: np.ndarray = field(repr=False)
+    learning_rates: np.ndarray
+    losses: np.ndarray
+
+    def __repr__(self) -> str:
+        tried = f"{len(self.losses)} rates"
+        if len(self.losses):
+            tried += f" from {self.learning_rates[0]:.2g} to {self.learning_rates[-1]:.2g}"
+        suggestion = None if self.suggestion is None else float(f"{self.suggestion:.2g}")
+        return f"LearningRateCurve({tried}, suggestion={suggestion})"
 
     @property
     def smoothed(self) -> np.ndarray:

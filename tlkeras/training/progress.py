@@ -8,7 +8,7 @@ from time import perf_counter
 from tlkeras.optimizers.table import LearningRateTable
 
 
-@dataclass(repr=False)
+@dataclass
 class FineTuning:
     """What `fine_tune` did; `print` shows a line a phase.
 
