@@ -291,13 +291,16 @@ def test_pixels_from_0_to_1_are_warned_of_at_the_callers_line(small, pixels, kin
         "stream": SimpleNamespace(element_spec=None, as_numpy_iterator=lambda: iter(images)),  # as a tf.data.Dataset is
         "flat": images.reshape(len(images), -1),
     }[kind]
-    extractor = tlkeras.FeatureExtractor(small, input="flat" if kind == "flat" else "images")
+    scaling = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), small])
+    extractor = tlkeras.FeatureExtractor(scaling, input="flat" if kind == "flat" else "images")
     with pytest.warns(UserWarning, match="from 0 to 1: .* multiply by 255") as caught:
         extractor.transform(given)
     assert [one.filename for one in caught if one.category is UserWarning] == [__file__]
 
 
-def test_pixels_that_are_dark_but_not_scaled_are_not_warned_of(small, pixels, recwarn):
+def test_pixels_that_are_dark_and_models_that_may_want_them_scaled_are_not_warned_of(small, pixels, recwarn):
+    scaling = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), small])
     for images in (np.minimum(pixels, 1), np.zeros_like(pixels, "float32"), pixels.astype("float32")):
-        tlkeras.FeatureExtractor(small).transform(images)
+        tlkeras.FeatureExtractor(scaling).transform(images)
+    tlkeras.FeatureExtractor(small).transform(pixels / 255)
     assert not [one for one in recwarn if one.category is UserWarning]

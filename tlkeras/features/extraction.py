@@ -50,7 +50,7 @@ def run(images, settings, parameters):
     Yields:
         Lists of `pipeline.Item`, in order, as they are done, each with features or an error that names the image.
     """
-    images = _looked_at(images, parameters["batch_size"])
+    images = _looked_at(images, parameters["batch_size"], None if settings.by_name else settings.backbone)
     engine, precision, cache, batch_size = (parameters[name] for name in ("engine", "precision", "cache", "batch_size"))
     reader = _reader(settings, images, parameters["resize"])
     identity = network_identity(settings)
@@ -107,11 +107,11 @@ def collect(lists, network_width, out=None):
     return Extraction(features, unreadable)
 
 
-def _looked_at(images, count):
+def _looked_at(images, count, model):
     """The same images, after a look at the range of the first few."""
     sources = iter(images)
     first = list(islice(sources, count))
-    warn_of_scaled_pixels(first)
+    warn_of_scaled_pixels(first, model)
     return replace(images, sources=chain(first, sources))
 
 

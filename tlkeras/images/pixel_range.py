@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+import keras
 import numpy as np
 
 from tlkeras.errors import warn
+from tlkeras.graph import descendants
+
+_SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def scaled_pixels(images: Iterable[Any]) -> str:
@@ -37,7 +41,14 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     return f"Pixels run from 0 to 255; these are {floats[0].dtype} from {lowest:.3g} to {highest:.3g}: {mend}."
 
 
-def warn_of_scaled_pixels(images: Iterable[Any]) -> None:
-    """Warns of what `scaled_pixels` finds wrong."""
-    if text := scaled_pixels(images):
+def warn_of_scaled_pixels(images: Iterable[Any], model: keras.Model | None = None) -> None:
+    """Warns of what `scaled_pixels` finds wrong.
+
+    Args:
+        images: As there.
+        model: A model of the user's own that is to take them: only one with a `Rescaling` or `Normalization` layer is
+            sure to want raw pixels, so of others nothing is said.
+    """
+    wants_raw = model is None or any(isinstance(layer, _SCALING) for layer in descendants(model))
+    if wants_raw and (text := scaled_pixels(images)):
         warn(text)
