@@ -166,7 +166,7 @@ def write_truncated_png(path):
         (write_nothing, "zero bytes"),
         (write_truncated_jpeg, "damaged"),
         (write_truncated_png, "damaged"),
-        (lambda path: path.mkdir(), "not a regular file"),
+        (lambda path: path.mkdir(), "name the files in it"),
         (lambda path: os.mkfifo(path), "not a regular file"),
         (lambda path: None, "no such file"),
     ],

@@ -136,7 +136,7 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
             return _over_white(_from_array(source))
         # Opening a named pipe would wait for ever.
         if not isinstance(source, bytes) and not Path(name).is_file():
-            raise ImageError(name, "it is not a regular file" if Path(name).exists() else "there is no such file")
+            raise ImageError(name, _missing(Path(name)))
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else name, formats=_known_formats()) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
@@ -225,6 +225,12 @@ def _border_colour(image: Image.Image) -> tuple[int, ...]:
     pixels = np.asarray(image)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     return tuple(int(value) for value in np.median(border, axis=0))
+
+
+def _missing(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder; name the files in it"
+    return "it is not a regular file" if path.exists() else "there is no such file"
 
 
 def _reason(name: str, error: Exception) -> str:
