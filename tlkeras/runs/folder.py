@@ -91,7 +91,7 @@ def load_run(path):
     try:
         model = keras.saving.load_model(path / MODEL, compile=False)
     except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is no model
-        reason = str(error).strip().partition("\n")[0] if is_zipfile(path / MODEL) else "it is no zip file, or only a part of one."
+        reason = str(error).strip().partition("\n")[0] if is_zipfile(path / MODEL) else "it is no whole zip file."
         raise InputError(f"{str(path / MODEL)!r} is not a Keras model: {reason} Train the run again.") from error
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, *size, 3), (None, len(names))):
