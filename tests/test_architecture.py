@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "tlkeras"
 # As drawn in docs/architecture.md, from the ground up; a room is a file or a folder of the package.
 FLOORS = [
     ["_version", "errors", "files", "streams", "tables"],
-    ["graph", "division", "blocks", "backbones", "images"],
+    ["resolution", "graph", "division", "blocks", "backbones", "images"],
     ["classifier", "recompile", "freezing", "optimizers", "features", "report"],
     ["training", "runs"],
     ["teaching", "cli", "__main__", "_registration"],

@@ -194,6 +194,59 @@ def test_a_transformer_is_divided_at_its_repeated_layer_with_embeddings_in_the_s
     assert_every_weight_in_one_block(transformer())
 
 
+def transformer_of_leaves(heads=2, width=8, depth=3):
+    """Attention written out: heads are split and merged, and all patches but not the token are rotated by the image."""
+    image = keras.Input((16, 16, 3))
+    x = layers.Reshape((16, width))(layers.Conv2D(width, 4, strides=4, name="patches")(image))
+    token = layers.Embedding(1, width, name="cls_token")(ops.zeros_like(x[:, :1, 0], dtype="int32"))
+    x = ops.concatenate([token, x], axis=1)
+    angle = ops.cos(ops.mean(image, axis=(1, 2, 3), keepdims=True))  # read in every block
+    for i in range(depth):
+        y = layers.LayerNormalization(name=f"{i}_norm1")(x)
+        parts = [layers.Dense(width, name=f"{i}_{part}")(y) for part in ("query", "key", "value")]
+        split = [ops.reshape(part, (-1, 17, heads, width // heads)) for part in parts]
+        query, key = (ops.concatenate([part[:, :1], part[:, 1:] * angle], axis=1) for part in split[:2])
+        scores = ops.matmul(ops.transpose(query, (0, 2, 1, 3)), ops.transpose(key, (0, 2, 3, 1)))
+        y = ops.matmul(ops.softmax(scores), ops.transpose(split[2], (0, 2, 1, 3)))
+        y = ops.reshape(ops.transpose(y, (0, 2, 1, 3)), (-1, 17, width))
+        x = layers.Add()([x, layers.Dense(width, name=f"{i}_out")(y)])
+        y = layers.Dense(16, name=f"{i}_up")(layers.LayerNormalization(name=f"{i}_norm2")(x))
+        x = layers.Add()([x, layers.Dense(width, name=f"{i}_down")(y)])
+    return keras.Model(image, x)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize(("heads", "width"), [(2, 8), (1, 64)], ids=["few channels", "more channels than tokens"])
+def test_splitting_heads_changes_no_resolution_and_an_image_read_in_every_block_joins_none(heads, width):
+    parts = ("norm1", "query", "key", "value", "out", "norm2", "up", "down")
+    found = blocks(transformer_of_leaves(heads, width))
+    assert [[layer.name for layer in block.layers] for block in found] == [
+        ["patches", "cls_token"],
+        *([f"{i}_{part}" for part in parts] for i in range(3)),
+    ]
+
+
+@pytest.mark.backends
+def test_patches_merged_by_reshaping_begin_a_block():
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, padding="same", name="first")(image)
+    x = ops.transpose(ops.reshape(x, (-1, 8, 2, 8, 2, 4)), (0, 1, 3, 2, 4, 5))
+    x = layers.Dense(8, name="second")(ops.reshape(x, (-1, 8, 8, 16)))
+    found = blocks(keras.Model(image, layers.Conv2D(4, 3, padding="same", name="third")(x)))
+    assert [[layer.name for layer in block.layers] for block in found] == [["first"], ["second", "third"]]
+
+
+@pytest.mark.parametrize("scaling", [1.0, None], ids=["scaled", "raw"])
+def test_branches_that_begin_at_the_image_are_parallel(scaling):
+    image = keras.Input((16, 16, 3))
+    x = image if scaling is None else layers.Rescaling(scaling)(image)
+    first = layers.Conv2D(4, 1, strides=2, name="a")(x)
+    second = layers.Conv2D(4, 1, name="b2")(layers.Conv2D(4, 1, strides=2, name="b1")(x))
+    x = layers.Concatenate()([first, second])
+    found = blocks(keras.Model(image, layers.Conv2D(4, 1, strides=2, name="after")(x)))
+    assert [{layer.name for layer in block.layers} for block in found] == [{"a", "b1", "b2"}, {"after"}]
+
+
 def test_of_dense_layers_the_last_is_the_head_and_each_other_a_block():
     model = keras.Sequential([keras.Input((4,)), *(layers.Dense(n, name=f"d{n}") for n in (8, 7, 6, 2))])
     assert contents(model) == [

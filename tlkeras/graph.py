@@ -3,19 +3,13 @@
 Nested models are walked through, so a model gives the same units whether its backbone is nested or not.
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import keras
 
-#: Operations after which no spatial or token dimension is left, whatever the shape says: a 1x1 feature map of a
-#: small image has the same shape as a pooled one.
-_POOLING = ("GlobalAveragePooling", "GlobalMaxPooling", "Flatten", "Mean", "Max")
-
-#: A map that shrinks or grows by less than this has changed its padding, not its resolution.
-_RESOLUTION_CHANGE = 1.5
+from tlkeras.resolution import Tensor, after, built_on_vectors, is_pooled
 
 #: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
 _STACK_SHARE = 0.8
@@ -30,8 +24,8 @@ class Unit:
         models: Names of the nested models around it, a prefix of `path`.
         layers: The layers that own its weights, in the order in which they were made.
         level: How often the resolution has changed between the model's input and here.
-        segment: Units with one number lie on parallel branches, so no tensor separates them; what is
-            computed from the image without weights (rotary position embeddings) is not counted.
+        segment: Units with one number lie on parallel branches, so no tensor separates them; the image, and what is
+            computed from it without weights (rotary position embeddings), counts only where a branch begins with it.
         head: Whether it comes after the last spatial or token dimension has vanished, or makes the probabilities of a
             model in which no weight does.
     """
@@ -45,20 +39,12 @@ class Unit:
 
 
 @dataclass(eq=False)
-class _Tensor:
-    shape: tuple | None
-    pooled: bool = False
-    level: int = 0
-    ancestors: int = 0  # one bit for each step it depends on
-
-
-@dataclass(eq=False)
 class _Step:
     path: tuple[str, ...]
     models: tuple[str, ...]
     layers: tuple[keras.Layer, ...]
-    inputs: list[_Tensor]
-    outputs: list[_Tensor]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
     pooled: bool  # whether what comes in is
     level: int
     probabilities: bool  # whether what goes out is
@@ -104,7 +90,7 @@ def units(model: keras.Model) -> list[Unit]:
     """
     trace = _Trace()
     graph = _graph_of(model)
-    inputs = [_Tensor(tuple(t.shape), len(t.shape) <= 2) for t in graph.inputs] if graph else [_Tensor(None)]
+    inputs = [Tensor(tuple(t.shape), len(t.shape) <= 2) for t in graph.inputs] if graph else [Tensor(None)]
     outputs = trace.run(model, inputs, None, (), ())
     traced = {id(layer) for step in trace.steps for layer in step.layers}
     for layer in descendants(model):  # attached to a functional model, but not part of its graph
@@ -132,46 +118,6 @@ def _is_stack(layer) -> bool:
     return repeated >= _STACK_SHARE * layer.count_params() > 0
 
 
-def _size(shape) -> int | None:
-    """Number of positions (pixels or tokens) in a map of this shape, batch and channels left out."""
-    if shape is None or len(shape) < 3:
-        return None
-    channels_first = len(shape) > 3 and keras.config.image_data_format() == "channels_first"
-    positions = shape[2:] if channels_first else shape[1:-1]
-    return None if None in positions else math.prod(positions)
-
-
-def _changes_resolution(layer, before: Sequence[_Tensor], shape) -> bool:
-    sizes = [size for size in (_size(tensor.shape) for tensor in before) if size]
-    after = _size(shape)
-    if sizes and after:
-        ratio = max(sizes) / after
-        if not 1 / _RESOLUTION_CHANGE < ratio < _RESOLUTION_CHANGE:
-            return True
-    # Maps that are 1x1 already, or of unknown size, do not tell; strides do.
-    strides = getattr(layer, "strides", 1)
-    return max(strides) > 1 if isinstance(strides, list | tuple) and strides else strides not in (None, 1, ())
-
-
-def _is_pooled(layer, before: Sequence[_Tensor], shape) -> bool:
-    if shape is None:
-        return all(tensor.pooled for tensor in before)
-    if len(shape) <= 2:
-        return True
-    kept = [size for size in shape[1:] if size != 1]
-    pools = type(layer).__name__.startswith(_POOLING)
-    return len(kept) <= 1 and (pools or all(tensor.pooled for tensor in before))
-
-
-def _built_on_vectors(layer) -> bool | None:
-    """Whether the layer was built on rank-2 input; None if it does not tell."""
-    config = layer.get_build_config() if isinstance(layer, keras.Layer) and layer.built else None
-    shape = (config or {}).get("input_shape")
-    if not isinstance(shape, list | tuple) or not all(size is None or isinstance(size, int) for size in shape):
-        return None
-    return len(shape) <= 2
-
-
 def _gives_probabilities(layer) -> bool:
     function = getattr(layer, "activation", layer)  # of the layer, or of an operation such as keras.ops.softmax
     return getattr(function, "__name__", type(function).__name__).lower() in ("softmax", "sigmoid")
@@ -183,7 +129,7 @@ class _Trace:
     def __init__(self):
         self.steps: list[_Step] = []
 
-    def run(self, layer, inputs, shapes, path, models) -> list[_Tensor]:
+    def run(self, layer, inputs, shapes, path, models) -> list[Tensor]:
         """Passes `inputs` through a layer or model; `shapes` are its outputs', None if unknown."""
         graph = _graph_of(layer)
         if graph is not None:
@@ -193,20 +139,20 @@ class _Trace:
         owners = [part for part in descendants(layer) if own_weights(part)] if isinstance(layer, keras.Layer) else []
         return self.step(layer, owners, inputs, shapes, path, models)
 
-    def _run_stack(self, layer, inputs, shapes, path, models) -> list[_Tensor]:
+    def _run_stack(self, layer, inputs, shapes, path, models) -> list[Tensor]:
         """Passes data through the parts one after another, each giving the first output of the whole."""
         if own_weights(layer):
             inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
         parts = sublayers(layer)
         if shapes is None:  # all that is known is the order of making, and heads are often made first
-            parts.sort(key=lambda part: bool(_built_on_vectors(part)) and not sublayers(part))
+            parts.sort(key=lambda part: bool(built_on_vectors(part)) and not sublayers(part))
         for part in parts:
             inputs = self.run(part, inputs, shapes and shapes[:1], (*path, part.name), models)
         last = inputs[0]
         others = (shapes or [])[1:]  # hidden states, attention scores
-        return [last, *(_Tensor(shape, last.pooled, last.level, last.ancestors) for shape in others)]
+        return [last, *(replace(last, shape=shape, positions=None) for shape in others)]
 
-    def _run_graph(self, model, graph, inputs, path, models) -> list[_Tensor]:
+    def _run_graph(self, model, graph, inputs, path, models) -> list[Tensor]:
         if own_weights(model):
             inputs = [*self.step(model, (model,), inputs, None, path, models), *inputs[1:]]
         # A model called from within a composite layer gets one chain of data, however many inputs it has.
@@ -227,27 +173,25 @@ class _Trace:
                 known.update((id(t), x) for t, x in zip(node.outputs, results, strict=False))
         return [known[id(t)] for t in graph.outputs]
 
-    def step(self, layer, owners, inputs, shapes, path, models) -> list[_Tensor]:
+    def step(self, layer, owners, inputs, shapes, path, models) -> list[Tensor]:
         """Notes one operation and returns its outputs."""
         ancestors = 1 << len(self.steps)
         for tensor in inputs:
             ancestors |= tensor.ancestors
-        spatial = [tensor for tensor in inputs if not tensor.pooled]
-        level = max((tensor.level for tensor in inputs), default=0)
         if shapes is None:
-            vectors = _built_on_vectors(layer)
-            pooled_in = not spatial if vectors is None else vectors
-            pooled_out = [pooled_in]
+            vectors = built_on_vectors(layer)
+            pooled_in = all(tensor.pooled for tensor in inputs) if vectors is None else vectors
+            shapes, pooled_out = [None], [pooled_in]
         else:
-            pooled_in = bool(inputs) and not spatial
-            pooled_out = [_is_pooled(layer, inputs, shape) for shape in shapes]
-        if spatial and not all(pooled_out):
-            level += _changes_resolution(layer, spatial, shapes[0] if shapes else None)
+            pooled_in = bool(inputs) and all(tensor.pooled for tensor in inputs)
+            pooled_out = [is_pooled(layer, inputs, shape) for shape in shapes]
         outputs = [
-            _Tensor(shape, pooled, level, ancestors) for shape, pooled in zip(shapes or [None], pooled_out, strict=True)
+            after(layer, inputs, shape, pooled, ancestors) for shape, pooled in zip(shapes, pooled_out, strict=True)
         ]
         probabilities = _gives_probabilities(layer)
-        self.steps.append(_Step(path, models, tuple(owners), list(inputs), outputs, pooled_in, level, probabilities))
+        self.steps.append(
+            _Step(path, models, tuple(owners), list(inputs), outputs, pooled_in, outputs[0].level, probabilities)
+        )
         return outputs
 
     def units(self, outputs) -> list[Unit]:
@@ -295,16 +239,18 @@ class _Trace:
     def _segments(self, outputs) -> Iterator[tuple[int, int]]:
         """For each step its segment's number and the level at which the segment ends."""
         weighted = sum(bool(step.layers) << i for i, step in enumerate(self.steps))
-        last_use = {id(tensor): i for i, step in enumerate(self.steps) for tensor in step.inputs}
+        last_use = {}
+        for i, step in enumerate(self.steps):
+            # Of what no weight went into, only where a branch begins with it; masks and rotations are read far above.
+            begins = step.layers and not any(tensor.ancestors & weighted for tensor in step.inputs)
+            last_use.update((id(tensor), i) for tensor in step.inputs if begins or tensor.ancestors & weighted)
         last_use.update((id(tensor), len(self.steps)) for tensor in outputs)
-        live: dict[int, _Tensor] = {}
+        live: dict[int, Tensor] = {}
         start = number = level = 0
         for i, step in enumerate(self.steps):
             live = {key: tensor for key, tensor in live.items() if last_use[key] > i}
             live.update(
-                (id(tensor), tensor)
-                for tensor in (*step.inputs, *step.outputs)
-                if last_use.get(id(tensor), -1) > i and (tensor.ancestors & weighted or not tensor.ancestors)
+                (id(tensor), tensor) for tensor in (*step.inputs, *step.outputs) if last_use.get(id(tensor), -1) > i
             )
             if len(live) <= 1 or i == len(self.steps) - 1:
                 end = step.level

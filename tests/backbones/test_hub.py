@@ -122,13 +122,13 @@ def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded_wit
     model.save(tmp_path / "model.keras")
     reloaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(answer(reloaded, pixels), expected, rtol=1e-5, atol=1e-5)
-    if kind in ("dinov3", "swin"):  # nested, and so read as Keras reads it
+    if kind == "swin":  # nested, and so read as Keras reads it
         unfreeze(reloaded, 1)
     assert [weight.trainable for weight in reloaded.weights] == [weight.trainable for weight in model.weights]
     assert blocks(reloaded).names == blocks(model).names
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2"])
+@pytest.mark.parametrize("kind", ["vit", "dinov2", "dinov3"])
 def test_after_a_file_fit_moves_only_the_blocks_that_were_thawed(presets, kind, tmp_path):
     model = image_classifier(presets[kind][0], classes=2, dropout=0, input_shape=(32, 32, 3))
     unfreeze(model, 1).save(tmp_path / "model.keras")
@@ -142,14 +142,13 @@ def test_after_a_file_fit_moves_only_the_blocks_that_were_thawed(presets, kind, 
         if not np.array_equal(keras.ops.convert_to_numpy(weight), value)
     }
     thawed = [*blocks(model)["block2"].weights, *blocks(model).head.weights]
-    keys = {weight.path for weight in thawed if "key/bias" in weight.path}  # which cancel out in a softmax
+    keys = {weight.path for weight in thawed if re.search("key/bias|k_proj/bias", weight.path)}  # no part in a softmax
     assert moved - keys == {weight.path for weight in thawed} - keys
 
 
-@pytest.mark.parametrize("kind", ["dinov3", "swin"])
-def test_of_a_network_that_stays_nested_it_is_said_that_a_file_does_not_keep_what_is_frozen(presets, kind):
+def test_of_a_network_that_stays_nested_it_is_said_that_a_file_does_not_keep_what_is_frozen(presets):
     with pytest.warns(UserWarning, match="load_model, call tlkeras.freeze"):
-        unfreeze(backbone(presets[kind][0]), 1)
+        unfreeze(backbone(presets["swin"][0]), 1)
 
 
 @pytest.mark.parametrize("kind", FLAT)

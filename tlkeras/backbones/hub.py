@@ -1,7 +1,7 @@
 """Backbones of KerasHub: its published presets, and preset directories of one's own.
 
-Convolutional networks, ViT and DeiT consist of core layers in the end, and become one flat graph of these; DINOv2 too,
-but for a layer of KerasHub's own. DINOv3 and Swin stay nested. Where either is read, KerasHub must be installed.
+Convolutional networks, ViT and DeiT consist of core layers in the end, and become one flat graph of these; DINOv2 and
+DINOv3 too, but for layers of KerasHub's own. Swin stays nested. Where one of these is read, KerasHub must be installed.
 """
 
 import contextlib

@@ -8,6 +8,7 @@ DeiT) the file opens with Keras alone.
 
 import contextlib
 import inspect
+import math
 
 import keras
 from keras import layers, ops
@@ -38,11 +39,19 @@ def lay_out(model, inputs, x):
     with contextlib.suppress(TypeError, ValueError):
         with unrolled(model):
             result = graft(model, inputs, x)
-        # DINOv3 asks for the size of the batch, which is not known yet, and would not run.
-        shapes = [getattr(operation, "newshape", ()) for operation in result.operations]
-        if not any(isinstance(shape, tuple | list) and None in shape for shape in shapes):
-            return result
+        _leave_batch_size_open(result)
+        return result
     return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
+
+
+def _leave_batch_size_open(model):
+    """Has what was reshaped to the size of the batch (DINOv3), which no graph knows, take whatever size comes."""
+    for operation in model.operations:
+        shape = getattr(operation, "newshape", ())
+        if isinstance(shape, tuple | list) and None in shape:
+            rest = math.prod(operation.input.shape[1:]) // math.prod(size for size in shape if size not in (None, -1))
+            free = type(operation)(tuple({None: -1, -1: rest}.get(size, size) for size in shape))
+            operation.newshape, operation._auto_config = free.newshape, free._auto_config
 
 
 @contextlib.contextmanager
