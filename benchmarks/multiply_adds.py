@@ -25,7 +25,7 @@ import tlkeras
 from tlkeras.backbones.hub import last_map
 from tlkeras.backbones.unroll import lay_out
 
-LARGEST_MINIMUM = 128  # pixels, as no network needs more
+LARGEST_MINIMUM = 384  # pixels, as no network needs more
 
 
 def measured(name):
@@ -118,7 +118,10 @@ def _size(operation):
 
 def minimum_size(name, width):
     """Smallest height and width, in pixels, of which one position of all `width` channels is left."""
-    step = architectures().get(name, {}).get("arguments", {}).get("patch_size", 1)
+    arguments = architectures().get(name, {}).get("arguments", {})
+    step = arguments.get("patch_size", 1)
+    if "window_size" in arguments:  # Swin merges its patches after each stage but the last
+        step *= 2 ** (len(arguments["depths"]) - 1)
     return next(size for size in range(step, LARGEST_MINIMUM + 1, step) if _works(name, size, width))
 
 

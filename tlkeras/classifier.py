@@ -27,7 +27,7 @@ def image_classifier(
 ):
     """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
 
-    It is flat wherever the backbone is; the catalog says which are not (DINOv2, DINOv3 and Swin of KerasHub, say).
+    It is flat wherever the backbone is; the catalog says which are not (DINOv2 and DINOv3 of KerasHub, say).
 
     Args:
         backbone: Name of a backbone; see `tlkeras.list_backbones`.

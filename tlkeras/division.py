@@ -41,6 +41,7 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"(?:separable|adjust|reduction)_.*_reduce_(\d+)$", r"reduce_\1"),
         (r"(?:separable|adjust|normal)_.*_(\d+)$", r"cell_\1"),
     ),
+    "Swin": ((r"patch_embedding", "stem"), (r"stage_(\d+)(?:_blocks_|_downsample_|$)", r"stage_\1")),
     "CSPDarkNet": ((r"stem_", "stem"), (r"(dark\d+)_", r"\1")),
 }
 

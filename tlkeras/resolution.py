@@ -23,6 +23,7 @@ class Tensor:
         shape: With the batch; None if unknown.
         pooled: Whether no spatial or token dimension is left.
         positions: Number of pixels or tokens, by default what `shape` says; None if unknown.
+        rank: The least that the tensor or any before it had, where axes of more are parts of positions or channels.
         level: How often the resolution has changed between the model's input and here.
         ancestors: One bit for each step that it depends on.
     """
@@ -30,19 +31,22 @@ class Tensor:
     shape: tuple | None
     pooled: bool = False
     positions: float | None = None
+    rank: int | None = None
     level: int = 0
     ancestors: int = 0
 
     def __post_init__(self):
         if self.positions is None:
             self.positions = _count(self.shape)
+        if self.rank is None and self.shape is not None:
+            self.rank = len(self.shape)
 
 
 def after(layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, ancestors: int = 0) -> Tensor:
     """The output of `shape` that a layer or operation makes of the tensors `before`.
 
-    Where several are joined, the largest tells the resolution: tokens that are cut off and put back, or rows of a
-    table that are put in front, do not.
+    Where several are joined, the nearest in size tells the resolution: neither tokens that are cut off and put back do,
+    nor rows of a table that are put in front or added.
 
     Example:
 
@@ -57,15 +61,22 @@ def after(layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, an
     spatial = [tensor for tensor in before if not tensor.pooled]
     if pooled or not spatial:
         return Tensor(shape, pooled, level=max((tensor.level for tensor in before), default=0), ancestors=ancestors)
-    known = [tensor for tensor in spatial if tensor.positions]
-    if len(known) < len(spatial):
-        known = [max(spatial, key=lambda tensor: tensor.level)]
-    largest = max(known, key=lambda tensor: (tensor.positions, tensor.level))
-    positions = _positions(layer, largest, shape)
-    changed = _has_strides(layer)
-    if largest.positions and positions:
-        changed |= not 1 / _RESOLUTION_CHANGE < largest.positions / positions < _RESOLUTION_CHANGE
-    return Tensor(shape, pooled, positions, largest.level + changed, ancestors)
+    changes = [(_change(layer, tensor, shape), tensor) for tensor in spatial]
+    change, nearest = min(changes, key=lambda pair: (pair[0], -pair[1].level))
+    level = nearest.level + (change > _RESOLUTION_CHANGE or _has_strides(layer))
+    return Tensor(shape, pooled, _positions(layer, nearest, shape), _rank(nearest, shape), level, ancestors)
+
+
+def _change(layer, tensor, shape) -> float:
+    """By what factor the number of positions changes, up or down; 1 if unknown."""
+    positions = _positions(layer, tensor, shape)
+    if not tensor.positions or not positions:
+        return 1.0
+    return max(tensor.positions / positions, positions / tensor.positions)
+
+
+def _rank(tensor, shape) -> int | None:
+    return tensor.rank if shape is None or tensor.rank is None else min(tensor.rank, len(shape))
 
 
 def _has_strides(layer) -> bool:
@@ -86,16 +97,17 @@ def _count(shape) -> int | None:
 def _positions(layer, tensor, shape) -> float | None:
     """Number of positions after an operation on `tensor`.
 
-    Where a mere operation splits axes, as attention does into heads and windows, there are as many as before, and as
-    many as are kept of them from then on.
+    Where a mere operation splits axes, as attention does into heads, or exchanges them, there are as many as before,
+    and as many as are kept of them from then on.
     """
     count, former = _count(shape), _count(tensor.shape)
-    if not count or not former or not tensor.positions:
+    if shape is None or tensor.shape is None:
         return count
-    rise = len(shape) - len(tensor.shape)
-    if not getattr(layer, "weights", ()) and (rise > 0 or Counter(shape) == Counter(tensor.shape)):
+    same_rank = len(shape) == len(tensor.shape)
+    split = len(shape) > tensor.rank and not same_rank
+    if not getattr(layer, "weights", ()) and (split or Counter(shape) == Counter(tensor.shape)):
         return tensor.positions
-    return count if rise else tensor.positions * count / former
+    return tensor.positions * count / former if same_rank and count and former and tensor.positions else count
 
 
 def is_pooled(layer, before: Sequence[Tensor], shape: tuple | None) -> bool:

@@ -32,8 +32,7 @@ class BackboneInfo:
         constructor: The provider's own name for it.
         parameters: Number of weights, moving statistics included, without the classification head.
         default_size: Height and width, in pixels, of the images that the published weights were made for.
-        minimum_size: Smallest height and width it accepts, in pixels. None for Swin, whose windows fit some sizes
-            and not others.
+        minimum_size: Smallest height and width it accepts, in pixels.
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
             has its own, `"preset"` if it is read with the preset.
         width: Number of channels of its last features.

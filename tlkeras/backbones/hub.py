@@ -1,7 +1,7 @@
 """Backbones of KerasHub: its published presets, and preset directories of one's own.
 
-Convolutional networks, ViT and DeiT consist of core layers in the end, and become one flat graph of these; DINOv2 and
-DINOv3 too, but for layers of KerasHub's own. Swin stays nested. Where one of these is read, KerasHub must be installed.
+Convolutional networks, ViT, DeiT and Swin consist of core layers in the end, and become one flat graph of these; DINOv2
+and DINOv3 too, but for layers of KerasHub's own, which must be installed where they are read.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights
+from tlkeras.backbones.windows import check_sides
 from tlkeras.errors import InputError, warn
 
 
@@ -49,6 +50,8 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
     converter = _converter(preset, keras_hub)
     size = shape[0] or (converter.image_size or (224,))[0] if converter else shape[0] or 224
     inputs, x = image_input(f"hub:{name}", input_shape, size, _minimum_size(name), input_tensor)
+    if type(model).__name__ == "SwinTransformerBackbone":
+        check_sides(f"hub:{name}", model, *x.shape[1:3])
     if None not in shape and shape != x.shape[1:3]:
         model = _load_at(x.shape[1:], preset, name, keras_hub, weights == "imagenet")
     pending = weights not in ("imagenet", None) and not _reads(model, weights)

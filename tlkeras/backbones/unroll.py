@@ -14,7 +14,11 @@ import keras
 from keras import layers, ops
 
 from tlkeras.backbones.graph import graft
+from tlkeras.backbones.windows import window_attention, windowed_block
 from tlkeras.graph import own_weights, sublayers
+
+#: Layers of KerasHub whose own code cannot be laid out, by class.
+_WRITTEN_ANEW = {"SwinTransformerBlock": windowed_block, "WindowAttention": window_attention}
 
 
 def lay_out(model, inputs, x):
@@ -97,6 +101,8 @@ def _open(layer, opened):
         return
     if isinstance(layer, layers.Identity):
         _call_with(layer, lambda layer, x, **kwargs: x, opened)
+    elif type(layer).__name__ in _WRITTEN_ANEW:
+        _call_with(layer, _WRITTEN_ANEW[type(layer).__name__], opened)
     elif not own_weights(layer):
         _call_with(layer, type(layer).call, opened)
     elif hasattr(layer, "patch_embedding") or hasattr(layer, "patch_embeddings"):

@@ -1,0 +1,142 @@
+"""Attention within shifted windows (Swin) in core layers and operations, for batches of any size.
+
+KerasHub's own divides by the size of the batch, which no graph knows. Here windows are an axis of their own; the table
+of biases is an `Embedding`, and what does not depend on the image (which bias is whose, which parts of a window meet
+only because the map was rolled) is counted out in the graph, so that a file holds none of it.
+
+Source: Liu et al., Swin Transformer, 2021, https://arxiv.org/abs/2103.14030
+"""
+
+from keras import layers, ops
+
+from tlkeras.errors import InputError
+
+#: Added to the scores of pairs that must not see each other; `exp` leaves nothing of them.
+_APART = -100.0
+
+
+def check_sides(name, backbone, height, width):
+    """Refuses images of a size at which some map of a Swin Transformer cannot be halved or is smaller than a window.
+
+    Args:
+        name: The name of the backbone, for the message.
+        backbone: A `SwinTransformerBackbone` of KerasHub, of any size.
+        height: Of the images, in pixels; None is refused.
+        width: Likewise.
+
+    Raises:
+        InputError: The size does not fit.
+
+    Example:
+
+    >>> from types import SimpleNamespace
+    >>> swin_tiny = SimpleNamespace(patch_size=4, depths=(2, 2, 6, 2), window_size=7)
+    >>> check_sides("Swin-T", swin_tiny, 256, 224)
+    >>> check_sides("Swin-T", swin_tiny, 240, 240)
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: Swin-T needs height and width of at least 224 pixels, in multiples of 32, ...
+    """
+    shrinkage = 2 ** (len(backbone.depths) - 1)
+    step = backbone.patch_size * shrinkage
+    for side in (height, width):
+        patches = (side or 0) // backbone.patch_size
+        if patches % shrinkage or patches // shrinkage < backbone.window_size:
+            raise InputError(
+                f"{name} needs height and width of at least {step * backbone.window_size} pixels, in multiples of "
+                f"{step}, so that its windows fit each of its maps. Received: images of {height} x {width} pixels"
+            )
+
+
+def windowed_block(block, tokens, **kwargs):
+    """A `SwinTransformerBlock` of KerasHub: tokens `(batch, height * width, channels)` to tokens of the same shape."""
+    (height, width), size, shift = block.input_resolution, block.window_size, block.shift_size
+    channels = tokens.shape[-1]
+    x = ops.reshape(block.norm1(tokens), (-1, height, width, channels))
+    if shift:
+        x = ops.roll(x, (-shift, -shift), axis=(1, 2))
+    regions = _split(_regions(x, size, shift), size) if shift else None
+    x = _join(block.attn(_split(x, size), regions), -(-height // size), -(-width // size))
+    if shift:
+        x = ops.roll(x, (shift, shift), axis=(1, 2))
+    x = ops.reshape(x[:, :height, :width], (-1, height * width, channels))
+    drop_path = _drop_path(block.drop_path)
+    tokens = tokens + drop_path(x)
+    return tokens + drop_path(block.mlp(block.norm2(tokens)))
+
+
+def window_attention(attention, x, regions=None):
+    """A `WindowAttention` of KerasHub on windows `(batch, windows, positions, channels)`.
+
+    `regions` of shape `(1, windows, positions, 1)` number the parts of the image, of which none sees another.
+    """
+    windows, positions = x.shape[1:3]
+
+    def heads(part):
+        part = ops.reshape(part, (-1, windows, positions, attention.num_heads, attention.head_dim))
+        return ops.transpose(part, (0, 1, 3, 2, 4))
+
+    query, key, value = map(heads, ops.split(attention.qkv(x), 3, axis=-1))
+    scores = ops.matmul(query * attention.scale, ops.transpose(key, (0, 1, 2, 4, 3))) + _bias(attention, x)
+    if regions is not None:
+        apart = ops.cast(ops.not_equal(regions, ops.transpose(regions, (0, 1, 3, 2))), scores.dtype)
+        scores = scores + _APART * ops.expand_dims(apart, 2)
+    shares = attention.attention_dropout_layer(ops.softmax(scores))
+    x = ops.transpose(ops.matmul(shares, value), (0, 1, 3, 2, 4))
+    x = ops.reshape(x, (-1, windows, positions, attention.attn_dim))
+    return attention.proj_drop(attention.proj(x))
+
+
+def _split(x, size):
+    """A map, padded at its end, as windows: `(batch, windows, size * size, channels)`."""
+    height, width, channels = x.shape[1:]
+    x = ops.pad(x, ((0, 0), (0, -height % size), (0, -width % size), (0, 0)))
+    rows, columns = -(-height // size), -(-width // size)
+    x = ops.transpose(ops.reshape(x, (-1, rows, size, columns, size, channels)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, rows * columns, size * size, channels))
+
+
+def _join(x, rows, columns):
+    """Windows as the map that they were."""
+    size, channels = round(x.shape[2] ** 0.5), x.shape[-1]
+    x = ops.transpose(ops.reshape(x, (-1, rows, columns, size, size, channels)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, rows * size, columns * size, channels))
+
+
+def _numbers(like, axis):
+    """0, 1, 2, ... along one axis."""
+    return ops.cumsum(ops.ones_like(like, dtype="int32"), axis=axis) - 1
+
+
+def _regions(x, size, shift):
+    """Numbers of the nine parts of a rolled map that lie in one window, but nowhere near in the image."""
+
+    def part(numbers, length):
+        return ops.cast(numbers >= length - size, "int32") + ops.cast(numbers >= length - shift, "int32")
+
+    height, width = x.shape[1:3]
+    rows, columns = _numbers(x[:1, :, :, :1], axis=1), _numbers(x[:1, :, :, :1], axis=2)
+    return 3 * part(rows, height) + part(columns, width)
+
+
+def _bias(attention, x):
+    """What is added to the scores for where two positions lie to each other: `(1, 1, heads, positions, positions)`."""
+    size = attention.win_h
+    number = _numbers(x[:1, 0, :, 0], axis=1)
+
+    def distance(place):
+        return ops.expand_dims(place, 2) - ops.expand_dims(place, 1) + size - 1
+
+    values = attention.relative_position_bias_table
+    table = layers.Embedding(
+        *values.shape, dtype=attention.dtype_policy, name=f"{attention.name}_relative_position_bias"
+    )
+    bias = table((2 * size - 1) * distance(number // size) + distance(number % size))
+    table.embeddings.assign(values)
+    return ops.expand_dims(ops.transpose(bias, (0, 3, 1, 2)), 1)
+
+
+def _drop_path(layer):
+    """KerasHub's layer of stochastic depth in core Keras, which drops a whole sample."""
+    if isinstance(layer, layers.Identity):
+        return layer
+    return layers.Dropout(layer.drop_prob, noise_shape=(None, 1, 1), dtype=layer.dtype_policy, name=layer.name)
