@@ -63,10 +63,13 @@ def test_pooling_sets_the_width_of_the_head(pooling, width):
     assert model.layers[-1].kernel.shape == (width, 3)
 
 
-def test_grey_images_and_other_sizes_are_taken():
-    augmentation = tlkeras.augmentation("photo")
-    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(40, 72, 1), augmentation=augmentation)
-    assert answer(model, np.zeros((1, 40, 72, 1), "uint8")).shape == (1, 3)
+def test_grey_images_and_other_sizes_are_taken(pixels):
+    policy = tlkeras.AugmentationPolicy(why={}, horizontal_flip=True, colour=0.3, grey=0.1)
+    augmentation = tlkeras.augmentation(policy)
+    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(32, 32, 1), augmentation=augmentation)
+    assert answer(model, pixels[..., :1]).shape == (3, 3)
+    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(40, 72, 3))
+    assert (model.input_shape, model.output_shape) == ((None, 40, 72, 3), (None, 3))
 
 
 def test_probabilities_stay_float32_under_mixed_precision(pixels):
