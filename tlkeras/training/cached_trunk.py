@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tlkeras.training.data import all_labels, each_batch
+from tlkeras.training.data import all_labels, each_batch, outputs
 
 #: Up to this many bytes stay in memory; more goes to a file that is mapped into it.
 MEMORY_BYTES = 1_000_000_000
@@ -78,8 +78,7 @@ class CachedTrunk(keras.utils.PyDataset):
 
     def _draw(self, view):
         start, labels = 0, []
-        for images, batch_labels in each_batch(self.batches):
-            features = self._features_of(images)
+        for features, batch_labels in self._pass():
             if self._features is None:
                 self._features = self._allocate(features.shape[1:])
             self._features[view, start : start + len(features)] = features
@@ -88,11 +87,13 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels = self._labels or [None] * self.views
         self._labels[view] = np.concatenate(labels)
 
-    def _features_of(self, images):
+    def _pass(self):
         if not self.random:
-            return self.trunk.predict_on_batch(images)  # compiled, and the same
-        # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
-        return keras.ops.convert_to_numpy(self.trunk(images, training=True))
+            yield from outputs(self.trunk, self.batches)
+        else:
+            for images, labels in each_batch(self.batches):
+                # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
+                yield keras.ops.convert_to_numpy(self.trunk(images, training=True)), labels
 
     def _allocate(self, shape):
         shape = (self.views, len(all_labels(self.batches)), *shape)

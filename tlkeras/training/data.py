@@ -75,6 +75,20 @@ def each_batch(batches, name="data"):
         yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
 
 
+def outputs(network, batches):
+    """Goes through batches once, yielding what a network makes of their images, and their labels, as NumPy arrays.
+
+    A smaller batch than the first, the last one as a rule, is filled up with images of its own and the answers to these
+    are dropped: a backend compiles a network anew for each size, which takes longer than they do.
+    """
+    size = None
+    for images, labels in each_batch(batches):
+        count, size = len(images), size or len(images)
+        if count < size:
+            images = images[np.arange(size) % count]
+        yield keras.ops.convert_to_numpy(network.predict_on_batch(images))[:count], labels
+
+
 def is_endless(batches):
     """Whether the data say of themselves that they never end: a repeated `tf.data` set, or a `PyDataset` so made."""
     if hasattr(batches, "cardinality"):

@@ -19,7 +19,7 @@ from tlkeras.training.best_weights import BestWeights
 from tlkeras.training.cached_trunk import CachedTrunk, is_random
 from tlkeras.training.checks import check_data, check_options
 from tlkeras.training.cut import cut
-from tlkeras.training.data import are_rows, as_batches, class_weights, each_batch
+from tlkeras.training.data import are_rows, as_batches, class_weights, each_batch, outputs
 from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_scope, replicas_of, trainee_of
 from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.l2_sp import tied_to
@@ -64,7 +64,8 @@ def fine_tune(
 
     Args:
         model: A classifier with a head that can be recognised: functional or Sequential, ending in `Dense`. It is
-            changed in place, and compiled in the end with core Keras parts, so it can be evaluated and saved.
+            changed in place, and compiled in the end with core Keras parts, so it can be evaluated and saved; with
+            plain SGD, so that the file holds the weights alone. To train on, compile it anew.
         train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, `tf.data.Dataset` or `DataLoader`.
             Labels are class numbers or one-hot rows; rows of zeros and ones for a multi-label head.
         validation: The same, or `None`: then there is no early stopping, and the last weights stay.
@@ -180,11 +181,11 @@ def _plain_in_the_end(model, head, one_hot, learning_rate):
         yield
     finally:
         with strategy_scope(model):
-            model.compile(
-                keras.optimizers.AdamW(learning_rate), core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)]
-            )
+            # SGD keeps nothing for each weight: the moments of AdamW would treble the file, and nobody needs them.
+            optimizer = keras.optimizers.SGD(learning_rate)
+            model.compile(optimizer, core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)])
             # Keras builds the optimizer of a file that it opens, and warns where the file holds none of its variables.
-            model.optimizer.build(model.trainable_variables)
+            optimizer.build(model.trainable_variables)
 
 
 @contextmanager
@@ -252,8 +253,7 @@ def _cached(model, in_order, batches, held_out, cache, epochs, views, seed, resu
         say(f"No cache: {error.strerror}.")
         return whole
     if held_out is not None:
-        features, labels = zip(*((trunk.predict_on_batch(x), y) for x, y in each_batch(held_out)), strict=True)
-        held_out = as_batches((np.concatenate(features), np.concatenate(labels)), size)
+        held_out = as_batches(tuple(map(np.concatenate, zip(*outputs(trunk, held_out), strict=True))), size)
     return top, cached, held_out
 
 

@@ -10,7 +10,7 @@ from tlkeras.errors import InputError
 from tlkeras.features.fold import folded_weights
 from tlkeras.features.probe import linear_probe
 from tlkeras.training.checks import check_labels
-from tlkeras.training.data import class_numbers, each_batch
+from tlkeras.training.data import class_numbers, outputs
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,7 @@ def fit_head(model, batches, *, seed=0):
     """
     head = find_head(model)
     network = keras.Model(model.inputs[0], head.features)
-    features, labels = [], []
-    for images, batch_labels in each_batch(batches):
-        features.append(keras.ops.convert_to_numpy(network.predict_on_batch(images)))
-        labels.append(batch_labels)
-    features, labels = np.concatenate(features), np.concatenate(labels)
+    features, labels = map(np.concatenate, zip(*outputs(network, batches), strict=True))
     check_labels(labels, head, "train")
     if not np.isfinite(features).all():
         lost = int((~np.isfinite(features)).any(axis=1).sum())
