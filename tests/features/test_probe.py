@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
 
 import tlkeras
 from tlkeras.features.probe import INVERSE_STRENGTHS, held_out_losses
 
 
 def test_equals_scikit_learn_with_the_chosen_strength():
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -19,9 +19,19 @@ def test_equals_scikit_learn_with_the_chosen_strength():
     np.testing.assert_allclose(probe.predict_proba(X), plain.predict_proba(X), atol=1e-6)
 
 
+def test_weights_of_classes_count_as_copies_of_their_images():
+    X, y = make_classification(60, 5, n_informative=4, n_redundant=0, random_state=0)
+    strengths, twice = (0.01, 1.0), np.r_[np.flatnonzero(y == 1), np.arange(len(y))]
+    weighted = tlkeras.linear_probe(X, y, strengths=(1.0,), class_weight={0: 1, 1: 2})[-1]
+    scaled = (X - X.mean(0)) / X.std(0)
+    copied = LogisticRegression(C=1.0, max_iter=2000).fit(scaled[twice], y[twice])
+    np.testing.assert_allclose(weighted.coef_, copied.coef_, atol=1e-3)
+    balanced = held_out_losses(X, y, strengths, 3, 0, "balanced")
+    assert not np.allclose(balanced, held_out_losses(X, y, strengths, 3, 0, {0: 1, 1: 9}))
+
+
 @pytest.mark.parametrize("columns", [20, 400])
 def test_the_strength_is_that_of_a_grid_search(columns):
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -69,7 +69,7 @@ def test_lowers_the_validation_loss_of_the_probe(train, validation):
 def test_result_tells_phases_history_and_rates(train, validation):
     model = classifier()
     result = tlkeras.fine_tune(model, train, validation, epochs=2, decay=0.5, verbose=False)
-    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "mean"]
     assert all(phase["seconds"] > 0 for phase in result.phases)
     assert len(result.history["val_loss"]) == 2
     rates = [row.learning_rate for row in result.learning_rates]
@@ -117,7 +117,7 @@ def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validatio
 def test_cache_is_off_where_views_cost_more_than_they_save(train, validation, capsys):
     model = classifier(augmentation=[layers.RandomFlip()])
     result = tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, views=4)
-    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "mean"]
     assert "No cache" in capsys.readouterr().err
 
 
@@ -202,6 +202,29 @@ def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
         np.testing.assert_allclose(between, 0.75 * low + 0.25 * high, atol=1e-5)
 
 
+@pytest.mark.parametrize(("learning_rate", "rows"), [(1e-3, 48), (3e-2, 48), (3e-2, 3)])
+def test_of_probe_tuned_weights_and_their_mean_the_best_on_validation_data_stays(
+    learning_rate, rows, train, validation
+):
+    train, losses = tuple(part[:rows] for part in train), {}
+    for wise in ("auto", 0.0, 0.5, 1.0):
+        model = classifier()
+        result = tlkeras.fine_tune(
+            model,
+            train,
+            validation,
+            epochs=3,
+            patience=3,
+            learning_rate=learning_rate,
+            label_smoothing=0,
+            wise=wise,
+            verbose=False,
+        )
+        losses[wise] = model.evaluate(*validation, verbose=0)[0]
+        assert wise in ("auto", result.wise)
+    assert losses["auto"] == pytest.approx(min(losses.values()), rel=1e-4)
+
+
 def test_wise_recomputes_the_batchnorm_statistics_that_train(train):
     model = classifier()
     tlkeras.fine_tune(
@@ -280,7 +303,7 @@ def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys,
     else:
         monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     result = tlkeras.fine_tune(classifier(), train, validation, epochs=1, blocks=1, cache=True)
-    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune"]
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "mean"]
     said = capsys.readouterr().err
     assert ("10 are free" if when.startswith("told") else "No space left on device") in said
     assert not list(tmp_path.iterdir())

@@ -47,6 +47,16 @@ def test_a_single_sigmoid_gets_the_probability_of_class_one():
     )
 
 
+def test_weights_of_classes_are_those_of_scikit_learn():
+    model, (x, y) = _model(4, "softmax"), _data(3)  # of class 3 there is no image
+    fit_head(model, as_batches((x, y), 16), class_weight={0: 5.0, 3: 2.0})
+    probe = tlkeras.linear_probe(_features(model, x), y, class_weight={0: 5.0, 1: 1.0, 2: 1.0})
+    expected = probe.predict_proba(_features(model, x))
+    np.testing.assert_allclose(model.predict(x, verbose=0)[:, :3], expected, atol=1e-4)
+    plain = tlkeras.linear_probe(_features(model, x), y).predict_proba(_features(model, x))
+    assert expected[:, 0].mean() > plain[:, 0].mean()
+
+
 def test_each_label_of_a_multi_label_head_has_its_own_probe():
     model, (x, y) = _model(2, "sigmoid"), _data(4)
     labels = np.stack([y % 2, y // 2], axis=1)

@@ -6,6 +6,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
 from tlkeras.errors import InputError
@@ -14,7 +15,7 @@ from tlkeras.errors import InputError
 INVERSE_STRENGTHS = tuple(10.0 ** np.arange(-4, 1.1))
 
 
-def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed=0):
+def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed=0, class_weight=None):
     """Fits a `StandardScaler` and a `LogisticRegression`, with C chosen by cross-validation.
 
     Args:
@@ -25,6 +26,8 @@ def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed
         folds: Number of cross-validation folds; fewer where the rarest class has fewer images, and no
             cross-validation (C = 0.01) where it has only one.
         seed: Of the folds.
+        class_weight: None, `"balanced"` or a dict from class to weight, as in `LogisticRegression`; the held-out loss
+            that chooses C is weighted alike.
 
     Returns:
         A fitted `sklearn.pipeline.Pipeline` of the two steps. What was chosen is `pipeline[-1].C`.
@@ -57,24 +60,28 @@ def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed
     with threadpool_limits(1, user_api="blas"):
         chosen = 0.01
         if folds > 1:
-            chosen = strengths[int(held_out_losses(features, labels, strengths, folds, seed).argmin())]
-        return Pipeline([("scaler", StandardScaler()), ("classifier", _regression(chosen))]).fit(features, labels)
+            chosen = strengths[int(held_out_losses(features, labels, strengths, folds, seed, class_weight).argmin())]
+        return Pipeline([("scaler", StandardScaler()), ("classifier", _regression(chosen, class_weight))]).fit(
+            features, labels
+        )
 
 
-def _regression(strength):
-    return LogisticRegression(C=strength, max_iter=2000)
+def _regression(strength, class_weight):
+    return LogisticRegression(C=strength, class_weight=class_weight, max_iter=2000)
 
 
-def held_out_losses(features, labels, strengths, folds, seed):
+def held_out_losses(features, labels, strengths, folds, seed, class_weight=None):
     """The log loss on held-out images of each C, the mean of the folds."""
     labels = np.asarray(labels)
+    weights = compute_sample_weight(class_weight, labels)
     losses = np.zeros(len(strengths))
     for train, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels):
         scaler = StandardScaler().fit(features[train])
         seen, unseen = _fewer_columns(scaler.transform(features[train]), scaler.transform(features[held_out]))
         for i, strength in enumerate(strengths):
-            probe = _regression(strength).fit(seen, labels[train])
-            losses[i] += log_loss(labels[held_out], probe.predict_proba(unseen), labels=probe.classes_)
+            probe = _regression(strength, class_weight).fit(seen, labels[train])
+            answers = probe.predict_proba(unseen)
+            losses[i] += log_loss(labels[held_out], answers, labels=probe.classes_, sample_weight=weights[held_out])
     return losses / folds
 
 

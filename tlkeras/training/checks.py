@@ -117,7 +117,10 @@ _RANGES = {
     "label_smoothing": _number(lambda value: 0 <= value < 1, "in [0, 1)"),
     "l2_sp": _number(lambda value: value >= 0, "0 or more"),
     "ema": _or_none(*_number(lambda value: 0 < value < 1, "in (0, 1)")),
-    "wise": _or_none(*_number(lambda value: 0 <= value <= 1, "in [0, 1]")),
+    "wise": (
+        (lambda value: value in (None, "auto") or (isinstance(value, Real) and 0 <= value <= 1)),
+        "'auto', None or in [0, 1]",
+    ),
     "cache": ((lambda value: value in ("auto", True, False)), "'auto', True or False"),
     "batchnorm": ((lambda value: value in ("frozen", "train")), "'frozen' or 'train'"),
 }

@@ -6,7 +6,6 @@ from operator import length_hint
 
 import keras
 import numpy as np
-from keras import ops
 
 from tlkeras.blocks import blocks as map_blocks
 from tlkeras.errors import InputError
@@ -14,7 +13,6 @@ from tlkeras.freezing import unfreeze
 from tlkeras.images.batches import ImageBatches
 from tlkeras.optimizers import differential_optimizer, learning_rate_table
 from tlkeras.recompile import strategy_scope
-from tlkeras.training.batchnorm import recompute_statistics
 from tlkeras.training.best_weights import BestWeights
 from tlkeras.training.cached_trunk import CachedTrunk, is_random
 from tlkeras.training.checks import check_data, check_options
@@ -25,6 +23,7 @@ from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.l2_sp import tied_to
 from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_accuracy, core_loss
 from tlkeras.training.progress import FineTuning, epoch_line, say_on_stderr, timed
+from tlkeras.training.wise import WeightMean
 
 
 def fine_tune(
@@ -46,7 +45,7 @@ def fine_tune(
     mix=None,
     ema=None,
     l2_sp=0.0,
-    wise=None,
+    wise="auto",
     class_weight=None,
     cache="auto",
     views=4,
@@ -58,9 +57,10 @@ def fine_tune(
 
     First the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with the
     large, random gradients that distort what the backbone knows. Then the chosen blocks train with AdamW, a rate that
-    falls with depth, and warm-up and cosine decay counted in steps. What comes out is the model of the epoch with the
-    lowest validation loss, the probe counting as epoch 0. Ctrl-C after the probe ends the training as early stopping
-    does; an exception on the way, from a callback say, passes through, but the best weights are back in place first.
+    falls with depth, and warm-up and cosine decay counted in steps. In the end the weights of the epoch with the lowest
+    validation loss are averaged with those of the probe, and of the three the ones with the lowest loss stay. Ctrl-C
+    after the probe ends the training as early stopping does; an exception on the way, from a callback say, passes
+    through, but the best weights are back in place first.
 
     Args:
         model: A classifier with a head that can be recognised: functional or Sequential, ending in `Dense`. It is
@@ -84,8 +84,10 @@ def fine_tune(
             class numbers in arrays or splits. It pays from some 20,000 images on (BiT, Kolesnikov et al., 2020).
         ema: Momentum of a moving average of the weights that is kept in the end, such as 0.99; `None` for none.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
-        wise: `None`, or the share in [0, 1] of the fine-tuned weights in a mean with those of the probe: WiSE-FT,
-            Wortsman et al., 2022. 0.5 keeps most of both. BatchNorm statistics that train are recomputed for the mean.
+        wise: Share in [0, 1] of the fine-tuned weights in a mean with those before (WiSE-FT, Wortsman et al., 2022);
+            `None` for no mean. `"auto"`: after a probe 0.5, which keeps most of both, and on new images was better
+            than either in all we measured (docs/performance.md); with validation data, only if its loss there is lower
+            than that of the tuned weights and of the probe, else the better of these. Without a probe, no mean.
         class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
             Not for a multi-label head.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
@@ -132,7 +134,7 @@ def fine_tune(
     weight_of_class = class_weights(class_weight, in_order, head)
     if probe:
         with timed(result, "probe", say) as phase:
-            phase["C"] = fit_head(model, even_batches(in_order, replicas), seed=seed)
+            phase["C"] = fit_head(model, even_batches(in_order, replicas), seed=seed, class_weight=weight_of_class)
     with _plain_in_the_end(model, head, one_hot, learning_rate), _interruptible(result), ExitStack() as stack:
         if epochs:
             unfreeze(model, blocks, batchnorm=batchnorm)
@@ -150,10 +152,12 @@ def fine_tune(
                 optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
                 trainee.compile(optimizer, loss, metrics=[accuracy(head)])
                 trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
-            start = [(weight, np.array(ops.convert_to_numpy(weight))) for weight in model.trainable_weights]
+            mean = WeightMean(model)
             averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
-            with timed(result, "fine-tune", say) as phase, tied_to(start, l2_sp):
-                phase["epochs"] = _fit(
+            share = (0.5 if probe else None) if wise == "auto" else wise
+            choose = wise == "auto" and share is not None and held_out is not None
+            with timed(result, "fine-tune", say) as phase, tied_to(mean.trained, l2_sp):
+                start, keeper = _fit(
                     trainee,
                     batches,
                     held_out,
@@ -163,12 +167,19 @@ def fine_tune(
                     [*averaging, *callbacks],
                     say,
                     result,
+                    even_if_worse=choose,
                 )
-            if wise is not None:
-                for weight, before in start:
-                    weight.assign((1 - wise) * before + wise * ops.convert_to_numpy(weight))
-                if batchnorm == "train":
-                    recompute_statistics(model, even_batches(in_order, replicas))
+                phase["epochs"] = keeper.last_epoch
+            if share is not None:
+                seen = even_batches(in_order, replicas) if batchnorm == "train" else None
+                with timed(result, "mean", say) as phase:
+                    if choose:
+                        result.wise = mean.put_best(share, lambda: _loss(trainee, held_out), start, keeper.best, seen)
+                        result.best_epoch = result.best_epoch if result.wise else 0
+                    else:
+                        mean.put(share, seen)
+                        result.wise = float(share)
+                    phase["wise"] = result.wise
     if result.stopped:
         say(f"Stopped: {result.stopped}. The model has the weights of epoch {result.best_epoch}.")
     return result
@@ -197,17 +208,17 @@ def _interruptible(result):
         result.stopped = "interrupted"
 
 
-def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result):
-    """Runs `fit`, leaves the best weights behind, whatever ends it, and gives the number of epochs begun and ended."""
+def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result, even_if_worse):
+    """Runs `fit`, leaves the best weights behind, whatever ends it; gives the loss at the start and `BestWeights`."""
     start = math.inf
     if held_out is not None:
-        start = trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
+        start = _loss(trainee, held_out)
         if math.isnan(start):
             raise InputError(
                 "The loss on the validation data is not a number before any fine-tuning: look for NaN in its images "
                 "and in the model's weights."
             )
-    keeper = BestWeights(None if held_out is None else "val_loss", patience, start)
+    keeper = BestWeights(None if held_out is None else "val_loss", patience, math.inf if even_if_worse else start)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(epoch_line(epoch, epochs, logs)))
     history = keras.callbacks.History()
     # Keras would shuffle our batches once more, by a state that `seed` does not set and workers do not share.
@@ -229,7 +240,11 @@ def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, 
     finally:
         keeper.restore()
     result.history, result.best_epoch, result.stopped = history.history, keeper.best_epoch, keeper.stopped
-    return keeper.last_epoch
+    return start, keeper
+
+
+def _loss(trainee, held_out):
+    return trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
 
 
 def _cached(model, in_order, batches, held_out, cache, epochs, views, seed, result, say, stack):

@@ -79,13 +79,14 @@ def _name(activation):
     return getattr(activation, "__name__", str(activation))
 
 
-def fit_head(model, batches, *, seed=0):
+def fit_head(model, batches, *, seed=0, class_weight=None):
     """Sets the head to logistic regression on the features below it: the linear probe, in place.
 
     Args:
         model: A classifier; see `find_head`. Nothing but its head changes.
         batches: Training batches, gone through once; see `tlkeras.training.data.as_batches`.
         seed: Of the cross-validation that chooses the penalty.
+        class_weight: None, or a dict from class number to weight. Not for a multi-label head.
 
     Returns:
         The C that was chosen: a float, or for a multi-label head one a label, None of a label that all or no images
@@ -113,26 +114,28 @@ def fit_head(model, batches, *, seed=0):
         bias = np.array([bias for _, bias, _ in columns])
         strength = [chosen for _, _, chosen in columns]
     elif head.task == "binary":
-        kernel, bias, strength = _probe_of_label(features, class_numbers(labels), seed)
+        kernel, bias, strength = _probe_of_label(features, class_numbers(labels), seed, class_weight)
         kernel, bias = kernel[:, None], np.array([bias])
     else:
-        kernel, bias, strength = _probe(features, class_numbers(labels), units, seed)
+        kernel, bias, strength = _probe(features, class_numbers(labels), units, seed, class_weight)
     head.layer.set_weights([kernel, bias] if head.layer.use_bias else [kernel])
     return strength
 
 
-def _probe_of_label(features, labels, seed):
+def _probe_of_label(features, labels, seed, class_weight=None):
     """Kernel `(features,)`, bias and C of a probe for a label that is there or not."""
-    kernel, bias, strength = _probe(features, labels, 2, seed)
+    kernel, bias, strength = _probe(features, labels, 2, seed, class_weight)
     return kernel[:, 1] - kernel[:, 0], bias[1] - bias[0], strength
 
 
-def _probe(features, labels, classes, seed):
+def _probe(features, labels, classes, seed, class_weight):
     """Kernel `(features, classes)`, bias `(classes,)` and C of a probe; a class without images gets no chance."""
     found = np.unique(labels)
     kernel, bias, strength = np.zeros((features.shape[1], classes)), np.zeros(classes), None
     if len(found) > 1:
-        *scalers, regression = (step for _, step in linear_probe(features, labels, seed=seed).steps)
+        weights = class_weight and {number: class_weight.get(number, 1.0) for number in found.tolist()}
+        probe = linear_probe(features, labels, seed=seed, class_weight=weights)
+        *scalers, regression = (step for _, step in probe.steps)
         kernel[:, found], bias[found] = folded_weights(scalers, regression)
         strength = float(regression.C)
     # Ten below the lowest logit there is: a probability that matters nowhere.

@@ -17,6 +17,7 @@ class FineTuning:
         phases: List of dicts: the `name` of a phase, its `seconds`, and what was chosen in it.
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
         best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with.
+        wise: Share of that epoch's weights in the model's, the rest being the probe's.
         stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
@@ -29,21 +30,25 @@ class FineTuning:
     phases: list = field(default_factory=list)
     learning_rates: LearningRateTable | None = None
     best_epoch: int = 0
+    wise: float = 1.0
     stopped: str | None = None
 
     def __repr__(self):
         parts = [f"{phase['name']} {phase['seconds']:.1f} s" for phase in self.phases]
-        parts += [f"best_epoch={self.best_epoch}"]
+        parts += [f"best_epoch={self.best_epoch}"] + ([f"wise={self.wise:g}"] if self.wise != 1 else [])
         parts += [
             f"{name}={values[self.best_epoch - 1]:.3f}"
             for name, values in self.history.items()
-            if name.startswith("val_") and 0 < self.best_epoch <= len(values)
+            if name.startswith("val_") and 0 < self.best_epoch <= len(values) and self.wise == 1
         ]
         parts += [f"stopped={self.stopped!r}"] if self.stopped else []
         return f"FineTuning({', '.join(parts)})"
 
     def __str__(self):
-        end = f"weights of epoch {self.best_epoch}" + (f"; stopped: {self.stopped}" if self.stopped else "")
+        end = f"weights of epoch {self.best_epoch}"
+        if self.best_epoch and self.wise < 1:
+            end = f"{self.wise:.0%} {end}, {1 - self.wise:.0%} of those before"
+        end += f"; stopped: {self.stopped}" if self.stopped else ""
         return "\n".join([*map(_phase_line, self.phases), end])
 
 
