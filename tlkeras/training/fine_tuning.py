@@ -181,7 +181,7 @@ def fine_tune(
                         result.wise = float(share)
                     phase["wise"] = result.wise
     if result.stopped:
-        say(f"Stopped: {result.stopped}. The model has the weights of epoch {result.best_epoch}.")
+        say(f"Stopped: {result.stopped}. The model has {result.kept}.")
     return result
 
 

@@ -45,11 +45,16 @@ class FineTuning:
         return f"FineTuning({', '.join(parts)})"
 
     def __str__(self):
-        end = f"weights of epoch {self.best_epoch}"
-        if self.best_epoch and self.wise < 1:
-            end = f"{self.wise:.0%} {end}, {1 - self.wise:.0%} of those before"
-        end += f"; stopped: {self.stopped}" if self.stopped else ""
+        end = self.kept + (f"; stopped: {self.stopped}" if self.stopped else "")
         return "\n".join([*map(_phase_line, self.phases), end])
+
+    @property
+    def kept(self):
+        """Whose weights the model has, in words."""
+        words = f"the weights of epoch {self.best_epoch if self.wise else 0}"
+        if self.wise in (0, 1):
+            return words
+        return f"a mean of {self.wise:.0%} {words} and {1 - self.wise:.0%} of those before"
 
 
 @contextmanager
