@@ -111,6 +111,20 @@ def test_blocks_of_efficientnet_v2_are_laid_out_and_keep_what_is_frozen_in_a_fil
     np.testing.assert_array_equal(answer(again, images()), answer(model, images()))
 
 
+def test_of_blocks_that_stay_composite_it_is_said_that_a_file_does_not_keep_what_is_frozen(monkeypatch, tmp_path):
+    from keras_cv.src.utils import preset_utils
+
+    info = backbone_info("cv:csp_darknet_tiny_imagenet")
+    network = keras_cv.models.CSPDarkNetBackbone(
+        stackwise_channels=[8, 16], stackwise_depth=[1, 1], include_rescaling=True
+    )
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    preset_utils.save_to_preset(network, str(tmp_path / "models" / info.weights_url.removeprefix("kaggle://")))
+    with pytest.warns(UserWarning, match=r"load_model, call tlkeras\.freeze"):
+        unfreeze(backbone(info.name, input_shape=(64, 64, 3)), 1)
+    assert not info.flat
+
+
 def test_an_architecture_without_published_weights_says_so():
     with pytest.raises(InputError, match="publishes no weights"):
         backbone("cv:resnet34")
