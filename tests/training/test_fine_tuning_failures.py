@@ -107,6 +107,7 @@ class Endless(keras.utils.PyDataset):
         ("several", {"l2_sp": -1}, "l2_sp=-1"),
         ("several", {"ema": 1}, "ema=1"),
         ("several", {"wise": 2}, "wise=2"),
+        ("several", {"callbacks": "early"}, "Received: 'early'"),
         ("several", {"cache": "yes"}, "cache='yes'"),
         ("several", {"blocks": 9}, "9"),
     ],
@@ -120,6 +121,11 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_changed(request, validati
         tlkeras.fine_tune(model, **arguments)
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_pixels_that_are_scaled_already_are_warned_of():
+    with pytest.warns(UserWarning, match="Pixels run from 0 to 255"):
+        tlkeras.fine_tune(classifier(), (IMAGES / 255.0, LABELS), epochs=0, verbose=False)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")

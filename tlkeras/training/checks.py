@@ -3,10 +3,12 @@
 import math
 from numbers import Integral, Real
 
+import keras
 import numpy as np
 
 from tlkeras.errors import InputError
 from tlkeras.images.batches import ImageBatches
+from tlkeras.images.pixel_range import warn_of_scaled_pixels
 from tlkeras.training.data import are_rows, each_batch, is_endless
 
 
@@ -33,6 +35,7 @@ def check_data(batches, model, head, name):
     if images is None:
         raise InputError(f"{name} holds no batch of images.")
     _check_shape(images.shape, model, name)
+    warn_of_scaled_pixels(images, model)
     labels = batches.labels if isinstance(batches, ImageBatches) else labels
     check_labels(labels, head, name)
     return labels
@@ -41,7 +44,11 @@ def check_data(batches, model, head, name):
 def _check_shape(shape, model, name):
     wanted = model.inputs[0].shape
     if len(shape) != len(wanted) or any(size not in (None, given) for size, given in zip(wanted, shape, strict=True)):
-        hint = "batch it, with `.batch(16)` or `batch_size`" if len(shape) == len(wanted) - 1 else "bring them to that"
+        hint = (
+            "batch it, with `.batch(16)` or `batch_size`"
+            if len(shape) == len(wanted) - 1
+            else "bring them to that, as `load_images(image_size=...)` does"
+        )
         raise InputError(f"{name} gives images of shape {shape}; the model takes batches of shape {wanted}: {hint}.")
 
 
@@ -91,6 +98,9 @@ def check_options(options):
         value = options[name]
         if not fits(value):
             raise InputError(f"{name} must be {wanted}. Received: {name}={value!r}")
+    for callback in keras.tree.flatten(options["callbacks"]):
+        if not isinstance(callback, keras.callbacks.Callback | None):
+            raise InputError(f"callbacks must be Keras callbacks. Received: {callback!r}")
 
 
 def _whole(lowest):
