@@ -279,8 +279,9 @@ teaching.finding(
 # ## The recipe
 #
 # `tlkeras.fine_tune` goes further on the same thought: the head is not trained for some epochs but *solved*, as a
-# logistic regression; then everything trains at once, gently, with warm-up, decay of the rate, and early stopping. Here
-# it gets the same top and the same images.
+# logistic regression; then everything trains at once, gently, with warm-up, decay of the rate, and early stopping; and
+# of the two sets of weights, before and after, the mean is taken where its validation loss is lower than that of both.
+# Here it gets the same top and the same images.
 
 # %%
 recipe = []
