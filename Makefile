@@ -17,6 +17,10 @@ PIP := -m pip install --quiet --disable-pip-version-check
 # Whole notebooks in order, each in one process, with the exact output of their tagged cells.
 NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --dist loadscope
 
+# Tests compile much and compute little: what one has compiled serves the others, and XLA takes no pains.
+JAX_QUICK := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.05 \
+	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 .PHONY: demo notebooks notebooks-gpu test test-notebooks test-quick test-backends lint format benchmarks clean
 
 demo: .venv/core
@@ -38,7 +42,8 @@ test-quick: .venv/dev
 
 # The tests that must hold on every backend, where TensorFlow is not installed.
 test-backends: .venv-jax/dev .venv-torch/dev
-	KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) tests -m backends
+	rm -rf .venv-jax/compiled
+	$(JAX_QUICK) KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) tests -m backends
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) tests -m backends
 
 # The notebooks on a CUDA machine; results go into docs/gpu.md.
