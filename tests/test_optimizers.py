@@ -361,9 +361,10 @@ def test_a_variable_of_another_model_is_refused_when_the_optimizer_is_built():
         optimizer.build(other.trainable_variables)
 
 
-def test_the_table_of_an_uncompiled_model_is_refused():
-    with pytest.raises(InputError, match="not compiled"):
-        learning_rate_table(small_model())
+def test_the_table_of_what_is_no_model_or_not_compiled_is_refused():
+    for model, message in ((small_model(), "not compiled"), (None, "keras.Model.*Received: model=None")):
+        with pytest.raises(InputError, match=message):
+            learning_rate_table(model)
 
 
 @pytest.mark.skipif(not hasattr(keras.optimizers, "MultiOptimizer"), reason="MultiOptimizer is new in Keras 3.15")

@@ -207,6 +207,10 @@ def test_another_optimizer_is_taken_as_it_is():
     assert "accuracy" in fit(model).history and int(optimizer.iterations) == 3
 
 
-def test_a_model_that_was_never_compiled_is_refused():
-    with pytest.raises(InputError, match="never compiled"):
-        recompile(network())
+def test_what_is_no_model_or_was_never_compiled_is_refused():
+    for model, message in (
+        (network(), "never compiled"),
+        (network().layers[-1], "keras.Model.*Received: model=<Dense"),
+    ):
+        with pytest.raises(InputError, match=message):
+            recompile(model)

@@ -15,7 +15,7 @@ import keras
 
 from tlkeras.division import divide
 from tlkeras.errors import InputError
-from tlkeras.graph import Unit, own_weights, units
+from tlkeras.graph import Unit, check_model, own_weights, units
 from tlkeras.tables import table
 
 
@@ -230,8 +230,7 @@ def blocks(model: keras.Model) -> BlockMap:
     >>> found.block_of(model.get_layer("block_5_project"))
     Block('block_5', 6 layers, body)
     """
-    if not isinstance(model, keras.Model):
-        raise InputError(f"blocks() reads a keras.Model. Received: {type(model).__name__}")
+    check_model(model)
     if not model.built or not model.weights:
         raise InputError(
             f"The model {model.name!r} has no weights to map: build it first, with model.build(input_shape) "

@@ -9,6 +9,7 @@ from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.backbones.catalog import backbone_info
 from tlkeras.backbones.pooling import POOLINGS
 from tlkeras.errors import InputError
+from tlkeras.graph import check_model
 from tlkeras.images.augmentation import Augmentation
 
 _ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
@@ -91,7 +92,7 @@ def replace_head(model, classes):
         one freezes the other, and `tlkeras.freeze` compiles both anew.
 
     Raises:
-        InputError: The model is subclassed or not built yet, or does not end in a `Dense` layer.
+        InputError: `model` is not a Keras model, is subclassed or not built yet, or does not end in a `Dense` layer.
 
     Example:
 
@@ -100,6 +101,7 @@ def replace_head(model, classes):
     >>> tlkeras.replace_head(model, ["ripe", "unripe"]).output_shape
     (None, 2)
     """
+    check_model(model)
     count = _class_count(classes)
     if len(getattr(model, "outputs", None) or ()) != 1:  # a subclassed model has none, an unbuilt one none yet
         raise InputError(

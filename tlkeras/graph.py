@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from tlkeras.errors import InputError
 from tlkeras.resolution import Tensor, after, built_on_vectors, is_pooled
 
 #: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
@@ -48,6 +49,19 @@ class _Step:
     pooled: bool  # whether what comes in is
     level: int
     probabilities: bool  # whether what goes out is
+
+
+def check_model(model) -> None:
+    """Refuses what is no Keras model.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            "model must be a keras.Model, such as keras.models.load_model or tlkeras.image_classifier gives. "
+            f"Received: model={model!r}"
+        )
 
 
 def own_weights(layer: keras.Layer) -> list[keras.Variable]:

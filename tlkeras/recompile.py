@@ -9,6 +9,7 @@ import gc
 import keras
 
 from tlkeras.errors import InputError, warn
+from tlkeras.graph import check_model
 
 
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
@@ -33,7 +34,7 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
         The model.
 
     Raises:
-        InputError: The model was never compiled.
+        InputError: `model` is not a Keras model, or was never compiled.
 
     Example:
 
@@ -44,6 +45,7 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
     >>> len(tlkeras.recompile(model).optimizer._trainable_variables)
     2
     """
+    check_model(model)
     if not model.compiled or getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} was never compiled: call model.compile(optimizer, loss) instead.")
     old = model.optimizer if optimizer is None else optimizer

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tlkeras import InputError, backbone_info, backbone_sources, list_backbones
+from tlkeras import InputError, backbone, backbone_info, backbone_sources, list_backbones
 
 
 def entries(**conditions):
@@ -78,5 +78,20 @@ def test_a_near_miss_gets_suggestions():
         backbone_info("resnet500")
     with pytest.raises(InputError, match="'mobilenet_v3"):
         backbone_info("mobilenetv3")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hub:", "Did you mean 'hub:"),
+        ("cv:", "Did you mean 'cv:"),
+        ("", "named by a string.*Received: ''"),
+        (" ", "' '"),
+    ],
+)
+def test_a_beginning_gets_names_that_go_on_and_nothing_gets_an_example(name, message):
+    for look_up in (backbone_info, backbone):
+        with pytest.raises(InputError, match=message):
+            look_up(name)
     with pytest.raises(InputError, match="'densenet'"):
         list_backbones(family="densnet")

@@ -139,6 +139,11 @@ def test_batches_mixed_by_fourier_mix_are_reproducible():
         (lambda: RandomJpegQuality(quality=(80, 20)), "quality="),
         (lambda: RandomJpegQuality(quality=(0, 20)), "within 1 and 100"),
         (lambda: FourierMix(alpha=0), "alpha=0"),
+        (lambda: FourierMix(alpha="a"), "alpha='a'"),
+        (lambda: FourierMix(decay_power=None), "decay_power=None"),
+        (lambda: GridMask(rate="a"), "rate='a'"),
+        (lambda: GridMask(fill="black"), "fill='black'"),
+        (lambda: GridMask(distance=("a", "b")), "distance="),
     ],
 )
 def test_unusable_argument_is_refused(make, message):

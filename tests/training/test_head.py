@@ -89,8 +89,14 @@ def test_an_activation_layer_after_the_head_is_seen():
 
 
 def test_a_model_without_a_head_is_refused():
-    with pytest.raises(tlkeras.InputError, match="no head"):
-        find_head(keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dropout(0.1)]))
+    wrong = {
+        "no head": keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dropout(0.1)]),
+        "a built functional": keras.Sequential([layers.Dense(3)]),
+        "keras.Model.*Sequential'>": keras.Sequential,
+    }
+    for message, model in wrong.items():
+        with pytest.raises(tlkeras.InputError, match=message):
+            find_head(model)
 
 
 def test_labels_beyond_the_head_are_refused():

@@ -204,8 +204,9 @@ def test_what_cannot_be_used_is_named(how, message):
 
 def test_a_model_that_cannot_be_trained_is_refused():
     model = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
-    with pytest.raises(InputError, match="not compiled"):
-        lr_find(model, data())
+    for wrong, message in (("mobilenet_v2", "keras.Model.*Received: model='mobilenet_v2'"), (model, "not compiled")):
+        with pytest.raises(InputError, match=message):
+            lr_find(wrong, data())
     model.compile("sgd", "mse")
     model.trainable = False
     with pytest.raises(InputError, match="no trainable variable"):

@@ -62,8 +62,8 @@ def backbone(
             "tlkeras needs channels_last images; call keras.config.set_image_data_format('channels_last')."
         )
     weights = _checked_weights(weights)
-    if isinstance(name, str) and name.lower().startswith("hub:"):
-        preset = name[len("hub:") :]
+    preset = name[len("hub:") :].strip() if isinstance(name, str) and name.lower().startswith("hub:") else ""
+    if preset:
         model, prefix_tokens = build_hub(preset, input_shape, weights, input_tensor)
         name = Path(preset).name
     else:

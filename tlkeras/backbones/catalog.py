@@ -163,9 +163,10 @@ def _names_by_key():
 
 
 def suggestions(name: str, known) -> str:
-    """The end of an error message: which of the `known` names `name` comes nearest to, if any."""
+    """The end of an error message: which of the `known` names `name` comes near to or begins, if any."""
     by_key = {_key(candidate): candidate for candidate in known}
     near = difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.6)
+    near = near or [key for key in by_key if key.startswith(_key(name))][:3]
     return f" Did you mean {' or '.join(repr(by_key[key]) for key in near)}?" if near else ""
 
 
@@ -188,7 +189,7 @@ def backbone_info(name: str) -> BackboneInfo:
     >>> info.name, info.default_size, info.width
     ('efficientnet_b0', 224, 1280)
     """
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name.strip():
         raise InputError(f"A backbone is named by a string, e.g. 'efficientnet_lite0'. Received: {name!r}")
     found = _names_by_key().get(_key(name))
     if found is None:

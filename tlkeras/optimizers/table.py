@@ -7,6 +7,7 @@ import keras
 
 from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
+from tlkeras.graph import check_model
 from tlkeras.optimizers.differential import Differential
 from tlkeras.tables import Table, table
 
@@ -44,7 +45,7 @@ def learning_rate_table(model: keras.Model) -> LearningRateTable:
         trainable variables alone. A block whose layers have different rates has a row for each.
 
     Raises:
-        InputError: If the model is not compiled, or with a `keras.optimizers.MultiOptimizer`.
+        InputError: If `model` is not a Keras model, or not compiled, or with a `keras.optimizers.MultiOptimizer`.
 
     Example:
 
@@ -57,6 +58,7 @@ def learning_rate_table(model: keras.Model) -> LearningRateTable:
     >>> [row.multiplier for row in tlkeras.learning_rate_table(model)]
     [0.5, 1.0]
     """
+    check_model(model)
     if getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} is not compiled: call `model.compile(optimizer, loss)` first.")
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)

@@ -9,6 +9,7 @@ from keras import layers
 from tlkeras.errors import InputError
 from tlkeras.features.fold import folded_weights
 from tlkeras.features.probe import linear_probe
+from tlkeras.graph import check_model
 from tlkeras.training.checks import check_labels
 from tlkeras.training.data import class_numbers, outputs
 
@@ -40,7 +41,7 @@ def find_head(model):
         `Head`.
 
     Raises:
-        InputError: The model does not end so.
+        InputError: It is no Keras model, is not built, or does not end so.
 
     Example:
 
@@ -48,9 +49,10 @@ def find_head(model):
     >>> find_head(model).task
     'multiclass'
     """
+    check_model(model)
     refusal = InputError(
-        f"The model {getattr(model, 'name', model)!r} has no head that can be recognised: it should be a functional or "
-        "Sequential model whose last layer is Dense, with softmax, sigmoid or no activation."
+        f"The model {model.name!r} has no head that can be recognised: it should be a built functional or Sequential "
+        "model whose last layer is Dense, with softmax, sigmoid or no activation."
     )
     if len(getattr(model, "outputs", None) or ()) != 1:
         raise refusal

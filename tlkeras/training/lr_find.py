@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tlkeras.errors import InputError
+from tlkeras.graph import check_model
 from tlkeras.training.random_state import random_state_kept
 
 #: Weight of the past in the running loss by which divergence is told.
@@ -112,8 +113,8 @@ def lr_find(
         The curve, with `learning_rates`, `losses`, `suggestion` and `plot()`.
 
     Raises:
-        InputError: If the model is not compiled or trains nothing, its optimizer has no one learning rate, or the
-            rates or their number cannot be.
+        InputError: If `model` is not a Keras model, is not compiled or trains nothing, its optimizer has no one
+            learning rate, or the rates or their number cannot be.
 
     Example:
 
@@ -125,7 +126,8 @@ def lr_find(
     >>> 1e-3 < curve.suggestion < 1
     True
     """
-    if not getattr(model, "compiled", False) or getattr(model, "optimizer", None) is None:
+    check_model(model)
+    if not model.compiled or getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} is not compiled: call `model.compile(optimizer, loss)` first.")
     if not model.built or not model.trainable_variables:
         raise InputError(f"The model {model.name!r} has no trainable variable yet: build it, or unfreeze a block.")

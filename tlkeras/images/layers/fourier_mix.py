@@ -1,5 +1,7 @@
 """Images mixed in patches of random shape, together with their labels."""
 
+import math
+from numbers import Real
 from typing import Any
 
 import keras
@@ -36,8 +38,9 @@ class FourierMix(keras.layers.Layer):
 
     def __init__(self, alpha: float = 1.0, decay_power: float = 3.0, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        if not alpha > 0:
-            raise InputError(f"alpha is more than 0. Received: alpha={alpha!r}.")
+        for name, value in (("alpha", alpha), ("decay_power", decay_power)):
+            if not (isinstance(value, Real) and 0 < value < math.inf):
+                raise InputError(f"{name} is a number above 0. Received: {name}={value!r}.")
         self.alpha, self.decay_power, self.seed = alpha, decay_power, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -1,10 +1,12 @@
 """Images of which a grid of squares is hidden."""
 
 import math
+from numbers import Real
 from typing import Any
 
 import keras
 
+from tlkeras.errors import InputError
 from tlkeras.images.layers.random_change import RandomChange, interval, share
 
 
@@ -44,6 +46,8 @@ class GridMask(RandomChange):
         **kwargs,
     ):
         super().__init__(rate, seed, **kwargs)
+        if not (isinstance(fill, Real) and 0 <= fill <= 255):
+            raise InputError(f"fill is a grey level, from 0 to 255. Received: fill={fill!r}.")
         self.hidden, self.distance, self.fill = share(hidden, "hidden"), interval(distance, "distance", 0.01, 1), fill
 
     def change(self, images: Any) -> Any:

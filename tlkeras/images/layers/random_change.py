@@ -1,5 +1,6 @@
 """What the layers of this folder have in common: a change of some of the images, in training only."""
 
+from numbers import Real
 from typing import Any
 
 import keras
@@ -48,13 +49,14 @@ class RandomChange(keras.layers.Layer):
 
 def share(value: float, name: str) -> float:
     """Returns `value` if it is a share."""
-    if not 0 <= value <= 1:
+    if not (isinstance(value, Real) and 0 <= value <= 1):
         raise InputError(f"{name} is a share, from 0 to 1. Received: {name}={value!r}.")
     return float(value)
 
 
 def interval(value: tuple[float, float], name: str, low: float, high: float) -> tuple[float, float]:
     """Returns `value` if it is an interval within `low` and `high`."""
-    if not (isinstance(value, tuple | list) and len(value) == 2 and low <= value[0] <= value[1] <= high):
+    pair = isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(end, Real) for end in value)
+    if not (pair and low <= value[0] <= value[1] <= high):
         raise InputError(f"{name} is (lowest, highest), within {low:g} and {high:g}. Received: {name}={value!r}.")
     return value[0], value[1]
