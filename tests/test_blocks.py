@@ -351,6 +351,25 @@ def test_both_directions_of_a_recurrent_layer_are_one_block():
     assert_every_weight_in_one_block(model)
 
 
+def text_network():
+    """Reads the words of a sentence and the letters of each word, both of them embedded."""
+    words, letters = keras.Input((12,), dtype="int32"), keras.Input((12, 5), dtype="int32")
+    x = layers.Embedding(50, 8, name="words")(words)
+    x += layers.Embedding(12, 8, name="positions")(ops.cumsum(ops.ones_like(words), axis=1) - 1)
+    x = layers.Concatenate()([x, ops.reshape(layers.Embedding(26, 2, name="letters")(letters), (-1, 12, 10))])
+    for i in range(3):
+        x = layers.LayerNormalization(name=f"norm{i}")(layers.Dense(8, "relu", name=f"dense{i}")(x))
+    return keras.Model([words, letters], layers.Dense(2, name="predictions")(layers.GlobalAveragePooling1D()(x)))
+
+
+def test_a_network_for_text_has_its_embeddings_in_the_stem_and_a_block_for_each_layer():
+    assert [{layer.name for layer in block.layers} for block in blocks(text_network())] == [
+        {"words", "positions", "letters"},
+        *({f"dense{i}", f"norm{i}"} for i in range(3)),
+        {"predictions"},
+    ]
+
+
 @pytest.mark.backends
 def test_the_map_survives_a_file(tmp_path):
     model = nested(plain_cnn(name="base"))
@@ -433,7 +452,7 @@ def test_a_number_of_blocks_may_be_an_integer_of_numpy():
 def test_what_cannot_be_mapped_is_refused_with_the_mend():
     with pytest.raises(InputError, match=r"model.build\(input_shape\)"):
         blocks(Subclassed())
-    with pytest.raises(InputError, match=r"keras\.Model\. Received: Dense"):
+    with pytest.raises(InputError, match=r"keras\.Model, such as .* Received: model=<Dense"):
         blocks(layers.Dense(2))
     with pytest.raises(InputError, match=r"'blokc1'\. Did you mean 'block1'"):
         blocks(plain_cnn())["blokc1"]

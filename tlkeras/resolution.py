@@ -68,7 +68,9 @@ def after(layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, an
 
 
 def _change(layer, tensor, shape) -> float:
-    """By what factor the number of positions changes, up or down; 1 if unknown."""
+    """By what factor the number of positions changes, up or down; 1 if unknown, or if each number becomes a vector."""
+    if shape is not None and shape[:-1] == tensor.shape:
+        return 1.0
     positions = _positions(layer, tensor, shape)
     if not tensor.positions or not positions:
         return 1.0
