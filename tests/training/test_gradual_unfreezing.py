@@ -177,7 +177,9 @@ def run_with_backup(backup, *callbacks, **how):
     """The program that is stopped and started again."""
     model = small_model(dropout=0.3)
     model.compile(keras.optimizers.Adam(0.01, use_ema=True), "mse")
-    return model, fit(model, [GradualUnfreezing(**how, backup=backup), *callbacks], 5)
+    # Without its count, the rate would not fall after epoch 3.
+    reduce = keras.callbacks.ReduceLROnPlateau("loss", 0.5, patience=3, min_delta=1e9)
+    return model, fit(model, [GradualUnfreezing(**how, backup=backup, callbacks=reduce), reduce, *callbacks], 5)
 
 
 def assert_resumes_to_the_same(backup, **how):
@@ -256,6 +258,7 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
         ({"schedule": [1, 2]}, "is a dict"),
         ({"on_plateau": 0}, "at least 1"),
         ({"on_plateau": 1, "mode": "up"}, "mode='up'"),
+        ({"on_plateau": 1, "callbacks": ["ReduceLROnPlateau"]}, "Received: 'ReduceLROnPlateau'"),
     ],
 )
 def test_what_cannot_be_used_is_named(how, message):

@@ -1,7 +1,9 @@
 """Thaws a model from the top down within one `fit`, losing no state, not even when the process dies."""
 
+import inspect
 import json
 import os
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 
@@ -35,7 +37,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
     file is renamed into place when complete, so a kill at any moment leaves a good one; where the disk is full by then,
     a warning says so, and training goes on. `fit` removes the file when it ends.
     `keras.callbacks.BackupAndRestore` cannot do this: it loads optimizer state before the trainable set is known, and
-    a kill in the middle of its two files leaves them apart. What other callbacks count is theirs to keep.
+    a kill in the middle of its two files leaves them apart. What other callbacks count is kept of those in `callbacks`.
     A `.keras` file from `ModelCheckpoint` holds the trainable flags and the optimizer too: load it and call `fit` with
     `initial_epoch`.
 
@@ -50,10 +52,12 @@ class GradualUnfreezing(keras.callbacks.Callback):
         min_delta: The least change that is an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
         batchnorm: `"frozen"` keeps BatchNormalization of thawed blocks as it is, `"train"` trains it.
         backup: Path of the backup file; None for no backup.
+        callbacks: Those of the callbacks that `fit` is given which count too, such as `ReduceLROnPlateau`: the backup
+            holds their plain attributes (numbers, strings), but for what they were made with.
 
     Raises:
         InputError: Unless exactly one of `schedule` and `on_plateau` is given; at the beginning of `fit`, if the model
-            has no such block, or the backup is another model's or cannot be written; at the end of an epoch, if
+            has no such block, or the backup is of another model or run or cannot be written; at the end of an epoch, if
             `monitor` is not logged.
 
     Example:
@@ -79,6 +83,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         min_delta: float = 1e-4,
         batchnorm: str = "frozen",
         backup: str | os.PathLike | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
         super().__init__()
         if (schedule is None) == (on_plateau is None):
@@ -102,6 +107,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self.min_delta = min_delta
         self.batchnorm = batchnorm
         self.backup = None if backup is None else Path(backup)
+        self.callbacks = keras.tree.flatten(callbacks)
+        if wrong := [given for given in self.callbacks if not isinstance(given, keras.callbacks.Callback)]:
+            raise InputError(f"callbacks are Keras callbacks. Received: {wrong[0]!r}")
 
     def on_train_begin(self, logs=None):
         found = blocks(self.model)
@@ -110,6 +118,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
                 found.top(selection)
         self._deepest = sum(block.role != "head" for block in found)
         self._plateau = {"thawed": 0, "best": None, "wait": 0}
+        self._counters = []
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         if not isinstance(optimizer, Differential):
             recompile(self.model, differential_optimizer(self.model, self.model.optimizer))
@@ -118,6 +127,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model._initial_epoch = None  # it has served, and would hold for the next `fit` too
+        for callback, counters in zip(self.callbacks, self._counters, strict=False):
+            vars(callback).update(counters)  # not earlier: where training begins, each sets them to zero
+        self._counters = []
         unfreeze(self.model, self._selection(epoch), batchnorm=self.batchnorm)
         if not self.model.optimizer.built:
             with strategy_scope(self.model):
@@ -170,6 +182,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             "plateau": self._plateau,
             "trainable": self._trainable(),
             "starts": dict(optimizer.starts),
+            "counters": [_counters(callback) for callback in self.callbacks],
         }
         arrays = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
         arrays = [array.astype("float32") if array.dtype.name == "bfloat16" else array for array in arrays]
@@ -199,7 +212,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         with np.load(self.backup) as file:
             notes = json.loads(str(file["notes"]))
             arrays = [file[f"arr_{i}"] for i in range(len(file.files) - 1)]
-        self._plateau = notes["plateau"]
+        self._plateau, self._counters = notes["plateau"], notes.get("counters", [])
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         optimizer.starts.update(notes["starts"])
         unfreeze(self.model, self._selection(notes["epoch"]), batchnorm=self.batchnorm)
@@ -214,3 +227,10 @@ class GradualUnfreezing(keras.callbacks.Callback):
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         self.model._initial_epoch = notes["epoch"]
+
+
+def _counters(callback):
+    """The plain attributes of a callback, but for its settings, which may have changed since."""
+    settings = {name for kind in type(callback).__mro__ for name in inspect.signature(kind.__init__).parameters}
+    plain = {name: value for name, value in vars(callback).items() if isinstance(value, int | float | str | None)}
+    return {name: value for name, value in plain.items() if name not in settings}
