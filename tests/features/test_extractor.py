@@ -86,6 +86,7 @@ def test_a_keras_model_serves_as_backbone():
         (np.zeros((2, 8, 8, 3), bool), "dtype bool"),
         (np.zeros((2, 64)), "input='flat'"),
         (np.zeros((8, 8, 3)), "into a list"),
+        ([np.full((64, 64, 3), np.inf)], "'number 0': its pixels are not all finite"),
         ("boat.jpg", "into a list"),
         (b"boat", "into a list"),
         (".", "load_images"),
@@ -296,6 +297,15 @@ def test_pixels_from_0_to_1_are_warned_of_at_the_callers_line(small, pixels, kin
     with pytest.warns(UserWarning, match="from 0 to 1: .* multiply by 255") as caught:
         extractor.transform(given)
     assert [one.filename for one in caught if one.category is UserWarning] == [__file__]
+
+
+def test_sixteen_bits_that_reach_the_network_are_warned_of(small, recwarn):
+    scaling = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), small])
+    extractor, grey = tlkeras.FeatureExtractor(scaling, engine="keras"), np.full((2, 20, 20, 1), 65535, "uint16")
+    extractor.transform(grey)  # resized, and so brought to 8 bits
+    assert not [one for one in recwarn if one.category is UserWarning]
+    with pytest.warns(UserWarning, match="uint16 up to 65535"):
+        extractor.transform(grey[:, :16, :16])
 
 
 def test_pixels_that_are_dark_and_models_that_may_want_them_scaled_are_not_warned_of(small, pixels, recwarn):

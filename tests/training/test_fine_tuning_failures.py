@@ -64,6 +64,21 @@ IMAGES, LABELS = spots(12)
 HOLED = np.where(np.arange(12)[:, None, None, None] == 3, np.nan, IMAGES.astype("float32"))
 
 
+class Batches(keras.utils.PyDataset):
+    """A stream, as far as `fine_tune` knows: what it holds shows when it comes."""
+
+    def __init__(self, *batches):
+        super().__init__()
+        self.batches = batches
+
+    @property
+    def num_batches(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
 class Endless(keras.utils.PyDataset):
     num_batches = None
 
@@ -81,7 +96,7 @@ class Endless(keras.utils.PyDataset):
         ("several", {"train": Endless()}, "train never ends"),
         ("several", {"train": (IMAGES[..., :1], LABELS)}, r"shape \(12, 16, 16, 1\); .* \(None, 16, 16, 3\)"),
         ("several", {"validation": (IMAGES[:, :8], LABELS)}, r"validation gives images of shape \(12, 8, 16, 3\)"),
-        ("several", {"train": (HOLED, LABELS)}, "features of 1 of 12 images are not finite"),
+        ("several", {"train": (HOLED, LABELS)}, "1 of the 12 images of train hold NaN"),
         ("several", {"train": (IMAGES, 0 * LABELS)}, "images of class 0 alone"),
         ("several", {"train": (IMAGES, LABELS + 1)}, "from 0 to 2. .* train with labels from 1 to 3"),
         ("several", {"train": (IMAGES, LABELS - 1)}, "from -1 to 1"),
@@ -123,9 +138,29 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_changed(request, validati
         np.testing.assert_array_equal(one, other)
 
 
-def test_pixels_that_are_scaled_already_are_warned_of():
+@pytest.mark.parametrize("images", [IMAGES / 255.0, IMAGES * np.uint16(257)], ids=["scaled", "16 bits"])
+def test_pixels_that_do_not_run_from_0_to_255_are_warned_of(images):
     with pytest.warns(UserWarning, match="Pixels run from 0 to 255"):
-        tlkeras.fine_tune(classifier(), (IMAGES / 255.0, LABELS), epochs=0, verbose=False)
+        tlkeras.fine_tune(classifier(), (images, LABELS), epochs=0, verbose=False)
+
+
+@pytest.mark.parametrize("where", ["train", "validation"])
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ((np.nan_to_num(HOLED), LABELS + 1), "labels from 0 to 2. .* batch 1 of {} with labels from 1 to 3"),
+        ((HOLED, LABELS), "1 of the 12 images of batch 1 of {} hold NaN"),
+    ],
+    ids=["labels", "images"],
+)
+def test_a_later_batch_that_cannot_be_used_is_named_and_the_best_weights_stay(where, batch, message):
+    model = classifier()
+    before = [np.array(weight) for weight in model.get_weights()]
+    data = {"train": (IMAGES, LABELS), where: Batches((np.nan_to_num(HOLED), LABELS), batch)}
+    with pytest.raises(tlkeras.InputError, match=message.format(where)):
+        tlkeras.fine_tune(model, **data, probe=False, epochs=1, verbose=False)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
@@ -146,10 +181,22 @@ def test_a_tf_data_set_that_cannot_be_trained_on_is_refused(several, change, mes
         tlkeras.fine_tune(several, change(tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))), verbose=False)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
+@pytest.mark.parametrize("class_weight", [None, {0: 1.0, 1: 1.0, 2: 2.0}])
+def test_a_class_number_out_of_range_late_in_a_tf_data_set_is_named(class_weight):
+    import tensorflow as tf
+
+    stream = tf.data.Dataset.from_tensor_slices((IMAGES, np.where(np.arange(12) == 7, -1, LABELS))).batch(4)
+    with pytest.raises(tlkeras.InputError, match="batch 1 of train with labels from -1 to"):
+        tlkeras.fine_tune(classifier(), stream, probe=False, class_weight=class_weight, verbose=False)
+
+
 def test_validation_images_that_are_no_numbers_are_refused_and_the_probe_stays(train):
     model = classifier()
-    with pytest.raises(tlkeras.InputError, match="before any fine-tuning"):
-        tlkeras.fine_tune(model, train, (HOLED, LABELS), epochs=1, verbose=False)
+    with pytest.raises(tlkeras.InputError, match="1 of the 12 images of batch 1 of validation"):
+        tlkeras.fine_tune(
+            model, train, Batches((np.nan_to_num(HOLED), LABELS), (HOLED, LABELS)), epochs=1, verbose=False
+        )
     assert model.evaluate(*train, verbose=0)[1] > 1 / 3
 
 

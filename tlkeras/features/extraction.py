@@ -21,7 +21,7 @@ from tlkeras.features.output import FeatureFile
 from tlkeras.features.pipeline import extract
 from tlkeras.features.store import FeatureStore, cache_folder
 from tlkeras.images.dataset import SkippedFile
-from tlkeras.images.pixel_range import warn_of_scaled_pixels
+from tlkeras.images.pixel_range import warn_of_pixel_range
 from tlkeras.images.reading import ImageError
 
 
@@ -50,9 +50,9 @@ def run(images, settings, parameters):
     Yields:
         Lists of `pipeline.Item`, in order, as they are done, each with features or an error that names the image.
     """
-    images = _looked_at(images, parameters["batch_size"], None if settings.by_name else settings.backbone)
     engine, precision, cache, batch_size = (parameters[name] for name in ("engine", "precision", "cache", "batch_size"))
     reader = _reader(settings, images, parameters["resize"])
+    images = _looked_at(images, batch_size, reader, None if settings.by_name else settings.backbone)
     identity = network_identity(settings)
     folder = (cache_folder() if cache is True else Path(cache)) if cache and identity else None
     store = _open_store(folder, os.getpid(), cache is True) if folder else None
@@ -107,11 +107,12 @@ def collect(lists, network_width, out=None):
     return Extraction(features, unreadable)
 
 
-def _looked_at(images, count, model):
+def _looked_at(images, count, reader, model):
     """The same images, after a look at the range of the first few."""
     sources = iter(images)
     first = list(islice(sources, count))
-    warn_of_scaled_pixels(first, model)
+    # Greys of 16 bits that are to be resized come to 8 bits on the way.
+    warn_of_pixel_range([one for one in first if getattr(one, "dtype", None) != "uint16" or reader.keeps(one)], model)
     return replace(images, sources=chain(first, sources))
 
 

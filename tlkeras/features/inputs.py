@@ -172,13 +172,16 @@ class Reader:
         pixels = read_image(source, self.size, self.resize)
         return pixels if self.channels == 3 else np.asarray(_grey(pixels))
 
+    def keeps(self, array) -> bool:
+        """Whether the pixels of an array stay as they are: it has the size, and the channels or one for all."""
+        return self.size in (None, array.shape[:2]) and array.ndim == 3 and array.shape[-1] in (1, self.channels)
+
     def _fitted(self, array):
-        if self.size in (None, array.shape[:2]) and array.ndim == 3:
-            if array.shape[-1] == self.channels:
-                return array
-            if (array.shape[-1], self.channels) == (1, 3):
-                return np.repeat(array, 3, axis=-1)
-        return self._decoded(array)
+        if not self.keeps(array):
+            return self._decoded(array)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ImageError("<ndarray>", "its pixels are not all finite")
+        return array if array.shape[-1] == self.channels else np.repeat(array, 3, axis=-1)
 
 
 def _grey(pixels):

@@ -1,12 +1,13 @@
-"""Pixels run from 0 to 255: a word where they have been scaled already."""
+"""Pixels run from 0 to 255: a word where they do not."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from tlkeras.errors import warn
+from tlkeras.errors import InputError, warn
 from tlkeras.graph import descendants
 
 _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -41,8 +42,38 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     return f"Pixels run from 0 to 255; these are {floats[0].dtype} from {lowest:.3g} to {highest:.3g}: {mend}."
 
 
-def warn_of_scaled_pixels(images: Iterable[Any], model: keras.Model | None = None) -> None:
-    """Warns of what `scaled_pixels` finds wrong.
+def deep_pixels(images: Iterable[Any]) -> str:
+    """What is wrong with arrays of which a value is above 255, such as those of 16 bits; nothing of others.
+
+    Example:
+
+    >>> deep_pixels(np.full((1, 8, 8, 3), 65535, "uint16"))
+    'Pixels run from 0 to 255; these are uint16 up to 65535: scale them, those of 16 bits by 255 / 65535.'
+    """
+    arrays = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind in "uif" and image.size]
+    highest, kind = max(((image.max(), str(image.dtype)) for image in arrays), default=(0, ""))
+    if not 255 < highest < math.inf:
+        return ""
+    return f"Pixels run from 0 to 255; these are {kind} up to {highest:g}: scale them, those of 16 bits by 255 / 65535."
+
+
+def check_finite(images: Sequence[np.ndarray], name: str) -> None:
+    """Refuses images with values that are not finite.
+
+    Args:
+        images: One array `(n, height, width, channels)`, or several `(height, width, channels)`.
+        name: What to call them in the error.
+
+    Raises:
+        InputError: There are some; the message says how many.
+    """
+    lost = sum(image.dtype.kind == "f" and not np.isfinite(image).all() for image in images)
+    if lost:
+        raise InputError(f"{lost} of the {len(images)} images of {name} hold NaN or infinite values: leave them out.")
+
+
+def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None) -> None:
+    """Warns of what `scaled_pixels` and `deep_pixels` find wrong.
 
     Args:
         images: As there.
@@ -50,5 +81,5 @@ def warn_of_scaled_pixels(images: Iterable[Any], model: keras.Model | None = Non
             sure to want raw pixels, so of others nothing is said.
     """
     wants_raw = model is None or any(isinstance(layer, _SCALING) for layer in descendants(model))
-    if wants_raw and (text := scaled_pixels(images)):
+    if wants_raw and (text := scaled_pixels(images) or deep_pixels(images)):
         warn(text)

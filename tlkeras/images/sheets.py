@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tlkeras.errors import InputError
-from tlkeras.images.pixel_range import warn_of_scaled_pixels
+from tlkeras.images.pixel_range import warn_of_pixel_range
 from tlkeras.images.reading import open_rgb
 
 _GAP, _LINE = 6, 14
@@ -128,7 +128,7 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
         raise InputError(
             f"preview takes pixels, (n, height, width, 3), such as images.train.take([0, 1]).read(). Received: {given}"
         )
-    warn_of_scaled_pixels(images)
+    warn_of_pixel_range(images)
     images = images.astype("float32")
     drawn = [images] + [keras.ops.convert_to_numpy(augmentation(images, training=True)) for _ in range(columns - 1)]
     return contact_sheet([column[row] for row in range(len(images)) for column in drawn], columns=columns, side=side)

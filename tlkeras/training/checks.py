@@ -8,7 +8,7 @@ import numpy as np
 
 from tlkeras.errors import InputError
 from tlkeras.images.batches import ImageBatches
-from tlkeras.images.pixel_range import warn_of_scaled_pixels
+from tlkeras.images.pixel_range import check_finite, warn_of_pixel_range
 from tlkeras.training.data import are_rows, each_batch, is_endless
 
 
@@ -35,7 +35,8 @@ def check_data(batches, model, head, name):
     if images is None:
         raise InputError(f"{name} holds no batch of images.")
     _check_shape(images.shape, model, name)
-    warn_of_scaled_pixels(images, model)
+    check_finite(images, name)
+    warn_of_pixel_range(images, model)
     labels = batches.labels if isinstance(batches, ImageBatches) else labels
     check_labels(labels, head, name)
     return labels
@@ -78,6 +79,25 @@ def check_labels(labels, head, name):
             f"The head is {head.task} with {units} units, which takes labels from 0 to {highest}. "
             f"Received: {name} with labels from {labels.min()} to {labels.max()}"
         )
+
+
+def find_fault(data, head):
+    """Goes through data by which the loss is not a number, in search of the reason.
+
+    The later batches of a stream are not looked at before, since that would take a pass of reading; `ImageBatches` are.
+
+    Args:
+        data: Dict from what to call data in errors to batches, from `tlkeras.training.data.as_batches`.
+        head: `tlkeras.training.head.Head`.
+
+    Raises:
+        InputError: It lies in a batch: images that are not finite, or labels that do not fit the head.
+    """
+    for name, batches in data.items():
+        streamed = () if isinstance(batches, ImageBatches) else each_batch(batches, name)
+        for number, (images, labels) in enumerate(streamed):
+            check_finite(images, f"batch {number} of {name}")
+            check_labels(labels, head, f"batch {number} of {name}")
 
 
 def _shapes(head):

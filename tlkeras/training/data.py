@@ -5,6 +5,7 @@ import numpy as np
 
 from tlkeras.errors import InputError
 from tlkeras.images.batches import ImageBatches
+from tlkeras.images.pixel_range import check_finite
 
 
 def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, name="train"):
@@ -24,7 +25,7 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
         What `fit` takes; the batched kinds as they are.
 
     Raises:
-        InputError: There are no images, or the data is of another kind.
+        InputError: There are no images, values in arrays are not finite, or the data is of another kind.
 
     Example:
 
@@ -43,6 +44,7 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
         count = len(images)
         if count != len(labels):
             raise InputError(f"{name} has {count} images and {len(labels)} labels; each image needs one.")
+        check_finite(images, name)
     else:
         raise InputError(
             f"{name} must be a split of load_images, a pair (images, labels), a PyDataset, a tf.data.Dataset or a "

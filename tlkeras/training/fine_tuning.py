@@ -15,7 +15,7 @@ from tlkeras.optimizers import differential_optimizer, learning_rate_table
 from tlkeras.recompile import strategy_scope
 from tlkeras.training.best_weights import BestWeights
 from tlkeras.training.cached_trunk import CachedTrunk, is_random
-from tlkeras.training.checks import check_data, check_options
+from tlkeras.training.checks import check_data, check_options, find_fault
 from tlkeras.training.cut import cut
 from tlkeras.training.data import are_rows, as_batches, class_weights, each_batch, outputs
 from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_scope, replicas_of, trainee_of
@@ -101,9 +101,10 @@ def fine_tune(
         `FineTuning`.
 
     Raises:
-        InputError: The model has no such head, the data is empty, endless or of another kind or shape, labels do not
-            fit the head, an argument is out of range, or the call is inside a `strategy.scope()`: only the model is
-            built there; see docs/distributed.md.
+        InputError: The model has no such head, the data is empty, endless or of another kind or shape, images are not
+            finite, labels do not fit the head (in a later batch of a stream, the best weights are back in place), an
+            argument is out of range, or the call is inside a `strategy.scope()`: only the model is built there; see
+            docs/distributed.md.
 
     Example:
 
@@ -128,9 +129,9 @@ def fine_tune(
     in_order = as_batches(train, batch_size)
     batches = as_batches(train, batch_size, shuffle=True, seed=seed, mix=mix, classes=head.layer.units)
     held_out = None if validation is None else as_batches(validation, batch_size, name="validation")
-    one_hot = are_rows(check_data(in_order, model, head, "train"))
-    if held_out is not None:
-        check_data(held_out, model, head, "validation")
+    given = {"train": in_order} | ({} if held_out is None else {"validation": held_out})
+    labels = {name: check_data(data, model, head, name) for name, data in given.items()}
+    one_hot = are_rows(labels["train"])
     weight_of_class = class_weights(class_weight, in_order, head)
     if probe:
         with timed(result, "probe", say) as phase:
@@ -167,6 +168,7 @@ def fine_tune(
                     [*averaging, *callbacks],
                     say,
                     result,
+                    explain=lambda: find_fault(given, head),
                     even_if_worse=choose,
                 )
                 phase["epochs"] = keeper.last_epoch
@@ -208,15 +210,19 @@ def _interruptible(result):
         result.stopped = "interrupted"
 
 
-def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result, even_if_worse):
-    """Runs `fit`, leaves the best weights behind, whatever ends it; gives the loss at the start and `BestWeights`."""
+def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result, explain, even_if_worse):
+    """Runs `fit`, leaves the best weights behind, whatever ends it; gives the loss at the start and `BestWeights`.
+
+    `explain` raises if the data are the reason for a failure.
+    """
     start = math.inf
     if held_out is not None:
         start = _loss(trainee, held_out)
         if math.isnan(start):
+            explain()
             raise InputError(
-                "The loss on the validation data is not a number before any fine-tuning: look for NaN in its images "
-                "and in the model's weights."
+                "The loss on the validation data is not a number before any fine-tuning: look for NaN in the "
+                "model's weights."
             )
     keeper = BestWeights(None if held_out is None else "val_loss", patience, math.inf if even_if_worse else start)
     report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(epoch_line(epoch, epochs, logs)))
@@ -237,8 +243,14 @@ def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, 
         )
     except KeyboardInterrupt:
         keeper.stopped = "interrupted"
+    except Exception:
+        if class_weight:  # TensorFlow fails to find the weight of a class that there is not
+            explain()
+        raise
     finally:
         keeper.restore()
+    if keeper.stopped == "not a number":
+        explain()
     result.history, result.best_epoch, result.stopped = history.history, keeper.best_epoch, keeper.stopped
     return start, keeper
 

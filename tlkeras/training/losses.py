@@ -8,7 +8,8 @@ class SmoothedCrossentropy(keras.losses.Loss):
     """Cross-entropy for class numbers or one-hot rows, with label smoothing.
 
     Keras smooths one-hot labels only. This takes class numbers of shape `(N,)` or `(N, 1)` as well, so data can stay
-    as it is.
+    as it is. A label out of range makes the loss NaN on every backend, and so ends a training: some would take it for
+    no class at all.
 
     Args:
         task: `"multiclass"`, `"binary"` or `"multilabel"`; the last two are sigmoid cross-entropies.
@@ -28,17 +29,18 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        if self.task == "multiclass":
-            if not _is_one_hot(y_true):
-                y_true = ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), y_pred.shape[-1])
-            return keras.losses.categorical_crossentropy(
-                ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits, self.label_smoothing
-            )
         if len(y_true.shape) < 2:
             y_true = ops.expand_dims(y_true, -1)
-        return keras.losses.binary_crossentropy(
-            ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits, self.label_smoothing
-        )
+        multiclass, units = self.task == "multiclass", y_pred.shape[-1]
+        are_numbers = multiclass and not _is_one_hot(y_true)
+        values = ops.cast(y_true, "float32")
+        highest = (units - 1 if are_numbers else 1) + 1e-3  # mixed labels are rounded
+        known = ops.all((values >= 0) & (values <= highest), axis=-1)
+        if are_numbers:
+            y_true = ops.one_hot(ops.where(known, ops.cast(y_true[:, 0], "int32"), 0), units)
+        crossentropy = keras.losses.categorical_crossentropy if multiclass else keras.losses.binary_crossentropy
+        loss = crossentropy(ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits, self.label_smoothing)
+        return ops.where(known, loss, float("nan"))
 
 
 def accuracy(head):
