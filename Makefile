@@ -12,7 +12,8 @@ PACKAGE_gpu-tensorflow := tensorflow[and-cuda]
 BIN := .venv/bin
 # Two processes or four: a test keeps one core busy and a half, and some take a gigabyte.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
-PIP := -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports; to compile all that is installed takes pip longer than the rest.
+PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 
 # Whole notebooks in order, each in one process, with the exact output of their tagged cells.
 NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --dist loadscope
