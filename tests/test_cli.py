@@ -302,15 +302,16 @@ def test_a_damaged_run_is_refused(run, folder, tmp_path, file, content):
     assert _main("evaluate", tmp_path, folder) == 2
 
 
-def test_evaluate_measures_the_test_part_of_a_folder_that_is_split(run, tmp_path, capsys):
-    for part, count in (("train", 3), ("test", 2)):
+@pytest.mark.parametrize(("parts", "measured"), [(("train", "val"), "validation"), (("train", "val", "test"), "test")])
+def test_evaluate_measures_what_a_folder_that_is_split_does_not_train_on(run, tmp_path, capsys, parts, measured):
+    for count, part in enumerate(parts, 1):
         for name, colour in COLOURS.items():
             (tmp_path / part / name).mkdir(parents=True)
             for i in range(count):
                 _image(colour, 1000 * count + i).save(tmp_path / part / name / f"{i}.png")
     assert _main("evaluate", run, tmp_path, "--json") == 0
     result = json.loads(capsys.readouterr().out)
-    assert (result["part"], result["scores"]["images"]) == ("test", 6)
+    assert (result["part"], result["scores"]["images"]) == (measured, 3 * len(parts))
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(folder, tmp_path, capsys):

@@ -91,7 +91,7 @@ def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
     if as_json:
         print_json(result)
     else:
-        typer.echo(_scores_text(result["scores"], "test images" if result["part"] == "test" else "images"))
+        typer.echo(_scores_text(result["scores"], "images" if result["part"] == "all" else f"{result['part']} images"))
 
 
 def predict(

@@ -43,8 +43,8 @@ def evaluate_folder(path, directory, verbose=False):
         verbose: Whether to show progress on stderr.
 
     Returns:
-        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (`"test"` where the folder has a test
-        part, else `"all"`), `seen_in_training` (how many of the images have the content of one that the run was
+        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (what was scored: `"test"` where the folder
+        has a test part, else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of the images have the content of one that the run was
         trained or chosen on), `skipped` (files that cannot be read, with the reason).
 
     Raises:
@@ -63,8 +63,9 @@ def evaluate_folder(path, directory, verbose=False):
         raise InputError(
             f"metrics.json of {str(path)!r} is not what `tlkeras fit` writes. Train the run again."
         ) from error
-    # A folder that is split already is measured on its test images; of any other, all are taken.
-    name, split = ("test", images.test) if len(images.test) else ("all", images.train)
+    # Nothing is split off here, so a part that is not empty is one that the folder gives.
+    parts = {"test": images.test, "validation": images.validation, "all": images.train}
+    name, split = next((name, split) for name, split in parts.items() if len(split))
     return {
         "scores": measure(run, split, majority, verbose=verbose).to_dict(),
         "part": name,
