@@ -189,11 +189,14 @@ def test_folder_beside_the_splits_is_refused_by_name(tmp_path):
         load_images(root)
 
 
-def test_leaks_between_given_splits_are_warned_of(tmp_path):
-    root = make_split_folder(tmp_path, "train", "test")
-    shutil.copy(root / "train" / "cat" / "0.png", root / "test" / "cat" / "copy.png")
-    with pytest.warns(UserWarning, match="1 of 25 test images"):
+@pytest.mark.parametrize(("seen", "side"), [("train", "train"), ("val", "validation")])
+def test_leaks_between_given_splits_are_warned_of(tmp_path, seen, side):
+    root = make_split_folder(tmp_path, "train", "val", "test")
+    shutil.copy(root / seen / "cat" / "0.png", root / "test" / "cat" / "copy.png")
+    with pytest.warns(UserWarning) as caught:
         load_images(root)
+    (warning,) = caught
+    assert f"1 of 25 test images, as given, are near-duplicates of {side} images" in str(warning.message)
 
 
 def test_groups_never_straddle_a_split():

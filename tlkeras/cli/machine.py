@@ -53,7 +53,10 @@ def backbones(
 
 
 def doctor(as_json: Json = False):
-    """Check that this machine can run the notebooks: packages, memory, weights, speed. Exit status 1 if it cannot."""
+    """Check that this machine can run the notebooks: packages, memory, weights, speed. Exit status 1 if it cannot.
+
+    The line `notebooks` is of what they need besides: where it alone fails, tlkeras works.
+    """
     from tlkeras.teaching.doctor import examine
 
     with contextlib.suppress(Exception):  # the diagnosis says what is wrong with it

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -146,15 +147,13 @@ def _split(files: list[ImageFile], whole: ImageSplit, shares: dict[str, float], 
 
 
 def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
-    seen = set(groups[parts["train"]])
-    for part in ("validation", "test"):
-        leaks = sum(group in seen for group in groups[parts[part]])
+    for seen, held_out in combinations(parts, 2):
+        leaks = int(np.isin(groups[parts[held_out]], groups[parts[seen]]).sum())
         if leaks:
             warn(
-                f"{leaks} of {len(parts[part])} {part} images, as given, are near-duplicates of training images or in "
-                "a group with some. tlkeras.check_images names near-duplicates."
+                f"{leaks} of {len(parts[held_out])} {held_out} images, as given, are near-duplicates of {seen} images "
+                "or in a group with some. tlkeras.check_images names near-duplicates."
             )
-        seen |= set(groups[parts[part]])
 
 
 def _chosen_classes(class_names: tuple[str, ...], classes: Sequence[str]) -> tuple[tuple[str, ...], set[str]]:

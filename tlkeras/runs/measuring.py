@@ -43,9 +43,10 @@ def evaluate_folder(path, directory, verbose=False):
         verbose: Whether to show progress on stderr.
 
     Returns:
-        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (what was scored: `"test"` where the folder
-        has a test part, else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of the images have the content of one that the run was
-        trained or chosen on), `skipped` (files that cannot be read, with the reason).
+        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (what was scored: `"test"` where the
+        folder has a test part, else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of
+        these images have the content of one that the run was trained or chosen on), `skipped` (files that cannot be
+        read, with the reason).
 
     Raises:
         InputError: There is no such run or folder, or the folder has a class that the run does not know.

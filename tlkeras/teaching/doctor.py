@@ -83,9 +83,9 @@ def examine():
 
     >>> diagnosis = examine()
     >>> [check.name for check in diagnosis.checks]
-    ['Python', 'packages', 'memory', 'disk', 'weights', 'forward pass', 'training step']
+    ['Python', 'packages', 'notebooks', 'memory', 'disk', 'weights', 'forward pass', 'training step']
     """
-    first = (check_python(), check_packages(), check_memory(), check_disk(), check_weights())
+    first = (check_python(), check_packages(), check_notebooks(), check_memory(), check_disk(), check_weights())
     forward, seconds = check_forward_pass()
     return Diagnosis((*first, forward, check_training_step()), expected_minutes(seconds))
 
@@ -105,21 +105,35 @@ def check_packages(requirements=None, backend=None):
         backend: Of Keras; TensorFlow need not be installed where it is another one.
     """
     backend = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
-    requirements = metadata.requires("tlkeras") or [] if requirements is None else requirements
-    needs = [Requirement(text) for text in requirements]
-    needs = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    needs = _requirements("", requirements)
     if backend != "tensorflow":
         needs = [need for need in needs if need.name != "tensorflow"] + [Requirement(backend)]
-    versions = {need.name: _version(need.name) for need in needs}
-    wrong = [
-        need for need in needs if versions[need.name] is None or not need.specifier.contains(versions[need.name], True)
-    ]
+    wrong = _unmet(needs)
     if wrong:
-        found = ", ".join(f"{need.name} {versions[need.name] or 'is missing'}" for need in wrong)
+        found = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong)
         wanted = " ".join(f"'{need.name}{need.specifier}'" for need in wrong)
         return Check("packages", False, found, f"{Path(sys.executable).name} -m pip install {wanted}")
     shown = ("keras", backend, "numpy", "scikit-learn")
     return Check("packages", True, ", ".join(f"{name} {_version(name)}" for name in shown))
+
+
+def check_notebooks(requirements=None, in_jupyter=None):
+    """Checks what the notebooks ask for beyond tlkeras itself: the extra `notebooks`.
+
+    An old version fails; so does JupyterLab if it is missing, unless Jupyter of some kind is running this already. What
+    else is missing passes, and is named: the cells that show it are passed over.
+
+    Args:
+        requirements: As in `check_packages`.
+        in_jupyter: Whether this runs in a notebook; by default that is looked up.
+    """
+    in_jupyter = "ipykernel" in sys.modules if in_jupyter is None else in_jupyter
+    wrong = _unmet(_requirements("notebooks", requirements))
+    missing = [need for need in wrong if _version(need.name) is None]
+    ok = all(need in missing and (in_jupyter or need.name != "jupyterlab") for need in wrong)
+    found = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong) or "all packages are here"
+    mend = f'{Path(sys.executable).name} -m pip install ".[notebooks]" in the clone; tlkeras itself does without.'
+    return Check("notebooks", ok, found, "" if ok else mend)
 
 
 def check_memory(available=None):
@@ -215,6 +229,21 @@ def expected_minutes(seconds):
 
 
 _REINSTALL = "install tlkeras into a fresh virtual environment; if that does not help, report the line above."
+
+
+def _requirements(extra, requirements=None):
+    """What tlkeras asks for, or what one of its extras asks for beyond that."""
+    requirements = metadata.requires("tlkeras") or [] if requirements is None else requirements
+    needs = [Requirement(text) for text in requirements]
+    plain = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return [need for need in needs if need not in plain and need.marker.evaluate({"extra": extra})] if extra else plain
+
+
+def _unmet(needs):
+    versions = {need.name: _version(need.name) for need in needs}
+    return [
+        need for need in needs if versions[need.name] is None or not need.specifier.contains(versions[need.name], True)
+    ]
 
 
 def _version(name):
