@@ -1,6 +1,7 @@
-"""Folders that appear whole or not at all."""
+"""Folders and files that appear whole or not at all."""
 
 import os
+import platform
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -87,6 +88,24 @@ def written_whole(path, overwrite=False):
             part.rename(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def file_written_whole(path):
+    """A file that appears under its name, or replaces the one that is there, only when all of it is written.
+
+    Args:
+        path: `pathlib.Path` of the file to be.
+
+    Yields:
+        `pathlib.Path` of a hidden file beside it, of this process alone, to be written.
+    """
+    part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _replace(path, part):

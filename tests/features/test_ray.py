@@ -94,8 +94,22 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing_and_the_rest_
 
     other = keras.models.clone_model(network)
     other.set_weights([weight + 1 for weight in network.get_weights()])
-    with pytest.raises(tlkeras.InputError, match="with other extractor"):
+    with pytest.raises(tlkeras.InputError, match="with other weights"):
         extract(paths, tlkeras.FeatureExtractor(other, cache=False, engine="keras"), folder, images_per_file=4)
+
+
+def test_a_folder_of_weights_that_were_overwritten_since_is_refused(tmp_path, monkeypatch):
+    weights = tmp_path / "mine.weights.h5"
+    extractor = tlkeras.FeatureExtractor("efficientnet_lite0", weights=weights)
+    monkeypatch.setattr(module, "_run", lambda *_: pytest.fail("interrupted", pytrace=False))
+    for content, error, message in (
+        (b"one", pytest.fail.Exception, "interrupted"),
+        (b"one", pytest.fail.Exception, "interrupted"),
+        (b"another", tlkeras.InputError, "with other weights"),
+    ):
+        weights.write_bytes(content)
+        with pytest.raises(error, match=message):
+            extract(["one.jpg"], extractor, tmp_path / "features")
 
 
 @pytest.mark.parametrize(

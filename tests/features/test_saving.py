@@ -54,6 +54,19 @@ def test_answers_are_the_same_after_loading(extractor, images, classifier, trust
     assert again[0].resize == "pad" and again[0].batch_size == 20
 
 
+@pytest.mark.parametrize("size", [(12, 16), np.array([12, 16])], ids=["tuple", "array"])
+def test_the_size_of_images_for_a_network_that_takes_any_comes_back(images, clipart10, size, tmp_path):
+    network = keras.Sequential(
+        [keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D()]
+    )
+    extractor = tlkeras.FeatureExtractor(network, image_size=size, engine="keras", cache=False)
+    paths = sorted((clipart10 / "bug").iterdir())[:9]
+    pipeline = _fitted(extractor, paths, KNeighborsClassifier())
+    tlkeras.save_pipeline(pipeline, tmp_path / "saved")
+    again = tlkeras.load_pipeline(tmp_path / "saved")
+    np.testing.assert_array_equal(again[:-1].transform(paths), pipeline[:-1].transform(paths))
+
+
 def test_of_a_search_the_best_pipeline_is_saved(extractor, images, tmp_path):
     pipeline = make_pipeline(extractor, KNeighborsClassifier())
     search = GridSearchCV(pipeline, {"kneighborsclassifier__n_neighbors": [1, 5]}, cv=2)

@@ -12,6 +12,7 @@ import numpy as np
 from tlkeras.errors import InputError
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.features.identity import weights_hash
+from tlkeras.files import file_written_whole
 
 # Readers of a folder of Parquet files pass over names that begin so.
 _JOB = "_job.json"
@@ -99,24 +100,29 @@ def _claim(output, paths, extractor, images_per_file):
     """Notes in the folder what is extracted to it, so that no other extraction is mixed with it."""
     settings = {name: repr(value) for name, value in extractor.get_params().items() if name not in _IRRELEVANT}
     if isinstance(extractor.backbone, keras.Model):
-        settings["backbone"] = weights_hash(extractor.backbone)
+        del settings["backbone"]  # its repr says no more than its name
     job = {
         "paths": hashlib.sha256("\0".join(paths).encode()).hexdigest(),
         "images_per_file": images_per_file,
         "extractor": settings,
+        "weights": weights_hash(extractor.backbone, extractor.weights, extractor.image_size),
     }
     try:
         output.mkdir(parents=True, exist_ok=True)
         found = json.loads((output / _JOB).read_text()) if (output / _JOB).exists() else None
-        if found is None and any(output.iterdir()):
+        if found is None and any(not path.name.startswith(".") for path in output.iterdir()):
             raise InputError(f"The output folder {str(output)!r} holds other things; name another one.")
         if found is None:
-            (output / _JOB).write_text(json.dumps(job, indent=2) + "\n")
+            with file_written_whole(output / _JOB) as part:
+                part.write_text(json.dumps(job, indent=2) + "\n")
     except OSError as error:
         raise InputError(f"The output folder {str(output)!r} cannot be written: {error.strerror}.") from error
-    if found is not None and found != job:
-        other = ", ".join(name for name in job if job[name] != found.get(name))
-        raise InputError(f"The output folder {str(output)!r} is of an extraction with other {other}; name another one.")
+    # What is not known cannot be told apart: weights that are yet to be downloaded have no hash.
+    other = [name for name in job if found and None not in (job[name], found.get(name)) and job[name] != found[name]]
+    if other:
+        raise InputError(
+            f"The output folder {str(output)!r} is of an extraction with other {', '.join(other)}; name another one."
+        )
 
 
 def _run(shares, extractor, output, workers, resources):
@@ -169,9 +175,8 @@ def _table(start, paths, found):
 def _write(table, path):
     import pyarrow.parquet as pq
 
-    part = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
-    pq.write_table(table, part)
-    part.replace(path)
+    with file_written_whole(path) as part:
+        pq.write_table(table, part)
 
 
 def _count_errors(output):

@@ -12,7 +12,7 @@ from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.files import written_whole
 
 #: Settings of the extractor that are not in its network.
-_SETTINGS = ("resize", "input", "on_error", "batch_size", "engine", "precision", "cache", "verbose")
+_SETTINGS = ("image_size", "resize", "input", "on_error", "batch_size", "engine", "precision", "cache", "verbose")
 
 
 def save_pipeline(pipeline, folder):
@@ -63,7 +63,12 @@ def save_pipeline(pipeline, folder):
         extractor.build_network().save(part / "network.keras")
         skops.io.dump(rest, part / "estimator.skops")
         settings = {name: getattr(extractor, name) for name in _SETTINGS}
-        (part / "extractor.json").write_text(json.dumps(settings, indent=2, default=str) + "\n")
+        (part / "extractor.json").write_text(json.dumps(settings, indent=2, default=_plain) + "\n")
+
+
+def _plain(value):
+    """What JSON does not know: a size from NumPy, a path of the cache."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def load_pipeline(folder, trusted=None):

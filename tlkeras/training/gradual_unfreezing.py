@@ -12,6 +12,7 @@ import numpy as np
 
 from tlkeras.blocks import blocks
 from tlkeras.errors import InputError, warn
+from tlkeras.files import file_written_whole
 from tlkeras.freezing import unfreeze
 from tlkeras.optimizers import differential_optimizer
 from tlkeras.optimizers.differential import Differential
@@ -197,16 +198,11 @@ class GradualUnfreezing(keras.callbacks.Callback):
             )
 
     def _write(self, arrays, notes):
-        part = self.backup.with_name(f".{self.backup.name}.part")
         self.backup.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                np.savez(file, *arrays, notes=json.dumps(notes))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self.backup)
-        finally:
-            part.unlink(missing_ok=True)
+        with file_written_whole(self.backup) as part, part.open("wb") as file:
+            np.savez(file, *arrays, notes=json.dumps(notes))
+            file.flush()
+            os.fsync(file.fileno())
 
     def _restore(self):
         with np.load(self.backup) as file:

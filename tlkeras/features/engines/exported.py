@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import logging
-import os
 import shutil
 import tempfile
 import warnings
@@ -12,6 +11,8 @@ import weakref
 from pathlib import Path
 
 import numpy as np
+
+from tlkeras.files import file_written_whole
 
 _SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 
@@ -67,9 +68,8 @@ class ExportFolder:
     def remember(self, **facts):
         """Keeps facts about the network for the next process."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".facts.{os.getpid()}"
-        part.write_text(json.dumps({**self.remembered(), **facts}))
-        part.replace(self.folder / "facts.json")
+        with file_written_whole(self.folder / "facts.json") as part:
+            part.write_text(json.dumps({**self.remembered(), **facts}))
 
     def remembered(self):
         """What `remember` kept, as a dict."""
