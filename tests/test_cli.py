@@ -352,6 +352,7 @@ def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, caps
         ["fit"],
         ["fit", "data"],
         ["fit", "data", "-o", "run", "--backbone", "efficientnet_light0"],
+        ["fit", "data", "-o", "run", "--backbone", "efficientnet_light0", "--image-size", "32"],
         ["fit", "data", "-o", "run", "--strategy", "magic"],
         ["fit", "data", "-o", "run", "--resize", "squash"],
         ["fit", "data", "-o", "run", "--image-size", "0"],
@@ -366,6 +367,11 @@ def test_wrong_usage_ends_with_status_2(arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert _main(*arguments) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_a_preset_that_the_catalog_does_not_list_wants_a_size(tmp_path, capsys):
+    assert _main("fit", "data", "-o", tmp_path / "run", "--backbone", f"hub:{tmp_path}") == 2
+    assert "--image-size" in capsys.readouterr().err
 
 
 def test_check_reports_and_writes_what_is_asked_for_or_says_where_it_cannot(tmp_path, capsys):

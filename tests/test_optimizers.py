@@ -11,6 +11,7 @@ import pytest
 from keras import optimizers
 
 from tlkeras.errors import InputError
+from tlkeras.images.layers import GridMask
 from tlkeras.optimizers import differential_class, differential_optimizer, learning_rate_table
 
 pytestmark = pytest.mark.backends
@@ -185,25 +186,31 @@ def test_a_file_opens_where_tlkeras_is_not_imported_with_the_plain_optimizer_and
     keras.models.load_model(tmp_path / "model.keras", compile=False)
 
 
-def test_importing_tlkeras_before_or_after_keras_is_enough_to_open_a_file_with_its_multipliers(tmp_path):
+def test_importing_tlkeras_before_or_after_keras_is_enough_to_open_files_with_its_multipliers_and_layers(
+    tmp_path,
+):
     model = small_model()
     model.compile(differential_optimizer(model, optimizers.AdamW(0.01), decay=0.5), "mse")
     model.save(tmp_path / "model.keras")
+    keras.Sequential([keras.Input((8, 8, 3)), GridMask()]).save(tmp_path / "layer.keras")
     program = """
         import sys
         import tlkeras
         assert "keras" not in sys.modules
         import keras
         print(min(keras.models.load_model(sys.argv[1]).optimizer.multipliers.values()))
+        keras.models.load_model(sys.argv[2])
         keras.saving.get_custom_objects().clear()
         for name in [name for name in sys.modules if name.partition(".")[0] == "tlkeras"]:
             del sys.modules[name]
         import tlkeras
         print(min(keras.models.load_model(sys.argv[1]).optimizer.multipliers.values()))
+        print(keras.models.load_model(sys.argv[2]).layers[0].name)
     """
-    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "model.keras")]
+    files = [str(tmp_path / "model.keras"), str(tmp_path / "layer.keras")]
+    command = [sys.executable, "-c", textwrap.dedent(program), *files]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout.split() == ["0.25", "0.25"], done.stderr[-2000:]
+    assert done.stdout.split() == ["0.25", "0.25", "grid_mask"], done.stderr[-2000:]
 
 
 def test_callbacks_move_the_rate_and_the_ratios_stay():

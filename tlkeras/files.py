@@ -9,22 +9,19 @@ from pathlib import Path
 
 from tlkeras.errors import InputError
 
-#: What a run consists of. A folder that holds anything else is not ours to replace.
-RUN_FILES = frozenset({"model.keras", "labels.json", "metrics.json", "confusion.png"})
 
-
-def check_output(path, overwrite=False):
+def check_output(path, replaceable=frozenset()):
     """Refuses an output folder early, before any work, rather than late. Makes nothing.
 
     Args:
         path: The folder to be written.
-        overwrite: Whether a run that is there may be replaced. Anything else is never replaced.
+        replaceable: Names of files that it may hold already, all of which will be replaced.
 
     Raises:
-        InputError: It is there already, holds other things, or cannot be written.
+        InputError: It holds other things, or cannot be written.
     """
     try:
-        _check(Path(path), Path(path).resolve(), overwrite)
+        _check(Path(path), Path(path).resolve(), replaceable)
     except OSError as error:
         raise InputError(f"The output folder {str(path)!r} cannot be written: {error.strerror}.") from error
 
@@ -36,7 +33,7 @@ def check_folder(path):
         path: The folder.
 
     Raises:
-        InputError: It cannot.
+        InputError: The folder, or the one that it would be made in, is a file or not open to writing.
     """
     resolved = Path(path).resolve()
     place = next(folder for folder in (resolved, *resolved.parents) if folder.exists())
@@ -45,16 +42,13 @@ def check_folder(path):
         raise InputError(f"The folder {str(path)!r} cannot be written: {str(place)!r} is {why}.")
 
 
-def _check(path, resolved, overwrite):
+def _check(path, resolved, replaceable):
     if resolved == Path.cwd() or resolved in Path.cwd().parents:
         raise InputError(f"The output folder {str(path)!r} holds the folder you are in; name another one.")
     if resolved.exists() and not resolved.is_dir():
         raise InputError(f"The output {str(path)!r} is a file; name a folder that may be made.")
-    found = {entry.name for entry in resolved.iterdir()} if resolved.exists() else set()
-    if found and not ("metrics.json" in found and found <= RUN_FILES):
-        raise InputError(f"The output folder {str(path)!r} holds other things than a run; name another one.")
-    if found and not overwrite:
-        raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
+    if resolved.exists() and any(entry.name not in replaceable for entry in resolved.iterdir()):
+        raise InputError(f"The output folder {str(path)!r} holds other things; name another one.")
     check_folder(resolved.parent)
     parent = next(folder for folder in resolved.parents if folder.exists())
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{resolved.name}."):  # a name too long shows itself here
@@ -62,12 +56,12 @@ def _check(path, resolved, overwrite):
 
 
 @contextmanager
-def written_whole(path, overwrite=False):
+def written_whole(path, replaceable=frozenset()):
     """A folder that appears under its name only when all of it is written.
 
     Args:
         path: The folder to be.
-        overwrite: Whether a run that is there is replaced.
+        replaceable: As in `check_output`.
 
     Yields:
         `pathlib.Path` of a temporary folder beside it, renamed at the end and removed if an error passes through.
@@ -75,7 +69,7 @@ def written_whole(path, overwrite=False):
     Raises:
         InputError: As in `check_output`.
     """
-    check_output(path, overwrite)
+    check_output(path, replaceable)
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))

@@ -41,8 +41,8 @@ def fit(
 ):
     """Train a classifier on a folder of images and measure it on images it has not seen."""
     from tlkeras.backbones.catalog import backbone_info, list_backbones
-    from tlkeras.files import check_output
     from tlkeras.images.policies import augmentation_policy
+    from tlkeras.runs.folder import check_run_output
 
     # What can be refused is refused before Keras is loaded, let alone an image.
     _choice("--strategy", strategy, ("features", "finetune", "auto"))
@@ -52,8 +52,8 @@ def fit(
     if backbone == "auto":
         backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
         say(f"Backbone: {backbone}")
-    side = image_size or backbone_info(backbone).default_size
-    check_output(output, overwrite)
+    side = _side(backbone, image_size)
+    check_run_output(output, overwrite)
     load_keras()
     from tlkeras.runs.fitting import fit_folder
 
@@ -113,6 +113,21 @@ def predict(
         say(f"Cannot read image {one['path']!r}: {one['reason']}.")
     if unreadable:
         raise typer.Exit(2)
+
+
+def _side(backbone, image_size):
+    """The side of the images in pixels, as asked for or else as the catalog says."""
+    from tlkeras.backbones.catalog import backbone_info
+
+    try:
+        default = backbone_info(backbone).default_size
+    except InputError:
+        if not backbone.lower().startswith("hub:"):  # KerasHub has more presets than the catalog, and there are folders
+            raise
+        default = None
+    if default is None and image_size is None:
+        raise InputError(f"The catalog does not list {backbone}; say by --image-size what it takes.")
+    return image_size or default
 
 
 def _scores_text(scores, what):

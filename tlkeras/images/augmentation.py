@@ -66,9 +66,9 @@ def augmentation(
     """Builds the augmentation layers that suit a domain.
 
     They are Keras' own layers, so a model that holds them saves and loads without tlkeras; only what Keras lacks
-    (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras.images.layers`
-    before loading. They keep pixels in [0, 255]. In `fit` they act; in `evaluate` and `predict` they do nothing. A
-    plain call `model(x)` is no inference to Keras' augmentation layers: write `model(x, training=False)`.
+    (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras`. They keep
+    pixels in [0, 255]. In `fit` they act; in `evaluate` and `predict` they do nothing. A plain call `model(x)` is no
+    inference to Keras' augmentation layers: write `model(x, training=False)`.
 
     What mixes images together with their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`)
     cannot stand in a classifier, which has no labels: it goes into `batches(..., mix=...)`.

@@ -7,17 +7,21 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import is_zipfile
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from tlkeras.errors import InputError
-from tlkeras.files import written_whole
+from tlkeras.files import check_output, written_whole
 from tlkeras.images.reading import ImageError, read_image
 
+if TYPE_CHECKING:
+    import keras
+
 MODEL, LABELS, METRICS, CONFUSION = "model.keras", "labels.json", "metrics.json", "confusion.png"
+_FILES = frozenset({MODEL, LABELS, METRICS, CONFUSION})
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Run:
         resize: How, as in `tlkeras.read_image`.
     """
 
-    model: keras.Model
+    model: "keras.Model"
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     resize: str
@@ -80,6 +84,8 @@ def load_run(path):
     Raises:
         InputError: It is no such folder, or its model or labels cannot be read.
     """
+    import keras
+
     path = Path(path)
     if not (path / MODEL).is_file() or not (path / LABELS).is_file():
         raise InputError(f"{str(path)!r} is not a run: it has no {MODEL} and {LABELS}. `tlkeras fit` writes one.")
@@ -114,6 +120,24 @@ def read_metrics(path):
         raise InputError(f"{str(Path(path) / METRICS)!r} cannot be read: {error}. Train the run again.") from error
 
 
+def check_run_output(path, overwrite=False):
+    """Refuses a folder for a run early, before any work and before Keras is imported.
+
+    Args:
+        path: The folder to be written.
+        overwrite: Whether a run that is there may be replaced. Anything else is never replaced.
+
+    Raises:
+        InputError: A run is there already, or the folder holds other things, or it cannot be written.
+    """
+    check_output(path, _FILES)
+    found = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
+    if found and METRICS not in found:
+        raise InputError(f"The output folder {str(path)!r} holds no whole run to replace; name another one.")
+    if found and not overwrite:
+        raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
+
+
 def save_run(path, run, metrics, figures=(), overwrite=False):
     """Writes a run.
 
@@ -123,9 +147,13 @@ def save_run(path, run, metrics, figures=(), overwrite=False):
         metrics: What goes to `metrics.json`.
         figures: Pairs of file name and matplotlib figure.
         overwrite: Whether a run that is there is replaced.
+
+    Raises:
+        InputError: As in `check_run_output`.
     """
+    check_run_output(path, overwrite)
     labels = {"class_names": list(run.class_names), "image_size": list(run.image_size), "resize": run.resize}
-    with written_whole(path, overwrite) as part:
+    with written_whole(path, _FILES) as part:
         run.model.save(part / MODEL)
         _write_json(part / LABELS, labels)
         _write_json(part / METRICS, metrics)

@@ -1,4 +1,4 @@
-"""Augmentation layers that core Keras lacks; importing this registers them for `keras.models.load_model`.
+"""Augmentation layers that core Keras lacks; `import tlkeras` registers them for `keras.models.load_model`.
 
 KerasCV has layers of these names. They are not used here: they act at inference too, hide the state of their random
 numbers, need TensorFlow, and `RandomJpegQuality` returns pixels in [0, 1] for pixels in [0, 255].
