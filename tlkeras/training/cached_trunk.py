@@ -11,7 +11,7 @@ import numpy as np
 
 from tlkeras.training.data import all_labels, each_batch, outputs
 
-#: Up to this many bytes stay in memory; more goes to a file that is mapped into it.
+#: Up to this many bytes stay in memory; more goes to a file in the system's temporary folder that is mapped into it.
 MEMORY_BYTES = 1_000_000_000
 
 
@@ -30,19 +30,17 @@ class CachedTrunk(keras.utils.PyDataset):
             nothing is random.
         size: Images a batch.
         seed: Of the order.
-        folder: Where to map what is larger than `MEMORY_BYTES`; by default the system's temporary folder.
 
     Raises:
         OSError: The disk has no room for it.
     """
 
-    def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, size=32, seed=0, folder=None):
+    def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, size=32, seed=0):
         super().__init__(workers=1)
         self.trunk, self.batches, self.views = trunk, batches, views
         self.random, self.refresh = random, refresh if random else 0
         self.size, self.seed, self.epoch = size, seed, 0
-        self._folder = folder
-        self._file = None
+        self._folder = None
         self._features, self._labels = None, None
         try:
             for view in range(views):
@@ -71,10 +69,10 @@ class CachedTrunk(keras.utils.PyDataset):
             self._draw((self.epoch // self.refresh - 1) % self.views)
 
     def close(self):
-        """Removes the mapped file, if there is one."""
+        """Removes the mapped file and its folder, if there are any."""
         self._features = None
-        if self._file is not None:
-            shutil.rmtree(self._file, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _draw(self, view):
         start, labels = 0, []
@@ -100,8 +98,8 @@ class CachedTrunk(keras.utils.PyDataset):
         count = int(np.prod(shape, dtype="int64")) * 2
         if count <= MEMORY_BYTES:
             return np.empty(shape, "float16")
-        self._file = tempfile.mkdtemp(prefix="tlkeras-", dir=self._folder)
-        path = Path(self._file) / "trunk.npy"
+        self._folder = tempfile.mkdtemp(prefix="tlkeras-")
+        path = Path(self._folder) / "trunk.npy"
         _refuse_full_disk(path.parent, count)
         features = np.lib.format.open_memmap(path, "w+", "float16", shape)
         _reserve(path)

@@ -112,7 +112,7 @@ def check_options(options):
         options: Dict of the arguments of `tlkeras.fine_tune`.
 
     Raises:
-        InputError: One is.
+        InputError: An option is out of range, or a callback is no Keras callback.
     """
     for name, (fits, wanted) in _RANGES.items():
         value = options[name]

@@ -17,7 +17,7 @@ class FineTuning:
         phases: List of dicts: the `name` of a phase, its `seconds`, and what was chosen in it.
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
         best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with.
-        wise: Share of that epoch's weights in the model's, the rest being the probe's.
+        wise: Share of that epoch's weights in the model's; the rest are those that fine-tuning began with.
         stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:

@@ -72,10 +72,10 @@ def train_on_features(images, backbone="efficientnet_lite0", *, seed=0, verbose=
 
 
 def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, domain=None, seed=0, verbose=False):
-    """Trains a classifier with `tlkeras.fine_tune`: linear probe first, then all layers, gently.
+    """Trains a classifier with `tlkeras.fine_tune`: linear probe first, then all layers, gently, then the mean of both.
 
     Args:
-        images: `ImageSplits`. `images.validation` chooses the epoch.
+        images: `ImageSplits`. `images.validation` chooses the epoch, and whether the mean stays.
         backbone: Name of the backbone.
         epochs: Epochs of fine-tuning.
         domain: What the images are, for augmentation; see `tlkeras.augmentation_policy`. `None` for no augmentation.
@@ -83,7 +83,7 @@ def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, dom
         verbose: Whether to report on stderr.
 
     Returns:
-        `Trained`.
+        `Trained`, with `C`, `epochs`, `epoch`, `wise` and `stopped` of the `FineTuning` among its choices.
     """
     start = perf_counter()
     model = image_classifier(
@@ -98,6 +98,7 @@ def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, dom
         "C": result.phases[0]["C"],
         "epochs": len(result.history.get("loss", ())),
         "epoch": result.best_epoch,
+        "wise": result.wise,
         "stopped": result.stopped,
     }
     seconds = {"build": built - start, **{phase["name"]: phase["seconds"] for phase in result.phases}}
