@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "tlkeras"
 FLOORS = [
     ["_version", "errors", "files", "streams", "tables"],
     ["resolution", "graph", "division", "blocks", "backbones", "images"],
-    ["classifier", "recompile", "freezing", "optimizers", "features", "report"],
+    ["classifier", "optimizers", "recompile", "freezing", "features", "report"],
     ["training", "runs"],
     ["teaching", "cli", "__main__", "_registration"],
 ]

@@ -10,6 +10,7 @@ from tlkeras.blocks import Block
 from tlkeras.blocks import blocks as map_blocks
 from tlkeras.errors import InputError, warn
 from tlkeras.graph import descendants, own_weights, sublayers
+from tlkeras.optimizers.copying import unwrapped
 from tlkeras.recompile import is_stale, recompile, sharing
 from tlkeras.tables import Table, table
 
@@ -151,8 +152,7 @@ def _row(block: Block, trainable: set[int], model: keras.Model) -> TrainableRow:
 
 
 def _rates(model: keras.Model, training: list) -> str:
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    optimizer = unwrapped(getattr(model, "optimizer", None))
     if optimizer is None or hasattr(optimizer, "optimizers") or not training:
         return "-"
     base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))

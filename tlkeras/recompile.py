@@ -10,6 +10,7 @@ import keras
 
 from tlkeras.errors import InputError, warn
 from tlkeras.graph import check_model
+from tlkeras.optimizers.copying import fresh_copy, unwrapped
 
 
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
@@ -51,7 +52,7 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
     old = model.optimizer if optimizer is None else optimizer
     in_training = model.train_function is not None
     with strategy_scope(model):
-        new = _copy(old) if old.built or old is model.optimizer else old
+        new = fresh_copy(old) if old.built or old is model.optimizer else old
         if old.built:
             _announce_newcomers(old, new, model.trainable_variables)
         _compile(model, new)
@@ -88,25 +89,11 @@ def sharing(model: keras.Model) -> list[keras.Model]:
     return [other for other in compiled if weights & {id(weight) for weight in other.weights}]
 
 
-def _copy(optimizer):
-    config = optimizer.get_config()
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return type(optimizer)(**{**config, "inner_optimizer": _copy(optimizer.inner_optimizer)})
-    rate = getattr(optimizer, "_learning_rate", None)
-    if callable(rate):  # a schedule of the user's own class need not be registered
-        config["learning_rate"] = rate
-    new = type(optimizer).from_config(config)
-    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):  # not part of the config
-        if hasattr(optimizer, name):
-            setattr(new, name, getattr(optimizer, name))
-    return new
-
-
 def _announce_newcomers(old, new, variables):
     """Tells an optimizer that counts steps for each variable who joins when; warns about one that cannot."""
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
-    old, new = getattr(old, "inner_optimizer", old), getattr(new, "inner_optimizer", new)
+    old, new = unwrapped(old), unwrapped(new)
     steps = int(keras.ops.convert_to_numpy(old.iterations))
     if not joined or not steps:
         return
@@ -164,7 +151,7 @@ def _carry_state(old, new):
 
 def _inner(optimizer):
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return [optimizer.inner_optimizer]
+        return [unwrapped(optimizer)]
     return getattr(optimizer, "optimizers", [])  # of a MultiOptimizer
 
 

@@ -145,6 +145,17 @@ def test_differential_rates_are_swept_together():
     np.testing.assert_allclose(slow.losses, plain.losses, rtol=1e-4)
 
 
+def test_what_is_excluded_from_weight_decay_is_not_decayed():
+    def losses(weight_decay, excluded=()):
+        optimizer = keras.optimizers.SGD(weight_decay=weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=list(excluded))
+        x, y = np.eye(2, dtype="float32"), np.full((2, 1), 4.0, "float32")
+        return lr_find(linear_model(optimizer), (x, y), start=1e-2, stop=0.5, steps=10).losses
+
+    np.testing.assert_array_equal(losses(0.5, ["kernel"]), losses(0.0))
+    assert losses(0.5)[-1] > losses(0.0)[-1]
+
+
 def test_a_schedule_and_loss_scaling_do_not_stand_in_the_way():
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
     for optimizer in (

@@ -9,6 +9,7 @@ import keras
 from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
 from tlkeras.graph import own_weights
+from tlkeras.optimizers.copying import fresh_copy, unwrapped
 from tlkeras.optimizers.differential import Differential, differential_class
 
 
@@ -67,32 +68,16 @@ def differential_optimizer(
     >>> isinstance(optimizer, keras.optimizers.AdamW)
     True
     """
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        inner = optimizer.inner_optimizer
-        scaled = differential_optimizer(model, inner, decay=decay, multipliers=multipliers, head=head)
-        config = {**optimizer.get_config(), "inner_optimizer": scaled}
-        return _with_state_of(optimizer, keras.optimizers.LossScaleOptimizer(**config))
     if not isinstance(optimizer, keras.Optimizer):
         raise InputError(f"Received optimizer={optimizer!r}: pass an instance, such as keras.optimizers.AdamW(1e-3).")
-    base = next(cls for cls in type(optimizer).__mro__ if not issubclass(cls, Differential))
-    config = optimizer.get_config()
-    config.pop("decay", None)
-    if callable(optimizer._learning_rate):  # a schedule or function is handed on, not copied through its config
-        config["learning_rate"] = optimizer._learning_rate
+    base = next(cls for cls in type(unwrapped(optimizer)).__mro__ if not issubclass(cls, Differential))
     factors = _by_path(model, _by_variable(model, decay, multipliers, head))
-    scaled = differential_class(base)(**config, multipliers=factors)
-    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):  # not part of the config
-        if hasattr(optimizer, name):
-            setattr(scaled, name, getattr(optimizer, name))
-    return _with_state_of(optimizer, scaled)
-
-
-def _with_state_of(old, new):
-    if old.built:
-        new.build(old._trainable_variables)
-        for target, source in zip(new.variables, old.variables, strict=True):
+    scaled = fresh_copy(optimizer, differential_class(base), decay={"multipliers": factors})
+    if optimizer.built:
+        scaled.build(optimizer._trainable_variables)
+        for target, source in zip(scaled.variables, optimizer.variables, strict=True):
             target.assign(source)
-    return new
+    return scaled
 
 
 def _by_variable(model, decay, multipliers, head):

@@ -8,6 +8,7 @@ import keras
 from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
 from tlkeras.graph import check_model
+from tlkeras.optimizers.copying import unwrapped
 from tlkeras.optimizers.differential import Differential
 from tlkeras.tables import Table, table
 
@@ -61,7 +62,7 @@ def learning_rate_table(model: keras.Model) -> LearningRateTable:
     check_model(model)
     if getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} is not compiled: call `model.compile(optimizer, loss)` first.")
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = unwrapped(model.optimizer)
     if hasattr(optimizer, "optimizers"):
         raise InputError(
             "A MultiOptimizer has no learning rate of its own: make one that has with `tlkeras.differential_optimizer`."

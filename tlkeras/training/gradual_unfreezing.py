@@ -15,6 +15,7 @@ from tlkeras.errors import InputError, warn
 from tlkeras.files import file_written_whole
 from tlkeras.freezing import unfreeze
 from tlkeras.optimizers import differential_optimizer
+from tlkeras.optimizers.copying import unwrapped
 from tlkeras.optimizers.differential import Differential
 from tlkeras.recompile import recompile, strategy_scope
 
@@ -120,7 +121,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self._deepest = sum(block.role != "head" for block in found)
         self._plateau = {"thawed": 0, "best": None, "wait": 0}
         self._counters = []
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer = unwrapped(self.model.optimizer)
         if not isinstance(optimizer, Differential):
             recompile(self.model, differential_optimizer(self.model, self.model.optimizer))
         if self.backup is not None and self.backup.exists():
@@ -177,7 +178,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         return [id(variable) in trainable for variable in self.model.variables]
 
     def _save(self, epoch):
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer = unwrapped(self.model.optimizer)
         notes = {
             "epoch": epoch,
             "plateau": self._plateau,
@@ -209,7 +210,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             notes = json.loads(str(file["notes"]))
             arrays = [file[f"arr_{i}"] for i in range(len(file.files) - 1)]
         self._plateau, self._counters = notes["plateau"], notes.get("counters", [])
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer = unwrapped(self.model.optimizer)
         optimizer.starts.update(notes["starts"])
         unfreeze(self.model, self._selection(notes["epoch"]), batchnorm=self.batchnorm)
         recompile(self.model)  # the step counts, too, are fixed when an optimizer is built

@@ -8,6 +8,7 @@ import numpy as np
 
 from tlkeras.errors import InputError
 from tlkeras.graph import check_model
+from tlkeras.optimizers.copying import fresh_copy, unwrapped
 from tlkeras.training.random_state import random_state_kept
 
 #: Weight of the past in the running loss by which divergence is told.
@@ -131,6 +132,8 @@ def lr_find(
         raise InputError(f"The model {model.name!r} is not compiled: call `model.compile(optimizer, loss)` first.")
     if not model.built or not model.trainable_variables:
         raise InputError(f"The model {model.name!r} has no trainable variable yet: build it, or unfreeze a block.")
+    if hasattr(unwrapped(model.optimizer), "optimizers"):
+        raise InputError("A MultiOptimizer has no one learning rate to sweep: use tlkeras.differential_optimizer.")
     if not 0 < start < stop < math.inf:
         raise InputError(f"Received start={start!r} and stop={stop!r}: rates rise from above 0.")
     if not isinstance(steps, int) or steps < 10:
@@ -144,7 +147,7 @@ def lr_find(
     values = [(variable, keras.ops.convert_to_numpy(variable).copy()) for variable in model.variables]
     with random_state_kept():
         try:
-            model.optimizer, model.train_function = _fresh(model.optimizer, start), None
+            model.optimizer, model.train_function = fresh_copy(model.optimizer, learning_rate=float(start)), None
             for variable, value in values:  # JAX gives buffers away, and moving averages may share the weights' own
                 variable.assign(value)
             model.fit(**inputs, batch_size=batch_size, epochs=steps, callbacks=[sweep], verbose=0)
@@ -160,17 +163,6 @@ def lr_find(
 
 def _is_arrays(data):
     return isinstance(data, tuple | list)
-
-
-def _fresh(optimizer, rate):
-    """An optimizer of the same settings without state, whose rate can be set, whatever schedule it came with."""
-    config = optimizer.get_config()
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return type(optimizer)(**{**config, "inner_optimizer": _fresh(optimizer.inner_optimizer, rate)})
-    if "learning_rate" not in config:
-        name = type(optimizer).__name__
-        raise InputError(f"{name} has no one learning rate to sweep: use tlkeras.differential_optimizer.")
-    return type(optimizer).from_config({**config, "learning_rate": float(rate)})
 
 
 class _Sweep(keras.callbacks.Callback):
