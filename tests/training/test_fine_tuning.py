@@ -11,6 +11,7 @@ from keras import layers
 
 import tlkeras
 from tlkeras.training.cached_trunk import CachedTrunk
+from tlkeras.training.data import as_batches, each_batch
 
 pytestmark = pytest.mark.backends
 
@@ -45,6 +46,19 @@ def stripes(count=48, classes=3, seed=0):
     waves = [np.sin(rows), np.sin(columns), np.sin(rows + columns)]
     images = np.stack([127 + 80 * np.roll(waves[label], rng.integers(8)) for label in labels])[..., None]
     return np.clip(images + rng.normal(0, 40, (count, SIZE, SIZE, 3)), 0, 255).astype("uint8"), labels
+
+
+def weights_of(model):
+    return [np.array(weight) for weight in model.get_weights()]
+
+
+def assert_equal(weights, others):
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def interrupt(*arguments, **options):
+    raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +135,44 @@ def test_cache_is_off_where_views_cost_more_than_they_save(train, validation, ca
     assert "No cache" in capsys.readouterr().err
 
 
-def test_augmented_views_differ_and_are_refreshed(train, validation):
-    model = classifier(augmentation=[layers.RandomFlip(), layers.RandomTranslation(0.2, 0.2)])
-    result = tlkeras.fine_tune(model, train, validation, epochs=5, blocks=1, views=2, verbose=False)
-    cache = next(phase for phase in result.phases if phase["name"] == "cache")
-    assert cache["views"] == 2
+def test_augmented_views_differ_and_are_refreshed_each_in_its_turn(train):
+    trunk = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.RandomTranslation(0.2, 0.2), layers.Flatten()])
+    cached = CachedTrunk(trunk, as_batches(train, 16), views=2, random=True, refresh=2, size=48)
+    seen = []
+    for _ in range(5):
+        seen.append(cached[0][0])
+        np.testing.assert_array_equal(cached[0][1], train[1])
+        cached.on_epoch_end()
+    same = [[np.array_equal(one, other) for other in seen] for one in seen]
+    # Views a and b; a is drawn anew after two epochs, b after four.
+    np.testing.assert_array_equal(same, np.equal.outer(*[["a", "b", "A", "b", "A"]] * 2))
+
+
+def test_held_out_features_stay_in_order_to_the_last_short_batch(train):
+    trunk = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Flatten()])
+    images, labels = train[0][:19], train[1][:19]
+    cached = CachedTrunk(trunk, as_batches((images, labels), 8), size=8)
+    features, numbers = map(np.concatenate, zip(*each_batch(cached), strict=True))
+    np.testing.assert_array_equal(features, images.reshape(19, -1))
+    np.testing.assert_array_equal(numbers, labels)
+    assert [len(cached[index][1]) for index in range(len(cached))] == [8, 8, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"mix": layers.MixUp(0.2)}, "No cache: images are mixed"),
+        ({"callbacks": keras.callbacks.Callback()}, "No cache: callbacks are"),
+        ({"blocks": None}, "No cache: nothing that is frozen"),
+        ({"blocks": None, "cache": "auto"}, None),
+    ],
+    ids=["mix", "callbacks", "all trains", "auto"],
+)
+def test_a_cache_that_was_asked_for_and_cannot_be_is_told(train, monkeypatch, capsys, options, reason):
+    monkeypatch.setattr(keras.Model, "fit", interrupt)  # all that is asked here comes before
+    tlkeras.fine_tune(classifier(), train, probe=False, epochs=1, **{"blocks": 1, "cache": True} | options)
+    said = capsys.readouterr().err
+    assert reason in said if reason else "cache" not in said
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_probe(train, validation):
@@ -138,16 +185,23 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_probe(train, validation
 
 
 def test_an_interruption_keeps_the_best_weights(train, validation):
-    class Interrupt(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == 1:
-                raise KeyboardInterrupt
+    model, wrong = classifier(), (validation[0], (validation[1] + 1) % 3)  # so that the last weights are not the best
+    tlkeras.fine_tune(model, train, epochs=0, verbose=False)
+    losses, weights = [model.evaluate(*wrong, verbose=0)[0]], [weights_of(model)]
 
-    model = classifier()
-    result = tlkeras.fine_tune(model, train, validation, epochs=9, callbacks=[Interrupt()], verbose=False)
-    assert result.stopped == "interrupted"
-    assert np.isfinite(model.predict(validation[0], verbose=0)).all()
-    assert np.isfinite(model.evaluate(*validation, verbose=0)[0])
+    def on_epoch_end(epoch, logs):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        losses.append(logs["val_loss"])
+        weights.append(weights_of(model))
+
+    options = {"learning_rate": 1e-2, "label_smoothing": 0, "probe": False, "wise": None, "verbose": False}
+    noting = keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
+    result = tlkeras.fine_tune(model, train, wrong, epochs=9, callbacks=noting, **options)
+    best = int(np.argmin(losses))
+    assert (result.stopped, result.best_epoch, len(losses)) == ("interrupted", best, 3)
+    assert best < 2
+    assert_equal(weights_of(model), weights[best])
 
 
 def test_stops_when_validation_no_longer_improves(train, validation):
@@ -158,8 +212,11 @@ def test_stops_when_validation_no_longer_improves(train, validation):
 
 
 def test_without_validation_the_last_weights_stay(train):
-    result = tlkeras.fine_tune(classifier(), train, epochs=2, verbose=False)
+    model, weights = classifier(), []
+    noting = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(weights_of(model)))
+    result = tlkeras.fine_tune(model, train, epochs=2, callbacks=noting, wise=None, verbose=False)
     assert result.best_epoch == 2 and result.stopped is None
+    assert_equal(weights_of(model), weights[1])
 
 
 @pytest.mark.parametrize(
@@ -322,8 +379,10 @@ def test_columns_of_class_numbers_are_evaluated_as_such(train):
 
 def test_a_large_cache_lives_in_a_file_and_is_removed(train, validation, monkeypatch, tmp_path):
     monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    files = []
+    monkeypatch.setattr("tlkeras.training.cached_trunk._reserve", files.append)
     result = tlkeras.fine_tune(classifier(), train, validation, epochs=2, blocks=1, cache=True, verbose=False)
     assert "cache" in [phase["name"] for phase in result.phases]
+    assert len(files) == 2 and all(file.is_relative_to(tmp_path) for file in files)  # for training and validation
     assert not list(tmp_path.iterdir())

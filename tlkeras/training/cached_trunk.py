@@ -18,8 +18,8 @@ MEMORY_BYTES = 1_000_000_000
 class CachedTrunk(keras.utils.PyDataset):
     """Batches of a frozen trunk's output, in place of images.
 
-    Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`, in a
-    new order. Values are kept as float16, which has the three digits that features of trained networks carry.
+    Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`.
+    Values are kept as float16, which has the three digits that features of trained networks carry.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.training.cut.cut`.
@@ -29,17 +29,18 @@ class CachedTrunk(keras.utils.PyDataset):
         refresh: After so many epochs the oldest view is drawn anew, between epochs; 0 for never, and never where
             nothing is random.
         size: Images a batch.
+        shuffle: Whether each epoch has a new order; else the images come as in `batches`.
         seed: Of the order.
 
     Raises:
         OSError: The disk has no room for it.
     """
 
-    def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, size=32, seed=0):
+    def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, size=32, shuffle=False, seed=0):
         super().__init__(workers=1)
         self.trunk, self.batches, self.views = trunk, batches, views
         self.random, self.refresh = random, refresh if random else 0
-        self.size, self.seed, self.epoch = size, seed, 0
+        self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
         self._folder = None
         self._features, self._labels = None, None
         try:
@@ -58,7 +59,9 @@ class CachedTrunk(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         view = self.epoch % self.views
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self._labels[view]))
+        order = np.arange(len(self._labels[view]))
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
         # Ascending, so that a mapped file is read in one direction.
         chosen = np.sort(order[index * self.size : (index + 1) * self.size])
         return self._features[view, chosen].astype("float32"), self._labels[view][chosen]

@@ -1,11 +1,10 @@
 """`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
 
 import math
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from operator import length_hint
 
 import keras
-import numpy as np
 
 from tlkeras.blocks import blocks as map_blocks
 from tlkeras.errors import InputError
@@ -17,7 +16,7 @@ from tlkeras.training.best_weights import BestWeights
 from tlkeras.training.cached_trunk import CachedTrunk, is_random
 from tlkeras.training.checks import check_data, check_options, find_fault
 from tlkeras.training.cut import cut
-from tlkeras.training.data import are_rows, as_batches, class_weights, each_batch, outputs
+from tlkeras.training.data import are_rows, as_batches, class_weights, each_batch
 from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_scope, replicas_of, trainee_of
 from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.l2_sp import tied_to
@@ -91,7 +90,8 @@ def fine_tune(
         class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
             Not for a multi-label head.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
-            pays and fits), `True` or `False`. Not where several devices or machines share a batch.
+            pays and fits on the disk), `True` (where it fits) or `False`. Not where the first block trains, nor with
+            `mix` or `callbacks`, nor where several devices share a batch; `True` is then told so on stderr.
         views: With `cache` and augmentation, how many random views of each image to keep.
         seed: Of the order of images and the probe's cross-validation.
         callbacks: Keras callbacks for the second phase, or one. With any, nothing is cached, so that they see `model`.
@@ -140,9 +140,22 @@ def fine_tune(
         if epochs:
             unfreeze(model, blocks, batchnorm=batchnorm)
             trainee = trainee_of(model)
-            if cache and not (mix or callbacks or replicas > 1):
+            if cache:
+                obstacle = _obstacle_to_cache(mix, callbacks, replicas)
                 trainee, batches, held_out = _cached(
-                    model, in_order, batches, held_out, cache, epochs, views, seed, result, say, stack
+                    model,
+                    trainee,
+                    in_order,
+                    batches,
+                    held_out,
+                    cache,
+                    epochs,
+                    views,
+                    seed,
+                    result,
+                    say,
+                    stack,
+                    obstacle,
                 )
             batches, held_out = even_batches(batches, replicas), even_batches(held_out, replicas)
             schedule = _warmup_cosine(learning_rate, warmup, _steps(batches) * epochs)
@@ -259,10 +272,20 @@ def _loss(trainee, held_out):
     return trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
 
 
-def _cached(model, in_order, batches, held_out, cache, epochs, views, seed, result, say, stack):
+def _obstacle_to_cache(mix, callbacks, replicas):
+    if mix:
+        return "images are mixed anew in each batch"
+    if callbacks:
+        return "callbacks are to see the whole model"
+    return "several devices share a batch" if replicas > 1 else None
+
+
+def _cached(model, trainee, in_order, batches, held_out, cache, epochs, views, seed, result, say, stack, obstacle):
     """What to train, and on what: the top of the model on what its frozen part gives, where that pays and fits."""
-    parts, whole = cut(model), (model, batches, held_out)
+    parts, whole = None if obstacle else cut(model), (trainee, batches, held_out)
     if parts is None:
+        if cache != "auto":
+            say(f"No cache: {obstacle or 'nothing that is frozen can be cut off below what trains'}.")
         return whole
     trunk, top = parts
     size = getattr(batches, "size", None) or len(next(each_batch(batches))[0])
@@ -272,16 +295,17 @@ def _cached(model, in_order, batches, held_out, cache, epochs, views, seed, resu
         say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
         return whole
     try:
-        with timed(result, "cache", say) as phase:
+        with timed(result, "cache", say) as phase, ExitStack() as opened:
             phase["shape"], phase["views"] = trunk.output_shape[1:], views
-            cached = CachedTrunk(trunk, in_order, views=views, random=random, refresh=views, size=size, seed=seed)
-            stack.callback(cached.close)
+            drawn = {"views": views, "random": random, "refresh": views, "shuffle": True, "seed": seed}
+            batches = opened.enter_context(closing(CachedTrunk(trunk, in_order, size=size, **drawn)))
+            if held_out is not None:
+                held_out = opened.enter_context(closing(CachedTrunk(trunk, held_out, size=size)))
+            stack.enter_context(opened.pop_all())
     except OSError as error:
         say(f"No cache: {error.strerror}.")
         return whole
-    if held_out is not None:
-        held_out = as_batches(tuple(map(np.concatenate, zip(*outputs(trunk, held_out), strict=True))), size)
-    return top, cached, held_out
+    return top, batches, held_out
 
 
 def _warmup_cosine(peak, warmup, steps):
