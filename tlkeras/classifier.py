@@ -7,7 +7,7 @@ from keras import layers
 
 from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.backbones.catalog import backbone_info
-from tlkeras.backbones.pooling import POOLINGS
+from tlkeras.backbones.pooling import check_pooling
 from tlkeras.errors import InputError
 from tlkeras.graph import check_model
 from tlkeras.images.augmentation import Augmentation
@@ -61,8 +61,7 @@ def image_classifier(
         raise InputError(f"task must be one of {', '.join(_ACTIVATIONS)}. Received: task={task!r}")
     if task == "binary" and count != 2:
         raise InputError(f"A binary task has two classes. Received: {count}")
-    if pooling not in POOLINGS:
-        raise InputError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}. Received: pooling={pooling!r}")
+    check_pooling(pooling)
     if not isinstance(dropout, Real) or not 0 <= dropout < 1:
         raise InputError(f"dropout must be in [0, 1). Received: dropout={dropout!r}")
     trunk = build_backbone(

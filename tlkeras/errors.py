@@ -21,6 +21,17 @@ class InputError(ValueError):
     """
 
 
+def first_line(error: BaseException) -> str:
+    r"""What an error of another library says, in a line; its kind where it says nothing.
+
+    Example:
+
+    >>> first_line(ValueError("Unknown layer.\nReceived: ...")), first_line(KeyError())
+    ('Unknown layer.', 'KeyError')
+    """
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def warn(text: str) -> None:
     """Warns at the line that called us, directly or through Keras or scikit-learn, however deep we are by then.
 

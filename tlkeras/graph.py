@@ -55,7 +55,7 @@ def check_model(model) -> None:
     """Refuses what is no Keras model.
 
     Raises:
-        InputError: It is none.
+        InputError: `model` is no Keras model.
     """
     if not isinstance(model, keras.Model):
         raise InputError(

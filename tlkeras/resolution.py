@@ -45,8 +45,8 @@ class Tensor:
 def after(layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, ancestors: int = 0) -> Tensor:
     """The output of `shape` that a layer or operation makes of the tensors `before`.
 
-    Where several are joined, the nearest in size tells the resolution: neither tokens that are cut off and put back do,
-    nor rows of a table that are put in front or added.
+    Where several are joined, the one nearest in size tells the resolution. So tokens that are cut off and put back
+    change nothing, nor do rows of a table that are put in front of the others or added to them.
 
     Example:
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkeras.features.inputs import Images, Reader
-from tlkeras.features.pipeline import extract
+from tlkeras.features.pipeline import stream_features
 
 READER = Reader((2, 2), "stretch")
 
@@ -36,7 +36,7 @@ def test_features_come_in_order_and_bad_images_keep_their_place(batch_size):
     images = _images(50)
     images.sources[7] = images.sources[8] = b"no image"
     engine = Engine(batch_size)
-    items = list(itertools.chain(*extract(images, READER, lambda: engine, 4)))
+    items = list(itertools.chain(*stream_features(images, READER, lambda: engine, 4)))
     assert [item.index for item in items] == list(range(50))
     assert [item.index for item in items if item.error] == [7, 8]
     good = [item for item in items if not item.error]
@@ -61,7 +61,7 @@ def test_no_more_than_a_few_batches_are_under_way_and_nothing_runs_on_when_the_c
             yield np.zeros((2, 2, 3))
 
     engine = Engine(batch_size)
-    coming = extract(Images(sources(), None), READER, lambda: engine, 4)
+    coming = stream_features(Images(sources(), None), READER, lambda: engine, 4)
     done = 0
     for items in itertools.islice(coming, 100):
         done += len(items)
@@ -79,10 +79,10 @@ def test_what_an_engine_raises_reaches_the_caller(batch_size):
             raise MemoryError("no room")
 
     with pytest.raises(MemoryError, match="no room"):
-        list(extract(_images(50), READER, lambda: Broken(batch_size), 4))
+        list(stream_features(_images(50), READER, lambda: Broken(batch_size), 4))
 
 
 def test_no_engine_is_made_where_nothing_is_to_be_computed():
     images = Images([b"no image"] * 3, 3)
-    (items,) = extract(images, READER, lambda: pytest.fail("made"), 4)
+    (items,) = stream_features(images, READER, lambda: pytest.fail("made"), 4)
     assert all(item.error for item in items)

@@ -9,7 +9,7 @@ from tlkeras.backbones.applications import build_application
 from tlkeras.backbones.catalog import backbone_info
 from tlkeras.backbones.cv import build_cv
 from tlkeras.backbones.hub import build_hub
-from tlkeras.backbones.pooling import POOLINGS, pool
+from tlkeras.backbones.pooling import check_pooling, pool
 from tlkeras.errors import InputError
 
 
@@ -54,9 +54,7 @@ def backbone(
     >>> model.predict(images, verbose=0).shape
     (2, 1280)
     """
-    if pooling is not None and pooling not in POOLINGS:
-        known = ", ".join(map(repr, POOLINGS))
-        raise InputError(f"pooling must be one of {known}, or None. Received: pooling={pooling!r}")
+    check_pooling(pooling, optional=True)
     if keras.config.image_data_format() != "channels_last":
         raise InputError(
             "tlkeras needs channels_last images; call keras.config.set_image_data_format('channels_last')."

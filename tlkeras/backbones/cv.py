@@ -13,7 +13,7 @@ from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
 from tlkeras.backbones.unroll import unrolled
 from tlkeras.backbones.weights import load_weights
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, first_line
 
 _RESNET_BLOCKS = {
     18: ("basic_block", (2, 2, 2, 2)),
@@ -75,10 +75,9 @@ def _from_preset(keras_cv, info, with_weights):
         with contextlib.redirect_stdout(sys.stderr):
             return keras_cv.models.Backbone.from_preset(preset, load_weights=with_weights)
     except Exception as error:  # Of kagglehub, TensorFlow's file system or Keras, each of its own kind.
-        reason = str(error).strip().partition("\n")[0]
         handle = info.weights_url.removeprefix("kaggle://")
         raise InputError(
-            f"The KerasCV preset {info.constructor} cannot be downloaded ({reason}); fetch its files from "
+            f"The KerasCV preset {info.constructor} cannot be downloaded ({first_line(error)}); fetch its files from "
             f"https://www.kaggle.com/models/{handle} on a machine with a network and put them into "
             f"{kaggle_folder(info.weights_url)}."
         ) from error

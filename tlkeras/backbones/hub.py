@@ -17,7 +17,7 @@ from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights
 from tlkeras.backbones.windows import check_sides
-from tlkeras.errors import InputError, warn
+from tlkeras.errors import InputError, first_line, warn
 
 
 def build_hub(preset, input_shape, weights, input_tensor=None):
@@ -89,8 +89,7 @@ def _laid_out(model, inputs, x, name):
     try:
         result = lay_out(model, inputs, x)
     except ValueError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"hub:{name} cannot take images of shape {x.shape[1:]}: {reason}") from error
+        raise InputError(f"hub:{name} cannot take images of shape {x.shape[1:]}: {first_line(error)}") from error
     if 0 in result.output.shape:
         raise InputError(f"hub:{name} needs larger images. Received: images of shape {x.shape[1:]}")
     return result
@@ -129,7 +128,7 @@ def _load_at(shape, preset, name, keras_hub, load_preset_weights):
     try:
         return load(preset, load_weights=load_preset_weights, image_shape=tuple(shape))
     except Exception as error:  # Of h5py or Keras, each of its own kind.
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         if load_preset_weights:
             size = load(preset, load_weights=False).image_shape
             reason = f"its weights are for {size[0]} x {size[1]} pixels"
@@ -143,7 +142,7 @@ def _load(preset, keras_hub, load_preset_weights):
         with contextlib.redirect_stdout(sys.stderr):
             return keras_hub.models.Backbone.from_preset(preset, load_weights=load_preset_weights)
     except Exception as error:  # Of kagglehub, huggingface_hub, h5py or Keras, each of its own kind.
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         if Path(preset).is_dir():
             raise InputError(f"The KerasHub preset in {preset} cannot be read: {reason}") from error
         handle = _handle(preset, keras_hub)

@@ -7,6 +7,21 @@ from tlkeras.errors import InputError
 POOLINGS = ("avg", "max", "concat", "cls")
 
 
+def check_pooling(pooling, optional=False):
+    """Refuses what is no pooling.
+
+    Args:
+        pooling: What was received.
+        optional: Whether None, for no pooling, will do.
+
+    Raises:
+        InputError: `pooling` is none of those that there are.
+    """
+    choices = (*POOLINGS, None) if optional else POOLINGS
+    if pooling not in choices:
+        raise InputError(f"pooling must be one of {', '.join(map(repr, choices))}. Received: pooling={pooling!r}")
+
+
 def pool(x, pooling, prefix_tokens=0, name=""):
     """Pools a feature map, or a sequence of tokens, with core layers.
 
@@ -30,9 +45,7 @@ def pool(x, pooling, prefix_tokens=0, name=""):
     >>> pool(keras.Input((7, 7, 320)), "concat").shape
     (None, 640)
     """
-    if pooling not in POOLINGS:
-        known = ", ".join(map(repr, POOLINGS))
-        raise InputError(f"pooling must be one of {known}, or None. Received: pooling={pooling!r}")
+    check_pooling(pooling)
     tokens = len(x.shape) == 3
     if pooling == "cls":
         if not tokens or prefix_tokens < 1:

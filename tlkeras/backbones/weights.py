@@ -10,7 +10,7 @@ import warnings
 import keras
 
 from tlkeras.backbones.catalog import keras_models_folder
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, first_line
 
 
 def _matches(path, expected):
@@ -105,7 +105,6 @@ def load_weights(models, path):
             return
         except Exception as error:  # h5py, zipfile and Keras each have errors of their own for what does not fit.
             reasons.append(error)
-    reason = str(reasons[0]).strip().partition("\n")[0]
     raise InputError(
-        f"The weights in {path} do not fit {models[0].name} without its classification head: {reason}"
+        f"The weights in {path} do not fit {models[0].name} without its classification head: {first_line(reasons[0])}"
     ) from reasons[0]

@@ -18,7 +18,7 @@ from tlkeras.features.identity import network_identity
 from tlkeras.features.inputs import Reader
 from tlkeras.features.network import shared_network
 from tlkeras.features.output import FeatureFile
-from tlkeras.features.pipeline import extract
+from tlkeras.features.pipeline import stream_features
 from tlkeras.features.store import FeatureStore, cache_folder
 from tlkeras.images.dataset import SkippedFile
 from tlkeras.images.pixel_range import warn_of_pixel_range
@@ -68,7 +68,7 @@ def run(images, settings, parameters):
         kind.append(keras.backend.backend())
     prefix = hashlib.sha256(repr(kind).encode()).digest()[:16]
     with tqdm(total=images.count, desc="features", unit="image", disable=not parameters["verbose"]) as progress:
-        for items in extract(images, reader, made, batch_size, store, prefix):
+        for items in stream_features(images, reader, made, batch_size, store, prefix):
             for item in items:
                 if item.error is not None:
                     item.error = _named(item)

@@ -80,7 +80,7 @@ def folded_weights(scalers, classifier):
         `features @ kernel + bias` is the classifier's `predict_proba`.
 
     Raises:
-        InputError: One of them is of another kind.
+        InputError: A transformer or the classifier is of another kind.
     """
     readout, *more = readouts(make_pipeline(*scalers, classifier))
     if more or readout.link != "softmax":

@@ -46,7 +46,7 @@ def as_images(X) -> Images:
         `Images`.
 
     Raises:
-        InputError: It is none of these.
+        InputError: `X` is none of these.
 
     Example:
 
@@ -157,7 +157,7 @@ class Reader:
             uint8 array `(height, width, channels)`, or the array that was given, if it has the size.
 
         Raises:
-            ImageError: It cannot be read.
+            ImageError: The image cannot be read.
         """
         if isinstance(source, np.ndarray):
             return self._fitted(source)

@@ -10,7 +10,7 @@ from keras import layers
 
 from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.backbones.catalog import backbone_info, list_backbones
-from tlkeras.backbones.pooling import POOLINGS, pool
+from tlkeras.backbones.pooling import check_pooling, pool
 from tlkeras.errors import InputError
 from tlkeras.features.taps import block_output
 
@@ -90,9 +90,7 @@ def build_network(settings):
     Raises:
         InputError: There is no such backbone, block or pooling, or they do not go together.
     """
-    if settings.pooling is not None and settings.pooling not in POOLINGS:
-        known = ", ".join(map(repr, POOLINGS))
-        raise InputError(f"pooling must be one of {known}, or None. Received: pooling={settings.pooling!r}")
+    check_pooling(settings.pooling, optional=True)
     if len(settings.blocks) > 1 and settings.pooling is None:
         raise InputError("Feature maps of several blocks have several sizes; give a pooling, such as 'avg'.")
     if settings.by_name and not settings.blocks and settings.pooling:

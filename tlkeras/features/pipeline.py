@@ -35,7 +35,7 @@ class Item:
     error: ImageError | None = None
 
 
-def extract(images, reader, make_engine, batch_size, store=None, prefix=b""):
+def stream_features(images, reader, make_engine, batch_size, store=None, prefix=b""):
     """Computes the features of images, in order and with memory for a few batches only.
 
     A thread for each core reads images. An engine that computes on one core is run by these threads too, a batch each,

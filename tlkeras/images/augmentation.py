@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import layers
 
 from tlkeras.errors import InputError
 from tlkeras.images import layers as own
@@ -14,9 +15,9 @@ from tlkeras.images.policies import AugmentationPolicy, augmentation_policy
 _RANGE = (0, 255)
 #: Layers that change colour and nothing else; Keras' own refuse images of one channel.
 _COLOUR = (
-    keras.layers.RandomSaturation,
-    keras.layers.RandomHue,
-    keras.layers.RandomGrayscale,
+    layers.RandomSaturation,
+    layers.RandomHue,
+    layers.RandomGrayscale,
     own.RandomChannelShuffle,
 )
 
@@ -101,9 +102,9 @@ def augmentation(
         raise InputError(f"strength is a number, 0 or more. Received: strength={strength!r}.")
     seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=32))
     if domain == "randaugment":
-        chosen = [keras.layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)
+        chosen = [layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)
     elif domain == "augmix":
-        chosen = [keras.layers.AugMix(_RANGE, factor=min(1.0, 0.3 * strength), seed=next(seeds))] * (strength > 0)
+        chosen = [layers.AugMix(_RANGE, factor=min(1.0, 0.3 * strength), seed=next(seeds))] * (strength > 0)
     else:
         policy = domain if isinstance(domain, AugmentationPolicy) else augmentation_policy(domain)
         chosen = _layers(_strengthened(policy, strength), seeds) if strength > 0 else []
@@ -120,47 +121,46 @@ def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPo
 
 
 def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
-    k = keras.layers
     fill = {"fill_mode": policy.fill} if isinstance(policy.fill, str) else {
         "fill_mode": "constant", "fill_value": float(policy.fill),
     }  # fmt: skip
     flips = [name for name in ("horizontal", "vertical") if getattr(policy, f"{name}_flip")]
     turn = 0.5 if policy.any_direction else policy.small_rotation / 360
-    layers = []
+    chosen = []
     if flips:
-        layers.append(k.RandomFlip("_and_".join(flips), seed=next(seeds)))
+        chosen.append(layers.RandomFlip("_and_".join(flips), seed=next(seeds)))
     if turn:
-        layers.append(k.RandomRotation(turn, seed=next(seeds), **fill))
+        chosen.append(layers.RandomRotation(turn, seed=next(seeds), **fill))
     if policy.scale:
-        layers.append(k.RandomZoom((-policy.scale, policy.scale), seed=next(seeds), **fill))
+        chosen.append(layers.RandomZoom((-policy.scale, policy.scale), seed=next(seeds), **fill))
     if policy.aspect:
-        layers.append(k.RandomZoom((0.0, 0.0), (-policy.aspect, policy.aspect), seed=next(seeds), **fill))
+        chosen.append(layers.RandomZoom((0.0, 0.0), (-policy.aspect, policy.aspect), seed=next(seeds), **fill))
     if policy.crop:
-        layers.append(k.RandomTranslation(policy.crop, policy.crop, seed=next(seeds), **fill))
+        chosen.append(layers.RandomTranslation(policy.crop, policy.crop, seed=next(seeds), **fill))
     if policy.light:
-        layers.append(k.RandomBrightness(policy.light, _RANGE, seed=next(seeds)))
-        layers.append(k.RandomContrast(policy.light, _RANGE, seed=next(seeds)))
+        chosen.append(layers.RandomBrightness(policy.light, _RANGE, seed=next(seeds)))
+        chosen.append(layers.RandomContrast(policy.light, _RANGE, seed=next(seeds)))
     if policy.colour:
         saturation = (0.5 - policy.colour / 2, 0.5 + policy.colour / 2)
-        layers.append(k.RandomSaturation(saturation, _RANGE, seed=next(seeds)))
-        layers.append(k.RandomHue(policy.colour / 10, _RANGE, seed=next(seeds)))
+        chosen.append(layers.RandomSaturation(saturation, _RANGE, seed=next(seeds)))
+        chosen.append(layers.RandomHue(policy.colour / 10, _RANGE, seed=next(seeds)))
     if policy.grey:
-        layers.append(k.RandomGrayscale(policy.grey, seed=next(seeds)))
+        chosen.append(layers.RandomGrayscale(policy.grey, seed=next(seeds)))
     if policy.channel_shuffle:
-        layers.append(own.RandomChannelShuffle(policy.channel_shuffle, seed=next(seeds)))
+        chosen.append(own.RandomChannelShuffle(policy.channel_shuffle, seed=next(seeds)))
     if policy.blur:
         # Equal bounds, because from a single number Keras draws the probability itself anew for every image.
-        layers.append(k.RandomGaussianBlur((policy.blur, policy.blur), 3, (0.3, 1.5), _RANGE, seed=next(seeds)))
+        chosen.append(layers.RandomGaussianBlur((policy.blur, policy.blur), 3, (0.3, 1.5), _RANGE, seed=next(seeds)))
     if policy.noise:
         # GaussianNoise takes images in [0, 1] only; GaussianDropout multiplies by noise of variance rate / (1 - rate).
         variance = policy.noise**2
-        layers.append(k.GaussianDropout(variance / (1 + variance), seed=next(seeds)))
-        layers.append(k.ReLU(max_value=255.0))  # Keras' one core layer that clips; inference passes it unchanged
+        chosen.append(layers.GaussianDropout(variance / (1 + variance), seed=next(seeds)))
+        chosen.append(layers.ReLU(max_value=255.0))  # Keras' one core layer that clips; inference passes it unchanged
     if policy.jpeg:
-        layers.append(own.RandomJpegQuality(policy.jpeg, seed=next(seeds)))
+        chosen.append(own.RandomJpegQuality(policy.jpeg, seed=next(seeds)))
     if policy.grid_mask:
-        layers.append(own.GridMask(policy.grid_mask, seed=next(seeds)))
+        chosen.append(own.GridMask(policy.grid_mask, seed=next(seeds)))
     if policy.erase:
         erased = (policy.erase, policy.erase)
-        layers.append(k.RandomErasing(erased, (0.02, 0.2), value_range=_RANGE, seed=next(seeds)))
-    return layers
+        chosen.append(layers.RandomErasing(erased, (0.02, 0.2), value_range=_RANGE, seed=next(seeds)))
+    return chosen

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -48,15 +48,15 @@ def suspect_labels(
     folds = min(10, min(Counter(labels.tolist()).values(), default=0))
     if len(names) < 2 or folds < 2:
         return []
-    features = pooled_features(backbone, size)
+    extract = pooled_features(backbone, size)
     paths = [file.path for file in files]
-    parts = [features(read_images(paths[start : start + 256], size)) for start in range(0, len(paths), 256)]
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    parts = [extract(read_images(paths[start : start + 256], size)) for start in range(0, len(paths), 256)]
+    features = np.concatenate(parts, dtype="float64")
     folds = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     # Matrices this small are multiplied faster by one thread.
     with threadpool_limits(1, user_api="blas"):
         probabilities = cross_val_predict(
-            probe, np.concatenate(parts, dtype="float64"), labels, groups=groups, cv=folds, method="predict_proba"
+            quick_probe(), features, labels, groups=groups, cv=folds, method="predict_proba"
         )
     return [
         Finding(
@@ -67,6 +67,11 @@ def suspect_labels(
         )
         for index in confident_suspects(labels, probabilities)
     ]
+
+
+def quick_probe() -> Pipeline:
+    """A linear probe of a fixed strength, which suits a thousand features of few images: to look with, not to keep."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
 
 
 def pooled_features(

@@ -5,14 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from tlkeras.errors import InputError
 from tlkeras.images.dataset import ImageSplit
-from tlkeras.images.suspects import pooled_features
+from tlkeras.images.suspects import pooled_features, quick_probe
 
 SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "horizontal_flip": lambda images: images[:, :, ::-1],
@@ -95,7 +92,7 @@ def test_symmetry(
     if "quarter_turn" in symmetries and height != width:
         raise InputError(f"Quarter turns need square images. Received: image_size={train.image_size}.")
     features = pooled_features(backbone, train.image_size)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    probe = quick_probe()
     with threadpool_limits(1, user_api="blas"):  # faster for matrices this small
         probe.fit(np.asarray(features(train.read()), "float64"), train.labels)
     images = validation.read()

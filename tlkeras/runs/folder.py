@@ -13,7 +13,7 @@ from zipfile import is_zipfile
 import numpy as np
 from tqdm import tqdm
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, first_line
 from tlkeras.files import check_output, written_whole
 from tlkeras.images.reading import ImageError, read_image
 
@@ -97,7 +97,7 @@ def load_run(path):
     try:
         model = keras.saving.load_model(path / MODEL, compile=False)
     except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is no model
-        reason = str(error).strip().partition("\n")[0] if is_zipfile(path / MODEL) else "it is no whole zip file."
+        reason = first_line(error) if is_zipfile(path / MODEL) else "it is no whole zip file."
         raise InputError(f"{str(path / MODEL)!r} is not a Keras model: {reason} Train the run again.") from error
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, *size, 3), (None, len(names))):
@@ -112,7 +112,7 @@ def read_metrics(path):
     """Reads what `metrics.json` of a run holds.
 
     Raises:
-        InputError: There is none, or it is damaged.
+        InputError: The file is missing or damaged.
     """
     try:
         return json.loads((Path(path) / METRICS).read_text("utf-8"))

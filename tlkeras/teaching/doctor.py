@@ -12,6 +12,7 @@ from statistics import median
 from packaging.requirements import Requirement
 
 from tlkeras.backbones.catalog import backbone_info
+from tlkeras.errors import first_line
 from tlkeras.teaching.materials import measured
 
 BACKBONE = "efficientnet_lite0"
@@ -182,7 +183,7 @@ def check_forward_pass():
         if not np.isfinite(features).all():
             return Check("forward pass", False, "the features are not finite", _REINSTALL), None
     except Exception as error:  # whatever a broken installation raises is what the learner must see
-        return Check("forward pass", False, _one_line(error), _REINSTALL), None
+        return Check("forward pass", False, f"{type(error).__name__}: {first_line(error)}", _REINSTALL), None
     return Check("forward pass", True, f"{BATCH / median(seconds):.0f} images a second at {SIDE} x {SIDE}"), median(
         seconds
     )
@@ -202,7 +203,7 @@ def check_training_step():
         if not loss < losses[0]:
             return Check("training step", False, f"the loss went from {losses[0]:.3f} to {loss:.3f}", _REINSTALL)
     except Exception as error:  # as above
-        return Check("training step", False, _one_line(error), _REINSTALL)
+        return Check("training step", False, f"{type(error).__name__}: {first_line(error)}", _REINSTALL)
     return Check("training step", True, f"the loss falls, from {losses[0]:.3f} to {loss:.3f}")
 
 
@@ -263,7 +264,3 @@ def _available_memory():
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def _one_line(error):
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

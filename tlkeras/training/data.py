@@ -64,7 +64,7 @@ def each_batch(batches, name="data"):
     """Goes through batches once, yielding pairs of NumPy arrays `(images, labels)`.
 
     Raises:
-        InputError: A batch is no pair.
+        InputError: A batch is no pair of images and labels.
     """
     if isinstance(batches, keras.utils.PyDataset):
         source = map(batches.__getitem__, range(batches.num_batches))

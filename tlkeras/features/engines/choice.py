@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, first_line
 from tlkeras.features.engines.exported import ExportFolder
 from tlkeras.features.engines.keras_engine import PRECISIONS, KerasEngine
 from tlkeras.features.engines.onnxruntime_engine import OnnxRuntimeEngine
@@ -29,7 +29,7 @@ def check_engine(name, precision):
     """Refuses an engine or a precision that there is not.
 
     Raises:
-        InputError: So.
+        InputError: One of the two is not among the choices, or the engine does not compute in that precision.
     """
     if name not in ENGINES:
         raise InputError(f"engine must be one of {', '.join(map(repr, ENGINES))}. Received: engine={name!r}")
@@ -79,7 +79,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, imag
         ) from error
     except Exception as error:  # the exporters and runtimes each have errors of their own
         raise InputError(
-            f"{name} cannot run this network as Keras does ({_first_line(error)}); take engine='keras'."
+            f"{name} cannot run this network as Keras does ({first_line(error)}); take engine='keras'."
         ) from error
 
 
@@ -104,7 +104,7 @@ def _race(network, exports, probe):
         except ImportError:
             continue
         except Exception as error:
-            print(f"tlkeras: not using {runtime.name}: {_first_line(error)}", file=sys.stderr)
+            print(f"tlkeras: not using {runtime.name}: {first_line(error)}", file=sys.stderr)
     return min(engines, key=lambda engine: _seconds(engine, probe)).name
 
 
@@ -163,7 +163,3 @@ def _has_accelerator():
         return bool(keras.distribution.list_devices("gpu"))
     except Exception:  # not every backend can tell
         return False
-
-
-def _first_line(error):
-    return str(error).strip().partition("\n")[0] or type(error).__name__

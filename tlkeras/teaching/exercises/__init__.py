@@ -7,6 +7,8 @@ says what the right answer shows.
 
 import importlib
 
+import numpy as np
+
 from tlkeras.errors import InputError
 from tlkeras.teaching.session import wrapped
 
@@ -73,3 +75,16 @@ def require_splits(images):
     require(len(images.test) > 0, "there are no test images; leave test_size above 0.")
     groups = [set(part.groups.tolist()) for part in (images.train, images.validation, images.test)]
     require(sum(map(len, groups)) == len(set.union(*groups)), "near-duplicates lie in two of the splits.")
+
+
+def answers(model, images):
+    """The class that a Keras model finds likeliest for each test image."""
+    return np.argmax(tried(lambda pixels: model.predict(pixels, verbose=0), images.test.read()), axis=-1)
+
+
+def beaten_majority(predicted, images):
+    """Demands answers to the test images that beat the majority class, and says how good they are."""
+    accuracy = float(np.mean(predicted == images.test.labels))
+    majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
+    require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")
+    return f"{accuracy:.2f} of {len(images.test)} test images, where the majority class gives {majority:.2f}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import require, require_splits, tried
+from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
 
 
 def exercise_1(prediction, ratio):
@@ -58,11 +58,5 @@ def exercise_3(model, images):
     rates = [row.learning_rate for row in tried(learning_rate_table, model) if row.variables]
     require(len(rates) > 1, "only one block trains; tlkeras.unfreeze(my_model, blocks=2) frees more.")
     require(np.all(np.diff(rates) > 0), "the rates do not rise from block to block; look at learning_rate_table.")
-    predicted = np.argmax(tried(lambda pixels: model.predict(pixels, verbose=0), images.test.read()), axis=-1)
-    accuracy = float(np.mean(predicted == images.test.labels))
-    majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
-    require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")
-    return (
-        f"{accuracy:.2f} of {len(images.test)} test images, where the majority class gives {majority:.2f}, with rates "
-        f"from {rates[0]:.2g} to {rates[-1]:.2g}."
-    )
+    found = beaten_majority(answers(model, images), images)
+    return f"{found}, with rates from {rates[0]:.2g} to {rates[-1]:.2g}."
