@@ -1,10 +1,11 @@
 """Weights between the linear probe's and those fine-tuned from it: accuracy and log loss on new images (WiSE-FT).
 
 Trained on the training images of splits of clipart10, tested on their test images and on the rightly labelled unseen
-drawings of `unseen_drawings.py`, which says where to get them. Options of `fine_tune` can be tried.
+drawings of `unseen_drawings.py`, which says where to get them. Options of `fine_tune`, MixUp, dropout, and the mean of
+several runs that differ in the order of images, augmentation and dropout, can be tried.
 
 Run: python benchmarks/weight_mean.py /tmp/openclipart/usr/share/openclipart/png [--seeds 10 11 12]
-     [--options '{"batch_size": 8}']
+     [--options '{"batch_size": 8}'] [--mixup 0.2] [--dropout 0.3] [--runs 2]
 """
 
 import argparse
@@ -24,10 +25,10 @@ import tlkeras
 SHARES = (0, 0.25, 0.5, 0.75, 1)
 
 
-def drawings(root):
+def drawings(root, resize="stretch"):
     """The rightly labelled unseen drawings, and class numbers as `load_images` gives them."""
     pairs = [(path, label) for path, label in unseen(root)[0] if not path.name.startswith(tuple(WRONG.get(label, "?")))]
-    return tlkeras.read_images([pixels(path) for path, _ in pairs]), np.array(
+    return tlkeras.read_images([pixels(path) for path, _ in pairs], resize=resize), np.array(
         [sorted(FOLDERS).index(label) for _, label in pairs]
     )
 
@@ -44,20 +45,34 @@ def main():
     parser.add_argument("root", type=Path, help="folder of the package's PNG files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12])
     parser.add_argument("--options", type=json.loads, default={}, help="of fine_tune, as JSON")
+    parser.add_argument("--mixup", type=float, help="alpha of MixUp")
+    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--runs", type=int, default=1, help="whose fine-tuned weights are averaged")
     options = parser.parse_args()
+    mix = None if options.mixup is None else keras.layers.MixUp(options.mixup)
     new, found = drawings(options.root), []
     print("seed  share   test: accuracy  loss   unseen: accuracy  loss", flush=True)
     for seed in options.seeds:
         images = tlkeras.load_images(DATA, seed=seed)
         test = tlkeras.read_images(images.test.paths), images.test.labels
-        keras.utils.set_random_seed(seed)
-        model = tlkeras.image_classifier(
-            "efficientnet_lite0", classes=images.class_names, augmentation=tlkeras.augmentation("drawing", seed=seed)
-        )
-        tlkeras.fine_tune(model, images.train, epochs=0, seed=seed, verbose=False)
-        probe = model.get_weights()
-        tlkeras.fine_tune(model, images.train, probe=False, seed=seed, verbose=False, **options.options)
-        tuned = model.get_weights()
+        probe, runs = None, []
+        for run in range(options.runs):
+            keras.utils.set_random_seed(seed + 1000 * run)
+            model = tlkeras.image_classifier(
+                "efficientnet_lite0",
+                classes=images.class_names,
+                dropout=options.dropout,
+                augmentation=tlkeras.augmentation("drawing", seed=seed + 1000 * run),
+            )
+            if probe is None:
+                tlkeras.fine_tune(model, images.train, epochs=0, seed=seed, verbose=False)
+                probe = model.get_weights()
+            model.set_weights(probe)
+            tlkeras.fine_tune(
+                model, images.train, probe=False, seed=seed + 1000 * run, mix=mix, verbose=False, **options.options
+            )
+            runs.append(model.get_weights())
+        tuned = [np.mean(weights, axis=0) for weights in zip(*runs, strict=True)]
         found.append([])
         for share in SHARES:
             model.set_weights([(1 - share) * one + share * other for one, other in zip(probe, tuned, strict=True)])
