@@ -105,7 +105,7 @@ class BlockMap(Sequence):
         """All weighted leaf layers, from stem to head."""
         return tuple(layer for block in self._blocks for layer in block.layers)
 
-    def block_of(self, item) -> Block:
+    def block_of(self, item: keras.Layer | keras.Variable) -> Block:
         """The block that a layer or variable belongs to.
 
         Raises:

@@ -1,5 +1,7 @@
 """An image classifier on a pretrained backbone: one flat Keras model from raw pixels to probabilities."""
 
+import os
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import keras
@@ -16,16 +18,16 @@ _ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sig
 
 
 def image_classifier(
-    backbone="efficientnet_lite0",
-    classes=2,
+    backbone: str = "efficientnet_lite0",
+    classes: int | Sequence[str] = 2,
     *,
-    task="multiclass",
-    pooling="avg",
-    dropout=0.2,
-    augmentation=None,
-    input_shape=None,
-    weights="imagenet",
-):
+    task: str = "multiclass",
+    pooling: str = "avg",
+    dropout: float = 0.2,
+    augmentation: layers.Layer | Sequence[layers.Layer] | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    weights: str | os.PathLike | None = "imagenet",
+) -> keras.Model:
     """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
 
     It is flat wherever the backbone is; the catalog says which are not (DINOv2 and DINOv3 of KerasHub, say).
@@ -77,7 +79,7 @@ def image_classifier(
     return _with_head(trunk, x, 1 if task == "binary" else count, _ACTIVATIONS[task])
 
 
-def replace_head(model, classes):
+def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Model:
     """Gives a trained classifier a new head for other classes, keeping all that comes before it.
 
     Args:

@@ -1,8 +1,9 @@
 """A pretrained network as a scikit-learn transformer: images in, feature vectors out."""
 
 import os
+from collections.abc import Iterator, Sequence
 from numbers import Integral
-from typing import get_args
+from typing import Any, Self, get_args
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils.validation import validate_data
 
 from tlkeras.errors import InputError, warn
 from tlkeras.features.engines.choice import check_engine
-from tlkeras.features.extraction import collect, run
+from tlkeras.features.extraction import Extraction, collect, run
 from tlkeras.features.identity import weights_hash
 from tlkeras.features.inputs import Images, as_images, flat_shape
 from tlkeras.features.network import NetworkSettings, build_network, shared_network
@@ -68,21 +69,21 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone="efficientnet_lite0",
+        backbone: str | keras.Model = "efficientnet_lite0",
         *,
-        block=None,
-        pooling="avg",
-        normalize=False,
-        image_size=None,
-        resize="stretch",
-        weights="imagenet",
-        input="images",
-        engine="auto",
-        precision=None,
-        cache=True,
-        on_error="raise",
-        batch_size=32,
-        verbose=False,
+        block: str | Sequence[str] | None = None,
+        pooling: str | None = "avg",
+        normalize: bool = False,
+        image_size: tuple[int, int] | None = None,
+        resize: Resize = "stretch",
+        weights: str | os.PathLike | None = "imagenet",
+        input: str = "images",
+        engine: str = "auto",
+        precision: str | None = None,
+        cache: bool | str | os.PathLike = True,
+        on_error: str = "raise",
+        batch_size: int = 32,
+        verbose: bool = False,
     ):
         self.backbone = backbone
         self.block = block
@@ -99,7 +100,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.verbose = verbose
 
-    def fit(self, X, y=None):
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Learns nothing, the backbone being pretrained; with `input="flat"` notes the number of columns.
 
         Args:
@@ -114,7 +115,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             validate_data(self, X, dtype="numeric")
         return self
 
-    def transform(self, X):
+    def transform(self, X: Any) -> np.ndarray:
         """Computes the features of images.
 
         Args:
@@ -139,7 +140,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             )
         return found.features
 
-    def extract(self, X, out=None):
+    def extract(self, X: Any, out: str | os.PathLike | None = None) -> Extraction:
         """Computes features as `transform` does, and says which images could not be read, rather than failing on them.
 
         Args:
@@ -158,7 +159,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         """
         return self._extract(X, out, on_error="nan")
 
-    def batches(self, X):
+    def batches(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Computes features batch by batch, for estimators with `partial_fit` and for more than fits into memory.
 
         Args:
@@ -185,7 +186,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             if good:
                 yield np.array([item.index for item in good]), np.stack([item.features for item in good])
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names the features after the network, for `set_output(transform="pandas")`.
 
         Args:
@@ -199,7 +200,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         stem = "_".join([network.name, *settings.blocks])
         return np.array([f"{stem}_{i}" for i in range(network.output_shape[-1])], object)
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         """Builds the network whose answers are the features, with layers of its own.
 
         Returns:

@@ -13,7 +13,7 @@ from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.features.readouts import readouts
 
 
-def fold(pipeline):
+def fold(pipeline: BaseEstimator) -> keras.Model:
     """Folds a fitted pipeline of extractor, scalers and linear classifier into one end-to-end Keras model.
 
     Affine maps in a row are one affine map, so scalers, PCA and the classifier become the weights of one `Dense` layer

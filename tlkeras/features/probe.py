@@ -1,6 +1,9 @@
 """The linear probe: logistic regression on frozen features, its strength chosen by cross-validation."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
@@ -15,7 +18,15 @@ from tlkeras.errors import InputError
 INVERSE_STRENGTHS = tuple(10.0 ** np.arange(-4, 1.1))
 
 
-def linear_probe(features, labels, *, strengths=INVERSE_STRENGTHS, folds=5, seed=0, class_weight=None):
+def linear_probe(
+    features: ArrayLike,
+    labels: ArrayLike,
+    *,
+    strengths: Sequence[float] = INVERSE_STRENGTHS,
+    folds: int = 5,
+    seed: int = 0,
+    class_weight: dict | str | None = None,
+) -> Pipeline:
     """Fits a `StandardScaler` and a `LogisticRegression`, with C chosen by cross-validation.
 
     Args:

@@ -1,9 +1,12 @@
 """What cannot be folded is kept beside its network, in one folder that holds nothing that runs code when it is read."""
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,7 +18,7 @@ from tlkeras.files import written_whole
 _SETTINGS = ("image_size", "resize", "input", "on_error", "batch_size", "engine", "precision", "cache", "verbose")
 
 
-def save_pipeline(pipeline, folder):
+def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     """Saves a fitted pipeline that starts with a `FeatureExtractor`, whatever classifier it ends in.
 
     Where `tlkeras.fold` can make one Keras model of the pipeline, that is the better way. An SVC with a kernel, trees
@@ -71,7 +74,7 @@ def _plain(value):
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def load_pipeline(folder, trusted=None):
+def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = None) -> Pipeline:
     """Loads what `tlkeras.save_pipeline` saved.
 
     Args:

@@ -113,7 +113,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         if wrong := [given for given in self.callbacks if not isinstance(given, keras.callbacks.Callback)]:
             raise InputError(f"callbacks are Keras callbacks. Received: {wrong[0]!r}")
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         found = blocks(self.model)
         for selection in (self.schedule or {}).values():
             if selection is not None:
@@ -127,7 +127,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         if self.backup is not None and self.backup.exists():
             self._restore()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.model._initial_epoch = None  # it has served, and would hold for the next `fit` too
         for callback, counters in zip(self.callbacks, self._counters, strict=False):
             vars(callback).update(counters)  # not earlier: where training begins, each sets them to zero
@@ -139,7 +139,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         if self.backup is not None:
             self._save(epoch)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if self.on_plateau is None:
             return
         if self.monitor not in (logs or {}):
@@ -155,7 +155,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         if state["wait"] >= self.patience:
             state.update(wait=0, thawed=min(state["thawed"] + self.on_plateau, self._deepest))
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
         if self.backup is not None:
             self.backup.unlink(missing_ok=True)
 

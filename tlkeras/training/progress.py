@@ -49,7 +49,7 @@ class FineTuning:
         return "\n".join([*map(_phase_line, self.phases), end])
 
     @property
-    def kept(self):
+    def kept(self) -> str:
         """Whose weights the model has, in words."""
         words = f"the weights of epoch {self.best_epoch if self.wise else 0}"
         if self.wise in (0, 1):
