@@ -1,18 +1,18 @@
 """Backbones of KerasCV, which is no longer developed: kept for models that were trained with it.
 
 Its constructors fetch even the architecture from a network. EfficientNet-Lite and the ResNets are built here from
-explicit arguments instead, so that random or own weights need none.
+explicit arguments instead, so that random or own weights need none. All become one flat graph of core layers.
 """
 
 import contextlib
 import sys
 
 from tlkeras.backbones.catalog import kaggle_folder, preset_on_disk
-from tlkeras.backbones.graph import graft
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
-from tlkeras.backbones.unroll import unrolled
-from tlkeras.backbones.weights import load_weights
+from tlkeras.backbones.segformer import check_square
+from tlkeras.backbones.unroll import lay_out
+from tlkeras.backbones.weights import load_weights, reads_weights
 from tlkeras.errors import InputError, first_line
 
 _RESNET_BLOCKS = {
@@ -38,8 +38,8 @@ def build_cv(info, input_shape, weights, input_tensor=None):
         A functional `keras.Model` from raw pixels to the last feature map.
 
     Raises:
-        InputError: KerasCV (or TensorFlow, which it needs) is not installed, or the preset has no weights or
-            cannot be had.
+        InputError: KerasCV (or TensorFlow, which it needs) is not installed, the preset has no weights or cannot be
+            had, or images of this size do not fit.
     """
     if weights == "imagenet" and info.weights_url is None:
         raise InputError(f"KerasCV publishes no weights for {info.name}; pass weights=None or the path of a file.")
@@ -50,30 +50,33 @@ def build_cv(info, input_shape, weights, input_tensor=None):
             f"{info.name} needs KerasCV and TensorFlow, which are not installed; run: pip install keras-cv tensorflow"
         ) from error
     inputs, x = image_input(info.name, input_shape, info.default_size, info.minimum_size, input_tensor)
+    fixed = {}
+    if info.family == "mit":  # which is built for images of one size
+        check_square(info.name, *x.shape[1:3])
+        fixed = {"input_shape": x.shape[1:]}
     arguments = _arguments(info.constructor)
     if arguments and weights != "imagenet":
         constructor = getattr(keras_cv.models, arguments.pop("constructor"))
         model = constructor(include_rescaling=True, **arguments)
     else:
-        model = _from_preset(keras_cv, info, weights == "imagenet")
-    if weights not in ("imagenet", None):
-        load_weights([model], weights)
+        model = _from_preset(keras_cv, info, weights == "imagenet", **fixed)
+    pending = weights not in ("imagenet", None) and not reads_weights(model, weights)
     if not model.get_config().get("include_rescaling", True):
         x = PREPROCESSING["unit"](x)
-    # The blocks of EfficientNetV2 consist of core layers. Those of CSPDarkNet and MobileNetV3 hold layers that no file
-    # gives back (a Lambda, a convolution of their own), laid out or not.
-    with unrolled(model) if info.family == "efficientnet_v2" else contextlib.nullcontext():
-        return graft(model, inputs, x)
+    result = lay_out(model, inputs, x)
+    if pending:  # what is no file of KerasCV's network is one of ours, or of none
+        load_weights([result, model], weights)
+    return result
 
 
-def _from_preset(keras_cv, info, with_weights):
+def _from_preset(keras_cv, info, with_weights, **arguments):
     # Read from the folder itself, so that files put there by hand will do.
     preset = str(preset_on_disk(info.weights_url, info.provider) or info.weights_url)
     if preset == info.weights_url:
         print(f"tlkeras: downloading the KerasCV preset {info.constructor}", file=sys.stderr)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            return keras_cv.models.Backbone.from_preset(preset, load_weights=with_weights)
+            return keras_cv.models.Backbone.from_preset(preset, load_weights=with_weights, **arguments)
     except Exception as error:  # Of kagglehub, TensorFlow's file system or Keras, each of its own kind.
         handle = info.weights_url.removeprefix("kaggle://")
         raise InputError(

@@ -15,7 +15,7 @@ from tlkeras.backbones.catalog import backbone_info, kaggle_folder, preset_on_di
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
-from tlkeras.backbones.weights import load_weights
+from tlkeras.backbones.weights import load_weights, reads_weights
 from tlkeras.backbones.windows import check_sides
 from tlkeras.errors import InputError, first_line, warn
 
@@ -54,7 +54,7 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
         check_sides(f"hub:{name}", model, *x.shape[1:3])
     if None not in shape and shape != x.shape[1:3]:
         model = _load_at(x.shape[1:], preset, name, keras_hub, weights == "imagenet")
-    pending = weights not in ("imagenet", None) and not _reads(model, weights)
+    pending = weights not in ("imagenet", None) and not reads_weights(model, weights)
     if converter is None:
         warn(f"The preset {preset} names no image converter, so pixels reach the network as they are, in [0, 255].")
     elif converter.scale is not None or converter.offset is not None:
@@ -63,14 +63,6 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
     if pending:  # what is no file of KerasHub's network is one of ours, or of none
         load_weights([result], weights)
     return result, _prefix_tokens(model)
-
-
-def _reads(model, weights):
-    try:
-        load_weights([model], weights)
-    except InputError:
-        return False
-    return True
 
 
 def last_map(model):

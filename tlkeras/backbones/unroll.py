@@ -1,12 +1,13 @@
-"""Composite layers of KerasHub laid out as the layers they are made of.
+"""Composite layers of KerasHub and KerasCV laid out as the layers they are made of.
 
 KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
 what lies inside trainable when it reads the file, so a frozen transformer would thaw; some of these layers cannot be
 read at all. Laid out, every leaf is a layer of the graph with its own flag, and where all leaves are core layers (ViT,
-DeiT) the file opens with Keras alone.
+DeiT) the file opens with Keras alone. A `Lambda`, which no file gives back, is laid out as what it calls.
 """
 
 import contextlib
+import functools
 import inspect
 import math
 
@@ -14,18 +15,23 @@ import keras
 from keras import layers, ops
 
 from tlkeras.backbones.graph import graft
+from tlkeras.backbones.segformer import reduced_attention
 from tlkeras.backbones.windows import window_attention, windowed_block
 from tlkeras.graph import own_weights, sublayers
 
-#: Layers of KerasHub whose own code cannot be laid out, by class.
-_WRITTEN_ANEW = {"SwinTransformerBlock": windowed_block, "WindowAttention": window_attention}
+#: Layers of KerasHub and KerasCV whose own code cannot be laid out, by class.
+_WRITTEN_ANEW = {
+    "SwinTransformerBlock": windowed_block,
+    "WindowAttention": window_attention,
+    "SegFormerMultiheadAttention": reduced_attention,
+}
 
 
 def lay_out(model, inputs, x):
-    """Applies a KerasHub backbone to `x` leaf by leaf, or as one nested model where its leaves cannot be run or read.
+    """Applies a backbone to `x` leaf by leaf, or as one nested model where its leaves cannot be run or read.
 
     Args:
-        model: A KerasHub backbone of one input.
+        model: A backbone of KerasHub or KerasCV, of one input.
         inputs: The `keras.Input` from which `x` was made.
         x: KerasTensor that takes the place of the backbone's own input.
 
@@ -65,7 +71,7 @@ def unrolled(model):
     Parts get the name of what they were in before their own, so that names stay unique.
 
     Args:
-        model: A KerasHub backbone.
+        model: A backbone of KerasHub or KerasCV.
 
     Raises:
         ValueError: A layer can neither be read from a file nor be laid out.
@@ -95,20 +101,29 @@ def unrolled(model):
 
 
 def _open(layer, opened):
-    core = type(layer).__module__.startswith("keras.src")
+    core = type(layer).__module__.startswith("keras.src.layers")
     parts = [] if core and not isinstance(layer, layers.MultiHeadAttention) else sublayers(layer)
-    if not parts and _is_readable(layer, core):
+    kind, activation = type(layer).__name__, getattr(layer, "activation", None)
+    if kind == "DropPath":
+        dropout = _dropout_of_paths(layer)
+        _call_with(layer, lambda layer, x, **kwargs: dropout(x), opened)
+    elif not parts and _is_readable(layer, core):
         return
-    if isinstance(layer, layers.Identity):
+    elif isinstance(layer, layers.Identity):
         _call_with(layer, lambda layer, x, **kwargs: x, opened)
-    elif type(layer).__name__ in _WRITTEN_ANEW:
-        _call_with(layer, _WRITTEN_ANEW[type(layer).__name__], opened)
+    elif isinstance(layer, keras.Sequential):
+        _call_with(layer, _one_after_another, opened)
+    elif kind in _WRITTEN_ANEW:
+        _call_with(layer, _WRITTEN_ANEW[kind], opened)
     elif not own_weights(layer):
         _call_with(layer, type(layer).call, opened)
+    elif isinstance(activation, layers.Layer):
+        parts = [activation]
+        _call_with(layer, _activate_apart, opened)
     elif hasattr(layer, "patch_embedding") or hasattr(layer, "patch_embeddings"):
         _call_with(layer, _embed, opened)
     else:
-        raise ValueError(f"{type(layer).__name__} can neither be read from a file nor be laid out.")
+        raise ValueError(f"{kind} can neither be read from a file nor be laid out.")
     for part in parts:
         part.name = f"{layer.name}_{part.name}"
         _open(part, opened)
@@ -131,6 +146,26 @@ def _is_readable(layer, core):
     arguments = inspect.signature(type(layer).__init__).parameters.values()
     named = {p.name for p in arguments if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self", "data_format"}
     return core or named <= config.keys()
+
+
+def _one_after_another(model, x, **kwargs):
+    """The layers of a `Sequential`, whose own call would have the graph convert what it is given."""
+    return functools.reduce(lambda x, layer: layer(x), model.layers, x)
+
+
+def _dropout_of_paths(layer):
+    """A provider's layer of stochastic depth in core Keras, which drops a whole sample of tokens."""
+    rate = layer.rate if hasattr(layer, "rate") else layer.drop_prob
+    return layers.Dropout(float(rate), noise_shape=(None, 1, 1), dtype=layer.dtype_policy, name=layer.name)
+
+
+def _activate_apart(layer, x, **kwargs):
+    """A core layer whose activation is a layer (squeeze and excite of MobileNetV3), as one and then the other."""
+    linear = type(layer).__base__.from_config({**layer.get_config(), "activation": "linear"})
+    x = linear(x)
+    for weight, value in zip(linear.weights, layer.weights, strict=True):
+        weight.assign(value)
+    return layer.activation(x)
 
 
 def _embed(layer, images, **kwargs):

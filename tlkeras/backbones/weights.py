@@ -108,3 +108,29 @@ def load_weights(models, path):
     raise InputError(
         f"The weights in {path} do not fit {models[0].name} without its classification head: {first_line(reasons[0])}"
     ) from reasons[0]
+
+
+def reads_weights(model, path):
+    """Reads a weights file into a model if it fits.
+
+    Args:
+        model: A functional model.
+        path: A `.weights.h5`, `.h5` or `.keras` file.
+
+    Returns:
+        Whether it fits. If not, the weights are undefined.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> path = os.path.join(tempfile.mkdtemp(), "dense.weights.h5")
+    >>> model.save_weights(path)
+    >>> reads_weights(model, path), reads_weights(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), path)
+    (True, False)
+    """
+    try:
+        load_weights([model], path)
+    except InputError:
+        return False
+    return True

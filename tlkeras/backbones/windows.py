@@ -59,9 +59,8 @@ def windowed_block(block, tokens, **kwargs):
     if shift:
         x = ops.roll(x, (shift, shift), axis=(1, 2))
     x = ops.reshape(x[:, :height, :width], (-1, height * width, channels))
-    drop_path = _drop_path(block.drop_path)
-    tokens = tokens + drop_path(x)
-    return tokens + drop_path(block.mlp(block.norm2(tokens)))
+    tokens = tokens + block.drop_path(x)
+    return tokens + block.drop_path(block.mlp(block.norm2(tokens)))
 
 
 def window_attention(attention, x, regions=None):
@@ -133,10 +132,3 @@ def _bias(attention, x):
     bias = table((2 * size - 1) * distance(number // size) + distance(number % size))
     table.embeddings.assign(values)
     return ops.expand_dims(ops.transpose(bias, (0, 3, 1, 2)), 1)
-
-
-def _drop_path(layer):
-    """KerasHub's layer of stochastic depth in core Keras, which drops a whole sample."""
-    if isinstance(layer, layers.Identity):
-        return layer
-    return layers.Dropout(layer.drop_prob, noise_shape=(None, 1, 1), dtype=layer.dtype_policy, name=layer.name)
