@@ -4,12 +4,16 @@ import errno
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from tlkeras.training.cut import cut
 from tlkeras.training.data import all_labels, each_batch, outputs
+from tlkeras.training.distributed import replicas_of
 
 #: Up to this many bytes stay in memory; more goes to a file in the system's temporary folder that is mapped into it.
 MEMORY_BYTES = 1_000_000_000
@@ -107,6 +111,59 @@ class CachedTrunk(keras.utils.PyDataset):
         features = np.lib.format.open_memmap(path, "w+", "float16", shape)
         _reserve(path)
         return features
+
+
+def cached_top(model, data, options, progress, stack):
+    """Cuts a model where all that trains lies above, and caches what lies below, where that can be, pays and fits.
+
+    Args:
+        model: `keras.Model`.
+        data: Dataclass with the batches `in_order` and `shuffled`, for training, and `held_out`, or None.
+        options: Has the arguments of `tlkeras.fine_tune` as attributes.
+        progress: `tlkeras.training.progress.Progress`, which is told why there is no cache, but for `cache=False`, and
+            for `"auto"` where none can be.
+        stack: `contextlib.ExitStack`; it removes the cache.
+
+    Returns:
+        `(top, data)`: the model to train and its data, now the trunk's output; or None.
+    """
+    if not options.cache:
+        return None
+    obstacle = _obstacle(model, options)
+    parts = None if obstacle else cut(model)
+    if parts is None:
+        if options.cache != "auto":
+            progress.say(f"No cache: {obstacle or 'nothing that is frozen can be cut off below what trains'}.")
+        return None
+    trunk, top = parts
+    images, _ = next(each_batch(data.in_order))
+    random, size = is_random(trunk, images), len(images)
+    views = options.views if random else 1
+    if options.cache == "auto" and views >= options.epochs:
+        progress.say(f"No cache: {views} views of each image would cost more than {options.epochs} epochs.")
+        return None
+    drawn = {"views": views, "random": random, "refresh": views, "shuffle": True, "seed": options.seed}
+    try:
+        with progress.phase("cache") as phase, ExitStack() as opened:
+            phase["shape"], phase["views"] = trunk.output_shape[1:], views
+            shuffled = opened.enter_context(closing(CachedTrunk(trunk, data.in_order, size=size, **drawn)))
+            held_out = data.held_out
+            if held_out is not None:
+                held_out = opened.enter_context(closing(CachedTrunk(trunk, held_out, size=size)))
+            stack.enter_context(opened.pop_all())
+    except OSError as error:
+        progress.say(f"No cache: {error.strerror}.")
+        return None
+    return top, replace(data, shuffled=shuffled, held_out=held_out)
+
+
+def _obstacle(model, options):
+    """Why there can be no cache, whatever the model, or None."""
+    if options.mix is not None:
+        return "images are mixed anew in each batch"
+    if options.callbacks:
+        return "callbacks are to see the whole model"
+    return "several devices share a batch" if replicas_of(model) > 1 else None
 
 
 def is_random(trunk, images):

@@ -1,8 +1,13 @@
 """`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
 
 import math
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from operator import length_hint
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 
@@ -13,16 +18,15 @@ from tlkeras.images.batches import ImageBatches
 from tlkeras.optimizers import differential_optimizer, learning_rate_table
 from tlkeras.recompile import strategy_scope
 from tlkeras.training.best_weights import BestWeights
-from tlkeras.training.cached_trunk import CachedTrunk, is_random
+from tlkeras.training.cached_trunk import CachedTrunk, cached_top
 from tlkeras.training.checks import check_data, check_options, find_fault
-from tlkeras.training.cut import cut
 from tlkeras.training.data import are_rows, as_batches, class_weights, each_batch
 from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_scope, replicas_of, trainee_of
 from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.l2_sp import tied_to
 from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_accuracy, core_loss
-from tlkeras.training.progress import FineTuning, epoch_line, say_on_stderr, timed
-from tlkeras.training.wise import WeightMean
+from tlkeras.training.progress import Progress
+from tlkeras.training.wise import WeightMean, share_of
 
 
 def fine_tune(
@@ -62,9 +66,10 @@ def fine_tune(
     through, but the best weights are back in place first.
 
     Args:
-        model: A classifier with a head that can be recognised: functional or Sequential, ending in `Dense`. It is
-            changed in place, and compiled in the end with core Keras parts, so it can be evaluated and saved; with
-            plain SGD, so that the file holds the weights alone. To train on, compile it anew.
+        model: A classifier with a head that can be recognised: functional or Sequential, ending in `Dense`. Dropout is
+            a layer of it, as in `image_classifier(dropout=...)`. It is changed in place, and compiled in the end with
+            core Keras parts, so it can be evaluated and saved; with plain SGD, so that the file holds the weights
+            alone. To train on, compile it anew.
         train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, `tf.data.Dataset` or `DataLoader`.
             Labels are class numbers or one-hot rows; rows of zeros and ones for a multi-label head.
         validation: The same, or `None`: then there is no early stopping, and the last weights stay.
@@ -91,7 +96,7 @@ def fine_tune(
             Not for a multi-label head.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
             pays and fits on the disk), `True` (where it fits) or `False`. Not where the first block trains, nor with
-            `mix` or `callbacks`, nor where several devices share a batch; `True` is then told so on stderr.
+            `mix` or `callbacks`, nor where several devices share a batch: `True` has that said on stderr.
         views: With `cache` and augmentation, how many random views of each image to keep.
         seed: Of the order of images and the probe's cross-validation.
         callbacks: Keras callbacks for the second phase, or one. With any, nothing is cached, so that they see `model`.
@@ -117,87 +122,143 @@ def fine_tune(
 
     Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
-    check_options(locals())
-    callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
-    head = find_head(model)
-    if blocks is not None:
-        map_blocks(model).top(blocks)
-    refuse_open_scope()
-    say = say_on_stderr if verbose else (lambda text: None)
-    result = FineTuning()
-    replicas = replicas_of(model)
-    in_order = as_batches(train, batch_size)
-    batches = as_batches(train, batch_size, shuffle=True, seed=seed, mix=mix, classes=head.layer.units)
-    held_out = None if validation is None else as_batches(validation, batch_size, name="validation")
-    given = {"train": in_order} | ({} if held_out is None else {"validation": held_out})
-    labels = {name: check_data(data, model, head, name) for name, data in given.items()}
-    one_hot = are_rows(labels["train"])
-    weight_of_class = class_weights(class_weight, in_order, head)
+    callbacks = [callback for callback in keras.tree.flatten(callbacks) if callback is not None]
+    options = SimpleNamespace(**locals())
+    head, data = _checked(options)
+    progress = Progress(verbose)
+    result = progress.result
     if probe:
-        with timed(result, "probe", say) as phase:
-            phase["C"] = fit_head(model, even_batches(in_order, replicas), seed=seed, class_weight=weight_of_class)
-    with _plain_in_the_end(model, head, one_hot, learning_rate), _interruptible(result), ExitStack() as stack:
+        with progress.phase("probe") as phase:
+            phase["C"] = fit_head(model, data.in_order, seed=seed, class_weight=data.class_weight)
+    with _plain_in_the_end(model, head, data.one_hot, learning_rate), _interruptible(result), ExitStack() as stack:
         if epochs:
             unfreeze(model, blocks, batchnorm=batchnorm)
-            trainee = trainee_of(model)
-            if cache:
-                obstacle = _obstacle_to_cache(mix, callbacks, replicas)
-                trainee, batches, held_out = _cached(
-                    model,
-                    trainee,
-                    in_order,
-                    batches,
-                    held_out,
-                    cache,
-                    epochs,
-                    views,
-                    seed,
-                    result,
-                    say,
-                    stack,
-                    obstacle,
-                )
-            batches, held_out = even_batches(batches, replicas), even_batches(held_out, replicas)
-            schedule = _warmup_cosine(learning_rate, warmup, _steps(batches) * epochs)
-            options = {"weight_decay": weight_decay, "use_ema": ema is not None, "ema_momentum": ema or 0.99}
-            result.learning_rates = _rates(model, keras.optimizers.AdamW(learning_rate), decay)
-            loss = SmoothedCrossentropy(head.task, label_smoothing, head.from_logits)
-            with strategy_scope(model):
-                optimizer = differential_optimizer(model, keras.optimizers.AdamW(schedule, **options), decay=decay)
-                trainee.compile(optimizer, loss, metrics=[accuracy(head)])
-                trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
-            mean = WeightMean(model)
-            averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if ema is not None else []
-            share = (0.5 if probe else None) if wise == "auto" else wise
-            choose = wise == "auto" and share is not None and held_out is not None
-            with timed(result, "fine-tune", say) as phase, tied_to(mean.trained, l2_sp):
-                start, keeper = _fit(
-                    trainee,
-                    batches,
-                    held_out,
-                    epochs,
-                    patience,
-                    weight_of_class,
-                    [*averaging, *callbacks],
-                    say,
-                    result,
-                    explain=lambda: find_fault(given, head),
-                    even_if_worse=choose,
-                )
-                phase["epochs"] = keeper.last_epoch
-            if share is not None:
-                seen = even_batches(in_order, replicas) if batchnorm == "train" else None
-                with timed(result, "mean", say) as phase:
-                    if choose:
-                        result.wise = mean.put_best(share, lambda: _loss(trainee, held_out), start, keeper.best, seen)
-                        result.best_epoch = result.best_epoch if result.wise else 0
-                    else:
-                        mean.put(share, seen)
-                        result.wise = float(share)
-                    phase["wise"] = result.wise
+            trainee, data = cached_top(model, data, options, progress, stack) or (trainee_of(model), data)
+            _tune(trainee, head, data, options, progress)
     if result.stopped:
-        say(f"Stopped: {result.stopped}. The model has {result.kept}.")
+        progress.say(f"Stopped: {result.stopped}. The model has {result.kept}.")
     return result
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What a model is trained on, looked through and even among its replicas."""
+
+    in_order: Any  # batches of training images
+    shuffled: Any  # the same, in a new order each epoch, mixed if that is wanted
+    held_out: Any  # batches of validation images, or None
+    one_hot: bool
+    class_weight: dict | None
+    explain: Callable[[], None]  # raises if a later batch is the reason for a loss that is not a number
+
+
+def _checked(options):
+    """Finds the head, and makes batches of the data; whatever does not fit is refused before anything is changed."""
+    check_options(vars(options))
+    model = options.model
+    head = find_head(model)
+    if options.blocks is not None:
+        map_blocks(model).top(options.blocks)
+    refuse_open_scope()
+    train, size = options.train, options.batch_size
+    shuffled = as_batches(train, size, shuffle=True, seed=options.seed, mix=options.mix, classes=head.layer.units)
+    given = {"train": as_batches(train, size)}
+    if options.validation is not None:
+        given["validation"] = as_batches(options.validation, size, name="validation")
+    labels = {name: check_data(batches, model, head, name) for name, batches in given.items()}
+    even = partial(even_batches, replicas=replicas_of(model))
+    return head, _Data(
+        in_order=even(given["train"]),
+        shuffled=even(shuffled),
+        held_out=even(given.get("validation")),
+        one_hot=are_rows(labels["train"]),
+        class_weight=class_weights(options.class_weight, given["train"], head),
+        explain=lambda: find_fault(given, head),
+    )
+
+
+def _tune(trainee, head, data, options, progress):
+    """Fine-tunes a model; in the end it has the best of the weights before, those of an epoch, and their mean."""
+    _compile(trainee, head, data, options, progress)
+    mean, share = WeightMean(options.model), share_of(options.wise, options.probe)
+    choose = options.wise == "auto" and share is not None and data.held_out is not None
+    with progress.phase("fine-tune") as phase, tied_to(mean.trained, options.l2_sp):
+        start, keeper = _fit(trainee, data, options, progress, even_if_worse=choose)
+        phase["epochs"] = keeper.last_epoch
+    if share is None:
+        return
+    result, batches = progress.result, data.in_order if options.batchnorm == "train" else None
+    with progress.phase("mean") as phase:
+        if choose:
+            result.wise = mean.put_best(share, lambda: _loss(trainee, data.held_out), start, keeper.best, batches)
+            result.best_epoch = result.best_epoch if result.wise else 0
+        else:
+            mean.put(share, batches)
+            result.wise = float(share)
+        phase["wise"] = result.wise
+
+
+def _compile(trainee, head, data, options, progress):
+    """Compiles for fine-tuning, with rates that fall with depth, and notes these."""
+    model, rate, decay = options.model, options.learning_rate, options.decay
+    model.compile(differential_optimizer(model, keras.optimizers.AdamW(rate), decay=decay), "mse")
+    progress.result.learning_rates = learning_rate_table(model)  # of peak rates: the schedule begins at 0
+    adamw = keras.optimizers.AdamW(
+        _warmup_cosine(rate, options.warmup, _steps(data.shuffled) * options.epochs),
+        weight_decay=options.weight_decay,
+        use_ema=options.ema is not None,
+        ema_momentum=options.ema or 0.99,
+    )
+    loss = SmoothedCrossentropy(head.task, options.label_smoothing, head.from_logits)
+    with strategy_scope(model):
+        trainee.compile(differential_optimizer(model, adamw, decay=decay), loss, metrics=[accuracy(head)])
+        trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
+
+
+def _fit(trainee, data, options, progress, even_if_worse):
+    """Runs `fit`, leaves the best weights behind, whatever ends it; gives the loss at the start and `BestWeights`."""
+    start = math.inf
+    if data.held_out is not None:
+        start = _loss(trainee, data.held_out)
+        if math.isnan(start):
+            data.explain()
+            raise InputError(
+                "The loss on the validation data is not a number before any fine-tuning: look for NaN in the "
+                "model's weights."
+            )
+    monitor = None if data.held_out is None else "val_loss"
+    keeper = BestWeights(monitor, options.patience, math.inf if even_if_worse else start)
+    history = keras.callbacks.History()
+    averaging = [] if options.ema is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+    # Keras would shuffle our batches once more, by a state that `seed` does not set and workers do not share.
+    ours = ImageBatches | CachedTrunk | EvenBatches
+    try:
+        trainee.fit(
+            data.shuffled,
+            epochs=options.epochs,
+            validation_data=data.held_out,
+            class_weight=data.class_weight,
+            shuffle=isinstance(data.shuffled, keras.utils.PyDataset) and not isinstance(data.shuffled, ours),
+            callbacks=[*averaging, *options.callbacks, keeper, history, progress.each_epoch(options.epochs)],
+            verbose=0,
+        )
+    except KeyboardInterrupt:
+        keeper.stopped = "interrupted"
+    except Exception:
+        if data.class_weight:  # TensorFlow fails to find the weight of a class that there is not
+            data.explain()
+        raise
+    finally:
+        keeper.restore()
+    if keeper.stopped == "not a number":
+        data.explain()
+    result = progress.result
+    result.history, result.best_epoch, result.stopped = history.history, keeper.best_epoch, keeper.stopped
+    return start, keeper
+
+
+def _loss(trainee, held_out):
+    return trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
 
 
 @contextmanager
@@ -223,91 +284,6 @@ def _interruptible(result):
         result.stopped = "interrupted"
 
 
-def _fit(trainee, batches, held_out, epochs, patience, class_weight, callbacks, say, result, explain, even_if_worse):
-    """Runs `fit`, leaves the best weights behind, whatever ends it; gives the loss at the start and `BestWeights`.
-
-    `explain` raises if the data are the reason for a failure.
-    """
-    start = math.inf
-    if held_out is not None:
-        start = _loss(trainee, held_out)
-        if math.isnan(start):
-            explain()
-            raise InputError(
-                "The loss on the validation data is not a number before any fine-tuning: look for NaN in the "
-                "model's weights."
-            )
-    keeper = BestWeights(None if held_out is None else "val_loss", patience, math.inf if even_if_worse else start)
-    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: say(epoch_line(epoch, epochs, logs)))
-    history = keras.callbacks.History()
-    # Keras would shuffle our batches once more, by a state that `seed` does not set and workers do not share.
-    shuffle = isinstance(batches, keras.utils.PyDataset) and not isinstance(
-        batches, ImageBatches | CachedTrunk | EvenBatches
-    )
-    try:
-        trainee.fit(
-            batches,
-            epochs=epochs,
-            validation_data=held_out,
-            class_weight=class_weight,
-            shuffle=shuffle,
-            callbacks=[*callbacks, keeper, history, report],
-            verbose=0,
-        )
-    except KeyboardInterrupt:
-        keeper.stopped = "interrupted"
-    except Exception:
-        if class_weight:  # TensorFlow fails to find the weight of a class that there is not
-            explain()
-        raise
-    finally:
-        keeper.restore()
-    if keeper.stopped == "not a number":
-        explain()
-    result.history, result.best_epoch, result.stopped = history.history, keeper.best_epoch, keeper.stopped
-    return start, keeper
-
-
-def _loss(trainee, held_out):
-    return trainee.evaluate(held_out, verbose=0, return_dict=True)["loss"]
-
-
-def _obstacle_to_cache(mix, callbacks, replicas):
-    if mix:
-        return "images are mixed anew in each batch"
-    if callbacks:
-        return "callbacks are to see the whole model"
-    return "several devices share a batch" if replicas > 1 else None
-
-
-def _cached(model, trainee, in_order, batches, held_out, cache, epochs, views, seed, result, say, stack, obstacle):
-    """What to train, and on what: the top of the model on what its frozen part gives, where that pays and fits."""
-    parts, whole = None if obstacle else cut(model), (trainee, batches, held_out)
-    if parts is None:
-        if cache != "auto":
-            say(f"No cache: {obstacle or 'nothing that is frozen can be cut off below what trains'}.")
-        return whole
-    trunk, top = parts
-    size = getattr(batches, "size", None) or len(next(each_batch(batches))[0])
-    random = is_random(trunk, next(each_batch(in_order))[0])
-    views = views if random else 1
-    if cache == "auto" and views >= epochs:
-        say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
-        return whole
-    try:
-        with timed(result, "cache", say) as phase, ExitStack() as opened:
-            phase["shape"], phase["views"] = trunk.output_shape[1:], views
-            drawn = {"views": views, "random": random, "refresh": views, "shuffle": True, "seed": seed}
-            batches = opened.enter_context(closing(CachedTrunk(trunk, in_order, size=size, **drawn)))
-            if held_out is not None:
-                held_out = opened.enter_context(closing(CachedTrunk(trunk, held_out, size=size)))
-            stack.enter_context(opened.pop_all())
-    except OSError as error:
-        say(f"No cache: {error.strerror}.")
-        return whole
-    return top, batches, held_out
-
-
 def _warmup_cosine(peak, warmup, steps):
     climb = round(warmup * steps)
     return keras.optimizers.schedules.CosineDecay(
@@ -319,9 +295,3 @@ def _steps(batches):
     """Steps an epoch; counted where the data does not say."""
     count = batches.num_batches if isinstance(batches, keras.utils.PyDataset) else length_hint(batches, -1)
     return count if count > 0 else sum(1 for _ in each_batch(batches))
-
-
-def _rates(model, optimizer, decay):
-    """The table of peak rates, before the schedule begins at 0."""
-    model.compile(differential_optimizer(model, optimizer, decay=decay), "mse")
-    return learning_rate_table(model)

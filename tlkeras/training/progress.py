@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
+import keras
+
 from tlkeras.optimizers.table import LearningRateTable
 
 
@@ -57,14 +59,34 @@ class FineTuning:
         return f"a mean of {self.wise:.0%} {words} and {1 - self.wise:.0%} of those before"
 
 
-@contextmanager
-def timed(result, name, say):
-    """Times a phase, notes it, and says what came of it."""
-    phase, start = {"name": name}, perf_counter()
-    yield phase
-    phase["seconds"] = perf_counter() - start
-    result.phases.append(phase)
-    say(_phase_line(phase))
+class Progress:
+    """Notes in `result`, a `FineTuning`, what is being done, and says it.
+
+    Args:
+        verbose: Whether to say it, on stderr.
+    """
+
+    def __init__(self, verbose=True):
+        self.result, self.verbose = FineTuning(), verbose
+
+    def say(self, text):
+        if self.verbose:
+            print(text, file=sys.stderr)
+
+    @contextmanager
+    def phase(self, name):
+        """Times a phase that ends without an exception, and notes and says what came of it."""
+        phase, start = {"name": name}, perf_counter()
+        yield phase
+        phase["seconds"] = perf_counter() - start
+        self.result.phases.append(phase)
+        self.say(_phase_line(phase))
+
+    def each_epoch(self, epochs):
+        """A callback that says a line an epoch."""
+        return keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: self.say(_epoch_line(epoch, epochs, logs))
+        )
 
 
 def _phase_line(phase):
@@ -72,9 +94,5 @@ def _phase_line(phase):
     return f"{phase['name']:<10} {phase['seconds']:7.1f} s  {rest}"
 
 
-def epoch_line(epoch, epochs, logs):
+def _epoch_line(epoch, epochs, logs):
     return f"epoch {epoch + 1}/{epochs}  " + "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
-
-
-def say_on_stderr(text):
-    print(text, file=sys.stderr)

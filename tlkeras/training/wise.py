@@ -6,6 +6,13 @@ from keras import ops
 from tlkeras.training.batchnorm import recompute_statistics
 
 
+def share_of(wise, probe):
+    """The share of the fine-tuned weights in the mean that `tlkeras.fine_tune` is asked for; `None` for no mean."""
+    if wise == "auto":
+        return 0.5 if probe else None
+    return wise
+
+
 class WeightMean:
     """Mixes the weights of a fine-tuned model with those it had before.
 
