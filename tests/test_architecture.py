@@ -1,4 +1,4 @@
-"""Imports point one way: to the same room, to the left on the same floor, or down."""
+"""Imports point one way: to the same room, to the left on the same floor, or down; public names have types."""
 
 import ast
 from pathlib import Path
@@ -48,3 +48,35 @@ def test_the_drawing_names_every_room():
     drawing = (PACKAGE.parent / "docs" / "architecture.md").read_text().split("## Rooms")[1].split("## ")[0]
     for room in RANK:
         assert room == "_version" or room in drawing, f"docs/architecture.md does not name {room}"
+
+
+def _definition(module, name):
+    """The class or function of a public name, looked for where the package has it from."""
+    path = PACKAGE.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.parse(path.read_text()).body:
+        if getattr(node, "name", None) == name:
+            return node
+        if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
+            return _definition(node.module.removeprefix("tlkeras."), name)
+    raise AssertionError(f"{path} has no {name}")
+
+
+def _functions(node):
+    """A function itself; of a class those that are called from outside."""
+    inner = node.body if isinstance(node, ast.ClassDef) else [node]
+    return [one for one in inner if isinstance(one, ast.FunctionDef) and (one.name[0] != "_" or one.name == "__init__")]
+
+
+STUB = ast.parse((PACKAGE / "__init__.pyi").read_text()).body
+PUBLIC = {alias.name: node.module for node in STUB for alias in node.names}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_public_has_types(name):
+    for function in _functions(_definition(PUBLIC[name], name)):
+        given = function.args
+        arguments = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs]
+        bare = [one.arg for one in arguments if one and one.annotation is None and one.arg not in ("self", "cls")]
+        bare += ["what it returns"] * (function.returns is None and function.name != "__init__")
+        assert not bare, f"{function.name} of {name} has no type for {', '.join(bare)}"

@@ -1,7 +1,7 @@
 """`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,37 +25,37 @@ from tlkeras.training.distributed import EvenBatches, even_batches, refuse_open_
 from tlkeras.training.head import find_head, fit_head
 from tlkeras.training.l2_sp import tied_to
 from tlkeras.training.losses import SmoothedCrossentropy, accuracy, core_accuracy, core_loss
-from tlkeras.training.progress import Progress
+from tlkeras.training.progress import FineTuning, Progress
 from tlkeras.training.wise import WeightMean, share_of
 
 
 def fine_tune(
-    model,
-    train,
-    validation=None,
+    model: keras.Model,
+    train: Any,
+    validation: Any = None,
     *,
-    epochs=4,
-    batch_size=16,
-    learning_rate=3e-4,
-    decay=0.9,
-    blocks=None,
-    batchnorm="frozen",
-    probe=True,
-    warmup=0.1,
-    weight_decay=0.01,
-    label_smoothing=0.1,
-    patience=5,
-    mix=None,
-    ema=None,
-    l2_sp=0.0,
-    wise="auto",
-    class_weight=None,
-    cache="auto",
-    views=4,
-    seed=0,
-    callbacks=(),
-    verbose=True,
-):
+    epochs: int = 4,
+    batch_size: int = 16,
+    learning_rate: float = 3e-4,
+    decay: float = 0.9,
+    blocks: int | float | str | None = None,
+    batchnorm: str = "frozen",
+    probe: bool = True,
+    warmup: float = 0.1,
+    weight_decay: float = 0.01,
+    label_smoothing: float = 0.1,
+    patience: int = 5,
+    mix: keras.Layer | None = None,
+    ema: float | None = None,
+    l2_sp: float = 0.0,
+    wise: float | str | None = "auto",
+    class_weight: dict | str | None = None,
+    cache: bool | str = "auto",
+    views: int = 4,
+    seed: int = 0,
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
+    verbose: bool = True,
+) -> FineTuning:
     """Fine-tunes a pretrained classifier: a linear probe first, then all of it, gently (LP-FT).
 
     First the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with the

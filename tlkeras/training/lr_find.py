@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -58,7 +59,7 @@ class LearningRateCurve:
         slopes = np.gradient(smoothed[: lowest + 1], np.log(self.learning_rates[: lowest + 1]))
         return float(self.learning_rates[np.argmin(slopes)])
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draws the curve and the suggestion.
 
         Args:
@@ -82,7 +83,7 @@ class LearningRateCurve:
 
 def lr_find(
     model: keras.Model,
-    data,
+    data: Any,
     *,
     start: float = 1e-7,
     stop: float = 10.0,
