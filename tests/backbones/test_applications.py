@@ -84,6 +84,7 @@ def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
 
     assert not any(isinstance(layer, keras.Model) for layer in model.layers), "not one flat graph"
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers), "not core Keras"
+    assert keras.Model(model.input, [layer.output for layer in model.layers])  # each is of this graph
     assert model.count_params() == original.count_params() == info.parameters
     assert model.output_shape == original.output_shape
     assert model.output_shape[-1] == info.width

@@ -156,6 +156,7 @@ def test_composite_layers_are_laid_out_as_core_layers_and_keep_what_is_frozen_in
     model = unfreeze(backbone(name, input_shape=(64, 64, 3)), 1)
     assert all(type(operation).__module__.startswith("keras.src") for operation in model.operations)
     assert not any(isinstance(layer, keras.Model | keras.layers.Lambda) for layer in model.layers)
+    assert keras.Model(model.input, [layer.output for layer in model.layers])  # each is of this graph
     expected = answer(network, images())
     np.testing.assert_allclose(answer(model, images()), expected, rtol=1e-5, atol=1e-5)
     assert len(blocks(model)) == COMPOSITE[name][1]

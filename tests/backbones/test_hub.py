@@ -119,6 +119,7 @@ def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded_wit
     np.testing.assert_allclose(answer(model, pixels), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(pixels, images(32))
     unfreeze(model, 1)
+    assert keras.Model(model.input, [layer.output for layer in model.layers])  # each is of this graph
     model.save(tmp_path / "model.keras")
     reloaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(answer(reloaded, pixels), expected, rtol=1e-5, atol=1e-5)

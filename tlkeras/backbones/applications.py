@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from tlkeras.backbones import efficientnet_lite
-from tlkeras.backbones.graph import flatten
+from tlkeras.backbones.graph import flatten, forget
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
 from tlkeras.backbones.weights import load_weights, published_file
@@ -48,6 +48,8 @@ def build_application(info, input_shape, weights, input_tensor=None):
         # the file that is there when it fails. No name= either: some constructors make file names of it.
         model = constructor(include_top=False, weights=None, input_tensor=x)
     flat = flatten(model)
+    if flat is not model:
+        flat = forget(model, flat)
     if weights == "imagenet":
         weights = published_file(*info.weights_at(height, width), info.weights_hash)
     if weights is not None:

@@ -75,3 +75,35 @@ def graft(model, inputs, x):
             call_function=call,
         )
     return keras.Model(inputs, grafted.output)
+
+
+def forget(former, model):
+    """Has each layer's `output` be that in `model`, laid anew over the layers of `former`, which is used no more.
+
+    Keras gives as a layer's output that of its first call, which was in the graph of `former`, so that a Grad-CAM's
+    `keras.Model(model.input, model.get_layer(name).output)` would be disconnected.
+
+    Args:
+        former: A functional model; its layers lose their places in its graph.
+        model: The functional model made of them.
+
+    Returns:
+        `model`, made again of its inputs and outputs.
+
+    Example:
+
+    >>> first, inputs = keras.Input((3,)), keras.Input((3,))
+    >>> body = keras.Model(first, keras.layers.Dense(2, name="dense")(first))
+    >>> whole = forget(body, graft(body, inputs, inputs))
+    >>> whole.get_layer("dense").output is whole.output
+    True
+    """
+    owned = {id(operation) for operation in (*former.operations, *former._flatten_layers())}
+    kept = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    for operation in model.operations:
+        if id(operation) in owned:
+            operation._inbound_nodes[:] = [node for node in operation._inbound_nodes if id(node) in kept]
+            for place, node in enumerate(operation._inbound_nodes):
+                for tensor in node.output_tensors:
+                    tensor._keras_history = tensor._keras_history._replace(node_index=place)
+    return keras.Model(model.input, model.output)

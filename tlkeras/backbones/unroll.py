@@ -14,7 +14,7 @@ import math
 import keras
 from keras import layers, ops
 
-from tlkeras.backbones.graph import graft
+from tlkeras.backbones.graph import forget, graft
 from tlkeras.backbones.segformer import reduced_attention
 from tlkeras.backbones.windows import window_attention, windowed_block
 from tlkeras.graph import own_weights, sublayers
@@ -50,7 +50,7 @@ def lay_out(model, inputs, x):
         with unrolled(model):
             result = graft(model, inputs, x)
         _leave_batch_size_open(result)
-        return result
+        return forget(model, result)
     return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
 
 
