@@ -5,6 +5,7 @@ work on the machine disturbs little; divided by the cores it is the least that t
 
 - `plain`: the model as it is, twice, for how far the measurement can be trusted;
 - `bfloat16`: under the policy `mixed_bfloat16`;
+- `batch4`, `batch8`, `batch32` or another number: so many images a step; seconds are those of 16 images all the same;
 - `matmul` (TensorFlow): 1x1 convolutions as matrix products;
 - `depthwise` (TensorFlow): filter gradients of 5x5 depthwise convolutions as matrix products of rows, one a channel,
   whose diagonals are summed.
@@ -94,10 +95,13 @@ def with_filter_gradient_of_rows(layer):
     return lambda x: convolution(x, tf.convert_to_tensor(layer.kernel.value))
 
 
-def seconds(model, images, labels):
+def seconds(model, size):
+    """Of processor time, for 16 images in batches of `size`."""
+    images = np.random.default_rng(0).uniform(0, 255, (size, 224, 224, 3)).astype("float32")
+    labels = np.arange(size) % 10
     start = time.process_time()
     model.train_on_batch(images, labels)
-    return time.process_time() - start
+    return (time.process_time() - start) * 16 / size
 
 
 def main():
@@ -105,16 +109,14 @@ def main():
     default = ["bfloat16", "matmul", "depthwise"] if keras.backend.backend() == "tensorflow" else []
     parser.add_argument("ways", nargs="*", default=default)
     ways = ["plain", "plain again", *parser.parse_args().ways]
-    images = np.random.default_rng(0).uniform(0, 255, (16, 224, 224, 3)).astype("float32")
-    labels = np.arange(16) % 10
     models = {way: build(way) for way in ways}
-    for model in models.values():
-        model.train_on_batch(images, labels)
-    turns = [{way: seconds(model, images, labels) for way, model in models.items()} for _ in range(TURNS)]
+    sizes = {way: int(way.removeprefix("batch")) if way.startswith("batch") else 16 for way in ways}
+    turns = [{way: seconds(model, sizes[way]) for way, model in models.items()} for _ in range(1 + TURNS)]
+    del turns[0]  # in which the steps are traced
     for way in ways:
         ratio = statistics.median(turn[way] / turn["plain"] for turn in turns)
         median = statistics.median(turn[way] for turn in turns)
-        print(f"{keras.backend.backend()} {way:12} {median:.2f} s of CPU a step, {ratio:.2f} of the plain", flush=True)
+        print(f"{keras.backend.backend()} {way:12} {median:.2f} s for 16 images, {ratio:.2f} of plain", flush=True)
 
 
 if __name__ == "__main__":
