@@ -47,9 +47,7 @@ def build_application(info, input_shape, weights, input_tensor=None):
         # Weights are read below for "imagenet" too: the constructors' own download cannot be announced, and deletes
         # the file that is there when it fails. No name= either: some constructors make file names of it.
         model = constructor(include_top=False, weights=None, input_tensor=x)
-    flat = flatten(model)
-    if flat is not model:
-        flat = forget(model, flat)
+    flat = forget(model, flatten(model))
     if weights == "imagenet":
         weights = published_file(*info.weights_at(height, width), info.weights_hash)
     if weights is not None:

@@ -85,10 +85,10 @@ def forget(former, model):
 
     Args:
         former: A functional model; its layers lose their places in its graph.
-        model: The functional model made of them.
+        model: The functional model made of them; or `former` itself, where nothing was to be laid anew.
 
     Returns:
-        `model`, made again of its inputs and outputs.
+        `model`, made again of its inputs and outputs; `former` stays as it is.
 
     Example:
 
@@ -98,6 +98,8 @@ def forget(former, model):
     >>> whole.get_layer("dense").output is whole.output
     True
     """
+    if model is former:
+        return model
     owned = {id(operation) for operation in (*former.operations, *former._flatten_layers())}
     kept = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     for operation in model.operations:
