@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from tlkeras.backbones.build import backbone as build_backbone
-from tlkeras.backbones.catalog import backbone_info
+from tlkeras.backbones.catalog import listed_info
 from tlkeras.backbones.pooling import check_pooling
 from tlkeras.errors import InputError
 from tlkeras.graph import check_model
@@ -139,12 +139,9 @@ def _augmented(backbone, input_shape, augmentation):
 
 
 def _default_shape(backbone):
-    try:
-        size = backbone_info(backbone).default_size
-    except InputError:  # a preset that the catalog does not list
-        size = None
-    # Where the catalog does not know the size, the network itself tells, built without weights.
-    return (size, size, 3) if size else build_backbone(backbone, weights=None).input_shape[1:]
+    if (info := listed_info(backbone)) is None:  # the network itself tells, built without weights
+        return build_backbone(backbone, weights=None).input_shape[1:]
+    return (info.default_size, info.default_size, 3)
 
 
 def _with_head(model, x, units, activation):

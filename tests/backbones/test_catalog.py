@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tlkeras import InputError, backbone, backbone_info, backbone_sources, list_backbones
+from tlkeras.backbones.catalog import listed_info
 
 
 def entries(**conditions):
@@ -71,6 +72,17 @@ def test_offline_lists_what_is_on_this_machine(monkeypatch, tmp_path):
     (folder / "image_converter.json").touch()
     assert preset.offline
     assert sorted(list_backbones(offline=True) + list_backbones(offline=False)) == sorted(list_backbones())
+
+
+def test_a_preset_is_the_row_of_its_name_however_spelt_and_a_directory_is_none(tmp_path, monkeypatch):
+    name = "hub:deit_tiny_distilled_patch16_224_imagenet"
+    assert listed_info(name.upper().replace("_", "-")) is backbone_info(name)
+    assert listed_info("hub:vgg_of_nobody") is None
+    with pytest.raises(InputError, match="no backbone named 'efficientnet'"):
+        listed_info("efficientnet")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name.removeprefix("hub:")).mkdir()  # which is what `backbone` builds, then
+    assert listed_info(name) is None
 
 
 def test_a_near_miss_gets_suggestions():

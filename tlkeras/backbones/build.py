@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from tlkeras.backbones.applications import build_application
-from tlkeras.backbones.catalog import backbone_info
+from tlkeras.backbones.catalog import backbone_info, hub_preset
 from tlkeras.backbones.cv import build_cv
 from tlkeras.backbones.hub import build_hub
 from tlkeras.backbones.pooling import check_pooling, pool
@@ -60,8 +60,7 @@ def backbone(
             "tlkeras needs channels_last images; call keras.config.set_image_data_format('channels_last')."
         )
     weights = _checked_weights(weights)
-    preset = name[len("hub:") :].strip() if isinstance(name, str) and name.lower().startswith("hub:") else ""
-    if preset:
+    if preset := hub_preset(name):
         model, prefix_tokens = build_hub(preset, input_shape, weights, input_tensor)
         name = Path(preset).name
     else:

@@ -54,13 +54,13 @@ class BackboneInfo:
     family: str
     provider: str
     constructor: str
-    parameters: int | None
-    default_size: int | None
-    minimum_size: int | None
+    parameters: int
+    default_size: int
+    minimum_size: int
     preprocessing: str
-    width: int | None
+    width: int
     top1: float | None
-    multiply_adds: float | None
+    multiply_adds: float
     file_mb: float | None
     licence: str | None
     flat: bool
@@ -198,6 +198,36 @@ def backbone_info(name: str) -> BackboneInfo:
             "`tlkeras.list_backbones()` names them all."
         )
     return _catalog()[found]
+
+
+def hub_preset(name: str) -> str:
+    """The KerasHub preset, or the directory of one, in the name of a backbone; `""` where it begins otherwise.
+
+    Example:
+
+    >>> hub_preset("hub:vit_base_patch16_224_imagenet"), hub_preset("efficientnet_b0")
+    ('vit_base_patch16_224_imagenet', '')
+    """
+    provider, _, preset = name.partition(":") if isinstance(name, str) else ("", "", "")
+    return preset.strip() if provider.lower() == "hub" else ""
+
+
+def listed_info(name: str) -> BackboneInfo | None:
+    """The row of any backbone that can be built; None for a directory, and for presets that the catalog does not list.
+
+    Raises:
+        InputError: There is no such backbone.
+
+    Example:
+
+    >>> listed_info("hub:./my_vit")
+    >>> listed_info("hub:ViT-Base-Patch16-224-ImageNet").prefix_tokens
+    1
+    """
+    preset = hub_preset(name)
+    if preset and (Path(preset).is_dir() or _key(name) not in _names_by_key()):
+        return None
+    return backbone_info(name)
 
 
 def list_backbones(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from tlkeras.backbones.catalog import backbone_info, kaggle_folder, preset_on_disk, suggestions
+from tlkeras.backbones.catalog import kaggle_folder, listed_info, preset_on_disk, suggestions
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
@@ -71,10 +71,8 @@ def last_map(model):
 
 
 def _minimum_size(name):
-    try:
-        return backbone_info(f"hub:{name}").minimum_size or 1
-    except InputError:  # a directory, or a preset that the catalog does not list
-        return 1
+    info = listed_info(f"hub:{name}")
+    return info.minimum_size if info else 1
 
 
 def _laid_out(model, inputs, x, name):

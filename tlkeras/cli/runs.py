@@ -117,17 +117,12 @@ def predict(
 
 def _side(backbone, image_size):
     """The side of the images in pixels, as asked for or else as the catalog says."""
-    from tlkeras.backbones.catalog import backbone_info
+    from tlkeras.backbones.catalog import listed_info
 
-    try:
-        default = backbone_info(backbone).default_size
-    except InputError:
-        if not backbone.lower().startswith("hub:"):  # KerasHub has more presets than the catalog, and there are folders
-            raise
-        default = None
-    if default is None and image_size is None:
+    info = listed_info(backbone)
+    if info is None and image_size is None:
         raise InputError(f"The catalog does not list {backbone}; say by --image-size what it takes.")
-    return image_size or default
+    return image_size or info.default_size
 
 
 def _scores_text(scores, what):

@@ -121,7 +121,7 @@ def _reader(settings, images, resize):
     info = settings.info
     if settings.image_size is not None and settings.by_name:
         size, channels = settings.image_size, 3
-    elif info is not None and info.default_size:
+    elif info is not None:
         size, channels = (info.default_size, info.default_size), 3
     else:
         network = settings.backbone if not settings.by_name else shared_network(settings)

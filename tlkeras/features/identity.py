@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from tlkeras.backbones.catalog import backbone_info, kaggle_folder, keras_models_folder, list_backbones
+from tlkeras.backbones.catalog import hub_preset, kaggle_folder, keras_models_folder, listed_info
 from tlkeras.backbones.efficientnet_lite_weights import embedded_weights
 
 #: To be raised whenever the way from a file to its features changes: decoding, resizing, preprocessing, pooling.
@@ -59,10 +59,10 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
         return f"random on {keras.backend.backend()}"  # always the same draw, see network.py
     if weights != "imagenet":
         return _file_hash(weights) if Path(weights).is_file() else None
-    if backbone.lower().startswith("hub:") and backbone not in list_backbones():
-        folder = Path(backbone[len("hub:") :])
+    info = listed_info(backbone)
+    if info is None:
+        folder = Path(hub_preset(backbone))
         return _folder_hash(folder) if folder.is_dir() else None
-    info = backbone_info(backbone)
     if info.provider == "tlkeras":
         return embedded_weights(info.name)[1]
     if info.weights_hash is not None:

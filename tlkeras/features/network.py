@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from tlkeras.backbones.build import backbone as build_backbone
-from tlkeras.backbones.catalog import backbone_info, list_backbones
+from tlkeras.backbones.catalog import listed_info
 from tlkeras.backbones.pooling import check_pooling, pool
 from tlkeras.errors import InputError
 from tlkeras.features.taps import block_output
@@ -45,13 +45,7 @@ class NetworkSettings:
     @property
     def info(self):
         """The backbone's row in the catalog; None for models, and for KerasHub presets that it does not list."""
-        if not self.by_name or (_is_preset(self.backbone) and self.backbone not in list_backbones()):
-            return None
-        return backbone_info(self.backbone)
-
-
-def _is_preset(name):
-    return name.lower().startswith("hub:")
+        return listed_info(self.backbone) if self.by_name else None
 
 
 _of_models = weakref.WeakKeyDictionary()
