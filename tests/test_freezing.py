@@ -290,17 +290,28 @@ def test_the_table_says_what_trains_at_which_rate():
     model = unfreeze(network(), 1, batchnorm="train")
     rows = trainable_table(model)
     assert [(row.block, row.batchnorm, row.learning_rate) for row in rows] == [
-        ("stem", "frozen", "-"),
-        ("block1", "frozen", "-"),
-        ("block2", "frozen", "-"),
-        ("block3", "train", "-"),
-        ("head", "-", "-"),
+        ("stem", "frozen", None),
+        ("block1", "frozen", None),
+        ("block2", "frozen", None),
+        ("block3", "train", None),
+        ("head", "-", None),
     ]
     assert [row.trainable for row in rows] == [0, 0, 0, 4 * 4 * 9 + 8, 10]
     assert sum(row.parameters for row in rows) == model.count_params()
     compiled(model, differential_optimizer(model, keras.optimizers.SGD(0.5), decay=0.1))
-    assert [row.learning_rate for row in trainable_table(model)] == ["-", "-", "-", "0.05", "0.5"]
+    rates = [row.learning_rate for row in trainable_table(model)]
+    assert rates == [None, None, None, pytest.approx(0.05), 0.5]
     lines = str(trainable_table(model)).splitlines()
     assert lines[0].split() == ["block", "layers", "parameters", "trainable", "BatchNorm", "learning", "rate"]
+    assert [line.split()[-1] for line in lines[1:-1]] == ["-", "-", "-", "0.05", "0.5"]
     assert lines[-1].split()[:2] == ["total", "9"]
     assert str(trainable_table(model)[-2:]).splitlines()[1].split()[0] == "block3"
+
+
+def test_of_several_rates_in_a_block_the_table_shows_the_lowest_and_the_highest():
+    model = unfreeze(network(), 1, batchnorm="train")
+    slow = {"block3a_conv": 0.25}
+    optimizer = differential_optimizer(model, keras.optimizers.SGD(0.5), decay=1.0, multipliers=slow)
+    block, head = trainable_table(compiled(model, optimizer))[-2:]
+    assert (block.lowest_rate, block.learning_rate, head.lowest_rate) == (0.125, 0.5, 0.5)
+    assert repr(trainable_table(model)).splitlines()[4].endswith("  0.125 to 0.5")

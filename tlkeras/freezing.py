@@ -86,14 +86,25 @@ def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, bat
 
 
 class TrainableRow(NamedTuple):
-    """What of one block trains. `batchnorm` is `"frozen"`, `"train"`, `"mixed"`, or `"-"` where there is none."""
+    """What of one block trains, and how.
+
+    Attributes:
+        block: Name of the block.
+        layers: Number of its weighted layers.
+        parameters: Number of values in its weights.
+        trainable: How many of these train.
+        batchnorm: `"frozen"`, `"train"`, `"mixed"`, or `"-"` where there is none.
+        learning_rate: The present one; of several the highest. None if the block is frozen or the model not compiled.
+        lowest_rate: The lowest, which is the same but where layers of the block have multipliers of their own.
+    """
 
     block: str
     layers: int
     parameters: int
     trainable: int
     batchnorm: str
-    learning_rate: str
+    learning_rate: float | None
+    lowest_rate: float | None
 
 
 class TrainableTable(Table):
@@ -103,9 +114,15 @@ class TrainableTable(Table):
 
     def __repr__(self) -> str:
         header = ("block", "layers", "parameters", "trainable", "BatchNorm", "learning rate")
-        total = TrainableRow("total", *(sum(row[i] for row in self) for i in (1, 2, 3)), "", "")
-        rows = [(row[0], *(f"{count:,}" for count in row[1:4]), *row[4:]) for row in (*self, total)]
-        return table(header, rows)
+        total = ("total", *(f"{sum(row[i] for row in self):,}" for i in (1, 2, 3)), "", "")
+        rows = [(row[0], *(f"{count:,}" for count in row[1:4]), row.batchnorm, _rate_text(row)) for row in self]
+        return table(header, [*rows, total])
+
+
+def _rate_text(row: TrainableRow) -> str:
+    if row.learning_rate is None:
+        return "-"
+    return " to ".join(dict.fromkeys(f"{rate:.3g}" for rate in (row.lowest_rate, row.learning_rate)))
 
 
 def trainable_table(model: keras.Model) -> TrainableTable:
@@ -115,9 +132,8 @@ def trainable_table(model: keras.Model) -> TrainableTable:
         model: A built Keras model.
 
     Returns:
-        A tuple of rows `(block, layers, parameters, trainable, batchnorm, learning_rate)` from stem to head.
-        `parameters` and `trainable` count single values; `learning_rate` is the present one, `"-"` if the block is
-        frozen or the model not compiled, and `"a to b"` if its variables have different ones.
+        A tuple of `TrainableRow` from stem to head. It prints as a table, with the learning rate as `a to b` where the
+        variables of a block have different ones.
 
     Raises:
         InputError: The model has no weights.
@@ -140,6 +156,7 @@ def trainable_table(model: keras.Model) -> TrainableTable:
 
 def _row(block: Block, trainable: set[int], model: keras.Model) -> TrainableRow:
     training = [weight for weight in block.weights if id(weight) in trainable]
+    rates = _rates(model, training)
     modes = {"train" if layer.trainable else "frozen" for layer in block.layers if _is_batchnorm(layer)}
     return TrainableRow(
         block.name,
@@ -147,18 +164,18 @@ def _row(block: Block, trainable: set[int], model: keras.Model) -> TrainableRow:
         block.count_params(),
         sum(math.prod(weight.shape) for weight in training),
         modes.pop() if len(modes) == 1 else "mixed" if modes else "-",
-        _rates(model, training),
+        max(rates, default=None),
+        min(rates, default=None),
     )
 
 
-def _rates(model: keras.Model, training: list) -> str:
+def _rates(model: keras.Model, training: list) -> list[float]:
     optimizer = unwrapped(getattr(model, "optimizer", None))
     if optimizer is None or hasattr(optimizer, "optimizers") or not training:
-        return "-"
+        return []
     base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     multiplier = getattr(optimizer, "multiplier", lambda variable: 1.0)
-    rates = sorted({base * multiplier(variable) for variable in training})
-    return f"{rates[0]:.3g}" if len(rates) == 1 else f"{rates[0]:.3g} to {rates[-1]:.3g}"
+    return [base * multiplier(variable) for variable in training]
 
 
 def _is_batchnorm(layer: keras.Layer) -> bool:
