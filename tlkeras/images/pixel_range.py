@@ -34,8 +34,10 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     ''
     """
     floats = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind == "f" and image.size]
+    if not all(image.max() <= 1 for image in floats):  # the first tells, as a rule
+        return ""
     highest = max((image.max() for image in floats), default=0)
-    if not 0 < highest <= 1:
+    if not highest > 0:
         return ""
     lowest = min(image.min() for image in floats)
     mend = "give them as they were read" + (", or multiply by 255" if lowest >= 0 else "")

@@ -9,13 +9,15 @@ import numpy as np
 from tlkeras.errors import InputError
 from tlkeras.images.batches import ImageBatches
 from tlkeras.images.pixel_range import check_finite, warn_of_pixel_range
-from tlkeras.training.data import are_rows, each_batch, is_endless
+from tlkeras.training.data import ArrayBatches, are_rows, each_batch, is_endless
 
 
 def check_data(batches, model, head, name):
     """Refuses batches that a classifier cannot be trained or measured on.
 
-    Looked at are the first batch and, where they can be had without reading images, all labels.
+    Looked at are all images of arrays and the first batch of others, since the rest would have to be read; and all
+    labels, where they can be had without reading images. Later batches of a stream with pixels that do not run from
+    0 to 255 are thus not warned of.
 
     Args:
         batches: From `tlkeras.training.data.as_batches`.
@@ -35,6 +37,7 @@ def check_data(batches, model, head, name):
     if images is None:
         raise InputError(f"{name} holds no batch of images.")
     _check_shape(images.shape, model, name)
+    images = batches.images if isinstance(batches, ArrayBatches) else images
     check_finite(images, name)
     warn_of_pixel_range(images, model)
     labels = batches.labels if isinstance(batches, ImageBatches) else labels

@@ -5,7 +5,6 @@ import numpy as np
 
 from tlkeras.errors import InputError
 from tlkeras.images.batches import ImageBatches
-from tlkeras.images.pixel_range import check_finite
 
 
 def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, name="train"):
@@ -25,7 +24,7 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
         What `fit` takes; the batched kinds as they are.
 
     Raises:
-        InputError: There are no images, values in arrays are not finite, or the data is of another kind.
+        InputError: There are no images, or the data is of another kind.
 
     Example:
 
@@ -44,7 +43,6 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
         count = len(images)
         if count != len(labels):
             raise InputError(f"{name} has {count} images and {len(labels)} labels; each image needs one.")
-        check_finite(images, name)
     else:
         raise InputError(
             f"{name} must be a split of load_images, a pair (images, labels), a PyDataset, a tf.data.Dataset or a "
@@ -57,7 +55,15 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
         return data.batches(size, shuffle=shuffle, seed=seed, mix=mix)
     if mix is not None:
         labels = class_numbers(labels)
-    return ImageBatches(images.__getitem__, labels, size, shuffle, seed, mix=mix, classes=classes)
+    return ArrayBatches(images, labels, size, shuffle, seed, mix=mix, classes=classes)
+
+
+class ArrayBatches(ImageBatches):
+    """Batches of `images`, an array in memory, of which all can be looked at without reading."""
+
+    def __init__(self, images, *arguments, **options):
+        super().__init__(images.__getitem__, *arguments, **options)
+        self.images = images
 
 
 def each_batch(batches, name="data"):
