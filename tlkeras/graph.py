@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 from tlkeras.resolution import Tensor, after, built_on_vectors, is_pooled
 
 #: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
@@ -60,7 +60,7 @@ def check_model(model) -> None:
     if not isinstance(model, keras.Model):
         raise InputError(
             "model must be a keras.Model, such as keras.models.load_model or tlkeras.image_classifier gives. "
-            f"Received: model={model!r}"
+            f"Received: model={shown(model)}"
         )
 
 

@@ -1,5 +1,7 @@
 """The probe chooses its strength on the training images alone."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
@@ -72,8 +74,21 @@ def test_a_class_of_few_images_does_not_stop_it(rarest):
         (np.zeros((4, 2)), np.eye(2)[[0, 1, 0, 1]], r"\(4, 2\) and \(4, 2\)"),
         (np.zeros((4, 2)), [0, 1], r"\(2,\)"),
         (np.zeros((4, 2)), ["cat"] * 4, "'cat'"),
+        (np.zeros((4, 2)), [None] * 4, "numbers or names"),
+        ("features.npy", [0, 1], "Received: 'features.npy'"),
+        ([[1.0, 2.0], [3.0]], [0, 1], "one row an image"),
+        ([[1.0, 2.0], [3.0, np.nan]], [0, 1], "1 of 2 images are not finite"),
     ],
 )
 def test_what_is_no_table_of_features_with_two_classes_is_refused(features, labels, message):
     with pytest.raises(tlkeras.InputError, match=message):
         tlkeras.linear_probe(features, labels)
+
+
+@pytest.mark.parametrize(
+    "option", [{"strengths": []}, {"strengths": 1.0}, {"strengths": [-1]}, {"folds": "5"}, {"class_weight": "balansed"}]
+)
+def test_an_option_that_cannot_be_used_is_named(option):
+    ((name, value),) = option.items()
+    with pytest.raises(tlkeras.InputError, match=f"{name}.*{re.escape(str(value))}"):
+        tlkeras.linear_probe(np.eye(4), [0, 1, 0, 1], **option)

@@ -207,12 +207,20 @@ def test_the_curve_is_drawn_with_the_suggestion():
     [
         ({"start": 0.0}, "start=0.0"),
         ({"start": 1.0, "stop": 0.1}, "rates rise"),
+        ({"start": "1e-6"}, "start='1e-6'"),
         ({"steps": 3}, "steps=3"),
+        ({"steps": 20.0}, "integer"),
+        ({"divergence": 0}, "above 1"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"data": "data/clipart10"}, "Received: 'data/clipart10'"),
+        ({"data": np.eye(6)}, r"a pair of arrays \(x, y\)"),
+        ({"data": (np.eye(6), None)}, r"\(ndarray, NoneType\)"),
+        ({"data": (np.eye(6)[:0], np.eye(3)[:0])}, "empty"),
     ],
 )
 def test_what_cannot_be_used_is_named(how, message):
     with pytest.raises(InputError, match=message):
-        lr_find(linear_model("sgd"), data(), **how)
+        lr_find(linear_model("sgd"), **{"data": data()} | how)
 
 
 def test_a_model_that_cannot_be_trained_is_refused():

@@ -1,6 +1,7 @@
 """The linear probe: logistic regression on frozen features, its strength chosen by cross-validation."""
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 
 # On a thousand standardised features the best C of few images lies far below scikit-learn's default of 1.
 INVERSE_STRENGTHS = tuple(10.0 ** np.arange(-4, 1.1))
@@ -44,7 +45,8 @@ def linear_probe(
         A fitted `sklearn.pipeline.Pipeline` of the two steps. What was chosen is `pipeline[-1].C`.
 
     Raises:
-        InputError: The arrays have other shapes, or the labels are all of one class.
+        InputError: The arrays have other shapes, hold no numbers or some that are not finite, the labels are all of
+            one class, or an option cannot be used.
 
     Example:
 
@@ -56,17 +58,9 @@ def linear_probe(
 
     Reference: Alain and Bengio, 2016, https://arxiv.org/abs/1610.01644
     """
-    # scikit-learn solves in the precision of the features, and L-BFGS wants double.
-    features, labels = np.asarray(features, "float64"), np.asarray(labels)
-    if features.ndim != 2 or labels.shape != features.shape[:1]:
-        raise InputError(
-            "linear_probe takes features of shape (images, features) and labels of shape (images,). "
-            f"Received: {features.shape} and {labels.shape}"
-        )
-    classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
-        raise InputError(f"linear_probe tells two classes or more apart. Received: only {classes.tolist()}")
-    folds = min(folds, int(counts.min()))
+    features, labels, rarest = _checked(features, labels)
+    _check_options(strengths, folds, class_weight)
+    folds = min(folds, rarest)
     # Matrices this small are multiplied faster by one thread; more also wait for those of the deep learning backend.
     with threadpool_limits(1, user_api="blas"):
         chosen = 0.01
@@ -74,6 +68,47 @@ def linear_probe(
             chosen = strengths[int(held_out_losses(features, labels, strengths, folds, seed, class_weight).argmin())]
         return Pipeline([("scaler", StandardScaler()), ("classifier", _regression(chosen, class_weight))]).fit(
             features, labels
+        )
+
+
+def _checked(features, labels):
+    """The features in double precision and the labels, as arrays, and how many images the rarest class has."""
+    try:
+        # scikit-learn solves in the precision of the features, and L-BFGS wants double.
+        numbers = np.asarray(features, "float64")
+    except (TypeError, ValueError):
+        raise InputError(
+            "linear_probe takes features as numbers, one row an image, such as FeatureExtractor().transform(paths) "
+            f"gives. Received: {shown(features)}"
+        ) from None
+    labels = np.asarray(labels)
+    if numbers.ndim != 2 or labels.shape != numbers.shape[:1]:
+        raise InputError(
+            "linear_probe takes features of shape (images, features) and labels of shape (images,). "
+            f"Received: {numbers.shape} and {labels.shape}"
+        )
+    if lost := int((~np.isfinite(numbers)).any(axis=1).sum()):
+        raise InputError(f"The features of {lost} of {len(numbers)} images are not finite: leave these images out.")
+    try:
+        classes, counts = np.unique(labels, return_counts=True)
+    except TypeError:
+        raise InputError(f"Labels are class numbers or names. Received: {shown(labels)}") from None
+    if len(classes) < 2:
+        raise InputError(f"linear_probe tells two classes or more apart. Received: only {classes.tolist()}")
+    return numbers, labels, int(counts.min())
+
+
+def _check_options(strengths, folds, class_weight):
+    if not isinstance(strengths, Sequence | np.ndarray) or not len(strengths):
+        raise InputError(f"strengths are the values of C to choose from, one or more. Received: {strengths!r}")
+    if not all(isinstance(strength, Real) and strength > 0 for strength in strengths):
+        raise InputError(f"strengths are numbers above 0. Received: {strengths!r}")
+    if not isinstance(folds, Integral) or folds < 1:
+        raise InputError(f"folds is an integer, 1 or more. Received: folds={folds!r}")
+    if class_weight not in (None, "balanced") and not isinstance(class_weight, dict):
+        raise InputError(
+            "class_weight must be None, 'balanced' or a dict from classes to weights. "
+            f"Received: class_weight={class_weight!r}"
         )
 
 

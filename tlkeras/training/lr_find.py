@@ -1,14 +1,17 @@
 """The learning rate range test: one short run in which the rate grows until the loss diverges, and no trace of it."""
 
 import math
+import os
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import keras
 import numpy as np
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 from tlkeras.graph import check_model
+from tlkeras.images.dataset import ImageSplits
 from tlkeras.optimizers.copying import fresh_copy, unwrapped
 from tlkeras.training.random_state import random_state_kept
 
@@ -116,7 +119,8 @@ def lr_find(
 
     Raises:
         InputError: If `model` is not a Keras model, is not compiled or trains nothing, its optimizer has no one
-            learning rate, or the rates or their number cannot be.
+            learning rate, the data are of another kind or empty, or the rates, their number or another option
+            cannot be.
 
     Example:
 
@@ -135,10 +139,15 @@ def lr_find(
         raise InputError(f"The model {model.name!r} has no trainable variable yet: build it, or unfreeze a block.")
     if hasattr(unwrapped(model.optimizer), "optimizers"):
         raise InputError("A MultiOptimizer has no one learning rate to sweep: use tlkeras.differential_optimizer.")
-    if not 0 < start < stop < math.inf:
+    if not (isinstance(start, Real) and isinstance(stop, Real) and 0 < start < stop < math.inf):
         raise InputError(f"Received start={start!r} and stop={stop!r}: rates rise from above 0.")
-    if not isinstance(steps, int) or steps < 10:
-        raise InputError(f"Received steps={steps!r}: a curve takes at least 10.")
+    if not isinstance(steps, Integral) or steps < 10:
+        raise InputError(f"Received steps={steps!r}: a curve takes an integer of at least 10.")
+    if not isinstance(divergence, Real) or divergence <= 1:
+        raise InputError(f"Received divergence={divergence!r}: it is a number above 1.")
+    if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
+        raise InputError(f"Received batch_size={batch_size!r}: a batch has one image or more.")
+    _check_data(data)
 
     sweep = _Sweep(np.geomspace(start, stop, steps), divergence)
     if hasattr(data, "batches"):
@@ -164,6 +173,23 @@ def lr_find(
 
 def _is_arrays(data):
     return isinstance(data, tuple | list)
+
+
+def _check_data(data):
+    """Refuses what `fit` fails on without saying what would do."""
+    if _is_arrays(data):
+        wrong = len(data) not in (2, 3) or any(part is None for part in data[:2])
+    else:  # an array by itself has no labels, and of splits one is wanted
+        refused = str | bytes | os.PathLike | dict | np.ndarray | ImageSplits | None
+        wrong = isinstance(data, refused) or keras.ops.is_tensor(data)
+    if wrong:
+        received = f"({', '.join(type(part).__name__ for part in data)})" if _is_arrays(data) else shown(data)
+        raise InputError(
+            "data must be a pair of arrays (x, y), a split of load_images, a PyDataset, a tf.data.Dataset or a "
+            f"DataLoader. Received: {received}"
+        )
+    if _is_arrays(data) and (0,) in [np.shape(part)[:1] for part in keras.tree.flatten(data[:2])]:
+        raise InputError("data is empty: there is nothing to try a rate on.")
 
 
 class _Sweep(keras.callbacks.Callback):
