@@ -208,15 +208,23 @@ def test_extra_layers_come_last():
         assert augmentation("xray", extra=extra)[-1] is invert
 
 
+def test_what_is_no_layer_is_no_extra():
+    for extra in ("blur", None, [keras.layers.RandomInvert(1.0), "blur"]):
+        with pytest.raises(InputError, match="extra is a Keras layer"):
+            augmentation("xray", extra=extra)
+
+
 def test_unknown_domain_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"aerial.*xray.*'sonar'"):
         augmentation("sonar")
 
 
-@pytest.mark.parametrize("setting", [{"scale": -0.2}, {"grey": "often"}, {"fill": "mirror"}, {"fill": 300.0}])
+@pytest.mark.parametrize(
+    "setting", [{"scale": -0.2}, {"why": "because"}, {"grey": "often"}, {"fill": "mirror"}, {"fill": 300.0}]
+)
 def test_unusable_setting_is_refused(setting):
     with pytest.raises(InputError, match=next(iter(setting))):
-        AugmentationPolicy(why={}, **setting)
+        AugmentationPolicy(**{"why": {}} | setting)
 
 
 @pytest.mark.parametrize("strength", [-0.1, float("nan"), "strong"])

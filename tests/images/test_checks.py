@@ -202,6 +202,19 @@ def test_what_is_no_directory_is_refused():
         check_images(np.zeros((2, 8, 8, 3)))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"backbone": 3}, "a name or a function"),
+        ({"backbone": lambda pixels: pixels}, r"gives \(\d+, 224, 224, 3\)"),
+        ({"image_size": 224}, "size=224"),
+    ],
+)
+def test_what_gives_no_features_is_refused(folder, given, message):
+    with pytest.raises(InputError, match=message):
+        check_images(folder, **given)
+
+
 def test_missing_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="no directory"):
         check_images(tmp_path / "none")

@@ -58,13 +58,29 @@ def test_blur_is_in_proportion_to_the_size():
 
 @pytest.mark.parametrize(
     "arguments, message",
-    [(("fog", 1), "'fog'"), (("dark", 0), "from 1 to 5"), (("dark", 6), "from 1 to 5"), (("dark", 1.5), "from 1 to 5")],
+    [
+        (("fog", 1), "'fog'"),
+        ((["dark"], 1), "noise, dark"),
+        (("dark", 0), "from 1 to 5"),
+        (("dark", 6), "from 1 to 5"),
+        (("dark", 1.5), "from 1 to 5"),
+    ],
 )
 def test_unusable_arguments_are_refused(images, arguments, message):
     with pytest.raises(InputError, match=message):
         corrupt(images, *arguments)
 
 
-def test_what_are_no_rgb_images_is_refused():
-    with pytest.raises(InputError, match=r"\(4, 8\)"):
-        corrupt(np.zeros((4, 8)), "dark")
+def test_what_are_no_rgb_images_of_one_size_is_refused(images):
+    for wrong, message in (
+        (np.zeros((4, 8)), r"\(4, 8\)"),
+        (images.astype(str), "dtype <U3"),
+        ([images[0], images[1, :8]], "several sizes"),
+    ):
+        with pytest.raises(InputError, match=message):
+            corrupt(wrong, "dark")
+
+
+def test_pixels_from_0_to_1_are_warned_of(images):
+    with pytest.warns(UserWarning, match="Pixels run from 0 to 255"):
+        corrupt(images / 255, "dark")

@@ -141,8 +141,12 @@ def test_take_gives_the_chosen_images_in_order(clipart10):
     assert chosen.paths.tolist() == [train.paths[5], train.paths[0]]
     assert chosen.labels.tolist() == [train.labels[5], train.labels[0]]
     assert train.take(train.labels == 3).paths.tolist() == train.paths[train.labels == 3].tolist()
+    assert train.take(7).paths.tolist() == [train.paths[7]] and not len(train.take([]))
     with pytest.raises(IndexError):
         train.take([True, False])
+    for wrong in (1.5, "boat", None):
+        with pytest.raises(InputError, match="take wants the numbers of images"):
+            train.take(wrong)
 
 
 def one_class(root):

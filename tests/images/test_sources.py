@@ -88,6 +88,13 @@ def test_as_many_labels_as_images_are_wanted():
         ({"source": pixels(20) / 255}, "multiply by 255"),
         ({"source": list(pixels(20) / 255)}, "multiply by 255"),
         ({"source": pixels(20) / 127.5 - 1}, "from -1 to 1: give them as they were read.$"),
+        ({"source": list(range(20))}, "it is no path"),
+        ({"labels": 3}, "Received: ndarray and int"),
+        ({"groups": 3}, "groups are a value for each image.* Received: 3"),
+        ({"classes": []}, r"classes are some of 0, 1. Received: \[\]"),
+        ({"classes": 1}, "Received: 1"),
+        ({"source": "", "labels": None}, "no directory ''"),
+        ({"source": ".", "labels": None, "label_of": "boat"}, "label_of='boat'"),
         ({"resize": "letterbox"}, "letterbox"),
     ],
 )

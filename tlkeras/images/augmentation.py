@@ -90,7 +90,7 @@ def augmentation(
         augment the data.
 
     Raises:
-        InputError: no such domain, or a negative strength.
+        InputError: no such domain, a negative strength, or something in `extra` that is no layer.
 
     Example:
 
@@ -100,6 +100,9 @@ def augmentation(
     """
     if not (isinstance(strength, Real) and strength >= 0):
         raise InputError(f"strength is a number, 0 or more. Received: strength={strength!r}.")
+    extra = extra if isinstance(extra, list | tuple) else [extra]
+    if wrong := [one for one in extra if not callable(one)]:
+        raise InputError(f"extra is a Keras layer, or several. Received: extra={wrong[0]!r}.")
     seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=32))
     if domain == "randaugment":
         chosen = [layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)
@@ -108,7 +111,7 @@ def augmentation(
     else:
         policy = domain if isinstance(domain, AugmentationPolicy) else augmentation_policy(domain)
         chosen = _layers(_strengthened(policy, strength), seeds) if strength > 0 else []
-    return Augmentation([*chosen, *(extra if isinstance(extra, list | tuple) else [extra])])
+    return Augmentation([*chosen, *extra])
 
 
 def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPolicy:

@@ -14,7 +14,7 @@ from PIL import Image
 from tlkeras.images.duplicates import Fingerprint, fingerprint, near_duplicate_groups
 from tlkeras.images.findings import HUGE, KINDS, ODD_ASPECT, TINY, Finding, ImageReport
 from tlkeras.images.listing import ImageFile, list_folder
-from tlkeras.images.reading import ImageError, open_rgb, quiet
+from tlkeras.images.reading import ImageError, check_size, open_rgb, quiet
 from tlkeras.images.suspects import suspect_labels
 
 _EXTENSIONS = {
@@ -50,7 +50,7 @@ def check_images(
         `ImageReport`.
 
     Raises:
-        InputError: no such directory, or no class folders in it.
+        InputError: no such directory, no class folders in it, or a backbone or size that cannot be used.
 
     Example:
 
@@ -59,6 +59,7 @@ def check_images(
     >>> report.ok, len(report.of("near_duplicate"))
     (True, 35)
     """
+    size = check_size(image_size)
     class_names, files = list_folder(directory)
     facts, findings = _inspect(files)
     findings += [finding for one in facts for finding in _file_findings(one)]
@@ -67,7 +68,7 @@ def check_images(
     images = Counter(one.file.label for one in facts)
     findings += _imbalance({name: images[name] for name in class_names})
     if backbone is not None:
-        findings += suspect_labels([one.file for one in facts], groups, backbone, image_size, seed)
+        findings += suspect_labels([one.file for one in facts], groups, backbone, size, seed)
     order = list(KINDS)
     findings.sort(key=lambda one: (order.index(one.kind), -(one.score or 0), one.paths))
     return ImageReport(str(directory), {name: images[name] for name in class_names}, tuple(findings))

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from tlkeras.errors import InputError
+from tlkeras.images.pixel_range import warn_of_pixel_range
 
 Corruption = Literal["noise", "dark", "blur", "jpeg", "grey"]
 
@@ -45,13 +46,18 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
     >>> tlkeras.corrupt(images, "dark", severity=5).max()
     np.uint8(30)
     """
-    images = np.asarray(images)
-    if kind not in _CORRUPTIONS:
+    if kind not in tuple(_CORRUPTIONS):
         raise InputError(f"kind must be one of {', '.join(_CORRUPTIONS)}. Received: {kind!r}.")
     if severity not in range(1, 6):
         raise InputError(f"severity is a whole number from 1 to 5. Received: severity={severity!r}.")
-    if images.ndim != 4 or images.shape[-1] != 3:
-        raise InputError(f"corrupt takes RGB images, (n, height, width, 3). Received: shape {images.shape}.")
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise InputError("corrupt takes images of one size, (n, height, width, 3). Received: several sizes.") from None
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype.kind not in "uif":
+        given = f"shape {images.shape}, dtype {images.dtype}"
+        raise InputError(f"corrupt takes RGB images, (n, height, width, 3). Received: {given}.")
+    warn_of_pixel_range(images)
     rng = np.random.default_rng(seed)
     changed = np.empty(images.shape, "uint8")
     for index, image in enumerate(images):

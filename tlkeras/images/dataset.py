@@ -65,6 +65,9 @@ class ImageSplit:
         Args:
             indices: integers, or for each image whether to take it.
 
+        Raises:
+            InputError: they are neither.
+
         Example:
 
         >>> import tlkeras
@@ -72,7 +75,12 @@ class ImageSplit:
         >>> len(train.take([0, 5, 7])), len(train.take(train.labels == 0))
         (3, 21)
         """
-        indices = np.asarray(indices)
+        indices = np.atleast_1d(indices)
+        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "biu"):
+            raise InputError(
+                "take wants the numbers of images, or for each image whether to take it. "
+                f"Received: shape {indices.shape}, dtype {indices.dtype}"
+            )
         if indices.dtype != bool:
             indices = indices.astype("int64")
         arrays = {name: getattr(self, name)[indices] for name in ("paths", "labels", "groups", "sources")}

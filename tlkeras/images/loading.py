@@ -157,10 +157,10 @@ def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
 
 
 def _chosen_classes(class_names: tuple[str, ...], classes: Sequence[str]) -> tuple[tuple[str, ...], set[str]]:
-    unknown = [name for name in classes if name not in class_names]
-    if unknown or isinstance(classes, str):
+    names = [] if isinstance(classes, str) or not hasattr(classes, "__iter__") else list(classes)
+    if not names or any(name not in class_names for name in names):
         raise InputError(f"classes are some of {', '.join(class_names)}. Received: {classes!r}.")
-    return tuple(name for name in class_names if name in classes), set(classes)
+    return tuple(name for name in class_names if name in names), set(names)
 
 
 def _object_array(values: Sequence[Any]) -> np.ndarray:

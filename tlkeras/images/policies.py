@@ -59,6 +59,8 @@ class AugmentationPolicy:
     fill: Literal["reflect", "nearest"] | float = "reflect"
 
     def __post_init__(self):
+        if not isinstance(self.why, dict):
+            raise InputError(f"why is a dict from settings to reasons, such as {{}}. Received: why={self.why!r}.")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(field.default, float) and not (isinstance(value, Real) and value >= 0):

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 
 Resize = Literal["stretch", "crop", "pad"]
 # A path, the content of a file, pixels, or a function that gives one of these when it is wanted.
@@ -111,8 +111,8 @@ def read_images(
     size = check_size(size)
     if size is None:
         raise InputError("read_images needs one size for all images, such as (224, 224). Received: size=None.")
-    if isinstance(paths, str | os.PathLike | bytes):
-        raise InputError(f"read_images takes a sequence of images; read_image reads one. Received: {paths!r}")
+    if isinstance(paths, str | os.PathLike | bytes | dict) or not hasattr(paths, "__getitem__"):
+        raise InputError(f"read_images takes a sequence of images; read_image reads one. Received: {shown(paths)}")
     pixels = np.empty((len(paths), *size, 3), "uint8")
 
     def read(index: int) -> None:
@@ -134,6 +134,8 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
             return _over_white(_upright(source))
         if isinstance(source, np.ndarray):
             return _over_white(_from_array(source))
+        if not isinstance(source, str | os.PathLike | bytes):
+            raise ImageError(name, "it is no path, no content of a file, no pixels and no PIL.Image")
         # Opening a named pipe would wait for ever.
         if not isinstance(source, bytes) and not Path(name).is_file():
             raise ImageError(name, _missing(Path(name)))
@@ -182,6 +184,9 @@ def check_resize(resize: Resize) -> None:
 
 
 def _from_array(pixels: np.ndarray) -> Image.Image:
+    if pixels.ndim not in (2, 3) or pixels.dtype.kind not in "buif":
+        reason = f"it is of shape {pixels.shape}, dtype {pixels.dtype}, and not numbers of shape (height, width, 3)"
+        raise ImageError("<ndarray>", reason)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.dtype.kind == "f" and pixels.ndim == 3:

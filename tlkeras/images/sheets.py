@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 from tlkeras.images.pixel_range import warn_of_pixel_range
 from tlkeras.images.reading import open_rgb
 
@@ -50,19 +50,21 @@ def contact_sheet(
     (218, 218)
     """
     if isinstance(images, str | os.PathLike | bytes | Image.Image) or not hasattr(images, "__getitem__"):
-        raise InputError(f"contact_sheet takes a list of images, such as images.train.paths[:16]. Received: {images!r}")
-    if len(captions) not in (0, len(images)):
-        raise InputError(f"Each image has a caption, or none has. Received: {len(images)} and {len(captions)} captions")
-    for name, value in (("columns", columns), ("side", side)):
-        if not (isinstance(value, Integral) and value > 0):
-            raise InputError(f"{name} is an integer, 1 or more. Received: {name}={value!r}")
+        raise InputError(
+            f"contact_sheet takes a list of images, such as images.train.paths[:16]. Received: {shown(images)}"
+        )
+    for name, values in (("captions", captions), ("groups", groups)):
+        if not hasattr(values, "__len__") or len(values) not in (0, len(images)):
+            given = f"{len(values)} {name}" if hasattr(values, "__len__") else f"{name}={values!r}"
+            raise InputError(f"{name} are one for each of the {len(images)} images, or none. Received: {given}")
+    _check_counts(columns=columns, side=side)
     lines = max((str(caption).count("\n") + 1 for caption in captions), default=0)
     step, height, top = side + _GAP, side + _GAP + lines * _LINE, _GAP + (_LINE + _GAP if title else 0)
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * step + _GAP, top + rows * height), _PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     if title:
-        draw.text((_GAP, _GAP), _fitted(title, draw, font, columns * step), "black", font)
+        draw.text((_GAP, _GAP), _fitted(str(title), draw, font, columns * step), "black", font)
     shaded = False
     for index, image in enumerate(images):
         image = _picture(image)
@@ -77,6 +79,12 @@ def contact_sheet(
         for number, line in enumerate(str(captions[index]).split("\n") if len(captions) else ()):
             draw.text((left, upper + side + number * _LINE), _fitted(line, draw, font, side), "black", font)
     return sheet
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, value in counts.items():
+        if not (isinstance(value, Integral) and value > 0):
+            raise InputError(f"{name} is an integer, 1 or more. Received: {name}={value!r}")
 
 
 def _picture(image: Any) -> Image.Image:
@@ -113,6 +121,9 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
     Returns:
         `PIL.Image`; save it, or let a notebook show it.
 
+    Raises:
+        InputError: what is given is no pixels, nothing that can be called, or no number of pictures.
+
     Example:
 
     >>> import numpy as np, tlkeras
@@ -122,6 +133,7 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
     if callable(images) or not callable(augmentation):
         given = f"images={type(images).__name__}, augmentation={type(augmentation).__name__}"
         raise InputError(f"preview takes images and what is called on them, in this order. Received: {given}")
+    _check_counts(columns=columns, side=side)
     given, images = type(images).__name__, np.asarray(images)
     if images.dtype.kind not in "uif" or images.ndim != 4 or images.shape[-1] not in (1, 3):
         given = f"{given} of shape {images.shape}, dtype {images.dtype}"

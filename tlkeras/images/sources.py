@@ -29,9 +29,13 @@ def list_images(
     if isinstance(source, str) and source.startswith("tfds:"):
         return _from_tfds(_tfds_builder(source.removeprefix("tfds:")))
     if isinstance(source, str | os.PathLike):
+        if source == "":  # which a Path would take for the folder one is in
+            raise InputError("There is no directory ''.")
         if labels is not None:
             raise InputError(f"labels= belong to images or paths in a sequence. Received them with {str(source)!r}.")
         if label_of is not None:
+            if not callable(label_of):
+                raise InputError(f"label_of is a function from a path to a label. Received: label_of={label_of!r}")
             return _named(_flat_folder(Path(source), label_of))
         if Path(source).suffix.lower() in (".csv", ".tsv") and not Path(source).is_dir():
             return _named(_table(Path(source)))
@@ -58,6 +62,9 @@ def _pairs(images: Sequence[Any], labels: Sequence[Any]) -> list[ImageFile]:
     labels = _flat_labels(labels)
     if hasattr(images, "__array__"):  # a tensor
         images = np.asarray(images)
+    if not (hasattr(images, "__len__") and hasattr(labels, "__len__")):
+        kinds = f"{type(images).__name__} and {type(labels).__name__}"
+        raise InputError(f"Images and their labels are sequences or arrays of one length. Received: {kinds}.")
     if len(images) != len(labels):
         raise InputError(f"There must be a label for each image. Received: {len(images)} images, {len(labels)} labels.")
     if np.ndim(labels) != 1:
@@ -198,6 +205,8 @@ def given_groups(files: Sequence[ImageFile], groups: Sequence[Any] | Callable[[s
     if callable(groups):
         values = [groups(file.key) for file in files]
     elif groups is not None:
+        if not hasattr(groups, "__iter__"):
+            raise InputError(f"groups are a value for each image, or a function of its path. Received: {groups!r}.")
         values = list(groups)
         if len(values) != len(files):
             raise InputError(f"There must be a group for each image. Received: {len(values)} for {len(files)} images.")

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from tlkeras.errors import InputError
 from tlkeras.images.findings import Finding
 from tlkeras.images.listing import ImageFile
 from tlkeras.images.reading import read_images
@@ -74,12 +75,28 @@ def quick_probe() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
 
 
+def _checked_features(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    if not callable(function):
+        raise InputError(f"backbone is a name or a function from pixels to features. Received: backbone={function!r}")
+
+    def features(images: np.ndarray) -> np.ndarray:
+        found = np.asarray(function(images))
+        if found.ndim != 2 or len(found) != len(images):
+            raise InputError(
+                f"backbone, of {len(images)} images, gives features of shape ({len(images)}, features). "
+                f"Received: a function that gives {found.shape}"
+            )
+        return found
+
+    return features
+
+
 def pooled_features(
     backbone: str | Callable[[np.ndarray], np.ndarray], size: tuple[int, int]
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Gives a function from pixels `(n, height, width, 3)` to features `(n, d)`."""
     if not isinstance(backbone, str):
-        return backbone
+        return _checked_features(backbone)
     from tlkeras.backbones.build import backbone as build_backbone
 
     model = build_backbone(backbone, pooling="avg", input_shape=(*size, 3))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 from tlkeras.images.dataset import ImageSplit
 from tlkeras.images.suspects import pooled_features, quick_probe
 
@@ -87,7 +87,7 @@ def test_symmetry(
         raise InputError(f"symmetries are {', '.join(SYMMETRIES)}. Received: {unknown[0]!r}.")
     for name, one in (("train", train), ("validation", validation)):
         if not isinstance(one, ImageSplit):
-            raise InputError(f"{name} is a split of tlkeras.load_images. Received: {name}={one!r}")
+            raise InputError(f"{name} is a split of tlkeras.load_images. Received: {name}={shown(one)}")
     height, width = train.image_size
     if "quarter_turn" in symmetries and height != width:
         raise InputError(f"Quarter turns need square images. Received: image_size={train.image_size}.")
