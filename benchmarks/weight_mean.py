@@ -2,7 +2,7 @@
 
 Trained on the training images of splits of clipart10, tested on their test images and on the rightly labelled unseen
 drawings of `unseen_drawings.py`, which says where to get them. Options of `fine_tune`, MixUp, dropout, and the mean of
-several runs that differ in the order of images, augmentation and dropout, can be tried.
+1, 2, ... runs that differ in the order of images, augmentation and dropout (model soups) can be tried.
 
 Run: python benchmarks/weight_mean.py /tmp/openclipart/usr/share/openclipart/png [--seeds 10 11 12]
      [--options '{"batch_size": 8}'] [--mixup 0.2] [--dropout 0.3] [--runs 2]
@@ -51,7 +51,8 @@ def main():
     options = parser.parse_args()
     mix = None if options.mixup is None else keras.layers.MixUp(options.mixup)
     new, found = drawings(options.root), []
-    print("seed  share   test: accuracy  loss   unseen: accuracy  loss", flush=True)
+    cases = [(runs, share) for runs in range(1, options.runs + 1) for share in SHARES]
+    print("seed  runs  share   test: accuracy  loss   unseen: accuracy  loss", flush=True)
     for seed in options.seeds:
         images = tlkeras.load_images(DATA, seed=seed)
         test = tlkeras.read_images(images.test.paths), images.test.labels
@@ -72,18 +73,18 @@ def main():
                 model, images.train, probe=False, seed=seed + 1000 * run, mix=mix, verbose=False, **options.options
             )
             runs.append(model.get_weights())
-        tuned = [np.mean(weights, axis=0) for weights in zip(*runs, strict=True)]
         found.append([])
-        for share in SHARES:
+        for count, share in cases:
+            tuned = [np.mean(weights, axis=0) for weights in zip(*runs[:count], strict=True)]
             model.set_weights([(1 - share) * one + share * other for one, other in zip(probe, tuned, strict=True)])
             found[-1].append((*measured(model, *test), *measured(model, *new)))
-            print(line(seed, share, found[-1][-1]), flush=True)
-    for share, values in zip(SHARES, np.mean(found, axis=0), strict=True):
-        print(line("mean", share, values))
+            print(line(seed, count, share, found[-1][-1]), flush=True)
+    for case, values in zip(cases, np.mean(found, axis=0), strict=True):
+        print(line("mean", *case, values))
 
 
-def line(seed, share, values):
-    return f"{seed:>4}  {share:5.2f}  {values[0]:15.3f} {values[1]:5.2f}  {values[2]:17.3f} {values[3]:5.2f}"
+def line(seed, runs, share, values):
+    return f"{seed:>4}  {runs:4}  {share:5.2f}  {values[0]:15.3f} {values[1]:5.2f}  {values[2]:17.3f} {values[3]:5.2f}"
 
 
 if __name__ == "__main__":

@@ -72,10 +72,10 @@ def validation():
 
 
 def test_lowers_the_validation_loss_of_the_probe(train, validation):
-    model = classifier()
-    tlkeras.fine_tune(model, train, validation, epochs=0, verbose=False)
+    model, options = classifier(), {"label_smoothing": 0, "verbose": False}  # the loss that is watched is that below
+    tlkeras.fine_tune(model, train, validation, epochs=0, **options)
     probe = model.evaluate(*validation, verbose=0)[0]
-    result = tlkeras.fine_tune(model, train, validation, epochs=8, learning_rate=5e-3, probe=False, verbose=False)
+    result = tlkeras.fine_tune(model, train, validation, epochs=8, learning_rate=5e-3, probe=False, **options)
     assert result.best_epoch > 0
     assert model.evaluate(*validation, verbose=0)[0] < probe
 
@@ -293,6 +293,54 @@ def test_wise_recomputes_the_batchnorm_statistics_that_train(train):
         keras.ops.convert_to_numpy(norm.moving_variance), before_norm.var(axis=(0, 1, 2)), rtol=1e-3
     )
     assert norm.momentum == 0.99
+
+
+def runs_of(train, validation=None, **options):
+    """A classifier fine-tuned twice, and the weights at the end of each epoch."""
+    model, epochs = classifier(), []
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(weights_of(model)))
+    options = {"soup": 2, "epochs": 2, "learning_rate": 1e-2, "callbacks": note, "verbose": False, **options}
+    return model, tlkeras.fine_tune(model, train, validation, **options), epochs
+
+
+def test_a_soup_is_the_mean_of_runs_from_one_start(train):
+    probe = classifier()
+    tlkeras.fine_tune(probe, train, epochs=0, verbose=False)
+    model, result, epochs = runs_of(train)
+    first, second = epochs[1], epochs[3]
+    assert not np.array_equal(first[-2], second[-2])
+    for start, one, other, found in zip(probe.get_weights(), first, second, model.get_weights(), strict=True):
+        np.testing.assert_allclose(found, (start + (one + other) / 2) / 2, atol=1e-5)
+    assert (result.soup, result.wise, result.best_epoch, len(result.history["loss"])) == (2, 0.5, 4, 4)
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "fine-tune", "soup", "mean"]
+    assert result.kept == "a mean of 50% the mean weights of 2 runs and 50% of those before"
+
+
+def test_each_run_of_a_soup_begins_with_a_fresh_optimizer_and_the_same_weights(train):
+    """One batch an epoch and nothing random: both runs are the same, and so is their mean."""
+    one = classifier()
+    one.layers[-2].rate = 0.0
+    others = keras.models.clone_model(one)
+    others.set_weights(one.get_weights())
+    options = {"epochs": 3, "batch_size": 48, "ema": 0.9, "learning_rate": 1e-2, "verbose": False}
+    tlkeras.fine_tune(one, train, **options)
+    tlkeras.fine_tune(others, train, soup=2, **options)
+    for weight, other in zip(one.get_weights(), others.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("wise", [None, "auto"])
+def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(wise, train, validation):
+    model, result, epochs = runs_of(train, validation, wise=wise, label_smoothing=0, cache=False)
+    found, losses = model.evaluate(*validation, verbose=0)[0], []
+    for weights in epochs:
+        model.set_weights(weights)
+        losses.append(model.evaluate(*validation, verbose=0)[0])
+    best = [epochs[int(np.argmin(losses[:2]))], epochs[2 + int(np.argmin(losses[2:]))]]
+    model.set_weights([(one + other) / 2 for one, other in zip(*best, strict=True)])
+    losses.append(model.evaluate(*validation, verbose=0)[0])
+    assert found == pytest.approx(min(losses), rel=1e-3) if wise is None else found <= min(losses) * 1.001
+    assert result.history["val_loss"] == pytest.approx(losses[:4], rel=1e-3)
 
 
 def test_l2_sp_keeps_the_weights_near_their_start(train):

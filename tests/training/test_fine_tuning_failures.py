@@ -261,6 +261,26 @@ def test_ctrl_c_within_an_epoch_keeps_the_last_whole_one_where_nothing_validates
     model.fit(*train, verbose=0)  # nothing of it is lost to what comes after
 
 
+def test_ctrl_c_in_a_later_run_keeps_what_the_runs_before_came_to(train):
+    model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(3, KeyboardInterrupt)
+    result = tlkeras.fine_tune(model, train, epochs=3, soup=3, callbacks=[stop], wise=None, verbose=False)
+    assert (result.stopped, result.best_epoch, result.soup) == ("interrupted", 3, 1)
+    for one, other in zip(model.get_weights(), stop.weights[2], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_exception_in_a_later_run_passes_through_with_the_best_weights_in_place(train, validation):
+    model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(3, RuntimeError("broken"))
+    options = {"soup": 2, "callbacks": [stop], "learning_rate": 1e-2, "label_smoothing": 0, "wise": None}
+    with pytest.raises(RuntimeError, match="broken"):
+        tlkeras.fine_tune(model, train, validation, epochs=3, verbose=False, **options)
+    found, losses = model.evaluate(*validation, verbose=0)[0], []
+    for weights in stop.weights:
+        model.set_weights(weights)
+        losses.append(model.evaluate(*validation, verbose=0)[0])
+    assert len(losses) == 3 and found <= min(losses) + 1e-5
+
+
 def test_a_full_disk_under_a_checkpoint_passes_through_with_the_best_weights_in_place(train):
     model, full = classifier(), Raise(1, OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OSError, match="No space left"):

@@ -142,6 +142,7 @@ _RANGES = {
     "epochs": _whole(0),
     "batch_size": _whole(1),
     "patience": _whole(1),
+    "soup": _whole(1),
     "views": _whole(1),
     "learning_rate": _number(lambda value: 0 < value < math.inf, "a number above 0"),
     "decay": _number(lambda value: 0 < value <= 1, "in (0, 1]"),

@@ -15,11 +15,14 @@ class FineTuning:
     """What `fine_tune` did; `print` shows a line a phase.
 
     Attributes:
-        history: Dict of lists, one value an epoch of fine-tuning, as in `keras.callbacks.History`.
+        history: Dict of lists, one value an epoch of fine-tuning, as in `keras.callbacks.History`; of a soup all runs
+            one after another.
         phases: List of dicts: the `name` of a phase, its `seconds`, and what was chosen in it.
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
-        best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with.
-        wise: Share of that epoch's weights in the model's; the rest are those that fine-tuning began with.
+        best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with. Of a
+            soup the epoch with the lowest loss on validation data.
+        soup: Number of runs whose weights were averaged; 1 where one was alone, or its loss the lowest.
+        wise: Share of these weights in the model's; the rest are those that fine-tuning began with.
         stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
@@ -32,16 +35,18 @@ class FineTuning:
     phases: list = field(default_factory=list)
     learning_rates: LearningRateTable | None = None
     best_epoch: int = 0
+    soup: int = 1
     wise: float = 1.0
     stopped: str | None = None
 
     def __repr__(self):
         parts = [f"{phase['name']} {phase['seconds']:.1f} s" for phase in self.phases]
-        parts += [f"best_epoch={self.best_epoch}"] + ([f"wise={self.wise:g}"] if self.wise != 1 else [])
+        parts += [f"best_epoch={self.best_epoch}"] + ([f"soup={self.soup}"] if self.soup != 1 else [])
+        parts += [f"wise={self.wise:g}"] if self.wise != 1 else []
         parts += [
             f"{name}={values[self.best_epoch - 1]:.3f}"
             for name, values in self.history.items()
-            if name.startswith("val_") and 0 < self.best_epoch <= len(values) and self.wise == 1
+            if name.startswith("val_") and 0 < self.best_epoch <= len(values) and self.wise == self.soup == 1
         ]
         parts += [f"stopped={self.stopped!r}"] if self.stopped else []
         return f"FineTuning({', '.join(parts)})"
@@ -54,6 +59,8 @@ class FineTuning:
     def kept(self) -> str:
         """Whose weights the model has, in words."""
         words = f"the weights of epoch {self.best_epoch if self.wise else 0}"
+        if self.soup > 1 and self.wise:
+            words = f"the mean weights of {self.soup} runs"
         if self.wise in (0, 1):
             return words
         return f"a mean of {self.wise:.0%} {words} and {1 - self.wise:.0%} of those before"

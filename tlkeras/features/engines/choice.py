@@ -159,7 +159,12 @@ def _setting(probe):
 
 
 def _has_accelerator():
+    """Whether Keras computes on another device than the processor."""
+    if keras.backend.backend() == "torch":  # for which Keras lists no devices
+        import torch
+
+        return torch.accelerator.is_available()
     try:
         return bool(keras.distribution.list_devices("gpu"))
-    except Exception:  # not every backend can tell
+    except RuntimeError:  # JAX's way of saying no
         return False
