@@ -1,4 +1,4 @@
-"""Settings every test shares: quiet native logs, before Keras is imported, and the real images."""
+"""Settings every test shares, before Keras is imported: quiet native logs, exact products; and the real images."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Oracles are exact; GPUs round factors of float32 products to 11 bits unless told not to.
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
 # Features are computed, not found in the cache of who runs the tests; tests of the cache name a folder.
 os.environ["TLKERAS_CACHE"] = "off"
 
