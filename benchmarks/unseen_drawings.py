@@ -116,7 +116,16 @@ def longer(train, classes, seed):
     yield from ours(train, classes, seed, epochs=8)
 
 
-RECIPES = {"ours": ours, "longer": longer, "guide": guide}
+def soup(train, classes, seed):
+    """`fine_tune` with the mean of two runs."""
+    model = tlkeras.image_classifier(
+        "efficientnet_lite0", classes=classes, augmentation=tlkeras.augmentation("drawing", seed=seed)
+    )
+    tlkeras.fine_tune(model, train, soup=2, seed=seed, verbose=False)
+    yield "fine_tune, soup of 2", model
+
+
+RECIPES = {"ours": ours, "longer": longer, "soup": soup, "guide": guide}
 
 
 def main():
