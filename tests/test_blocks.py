@@ -436,6 +436,7 @@ def test_the_top_begins_at_a_number_fraction_or_name(selection, first, mobilenet
         (None, "an integer, a fraction, or the name"),
         ("blok2", "Did you mean 'block2'"),
         ("zzz", "there are: block1, block2"),
+        ("", "there are: block1, block2"),
     ],
 )
 def test_an_impossible_selection_says_what_would_do(selection, message):
@@ -444,9 +445,9 @@ def test_an_impossible_selection_says_what_would_do(selection, message):
     assert message in str(error.value)
 
 
-def test_a_number_of_blocks_may_be_an_integer_of_numpy():
+def test_a_number_or_fraction_of_blocks_may_be_of_numpy():
     found = blocks(classifier(plain_cnn()))
-    assert found.top(np.int64(1)) == found.top(1)
+    assert found.top(np.int64(1)) == found.top(np.float32(0.5)) == found.top(1)
 
 
 def test_what_cannot_be_mapped_is_refused_with_the_mend():

@@ -135,6 +135,8 @@ def test_replaced_binary_head_stays_binary():
         ({"classes": 3.0}, "3.0"),
         ({"classes": ["cat", "dog", "cat"]}, "name of its own"),
         ({"classes": 3, "augmentation": "photo"}, "Keras layer.*'photo'"),
+        ({"classes": 3, "augmentation": keras.layers.RandomFlip(), "input_shape": 32}, "input_shape=32"),
+        ({"classes": 3, "task": ["binary"]}, "one of multiclass, binary"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_what_was_received(arguments, message):

@@ -334,6 +334,7 @@ def test_thawing_after_a_recompile_keeps_the_multipliers(tmp_path):
         ({"decay": 0.5, "multipliers": {"block1": 0.1, "f*": 0.2}}, "'first/kernel' matches 'block1' and 'f\\*'"),
         ({"decay": 0.5, "multipliers": {"nowhere": 0.1}}, "'nowhere'.*matches no variable"),
         ({"multipliers": [0.1, 0.2]}, "a dict from block or layer names .*Received: multipliers=\\[0.1, 0.2\\]"),
+        ({"multipliers": {1: 0.1}}, "a dict from block or layer names"),
         ({"multipliers": {"*": 0.0}}, "a factor must be a positive number"),
         ({"decay": 1.5}, "decay=1.5"),
         ({"decay": "0.5"}, "decay='0.5'"),

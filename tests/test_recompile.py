@@ -214,3 +214,5 @@ def test_what_is_no_model_or_was_never_compiled_is_refused():
     ):
         with pytest.raises(InputError, match=message):
             recompile(model)
+    with pytest.raises(InputError, match="optimizer='adam': pass an instance"):
+        recompile(compiled(network(), "sgd"), "adam")

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import keras
 
@@ -162,14 +162,14 @@ class BlockMap(Sequence):
     def _count(self, selection: int | float) -> int:
         """Number of blocks meant by a number or fraction of the blocks below the head."""
         trunk = self._trunk
-        if isinstance(selection, bool) or not isinstance(selection, Integral | float):
+        if isinstance(selection, bool) or not isinstance(selection, Real):
             raise InputError(
                 f"Which blocks is an integer, a fraction, or the name of a block or layer. Received: {selection!r}"
             )
-        if isinstance(selection, float):
+        if not isinstance(selection, Integral):
             if not 0 < selection <= 1:
                 raise InputError(f"A fraction of the blocks lies in (0, 1]. Received: {selection}")
-            return math.ceil(round(selection * len(trunk), 9))
+            return math.ceil(round(float(selection) * len(trunk), 5))
         if not 0 <= selection <= len(trunk):
             names = ", ".join(block.name for block in trunk)
             raise InputError(
@@ -188,7 +188,7 @@ class BlockMap(Sequence):
             lambda layer: f"/{name}/" in f"/{layer.path}/",
             lambda layer: layer.name.startswith(name),
         ):
-            if found := [i for i, layer in enumerate(layers) if matches(layer)]:
+            if name and (found := [i for i, layer in enumerate(layers) if matches(layer)]):
                 return found
         raise InputError(f"No block or layer is called {name!r}{_did_you_mean(name, [*self.names, *_names(layers)])}")
 

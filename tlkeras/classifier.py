@@ -9,6 +9,7 @@ from keras import layers
 
 from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.backbones.catalog import listed_info
+from tlkeras.backbones.inputs import check_image_shape
 from tlkeras.backbones.pooling import check_pooling
 from tlkeras.errors import InputError
 from tlkeras.graph import check_model
@@ -59,7 +60,7 @@ def image_classifier(
     (None, 3)
     """
     count = _class_count(classes)
-    if task not in _ACTIVATIONS:
+    if task not in tuple(_ACTIVATIONS):
         raise InputError(f"task must be one of {', '.join(_ACTIVATIONS)}. Received: task={task!r}")
     if task == "binary" and count != 2:
         raise InputError(f"A binary task has two classes. Received: {count}")
@@ -125,7 +126,7 @@ def _augmented(backbone, input_shape, augmentation):
         return None
     if input_shape is None:
         input_shape = _default_shape(backbone)
-    x = keras.Input(input_shape, name="image")
+    x = keras.Input(check_image_shape(backbone, input_shape), name="image")
     if isinstance(augmentation, Augmentation):
         augmentation = augmentation.for_channels(x.shape[-1])
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
@@ -157,7 +158,7 @@ def _class_count(classes):
         raise InputError(f"classes is a number or a list of names. Received: classes={classes!r}")
     else:
         count = len(classes)
-        if len(set(classes)) < count:
+        if len(set(map(str, classes))) < count:
             raise InputError(f"Each class has a name of its own. Received: classes={classes!r}")
     if count < 2:
         raise InputError(f"A classifier needs two classes or more. Received: classes={classes!r}")

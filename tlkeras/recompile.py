@@ -35,7 +35,7 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
         The model.
 
     Raises:
-        InputError: `model` is not a Keras model, or was never compiled.
+        InputError: `model` is not a Keras model, or was never compiled, or `optimizer` is no optimizer.
 
     Example:
 
@@ -49,6 +49,8 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
     check_model(model)
     if not model.compiled or getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} was never compiled: call model.compile(optimizer, loss) instead.")
+    if not isinstance(optimizer, keras.Optimizer | None):
+        raise InputError(f"Received optimizer={optimizer!r}: pass an instance, such as keras.optimizers.AdamW(1e-3).")
     old = model.optimizer if optimizer is None else optimizer
     in_training = model.train_function is not None
     with strategy_scope(model):

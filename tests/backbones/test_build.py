@@ -126,6 +126,7 @@ def test_the_default_size_is_that_of_the_weights_and_none_takes_any():
         ({"input_shape": 80}, ["(height, width, channels)", "80"]),
         ({"input_shape": (80.5, 80, 3)}, ["positive integers", "80.5"]),
         ({"input_shape": (-80, 80, 3)}, ["positive integers", "-80"]),
+        ({"input_tensor": "image"}, ["KerasTensor", "str"]),
         ({"pooling": "average"}, ["'avg', 'max', 'concat', 'cls'", "'average'"]),
         ({"pooling": "cls"}, ["class token", "'avg'"]),
         ({"weights": "imagenet21k"}, ["'imagenet', None or the path", "'imagenet21k'"]),

@@ -107,3 +107,10 @@ def test_a_beginning_gets_names_that_go_on_and_nothing_gets_an_example(name, mes
             look_up(name)
     with pytest.raises(InputError, match="'densenet'"):
         list_backbones(family="densnet")
+
+
+@pytest.mark.parametrize("condition", [{"pattern": 3}, {"family": 3}, {"max_params": "4M"}, {"offline": "yes"}])
+def test_a_condition_of_another_type_is_named(condition):
+    ((name, value),) = condition.items()
+    with pytest.raises(InputError, match=f"{name} is .* or None. Received: {name}={value!r}"):
+        list_backbones(**condition)

@@ -276,6 +276,8 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
         ({"block": ["block3", ""]}, "the name of a block"),
         ({"image_size": 32}, "height, width"),
         ({"weights": "none.weights.h5"}, "a weights file that exists"),
+        ({"weights": 3}, "weights=3"),
+        ({"cache": 3}, "cache=3"),
     ],
 )
 def test_parameters_that_cannot_be_used_are_refused(parameters, message, paths):

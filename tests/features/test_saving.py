@@ -104,6 +104,9 @@ def test_an_incomplete_folder_is_refused(extractor, images, tmp_path):
 def test_what_is_no_fitted_pipeline_of_an_extractor_is_refused(extractor, tmp_path):
     with pytest.raises(tlkeras.InputError, match="starts with a FeatureExtractor"):
         tlkeras.save_pipeline(make_pipeline(StandardScaler(), LogisticRegression()), tmp_path / "saved")
+    with pytest.raises(tlkeras.InputError, match="has steps after it") as refused:
+        tlkeras.save_pipeline(make_pipeline(extractor), tmp_path / "saved")
+    assert "\n" not in str(refused.value)
     with pytest.raises(NotFittedError):
         tlkeras.save_pipeline(make_pipeline(extractor, LogisticRegression()), tmp_path / "saved")
     assert not (tmp_path / "saved").exists()

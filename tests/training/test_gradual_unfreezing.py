@@ -258,6 +258,10 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
         ({"schedule": [1, 2]}, "is a dict"),
         ({"on_plateau": 0}, "at least 1"),
         ({"on_plateau": 1, "mode": "up"}, "mode='up'"),
+        ({"on_plateau": 1, "monitor": 3}, "monitor=3"),
+        ({"on_plateau": 1, "patience": "2"}, "patience='2'"),
+        ({"on_plateau": 1, "min_delta": "0"}, "min_delta='0'"),
+        ({"schedule": {0: 1}, "batchnorm": False}, "batchnorm=False"),
         ({"on_plateau": 1, "callbacks": ["ReduceLROnPlateau"]}, "Received: 'ReduceLROnPlateau'"),
     ],
 )

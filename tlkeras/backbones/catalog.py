@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 
@@ -255,13 +256,23 @@ def list_backbones(
         Names, in the order of the catalog.
 
     Raises:
-        InputError: There is no such family.
+        InputError: There is no such family, or a condition is of another type.
 
     Example:
 
     >>> list_backbones("efficientnet*", max_params=4.1e6)
     ['efficientnet_lite0', 'efficientnet_b0']
     """
+    for name, value, kinds, wanted in (
+        ("pattern", pattern, str, "a string"),
+        ("family", family, str, "a string"),
+        ("max_params", max_params, Real, "a number"),
+        ("max_madds", max_madds, Real, "a number"),
+        ("min_top1", min_top1, Real, "a number"),
+        ("offline", offline, bool, "True, False"),
+    ):
+        if not isinstance(value, kinds | None):
+            raise InputError(f"{name} is {wanted} or None. Received: {name}={value!r}")
     entries = list(_catalog().values())
     if family is not None:
         families = sorted({entry.family for entry in entries})

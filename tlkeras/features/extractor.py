@@ -243,6 +243,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
                 "A keras.Model as backbone is functional or Sequential, and built; of a subclassed one give the model "
                 f"within it. Received: {self.backbone!r}"
             )
+        if not isinstance(self.weights, str | os.PathLike | None):
+            raise InputError(f"weights is 'imagenet', None or a weights file. Received: weights={self.weights!r}")
+        if not isinstance(self.cache, bool | str | os.PathLike | None):
+            raise InputError(f"cache is True, False or a folder. Received: cache={self.cache!r}")
         if not all(isinstance(name, str) and name for name in self._blocks()):
             raise InputError(f"block is None, the name of a block or layer, or several names. Received: {self.block!r}")
 

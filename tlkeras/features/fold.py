@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import check_is_fitted
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 from tlkeras.features.affine import affine, flat_steps
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.features.readouts import readouts
@@ -56,7 +56,8 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
     steps = list(flat_steps(pipeline))
     if len(steps) < 2 or not isinstance(steps[0], FeatureExtractor):
         raise InputError(
-            f"fold takes a scikit-learn Pipeline that starts with a FeatureExtractor. Received: {pipeline!r}"
+            "fold takes a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
+            f"Received: {shown(pipeline)}"
         )
     extractor, *transformers, classifier = steps
     for step in (*transformers, classifier):

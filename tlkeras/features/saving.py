@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, shown
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.files import written_whole
 
@@ -58,7 +58,8 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
     if not isinstance(pipeline, Pipeline) or not isinstance(pipeline[0], FeatureExtractor) or len(pipeline) < 2:
         raise InputError(
-            f"save_pipeline takes a scikit-learn Pipeline that starts with a FeatureExtractor. Received: {pipeline!r}"
+            "save_pipeline takes a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
+            f"Received: {shown(pipeline)}"
         )
     check_is_fitted(pipeline[-1])
     extractor, rest = pipeline[0], pipeline[1:]

@@ -82,7 +82,8 @@ def differential_optimizer(
 
 def _by_variable(model, decay, multipliers, head):
     """The factor of each variable, by its id: paths of nested models need not be unique."""
-    if not (multipliers is None or isinstance(multipliers, dict | slice)):
+    by_name = isinstance(multipliers, dict) and all(isinstance(key, str) for key in multipliers)
+    if not (by_name or isinstance(multipliers, slice | None)):
         raise InputError(
             'multipliers is a dict from block or layer names to factors, such as {"block1": 0.1}, or slice(a, b). '
             f"Received: multipliers={multipliers!r}"

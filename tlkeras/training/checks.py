@@ -76,6 +76,8 @@ def check_labels(labels, head, name):
             f"The head is {head.task} with {units} units, which takes labels of shape {_shapes(head)}. "
             f"Received: {name} with labels of shape {labels.shape}"
         )
+    if not rows and labels.dtype.kind == "f" and (labels % 1).any():
+        raise InputError(f"The labels of {name} are no whole numbers, such as {labels[labels % 1 != 0].flat[0]}.")
     highest = 1 if rows or head.task == "binary" else units - 1
     if labels.size and not (labels.min() >= 0 and labels.max() <= highest):
         raise InputError(
@@ -144,6 +146,7 @@ _RANGES = {
     "patience": _whole(1),
     "soup": _whole(1),
     "views": _whole(1),
+    "seed": _whole(0),
     "learning_rate": _number(lambda value: 0 < value < math.inf, "a number above 0"),
     "decay": _number(lambda value: 0 < value <= 1, "in (0, 1]"),
     "warmup": _number(lambda value: 0 <= value < 1, "a share of the steps, in [0, 1)"),

@@ -1,5 +1,7 @@
 """Whatever `fit` takes, as batches that can be gone through more than once."""
 
+from numbers import Real
+
 import keras
 import numpy as np
 
@@ -39,7 +41,7 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
     if hasattr(data, "batches"):
         count = len(data)
     elif isinstance(data, tuple | list) and len(data) == 2:
-        images, labels = (np.asarray(part) for part in data)
+        images, labels = _arrays(data, name)
         count = len(images)
         if count != len(labels):
             raise InputError(f"{name} has {count} images and {len(labels)} labels; each image needs one.")
@@ -56,6 +58,19 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
     if mix is not None:
         labels = class_numbers(labels)
     return ArrayBatches(images, labels, size, shuffle, seed, mix=mix, classes=classes)
+
+
+def _arrays(data, name):
+    try:
+        images, labels = map(np.asarray, data)
+    except ValueError:
+        raise InputError(
+            f"{name} holds images or labels of several shapes; bring images to one size, as `tlkeras.read_images` does."
+        ) from None
+    if not images.ndim or not labels.ndim:
+        kinds = " and ".join(type(part).__name__ for part in data)
+        raise InputError(f"{name} must be a pair of arrays, (images, labels). Received: {kinds}")
+    return images, labels
 
 
 class ArrayBatches(ImageBatches):
@@ -147,10 +162,11 @@ def class_weights(choice, batches, head):
         classes, counts = np.unique(labels, return_counts=True)
         return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
     classes = range(max(head.layer.units, 2))
-    if not isinstance(choice, dict) or not all(number in classes for number in choice):
+    fits = isinstance(choice, dict) and all(isinstance(one, Real) and one >= 0 for one in choice.values())
+    if not fits or not all(number in classes for number in choice):
         raise InputError(
-            f"class_weight must be None, 'balanced' or a dict from class numbers, 0 to {classes[-1]}, to weights. "
-            f"Received: class_weight={choice!r}"
+            f"class_weight must be None, 'balanced' or a dict from class numbers, 0 to {classes[-1]}, to weights, "
+            f"0 or more. Received: class_weight={choice!r}"
         )
     return choice
 

@@ -4,7 +4,7 @@ import inspect
 import json
 import os
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 import keras
@@ -58,9 +58,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
             holds their plain attributes (numbers, strings), but for what they were made with.
 
     Raises:
-        InputError: Unless exactly one of `schedule` and `on_plateau` is given; at the beginning of `fit`, if the model
-            has no such block, or the backup is of another model or run or cannot be written; at the end of an epoch, if
-            `monitor` is not logged.
+        InputError: Unless exactly one of `schedule` and `on_plateau` is given, or if an argument cannot be used; at the
+            beginning of `fit`, if the model has no such block, or the backup is of another model or run or cannot be
+            written; at the end of an epoch, if `monitor` is not logged.
 
     Example:
 
@@ -101,6 +101,14 @@ class GradualUnfreezing(keras.callbacks.Callback):
             raise InputError(f"Received on_plateau={on_plateau!r}: it is a number of blocks, at least 1.")
         if mode not in ("auto", "min", "max"):
             raise InputError(f"mode is 'auto', 'min' or 'max'. Received: mode={mode!r}")
+        if batchnorm not in ("frozen", "train"):
+            raise InputError(f"batchnorm is 'frozen' or 'train'. Received: batchnorm={batchnorm!r}")
+        if not isinstance(monitor, str):
+            raise InputError(f"monitor is the name of a logged metric. Received: monitor={monitor!r}")
+        if not isinstance(patience, Integral) or patience < 0:
+            raise InputError(f"patience is a number of epochs, 0 or more. Received: patience={patience!r}")
+        if not isinstance(min_delta, Real) or not min_delta >= 0:
+            raise InputError(f"min_delta is a number, 0 or more. Received: min_delta={min_delta!r}")
         self.schedule = schedule
         self.on_plateau = on_plateau
         self.monitor = monitor
