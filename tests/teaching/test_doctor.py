@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import tlkeras
 from tlkeras.teaching import doctor, measured
 
 
@@ -25,6 +26,22 @@ def test_a_missing_package_and_an_old_one_are_named_with_the_command_that_mends(
     assert "no-such-package is missing" in check.found and "numpy" in check.found
     assert "'numpy>=999' 'no-such-package>=1'" in check.mend
     assert "keras" not in check.mend and "absent" not in check.mend
+
+
+def test_the_command_that_mends_is_for_this_python_whether_its_environment_is_activated_or_not(monkeypatch):
+    folder, name = os.path.split(sys.executable)
+    for path, called in ((folder, name), (os.devnull, sys.executable)):
+        monkeypatch.setenv("PATH", path)
+        assert doctor.check_packages(["numpy>=999"]).mend.startswith(f"{called} -m pip install")
+
+
+def test_a_folder_that_is_not_installed_is_told_so(monkeypatch):
+    def missing(name):
+        raise doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "requires", missing)
+    with pytest.raises(tlkeras.InputError, match=r"not installed here.* -m pip install \.$"):
+        doctor.check_packages()
 
 
 def test_tensorflow_is_asked_for_with_its_own_backend_only():

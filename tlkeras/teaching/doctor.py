@@ -1,6 +1,7 @@
 """`tlkeras doctor`: whether this machine can run the notebooks, how long they take on it, and what to mend."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -12,7 +13,7 @@ from statistics import median
 from packaging.requirements import Requirement
 
 from tlkeras.backbones.catalog import backbone_info
-from tlkeras.errors import first_line
+from tlkeras.errors import InputError, first_line
 from tlkeras.teaching.materials import measured
 
 BACKBONE = "efficientnet_lite0"
@@ -113,7 +114,7 @@ def check_packages(requirements=None, backend=None):
     if wrong:
         found = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong)
         wanted = " ".join(f"'{need.name}{need.specifier}'" for need in wrong)
-        return Check("packages", False, found, f"{Path(sys.executable).name} -m pip install {wanted}")
+        return Check("packages", False, found, f"{_python()} -m pip install {wanted}")
     shown = ("keras", backend, "numpy", "scikit-learn")
     return Check("packages", True, ", ".join(f"{name} {_version(name)}" for name in shown))
 
@@ -133,7 +134,7 @@ def check_notebooks(requirements=None, in_jupyter=None):
     missing = [need for need in wrong if _version(need.name) is None]
     ok = all(need in missing and (in_jupyter or need.name != "jupyterlab") for need in wrong)
     found = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong) or "all packages are here"
-    mend = f'{Path(sys.executable).name} -m pip install ".[notebooks]" in the clone; tlkeras itself does without.'
+    mend = f'{_python()} -m pip install ".[notebooks]" in the clone; tlkeras itself does without.'
     return Check("notebooks", ok, found, "" if ok else mend)
 
 
@@ -234,10 +235,23 @@ _REINSTALL = "install tlkeras into a fresh virtual environment; if that does not
 
 def _requirements(extra, requirements=None):
     """What tlkeras asks for, or what one of its extras asks for beyond that."""
-    requirements = metadata.requires("tlkeras") or [] if requirements is None else requirements
+    if requirements is None:
+        try:
+            requirements = metadata.requires("tlkeras") or []
+        except metadata.PackageNotFoundError as error:
+            raise InputError(
+                f"tlkeras is not installed here, so what it needs is not known; in its clone run: {_python()} -m pip "
+                "install ."
+            ) from error
     needs = [Requirement(text) for text in requirements]
     plain = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
     return [need for need in needs if need not in plain and need.marker.evaluate({"extra": extra})] if extra else plain
+
+
+def _python():
+    """How this Python is called: by its name, unless that leads to another, as where no environment is activated."""
+    name = Path(sys.executable).name
+    return name if shutil.which(name) == sys.executable else shlex.quote(sys.executable)
 
 
 def _unmet(needs):
