@@ -55,6 +55,7 @@ def deep_pixels(images: Iterable[Any]) -> str:
     'Pixels run from 0 to 255; these are uint16 up to 65535: scale them, those of 16 bits by 255 / 65535.'
     """
     arrays = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind in "uif" and image.size]
+    arrays = [array for array in arrays if array.dtype.itemsize > 1]  # in a byte there is no such value
     highest, kind = max(((image.max(), str(image.dtype)) for image in arrays), default=(0, ""))
     if not 2 * 255 < highest < math.inf:
         return ""
