@@ -150,6 +150,13 @@ def test_a_binary_head_gives_way_to_a_softmax_for_more_classes(pixels):
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
 
 
+def test_the_head_of_a_model_of_two_inputs_and_of_one_with_a_layer_of_that_name_is_replaced():
+    image, place = keras.Input((4,)), keras.Input((2,))
+    x = keras.layers.Concatenate()([keras.layers.Dense(3, name="predictions")(image), place])
+    model = tlkeras.replace_head(keras.Model([image, place], keras.layers.Dense(5)(x)), 2)
+    assert model.output_shape == (None, 2) and model([np.zeros((1, 4)), np.zeros((1, 2))]).shape == (1, 2)
+
+
 def test_the_head_of_a_sequential_model_is_replaced():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(3, activation="softmax")])
     other = tlkeras.replace_head(model, classes=5)

@@ -260,6 +260,15 @@ def test_freeze_counts_from_the_stem_and_unfreeze_from_the_head():
         assert below == above == [False] * 2 * frozen + [True] * (9 - 2 * frozen)
 
 
+def test_a_nested_model_is_frozen_by_its_name():
+    base = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Conv2D(4, 3)], name="base")
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1), base, *head])
+    tlkeras.unfreeze(tlkeras.freeze(model, "base"), "base")
+    assert [layer.trainable for layer in tlkeras.blocks(model).layers] == [False, True, True, True]
+    assert tlkeras.blocks(tlkeras.freeze(model, "base")).head.layers[0].trainable
+
+
 def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_changes():
     model = compiled(freeze(network()))
     optimizer = model.optimizer

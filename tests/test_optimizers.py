@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import optimizers
 
+import tlkeras
 from tlkeras.errors import InputError
 from tlkeras.images.layers import GridMask
 from tlkeras.optimizers import differential_class, differential_optimizer, learning_rate_table
@@ -186,6 +187,32 @@ def test_a_file_opens_where_tlkeras_is_not_imported_with_the_plain_optimizer_and
     keras.models.load_model(tmp_path / "model.keras", compile=False)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Unnamed(keras.Model):
+    """A subclassed model whose layers have the numbers that Keras gives them, other ones in each instance."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.lower, self.upper = keras.layers.Dense(5), keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.upper(self.lower(x))
+
+
+def test_multipliers_follow_a_reload_that_numbers_layers_anew(tmp_path):
+    model = Unnamed()
+    model(np.zeros((1, 6)))
+    trained(model, differential_optimizer(model, optimizers.AdamW(0.01), multipliers=slice(0.25, 1.0)))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.lower.kernel.path not in model.optimizer.multipliers
+    trained(model, None)
+    trained(again, None)
+    assert [row.multiplier for row in learning_rate_table(again)] == [0.25, 1.0]
+    for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_importing_tlkeras_before_or_after_keras_is_enough_to_open_files_with_its_multipliers_and_layers(
     tmp_path,
 ):
@@ -325,6 +352,18 @@ def test_thawing_after_a_recompile_keeps_the_multipliers(tmp_path):
         layer.trainable = True
     again.compile(type(again.optimizer).from_config(again.optimizer.get_config()), "mse")
     assert [row.multiplier for row in learning_rate_table(again)] == [0.25, 0.5, 1.0]
+
+
+def test_another_choice_of_rates_in_mid_training_keeps_each_weights_own_count_of_steps():
+    model = small_model()
+    model.layers[0].trainable = False
+    trained(model, differential_optimizer(model, optimizers.Adam(0.01), decay=0.5))
+    tlkeras.unfreeze(model)
+    optimizer = differential_optimizer(model, model.optimizer, decay=0.9)
+    assert optimizer.starts == model.optimizer.starts and set(optimizer.starts) == {
+        v.path for v in model.layers[0].variables
+    }
+    assert tlkeras.recompile(model).optimizer.starts == optimizer.starts
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""Makes the optimizers and augmentation layers of tlkeras known to Keras, without importing Keras before its time."""
+"""Makes the classes of tlkeras that files may hold known to Keras, without importing Keras before its time."""
 
 import importlib.util
 import sys
 
 
 def register_with_keras():
-    """Registers the differential optimizers and the augmentation layers now, or as soon as Keras is imported.
+    """Registers differential optimizers, augmentation layers and losses now, or as soon as Keras is imported.
 
     So `keras.models.load_model` finds them wherever tlkeras is imported at all, before or after Keras, while
     `import tlkeras` alone costs next to nothing.
@@ -18,7 +18,8 @@ def register_with_keras():
 
 def _register():
     import tlkeras.images.layers
-    import tlkeras.optimizers.differential  # noqa: F401 (they register their classes)
+    import tlkeras.optimizers.differential
+    import tlkeras.training.losses  # noqa: F401 (they register their classes)
 
 
 class _AfterKeras:

@@ -60,8 +60,9 @@ class BlockMap(Sequence):
     (Block('stem', 2 layers, stem), Block('block7', 6 layers, body), None)
     """
 
-    def __init__(self, blocks: Sequence[Block]):
+    def __init__(self, blocks: Sequence[Block], within: dict[str, set[int]] | None = None):
         self._blocks = tuple(blocks)
+        self._within = within or {}  # of each model or layer that is nested, the `id` of the layers in it
         self._by_name = {block.name: block for block in self._blocks}
         self._by_id = {id(layer): block for block in self._blocks for layer in block.layers}
         for block in reversed(self._blocks):  # a tied weight belongs to the first block that holds it
@@ -179,18 +180,20 @@ class BlockMap(Sequence):
         return int(selection)
 
     def _positions(self, name: str) -> list[int]:
-        """Where in `layers` those of a block, a layer, a composite layer, or a common beginning of names are."""
+        """Where in `layers` those of a block, a layer, a nested model, or a common beginning of names are."""
         layers = self.layers
         named = self._by_name[name].layers if name in self._by_name else ()
         for matches in (
             lambda layer: layer in named,
             lambda layer: name in (layer.name, layer.path),
-            lambda layer: f"/{name}/" in f"/{layer.path}/",
+            lambda layer: f"/{name}/" in f"/{layer.path}/" or id(layer) in self._within.get(name, ()),
             lambda layer: layer.name.startswith(name),
         ):
             if name and (found := [i for i, layer in enumerate(layers) if matches(layer)]):
                 return found
-        raise InputError(f"No block or layer is called {name!r}{_did_you_mean(name, [*self.names, *_names(layers)])}")
+        raise InputError(
+            f"No block or layer is called {name!r}{_did_you_mean(name, [*self.names, *self._within, *_names(layers)])}"
+        )
 
     def __repr__(self) -> str:
         return f"[{', '.join(map(repr, self._blocks))}]"
@@ -243,8 +246,13 @@ def blocks(model: keras.Model) -> BlockMap:
     if head:
         groups.append(("head", "head", head))
     groups = _unique(groups)
+    within = {}
+    for unit in found:
+        for name in unit.path[:-1]:
+            within.setdefault(name, set()).update(map(id, unit.layers))
     result = BlockMap(
-        [Block(name, tuple(layer for unit in group for layer in unit.layers), role) for name, role, group in groups]
+        [Block(name, tuple(layer for unit in group for layer in unit.layers), role) for name, role, group in groups],
+        within,
     )
     missing = [weight.path for weight in model.weights if id(weight) not in result._by_id]
     if missing:

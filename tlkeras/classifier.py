@@ -147,8 +147,10 @@ def _default_shape(backbone):
 
 def _with_head(model, x, units, activation):
     # Probabilities in float32 also under mixed precision, where float16 would round them.
-    head = layers.Dense(units, activation=activation, dtype="float32", name="predictions")
-    return keras.Model(model.inputs[0], head(x), name=model.name)
+    taken = {layer.name for layer in model.layers[:-1]}
+    name = None if "predictions" in taken else "predictions"
+    head = layers.Dense(units, activation=activation, dtype="float32", name=name)
+    return keras.Model(model.input, head(x), name=model.name)
 
 
 def _class_count(classes):

@@ -96,6 +96,8 @@ def _announce_newcomers(old, new, variables):
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
     old, new = unwrapped(old), unwrapped(new)
+    if hasattr(old, "starts"):
+        new.starts.update(old.starts)
     steps = int(keras.ops.convert_to_numpy(old.iterations))
     if not joined or not steps:
         return

@@ -163,6 +163,14 @@ def test_a_nearest_centroid_with_equal_priors_is_folded_into_that_by_which_it_pr
 
 
 @pytest.mark.backends
+def test_a_network_with_a_lambda_layer_is_folded(images):
+    half = keras.layers.Lambda(lambda x: x * 0.5, output_shape=(8, 8, 3))
+    network = keras.Sequential([keras.Input((8, 8, 3)), half, keras.layers.Flatten()])
+    extractor = tlkeras.FeatureExtractor(network, cache=False, batch_size=1000)
+    _assert_same_answers(_fitted(extractor, images, 3, LogisticRegression(C=1e-3)), images[1])
+
+
+@pytest.mark.backends
 def test_several_labels_at_once_are_folded(extractor, images):
     features = extractor.transform(images[0])
     labels = (features[:, :3] > np.median(features[:, :3], axis=0)).astype(int)

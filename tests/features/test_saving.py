@@ -109,6 +109,14 @@ def test_without_skops_its_installation_is_named(monkeypatch, tmp_path):
             call()
 
 
+@pytest.mark.parametrize("name", ["estimator.skops", "extractor.json"])
+def test_a_damaged_folder_is_refused(extractor, images, tmp_path, name):
+    tlkeras.save_pipeline(_fitted(extractor, images, KNeighborsClassifier()), tmp_path / "it")
+    (tmp_path / "it" / name).write_text("damaged")
+    with pytest.raises(tlkeras.InputError, match="is damaged"):
+        tlkeras.load_pipeline(tmp_path / "it")
+
+
 def test_what_is_no_fitted_pipeline_of_an_extractor_is_refused(extractor, tmp_path):
     with pytest.raises(tlkeras.InputError, match="starts with a FeatureExtractor"):
         tlkeras.save_pipeline(make_pipeline(StandardScaler(), LogisticRegression()), tmp_path / "saved")

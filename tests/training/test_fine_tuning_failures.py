@@ -286,6 +286,23 @@ def test_an_exception_in_a_later_run_passes_through_with_the_best_weights_in_pla
     assert len(losses) == 3 and found <= min(losses) + 1e-5
 
 
+def test_what_a_checkpoint_wrote_opens(train, validation, tmp_path):
+    model = classifier()
+    save = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
+    tlkeras.fine_tune(model, train, validation, epochs=1, callbacks=save, verbose=False)
+    again = keras.models.load_model(tmp_path / "1.keras")
+    assert again.evaluate(*validation, verbose=0, return_dict=True)["accuracy"] > 1 / 3
+
+
+def test_a_model_of_two_inputs_is_refused():
+    image, place = keras.Input((4,)), keras.Input((2,))
+    model = keras.Model([image, place], layers.Dense(2)(layers.Concatenate()([image, place])))
+    with pytest.raises(tlkeras.InputError, match="takes 2 inputs; fine_tune gives it images alone"):
+        tlkeras.fine_tune(model, (np.zeros((4, 4)), np.arange(4) % 2))
+    with pytest.raises(tlkeras.InputError, match=r"A backbone takes one image\. Received: .* with 2 inputs"):
+        tlkeras.FeatureExtractor(model).transform(np.zeros((4, 4, 4, 3), "uint8"))
+
+
 def test_a_full_disk_under_a_checkpoint_passes_through_with_the_best_weights_in_place(train):
     model, full = classifier(), Raise(1, OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OSError, match="No space left"):

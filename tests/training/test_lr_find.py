@@ -145,6 +145,15 @@ def test_differential_rates_are_swept_together():
     np.testing.assert_allclose(slow.losses, plain.losses, rtol=1e-4)
 
 
+def test_weights_thawed_late_are_swept_from_their_first_step():
+    model = fresh_model("sgd")
+    tlkeras.freeze(model, 1)
+    model.compile(tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01)), "mse")
+    model.fit(*data(), epochs=2, verbose=0)
+    tlkeras.unfreeze(model)
+    assert len(lr_find(model, data(), steps=20).losses) > 10
+
+
 def test_what_is_excluded_from_weight_decay_is_not_decayed():
     def losses(weight_decay, excluded=()):
         optimizer = keras.optimizers.SGD(weight_decay=weight_decay)

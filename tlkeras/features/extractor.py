@@ -210,7 +210,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         network = build_network(settings)
         if settings.by_name:
             return network
-        copy = keras.models.clone_model(network)
+        copy = keras.models.clone_model(network, clone_function=_cloned)
         copy.set_weights(network.get_weights())
         return copy
 
@@ -247,6 +247,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             raise InputError(f"weights is 'imagenet', None or a weights file. Received: weights={self.weights!r}")
         if not isinstance(self.cache, bool | str | os.PathLike | None):
             raise InputError(f"cache is True, False or a folder. Received: cache={self.cache!r}")
+        if isinstance(self.backbone, keras.Model) and len(self.backbone.inputs) != 1:
+            raise InputError(
+                f"A backbone takes one image. Received: {self.backbone.name!r} with {len(self.backbone.inputs)} inputs"
+            )
         if not all(isinstance(name, str) and name for name in self._blocks()):
             raise InputError(f"block is None, the name of a block or layer, or several names. Received: {self.block!r}")
 
@@ -305,3 +309,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = flat
         tags.input_tags.string = not flat
         return tags
+
+
+def _cloned(layer):
+    # Keras takes the code of a Lambda for a stranger's when it makes one from a config. It has no weights to share.
+    return layer if isinstance(layer, keras.layers.Lambda) else type(layer).from_config(layer.get_config())

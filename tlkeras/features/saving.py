@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import keras
 from sklearn.base import BaseEstimator
@@ -110,11 +111,13 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
         raise InputError(f"{str(folder)!r} holds no pipeline of save_pipeline: {', '.join(missing)} is missing.")
     try:
         rest = io.load(folder / "estimator.skops", trusted=trusted)
+        settings = json.loads((folder / "extractor.json").read_text())
+    except (BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(folder)!r} is damaged: {error}. Save the pipeline anew.") from error
     except io.exceptions.UntrustedTypesFoundException as error:
         unknown = io.get_untrusted_types(file=folder / "estimator.skops")
         raise InputError(
             f"{str(folder)!r} holds types not known to be safe; name them in trusted: {unknown}"
         ) from error
-    settings = json.loads((folder / "extractor.json").read_text())
     network = keras.saving.load_model(folder / "network.keras", compile=False)
     return Pipeline([("extractor", FeatureExtractor(network, **settings)), *rest.steps])

@@ -35,6 +35,8 @@ def fresh_copy(optimizer, kind=None, **settings):
     0.9
     """
     config = optimizer.get_config()
+    if "decay" in config:  # of a differential optimizer: what else is in it is state
+        config["decay"] = {"multipliers": config["decay"]["multipliers"]}
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return type(optimizer)(**{**config, "inner_optimizer": fresh_copy(unwrapped(optimizer), kind, **settings)})
     rate = getattr(optimizer, "_learning_rate", None)

@@ -1,7 +1,9 @@
 """The optimizer classes themselves: any Keras optimizer, with a learning rate of its own for each variable."""
 
 import functools
+import itertools
 import operator
+import re
 
 import keras
 
@@ -15,11 +17,12 @@ class Differential:
     """
 
     # Both are keyed by variable path: `multipliers` holds every variable of the model, `starts` those that were
-    # thawed later, with the number of updates at that moment.
-    def __init__(self, *args, multipliers, starts=None, **kwargs):
+    # thawed later, with the number of updates at that moment. `order` is of the variables that a saved optimizer had.
+    def __init__(self, *args, multipliers, starts=None, order=(), **kwargs):
         super().__init__(*args, **kwargs)
         self.multipliers = dict(multipliers)
         self.starts = dict(starts or {})
+        self._order = tuple(order)
         self._decay_multiplier = 1.0
         self._start = 0
 
@@ -46,10 +49,19 @@ class Differential:
 
     def build(self, variables):
         if not self.built:
+            if not all(map(self._saved_paths, variables)):
+                self._rename(variables)
             self._multipliers = tuple(self.multiplier(variable) for variable in variables)
             self._starts = tuple(self._start_of(variable) for variable in variables)
             self._grouped = _positions(zip(self._multipliers, self._starts, strict=True))
         super().build(variables)
+
+    def _rename(self, variables):
+        """Follows a reload that numbered layers anew, as those of a subclassed model are that were given no names."""
+        renamed = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
+        if len(renamed) == len(variables) == len(self._order) and all(itertools.starmap(_differ_in_numbers, renamed)):
+            for known in (self.multipliers, self.starts):
+                known.update({new: known[old] for old, new in renamed if old in known})
 
     @property
     def iterations(self):
@@ -94,7 +106,8 @@ class Differential:
     def get_config(self):
         # Keras drops an argument called `decay` with a warning. So where tlkeras is not imported, the file opens
         # all the same, compiled with the plain optimizer and its state.
-        decay = {"multipliers": dict(self.multipliers), "starts": dict(self.starts)}
+        order = [variable.path for variable in self._trainable_variables] if self.built else self._order
+        decay = {"multipliers": dict(self.multipliers), "starts": dict(self.starts), "order": list(order)}
         return {**super().get_config(), "decay": decay}
 
     @classmethod
@@ -142,6 +155,12 @@ def _positions(keys):
     for position, key in enumerate(keys):
         groups.setdefault(key, []).append(position)
     return tuple(groups.items())
+
+
+def _differ_in_numbers(path, other):
+    """Whether two paths differ in no more than prefixes and the numbers that tell apart layers of one class."""
+    path, other = (re.sub(r"_\d+(?=/)", "", f"/{one}") for one in (path, other))
+    return path.endswith(other) or other.endswith(path)
 
 
 def _scaled(rate, multiplier):

@@ -74,6 +74,7 @@ def differential_optimizer(
     factors = _by_path(model, _by_variable(model, decay, multipliers, head))
     scaled = fresh_copy(optimizer, differential_class(base), decay={"multipliers": factors})
     if optimizer.built:
+        unwrapped(scaled).starts.update(getattr(unwrapped(optimizer), "starts", {}))
         scaled.build(optimizer._trainable_variables)
         for target, source in zip(scaled.variables, optimizer.variables, strict=True):
             target.assign(source)

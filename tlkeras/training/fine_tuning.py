@@ -99,6 +99,7 @@ def fine_tune(
         views: With `cache` and augmentation, how many random views of each image to keep.
         seed: Of the order of images and the probe's cross-validation.
         callbacks: Keras callbacks for the second phase, or one. With any, nothing is cached, so that they see `model`.
+            What a `ModelCheckpoint` writes opens wherever tlkeras is imported.
         verbose: Whether to report on stderr, a line an epoch.
 
     Returns:

@@ -41,7 +41,7 @@ def find_head(model):
         `Head`.
 
     Raises:
-        InputError: It is no Keras model, is not built, or does not end so.
+        InputError: It is no Keras model, is not built, takes more than images, or does not end so.
 
     Example:
 
@@ -56,6 +56,8 @@ def find_head(model):
     )
     if len(getattr(model, "outputs", None) or ()) != 1:
         raise refusal
+    if len(model.inputs) != 1:
+        raise InputError(f"The model {model.name!r} takes {len(model.inputs)} inputs; fine_tune gives it images alone.")
     operation, features = _made_by(model.outputs[0])
     activation = None
     if isinstance(operation, layers.Activation | layers.Softmax):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable("tlkeras")
 class SmoothedCrossentropy(keras.losses.Loss):
     """Cross-entropy for class numbers or one-hot rows, with label smoothing.
 
@@ -42,26 +43,45 @@ class SmoothedCrossentropy(keras.losses.Loss):
         loss = crossentropy(ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits, self.label_smoothing)
         return ops.where(known, loss, float("nan"))
 
+    def get_config(self):
+        return {"task": self.task, "label_smoothing": self.label_smoothing, "from_logits": self.from_logits}
 
-def accuracy(head):
-    """A metric that counts right answers, whichever form the labels have.
+
+@keras.saving.register_keras_serializable("tlkeras")
+class Accuracy(keras.metrics.MeanMetricWrapper):
+    """The share of right answers, whichever form the labels have; of a multi-label head that of right labels.
 
     Args:
-        head: `tlkeras.training.head.Head`.
+        task: As in `SmoothedCrossentropy`.
+        from_logits: Likewise.
+        name: Of the metric.
 
-    Returns:
-        A `keras.metrics.Metric` named `"accuracy"`. Of a multi-label head it is the share of right labels.
+    Example:
+
+    >>> metric = Accuracy()
+    >>> metric.update_state([1, 0], [[0.1, 0.9], [0.2, 0.8]])
+    >>> float(metric.result())
+    0.5
     """
-    threshold = 0.0 if head.from_logits else 0.5
 
-    def right(y_true, y_pred):
+    def __init__(self, task="multiclass", from_logits=False, name="accuracy"):
+        super().__init__(self._right, name=name)
+        self.task, self.from_logits = task, from_logits
+
+    def _right(self, y_true, y_pred):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        if head.task == "multiclass":
+        if self.task == "multiclass":
             number = ops.argmax(y_true, axis=-1) if _is_one_hot(y_true) else ops.reshape(y_true, (-1,))
             return ops.equal(ops.cast(number, "int32"), ops.cast(ops.argmax(y_pred, axis=-1), "int32"))
+        threshold = 0.0 if self.from_logits else 0.5
         return ops.equal(ops.reshape(ops.cast(y_true, y_pred.dtype), ops.shape(y_pred)) > 0.5, y_pred > threshold)
 
-    return keras.metrics.MeanMetricWrapper(right, name="accuracy")
+    def get_config(self):
+        return {"task": self.task, "from_logits": self.from_logits, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
 
 def _is_one_hot(labels):

@@ -15,7 +15,7 @@ from tlkeras.training.cached_trunk import CachedTrunk
 from tlkeras.training.data import each_batch
 from tlkeras.training.distributed import EvenBatches
 from tlkeras.training.l2_sp import tied_to
-from tlkeras.training.losses import SmoothedCrossentropy, accuracy
+from tlkeras.training.losses import Accuracy, SmoothedCrossentropy
 from tlkeras.training.weight_mean import put_mean, put_values, share_of, values_of
 
 
@@ -66,7 +66,9 @@ def _compile(trainee, head, data, options, progress):
     )
     loss = SmoothedCrossentropy(head.task, options.label_smoothing, head.from_logits)
     with strategy_scope(model):
-        trainee.compile(differential_optimizer(model, adamw, decay=decay), loss, metrics=[accuracy(head)])
+        trainee.compile(
+            differential_optimizer(model, adamw, decay=decay), loss, metrics=[Accuracy(head.task, head.from_logits)]
+        )
         trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
 
 
