@@ -150,7 +150,8 @@ def _with_head(model, x, units, activation):
     taken = {layer.name for layer in model.layers[:-1]}
     name = None if "predictions" in taken else "predictions"
     head = layers.Dense(units, activation=activation, dtype="float32", name=name)
-    return keras.Model(model.input, head(x), name=model.name)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.input  # a Sequential model may have no `input`
+    return keras.Model(inputs, head(x), name=model.name)
 
 
 def _class_count(classes):
