@@ -114,6 +114,16 @@ def test_the_command_prints_one_json_object_and_fails_where_a_check_fails():
     assert not found["ok"] and not found["minutes"]
     failed = [check["name"] for check in found["checks"] if not check["ok"] and check["name"] != "notebooks"]
     assert failed == ["packages", "forward pass", "training step"]
+    assert "name one of tensorflow, jax, torch by KERAS_BACKEND" in found["checks"][1]["mend"]
+
+
+def test_a_backend_that_is_set_in_the_settings_of_keras_is_looked_for(monkeypatch, tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "torch"}')
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert "torch" in doctor.check_packages(["keras>=3"]).found
+    (tmp_path / "keras.json").write_text("damaged")
+    assert "tensorflow" in doctor.check_packages(["keras>=3"]).found
 
 
 def test_lessons_begin_before_keras_is_imported():

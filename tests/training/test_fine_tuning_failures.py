@@ -294,6 +294,22 @@ def test_what_a_checkpoint_wrote_opens(train, validation, tmp_path):
     assert again.evaluate(*validation, verbose=0, return_dict=True)["accuracy"] > 1 / 3
 
 
+class Weighted(keras.utils.PyDataset):
+    """Batches of images, labels and sample weights."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return np.zeros((4, SIZE, SIZE, 3)), np.arange(4) % 3, np.ones(4)
+
+
+def test_sample_weights_that_the_probe_would_not_heed_are_refused():
+    with pytest.raises(tlkeras.InputError, match=r"yield sample weights.* give class_weight instead, or probe=False"):
+        tlkeras.fine_tune(classifier(), Weighted(), verbose=False)
+    tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, cache=False, verbose=False)
+
+
 def test_a_model_of_two_inputs_is_refused():
     image, place = keras.Input((4,)), keras.Input((2,))
     model = keras.Model([image, place], layers.Dense(2)(layers.Concatenate()([image, place])))

@@ -276,6 +276,8 @@ def test_unknown_blocks_and_metrics_and_a_backup_out_of_reach_are_named_in_fit(t
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         fit(model, [GradualUnfreezing({0: 1}, backup=tmp_path / "file" / "backup.npz")], 1)
+    with pytest.raises(InputError, match="which is a folder"):
+        GradualUnfreezing({0: 1}, backup=tmp_path)
     with pytest.raises(InputError, match="nowhere"):
         fit(model, [GradualUnfreezing({5: "nowhere"})], 1)
     with pytest.raises(InputError, match="val_loss"):

@@ -1,5 +1,6 @@
 """`tlkeras doctor`: whether this machine can run the notebooks, how long they take on it, and what to mend."""
 
+import json
 import os
 import shlex
 import shutil
@@ -21,6 +22,9 @@ BACKBONE = "efficientnet_lite0"
 MEMORY, DISK = 2.0, 1.0
 #: What the speed is measured with: images a batch, and their side, as in the notebooks.
 BATCH, SIDE = 32, 96
+
+
+_BACKENDS = ("tensorflow", "jax", "torch")
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,10 @@ def check_packages(requirements=None, backend=None):
         requirements: Iterable of requirements as in pyproject.toml; by default those of the installed tlkeras.
         backend: Of Keras; TensorFlow need not be installed where it is another one.
     """
-    backend = backend or os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = backend or _backend()
+    if backend not in _BACKENDS:
+        named = f"The backend of Keras is {backend!r}"
+        return Check("packages", False, named, f"name one of {', '.join(_BACKENDS)} by KERAS_BACKEND or in keras.json.")
     needs = _requirements("", requirements)
     if backend != "tensorflow":
         needs = [need for need in needs if need.name != "tensorflow"] + [Requirement(backend)]
@@ -117,6 +124,17 @@ def check_packages(requirements=None, backend=None):
         return Check("packages", False, found, f"{_python()} -m pip install {wanted}")
     shown = ("keras", backend, "numpy", "scikit-learn")
     return Check("packages", True, ", ".join(f"{name} {_version(name)}" for name in shown))
+
+
+def _backend():
+    """The backend that Keras will take, by the environment or else by its file of settings."""
+    if name := os.environ.get("KERAS_BACKEND"):
+        return name
+    file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    try:
+        return json.loads(file.read_text()).get("backend", "tensorflow")
+    except (OSError, ValueError):  # Keras writes one, with TensorFlow
+        return "tensorflow"
 
 
 def check_notebooks(requirements=None, in_jupyter=None):

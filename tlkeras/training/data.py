@@ -81,11 +81,16 @@ class ArrayBatches(ImageBatches):
         self.images = images
 
 
-def each_batch(batches, name="data"):
+def each_batch(batches, name="data", weighted=True):
     """Goes through batches once, yielding pairs of NumPy arrays `(images, labels)`.
 
+    Args:
+        batches: See `as_batches`.
+        name: What to call the data in errors.
+        weighted: Whether sample weights may be left out; else they are refused.
+
     Raises:
-        InputError: A batch is no pair of images and labels.
+        InputError: A batch is no pair of images and labels, or holds sample weights that are refused.
     """
     if isinstance(batches, keras.utils.PyDataset):
         source = map(batches.__getitem__, range(batches.num_batches))
@@ -94,7 +99,12 @@ def each_batch(batches, name="data"):
     for batch in source:
         if not isinstance(batch, tuple | list) or len(batch) < 2:
             raise InputError(f"{name} must yield pairs (images, labels). Received: {type(batch).__name__}")
-        images, labels, *_ = batch
+        images, labels, *rest = batch
+        if rest and rest[0] is not None and not weighted:
+            raise InputError(
+                "The data yield sample weights, which the linear probe and cached features cannot heed: give "
+                "class_weight instead, or probe=False and cache=False."
+            )
         yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
 
 
@@ -105,7 +115,7 @@ def outputs(network, batches):
     are dropped: a backend compiles a network anew for each size, which takes longer than they do.
     """
     size = None
-    for images, labels in each_batch(batches):
+    for images, labels in each_batch(batches, weighted=False):
         count, size = len(images), size or len(images)
         if count < size:
             images = images[np.arange(size) % count]

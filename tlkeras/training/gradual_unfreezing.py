@@ -117,6 +117,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self.min_delta = min_delta
         self.batchnorm = batchnorm
         self.backup = None if backup is None else Path(backup)
+        if self.backup is not None and self.backup.is_dir():
+            raise InputError(f"backup is the path of a file. Received: backup={backup!r}, which is a folder")
         self.callbacks = keras.tree.flatten(callbacks)
         if wrong := [given for given in self.callbacks if not isinstance(given, keras.callbacks.Callback)]:
             raise InputError(f"callbacks are Keras callbacks. Received: {wrong[0]!r}")
