@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "tlkeras"
 
 # As drawn in docs/architecture.md, from the ground up; a room is a file or a folder of the package.
 FLOORS = [
-    ["_version", "errors", "files", "streams", "tables"],
+    ["_version", "errors", "files", "fonts", "streams", "tables"],
     ["resolution", "graph", "division", "blocks", "backbones", "images"],
     ["classifier", "optimizers", "recompile", "freezing", "features", "report"],
     ["training", "runs"],

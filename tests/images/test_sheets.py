@@ -32,6 +32,14 @@ def test_each_line_of_a_caption_and_the_title_have_a_place_of_their_own():
     np.testing.assert_array_equal(np.asarray(titled)[-one.height + 6 :], np.asarray(one)[6:])
 
 
+def test_captions_beyond_ascii_have_letters_of_their_own():
+    image = Image.new("RGB", (10, 10))
+    sheets = [np.asarray(contact_sheet([image], [caption], columns=1)) for caption in ("ö", "д", "ł", "o", "?")]
+    assert len({sheet.tobytes() for sheet in sheets}) == len(sheets)  # and no box in place of them
+    odd = contact_sheet([image], ["caf\udce9\r.png"], columns=1, title="a\ttab")  # file names need not be text
+    assert np.asarray(odd)[-14:].min() < 128
+
+
 def test_groups_lie_on_one_background_each():
     images = [Image.new("RGB", (10, 20))] * 5  # narrow: left and right of it the background shows
     sheet = np.asarray(contact_sheet(images, columns=5, side=20, groups=["a", "a", "b", "c", "c"]))

@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tlkeras.errors import InputError, shown
+from tlkeras.fonts import font_file, one_line
 from tlkeras.images.pixel_range import warn_of_pixel_range
 from tlkeras.images.reading import open_rgb
 
-_GAP, _LINE = 6, 14
+_GAP, _LINE, _LETTERS = 6, 14, 10
 _PAPER, _SHADE = "white", "gainsboro"
 
 
@@ -62,9 +63,9 @@ def contact_sheet(
     step, height, top = side + _GAP, side + _GAP + lines * _LINE, _GAP + (_LINE + _GAP if title else 0)
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * step + _GAP, top + rows * height), _PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    draw = ImageDraw.Draw(sheet)
     if title:
-        draw.text((_GAP, _GAP), _fitted(str(title), draw, font, columns * step), "black", font)
+        _write(draw, (_GAP, _GAP), str(title), columns * step)
     shaded = False
     for index, image in enumerate(images):
         image = _picture(image)
@@ -77,7 +78,7 @@ def contact_sheet(
         small = ImageOps.contain(image, (side, side))
         sheet.paste(small, (left + (side - small.width) // 2, upper + (side - small.height) // 2))
         for number, line in enumerate(str(captions[index]).split("\n") if len(captions) else ()):
-            draw.text((left, upper + side + number * _LINE), _fitted(line, draw, font, side), "black", font)
+            _write(draw, (left, upper + side + number * _LINE), line, side)
     return sheet
 
 
@@ -100,13 +101,15 @@ def _picture(image: Any) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def _fitted(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:
-    """Shortens a line to `width` pixels."""
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength(f"{text}...", font) > width:
-        text = text[:-1]
-    return f"{text}..."
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, width: int) -> None:
+    """Writes a line, shortened to `width` pixels."""
+    text = one_line(text)
+    font = ImageFont.truetype(font_file(text), _LETTERS)
+    if draw.textlength(text, font) > width:
+        while text and draw.textlength(f"{text}...", font) > width:
+            text = text[:-1]
+        text = f"{text}..."
+    draw.text(place, text, "black", font)
 
 
 def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int = 8, side: int = 120) -> Image.Image:

@@ -1,11 +1,24 @@
 """The confusion matrix as a figure."""
 
+from math import ceil
+
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from tlkeras.fonts import font_file, one_line
+
+# Inches: of a cell, of all cells together at most, and around them. Beyond 20 classes the cells shrink.
+_CELL, _CELLS, _MARGIN = 0.48, 10, 2.2
+_POINTS, _LEGIBLE = 10, 5  # sizes of letters
+_LONGEST = 32  # letters of a name
 
 
 def confusion_figure(scores, title=None):
     """Draws a confusion matrix: a row a true class, shaded by the share of the row, with counts.
+
+    Of many classes, the figure stays within 13 inches a side: letters shrink, then counts are left out, and of the
+    names all but every second, third, ...
 
     Args:
         scores: `tlkeras.report.metrics.Scores`.
@@ -24,18 +37,31 @@ def confusion_figure(scores, title=None):
     names = [one.name for one in scores.classes]
     counts = scores.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.48 * len(names)
+    cell = min(_CELL, _CELLS / len(names))
+    points = min(_POINTS, 0.7 * 72 * cell)
+    side = _MARGIN + cell * len(names)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), names)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    named = range(0, len(names), ceil(_LEGIBLE / points))
+    shown = [_shown(names[index]) for index in named]
+    axes.set_xticks(named, shown, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(named, shown)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # dollar signs are dollars
+        label.set_fontproperties(FontProperties(fname=font_file(label.get_text()), size=max(points, _LEGIBLE)))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title or f"{scores.accuracy:.1%} ± {scores.standard_error:.1%} of {scores.images} images right")
+    figure.suptitle(title or f"{scores.accuracy:.1%} ± {scores.standard_error:.1%} of {scores.images} images right")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    for row, column in np.argwhere(counts):
-        dark = shares[row, column] > 0.5
-        axes.text(column, row, counts[row, column], ha="center", va="center", color="white" if dark else "black")
+    for row, column in np.argwhere(counts) if points >= _LEGIBLE else ():
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        number = axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=points)
+        number.set_in_layout(False)  # which would measure each of them, several times
     return figure
+
+
+def _shown(name):
+    name = one_line(name)
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
