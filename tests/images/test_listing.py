@@ -40,6 +40,25 @@ def test_classes_that_happen_to_be_called_like_splits_are_classes(tmp_path):
     assert listed(make(tmp_path / "x", "train/a.png", "test/b.png"))[0] == ("test", "train")
 
 
+def test_a_class_called_like_a_split_may_have_folders_of_its_own(tmp_path):
+    root = make(tmp_path, "train/steam/a.png", "boat/2019/b.png", "car/2019/c.png")
+    assert listed(root)[0] == ("boat", "car", "train")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (["Trainn/cat/a.png", "Trainn/dog/b.png", "test/cat/c.png"], "'Trainn' lies beside.* call it train"),
+        (["train/cat/a.png", "test/cat/b.png", "notes/c.png"], "'notes' lies beside them; move it elsewhere"),
+        (["val/cat/a.png", "test/cat/b.png"], "none of them is called train"),
+        (["train/cat/a.png", "train/dog/b.png", "test/c.png"], "'test' has no class folders"),
+    ],
+)
+def test_what_is_nearly_split_is_refused_and_not_trained_on_as_classes(tmp_path, keys, message):
+    with pytest.raises(InputError, match=message):
+        list_folder(make(tmp_path, *keys))
+
+
 def test_directory_without_folders_is_refused(tmp_path):
     with pytest.raises(InputError, match="a folder for each class"):
         list_folder(make(tmp_path, "a.png"))

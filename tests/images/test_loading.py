@@ -164,6 +164,11 @@ def empty_class(root):
     (root / "empty").mkdir()
 
 
+def class_in_test_alone(root):
+    make_folder(root / "train")
+    make_folder(root / "test", classes=("cat", "dog", "extra"))
+
+
 def only_texts(root):
     (root / "cat").mkdir(parents=True)
     (root / "cat" / "a.txt").write_text("a")
@@ -184,6 +189,7 @@ def flat(root):
         (flat, "No images"),
         (one_class, "Only one class, 'cat'"),
         (small_class, "'cat' has 2 readable images"),
+        (class_in_test_alone, "'extra' has test images and none to train on"),
         (empty_class, "'empty' has 0 readable images"),
     ],
 )

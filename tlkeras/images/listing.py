@@ -52,7 +52,8 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
         The class names, sorted, and the files, sorted by class and path.
 
     Raises:
-        InputError: no such directory, not a directory, no class folders in it, or something else beside its splits.
+        InputError: no such directory, not a directory, no class folders in it, or splits with something else beside
+            them, without a train among them or without class folders.
     """
     if not isinstance(directory, str | os.PathLike):
         raise InputError(f"A directory of images is wanted. Received: {type(directory).__name__}")
@@ -84,15 +85,27 @@ def _folders(root: Path) -> list[str]:
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
-    parts = {name: set(_folders(root / name)) for name in names if name.lower() in PART_NAMES}
-    if len(parts) < 2 or "train" not in {PART_NAMES[name.lower()] for name in parts} or not all(parts.values()):
-        return False
+    """Whether folders are splits: all are called so and hold class folders. What is nearly so is refused."""
+    parts = [name for name in names if name.lower() in PART_NAMES]
+    if not any(_folders(root / name) for name in parts):
+        return False  # classes that happen to be called like splits
+    within = {name: set(_folders(root / name)) for name in names}
     others = [name for name in names if name not in parts]
-    if others and set.intersection(*parts.values()):
+    if others:
+        pairs = ((part, name) for part in parts for name in names if name != part)
+        if not any(within[part] & within[name] for part, name in pairs):
+            return False  # a class with folders of its own
         raise InputError(
-            f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} lies beside them; move it elsewhere."
+            f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} lies beside them; move it elsewhere, "
+            "or call it train, val or test if it is a split. A class with folders in it wants another name."
         )
-    return not others
+    if len(parts) < 2:
+        return False
+    if "train" not in {PART_NAMES[name.lower()] for name in parts}:
+        raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but none of them is called train.")
+    if bare := [name for name in parts if not within[name]]:
+        raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but {bare[0]!r} has no class folders in it.")
+    return True
 
 
 def _files_within(root: Path, folder: str) -> Iterator[str]:

@@ -136,6 +136,10 @@ def _split(files: list[ImageFile], whole: ImageSplit, shares: dict[str, float], 
     for part in ("validation", "test"):
         if part in parts:
             shares = {**shares, f"{part}_size": 0.0}
+    untaught = np.setdiff1d(whole.labels, whole.labels[free])
+    if len(untaught):
+        name, part = whole.class_names[untaught[0]], parts[whole.labels == untaught[0]][0]
+        raise InputError(f"Class {name!r} has {part} images and none to train on: add some, or leave the class out.")
     keys = [files[index].key for index in free]
     dealt = split(keys, whole.labels[free], whole.groups[free], list(whole.class_names), **shares, seed=seed)
     result = {part: free[chosen] for part, chosen in dealt.items()}
