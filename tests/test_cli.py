@@ -1,8 +1,13 @@
 """The command line does the main job, and answers bad input with one sentence and exit status 2."""
 
+import errno
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +17,7 @@ from typer.testing import CliRunner
 import tlkeras
 from tlkeras import cli
 from tlkeras.features.store import FeatureStore
+from tlkeras.runs.folder import Run, written_run
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
@@ -123,8 +129,9 @@ def test_evaluate_knows_images_of_the_training_again(run, folder, capsys):
     assert result["seen_in_training"] == 12  # nine trained on, three validated on
 
 
-def test_evaluate_takes_folders_with_some_of_the_classes(run, tmp_path, capsys):
-    for name in ("red", "blue"):
+@pytest.mark.parametrize("names", [["red", "blue"], ["red"]])
+def test_evaluate_takes_folders_with_some_of_the_classes(run, tmp_path, capsys, names):
+    for name in names:
         (tmp_path / name).mkdir()
         _image(COLOURS[name], 7).save(tmp_path / name / "new.png")
     assert _main("evaluate", run, tmp_path, "--json") == 0
@@ -323,6 +330,61 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(folder, tmp
         assert "file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["fit", "-o"], ["check", "--sheets"], ["check", "--fix"]])
+def test_an_output_among_the_images_would_become_a_class_and_is_refused(folder, capsys, command):
+    before = sorted(folder.rglob("*"))
+    assert _main(command[0], folder, command[1], folder / "out") == 2
+    assert "would count as a class" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_disk_without_room_for_the_weights_is_refused_before_any_work(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
+    assert _main("fit", folder, "-o", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert "needs 14 MB or more, and 1 MB are free" in error and "Loading" not in error
+
+
+class _Model:
+    """Stands for a model that can be saved only in some places."""
+
+    def __init__(self, room):
+        self.room = room
+
+    def save(self, path):
+        if not self.room(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.write_text("weights")
+
+
+@pytest.mark.parametrize(
+    ("room", "kind", "kept_in"),
+    [
+        (lambda path: True, RuntimeError, "output"),  # what comes after the model fails
+        (lambda path: True, PermissionError, "output"),
+        (lambda path: "spare" in path.parts, OSError, "spare"),
+        (lambda path: False, OSError, None),
+    ],
+)
+def test_whatever_fails_after_training_the_model_is_kept_and_the_error_says_where(
+    tmp_path, monkeypatch, room, kind, kept_in
+):
+    for name in ("output", "spare"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spare"))
+    trained = Run(_Model(room), ("cat", "dog"), (32, 32), "stretch")
+    with pytest.raises(kind if kind is RuntimeError else tlkeras.InputError) as caught:  # noqa: SIM117
+        with written_run(tmp_path / "output" / "run", trained) as part:
+            assert {path.name for path in part.iterdir()} == {"model.keras", "labels.json"}
+            raise kind(errno.EACCES, "no")
+    said = " ".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert not (tmp_path / "output" / "run").exists()
+    left = [path for name in ("output", "spare") for path in (tmp_path / name).iterdir()]
+    assert [path.parent.name for path in left] == ([kept_in] if kept_in else [])
+    assert all(f"kept in {str(path)!r}" in said and (path / "labels.json").exists() for path in left)
+    assert left or "The model is lost" in said
+
+
 def test_what_is_not_a_run_is_refused(folder, tmp_path, capsys):
     assert _main("predict", tmp_path, folder / "red" / "0.png") == 2
     assert "is not a run" in capsys.readouterr().err
@@ -340,12 +402,35 @@ def test_a_model_file_that_is_not_one_is_refused(run, folder, tmp_path, capsys, 
     assert "model.keras" in error and "not found" not in error
 
 
-def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, capsys):
-    for name in ("red", "violet"):
-        (tmp_path / name).mkdir()
-        _image((120, 20, 120), 1).save(tmp_path / name / "0.png")
+def _split_folder(root, *keys):
+    for key in keys:
+        (root / key).mkdir(parents=True)
+        _image(COLOURS.get(key.split("/")[-1], (120, 20, 120)), 7).save(root / key / "new.png")
+    return root
+
+
+@pytest.mark.parametrize("keys", [["red", "violet"], ["violet"], ["train/red", "test/red", "test/violet"]])
+def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, capsys, keys):
+    assert _main("evaluate", run, _split_folder(tmp_path, *keys)) == 2
+    error = capsys.readouterr().err
+    assert "violet" in error and "blue', 'green', 'red" in error
+
+
+def test_evaluate_needs_no_training_images_beside_those_it_measures(run, tmp_path, capsys):
+    assert _main("evaluate", run, _split_folder(tmp_path, "train/red", "test/red", "test/blue"), "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["part"], result["scores"]["images"], result["scores"]["accuracy"]) == ("test", 2, 1)
+
+
+def test_evaluate_lists_what_it_cannot_read_and_refuses_a_folder_without_images(run, tmp_path, capsys):
+    broken = _split_folder(tmp_path, "red") / "red" / "broken.png"
+    broken.touch()
+    assert _main("evaluate", run, tmp_path, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["scores"]["images"], [one["path"] for one in result["skipped"]]) == (1, [str(broken)])
+    (tmp_path / "red" / "new.png").unlink()
     assert _main("evaluate", run, tmp_path) == 2
-    assert "violet" in capsys.readouterr().err
+    assert "none of 1 can be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

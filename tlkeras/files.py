@@ -35,11 +35,51 @@ def check_folder(path):
     Raises:
         InputError: The folder, or the one that it would be made in, is a file or not open to writing.
     """
-    resolved = Path(path).resolve()
-    place = next(folder for folder in (resolved, *resolved.parents) if folder.exists())
+    place = _existing(Path(path).resolve())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
         why = "not open to writing" if place.is_dir() else "a file"
         raise InputError(f"The folder {str(path)!r} cannot be written: {str(place)!r} is {why}.")
+
+
+def check_outside(path, directory):
+    """Refuses a folder to be written that lies within a folder of images, where it would count as a class.
+
+    Args:
+        path: The folder to be written.
+        directory: The folder of images.
+
+    Raises:
+        InputError: It lies there, or is the same.
+    """
+    if Path(path).resolve().is_relative_to(Path(directory).resolve()):
+        raise InputError(
+            f"The folder {str(path)!r} lies within {str(directory)!r} and would count as a class there; choose a "
+            "folder outside."
+        )
+
+
+def check_room(path, size):
+    """Refuses a folder, there or to be made, on whose disk there is no room.
+
+    Args:
+        path: The folder.
+        size: Bytes that it takes at least.
+
+    Raises:
+        InputError: Fewer are free.
+    """
+    place = _existing(Path(path).resolve())
+    free = shutil.disk_usage(place).free
+    if free < size:
+        raise InputError(
+            f"The folder {str(path)!r} needs {size / 1e6:.0f} MB or more, and {free / 1e6:.0f} MB are free on its "
+            "disk: make room, or name a folder elsewhere."
+        )
+
+
+def _existing(path):
+    """A folder, or of those it lies in the nearest that there is."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _check(path, resolved, replaceable):
@@ -50,7 +90,7 @@ def _check(path, resolved, replaceable):
     if resolved.exists() and any(entry.name not in replaceable for entry in resolved.iterdir()):
         raise InputError(f"The output folder {str(path)!r} holds other things; name another one.")
     check_folder(resolved.parent)
-    parent = next(folder for folder in resolved.parents if folder.exists())
+    parent = _existing(resolved.parent)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{resolved.name}."):  # a name too long shows itself here
         pass
 

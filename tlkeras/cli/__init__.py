@@ -49,7 +49,8 @@ def main():
     except Exception as error:
         if os.environ.get("TLKERAS_TRACEBACK"):
             raise
-        _fail(f"{type(error).__name__}: {error} (set TLKERAS_TRACEBACK=1 to see where)", 1)
+        notes = " ".join(["", *getattr(error, "__notes__", ())])
+        _fail(f"{type(error).__name__}: {error}{notes} (set TLKERAS_TRACEBACK=1 to see where)", 1)
 
 
 def _fail(text, status):

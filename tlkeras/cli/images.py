@@ -7,7 +7,7 @@ import typer
 
 from tlkeras.cli.terminal import Directory, Json, load_keras, print_json, say
 from tlkeras.errors import InputError
-from tlkeras.files import check_folder
+from tlkeras.files import check_folder, check_outside
 
 
 def check(
@@ -23,7 +23,8 @@ def check(
     """
     for folder in (sheets, fix):
         if folder is not None:
-            check_folder(folder)  # before the work
+            check_outside(folder, directory)  # before the work
+            check_folder(folder)
     load_keras()
     from tlkeras.images.checks import check_images
 

@@ -7,6 +7,7 @@ import typer
 
 from tlkeras.cli.terminal import Directory, Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
+from tlkeras.files import check_outside, check_room
 
 
 def fit(
@@ -40,7 +41,7 @@ def fit(
     as_json: Json = False,
 ):
     """Train a classifier on a folder of images and measure it on images it has not seen."""
-    from tlkeras.backbones.catalog import backbone_info, list_backbones
+    from tlkeras.backbones.catalog import backbone_info, list_backbones, listed_info
     from tlkeras.images.policies import augmentation_policy
     from tlkeras.runs.folder import check_run_output
 
@@ -54,6 +55,9 @@ def fit(
         say(f"Backbone: {backbone}")
     side = _side(backbone, image_size)
     check_run_output(output, overwrite)
+    check_outside(output, directory)
+    if info := listed_info(backbone):
+        check_room(output, 4 * info.parameters)  # bytes of its weights, which the run holds
     load_keras()
     from tlkeras.runs.fitting import fit_folder
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkeras.errors import InputError
+from tlkeras.files import check_outside
 from tlkeras.images.reading import open_rgb, quiet
 from tlkeras.images.sheets import contact_sheet
 
@@ -103,7 +104,11 @@ class ImageReport:
             folder: where to write; created if need be.
             limit: images a page at most.
             pages: pages a kind at most; beyond them the report alone lists the rest.
+
+        Raises:
+            InputError: the folder lies within the directory, where it would count as a class.
         """
+        check_outside(folder, self.directory)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         written = []
@@ -137,11 +142,7 @@ class ImageReport:
             InputError: the quarantine lies within the directory, where it would count as a class, or a file of that
                 name is in it already; nothing has been moved then.
         """
-        if Path(folder).resolve().is_relative_to(Path(self.directory).resolve()):
-            raise InputError(
-                f"The quarantine {str(folder)!r} lies within {self.directory!r} and would count as a class there; "
-                "choose a folder outside."
-            )
+        check_outside(folder, self.directory)
         doomed = [path for one in self.of("unreadable") for path in one.paths]
         doomed += [path for one in self.of("exact_duplicate") for path in one.paths[1:]]
         moves = [(Path(self.directory) / path, Path(folder) / path) for path in dict.fromkeys(doomed)]

@@ -13,7 +13,7 @@ from tlkeras._version import __version__
 from tlkeras.errors import InputError
 from tlkeras.images.loading import load_images
 from tlkeras.report.confusion import confusion_figure
-from tlkeras.runs.folder import CONFUSION, Run, save_run
+from tlkeras.runs.folder import Run, write_report, written_run
 from tlkeras.runs.measuring import digest, measure
 from tlkeras.training.strategies import train_auto, train_by_fine_tuning, train_on_features
 
@@ -63,39 +63,39 @@ def fit_folder(
     start = perf_counter()
     keras.utils.set_random_seed(seed)
     images = load_images(directory, seed=seed, image_size=image_size, resize=resize, strict=strict)
+    data = {
+        "directory": str(directory),
+        "skipped": [asdict(one) for one in images.skipped],
+        # Each file with a digest of its content, by which `evaluate` knows images of the training again.
+        "splits": {
+            part: {Path(path).relative_to(directory).as_posix(): digest(path) for path in getattr(images, part).paths}
+            for part in PARTS
+        },
+    }
     loaded = perf_counter()
     tuning = {} if strategy == "features" else {"epochs": epochs, "domain": domain}
     trained = STRATEGIES[strategy](images, backbone, seed=seed, verbose=verbose, **tuning)
     run = Run(trained.model, images.class_names, tuple(image_size), resize)
     ready = perf_counter()
-    majority = images.class_names[Counter(images.train.labels.tolist()).most_common(1)[0][0]]
-    test, validation = (measure(run, part, majority, verbose=verbose) for part in (images.test, images.validation))
-    seconds = {"load": loaded - start, **trained.seconds, "measure": perf_counter() - ready}
-    metrics = {
-        "test": test.to_dict(),
-        "validation": validation.to_dict(),
-        "backbone": backbone,
-        "strategy": strategy,
-        **tuning,
-        "choices": trained.choices,
-        "image_size": list(image_size),
-        "resize": resize,
-        "seed": seed,
-        "data": {
-            "directory": str(directory),
-            "skipped": [asdict(one) for one in images.skipped],
-            # Each file with a digest of its content, by which `evaluate` knows images of the training again.
-            "splits": {
-                part: {
-                    Path(path).relative_to(directory).as_posix(): digest(path) for path in getattr(images, part).paths
-                }
-                for part in PARTS
-            },
-        },
-        "versions": _versions(),
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-    }
-    save_run(output, run, metrics, [(CONFUSION, confusion_figure(test))], overwrite)
+    with written_run(output, run, overwrite) as folder:
+        majority = images.class_names[Counter(images.train.labels.tolist()).most_common(1)[0][0]]
+        test, validation = (measure(run, part, majority, verbose=verbose) for part in (images.test, images.validation))
+        seconds = {"load": loaded - start, **trained.seconds, "measure": perf_counter() - ready}
+        metrics = {
+            "test": test.to_dict(),
+            "validation": validation.to_dict(),
+            "backbone": backbone,
+            "strategy": strategy,
+            **tuning,
+            "choices": trained.choices,
+            "image_size": list(image_size),
+            "resize": resize,
+            "seed": seed,
+            "data": data,
+            "versions": _versions(),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        }
+        write_report(folder, metrics, confusion_figure(test))
     return metrics
 
 

@@ -5,6 +5,12 @@
 """
 
 import json
+import os
+import shutil
+import tempfile
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,18 +59,35 @@ class Run:
             the `probabilities` of all classes, and a dict with `path` and `reason` for each other one.
         """
         answers, unreadable = [], []
-        for start in tqdm(range(0, len(paths), batch_size), desc="predicting", unit="batch", disable=not verbose):
-            pixels, names = [], []
-            for path in paths[start : start + batch_size]:
-                try:
-                    pixels.append(read_image(path, self.image_size, self.resize))
-                    names.append(str(path))
-                except ImageError as error:
-                    unreadable.append({"path": error.path, "reason": error.reason})
-            if pixels:
-                found = self.model.predict_on_batch(np.stack(pixels))
-                answers += [self._answer(*pair) for pair in zip(names, found, strict=True)]
+        for path, found in self.probabilities(paths, batch_size, verbose):
+            if isinstance(found, ImageError):
+                unreadable.append({"path": found.path, "reason": found.reason})
+            else:
+                answers.append(self._answer(str(path), found))
         return answers, unreadable
+
+    def probabilities(self, paths, batch_size=32, verbose=False):
+        """Gives each path with its probabilities, an array of shape `(classes,)`, or with the `ImageError` it raises.
+
+        Args:
+            paths: As in `label`.
+            batch_size: As in `label`.
+            verbose: As in `label`.
+        """
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start in tqdm(range(0, len(paths), batch_size), desc="predicting", unit="batch", disable=not verbose):
+                batch = paths[start : start + batch_size]
+                found = list(pool.map(self._pixels, batch))
+                images = [one for one in found if not isinstance(one, ImageError)]
+                answers = iter(self.model.predict_on_batch(np.stack(images)) if images else ())
+                for path, one in zip(batch, found, strict=True):
+                    yield path, one if isinstance(one, ImageError) else next(answers)
+
+    def _pixels(self, path):
+        try:
+            return read_image(path, self.image_size, self.resize)
+        except ImageError as error:
+            return error
 
     def _answer(self, path, probabilities):
         shares = dict(zip(self.class_names, map(float, probabilities), strict=True))
@@ -138,27 +161,68 @@ def check_run_output(path, overwrite=False):
         raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
 
 
-def save_run(path, run, metrics, figures=(), overwrite=False):
-    """Writes a run.
+@contextmanager
+def written_run(path, run, overwrite=False):
+    """Writes a run: its model at once, and within a `with` block what is known of it.
+
+    Whatever fails after the training, the trained model is kept: if not in the run, then in another folder beside it
+    or in the system's temporary one, which the error names.
 
     Args:
         path: The folder.
         run: The `Run`.
-        metrics: What goes to `metrics.json`.
-        figures: Pairs of file name and matplotlib figure.
         overwrite: Whether a run that is there is replaced.
 
+    Yields:
+        `pathlib.Path` of a temporary folder for the rest, such as `write_report` writes; it becomes the run.
+
     Raises:
-        InputError: As in `check_run_output`.
+        InputError: As in `check_run_output`, or the run cannot be written.
     """
-    check_run_output(path, overwrite)
+    try:
+        check_run_output(path, overwrite)
+        with written_whole(path, _FILES) as part:
+            _write_model(part, run)
+            yield part
+    except Exception as error:
+        kept = _keep(Path(path).resolve(), run)
+        where = f"The trained model is kept in {str(kept)!r}, for `tlkeras predict`." if kept else "The model is lost."
+        if isinstance(error, InputError):
+            raise InputError(f"{error} {where}") from error
+        if isinstance(error, OSError):
+            reason = error.strerror or first_line(error)
+            raise InputError(f"The output folder {str(path)!r} cannot be written: {reason}. {where}") from error
+        error.add_note(where)
+        raise
+
+
+def write_report(folder, metrics, figure):
+    """Writes what was measured, as `metrics.json`, and the matplotlib figure of it, as `confusion.png`."""
+    _write_json(folder / METRICS, metrics)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # no font here has it, so there is a box
+        figure.savefig(folder / CONFUSION, dpi=150)
+
+
+def _keep(path, run):
+    """Writes the model where there may be room; gives the folder, or `None`."""
+    for place in (path.parent, tempfile.gettempdir()):
+        try:
+            folder = Path(tempfile.mkdtemp(dir=place, prefix=f"{path.name}."))
+        except OSError:
+            continue
+        try:
+            _write_model(folder, run)
+            return folder
+        except Exception:  # no room here either, or a model that Keras cannot write at all: the first error is told
+            shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _write_model(folder, run):
     labels = {"class_names": list(run.class_names), "image_size": list(run.image_size), "resize": run.resize}
-    with written_whole(path, _FILES) as part:
-        run.model.save(part / MODEL)
-        _write_json(part / LABELS, labels)
-        _write_json(part / METRICS, metrics)
-        for name, figure in figures:
-            figure.savefig(part / name, dpi=150)
+    run.model.save(folder / MODEL)
+    _write_json(folder / LABELS, labels)
 
 
 def _write_json(path, content):

@@ -1,14 +1,14 @@
 """Measuring a run on labelled images, with an eye on those that it was trained on."""
 
-from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from tlkeras.errors import InputError
-from tlkeras.images.loading import load_images
+from tlkeras.errors import InputError, shown
+from tlkeras.images.listing import list_folder
+from tlkeras.images.reading import ImageError
 from tlkeras.report.metrics import score
 from tlkeras.runs.folder import load_run, read_metrics
 from tlkeras.training.data import each_batch
@@ -39,39 +39,51 @@ def evaluate_folder(path, directory, verbose=False):
 
     Args:
         path: The run.
-        directory: Folder with a sub-folder of images for each class, named as the run's classes are.
+        directory: Folder with a sub-folder of images for each class, or for some or one of them, named as the run's
+            classes are.
         verbose: Whether to show progress on stderr.
 
     Returns:
         A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (what was scored: `"test"` where the
         folder has a test part, else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of
-        these images have the content of one that the run was trained or chosen on), `skipped` (files that cannot be
-        read, with the reason).
+        these images have the content of one that the run was trained or chosen on), `skipped` (files of this part
+        that cannot be read, with the reason).
 
     Raises:
         InputError: There is no such run or folder, or the folder has a class that the run does not know.
     """
     run, metrics = load_run(path), read_metrics(path)
-    images = load_images(directory, image_size=run.image_size, resize=run.resize, validation_size=0, test_size=0)
-    unknown = sorted(set(images.class_names) - set(run.class_names))
+    class_names, files = list_folder(directory)
+    unknown = sorted(set(class_names) - set(run.class_names))
     if unknown:
-        known = ", ".join(run.class_names)
+        known = shown(run.class_names)
         raise InputError(f"{str(directory)!r} has a class {unknown[0]!r} that the run does not know; it knows {known}.")
+    numbers = {name: number for number, name in enumerate(run.class_names)}
     try:
-        splits, majority = metrics["data"]["splits"], metrics["test"]["majority_class"]
+        splits, majority = metrics["data"]["splits"], numbers[metrics["test"]["majority_class"]]
         seen = {*splits["train"].values(), *splits["validation"].values()}
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"metrics.json of {str(path)!r} is not what `tlkeras fit` writes. Train the run again."
         ) from error
-    # Nothing is split off here, so a part that is not empty is one that the folder gives.
-    parts = {"test": images.test, "validation": images.validation, "all": images.train}
-    name, split = next((name, split) for name, split in parts.items() if len(split))
+    given = {file.part for file in files}
+    part = next((part for part in ("test", "validation") if part in given), "all")
+    labels = {file.path: numbers[file.label] for file in files if part in ("all", file.part)}
+    predicted, skipped = {}, []
+    for path, found in run.probabilities(list(labels), verbose=verbose):
+        if isinstance(found, ImageError):
+            skipped.append({"path": found.path, "reason": found.reason})
+        else:
+            predicted[path] = int(found.argmax())
+    if not predicted:
+        why = f"none of {len(skipped)} can be read." if skipped else "there are no files in it."
+        raise InputError(f"No images in {str(directory)!r}: {why}")
+    scores = score([labels[path] for path in predicted], list(predicted.values()), run.class_names, majority)
     return {
-        "scores": measure(run, split, majority, verbose=verbose).to_dict(),
-        "part": name,
-        "seen_in_training": sum(digest(path) in seen for path in split.paths),
-        "skipped": [asdict(one) for one in images.skipped],
+        "scores": scores.to_dict(),
+        "part": part,
+        "seen_in_training": sum(digest(path) in seen for path in predicted),
+        "skipped": skipped,
     }
 
 
