@@ -443,6 +443,7 @@ def test_evaluate_lists_what_it_cannot_read_and_refuses_a_folder_without_images(
         ["fit", "data", "-o", "run", "--strategy", "magic"],
         ["fit", "data", "-o", "run", "--resize", "squash"],
         ["fit", "data", "-o", "run", "--image-size", "0"],
+        ["fit", "data", "-o", "run", "--image-size", "5000"],
         ["fit", "data", "-o", "run", "--strategy", "finetune", "--domain", "foto"],
         ["fit", "data", "-o", "run", "--seed", "-1"],
         ["check", "data", "--sheets", __file__],

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -109,6 +110,19 @@ def test_wrong_labels_are_suspected_with_the_other_class(folder):
     assert one.paths == ("cat/moved.png",)
     assert one.detail.startswith("cat? dog")
     assert 0 < one.score <= 1
+
+
+def test_classes_of_very_few_images_keep_no_label_of_the_others_from_being_suspected(folder):
+    shutil.move(folder / "dog" / "3.png", folder / "cat" / "moved.png")
+    for name, count in (("one", 1), ("two", 2)):
+        (folder / name).mkdir()
+        for index in range(count):
+            noise(100 + index + count).save(folder / name / f"{index}.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = check_images(folder, brightness, image_size=(32, 32)).of("suspect_label")
+    assert ("cat/moved.png",) in [one.paths for one in found]
+    assert not [one for one in found if one.paths[0].startswith("one/")]
 
 
 def test_confident_suspects_are_as_many_as_the_confident_joint_counts():

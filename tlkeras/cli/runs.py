@@ -9,6 +9,9 @@ from tlkeras.cli.terminal import Directory, Json, RunFolder, load_keras, print_j
 from tlkeras.errors import InputError
 from tlkeras.files import check_outside, check_room
 
+# Pixels a side, beyond what any network was made for. At several times this TensorFlow ends in a segmentation fault.
+_LARGEST = 1024
+
 
 def fit(
     directory: Directory,
@@ -32,7 +35,7 @@ def fit(
         typer.Option(help="What the images are (photo, drawing, xray, ...): augments for it in fine-tuning."),
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side in pixels; by default the backbone's own.")
+        int | None, typer.Option(min=1, max=_LARGEST, help="Side in pixels; by default the backbone's own.")
     ] = None,
     resize: Annotated[str, typer.Option(help="`stretch`, `crop` or `pad`.")] = "stretch",
     seed: Annotated[int, typer.Option(min=0, help="Of the splits and of all that is random.")] = 0,

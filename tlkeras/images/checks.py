@@ -37,7 +37,8 @@ def check_images(
     probe on features of a pretrained backbone gives each image its class probabilities without having seen it or a
     near-duplicate of it. Suspects are the images whose own label has the lowest probability; how many, the
     probabilities tell. Expect to look at more than one sound image for each wrong one, and to miss wrong ones
-    that come in numbers: where a class holds several knots, a probe learns that knots belong there.
+    that come in numbers: where a class holds several knots, a probe learns that knots belong there. A class of one
+    picture is left out: none would be left to learn from.
 
     Args:
         directory: a folder with a sub-folder for each class; or `train`, `val`, `test` with those.

@@ -1,5 +1,6 @@
 """Suspecting labels: which images does a probe that did not see them take for another class?"""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 
@@ -45,17 +46,25 @@ def suspect_labels(
     size: tuple[int, int],
     seed: int,
 ) -> list[Finding]:
+    """Suspects the labels of all classes of two pictures or more, near-duplicates of one another counted once.
+
+    Of a class of one picture none is left to learn from when that picture is judged.
+    """
+    pictures = Counter(label for label, _ in {(file.label, group) for file, group in zip(files, groups, strict=True)})
+    judged = [index for index, file in enumerate(files) if pictures[file.label] > 1]
+    files, groups = [files[index] for index in judged], groups[judged]
     names, labels = np.unique([file.label for file in files], return_inverse=True)
-    folds = min(10, min(Counter(labels.tolist()).values(), default=0))
-    if len(names) < 2 or folds < 2:
+    if len(names) < 2:
         return []
     extract = pooled_features(backbone, size)
     paths = [file.path for file in files]
     parts = [extract(read_images(paths[start : start + 256], size)) for start in range(0, len(paths), 256)]
     features = np.concatenate(parts, dtype="float64")
-    folds = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(min(10, max(pictures.values())), shuffle=True, random_state=seed)
     # Matrices this small are multiplied faster by one thread.
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # a fold need not have an image of each class
+        warnings.filterwarnings("ignore", "Number of classes in training fold")
         probabilities = cross_val_predict(
             quick_probe(), features, labels, groups=groups, cv=folds, method="predict_proba"
         )
@@ -67,6 +76,7 @@ def suspect_labels(
             1 - float(probabilities[index, labels[index]]),
         )
         for index in confident_suspects(labels, probabilities)
+        if probabilities[index, labels[index]] > 0  # else all images of its class were in its fold
     ]
 
 
