@@ -30,12 +30,15 @@ def tune(trainee, head, data, options, progress):
         progress: `tlkeras.training.progress.Progress`; its `result` is filled in.
     """
     _compile(trainee, head, data, options, progress)
-    model, result = options.model, progress.result
+    model, result, share = options.model, progress.result, share_of(options.wise, options.probe)
+    choose = options.wise == "auto" and share is not None and data.held_out is not None
     start = values_of(model.weights)
     candidates = [_Candidate(start, math.inf, epoch=0, wise=0.0)]
     try:
         with tied_to([(weight, start[id(weight)]) for weight in model.trainable_weights], options.l2_sp):
-            _gather(candidates, trainee, data, options, progress)
+            _train(candidates, trainee, data, options, progress, even_if_worse=choose)
+            if len(candidates) > 1:
+                _average(candidates, trainee, data, options, progress, share, choose)
     finally:
         kept = min(reversed(candidates), key=lambda candidate: candidate.loss)  # of equals the last
         put_values(model.weights, kept.values)
@@ -72,11 +75,9 @@ def _compile(trainee, head, data, options, progress):
         trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
 
 
-def _gather(candidates, trainee, data, options, progress):
-    """Adds to the weights before those of each run, the mean of all runs, and the mean of that and those before."""
-    model, optimizer, share = options.model, trainee.optimizer, share_of(options.wise, options.probe)
-    batches = data.in_order if options.batchnorm == "train" else None
-    choose = options.wise == "auto" and share is not None and data.held_out is not None
+def _train(candidates, trainee, data, options, progress, even_if_worse):
+    """Trains as often as is wanted, each time from the weights before, and adds what came of it to the candidates."""
+    model, optimizer, result = options.model, trainee.optimizer, progress.result
     fresh = values_of(optimizer.variables)
     for run in range(options.soup):
         with progress.phase("fine-tune") as phase:
@@ -85,21 +86,37 @@ def _gather(candidates, trainee, data, options, progress):
             else:
                 put_values(model.weights, start.values)
                 put_values(optimizer.variables, fresh)
-            # What is worse than the weights before may still be good for a mean with them.
+            past = len(result.history.get("loss", ()))
             keeper = BestWeights(
-                None if data.held_out is None else "val_loss", options.patience, math.inf if choose else start.loss
+                None if data.held_out is None else "val_loss",
+                options.patience,
+                math.inf if even_if_worse else start.loss,
             )
-            past = len(progress.result.history.get("loss", ()))
             try:
                 _fit(trainee, data, options, progress, keeper)
             finally:
                 if keeper.best_epoch:
                     candidates.append(_Candidate(values_of(model.weights), keeper.best, past + keeper.best_epoch))
             phase["epochs"] = keeper.last_epoch
-        progress.result.stopped = keeper.stopped
+        result.stopped = keeper.stopped
         if keeper.stopped in ("not a number", "interrupted"):
             break
-    runs = candidates[1:]
+
+
+def _average(candidates, trainee, data, options, progress, share, choose):
+    """Adds the mean of all runs to the candidates, and the mean of that and the weights before.
+
+    Args:
+        candidates: The weights before, then those of each run.
+        trainee: As in `tune`, like the next three.
+        data: Likewise.
+        options: Likewise.
+        progress: Likewise.
+        share: Of the tuned weights in the mean with those before; None for no such mean.
+        choose: Whether the loss on validation data decides if this mean stays; else it does.
+    """
+    model, (start, *runs) = options.model, candidates
+    batches = data.in_order if options.batchnorm == "train" else None
     if len(runs) > 1:
         with progress.phase("soup") as phase:
             phase["runs"] = len(runs)
@@ -107,30 +124,31 @@ def _gather(candidates, trainee, data, options, progress):
             best = min(reversed(runs), key=lambda run: run.loss)
             loss = _loss(trainee, data) if choose or share is None else math.inf
             candidates.append(_Candidate(values_of(model.weights), loss, best.epoch, soup=len(runs)))
-    if runs and share is not None:
+    if share is not None:
         with progress.phase("mean") as phase:
             phase["wise"] = share = float(share)
             put_mean(model, [start.values, candidates[-1].values], [1 - share, share], batches)
-            loss = _loss(trainee, data) if choose else -math.inf  # asked for, it stays whatever its loss
+            loss = _loss(trainee, data) if choose else -math.inf
             candidates.append(replace(candidates[-1], values=values_of(model.weights), loss=loss, wise=share))
 
 
 def _loss_before(trainee, data):
     loss = _loss(trainee, data)
-    if math.isnan(loss):
+    if data.held_out is not None and loss == math.inf:
         data.explain()
         raise InputError(
-            "The loss on the validation data is not a number before any fine-tuning: look for NaN in the model's "
-            "weights."
+            "The loss on the validation data is not a finite number before any fine-tuning: look for NaN in the "
+            "model's weights."
         )
     return loss
 
 
 def _loss(trainee, data):
-    """On validation data; infinite without."""
+    """On validation data; infinite without, and where it is not a number."""
     if data.held_out is None:
         return math.inf
-    return trainee.evaluate(data.held_out, verbose=0, return_dict=True)["loss"]
+    loss = trainee.evaluate(data.held_out, verbose=0, return_dict=True)["loss"]
+    return math.inf if math.isnan(loss) else loss
 
 
 def _fit(trainee, data, options, progress, keeper):
