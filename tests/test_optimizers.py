@@ -213,6 +213,41 @@ def test_multipliers_follow_a_reload_that_numbers_layers_anew(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_no_layer_is_taken_for_another_whose_number_it_has_after_a_reload(tmp_path, monkeypatch):
+    model = Unnamed()
+    model(np.zeros((1, 6)))
+    model.lower.trainable = False
+    trained(model, differential_optimizer(model, optimizers.AdamW(0.01), multipliers=slice(0.25, 1.0)))
+    model.save(tmp_path / "model.keras")
+    number = int(model.lower.name.rpartition("_")[2]) if "_" in model.lower.name else 0
+    monkeypatch.setattr(Unnamed, "__init__", numbered_from(number - 1))
+    assert learning_rate_table(keras.models.load_model(tmp_path / "model.keras"))[-1].multiplier == 1.0
+
+
+def numbered_from(number):
+    def init(self, **kwargs):
+        keras.Model.__init__(self, **kwargs)
+        names = [f"dense_{number + i}" for i in range(2)]
+        self.lower, self.upper = keras.layers.Dense(5, name=names[0]), keras.layers.Dense(3, name=names[1])
+        self.lower.trainable = False
+
+    return init
+
+
+def test_a_setting_called_decay_of_an_optimizer_of_the_users_own_is_left_alone():
+    class Decaying(optimizers.SGD):
+        def __init__(self, learning_rate=0.01, decay=0.9, **kwargs):
+            super().__init__(learning_rate, **kwargs)
+            self.decay = decay
+
+        def get_config(self):
+            return {**super().get_config(), "decay": self.decay}
+
+    model = small_model()
+    model.compile(Decaying(decay=0.5), "mse")
+    assert tlkeras.recompile(model).optimizer.decay == 0.5
+
+
 def test_importing_tlkeras_before_or_after_keras_is_enough_to_open_files_with_its_multipliers_and_layers(
     tmp_path,
 ):

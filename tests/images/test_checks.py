@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tlkeras.errors import InputError
+from tlkeras.images import suspects
 from tlkeras.images.checks import check_images
 from tlkeras.images.findings import KINDS, Finding, ImageReport
 from tlkeras.images.suspects import confident_suspects
@@ -123,6 +124,13 @@ def test_classes_of_very_few_images_keep_no_label_of_the_others_from_being_suspe
         found = check_images(folder, brightness, image_size=(32, 32)).of("suspect_label")
     assert ("cat/moved.png",) in [one.paths for one in found]
     assert not [one for one in found if one.paths[0].startswith("one/")]
+
+
+def test_of_each_fold_two_classes_are_left_to_learn_from():
+    labels, pictures = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 2, 3])  # one picture is in both classes
+    for seed in range(5):
+        folds = suspects._folds(labels, pictures, 3, seed)
+        assert folds and all(len(set(labels[train])) == 2 for train, _ in folds)
 
 
 def test_confident_suspects_are_as_many_as_the_confident_joint_counts():

@@ -304,10 +304,11 @@ class Weighted(keras.utils.PyDataset):
         return np.zeros((4, SIZE, SIZE, 3)), np.arange(4) % 3, np.ones(4)
 
 
-def test_sample_weights_that_the_probe_would_not_heed_are_refused():
+def test_sample_weights_that_the_probe_or_the_cache_would_not_heed_are_refused_there(capsys):
     with pytest.raises(tlkeras.InputError, match=r"yield sample weights.* give class_weight instead, or probe=False"):
         tlkeras.fine_tune(classifier(), Weighted(), verbose=False)
-    tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, cache=False, verbose=False)
+    tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, blocks=1)
+    assert "No cache: the data yield sample weights." in capsys.readouterr().err
 
 
 def test_a_model_of_two_inputs_is_refused():

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError, first_line, shown
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.files import written_whole
 
@@ -112,12 +112,12 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
     try:
         rest = io.load(folder / "estimator.skops", trusted=trusted)
         settings = json.loads((folder / "extractor.json").read_text())
-    except (BadZipFile, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{str(folder)!r} is damaged: {error}. Save the pipeline anew.") from error
+        network = keras.saving.load_model(folder / "network.keras", compile=False)
+    except (BadZipFile, OSError, ValueError) as error:  # what JSON cannot read is a ValueError, too
+        raise InputError(f"The pipeline in {str(folder)!r} cannot be read: {first_line(error)}") from error
     except io.exceptions.UntrustedTypesFoundException as error:
         unknown = io.get_untrusted_types(file=folder / "estimator.skops")
         raise InputError(
             f"{str(folder)!r} holds types not known to be safe; name them in trusted: {unknown}"
         ) from error
-    network = keras.saving.load_model(folder / "network.keras", compile=False)
     return Pipeline([("extractor", FeatureExtractor(network, **settings)), *rest.steps])

@@ -60,11 +60,13 @@ def suspect_labels(
     paths = [file.path for file in files]
     parts = [extract(read_images(paths[start : start + 256], size)) for start in range(0, len(paths), 256)]
     features = np.concatenate(parts, dtype="float64")
-    folds = StratifiedGroupKFold(min(10, max(pictures.values())), shuffle=True, random_state=seed)
     # Matrices this small are multiplied faster by one thread.
     with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # a fold need not have an image of each class
         warnings.filterwarnings("ignore", "Number of classes in training fold")
+        folds = _folds(labels, groups, min(10, max(pictures.values())), seed)
+        if folds is None:
+            return []
         probabilities = cross_val_predict(
             quick_probe(), features, labels, groups=groups, cv=folds, method="predict_proba"
         )
@@ -78,6 +80,16 @@ def suspect_labels(
         for index in confident_suspects(labels, probabilities)
         if probabilities[index, labels[index]] > 0  # else all images of its class were in its fold
     ]
+
+
+def _folds(labels, groups, most, seed):
+    """As many folds as may be, each with two classes or more to learn from; None if there are none such."""
+    for count in range(most, 1, -1):
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        folds = list(splitter.split(labels, labels, groups))
+        if all(len(np.unique(labels[train])) > 1 for train, _ in folds):
+            return folds
+    return None
 
 
 def quick_probe() -> Pipeline:

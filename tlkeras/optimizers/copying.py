@@ -35,7 +35,7 @@ def fresh_copy(optimizer, kind=None, **settings):
     0.9
     """
     config = optimizer.get_config()
-    if "decay" in config:  # of a differential optimizer: what else is in it is state
+    if hasattr(optimizer, "multipliers"):  # a differential optimizer, of whose `decay` the rest is state
         config["decay"] = {"multipliers": config["decay"]["multipliers"]}
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return type(optimizer)(**{**config, "inner_optimizer": fresh_copy(unwrapped(optimizer), kind, **settings)})

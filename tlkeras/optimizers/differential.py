@@ -49,19 +49,25 @@ class Differential:
 
     def build(self, variables):
         if not self.built:
-            if not all(map(self._saved_paths, variables)):
-                self._rename(variables)
+            self._rename(variables)
             self._multipliers = tuple(self.multiplier(variable) for variable in variables)
             self._starts = tuple(self._start_of(variable) for variable in variables)
             self._grouped = _positions(zip(self._multipliers, self._starts, strict=True))
         super().build(variables)
 
     def _rename(self, variables):
-        """Follows a reload that numbered layers anew, as those of a subclassed model are that were given no names."""
-        renamed = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
-        if len(renamed) == len(variables) == len(self._order) and all(itertools.starmap(_differ_in_numbers, renamed)):
-            for known in (self.multipliers, self.starts):
-                known.update({new: known[old] for old, new in renamed if old in known})
+        """Follows a reload that numbered layers anew, as those of a subclassed model are that were given no names.
+
+        What does not train then has no multiplier any more, since its new number is not known.
+        """
+        pairs = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
+        if not len(pairs) == len(variables) == len(self._order) or not all(itertools.starmap(_alike, pairs)):
+            return
+        # A number may have become that of another layer; where other layers train than before, the head still does.
+        if all(old != new for old, new in pairs) or not all(map(self._saved_paths, variables)):
+            known = [(new, self.multipliers[old], self.starts.get(old, 0)) for old, new in pairs]
+            self.multipliers = {path: multiplier for path, multiplier, _ in known}
+            self.starts = {path: start for path, _, start in known if start}
 
     @property
     def iterations(self):
@@ -157,7 +163,7 @@ def _positions(keys):
     return tuple(groups.items())
 
 
-def _differ_in_numbers(path, other):
+def _alike(path, other):
     """Whether two paths differ in no more than prefixes and the numbers that tell apart layers of one class."""
     path, other = (re.sub(r"_\d+(?=/)", "", f"/{one}") for one in (path, other))
     return path.endswith(other) or other.endswith(path)

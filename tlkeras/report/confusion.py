@@ -10,6 +10,7 @@ from tlkeras.fonts import font_file, one_line
 
 # Inches: of a cell, of all cells together at most, and around them. Beyond 20 classes the cells shrink.
 _CELL, _CELLS, _MARGIN = 0.48, 10, 2.2
+_WIDE = 6.5  # where few classes have long names
 _POINTS, _LEGIBLE = 10, 5  # sizes of letters
 _LONGEST = 32  # letters of a name
 
@@ -39,7 +40,7 @@ def confusion_figure(scores, title=None):
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = min(_CELL, _CELLS / len(names))
     points = min(_POINTS, 0.7 * 72 * cell)
-    side = _MARGIN + cell * len(names)
+    side = max(_MARGIN + cell * len(names), _WIDE if max(map(len, names)) > 12 else 0)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")

@@ -166,7 +166,7 @@ def written_run(path, run, overwrite=False):
     """Writes a run: its model at once, and within a `with` block what is known of it.
 
     Whatever fails after the training, the trained model is kept: if not in the run, then in another folder beside it
-    or in the system's temporary one, which the error names.
+    or in the system's temporary one, which the error names. Ctrl-C leaves nothing.
 
     Args:
         path: The folder.

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tlkeras.errors import InputError
 from tlkeras.training.cut import cut
 from tlkeras.training.data import all_labels, each_batch, outputs
 from tlkeras.training.distributed import replicas_of
@@ -136,11 +137,20 @@ def cached_top(model, data, options, progress, stack):
             progress.say(f"No cache: {obstacle or 'nothing that is frozen can be cut off below what trains'}.")
         return None
     trunk, top = parts
-    images, _ = next(each_batch(data.in_order))
+    try:
+        (images, _), *_ = [
+            next(each_batch(batches, weighted=False))
+            for batches in (data.in_order, data.held_out)
+            if batches is not None
+        ]
+    except InputError:
+        progress.say("No cache: the data yield sample weights.")
+        return None
     random, size = is_random(trunk, images), len(images)
     views = options.views if random else 1
-    if options.cache == "auto" and views >= options.epochs:
-        progress.say(f"No cache: {views} views of each image would cost more than {options.epochs} epochs.")
+    epochs = options.epochs * options.soup
+    if options.cache == "auto" and views >= epochs:
+        progress.say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
         return None
     drawn = {"views": views, "random": random, "refresh": views, "shuffle": True, "seed": options.seed}
     try:

@@ -102,8 +102,8 @@ def each_batch(batches, name="data", weighted=True):
         images, labels, *rest = batch
         if rest and rest[0] is not None and not weighted:
             raise InputError(
-                "The data yield sample weights, which the linear probe and cached features cannot heed: give "
-                "class_weight instead, or probe=False and cache=False."
+                "The data yield sample weights, which the linear probe cannot heed: give class_weight instead, or "
+                "probe=False."
             )
         yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
 

@@ -86,11 +86,12 @@ def fine_tune(
             `None` for no mean. `"auto"`: after a probe 0.5, which keeps most of both, and on new images was better
             than either in all we measured (docs/performance.md); with validation data, only if its loss there is lower
             than that of the tuned weights and of the probe, else the better of these. Without a probe, no mean.
-        soup: How many times to fine-tune from the same start, in other orders and with other augmentation; the weights
-            are averaged (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482), and then as `wise`
-            says. With validation data, unless `wise` is a number, the run with the lowest loss stays alone if no mean
-            has a lower one. 2 take twice the time of 1, and over 13 splits were 0.015 ± 0.008 more accurate on new
-            images; 3 no more than 2 (docs/performance.md).
+        soup: How many times to fine-tune from the same start, in other orders and, but for the views of a cached
+            trunk, with other augmentation; the weights are averaged, and then as `wise` says (model soups, Wortsman et
+            al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless `wise` is a number, the run with
+            the lowest loss stays alone if no mean has a lower one. 2 take twice the time of 1, and over 13 splits were
+            0.015 ± 0.008 more accurate on test images, though not on drawings from elsewhere; 3 no more than 2
+            (docs/performance.md).
         class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
             Not for a multi-label head.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it

@@ -78,7 +78,7 @@ def _compile(trainee, head, data, options, progress):
 def _train(candidates, trainee, data, options, progress, even_if_worse):
     """Trains as often as is wanted, each time from the weights before, and adds what came of it to the candidates."""
     model, optimizer, result = options.model, trainee.optimizer, progress.result
-    fresh = values_of(optimizer.variables)
+    fresh = values_of(optimizer.variables) if options.soup > 1 else {}  # two thirds of all that there is to copy
     for run in range(options.soup):
         with progress.phase("fine-tune") as phase:
             if run == 0:
