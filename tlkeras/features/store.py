@@ -26,6 +26,8 @@ DEFAULT_LIMIT = 2_000_000_000
 _LAYOUT = 1
 #: Uses are noted by the hour, so that reading a store hardly ever writes to it.
 _HOUR = 3600
+#: Seconds to wait for a lock.
+_PATIENCE = 60
 
 _SCHEMA = f"""
 PRAGMA page_size = 16384;
@@ -170,15 +172,26 @@ class FeatureStore:
 
     def _open(self):
         try:
-            return self._connect()
+            return self._connect_in_turn()
         except sqlite3.OperationalError:  # no right to write, a full disk: not the file's fault
             raise
         except sqlite3.DatabaseError:
             self._set_aside()
-            return self._connect()
+            return self._connect_in_turn()
+
+    def _connect_in_turn(self):
+        """Connects; where several processes make the file at once, SQLite waits for the others in all but one step."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._connect()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def _connect(self):
-        connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             if connection.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
                 connection.executescript(_SCHEMA)
