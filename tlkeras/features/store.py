@@ -172,25 +172,25 @@ class FeatureStore:
 
     def _open(self):
         try:
-            return self._connect_in_turn()
+            return self._connect()
         except sqlite3.OperationalError:  # no right to write, a full disk: not the file's fault
             raise
         except sqlite3.DatabaseError:
             self._set_aside()
-            return self._connect_in_turn()
+            return self._connect()
 
-    def _connect_in_turn(self):
+    def _connect(self):
         """Connects; where several processes make the file at once, SQLite waits for the others in all but one step."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                return self._connect()
+                return self._connect_once()
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
 
-    def _connect(self):
+    def _connect_once(self):
         connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         try:
             if connection.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:

@@ -97,7 +97,7 @@ class CachedTrunk(keras.utils.PyDataset):
         if not self.random:
             yield from outputs(self.trunk, self.batches)
         else:
-            for images, labels in each_batch(self.batches, weighted=False):
+            for images, labels in each_batch(self.batches):
                 # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
                 yield keras.ops.convert_to_numpy(self.trunk(images, training=True)), labels
 
