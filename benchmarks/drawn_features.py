@@ -23,9 +23,9 @@ from unseen_drawings import DATA, FOLDERS
 from weight_mean import drawings
 
 import tlkeras
-from tlkeras.images.duplicates import fingerprint, near_duplicate_pairs
-from tlkeras.training.batchnorm import recompute_statistics
-from tlkeras.training.data import as_batches
+from tlkeras.data.duplicates import fingerprint, near_duplicate_pairs
+from tlkeras.training.steps.batchnorm import recompute_statistics
+from tlkeras.training.steps.data import as_batches
 
 
 def near_duplicates_together(paths):

@@ -18,11 +18,11 @@ from sklearn.preprocessing import StandardScaler, normalize
 from threadpoolctl import threadpool_limits
 
 import tlkeras
+from tlkeras.checks.suspects import pooled_features
+from tlkeras.data.duplicates import fingerprint, merge_groups, near_duplicate_groups
+from tlkeras.data.listing import list_folder
+from tlkeras.data.reading import open_rgb, read_images
 from tlkeras.errors import InputError
-from tlkeras.images.duplicates import fingerprint, merge_groups, near_duplicate_groups
-from tlkeras.images.listing import list_folder
-from tlkeras.images.reading import open_rgb, read_images
-from tlkeras.images.suspects import pooled_features
 
 DATA = Path("data/clipart10")
 TRIALS, TOP = 15, 20

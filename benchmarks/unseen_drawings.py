@@ -2,7 +2,7 @@
 
 The drawings are those of the Debian package `openclipart-png`, from which clipart10 was taken, by this rule: every
 PNG file below the folder of a class (`FOLDERS`) that `SOURCES.csv` does not name, but for exact and near duplicates
-of a drawing of clipart10 (`tlkeras.images.duplicates`); of several near duplicates among themselves the first by
+of a drawing of clipart10 (`tlkeras.data.duplicates`); of several near duplicates among themselves the first by
 path. A file name that falls to two classes is left out. Labels are the folders'; `WRONG` names what by looking at all
 of them shows something else, and accuracies are printed with and without these.
 
@@ -26,7 +26,7 @@ from keras import layers
 from PIL import Image
 
 import tlkeras
-from tlkeras.images.duplicates import fingerprint, near_duplicate_pairs
+from tlkeras.data.duplicates import fingerprint, near_duplicate_pairs
 
 DATA = Path("data/clipart10")
 

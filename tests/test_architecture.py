@@ -9,10 +9,10 @@ PACKAGE = Path(__file__).parents[1] / "tlkeras"
 
 # As drawn in docs/architecture.md, from the ground up; a room is a file or a folder of the package.
 FLOORS = [
-    ["_version", "errors", "files", "fonts", "streams", "tables"],
-    ["resolution", "graph", "division", "blocks", "backbones", "images"],
-    ["classifier", "optimizers", "recompile", "freezing", "features", "report"],
-    ["training", "runs"],
+    ["_version", "errors", "utils"],
+    ["models", "data", "augment", "backbones", "optimizers"],
+    ["features", "pipelines", "evaluation", "checks"],
+    ["training", "selection", "runs"],
     ["teaching", "cli", "__main__", "_registration"],
 ]
 RANK = {room: rank for rank, room in enumerate(room for floor in FLOORS for room in floor)}

@@ -17,7 +17,7 @@ def register_with_keras():
 
 
 def _register():
-    import tlkeras.images.layers
+    import tlkeras.augment.layers
     import tlkeras.optimizers.differential
     import tlkeras.training.losses  # noqa: F401 (they register their classes)
 

@@ -55,12 +55,12 @@ print("Ready for the notebooks:", diagnosis.ok)
 import numpy as np
 
 import tlkeras
-from tlkeras import report
+from tlkeras import evaluation
 
 images = tlkeras.load_images(teaching.clipart10(), seed=0, image_size=(96, 96))
 counts = np.bincount(images.train.labels)
 shares = {name: n / len(images.train) for name, n in zip(images.class_names, counts)}
-report.accuracy_bars(
+evaluation.accuracy_bars(
     shares, {"chance": 1 / len(counts)}, xlabel="share of training images"
 )
 

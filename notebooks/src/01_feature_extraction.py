@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import tlkeras
-from tlkeras import report
+from tlkeras import evaluation
 
 # %% [markdown]
 # ## The idea, on three units
@@ -70,7 +70,7 @@ on_features = LogisticRegression().fit(units(points), ring)
 # outputs? What shape does its border have then?
 
 # %%
-report.decision_regions(
+evaluation.decision_regions(
     {
         "coordinates": on_points.predict,
         "three borrowed units": lambda x: on_features.predict(units(x)),
@@ -179,7 +179,7 @@ by_block = np.array([[probed[block][1] for block in order] for probed in probes]
 commonest = [np.bincount(split.train.labels).argmax() for split in splits]
 majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)]
 baselines = {"majority class": majority, "chance": 1 / len(names)}
-report.curves(
+evaluation.curves(
     {"linear probe": by_block},
     order,
     xlabel="block that features are taken from",
@@ -190,7 +190,7 @@ report.curves(
 # %%
 chosen = [order[number] for number in by_block.argmax(axis=1)]
 best = by_block.mean(axis=0).argmax()
-first, highest, last = (report.with_error(by_block[:, k]) for k in (0, best, -1))
+first, highest, last = (evaluation.with_error(by_block[:, k]) for k in (0, best, -1))
 teaching.finding(
     f"accuracy climbs from {first} at {order[0]} to {highest} at {order[best]} (mean "
     f"of {len(splits)} seeds ± standard error); the last block gives {last}. Chosen in "
@@ -229,17 +229,17 @@ scratch = teaching.measured("from_scratch")[str(SIZE[0])]
 # the same network stand that has been trained on our images alone?
 
 # %%
-report.accuracy_bars(
+evaluation.accuracy_bars(
     {**results, "same network, from scratch": scratch["test"]}, baselines
 )
 
 # %%
 logistic, vectors = map(np.array, results.values())
 teaching.finding(
-    f"of the test images logistic regression gets {report.with_error(logistic)} right, "
-    f"support vectors {report.with_error(vectors)}, a difference of "
-    f"{report.with_error(logistic - vectors)}. The same network from scratch, after "
-    f"{scratch['epochs']} epochs: {report.with_error(scratch['test'])}; majority "
+    f"of the test images logistic regression gets {evaluation.with_error(logistic)} right, "
+    f"support vectors {evaluation.with_error(vectors)}, a difference of "
+    f"{evaluation.with_error(logistic - vectors)}. The same network from scratch, after "
+    f"{scratch['epochs']} epochs: {evaluation.with_error(scratch['test'])}; majority "
     f"class: {np.mean(majority):.2f}."
 )
 
@@ -303,7 +303,7 @@ for split in splits:
     )
     machine = support_vectors(x, split.train.labels)
     random_accuracy.append(machine.score(test, split.test.labels))
-print("random weights:", report.with_error(random_accuracy))
+print("random weights:", evaluation.with_error(random_accuracy))
 
 # %%
 teaching.check("01.1", prediction, random_accuracy, majority, vectors)

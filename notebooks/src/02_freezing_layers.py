@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 import tlkeras
-from tlkeras import report
+from tlkeras import evaluation
 from tlkeras.backbones.efficientnet_lite import EfficientNetLite0
 
 # %% [markdown]
@@ -93,7 +93,7 @@ frozen_units = [np.array(weight) for weight in units.get_weights()]
 # to learn B, and where they were frozen?
 
 # %%
-report.decision_regions(on_a, points, outside)
+evaluation.decision_regions(on_a, points, outside)
 
 # %%
 kept_a = {name: share(says, outside) for name, says in on_a.items()}
@@ -191,14 +191,14 @@ accuracy, kept, cosine = (
 # blocks, or all layers were trained for one epoch?
 
 # %%
-report.accuracy_bars(kept, xlabel="share of images with ImageNet's old answer")
+evaluation.accuracy_bars(kept, xlabel="share of images with ImageNet's old answer")
 
 # %%
-drift = ", ".join(f"{name} {report.with_error(x)}" for name, x in cosine.items())
+drift = ", ".join(f"{name} {evaluation.with_error(x)}" for name, x in cosine.items())
 teaching.finding(
-    f"the old answer is left for {report.with_error(kept['all layers'])} of the images "
-    f"where all layers trained, {report.with_error(kept['last two blocks'])} where two "
-    f"blocks did, {report.with_error(kept['head only'])} with a frozen trunk (mean of "
+    f"the old answer is left for {evaluation.with_error(kept['all layers'])} of the images "
+    f"where all layers trained, {evaluation.with_error(kept['last two blocks'])} where two "
+    f"blocks did, {evaluation.with_error(kept['head only'])} with a frozen trunk (mean of "
     f"{len(splits)} seeds ± standard error). Cosine to the features before: {drift}."
 )
 
@@ -212,18 +212,18 @@ teaching.finding(
 commonest = [np.bincount(split.train.labels).argmax() for split in splits]
 majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)]
 scratch = teaching.measured("from_scratch")[str(SIZE[0])]
-report.accuracy_bars(
+evaluation.accuracy_bars(
     {**accuracy, "same network, from scratch": scratch["test"]},
     {"majority class": majority},
 )
 
 # %%
 gain = accuracy["head only"] - accuracy["all layers"]
-every = ", ".join(f"{name} {report.with_error(x)}" for name, x in accuracy.items())
+every = ", ".join(f"{name} {evaluation.with_error(x)}" for name, x in accuracy.items())
 teaching.finding(
     f"{every}; from scratch, after {scratch['epochs']} epochs, "
-    f"{report.with_error(scratch['test'])}; majority class {np.mean(majority):.2f}. At "
-    f"this rate the head alone is {report.with_error(gain)} better than all layers: "
+    f"{evaluation.with_error(scratch['test'])}; majority class {np.mean(majority):.2f}. At "
+    f"this rate the head alone is {evaluation.with_error(gain)} better than all layers: "
     "our task needed what these forgot of ImageNet."
 )
 
@@ -286,7 +286,7 @@ weights_moved = not np.array_equal(start[0], all_trained[0])
 # how many with the mend?
 
 # %%
-report.curves(
+evaluation.curves(
     {"base(x, training=False)": trap, "tlkeras.unfreeze": mended},
     np.arange(1, len(norms) + 1),
     xlabel="BatchNorm layer, from the stem up",
@@ -345,8 +345,8 @@ prediction = "kept"
 gentle_accuracy, gentle_kept, _ = train(
     ways["last two blocks"], TOO_HIGH / 100, seeds=(0, 1)
 )
-print("old answers kept:", report.with_error(gentle_kept))
-print("accuracy:", report.with_error(gentle_accuracy))
+print("old answers kept:", evaluation.with_error(gentle_kept))
+print("accuracy:", evaluation.with_error(gentle_accuracy))
 
 # %%
 teaching.check("02.1", prediction, gentle_kept)

@@ -27,8 +27,8 @@ import numpy as np
 from scipy import stats
 
 import tlkeras
-from tlkeras import report
-from tlkeras.training.cut import cut
+from tlkeras import evaluation
+from tlkeras.models.cut import cut
 
 # %% [markdown]
 # ## The idea, on two layers
@@ -72,7 +72,7 @@ by_rate = {f"{name}: {rate:g}": losses(rate) for name, rate in rates.items()}
 # do at each of them?
 
 # %%
-report.curves(by_rate, np.arange(1, 16), xlabel="epoch", ylabel="loss")
+evaluation.curves(by_rate, np.arange(1, 16), xlabel="epoch", ylabel="loss")
 
 # %%
 low, fitting, high = (loss[-1] for loss in by_rate.values())
@@ -199,7 +199,7 @@ falling = sweep(decay=0.3, rates=RATES)
 # %%
 commonest = [np.bincount(split.train.labels).argmax() for split in splits]
 majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)]
-report.curves(
+evaluation.curves(
     {"one rate": one[0], "falling with depth": falling[0]},
     [f"{rate:g}" for rate in RATES],
     xlabel="learning rate of the head",
@@ -208,7 +208,7 @@ report.curves(
 )
 
 # %%
-ends = [report.with_error(found[0][:, -1]) for found in (one, falling)]
+ends = [evaluation.with_error(found[0][:, -1]) for found in (one, falling)]
 best = [found[0].argmax(axis=1) for found in (one, falling)]
 chosen = [", ".join(f"{RATES[k]:g}" for k in each) for each in best]
 teaching.finding(
@@ -232,7 +232,7 @@ teaching.finding(
 rows = np.arange(len(splits))
 on_test = [found[1][rows, each] for found, each in zip((one, falling), best)]
 scratch = teaching.measured("from_scratch")[str(SIZE[0])]
-report.accuracy_bars(
+evaluation.accuracy_bars(
     {
         "one rate": on_test[0],
         "falling with depth": on_test[1],
@@ -244,11 +244,11 @@ report.accuracy_bars(
 # %%
 gain = on_test[1] - on_test[0]
 bound = stats.t.ppf(0.975, len(gain) - 1)
-noise = abs(gain.mean()) < bound * report.standard_error(gain)
+noise = abs(gain.mean()) < bound * evaluation.standard_error(gain)
 verdict = "within noise" if noise else "beyond noise"
-uniform, fell, scratched = map(report.with_error, (*on_test, scratch["test"]))
+uniform, fell, scratched = map(evaluation.with_error, (*on_test, scratch["test"]))
 teaching.finding(
-    f"one rate {uniform}, falling {fell}; the gain is {report.with_error(gain)}. With "
+    f"one rate {uniform}, falling {fell}; the gain is {evaluation.with_error(gain)}. With "
     f"{len(gain)} runs a gain counts from {bound:.1f} standard errors on, so this is "
     f"{verdict}. From scratch, {scratch['epochs']} epochs at its own best rate of "
     f"{scratch['rate']:g}: {scratched}; majority class {np.mean(majority):.2f}."
@@ -301,7 +301,7 @@ drift["one rate"] = moved(keras.optimizers.Adam(1e-3))
 # of their own weights, at one rate and at falling ones?
 
 # %%
-report.curves(
+evaluation.curves(
     {name: list(blocks.values()) for name, blocks in drift.items()},
     list(drift["one rate"]),
     xlabel="block",

@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 import tlkeras
-from tlkeras import report
+from tlkeras import evaluation
 
 # %% [markdown]
 # ## The idea, on two layers
@@ -101,7 +101,7 @@ gradual = [second_training({4: None}, seed) for seed in range(1, 4)]
 # units moved from their good weights in the end?
 
 # %%
-report.curves(
+evaluation.curves(
     {
         "both at once": [after.moved for _, after in at_once],
         "units join in the fifth epoch": [after.moved for _, after in gradual],
@@ -118,8 +118,8 @@ ways = [
 ]
 teaching.finding(
     "in the first four epochs in which they train, the units move by "
-    f"{report.with_error(ways[0])} of their length beside a random head, and by "
-    f"{report.with_error(ways[1])} beside one that has settled."
+    f"{evaluation.with_error(ways[0])} of their length beside a random head, and by "
+    f"{evaluation.with_error(ways[1])} beside one that has settled."
 )
 
 # %% [markdown]
@@ -251,7 +251,7 @@ for name, found in runs.items():
 # the loss when blocks join?
 
 # %%
-report.curves(
+evaluation.curves(
     {name: found[0][1]["val_loss"] for name, found in runs.items()},
     range(1, EPOCHS + 1),
     xlabel="epoch (a run that was stopped ends early)",
@@ -301,7 +301,7 @@ majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)
 # **Predict.** Three ways from the same weights, over the same three splits. Will their order be plain to see?
 
 # %%
-report.accuracy_bars(
+evaluation.accuracy_bars(
     {**results, "same network, from scratch": scratch["test"]},
     {"majority class": majority, "chance": 1 / len(names)},
 )
@@ -311,16 +311,16 @@ report.accuracy_bars(
 def judged(name):
     """The difference from training at once, and whether it is beyond two errors."""
     difference = results[name] - results["at once"]
-    mean, error = difference.mean(), report.standard_error(difference)
+    mean, error = difference.mean(), evaluation.standard_error(difference)
     verdict = "within noise" if abs(mean) < 2 * error else "beyond noise"
     return f"{name} {mean:+.2f} ± {error:.2f}, {verdict}"
 
 
 others = [name for name in results if name != "at once"]
 teaching.finding(
-    f"at once {report.with_error(results['at once'])} of the test images are right. "
+    f"at once {evaluation.with_error(results['at once'])} of the test images are right. "
     f"Compared with that: {'; '.join(map(judged, others))}. The network from "
-    f"scratch, after {scratch['epochs']} epochs: {report.with_error(scratch['test'])}; "
+    f"scratch, after {scratch['epochs']} epochs: {evaluation.with_error(scratch['test'])}; "
     f"majority class: {np.mean(majority):.2f}."
 )
 
@@ -364,7 +364,7 @@ prediction = "at once"
 block_ways = {name: [one[0][1] for one in found] for name, found in runs.items()}
 for name in how:
     way = block_ways[name]
-    print(f"{name:13} {np.mean(way):.4f} ± {report.standard_error(way):.4f}")
+    print(f"{name:13} {np.mean(way):.4f} ± {evaluation.standard_error(way):.4f}")
 
 # %%
 teaching.check("04.1", prediction, block_ways["at once"], block_ways["by schedule"])

@@ -36,7 +36,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 import tlkeras
-from tlkeras import report
+from tlkeras import evaluation
 
 # %% [markdown]
 # ## The idea, on a glyph
@@ -102,7 +102,7 @@ on_glyphs = {
 }
 teaching.finding(
     "a flipped b is a d that is called b. Of new letters, with flips in training, "
-    f"{report.with_error(on_glyphs['flips'])} are right: half of two classes."
+    f"{evaluation.with_error(on_glyphs['flips'])} are right: half of two classes."
 )
 
 # %% [markdown]
@@ -110,14 +110,14 @@ teaching.finding(
 # views of them at other places bring?
 
 # %%
-report.accuracy_bars(on_glyphs, {"majority class, chance": 0.5})
+evaluation.accuracy_bars(on_glyphs, {"majority class, chance": 0.5})
 
 # %%
 gained = on_glyphs["shifts"] - on_glyphs["no augmentation"]
 teaching.finding(
-    f"shifts bring {report.with_error(gained)} more than the "
-    f"{report.with_error(on_glyphs['no augmentation'])} without augmentation; flips "
-    f"end at {report.with_error(on_glyphs['flips'])}. A true symmetry replaces "
+    f"shifts bring {evaluation.with_error(gained)} more than the "
+    f"{evaluation.with_error(on_glyphs['no augmentation'])} without augmentation; flips "
+    f"end at {evaluation.with_error(on_glyphs['flips'])}. A true symmetry replaces "
     "pictures that we lack; a false one destroys the labels that we have."
 )
 
@@ -243,7 +243,7 @@ majorities = {
     ]
     for kind, of_kind in (("digits", tenths), ("drawings", halved))
 }
-report.accuracy_bars(bars, majorities)
+evaluation.accuracy_bars(bars, majorities)
 
 # %%
 for (kind, name), change in flipped.items():
@@ -251,7 +251,7 @@ for (kind, name), change in flipped.items():
     verdicts = [row[name == "upside down"].verdict for row in of_kind]
     teaching.finding(
         f"{kind}, {name}: {np.mean(change):+.2f} ± "
-        f"{report.standard_error(change):.2f}; the test says {', '.join(verdicts)}."
+        f"{evaluation.standard_error(change):.2f}; the test says {', '.join(verdicts)}."
     )
 
 # %% [markdown]
@@ -398,7 +398,7 @@ majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)
 # its classifier more? And do views that stand on their heads do harm?
 
 # %%
-report.accuracy_bars(
+evaluation.accuracy_bars(
     {**results, "same network, from scratch": scratch["test"]},
     {"majority class": majority, "chance": 1 / len(names)},
 )
@@ -407,17 +407,17 @@ report.accuracy_bars(
 # %%
 def judged(runs, plain):
     """The mean difference, and whether it is more than two standard errors."""
-    mean, error = np.mean(runs - plain), report.standard_error(runs - plain)
+    mean, error = np.mean(runs - plain), evaluation.standard_error(runs - plain)
     verdict = "within noise" if abs(mean) < 2 * error else "beyond noise"
     return f"{mean:+.2f} ± {error:.2f}, {verdict}"
 
 
 plain = results["no augmentation"]
 teaching.finding(
-    f"without augmentation {report.with_error(plain)} of the test images are right. "
+    f"without augmentation {evaluation.with_error(plain)} of the test images are right. "
     + "; ".join(f"{name}: {judged(results[name], plain)}" for name in policies)
     + f". The network from scratch, after {scratch['epochs']} epochs: "
-    f"{report.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
+    f"{evaluation.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]
@@ -496,7 +496,7 @@ for split in digit_splits:
             probe.fit(bare(pictures), their)
         scores.append(probe.score(bare(split.test.read()), split.test.labels))
     mirrored.append(scores[1] - scores[0])
-print(f"{np.mean(mirrored):+.2f} ± {report.standard_error(mirrored):.2f}")
+print(f"{np.mean(mirrored):+.2f} ± {evaluation.standard_error(mirrored):.2f}")
 
 # %%
 teaching.check("05.1", prediction, mirrored)

@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 
 import tlkeras
-from tlkeras import report
+from tlkeras import evaluation
 
 # %% [markdown]
 # ## Which data
@@ -148,7 +148,7 @@ if DATA == "clipart10":
 # class? Does the curve still climb at its right end?
 
 # %%
-report.curves(
+evaluation.curves(
     {"linear probe": learned},
     list(map(str, sizes)),
     xlabel="training images of each class, at most",
@@ -162,8 +162,8 @@ enough = next(n for n, found in zip(sizes, curve) if found > np.mean(majority))
 last, before = np.array(learned)[:, -1], np.array(learned)[:, -2]
 teaching.finding(
     f"from {enough} of each class on, the probe beats the majority class "
-    f"({np.mean(majority):.2f}); at most {sizes[-1]} give {report.with_error(last)}. "
-    f"The last doubling changed accuracy by {report.with_error(last - before)}."
+    f"({np.mean(majority):.2f}); at most {sizes[-1]} give {evaluation.with_error(last)}. "
+    f"The last doubling changed accuracy by {evaluation.with_error(last - before)}."
 )
 
 # %% [markdown]
@@ -171,7 +171,7 @@ teaching.finding(
 
 # %%
 tested = [accuracy(split.train, split.test) for split in splits]
-print(f"test accuracy, all training images: {report.with_error(tested)}")
+print(f"test accuracy, all training images: {evaluation.with_error(tested)}")
 for split in splits:
     kept = [set(part.groups) for part in (split.train, split.validation, split.test)]
     assert sum(map(len, kept)) == len(set.union(*kept)), "near-duplicates straddle"

@@ -14,8 +14,8 @@ import pytest
 from keras import layers
 
 import tlkeras
-from tlkeras.training.data import as_batches
-from tlkeras.training.distributed import EvenBatches, even_batches, replicas_of, trainee_of
+from tlkeras.training.steps.data import as_batches
+from tlkeras.training.steps.distributed import EvenBatches, even_batches, replicas_of, trainee_of
 
 on = keras.backend.backend()
 

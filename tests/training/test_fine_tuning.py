@@ -10,8 +10,8 @@ import pytest
 from keras import layers
 
 import tlkeras
-from tlkeras.training.cached_trunk import CachedTrunk
-from tlkeras.training.data import as_batches, each_batch
+from tlkeras.training.steps.cached_trunk import CachedTrunk
+from tlkeras.training.steps.data import as_batches, each_batch
 
 pytestmark = pytest.mark.backends
 
@@ -398,7 +398,7 @@ def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys,
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
+    monkeypatch.setattr("tlkeras.training.steps.cached_trunk.MEMORY_BYTES", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     if when.startswith("told"):
         monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9 - 10, 10))
@@ -426,10 +426,10 @@ def test_columns_of_class_numbers_are_evaluated_as_such(train):
 
 
 def test_a_large_cache_lives_in_a_file_and_is_removed(train, validation, monkeypatch, tmp_path):
-    monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
+    monkeypatch.setattr("tlkeras.training.steps.cached_trunk.MEMORY_BYTES", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     files = []
-    monkeypatch.setattr("tlkeras.training.cached_trunk._reserve", files.append)
+    monkeypatch.setattr("tlkeras.training.steps.cached_trunk._reserve", files.append)
     result = tlkeras.fine_tune(classifier(), train, validation, epochs=2, blocks=1, cache=True, verbose=False)
     assert "cache" in [phase["name"] for phase in result.phases]
     assert len(files) == 2 and all(file.is_relative_to(tmp_path) for file in files)  # for training and validation

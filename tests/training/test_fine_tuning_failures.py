@@ -218,7 +218,7 @@ def test_few_images_and_a_class_without_any_are_no_obstacle(validation, some):
 def test_ctrl_c_in_the_probe_passes_through_and_changes_nothing(train, monkeypatch):
     model = classifier()
     before = [np.array(weight) for weight in model.get_weights()]
-    monkeypatch.setattr("tlkeras.training.head.linear_probe", interrupt)
+    monkeypatch.setattr("tlkeras.training.steps.probe_head.linear_probe", interrupt)
     with pytest.raises(KeyboardInterrupt):
         tlkeras.fine_tune(model, train, epochs=1, verbose=False)
     for one, other in zip(model.get_weights(), before, strict=True):
@@ -227,9 +227,9 @@ def test_ctrl_c_in_the_probe_passes_through_and_changes_nothing(train, monkeypat
 
 def test_ctrl_c_while_the_trunk_is_computed_keeps_the_probe_and_no_file(train, monkeypatch, tmp_path, capsys):
     model = classifier()
-    monkeypatch.setattr("tlkeras.training.cached_trunk.MEMORY_BYTES", 0)
+    monkeypatch.setattr("tlkeras.training.steps.cached_trunk.MEMORY_BYTES", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("tlkeras.training.cached_trunk._reserve", interrupt)
+    monkeypatch.setattr("tlkeras.training.steps.cached_trunk._reserve", interrupt)
     result = tlkeras.fine_tune(model, train, epochs=2, blocks=1, cache=True)
     assert (result.stopped, result.best_epoch, [phase["name"] for phase in result.phases]) == (
         "interrupted",

@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 import tlkeras
-from tlkeras.training.data import as_batches
-from tlkeras.training.head import find_head, fit_head
+from tlkeras.training.steps.data import as_batches
+from tlkeras.training.steps.probe_head import find_head, fit_head
 
 pytestmark = pytest.mark.backends
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tlkeras
+from tlkeras.data.loading import load_images
 from tlkeras.errors import InputError
-from tlkeras.images.loading import load_images
 from tlkeras.training.lr_find import LearningRateCurve, lr_find
 
 pytestmark = pytest.mark.backends

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 
 from tlkeras.backbones import efficientnet_lite
-from tlkeras.backbones.graph import flatten, forget
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
 from tlkeras.backbones.weights import load_weights, published_file
 from tlkeras.errors import InputError
+from tlkeras.models.graph import flatten, forget
 
 _EFFICIENTNET_STD = (0.229, 0.224, 0.225)
 

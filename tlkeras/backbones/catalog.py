@@ -4,7 +4,6 @@ The command line lists it before Keras is imported, so nothing here may import i
 """
 
 import csv
-import difflib
 import fnmatch
 import functools
 import importlib.util
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tlkeras.errors import InputError
+from tlkeras.utils.naming import comparable, suggestions
 
 
 @dataclass(frozen=True)
@@ -153,22 +153,9 @@ def backbone_sources() -> Mapping[str, str]:
     return MappingProxyType({row["key"]: f"{row['title']}: {row['url']}" for row in _rows("sources.csv")})
 
 
-def _key(name):
-    """Spelling variants share a key: `EfficientNetB0`, `efficientnet-b0` and `efficientnet_b0`."""
-    return name.lower().translate(str.maketrans("", "", "-_ ."))
-
-
 @functools.cache
 def _names_by_key():
-    return MappingProxyType({_key(name): name for name in _catalog()})
-
-
-def suggestions(name: str, known) -> str:
-    """The end of an error message: which of the `known` names `name` comes near to or begins, if any."""
-    by_key = {_key(candidate): candidate for candidate in known}
-    near = difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.6)
-    near = near or [key for key in by_key if key.startswith(_key(name))][:3]
-    return f" Did you mean {' or '.join(repr(by_key[key]) for key in near)}?" if near else ""
+    return MappingProxyType({comparable(name): name for name in _catalog()})
 
 
 def backbone_info(name: str) -> BackboneInfo:
@@ -192,7 +179,7 @@ def backbone_info(name: str) -> BackboneInfo:
     """
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"A backbone is named by a string, e.g. 'efficientnet_lite0'. Received: {name!r}")
-    found = _names_by_key().get(_key(name))
+    found = _names_by_key().get(comparable(name))
     if found is None:
         raise InputError(
             f"There is no backbone named {name!r} in the catalog.{suggestions(name, _catalog())} "
@@ -226,7 +213,7 @@ def listed_info(name: str) -> BackboneInfo | None:
     1
     """
     preset = hub_preset(name)
-    if preset and (Path(preset).is_dir() or _key(name) not in _names_by_key()):
+    if preset and (Path(preset).is_dir() or comparable(name) not in _names_by_key()):
         return None
     return backbone_info(name)
 
@@ -276,12 +263,12 @@ def list_backbones(
     entries = list(_catalog().values())
     if family is not None:
         families = sorted({entry.family for entry in entries})
-        by_key = {_key(known): known for known in families}
-        if _key(family) not in by_key:
+        by_key = {comparable(known): known for known in families}
+        if comparable(family) not in by_key:
             raise InputError(
                 f"There is no family {family!r}.{suggestions(family, families)} Families: {', '.join(families)}."
             )
-        entries = [entry for entry in entries if entry.family == by_key[_key(family)]]
+        entries = [entry for entry in entries if entry.family == by_key[comparable(family)]]
     if pattern is not None:
         entries = [entry for entry in entries if fnmatch.fnmatchcase(entry.name, pattern.lower())]
     if max_params is not None:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import keras
 
-from tlkeras.backbones.catalog import kaggle_folder, listed_info, preset_on_disk, suggestions
+from tlkeras.backbones.catalog import kaggle_folder, listed_info, preset_on_disk
 from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights, reads_weights
 from tlkeras.backbones.windows import check_sides
 from tlkeras.errors import InputError, first_line, warn
+from tlkeras.utils.naming import suggestions
 
 
 def build_hub(preset, input_shape, weights, input_tensor=None):

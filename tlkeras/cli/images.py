@@ -7,7 +7,7 @@ import typer
 
 from tlkeras.cli.terminal import Directory, Json, load_keras, print_json, say
 from tlkeras.errors import InputError
-from tlkeras.files import check_folder, check_outside
+from tlkeras.utils.files import check_folder, check_outside
 
 
 def check(
@@ -26,7 +26,7 @@ def check(
             check_outside(folder, directory)  # before the work
             check_folder(folder)
     load_keras()
-    from tlkeras.images.checks import check_images
+    from tlkeras.checks.images import check_images
 
     report = check_images(directory, backbone="efficientnet_lite0" if labels else None)
     if not as_json:

@@ -7,7 +7,7 @@ import typer
 
 from tlkeras.cli.terminal import Directory, Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
-from tlkeras.files import check_outside, check_room
+from tlkeras.utils.files import check_outside, check_room
 
 # Pixels a side, beyond what any network was made for. At several times this TensorFlow ends in a segmentation fault.
 _LARGEST = 1024
@@ -44,8 +44,8 @@ def fit(
     as_json: Json = False,
 ):
     """Train a classifier on a folder of images and measure it on images it has not seen."""
+    from tlkeras.augment.policies import augmentation_policy
     from tlkeras.backbones.catalog import backbone_info, list_backbones, listed_info
-    from tlkeras.images.policies import augmentation_policy
     from tlkeras.runs.folder import check_run_output
 
     # What can be refused is refused before Keras is loaded, let alone an image.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tlkeras.streams import silent_stderr
+from tlkeras.utils.stderr import silent_stderr
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with a sub-folder of images for each class.")]

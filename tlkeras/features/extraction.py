@@ -12,17 +12,17 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from tlkeras.data.dataset import SkippedFile
+from tlkeras.data.pixel_range import warn_of_pixel_range
+from tlkeras.data.reading import ImageError
 from tlkeras.errors import InputError, warn
 from tlkeras.features.engines.choice import WORTH_EXPORTING, make_engine
 from tlkeras.features.identity import network_identity
 from tlkeras.features.inputs import Reader
 from tlkeras.features.network import shared_network
 from tlkeras.features.output import FeatureFile
-from tlkeras.features.pipeline import stream_features
 from tlkeras.features.store import FeatureStore, cache_folder
-from tlkeras.images.dataset import SkippedFile
-from tlkeras.images.pixel_range import warn_of_pixel_range
-from tlkeras.images.reading import ImageError
+from tlkeras.features.streaming import stream_features
 
 
 @dataclass(frozen=True)

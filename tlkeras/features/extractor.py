@@ -10,13 +10,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
+from tlkeras.data.reading import Resize, check_size
 from tlkeras.errors import InputError, warn
 from tlkeras.features.engines.choice import check_engine
 from tlkeras.features.extraction import Extraction, collect, run
 from tlkeras.features.identity import weights_hash
 from tlkeras.features.inputs import Images, as_images, flat_shape
 from tlkeras.features.network import NetworkSettings, build_network, shared_network
-from tlkeras.images.reading import Resize, check_size
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):

@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tlkeras.data.dataset import ImageSplit, ImageSplits
+from tlkeras.data.reading import ImageError, open_rgb, read_image
 from tlkeras.errors import InputError
-from tlkeras.images.dataset import ImageSplit, ImageSplits
-from tlkeras.images.reading import ImageError, open_rgb, read_image
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from tlkeras.errors import InputError
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.features.identity import weights_hash
-from tlkeras.files import file_written_whole
+from tlkeras.utils.files import file_written_whole
 
 # Readers of a folder of Parquet files pass over names that begin so.
 _JOB = "_job.json"

@@ -3,52 +3,9 @@
 import keras
 from keras import layers
 
-from tlkeras.backbones.graph import flatten
-from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
-
-
-def nodes(model):
-    """The calls of layers and operations that make up a functional graph, in the order of execution.
-
-    Example:
-
-    >>> model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="dense")])
-    >>> [node.operation.name for node in nodes(keras.Model(model.inputs, model.outputs))][1:]
-    ['dense']
-    """
-    depths = model._nodes_by_depth
-    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
-
-
-def live_tensors(model):
-    """What must be kept at each point of a functional graph: tensors made by then and wanted after it.
-
-    Args:
-        model: A functional `keras.Model`.
-
-    Returns:
-        A list with one entry for each node: the KerasTensors, in the order in which they were made.
-
-    Example:
-
-    >>> inputs = keras.Input((8,))
-    >>> x = layers.Dense(8, name="a")(inputs)
-    >>> x = layers.Add()([x, layers.Dense(8, name="b")(x)])
-    >>> [len(tensors) for tensors in live_tensors(keras.Model(inputs, layers.Dense(2)(x)))]
-    [1, 1, 2, 1, 1]
-    """
-    graph = nodes(model)
-    last_use = {}
-    for position, node in enumerate(graph):
-        last_use.update((id(tensor), position) for tensor in node.input_tensors)
-    last_use.update((id(tensor), len(graph)) for tensor in model.outputs)
-    live, points = {}, []
-    for position, node in enumerate(graph):
-        live.update((id(tensor), tensor) for tensor in node.outputs)
-        live = {key: tensor for key, tensor in live.items() if last_use.get(key, -1) > position}
-        points.append(list(live.values()))
-    return points
+from tlkeras.models.blocks import blocks
+from tlkeras.models.graph import flatten, live_tensors, nodes
 
 
 def block_output(model, name):

@@ -6,10 +6,10 @@ from numbers import Real
 
 import keras
 
-from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
-from tlkeras.graph import own_weights
-from tlkeras.optimizers.copying import fresh_copy, unwrapped
+from tlkeras.models.blocks import blocks
+from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
+from tlkeras.models.tracing import own_weights
 from tlkeras.optimizers.differential import Differential, differential_class
 
 

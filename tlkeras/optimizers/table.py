@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import keras
 
-from tlkeras.blocks import blocks
 from tlkeras.errors import InputError
-from tlkeras.graph import check_model
-from tlkeras.optimizers.copying import unwrapped
+from tlkeras.models.blocks import blocks
+from tlkeras.models.optimizer_copying import unwrapped
+from tlkeras.models.tracing import check_model
 from tlkeras.optimizers.differential import Differential
-from tlkeras.tables import Table, table
+from tlkeras.utils.tables import Table, table
 
 
 class BlockRate(NamedTuple):

@@ -10,12 +10,12 @@ from time import perf_counter
 import keras
 
 from tlkeras._version import __version__
+from tlkeras.data.loading import load_images
 from tlkeras.errors import InputError
-from tlkeras.images.loading import load_images
-from tlkeras.report.confusion import confusion_figure
+from tlkeras.evaluation.confusion import confusion_figure
 from tlkeras.runs.folder import Run, write_report, written_run
 from tlkeras.runs.measuring import digest, measure
-from tlkeras.training.strategies import train_auto, train_by_fine_tuning, train_on_features
+from tlkeras.selection.strategies import train_auto, train_by_fine_tuning, train_on_features
 
 PARTS = ("train", "validation", "test")
 STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, "auto": train_auto}
@@ -42,7 +42,7 @@ def fit_folder(
         directory: Folder with a sub-folder of images for each class.
         output: Folder to write; see `tlkeras.runs.folder`.
         backbone: Name of the backbone.
-        strategy: `"features"`, `"finetune"` or `"auto"`; see `tlkeras.training.strategies`.
+        strategy: `"features"`, `"finetune"` or `"auto"`; see `tlkeras.selection.strategies`.
         epochs: Epochs of fine-tuning.
         domain: What the images are, for augmentation in fine-tuning; `None` for none.
         image_size: `(height, width)` in pixels.

@@ -19,9 +19,9 @@ from zipfile import is_zipfile
 import numpy as np
 from tqdm import tqdm
 
+from tlkeras.data.reading import ImageError, read_image
 from tlkeras.errors import InputError, first_line
-from tlkeras.files import check_output, written_whole
-from tlkeras.images.reading import ImageError, read_image
+from tlkeras.utils.files import check_output, written_whole
 
 if TYPE_CHECKING:
     import keras

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from tlkeras.data.listing import list_folder
+from tlkeras.data.reading import ImageError
 from tlkeras.errors import InputError, shown
-from tlkeras.images.listing import list_folder
-from tlkeras.images.reading import ImageError
-from tlkeras.report.metrics import score
+from tlkeras.evaluation.metrics import score
 from tlkeras.runs.folder import load_run, read_metrics
-from tlkeras.training.data import each_batch
+from tlkeras.training.steps.data import each_batch
 
 
 def measure(run, split, majority, batch_size=32, verbose=False):
@@ -25,7 +25,7 @@ def measure(run, split, majority, batch_size=32, verbose=False):
         verbose: Whether to show progress on stderr.
 
     Returns:
-        `tlkeras.report.metrics.Scores`.
+        `tlkeras.evaluation.metrics.Scores`.
     """
     position = np.array([run.class_names.index(name) for name in split.class_names])
     batches = split.batches(batch_size)
@@ -44,7 +44,7 @@ def evaluate_folder(path, directory, verbose=False):
         verbose: Whether to show progress on stderr.
 
     Returns:
-        A dict: `scores` (what `tlkeras.report.metrics.Scores` holds), `part` (what was scored: `"test"` where the
+        A dict: `scores` (what `tlkeras.evaluation.metrics.Scores` holds), `part` (what was scored: `"test"` where the
         folder has a test part, else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of
         these images have the content of one that the run was trained or chosen on), `skipped` (files of this part
         that cannot be read, with the reason).

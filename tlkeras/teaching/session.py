@@ -5,7 +5,7 @@ import os
 import sys
 import textwrap
 
-from tlkeras.streams import silent_stderr
+from tlkeras.utils.stderr import silent_stderr
 
 
 def start(seed=0):

@@ -9,17 +9,17 @@ from typing import Any
 
 import keras
 
-from tlkeras.blocks import blocks as map_blocks
-from tlkeras.freezing import unfreeze
-from tlkeras.recompile import strategy_scope
-from tlkeras.training.cached_trunk import cached_top
-from tlkeras.training.checks import check_data, check_options, find_fault
-from tlkeras.training.data import are_rows, as_batches, class_weights
-from tlkeras.training.distributed import even_batches, refuse_open_scope, replicas_of, trainee_of
-from tlkeras.training.head import find_head, fit_head
+from tlkeras.models.blocks import blocks as map_blocks
+from tlkeras.models.freezing import unfreeze
+from tlkeras.models.recompile import strategy_scope
 from tlkeras.training.losses import core_accuracy, core_loss
-from tlkeras.training.progress import FineTuning, Progress
-from tlkeras.training.tuning import tune
+from tlkeras.training.steps.cached_trunk import cached_top
+from tlkeras.training.steps.checks import check_data, check_options, find_fault
+from tlkeras.training.steps.data import are_rows, as_batches, class_weights
+from tlkeras.training.steps.distributed import even_batches, refuse_open_scope, replicas_of, trainee_of
+from tlkeras.training.steps.probe_head import find_head, fit_head
+from tlkeras.training.steps.result import FineTuning, Progress
+from tlkeras.training.steps.runs import tune
 
 
 def fine_tune(

@@ -10,14 +10,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tlkeras.blocks import blocks
 from tlkeras.errors import InputError, warn
-from tlkeras.files import file_written_whole
-from tlkeras.freezing import unfreeze
+from tlkeras.models.blocks import blocks
+from tlkeras.models.freezing import unfreeze
+from tlkeras.models.optimizer_copying import unwrapped
+from tlkeras.models.recompile import recompile, strategy_scope
 from tlkeras.optimizers import differential_optimizer
-from tlkeras.optimizers.copying import unwrapped
 from tlkeras.optimizers.differential import Differential
-from tlkeras.recompile import recompile, strategy_scope
+from tlkeras.utils.files import file_written_whole
 
 #: Parts of the names of metrics that grow as the model improves, for `mode="auto"`.
 _GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "r2")

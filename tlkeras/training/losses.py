@@ -92,7 +92,7 @@ def core_loss(head, one_hot=False):
     """The core Keras loss for a head, without smoothing, so that a saved model opens with Keras alone.
 
     Args:
-        head: `tlkeras.training.head.Head`.
+        head: `tlkeras.training.steps.probe_head.Head`.
         one_hot: Whether labels are rows and not class numbers.
 
     Returns:

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from tlkeras.data.dataset import ImageSplits
 from tlkeras.errors import InputError, shown
-from tlkeras.graph import check_model
-from tlkeras.images.dataset import ImageSplits
-from tlkeras.optimizers.copying import fresh_copy, unwrapped
-from tlkeras.training.random_state import random_state_kept
+from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
+from tlkeras.models.tracing import check_model
+from tlkeras.training.steps.random_state import random_state_kept
 
 #: Weight of the past in the running loss by which divergence is told.
 _MOMENTUM = 0.9

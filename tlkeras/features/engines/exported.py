@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkeras.files import file_written_whole
+from tlkeras.utils.files import file_written_whole
 
 _SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
 

@@ -69,7 +69,7 @@ def tried(function, *arguments):
 
 def require_splits(images):
     """Refuses what is not splits of `load_images`, with test images that are apart from the others."""
-    from tlkeras.images.dataset import ImageSplits  # here, since Keras comes with it before `start` has quieted it
+    from tlkeras.data.dataset import ImageSplits  # here, since Keras comes with it before `start` has quieted it
 
     require(isinstance(images, ImageSplits), "splits as tlkeras.load_images gives them are wanted.")
     require(len(images.test) > 0, "there are no test images; leave test_size above 0.")

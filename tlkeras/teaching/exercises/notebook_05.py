@@ -27,8 +27,8 @@ def exercise_1(prediction, differences):
 
 def exercise_2(policy):
     """A policy for traffic signs: no flips, some tilt, scale and light, and a reason for each."""
-    from tlkeras.images.augmentation import augmentation
-    from tlkeras.images.policies import AugmentationPolicy
+    from tlkeras.augment.augmentation import augmentation
+    from tlkeras.augment.policies import AugmentationPolicy
 
     require(isinstance(policy, AugmentationPolicy), f"a tlkeras.AugmentationPolicy is wanted. Received: {policy!r}")
     require(not policy.horizontal_flip, "a mirror turns 'keep left' into 'keep right'.")
@@ -46,7 +46,7 @@ def exercise_3(augmentation, symmetries, images):
     """Layers that keep shape and range of the images, and use no flip that the test calls unsafe."""
     import keras
 
-    from tlkeras.images.symmetry import Symmetry
+    from tlkeras.checks.symmetry import Symmetry
 
     require_splits(images)
     tested = isinstance(symmetries, list | tuple) and all(isinstance(one, Symmetry) for one in symmetries)

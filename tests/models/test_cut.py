@@ -1,0 +1,74 @@
+"""A model is cut where all that trains lies above, and both parts together answer as the whole."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tlkeras
+from tlkeras.models.cut import cut
+
+pytestmark = pytest.mark.backends
+
+
+@pytest.fixture
+def model():
+    return tlkeras.image_classifier(
+        classes=3, weights=None, input_shape=(32, 32, 3), augmentation=layers.RandomFlip(), dropout=0
+    )
+
+
+@pytest.mark.parametrize("blocks", [0, 2, "block6b", 0.5])
+def test_parts_answer_as_the_whole(model, blocks):
+    tlkeras.unfreeze(model, blocks)
+    trunk, top = cut(model)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype="uint8")
+    features = trunk.predict(images, verbose=0)
+    np.testing.assert_allclose(top.predict(features, verbose=0), model.predict(images, verbose=0), atol=1e-6)
+
+
+def test_all_that_trains_lies_in_the_top(model):
+    tlkeras.unfreeze(model, 2)
+    trunk, top = cut(model)
+    assert not trunk.trainable_weights
+    assert {id(weight) for weight in top.trainable_weights} == {id(weight) for weight in model.trainable_weights}
+
+
+def test_training_the_top_trains_the_model(model):
+    tlkeras.unfreeze(model, 1)
+    _, top = cut(model)
+    before = model.get_layer("predictions").get_weights()[0].copy()
+    top.compile("sgd", "sparse_categorical_crossentropy")
+    features = np.random.default_rng(0).normal(size=(4, *top.input_shape[1:])).astype("float32")
+    top.fit(features, np.arange(4) % 3, verbose=0)
+    assert not np.array_equal(before, model.get_layer("predictions").get_weights()[0])
+
+
+def test_the_model_saves_as_before_it_was_cut(model, tmp_path):
+    tlkeras.unfreeze(model, 1)
+    config = model.get_config()
+    cut(model)
+    assert model.get_config() == config
+    model.save(tmp_path / "model.keras")
+    images = np.zeros((1, 32, 32, 3), "uint8")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-6)
+
+
+def test_no_cut_runs_through_a_residual_branch():
+    inputs = keras.Input((8,))
+    stem = layers.Dense(8, name="stem")(inputs)
+    branch = layers.Dense(8, name="branch")(stem)
+    outputs = layers.Dense(2, name="head")(layers.Add(name="add")([stem, branch]))
+    model = keras.Model(inputs, outputs)
+    model.get_layer("stem").trainable = False
+    trunk, _ = cut(model)
+    assert trunk.layers[-1].name == "stem"
+    model.get_layer("branch").trainable = False
+    trunk, _ = cut(model)
+    assert trunk.layers[-1].name == "add"
+
+
+def test_nothing_is_cut_where_the_first_layers_train(model):
+    tlkeras.unfreeze(model)
+    assert cut(model) is None

@@ -1,0 +1,1 @@
+"""Augmentation layers, the policies that choose them, and corruptions."""

@@ -1,0 +1,169 @@
+"""Augmentation that suits the domain: the layers that do what its policy allows."""
+
+from dataclasses import replace
+from numbers import Real
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from tlkeras.augment import layers as own
+from tlkeras.augment.policies import AugmentationPolicy, augmentation_policy
+from tlkeras.errors import InputError
+
+_RANGE = (0, 255)
+#: Layers that change colour and nothing else; Keras' own refuse images of one channel.
+_COLOUR = (
+    layers.RandomSaturation,
+    layers.RandomHue,
+    layers.RandomGrayscale,
+    own.RandomChannelShuffle,
+)
+
+
+class Augmentation(tuple):
+    """Augmentation layers in the order in which they act; called, they act one after the other.
+
+    A tuple and not a `keras.layers.Pipeline`, so that a model takes them up one by one and stays flat. Nested, they
+    would also take many seconds to build on torch.
+
+    Attributes:
+        layers: the layers.
+        variables: the variables of all layers: the state of their random numbers.
+    """
+
+    __slots__ = ()
+
+    @property
+    def layers(self) -> tuple[keras.layers.Layer, ...]:
+        return tuple(self)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return [variable for layer in self for variable in layer.variables]
+
+    def for_channels(self, channels: int) -> "Augmentation":
+        """The layers that do something to images of so many channels: to grey ones, all that change more than colour.
+
+        Example:
+
+        >>> import tlkeras
+        >>> photo = tlkeras.augmentation("photo")
+        >>> [type(layer).__name__ for layer in photo if layer not in photo.for_channels(1)]
+        ['RandomSaturation', 'RandomHue', 'RandomGrayscale']
+        """
+        return self if channels != 1 else Augmentation(layer for layer in self if not isinstance(layer, _COLOUR))
+
+    def __call__(self, images: Any, training: bool = True) -> Any:
+        for layer in self.for_channels(images.shape[-1]):
+            images = layer(images, training=training)
+        return images
+
+
+def augmentation(
+    domain: str | AugmentationPolicy, strength: float = 1.0, *, seed: int = 0, extra: Any = ()
+) -> Augmentation:
+    """Builds the augmentation layers that suit a domain.
+
+    They are Keras' own layers, so a model that holds them saves and loads without tlkeras; only what Keras lacks
+    (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras`. They keep
+    pixels in [0, 255]. In `fit` they act; in `evaluate` and `predict` they do nothing. A plain call `model(x)` is no
+    inference to Keras' augmentation layers: write `model(x, training=False)`.
+
+    What mixes images together with their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`)
+    cannot stand in a classifier, which has no labels: it goes into `batches(..., mix=...)`.
+
+    Args:
+        domain: the name of a domain, see `augmentation_policy`, or a policy of your own. Also `"randaugment"`
+            ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
+            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which know no domain and are meant for photos.
+        strength: multiplies how much and how often. 1 is the policy as declared; 0 leaves no layer.
+        seed: of all layers.
+        extra: a layer, or several, to put at the end. A model that holds them loads only where their package is
+            installed. Layers of KerasCV belong into `batches(..., augment=...)` only: within a model they would act
+            at inference too.
+
+    Returns:
+        A tuple of layers that can be called as one, on RGB or grey images. Give it to
+        `image_classifier(..., augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to
+        augment the data.
+
+    Raises:
+        InputError: no such domain, a negative strength, or something in `extra` that is no layer.
+
+    Example:
+
+    >>> import tlkeras
+    >>> [type(layer).__name__ for layer in tlkeras.augmentation("aerial")][:4]
+    ['RandomFlip', 'RandomRotation', 'RandomZoom', 'RandomTranslation']
+    """
+    if not (isinstance(strength, Real) and strength >= 0):
+        raise InputError(f"strength is a number, 0 or more. Received: strength={strength!r}.")
+    extra = extra if isinstance(extra, list | tuple) else [extra]
+    if wrong := [one for one in extra if not callable(one)]:
+        raise InputError(f"extra is a Keras layer, or several. Received: extra={wrong[0]!r}.")
+    seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=32))
+    if domain == "randaugment":
+        chosen = [layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)
+    elif domain == "augmix":
+        chosen = [layers.AugMix(_RANGE, factor=min(1.0, 0.3 * strength), seed=next(seeds))] * (strength > 0)
+    else:
+        policy = domain if isinstance(domain, AugmentationPolicy) else augmentation_policy(domain)
+        chosen = _layers(_strengthened(policy, strength), seeds) if strength > 0 else []
+    return Augmentation([*chosen, *extra])
+
+
+def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPolicy:
+    most = {
+        "small_rotation": 180.0,
+        **dict.fromkeys(("scale", "aspect", "crop", "light", "colour", "noise"), 0.9),
+        **dict.fromkeys(("grey", "channel_shuffle", "blur", "jpeg", "grid_mask", "erase"), 1.0),
+    }
+    return replace(policy, **{name: min(limit, getattr(policy, name) * strength) for name, limit in most.items()})
+
+
+def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
+    fill = {"fill_mode": policy.fill} if isinstance(policy.fill, str) else {
+        "fill_mode": "constant", "fill_value": float(policy.fill),
+    }  # fmt: skip
+    flips = [name for name in ("horizontal", "vertical") if getattr(policy, f"{name}_flip")]
+    turn = 0.5 if policy.any_direction else policy.small_rotation / 360
+    chosen = []
+    if flips:
+        chosen.append(layers.RandomFlip("_and_".join(flips), seed=next(seeds)))
+    if turn:
+        chosen.append(layers.RandomRotation(turn, seed=next(seeds), **fill))
+    if policy.scale:
+        chosen.append(layers.RandomZoom((-policy.scale, policy.scale), seed=next(seeds), **fill))
+    if policy.aspect:
+        chosen.append(layers.RandomZoom((0.0, 0.0), (-policy.aspect, policy.aspect), seed=next(seeds), **fill))
+    if policy.crop:
+        chosen.append(layers.RandomTranslation(policy.crop, policy.crop, seed=next(seeds), **fill))
+    if policy.light:
+        chosen.append(layers.RandomBrightness(policy.light, _RANGE, seed=next(seeds)))
+        chosen.append(layers.RandomContrast(policy.light, _RANGE, seed=next(seeds)))
+    if policy.colour:
+        saturation = (0.5 - policy.colour / 2, 0.5 + policy.colour / 2)
+        chosen.append(layers.RandomSaturation(saturation, _RANGE, seed=next(seeds)))
+        chosen.append(layers.RandomHue(policy.colour / 10, _RANGE, seed=next(seeds)))
+    if policy.grey:
+        chosen.append(layers.RandomGrayscale(policy.grey, seed=next(seeds)))
+    if policy.channel_shuffle:
+        chosen.append(own.RandomChannelShuffle(policy.channel_shuffle, seed=next(seeds)))
+    if policy.blur:
+        # Equal bounds, because from a single number Keras draws the probability itself anew for every image.
+        chosen.append(layers.RandomGaussianBlur((policy.blur, policy.blur), 3, (0.3, 1.5), _RANGE, seed=next(seeds)))
+    if policy.noise:
+        # GaussianNoise takes images in [0, 1] only; GaussianDropout multiplies by noise of variance rate / (1 - rate).
+        variance = policy.noise**2
+        chosen.append(layers.GaussianDropout(variance / (1 + variance), seed=next(seeds)))
+        chosen.append(layers.ReLU(max_value=255.0))  # Keras' one core layer that clips; inference passes it unchanged
+    if policy.jpeg:
+        chosen.append(own.RandomJpegQuality(policy.jpeg, seed=next(seeds)))
+    if policy.grid_mask:
+        chosen.append(own.GridMask(policy.grid_mask, seed=next(seeds)))
+    if policy.erase:
+        erased = (policy.erase, policy.erase)
+        chosen.append(layers.RandomErasing(erased, (0.02, 0.2), value_range=_RANGE, seed=next(seeds)))
+    return chosen

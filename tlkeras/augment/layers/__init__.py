@@ -1,0 +1,12 @@
+"""Augmentation layers that core Keras lacks; `import tlkeras` registers them for `keras.models.load_model`.
+
+KerasCV has layers of these names. They are not used here: they act at inference too, hide the state of their random
+numbers, need TensorFlow, and `RandomJpegQuality` returns pixels in [0, 1] for pixels in [0, 255].
+"""
+
+from tlkeras.augment.layers.channel_shuffle import RandomChannelShuffle
+from tlkeras.augment.layers.fourier_mix import FourierMix
+from tlkeras.augment.layers.grid_mask import GridMask
+from tlkeras.augment.layers.jpeg_quality import RandomJpegQuality
+
+__all__ = ["FourierMix", "GridMask", "RandomChannelShuffle", "RandomJpegQuality"]

@@ -1,0 +1,105 @@
+"""An image classifier on a pretrained backbone: one flat Keras model from raw pixels to probabilities."""
+
+import os
+from collections.abc import Sequence
+from numbers import Real
+
+import keras
+from keras import layers
+
+from tlkeras.augment.augmentation import Augmentation
+from tlkeras.backbones.build import backbone as build_backbone
+from tlkeras.backbones.catalog import listed_info
+from tlkeras.backbones.inputs import check_image_shape
+from tlkeras.backbones.pooling import check_pooling
+from tlkeras.errors import InputError
+from tlkeras.models.heads import class_count, with_head
+
+_ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
+
+
+def image_classifier(
+    backbone: str = "efficientnet_lite0",
+    classes: int | Sequence[str] = 2,
+    *,
+    task: str = "multiclass",
+    pooling: str = "avg",
+    dropout: float = 0.2,
+    augmentation: layers.Layer | Sequence[layers.Layer] | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    weights: str | os.PathLike | None = "imagenet",
+) -> keras.Model:
+    """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
+
+    It is flat wherever the backbone is; the catalog says which are not (DINOv2 and DINOv3 of KerasHub, say).
+
+    Args:
+        backbone: Name of a backbone; see `tlkeras.list_backbones`.
+        classes: Number of classes, or their names.
+        task: `"multiclass"` (softmax; one label an image), `"binary"` (one sigmoid, two classes) or `"multilabel"`
+            (a sigmoid a class; any number of labels an image).
+        pooling: `"avg"`, `"max"`, `"concat"` of both, or `"cls"` for the class token of a transformer.
+        dropout: Share of the pooled features dropped in training, in [0, 1). 0.2 is what the EfficientNet papers use.
+        augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`); active in training only.
+        input_shape: `(height, width, channels)`, channels 3 or 1; by default the size the backbone was trained at.
+        weights: `"imagenet"`, `None` (random, for training from scratch) or a weights file of the backbone.
+
+    Returns:
+        An uncompiled `keras.Model`, flat and of core layers where the backbone is. It takes pixels in [0, 255], uint8
+        or float, of shape `(N, height, width, channels)`, and gives float32 probabilities of shape `(N, classes)`, or
+        `(N, 1)` for `"binary"`. The head is the layer `"predictions"`.
+
+    Raises:
+        InputError: Fewer than two classes, or an argument that the backbone cannot be built with.
+
+    Example:
+
+    >>> import tlkeras
+    >>> model = tlkeras.image_classifier("efficientnet_lite0", classes=["cat", "dog", "hamster"])
+    >>> model.output_shape
+    (None, 3)
+    """
+    count = class_count(classes)
+    if task not in tuple(_ACTIVATIONS):
+        raise InputError(f"task must be one of {', '.join(_ACTIVATIONS)}. Received: task={task!r}")
+    if task == "binary" and count != 2:
+        raise InputError(f"A binary task has two classes. Received: {count}")
+    check_pooling(pooling)
+    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
+        raise InputError(f"dropout must be in [0, 1). Received: dropout={dropout!r}")
+    trunk = build_backbone(
+        backbone,
+        weights=weights,
+        pooling=pooling,
+        input_shape=input_shape,
+        input_tensor=_augmented(backbone, input_shape, augmentation),
+    )
+    x = trunk.output
+    if dropout:
+        x = layers.Dropout(dropout, name="head_dropout")(x)
+    return with_head(trunk, x, 1 if task == "binary" else count, _ACTIVATIONS[task])
+
+
+def _augmented(backbone, input_shape, augmentation):
+    """The augmented image that the backbone is built on, or None where nothing is to be augmented."""
+    if augmentation is None:
+        return None
+    if input_shape is None:
+        input_shape = _default_shape(backbone)
+    x = keras.Input(check_image_shape(backbone, input_shape), name="image")
+    if isinstance(augmentation, Augmentation):
+        augmentation = augmentation.for_channels(x.shape[-1])
+    for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
+        if not callable(layer):
+            raise InputError(
+                "augmentation is a Keras layer or a list of them, such as tlkeras.augmentation('photo'). "
+                f"Received: {layer!r}"
+            )
+        x = layer(x)
+    return x
+
+
+def _default_shape(backbone):
+    if (info := listed_info(backbone)) is None:  # the network itself tells, built without weights
+        return build_backbone(backbone, weights=None).input_shape[1:]
+    return (info.default_size, info.default_size, 3)

@@ -1,0 +1,1 @@
+"""Faults of image folders and of augmentations."""

@@ -1,0 +1,90 @@
+"""Pixels run from 0 to 255: a word where they do not."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkeras.errors import InputError, warn
+from tlkeras.models.tracing import descendants
+
+_SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
+
+
+def scaled_pixels(images: Iterable[Any]) -> str:
+    """What is wrong with images that are floats none of which is above 1; nothing of others.
+
+    A network that scales pixels itself sees hardly more than black in them, and says nothing. Images that are all
+    zeros, of integers, or not read yet are passed over.
+
+    Args:
+        images: One batch, `(n, height, width, channels)`, or a sequence of arrays, paths and whatever else is an
+            image. All values are looked at.
+
+    Returns:
+        A sentence, or `""`.
+
+    Example:
+
+    >>> scaled_pixels(np.full((1, 8, 8, 3), 0.5))
+    'Pixels run from 0 to 255; these are float64 from 0.5 to 0.5: give them as they were read, or multiply by 255.'
+    >>> scaled_pixels(["boat.jpg", np.full((8, 8, 3), 1, "uint8")])
+    ''
+    """
+    floats = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind == "f" and image.size]
+    if not all(image.max() <= 1 for image in floats):  # the first tells, as a rule
+        return ""
+    highest = max((image.max() for image in floats), default=0)
+    if not highest > 0:
+        return ""
+    lowest = min(image.min() for image in floats)
+    mend = "give them as they were read" + (", or multiply by 255" if lowest >= 0 else "")
+    return f"Pixels run from 0 to 255; these are {floats[0].dtype} from {lowest:.3g} to {highest:.3g}: {mend}."
+
+
+def deep_pixels(images: Iterable[Any]) -> str:
+    """What is wrong with arrays of which a value is far above 255, such as those of 16 bits; nothing of others.
+
+    Resizing by cubic or Lanczos filters overshoots a little; that is nothing wrong.
+
+    Example:
+
+    >>> deep_pixels(np.full((1, 8, 8, 3), 65535, "uint16"))
+    'Pixels run from 0 to 255; these are uint16 up to 65535: scale them, those of 16 bits by 255 / 65535.'
+    """
+    arrays = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind in "uif" and image.size]
+    arrays = [array for array in arrays if array.dtype.itemsize > 1]  # in a byte there is no such value
+    highest, kind = max(((image.max(), str(image.dtype)) for image in arrays), default=(0, ""))
+    if not 2 * 255 < highest < math.inf:
+        return ""
+    return f"Pixels run from 0 to 255; these are {kind} up to {highest:g}: scale them, those of 16 bits by 255 / 65535."
+
+
+def check_finite(images: Sequence[np.ndarray], name: str) -> None:
+    """Refuses images with values that are not finite.
+
+    Args:
+        images: One array `(n, height, width, channels)`, or several `(height, width, channels)`.
+        name: What to call them in the error.
+
+    Raises:
+        InputError: There are some; the message says how many.
+    """
+    lost = sum(image.dtype.kind == "f" and not np.isfinite(image).all() for image in images)
+    if lost:
+        raise InputError(f"{lost} of the {len(images)} images of {name} hold NaN or infinite values: leave them out.")
+
+
+def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None) -> None:
+    """Warns of what `scaled_pixels` and `deep_pixels` find wrong.
+
+    Args:
+        images: As there.
+        model: A model of the user's own that is to take them: only one with a `Rescaling` or `Normalization` layer is
+            sure to want raw pixels, so of others nothing is said.
+    """
+    wants_raw = model is None or any(isinstance(layer, _SCALING) for layer in descendants(model))
+    if wants_raw and (text := scaled_pixels(images) or deep_pixels(images)):
+        warn(text)

@@ -1,0 +1,291 @@
+"""Reading image files as RGB pixels, whatever their mode, and saying plainly why one cannot be read."""
+
+import io
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from tlkeras.errors import InputError, shown
+
+Resize = Literal["stretch", "crop", "pad"]
+# A path, the content of a file, pixels, or a function that gives one of these when it is wanted.
+Source = str | os.PathLike | bytes | np.ndarray | Image.Image | Callable[[], Any]
+
+# Formats that Pillow knows by their first bytes and decodes by itself: it would run Ghostscript on EPS.
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO")
+_BILINEAR = Image.Resampling.BILINEAR
+
+
+class ImageError(InputError):
+    """Raised for a file that cannot be read as an image. The message names the file and the reason.
+
+    Attributes:
+        path: str, the file.
+        reason: str, what is wrong with it, without the path.
+
+    Example:
+
+    >>> import tlkeras
+    >>> tlkeras.read_image("no-such-file.png")
+    Traceback (most recent call last):
+    ...
+    tlkeras.data.reading.ImageError: Cannot read image 'no-such-file.png': there is no such file.
+    """
+
+    def __init__(self, path: str, reason: str):
+        super().__init__(f"Cannot read image {path!r}: {reason}.")
+        self.path, self.reason = path, reason
+
+    def __reduce__(self):
+        return type(self), (self.path, self.reason)
+
+
+def read_image(path: Source, size: tuple[int, int] | None = (224, 224), resize: Resize = "stretch") -> np.ndarray:
+    """Reads one image file as RGB.
+
+    The EXIF orientation is applied. Greyscale, palette, CMYK and 16-bit images are converted; 16-bit greyscale
+    is scaled to 8 bits, not clipped; transparent pixels are laid over white. Of an animation the first frame
+    is read. Large JPEG files are decoded at a reduced scale, never below twice `size`.
+
+    Args:
+        path: the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
+        size: `(height, width)` of the result in pixels. `None` keeps the size of the file. 224 x 224 is what
+            most ImageNet backbones were trained on.
+        resize: how an image of another shape gets to `size`: `"stretch"` distorts it, as
+            `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centred part that has
+            the wanted shape; `"pad"` keeps all of it and fills the rest with the median colour of its border.
+            All are bilinear and antialiased.
+
+    Returns:
+        uint8 array of shape `(height, width, 3)`.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated, not an image, or has more than
+            `PIL.Image.MAX_IMAGE_PIXELS` pixels (a decompression bomb).
+
+    Example:
+
+    >>> import tlkeras
+    >>> tlkeras.read_image("data/clipart10/bug/bee.jpg", size=(96, 128)).shape
+    (96, 128, 3)
+    """
+    size = check_size(size)
+    with quiet():
+        return to_pixels(open_rgb(path, size), size, resize)
+
+
+def read_images(
+    paths: Sequence[Source],
+    size: tuple[int, int] = (224, 224),
+    resize: Resize = "stretch",
+    workers: int | None = None,
+) -> np.ndarray:
+    """Reads many image files at once, in threads.
+
+    Args:
+        paths: the files, or whatever else `read_image` takes.
+        size: `(height, width)` of the result in pixels; not `None`.
+        resize: as in `read_image`.
+        workers: number of threads; by default one a core, since Pillow decodes outside Python's lock.
+
+    Returns:
+        uint8 array of shape `(len(paths), height, width, 3)`, in the order of `paths`.
+
+    Raises:
+        ImageError: one of them cannot be read.
+
+    Example:
+
+    >>> import tlkeras
+    >>> paths = ["data/clipart10/bug/bee.jpg", "data/clipart10/boat/knot-bowline.jpg"]
+    >>> tlkeras.read_images(paths).shape
+    (2, 224, 224, 3)
+    """
+    size = check_size(size)
+    if size is None:
+        raise InputError("read_images needs one size for all images, such as (224, 224). Received: size=None.")
+    if isinstance(paths, str | os.PathLike | bytes | dict) or not hasattr(paths, "__getitem__"):
+        raise InputError(f"read_images takes a sequence of images; read_image reads one. Received: {shown(paths)}")
+    pixels = np.empty((len(paths), *size, 3), "uint8")
+
+    def read(index: int) -> None:
+        pixels[index] = to_pixels(open_rgb(paths[index], size), size, resize)
+
+    with quiet(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        for _ in pool.map(read, range(len(paths))):
+            pass
+    return pixels
+
+
+def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image:
+    """Decodes an image to an upright RGB `PIL.Image`; `size` allows a JPEG to come smaller, yet twice that size."""
+    if callable(source):
+        source = source()
+    name = os.fspath(source) if isinstance(source, str | os.PathLike) else f"<{type(source).__name__}>"
+    try:
+        if isinstance(source, Image.Image):
+            return _over_white(_upright(source))
+        if isinstance(source, np.ndarray):
+            return _over_white(_from_array(source))
+        if not isinstance(source, str | os.PathLike | bytes):
+            raise ImageError(name, "it is no path, no content of a file, no pixels and no PIL.Image")
+        # Opening a named pipe would wait for ever.
+        if not isinstance(source, bytes) and not Path(name).is_file():
+            raise ImageError(name, _missing(Path(name)))
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else name, formats=_known_formats()) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, {limit} are allowed")
+            if size is not None:
+                # A square, because the orientation may still turn the image by 90 degrees.
+                image.draft(None, (2 * max(size), 2 * max(size)))
+            image.load()
+            return _over_white(_upright(image))
+    except ImageError:
+        raise
+    except Exception as error:  # a broken file makes decoders raise nearly anything
+        raise ImageError(name, _reason(name, error)) from error
+
+
+def to_pixels(image: Image.Image, size: tuple[int, int] | None, resize: Resize) -> np.ndarray:
+    """Brings an RGB image to `size` and returns its pixels, uint8 `(height, width, 3)`."""
+    check_resize(resize)
+    if size is not None and image.size != size[::-1]:
+        width_height = size[::-1]
+        if resize == "stretch":
+            image = image.resize(width_height, _BILINEAR)
+        elif resize == "crop":
+            image = ImageOps.fit(image, width_height, _BILINEAR)
+        else:
+            image = ImageOps.pad(image, width_height, _BILINEAR, color=_border_colour(image))
+    return np.asarray(image)
+
+
+def check_size(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Returns `size` as two plain integers, `(height, width)`."""
+    if size is None:
+        return None
+    if not (isinstance(size, Sequence) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)):
+        raise InputError(f"size must be (height, width) in pixels, such as (224, 224). Received: size={size!r}.")
+    return size[0], size[1]
+
+
+def check_resize(resize: Resize) -> None:
+    """Refuses a way of resizing that there is not."""
+    if resize not in get_args(Resize):
+        raise InputError(f"resize must be 'stretch', 'crop' or 'pad'. Received: resize={resize!r}.")
+
+
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    if pixels.ndim not in (2, 3) or pixels.dtype.kind not in "buif":
+        reason = f"it is of shape {pixels.shape}, dtype {pixels.dtype}, and not numbers of shape (height, width, 3)"
+        raise ImageError("<ndarray>", reason)
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype.kind == "f" and pixels.ndim == 3:
+        if not (pixels.min() >= 0 and pixels.max() <= 255):
+            raise ValueError(f"its values run from {pixels.min()} to {pixels.max()}, not from 0 to 255")
+        pixels = np.round(pixels).astype("uint8")
+    return Image.fromarray(pixels)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # exif_transpose would copy it
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken metadata says nothing against the pixels, which are decoded by now
+        return image
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image  # convert would copy it
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    if values.min() < 0 or not values.max() <= 65535:
+        raise ValueError(f"its values run from {values.min()} to {values.max()}; 8 or 16 bits a channel would do")
+    if values.dtype.kind == "f":  # 32-bit TIFF: in [0, 1] by convention, otherwise like integers
+        scale = 255.0 if values.max() <= 1 else 1.0 if values.max() <= 255 else 255 / 65535
+    else:
+        scale = 255 / 65535
+    return np.round(values * scale).astype("uint8")
+
+
+def _border_colour(image: Image.Image) -> tuple[int, ...]:
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return tuple(int(value) for value in np.median(border, axis=0))
+
+
+def _missing(path: Path) -> str:
+    if path.is_dir():
+        return "it is a folder; name the files in it"
+    return "it is not a regular file" if path.exists() else "there is no such file"
+
+
+def _reason(name: str, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if Path(name).is_file() and Path(name).stat().st_size == 0:
+        return "it is empty (zero bytes)"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "its content is not an image in a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it would be a decompression bomb ({error})"
+    return f"it is damaged ({error or type(error).__name__})".replace("\n", " ")
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]  # AVIF and WebP are optional in Pillow
+
+
+class _Quiet:
+    """Silences Pillow's warnings while any thread is inside.
+
+    The filters belong to the process: threads that each saved and restored them would undo one another's, so the
+    first to enter saves them and the last to leave restores them.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module="PIL")
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            self._inside += 1
+
+    def __exit__(self, *error: Any) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(*error)
+
+
+_QUIET = _Quiet()
+
+
+def quiet() -> _Quiet:
+    """Silences Pillow's warnings on odd files: what matters is raised as `ImageError`."""
+    return _QUIET

@@ -1,1 +1,0 @@
-"""Finding, checking, splitting and reading images."""

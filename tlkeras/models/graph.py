@@ -1,0 +1,154 @@
+"""Functional graphs laid anew over layers that exist: the layers, and so the weights, are shared."""
+
+import warnings
+
+import keras
+
+
+def flatten(model):
+    """Puts the layers of nested functional and `Sequential` models (ConvNeXt has four) into the graph itself.
+
+    Args:
+        model: A functional or `Sequential` model.
+
+    Returns:
+        A functional model with the same layers and answers, or `model` itself if nothing in it is nested.
+
+    Example:
+
+    >>> inner = keras.Sequential([keras.layers.Dense(2), keras.layers.ReLU()])
+    >>> inputs = keras.Input((3,))
+    >>> [type(layer).__name__ for layer in flatten(keras.Model(inputs, inner(inputs))).layers]
+    ['InputLayer', 'Dense', 'ReLU']
+    """
+    if not any(map(_has_graph, model.layers)):
+        return model
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs[0])
+
+    def unpack(layer, *args, **kwargs):
+        # Called through `call`, a model runs its layers one by one and makes no node of its own.
+        return layer.call(*args) if _has_graph(layer) else layer(*args, **kwargs)
+
+    return flatten(
+        keras.models.clone_model(
+            model, input_tensors=model.input, clone_function=lambda layer: layer, call_function=unpack
+        )
+    )
+
+
+def _has_graph(layer):
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "_nodes_by_depth")
+
+
+def graft(model, inputs, x):
+    """Applies a functional model layer by layer to `x`, where calling it would nest it.
+
+    Args:
+        model: A functional model of one input.
+        inputs: The `keras.Input` from which `x` was made.
+        x: KerasTensor that takes the place of the model's own input.
+
+    Returns:
+        A functional model from `inputs` to the features, in one graph with what leads to `x`.
+
+    Example:
+
+    >>> body = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    >>> inputs = keras.Input((3,))
+    >>> whole = graft(keras.Model(body.inputs, body.outputs[0]), inputs, keras.layers.Rescaling(2.0)(inputs))
+    >>> [type(layer).__name__ for layer in whole.layers]
+    ['InputLayer', 'Rescaling', 'Dense']
+    """
+
+    def call(layer, *args, **kwargs):
+        args, kwargs = keras.tree.map_structure(lambda value: x if value is inputs else value, (args, kwargs))
+        return layer(*args, **kwargs)
+
+    with warnings.catch_warnings():
+        # One tensor, packed as the model wants it: bare, in a list or under a name, which need not be its own here.
+        warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
+        grafted = keras.models.clone_model(
+            model,
+            input_tensors=keras.tree.pack_sequence_as(model.input, [inputs]),
+            clone_function=lambda layer: layer,
+            call_function=call,
+        )
+    return keras.Model(inputs, grafted.output)
+
+
+def forget(former, model):
+    """Has each layer's `output` be that in `model`, laid anew over the layers of `former`, which is used no more.
+
+    Keras gives as a layer's output that of its first call, which was in the graph of `former`, so that a Grad-CAM's
+    `keras.Model(model.input, model.get_layer(name).output)` would be disconnected.
+
+    Args:
+        former: A functional model; its layers lose their places in its graph.
+        model: The functional model made of them; or `former` itself, where nothing was to be laid anew.
+
+    Returns:
+        `model`, made again of its inputs and outputs; `former` stays as it is.
+
+    Example:
+
+    >>> first, inputs = keras.Input((3,)), keras.Input((3,))
+    >>> body = keras.Model(first, keras.layers.Dense(2, name="dense")(first))
+    >>> whole = forget(body, graft(body, inputs, inputs))
+    >>> whole.get_layer("dense").output is whole.output
+    True
+    """
+    if model is former:
+        return model
+    owned = {id(operation) for operation in (*former.operations, *former._flatten_layers())}
+    kept = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
+    for operation in model.operations:
+        if id(operation) in owned:
+            operation._inbound_nodes[:] = [node for node in operation._inbound_nodes if id(node) in kept]
+            for place, node in enumerate(operation._inbound_nodes):
+                for tensor in node.output_tensors:
+                    tensor._keras_history = tensor._keras_history._replace(node_index=place)
+    return keras.Model(model.input, model.output)
+
+
+def nodes(model):
+    """The calls of layers and operations that make up a functional graph, in the order of execution.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="dense")])
+    >>> [node.operation.name for node in nodes(keras.Model(model.inputs, model.outputs))][1:]
+    ['dense']
+    """
+    depths = model._nodes_by_depth
+    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
+
+
+def live_tensors(model):
+    """What must be kept at each point of a functional graph: tensors made by then and wanted after it.
+
+    Args:
+        model: A functional `keras.Model`.
+
+    Returns:
+        A list with one entry for each node: the KerasTensors, in the order in which they were made.
+
+    Example:
+
+    >>> inputs = keras.Input((8,))
+    >>> x = layers.Dense(8, name="a")(inputs)
+    >>> x = layers.Add()([x, layers.Dense(8, name="b")(x)])
+    >>> [len(tensors) for tensors in live_tensors(keras.Model(inputs, layers.Dense(2)(x)))]
+    [1, 1, 2, 1, 1]
+    """
+    graph = nodes(model)
+    last_use = {}
+    for position, node in enumerate(graph):
+        last_use.update((id(tensor), position) for tensor in node.input_tensors)
+    last_use.update((id(tensor), len(graph)) for tensor in model.outputs)
+    live, points = {}, []
+    for position, node in enumerate(graph):
+        live.update((id(tensor), tensor) for tensor in node.outputs)
+        live = {key: tensor for key, tensor in live.items() if last_use.get(key, -1) > position}
+        points.append(list(live.values()))
+    return points

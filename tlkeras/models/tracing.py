@@ -1,0 +1,274 @@
+"""The graph of any Keras model, laid flat: its weighted layers in the order in which data passes them.
+
+Nested models are walked through, so a model gives the same units whether its backbone is nested or not.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import keras
+
+from tlkeras.errors import InputError, shown
+from tlkeras.models.positions import Tensor, after, built_on_vectors, is_pooled
+
+#: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
+_STACK_SHARE = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A part of the model that no block boundary divides: one layer, or a composite layer with its sublayers.
+
+    Attributes:
+        path: Names of the models and layers around it, then its own.
+        models: Names of the nested models around it, a prefix of `path`.
+        layers: The layers that own its weights, in the order in which they were made.
+        level: How often the resolution has changed between the model's input and here.
+        segment: Units with one number lie on parallel branches, so no tensor separates them; the image, and what is
+            computed from it without weights (rotary position embeddings), counts only where a branch begins with it.
+        head: Whether it comes after the last spatial or token dimension has vanished, or makes the probabilities of a
+            model in which no weight does.
+    """
+
+    path: tuple[str, ...]
+    models: tuple[str, ...]
+    layers: tuple[keras.Layer, ...]
+    level: int
+    segment: int
+    head: bool
+
+
+@dataclass(eq=False)
+class _Step:
+    path: tuple[str, ...]
+    models: tuple[str, ...]
+    layers: tuple[keras.Layer, ...]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    pooled: bool  # whether what comes in is
+    level: int
+    probabilities: bool  # whether what goes out is
+
+
+def check_model(model) -> None:
+    """Refuses what is no Keras model.
+
+    Raises:
+        InputError: `model` is no Keras model.
+    """
+    if not isinstance(model, keras.Model):
+        raise InputError(
+            "model must be a keras.Model, such as keras.models.load_model or tlkeras.image_classifier gives. "
+            f"Received: model={shown(model)}"
+        )
+
+
+def own_weights(layer: keras.Layer) -> list[keras.Variable]:
+    """Weights that the layer itself holds, its sublayers' left out."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def has_kernel(layer: keras.Layer) -> bool:
+    """Whether the layer itself holds a weight of more than one dimension, unlike normalisation and scale."""
+    return any(len(weight.shape) > 1 for weight in own_weights(layer))
+
+
+def sublayers(layer: keras.Layer) -> list[keras.Layer]:
+    """The layer's direct sublayers, in the order in which they were assigned to it."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def descendants(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """The layer and all layers inside it, each once, outer before inner."""
+    seen = set()
+
+    def walk(layer):
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            yield layer
+            for inner in sublayers(layer):
+                yield from walk(inner)
+
+    return walk(layer)
+
+
+def units(model: keras.Model) -> list[Unit]:
+    """Every weighted part of `model` once, in graph order; of a model without a graph, in layer order.
+
+    Args:
+        model: A built Keras model.
+
+    Returns:
+        The units. Each weight of the model belongs to a layer of exactly one of them.
+    """
+    trace = _Trace()
+    graph = _graph_of(model)
+    inputs = [Tensor(tuple(t.shape), len(t.shape) <= 2) for t in graph.inputs] if graph else [Tensor(None)]
+    outputs = trace.run(model, inputs, None, (), ())
+    traced = {id(layer) for step in trace.steps for layer in step.layers}
+    for layer in descendants(model):  # attached to a functional model, but not part of its graph
+        if own_weights(layer) and id(layer) not in traced:
+            outputs = trace.step(layer, (layer,), outputs, None, (layer.name,), ())
+    return trace.units(outputs)
+
+
+def _graph_of(layer):
+    """The functional graph behind a layer, or None: a Sequential model keeps its own inside."""
+    graph = getattr(layer, "_functional", None) or layer
+    return graph if hasattr(graph, "_nodes_by_depth") else None
+
+
+def _is_stack(layer) -> bool:
+    """Whether a layer without a graph is a container of blocks rather than one block."""
+    inner = [part for part in sublayers(layer) if part.weights]
+    if isinstance(layer, keras.Model) or any(isinstance(part, keras.Model) for part in inner):
+        return bool(inner)
+    if type(layer).__module__.startswith("keras.src.layers"):  # both directions of an LSTM are one layer
+        return False
+    composite = [part for part in inner if sublayers(part)]
+    alike = Counter(type(part) for part in composite)
+    repeated = sum(part.count_params() for part in composite if alike[type(part)] > 1)
+    return repeated >= _STACK_SHARE * layer.count_params() > 0
+
+
+def _gives_probabilities(layer) -> bool:
+    function = getattr(layer, "activation", layer)  # of the layer, or of an operation such as keras.ops.softmax
+    return getattr(function, "__name__", type(function).__name__).lower() in ("softmax", "sigmoid")
+
+
+class _Trace:
+    """Walks a model once and notes every operation as a step."""
+
+    def __init__(self):
+        self.steps: list[_Step] = []
+
+    def run(self, layer, inputs, shapes, path, models) -> list[Tensor]:
+        """Passes `inputs` through a layer or model; `shapes` are its outputs', None if unknown."""
+        graph = _graph_of(layer)
+        if graph is not None:
+            return self._run_graph(layer, graph, inputs, path, models)
+        if isinstance(layer, keras.Layer) and _is_stack(layer):
+            return self._run_stack(layer, inputs, shapes, path, models)
+        owners = [part for part in descendants(layer) if own_weights(part)] if isinstance(layer, keras.Layer) else []
+        return self.step(layer, owners, inputs, shapes, path, models)
+
+    def _run_stack(self, layer, inputs, shapes, path, models) -> list[Tensor]:
+        """Passes data through the parts one after another, each giving the first output of the whole."""
+        if own_weights(layer):
+            inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
+        parts = sublayers(layer)
+        if shapes is None:  # all that is known is the order of making, and heads are often made first
+            parts.sort(key=lambda part: bool(built_on_vectors(part)) and not sublayers(part))
+        for part in parts:
+            inputs = self.run(part, inputs, shapes and shapes[:1], (*path, part.name), models)
+        last = inputs[0]
+        others = (shapes or [])[1:]  # hidden states, attention scores
+        return [last, *(replace(last, shape=shape, positions=None) for shape in others)]
+
+    def _run_graph(self, model, graph, inputs, path, models) -> list[Tensor]:
+        if own_weights(model):
+            inputs = [*self.step(model, (model,), inputs, None, path, models), *inputs[1:]]
+        # A model called from within a composite layer gets one chain of data, however many inputs it has.
+        inputs = [inputs[min(i, len(inputs) - 1)] for i in range(len(graph.inputs))]
+        known = {id(inner): outer for inner, outer in zip(graph.inputs, inputs, strict=True)}
+        order = {id(operation): i for i, operation in enumerate(graph.operations)}
+        for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
+            for node in sorted(nodes, key=lambda node: order[id(node.operation)]):
+                if node.is_input or any(id(t) not in known for t in node.input_tensors):
+                    continue
+                results = self.run(
+                    node.operation,
+                    [known[id(t)] for t in node.input_tensors],
+                    [tuple(t.shape) for t in node.outputs],
+                    (*path, node.operation.name),
+                    (*models, node.operation.name) if _graph_of(node.operation) is not None else models,
+                )
+                known.update((id(t), x) for t, x in zip(node.outputs, results, strict=False))
+        return [known[id(t)] for t in graph.outputs]
+
+    def step(self, layer, owners, inputs, shapes, path, models) -> list[Tensor]:
+        """Notes one operation and returns its outputs."""
+        ancestors = 1 << len(self.steps)
+        for tensor in inputs:
+            ancestors |= tensor.ancestors
+        if shapes is None:
+            vectors = built_on_vectors(layer)
+            pooled_in = all(tensor.pooled for tensor in inputs) if vectors is None else vectors
+            shapes, pooled_out = [None], [pooled_in]
+        else:
+            pooled_in = bool(inputs) and all(tensor.pooled for tensor in inputs)
+            pooled_out = [is_pooled(layer, inputs, shape) for shape in shapes]
+        outputs = [
+            after(layer, inputs, shape, pooled, ancestors) for shape, pooled in zip(shapes, pooled_out, strict=True)
+        ]
+        probabilities = _gives_probabilities(layer)
+        self.steps.append(
+            _Step(path, models, tuple(owners), list(inputs), outputs, pooled_in, outputs[0].level, probabilities)
+        )
+        return outputs
+
+    def units(self, outputs) -> list[Unit]:
+        """The weighted steps, shared layers once, with what the whole graph tells of them."""
+        head = self._head()
+        placed, result = set(), []
+        for i, (segment, level) in enumerate(self._segments(outputs)):
+            step = self.steps[i]
+            layers = tuple(layer for layer in step.layers if id(layer) not in placed)
+            placed.update(map(id, layers))
+            if layers:
+                in_head = all(id(layer) in head for layer in layers)
+                result.append(Unit(step.path, step.models, layers, level, segment, in_head))
+        return result
+
+    def _head(self) -> set[int]:
+        """Ids of the layers after the last spatial or token dimension; of a net of vectors, the last layers."""
+        steps = list(enumerate(self.steps))
+        feeds_map = weighted = feeds_weights = 0
+        for i, step in steps:
+            weighted |= bool(step.layers) << i
+            for tensor in step.outputs:
+                if not tensor.pooled:
+                    feeds_map |= tensor.ancestors
+            if step.layers:
+                for tensor in step.inputs:
+                    feeds_weights |= tensor.ancestors
+        blocked = feeds_map or feeds_weights
+        inside, outside = set(), set()
+        for i, step in steps:
+            target = inside if step.pooled and not blocked >> i & 1 else outside
+            target.update(map(id, step.layers))
+        return inside - outside or self._last_kernel()
+
+    def _last_kernel(self) -> set[int]:
+        """Ids of the last layers with a kernel, if one path leads from there to probabilities: the head of a fully
+        convolutional model, which is pooled after its classifier or not at all. A gate ends in a product instead.
+        """
+        last = max((i for i, step in enumerate(self.steps) if any(map(has_kernel, step.layers))), default=0)
+        above = self.steps[last:]
+        if any(step.probabilities for step in above) and all(len(step.inputs) == 1 for step in above):
+            return {id(layer) for step in above for layer in step.layers}
+        return set()
+
+    def _segments(self, outputs) -> Iterator[tuple[int, int]]:
+        """For each step its segment's number and the level at which the segment ends."""
+        weighted = sum(bool(step.layers) << i for i, step in enumerate(self.steps))
+        last_use = {}
+        for i, step in enumerate(self.steps):
+            # Of what no weight went into, only where a branch begins with it; masks and rotations are read far above.
+            begins = step.layers and not any(tensor.ancestors & weighted for tensor in step.inputs)
+            last_use.update((id(tensor), i) for tensor in step.inputs if begins or tensor.ancestors & weighted)
+        last_use.update((id(tensor), len(self.steps)) for tensor in outputs)
+        live: dict[int, Tensor] = {}
+        start = number = level = 0
+        for i, step in enumerate(self.steps):
+            live = {key: tensor for key, tensor in live.items() if last_use[key] > i}
+            live.update(
+                (id(tensor), tensor) for tensor in (*step.inputs, *step.outputs) if last_use.get(id(tensor), -1) > i
+            )
+            if len(live) <= 1 or i == len(self.steps) - 1:
+                end = step.level
+                # One change of resolution belongs to the segment as a whole; a long segment has several inside.
+                for inner in self.steps[start : i + 1]:
+                    yield number, end if end - level <= 1 else inner.level
+                start, number, level = i + 1, number + 1, end

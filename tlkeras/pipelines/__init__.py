@@ -1,0 +1,1 @@
+"""Probes on features, and the way back into one Keras model."""

@@ -1,0 +1,139 @@
+"""A fitted scikit-learn pipeline becomes one Keras model that answers as the pipeline did."""
+
+import keras
+from keras import layers, ops
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import Normalizer
+from sklearn.utils.validation import check_is_fitted
+
+from tlkeras.errors import InputError, shown
+from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.pipelines.affine import affine, flat_steps
+from tlkeras.pipelines.readouts import readouts
+
+
+def fold(pipeline: BaseEstimator) -> keras.Model:
+    """Folds a fitted pipeline of extractor, scalers and linear classifier into one end-to-end Keras model.
+
+    Affine maps in a row are one affine map, so scalers, PCA and the classifier become the weights of one `Dense` layer
+    on top of the extractor's network.
+
+    Args:
+        pipeline: A fitted `sklearn.pipeline.Pipeline`, or a search such as `GridSearchCV` that found one: a
+            `tlkeras.FeatureExtractor`; any number of `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`,
+            `PCA`, `IncrementalPCA`, `TruncatedSVD`, feature selectors and `Normalizer`; and a linear classifier:
+            `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
+            `LinearDiscriminantAnalysis`, `NearestCentroid`, or a `OneVsRestClassifier` or `CalibratedClassifierCV`
+            (`"sigmoid"` or `"temperature"`) of one of them.
+
+    Returns:
+        A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
+        order of the classifier's `classes_`: what `predict_proba` gives, where the classifier has it; else the scores
+        of `decision_function`, of which the largest decides. A single score `s`, of two classes, becomes `[-s, s]`. The
+        model shares no weights with the extractor. Answers differ by no more than 1e-5 of the largest; on a GPU that
+        rounds float32 products (TF32) by some 1e-3, see docs/gpu.md.
+
+    Raises:
+        InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN and the like. Keep the pipeline as it is then,
+            beside its network: `tlkeras.save_pipeline`.
+        sklearn.exceptions.NotFittedError: The pipeline is not fitted.
+
+    Example:
+
+    >>> import tlkeras
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> images = tlkeras.load_images("data/clipart10")
+    >>> pipe = make_pipeline(tlkeras.FeatureExtractor(), StandardScaler(), LogisticRegression(C=0.01))
+    >>> pipe = pipe.fit(images.validation.paths, images.validation.labels)
+    >>> tlkeras.fold(pipe).output_shape
+    (None, 10)
+    """
+    if isinstance(pipeline, BaseEstimator) and not isinstance(pipeline, Pipeline):  # a search
+        check_is_fitted(pipeline)
+    steps = list(flat_steps(pipeline))
+    if len(steps) < 2 or not isinstance(steps[0], FeatureExtractor):
+        raise InputError(
+            "fold takes a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
+            f"Received: {shown(pipeline)}"
+        )
+    extractor, *transformers, classifier = steps
+    for step in (*transformers, classifier):
+        check_is_fitted(step)
+    outputs = readouts(classifier)
+    network = extractor.build_network()
+    features, rest = _transformed(network.outputs[0], transformers)
+    answers = [_answer(features, rest, readout, index) for index, readout in enumerate(outputs)]
+    answer = answers[0] if len(answers) == 1 else layers.Average(name="mean", dtype="float32")(answers)
+    return keras.Model(network.inputs[0], answer, name=network.name)
+
+
+def folded_weights(scalers, classifier):
+    """Writes fitted scalers and a fitted logistic regression as one affine map.
+
+    Args:
+        scalers: Transformers such as `StandardScaler`, in the order in which they act.
+        classifier: A `LogisticRegression`, or another classifier whose probabilities are a softmax.
+
+    Returns:
+        `(kernel, bias)`, float64, of shapes `(features, classes)` and `(classes,)`: softmax of
+        `features @ kernel + bias` is the classifier's `predict_proba`.
+
+    Raises:
+        InputError: A transformer or the classifier is of another kind.
+    """
+    readout, *more = readouts(make_pipeline(*scalers, classifier))
+    if more or readout.link != "softmax":
+        raise InputError(f"The probabilities of this classifier are no softmax. Received: {classifier!r}")
+    return readout.affine.matrix, readout.affine.offset
+
+
+def _transformed(features, transformers):
+    """Features after the last step that is not affine, and the affine map that is left for the classifier's layer."""
+    pending = None
+    for step in transformers:
+        if isinstance(step, Normalizer):
+            features, pending = _normalised(_mapped(features, pending), step.norm), None
+        else:
+            pending = affine(step) if pending is None else pending.then(affine(step))
+    return features, pending
+
+
+def _mapped(features, pending):
+    if pending is None:
+        return features
+    if pending.matrix.ndim == 1:
+        return layers.Rescaling(pending.matrix.tolist(), pending.offset.tolist(), dtype="float32")(features)
+    return _dense(pending, None, None)(features)
+
+
+def _normalised(features, norm):
+    """As `sklearn.preprocessing.Normalizer`, which leaves a row of zeros as it is."""
+    if features.dtype != "float32":  # float16 has no room for squares
+        features = ops.cast(features, "float32")
+    if norm == "l2":
+        length = ops.sqrt(ops.sum(ops.square(features), axis=-1, keepdims=True))
+    elif norm == "l1":
+        length = ops.sum(ops.abs(features), axis=-1, keepdims=True)
+    else:
+        length = ops.max(ops.abs(features), axis=-1, keepdims=True)
+    return features / ops.maximum(length, 1e-30)
+
+
+def _answer(features, rest, readout, index):
+    joint = readout.affine if rest is None else rest.then(readout.affine)
+    # Sigmoids divided by their sum are the softmax of their logarithms, which does not divide by zero.
+    activation = {"scores": None, "one-vs-rest": "log_sigmoid"}.get(readout.link, readout.link)
+    answer = _dense(joint, activation, f"predictions_{index}" if index else "predictions")(features)
+    return layers.Softmax(dtype="float32")(answer) if readout.link == "one-vs-rest" else answer
+
+
+def _dense(joint, activation, name):
+    """The affine map as a layer; in float32 also under mixed precision, where float16 would round probabilities."""
+    inputs, units = joint.matrix.shape
+    layer = layers.Dense(units, activation=activation, dtype="float32", name=name)
+    layer.build((None, inputs))
+    layer.set_weights([joint.matrix, joint.offset])
+    return layer

@@ -1,0 +1,198 @@
+"""Fitted linear classifiers of scikit-learn as affine maps, and what they make of the numbers that come out."""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Literal
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, RidgeClassifierCV, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC, LinearSVC
+
+from tlkeras.errors import InputError
+from tlkeras.pipelines.affine import KEEP, Affine, affine, flat_steps, float64
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What a linear classifier does: an affine map, and a link from its numbers to the answer.
+
+    Attributes:
+        affine: `Affine`, to one number a class.
+        link: `"softmax"`; `"one-vs-rest"`, sigmoids divided by their sum; `"sigmoid"`, for several labels at once; or
+            `"scores"`, the numbers as they are, of which the largest decides.
+    """
+
+    affine: Affine
+    link: Literal["softmax", "one-vs-rest", "sigmoid", "scores"]
+
+
+@singledispatch
+def readouts(classifier) -> list[Readout]:
+    """Writes a fitted classifier as affine maps with a link; its answer is the mean of theirs.
+
+    Args:
+        classifier: A fitted `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
+            `LinearDiscriminantAnalysis`, `NearestCentroid`; or a `OneVsRestClassifier` or `CalibratedClassifierCV`
+            (sigmoid or temperature) of these; or a pipeline of affine steps that ends in one.
+
+    Returns:
+        List of `Readout`, each with one number a class in the order of `classes_`; several only for a calibration
+        with an ensemble.
+
+    Raises:
+        InputError: The classifier is not linear, or not known to be.
+
+    Example:
+
+    >>> [readout] = readouts(LinearSVC().fit([[0.0], [1.0], [2.0]], [0, 0, 1]))
+    >>> readout.link, readout.affine.matrix.shape
+    ('scores', (1, 2))
+    """
+    linear = "; LinearSVC would fold" if isinstance(classifier, SVC) and classifier.kernel == "linear" else ""
+    raise InputError(
+        f"Its scores are not one linear map of the features, so it cannot be folded{linear}; {KEEP}. "
+        f"Received: {classifier!r}"
+    )
+
+
+@readouts.register
+def _(pipeline: Pipeline):
+    *transformers, classifier = flat_steps(pipeline)
+    return [Readout(_after(transformers, one.affine), one.link) for one in readouts(classifier)]
+
+
+@readouts.register
+def _(classifier: LogisticRegression):
+    if getattr(classifier, "multi_class", "auto") not in ("auto", "deprecated"):  # gone from scikit-learn 1.8
+        raise InputError(f"multi_class is folded as 'auto' only; {KEEP}. Received: {classifier!r}")
+    decisions = _decisions(classifier)
+    if len(classifier.classes_) == 2:
+        return [Readout(_against_zero(decisions), "softmax")]
+    return [Readout(decisions, "one-vs-rest" if classifier.solver == "liblinear" else "softmax")]
+
+
+@readouts.register(LinearSVC)
+@readouts.register(Perceptron)
+@readouts.register(RidgeClassifier)
+@readouts.register(RidgeClassifierCV)
+def _scores(classifier):
+    decisions = _decisions(classifier)
+    binary = decisions.matrix.shape[1] == 1
+    return [Readout(_both_signs(decisions) if binary else decisions, "scores")]
+
+
+@readouts.register
+def _(classifier: SGDClassifier):
+    if classifier.loss == "modified_huber":
+        raise InputError(f"Probabilities of loss='modified_huber' cannot be folded; {KEEP}. Received: {classifier!r}")
+    if classifier.loss != "log_loss":
+        return _scores(classifier)
+    if len(classifier.classes_) == 2:
+        return [Readout(_against_zero(_decisions(classifier)), "softmax")]
+    return [Readout(_decisions(classifier), "one-vs-rest")]
+
+
+@readouts.register
+def _(classifier: LinearDiscriminantAnalysis):
+    decisions = _decisions(classifier)
+    return [Readout(_against_zero(decisions) if len(classifier.classes_) == 2 else decisions, "softmax")]
+
+
+@readouts.register
+def _(classifier: NearestCentroid):
+    if classifier.metric != "euclidean":
+        raise InputError(f"Only Euclidean distances are linear; {KEEP}. Received: {classifier!r}")
+    # Squared distances differ between classes by an affine map alone: |x|^2 is the same for all of them. By which
+    # distances scikit-learn predicts depends on the priors; its probabilities are always of the standardised ones.
+    if np.isclose(classifier.class_prior_, 1 / len(classifier.classes_)).all():
+        return [Readout(_nearest(classifier.centroids_), "scores")]
+    deviation = np.where(classifier.within_class_std_dev_ == 0, 1, classifier.within_class_std_dev_)
+    standardised = _nearest(classifier.centroids_ / deviation)
+    joint = Affine(1 / deviation, np.zeros_like(deviation)).then(standardised)
+    return [Readout(Affine(joint.matrix, joint.offset + 2 * np.log(classifier.class_prior_)), "softmax")]
+
+
+@readouts.register
+def _(classifier: OneVsRestClassifier):
+    parts = []
+    for estimator in classifier.estimators_:
+        if not hasattr(estimator, "classes_"):
+            raise InputError(f"One class has no examples or all of them; {KEEP}. Received: {classifier!r}")
+        part, *more = readouts(estimator)
+        if more:
+            raise InputError(f"One against the rest by an ensemble cannot be folded; {KEEP}. Received: {classifier!r}")
+        parts.append(part)
+    decisions = [_difference(part) for part in parts]
+    joint = Affine(
+        np.concatenate([one.matrix for one in decisions], 1), np.concatenate([one.offset for one in decisions])
+    )
+    links = {part.link for part in parts}
+    if links == {"scores"}:
+        return [Readout(_both_signs(joint) if len(parts) == 1 else joint, "scores")]
+    if len(parts) == 1 and not classifier.multilabel_:
+        return [Readout(_against_zero(joint), "softmax")]
+    return [Readout(joint, "sigmoid" if classifier.multilabel_ else "one-vs-rest")]
+
+
+@readouts.register
+def _(classifier: CalibratedClassifierCV):
+    return [_calibrated(fitted, classifier) for fitted in classifier.calibrated_classifiers_]
+
+
+def _calibrated(fitted, whole):
+    *transformers, estimator = flat_steps(getattr(fitted.estimator, "estimator", fitted.estimator))  # unfrozen
+    if readouts.dispatch(type(estimator)) is readouts.dispatch(object) or not hasattr(estimator, "coef_"):
+        raise InputError(f"Only a calibrated linear classifier can be folded; {KEEP}. Received: {whole!r}")
+    decisions, calibrators = _after(transformers, _decisions(estimator)), fitted.calibrators
+    if fitted.method == "sigmoid":
+        joint = decisions.scaled([-one.a_ for one in calibrators], [-one.b_ for one in calibrators])
+        binary = len(whole.classes_) == 2
+        return Readout(_against_zero(joint) if binary else joint, "softmax" if binary else "one-vs-rest")
+    if fitted.method == "temperature":
+        joint = _both_signs(decisions) if decisions.matrix.shape[1] == 1 else decisions
+        beta = np.full(len(joint.offset), float(calibrators[0].beta_))
+        return Readout(joint.scaled(beta, np.zeros_like(beta)), "softmax")
+    raise InputError(f"Calibration by {fitted.method!r} cannot be folded; {KEEP}. Received: {whole!r}")
+
+
+def _nearest(centroids):
+    """The larger, the nearer: the squared length of x, less the squared distance to each centroid."""
+    centroids = float64(centroids)
+    return Affine(2 * centroids.T, -np.sum(centroids**2, axis=1))
+
+
+def _after(transformers, joint):
+    """An affine map with affine steps before it."""
+    for step in reversed(transformers):
+        joint = affine(step).then(joint)
+    return joint
+
+
+def _decisions(classifier):
+    """The classifier's `decision_function`: one output where there are two classes."""
+    matrix = np.atleast_2d(float64(classifier.coef_)).T
+    return Affine(matrix, np.broadcast_to(float64(classifier.intercept_), matrix.shape[1:]).copy())
+
+
+def _difference(readout):
+    """The logit of the second class against the first, of a readout with two."""
+    matrix, offset = readout.affine.matrix, readout.affine.offset
+    factor = 0.5 if readout.link == "scores" else 1
+    return Affine(factor * (matrix[:, 1:] - matrix[:, :1]), factor * (offset[1:] - offset[:1]))
+
+
+def _against_zero(decisions):
+    """One logit as two, the first of them zero, since softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]."""
+    return Affine(np.pad(decisions.matrix, [(0, 0), (1, 0)]), np.pad(decisions.offset, (1, 0)))
+
+
+def _both_signs(decisions):
+    """One score as two, for and against: the larger one decides, as its sign did."""
+    return Affine(
+        np.concatenate([-decisions.matrix, decisions.matrix], 1), np.concatenate([-decisions.offset, decisions.offset])
+    )

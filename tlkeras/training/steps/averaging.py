@@ -1,0 +1,57 @@
+"""Means of weights: of those before and after fine-tuning (WiSE-FT), and of several runs of it (model soups)."""
+
+import numpy as np
+from keras import ops
+
+from tlkeras.training.steps.batchnorm import recompute_statistics
+
+
+def share_of(wise, probe):
+    """The share of the fine-tuned weights in the mean that `tlkeras.fine_tune` is asked for; `None` for no mean."""
+    if wise == "auto":
+        return 0.5 if probe else None
+    return wise
+
+
+def values_of(variables):
+    """A copy of the values of variables: dict of a variable's `id` to a NumPy array."""
+    # JAX hands out views of buffers that the next step writes over.
+    return {id(variable): np.array(ops.convert_to_numpy(variable)) for variable in variables}
+
+
+def put_values(variables, values):
+    """Gives variables the values that `values_of` copied."""
+    for variable in variables:
+        variable.assign(values[id(variable)])
+
+
+def put_mean(model, copies, shares=None, batches=None):
+    """Gives a model the mean of several copies of its weights.
+
+    Weights that train are averaged. BatchNorm statistics that train are computed anew, since those of a mean of
+    networks are not the mean of theirs. What does not train stays as it is.
+
+    Args:
+        model: `keras.Model`.
+        copies: List of what `values_of` gave of the model's weights.
+        shares: Of each copy, with a sum of 1; all alike by default.
+        batches: Training batches, where BatchNorm statistics train; see `tlkeras.training.steps.data.as_batches`.
+
+    Example:
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    >>> before = values_of(model.weights)
+    >>> model.set_weights([np.ones((1, 1)), np.ones(1)])
+    >>> put_mean(model, [before, values_of(model.weights)], [0.75, 0.25])
+    >>> model.get_weights()[0].tolist()
+    [[0.25]]
+
+    References: Wortsman et al., 2022, https://arxiv.org/abs/2109.01903 (WiSE-FT: before and after fine-tuning) and
+    https://arxiv.org/abs/2203.05482 (model soups: several runs).
+    """
+    shares = shares or [1 / len(copies)] * len(copies)
+    for weight in model.trainable_weights:
+        weight.assign(sum(share * copy[id(weight)] for share, copy in zip(shares, copies, strict=True)))
+    if batches is not None:
+        recompute_statistics(model, batches)

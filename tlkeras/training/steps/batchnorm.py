@@ -1,0 +1,32 @@
+"""BatchNorm statistics that fit weights which did not come from training, such as a mean of two models."""
+
+import keras
+
+from tlkeras.training.steps.data import each_batch
+
+
+def recompute_statistics(model, batches):
+    """Sets the moving statistics of the BatchNorm layers that train to the mean over one pass through the data.
+
+    Every batch counts alike, as in `torch.optim.swa_utils.update_bn`; frozen layers keep theirs.
+
+    Args:
+        model: A built Keras model.
+        batches: Training batches; see `tlkeras.training.steps.data.as_batches`.
+
+    Reference: Izmailov et al., 2018, section 3.2, https://arxiv.org/abs/1803.05407
+    """
+    norms = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
+    momenta = [layer.momentum for layer in norms]
+    try:
+        for seen, (images, _) in enumerate(each_batch(batches)):
+            for layer in norms:
+                layer.momentum = seen / (seen + 1)
+            model(images, training=True)
+    finally:
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum

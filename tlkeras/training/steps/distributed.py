@@ -1,0 +1,139 @@
+"""Training on several devices or machines: what `fine_tune` and Keras' `fit` need beyond what one device needs."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tlkeras.errors import InputError
+
+
+def replicas_of(model) -> int:
+    """Counts the copies of a model that share each batch among them.
+
+    Args:
+        model: A `keras.Model`, built in the scope of a `tf.distribute` strategy or under a `keras.distribution`.
+
+    Returns:
+        Their number; 1 without a distribution.
+
+    Example:
+
+    >>> replicas_of(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+    1
+    """
+    strategy = getattr(model, "distribute_strategy", None)
+    if strategy is not None:
+        return strategy.num_replicas_in_sync
+    distribution = keras.distribution.distribution()
+    if distribution is None or distribution.batch_dim_name is None:
+        return 1
+    mesh = distribution.device_mesh
+    return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
+
+
+def refuse_open_scope():
+    """Refuses to work inside a `strategy.scope()`, where a model that predicts does so once for each replica.
+
+    Raises:
+        InputError: A scope is open.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    if tf.distribute.has_strategy():
+        raise InputError("fine_tune was called inside strategy.scope(): build the model there, and call it outside.")
+
+
+def even_batches(batches, replicas):
+    """Makes batches divide evenly among replicas, where it is known how they are made.
+
+    Args:
+        batches: What `fit` takes.
+        replicas: Their number.
+
+    Returns:
+        An `EvenBatches` of a `keras.utils.PyDataset` where there are several replicas; else `batches` themselves.
+    """
+    return EvenBatches(batches, replicas) if replicas > 1 and isinstance(batches, keras.utils.PyDataset) else batches
+
+
+class EvenBatches(keras.utils.PyDataset):
+    """Fills the last batch up with images of its own, as `torch.utils.data.DistributedSampler` does.
+
+    A replica without an image is an error on TensorFlow, and a replica with one less than the others is one on JAX.
+
+    Args:
+        batches: A `keras.utils.PyDataset` of pairs of arrays `(images, labels)`.
+        replicas: Each batch gets a multiple of this number of images.
+
+    Example:
+
+    >>> from tlkeras.training.steps.data import as_batches
+    >>> batches = EvenBatches(as_batches((np.zeros((5, 8, 8, 3)), np.arange(5)), 3), 2)
+    >>> [labels.tolist() for _, labels in map(batches.__getitem__, range(len(batches)))]
+    [[0, 1, 2, 0], [3, 4]]
+    """
+
+    def __init__(self, batches, replicas):
+        # `tf.distribute` reads ahead, and Keras' queue then keeps batches of one epoch's order for the next, others on
+        # each worker. Without the queue every worker has the same order.
+        super().__init__(workers=1 if keras.backend.backend() == "tensorflow" else batches.workers)
+        self._batches, self._replicas = batches, replicas
+
+    @property
+    def num_batches(self):
+        return self._batches.num_batches
+
+    def __len__(self):
+        return self.num_batches
+
+    def __getitem__(self, index):
+        images, labels = self._batches[index]
+        count = len(labels)
+        chosen = np.arange(count + -count % self._replicas) % count
+        return images[chosen], labels[chosen]
+
+    def on_epoch_end(self):
+        self._batches.on_epoch_end()
+
+
+def trainee_of(model):
+    """The model to train in place of `model`: a `MultiWorkerModel` where it has several workers, else itself."""
+    resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
+    if resolver is None or sum(map(len, resolver.cluster_spec().as_dict().values())) < 2:
+        return model
+    return MultiWorkerModel(model)
+
+
+class MultiWorkerModel(keras.Model):
+    """A functional model whose `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
+
+    Keras 3 (3.15) stops there before the first step, since it wants to average the images of all workers to learn
+    their shape, and again after it, since it wants to average scalar metrics along their first axis. A model made
+    outside the strategy's scope does without the first, and a step that answers with vectors of one element allows
+    the second.
+
+    Args:
+        model: A functional or Sequential model built in the strategy's scope; all its layers are shared.
+
+    Reference: https://github.com/keras-team/keras/issues/20585
+    """
+
+    def __init__(self, model):
+        super().__init__(model.inputs, model.outputs)
+        self._workers = model.distribute_strategy
+
+    @property
+    def distribute_strategy(self):
+        return self._workers
+
+    def train_step(self, data):
+        return _as_vectors(super().train_step(data))
+
+    def test_step(self, data):
+        return _as_vectors(super().test_step(data))
+
+
+def _as_vectors(metrics):
+    return {name: ops.reshape(value, (1,)) for name, value in metrics.items()}
