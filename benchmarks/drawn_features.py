@@ -1,7 +1,7 @@
 """What a linear probe makes of the features of drawings, as they are and changed.
 
 Accuracy and log loss of `tlkeras.linear_probe` on clipart10 in cross-validation (three times five folds,
-near-duplicates kept together), and, trained on all of clipart10, on the rightly labelled unseen drawings of
+near-duplicates kept together), and, trained on all of clipart10, on the rightly labeled unseen drawings of
 `unseen_drawings.py`, which says where to get them.
 
 Run: python benchmarks/drawn_features.py /tmp/openclipart/usr/share/openclipart/png

@@ -141,7 +141,7 @@ def main():
     test = tlkeras.read_images([pixels(path) for path, _ in pairs])
     labels = np.array([classes.index(label) for _, label in pairs])
     clean = np.array([not path.name.startswith(tuple(WRONG.get(label, ["\0"]))) for path, label in pairs])
-    print(f"{len(known)} to train; {len(pairs)} unseen, {clean.sum()} of them rightly labelled; left out: ", end="")
+    print(f"{len(known)} to train; {len(pairs)} unseen, {clean.sum()} of them rightly labeled; left out: ", end="")
     print(", ".join(f"{count} {reason}" for reason, count in left_out.items()), flush=True)
     for seed in options.seeds:
         for recipe in map(RECIPES.get, options.recipes):
@@ -150,7 +150,7 @@ def main():
             for name, model in recipe(train, classes, seed):
                 seconds = time.perf_counter() - start
                 right = model.predict(test, batch_size=32, verbose=0).argmax(axis=1) == labels
-                shares = f"{share(right)}; rightly labelled {share(right[clean])}"
+                shares = f"{share(right)}; rightly labeled {share(right[clean])}"
                 print(f"seed {seed}: {name:28} {shares}; {seconds:.0f} s", flush=True)
                 start += time.perf_counter() - start - seconds
 

@@ -1,6 +1,6 @@
 """Weights between the linear probe's and those fine-tuned from it: accuracy and log loss on new images (WiSE-FT).
 
-Trained on the training images of splits of clipart10, tested on their test images and on the rightly labelled unseen
+Trained on the training images of splits of clipart10, tested on their test images and on the rightly labeled unseen
 drawings of `unseen_drawings.py`, which says where to get them. Options of `fine_tune`, MixUp, dropout, and the mean of
 1, 2, ... runs that differ in the order of images, augmentation and dropout (model soups) can be tried.
 
@@ -26,7 +26,7 @@ SHARES = (0, 0.25, 0.5, 0.75, 1)
 
 
 def drawings(root, resize="stretch"):
-    """The rightly labelled unseen drawings, and class numbers as `load_images` gives them."""
+    """The rightly labeled unseen drawings, and class numbers as `load_images` gives them."""
     pairs = [(path, label) for path, label in unseen(root)[0] if not path.name.startswith(tuple(WRONG.get(label, "?")))]
     return tlkeras.read_images([pixels(path) for path, _ in pairs], resize=resize), np.array(
         [sorted(FOLDERS).index(label) for _, label in pairs]

@@ -157,7 +157,7 @@ def features(part, block):
 # cross-validation within the training images. The block is chosen on the *validation* images. Test images choose
 # nothing: what is measured on data that chose something flatters.
 #
-# **Predict.** Early blocks see edges and colours; late ones see what ImageNet's classes need. Our pictures are
+# **Predict.** Early blocks see edges and colors; late ones see what ImageNet's classes need. Our pictures are
 # drawings, ImageNet's are photographs. Where along the chain is the probe best?
 
 

@@ -5,7 +5,7 @@
 #
 # **You will be able to**
 #
-# - **Recognise** a learning rate that is too low, fitting, or too high, from the loss.
+# - **Recognize** a learning rate that is too low, fitting, or too high, from the loss.
 # - **Give** each block its own share of the rate, with one optimizer.
 # - **Sweep** rates on validation images, and say so when a gain is within noise.
 # - **See** which rate each block has, and how far it moved.
@@ -425,7 +425,7 @@ teaching.check("03.3", my_model, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Recognise**: too low, the loss still falls when time is up; too high, it stays far above
+# - **Recognize**: too low, the loss still falls when time is up; too high, it stays far above
 #   what a fitting rate reaches.
 # - **Give**: `tlkeras.differential_optimizer` scales the updates block by block, as an optimizer for each block would.
 # - **Sweep**: each contender gets its best rate, chosen on validation images; a gain below its standard errors is noise.

@@ -5,7 +5,7 @@
 #
 # **You will be able to**
 #
-# - **Thaw** blocks by schedule or on a plateau, inside one `fit`.
+# - **Unfreeze** blocks by schedule or on a plateau, inside one `fit`.
 # - **Verify** that weights which train already keep their optimizer's memory.
 # - **Restrain** a large network on few images: early stopping, dropout, weight decay.
 # - **Compare** gradual unfreezing with its rivals over seeds, and call noise noise.
@@ -84,12 +84,12 @@ class Watch(keras.callbacks.Callback):
 
 # %%
 def second_training(schedule, seed):
-    """Trains a new head on the good units; two watches, before and after thawing."""
+    """Trains a new head on the good units; two watches, before and after unfreezing."""
     model = tiny(seed)
     model.layers[0].set_weights(good)
-    thaw = tlkeras.GradualUnfreezing(schedule)
+    unfreeze = tlkeras.GradualUnfreezing(schedule)
     before, after = Watch(), Watch()
-    model.fit(points, ring, epochs=8, verbose=0, callbacks=[before, thaw, after])
+    model.fit(points, ring, epochs=8, verbose=0, callbacks=[before, unfreeze, after])
     return before, after
 
 
@@ -125,7 +125,7 @@ teaching.finding(
 # %% [markdown]
 # ## The memory of an optimizer
 #
-# Adam remembers, for each weight, a mean of its gradients and of their squares. Whoever freezes, thaws and calls
+# Adam remembers, for each weight, a mean of its gradients and of their squares. Whoever freezes, unfreezes and calls
 # `compile` by hand loses that memory, or meets an error, depending on the backend. `tlkeras.GradualUnfreezing` does
 # it at the beginning of an epoch, and hands the memory over.
 #
@@ -139,7 +139,7 @@ filled = [np.any(value != 0) for value in then.values()]
 print("variables that train, by epoch:", *after.training)
 
 # %% tags=["nbval-check-output"]
-print("Adam's memory of the head, thawing before and after it, is equal bit by bit:")
+print("Adam's memory of the head, unfreezing before and after it, is equal bit by bit:")
 print(len(kept) > 0 and all(kept), "- and there was something to keep:", all(filled))
 
 # %% [markdown]
@@ -185,7 +185,7 @@ def given(part):
 # - **Early stopping** ends training when the validation loss has not fallen for some epochs, and takes the best weights
 #   back.
 #
-# The callbacks go into one `fit`: one history, one early stopping, one optimizer. Thawing on a plateau is shown on one
+# The callbacks go into one `fit`: one history, one early stopping, one optimizer. Unfreezing on a plateau is shown on one
 # split, to save time.
 
 # %%
@@ -372,9 +372,9 @@ teaching.check("04.1", prediction, block_ways["at once"], block_ways["by schedul
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Write `my_callbacks()`: a list of callbacks that thaws a block whenever `val_loss` has stopped falling, and ends the
+# Write `my_callbacks()`: a list of callbacks that unfreezes a block whenever `val_loss` has stopped falling, and ends the
 # training when nothing helps any more, taking the best weights back. The check trains a small model whose loss cannot
-# fall: all of it must have been thawed before training ends.
+# fall: all of it must have been unfrozen before training ends.
 #
 # <details><summary>Hint</summary>
 #
@@ -386,7 +386,7 @@ teaching.check("04.1", prediction, block_ways["at once"], block_ways["by schedul
 
 # %% tags=["solution"]
 def my_callbacks():
-    """Thaws on a plateau, and stops only when that has not helped."""
+    """Unfreezes on a plateau, and stops only when that has not helped."""
     return [
         tlkeras.GradualUnfreezing(on_plateau=1, patience=2),
         keras.callbacks.EarlyStopping(patience=6, restore_best_weights=True),
@@ -424,7 +424,7 @@ teaching.check("04.3", my_model, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Thaw**: the head first, then blocks from the top down, at epochs that you name or whenever the loss stops falling.
+# - **Unfreeze**: the head first, then blocks from the top down, at epochs that you name or whenever the loss stops falling.
 # - **Verify**: look at the optimizer's memory right before and right after; it was handed over bit by bit.
-# - **Restrain**: dropout, weight decay, and early stopping with a patience longer than that of thawing.
+# - **Restrain**: dropout, weight decay, and early stopping with a patience longer than that of unfreezing.
 # - **Compare**: paired by split, with standard errors; an order within noise is no order.

@@ -149,7 +149,7 @@ samples = splits[0].train.take([np.argmax(labels == k) for k in (0, 5)]).read()
 # Look at what a policy makes of your images before you train on it: an error here costs a glance, later it costs a day.
 #
 # **Predict.** Left of each row stands the drawing as it is. The policy for drawings fills with white what moved in from
-# outside, and changes colours. Would you still give each picture its label?
+# outside, and changes colors. Would you still give each picture its label?
 
 # %%
 drawing = tlkeras.augmentation("drawing", seed=1)
@@ -159,7 +159,7 @@ tlkeras.preview(samples, drawing, columns=6, side=96)
 flips = [layer for layer in drawing if isinstance(layer, keras.layers.RandomFlip)]
 viewed = keras.ops.convert_to_numpy(drawing(samples.astype("float32"), training=True))
 teaching.finding(
-    f"every view has shape {viewed.shape[1:]}, like the image, and grey levels from "
+    f"every view has shape {viewed.shape[1:]}, like the image, and gray levels from "
     f"{viewed.min():.0f} to {viewed.max():.0f}; flips are {flips[0].mode} only. The "
     f"layers: {', '.join(type(layer).__name__ for layer in drawing)}."
 )
@@ -325,7 +325,7 @@ moved = {name: np.abs(look - pixels).mean() for name, look in looks.items()}
 least, most = min(moved, key=moved.get), max(moved, key=moved.get)
 hiding = [name for name in looks if name.endswith(("Mask", "Cutout", "Erasing"))]
 teaching.finding(
-    f"on average {most} changes a pixel by {moved[most]:.0f} of 255 grey levels, "
+    f"on average {most} changes a pixel by {moved[most]:.0f} of 255 gray levels, "
     f"{least} by {moved[least]:.0f}. Layers that hide ({', '.join(hiding)}) ask the "
     "classifier to know a thing by what is left of it."
 )
@@ -427,8 +427,8 @@ teaching.finding(
 # %%
 def spread(found):
     """Distance of views from their image, over the distance between two images."""
-    centred = found[0] - found[0].mean(axis=0)
-    apart = np.sqrt(2 * np.mean(centred**2))
+    centered = found[0] - found[0].mean(axis=0)
+    apart = np.sqrt(2 * np.mean(centered**2))
     away = [np.sqrt(np.mean((view - found[0]) ** 2)) for view in found[1:]]
     return np.mean(away) / apart
 

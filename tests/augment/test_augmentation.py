@@ -13,8 +13,8 @@ from tlkeras.data.batches import ImageBatches
 from tlkeras.errors import InputError
 
 EVERYTHING = AugmentationPolicy(
-    why={}, horizontal_flip=True, vertical_flip=True, small_rotation=20, scale=0.3, crop=0.2, light=0.5, colour=0.8,
-    grey=0.3, blur=0.5, noise=0.2, erase=0.5, aspect=0.3,
+    why={}, horizontal_flip=True, vertical_flip=True, small_rotation=20, scale=0.3, crop=0.2, light=0.5, color=0.8,
+    gray=0.3, blur=0.5, noise=0.2, erase=0.5, aspect=0.3,
 )  # fmt: skip
 BEYOND_KERAS = dataclasses.replace(EVERYTHING, channel_shuffle=0.5, jpeg=0.5, grid_mask=0.5)
 AMOUNTS = [field.name for field in dataclasses.fields(AugmentationPolicy) if isinstance(field.default, float)]
@@ -23,7 +23,7 @@ RECIPES = [*POLICIES, "randaugment", "augmix"]
 
 @pytest.fixture(scope="module")
 def images():
-    """Smooth colour pictures with black and white in them, where leaving [0, 255] would show."""
+    """Smooth color pictures with black and white in them, where leaving [0, 255] would show."""
     rows, columns = np.mgrid[0:24, 0:24] / 23
     picture = np.stack([rows, columns, 1 - rows], -1) * 255
     picture[:6, :6], picture[-6:, -6:] = 0, 255
@@ -121,33 +121,33 @@ def test_horizontal_flip_gives_the_image_or_its_mirror_image(images):
     assert (same | mirrored).all() and same.any() and mirrored.any()
 
 
-@pytest.mark.parametrize("setting", ["grey", "blur", "jpeg", "grid_mask", "erase"])
+@pytest.mark.parametrize("setting", ["gray", "blur", "jpeg", "grid_mask", "erase"])
 def test_share_of_changed_images_is_as_declared(images, setting):
     many = np.repeat(images, 50, axis=0)
     changed = np.abs(apply(only(**{setting: 0.3}), many) - many).max(axis=(1, 2, 3)) > 1
     assert abs(changed.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / len(many))
 
 
-def test_grey_images_stay_grey_under_the_policy_of_xrays(images):
-    grey = np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1)
+def test_gray_images_stay_gray_under_the_policy_of_xrays(images):
+    gray = np.repeat(images.mean(axis=-1, keepdims=True), 3, axis=-1)
     policy = dataclasses.replace(augmentation_policy("xray"), noise=0.0)
-    changed = apply(augmentation(policy), grey)
+    changed = apply(augmentation(policy), gray)
     np.testing.assert_allclose(changed[..., 0], changed[..., 1], atol=1e-2)
 
 
 @pytest.mark.parametrize("domain", [*RECIPES, pytest.param(BEYOND_KERAS, id="everything")])
 def test_images_of_one_channel_are_taken(images, domain):
-    grey = images[..., :1]
-    changed = apply(augmentation(domain), grey)
-    assert changed.shape == grey.shape and changed.min() >= 0 and changed.max() <= 255
-    assert np.abs(changed - grey).mean() > 1
+    gray = images[..., :1]
+    changed = apply(augmentation(domain), gray)
+    assert changed.shape == gray.shape and changed.min() >= 0 and changed.max() <= 255
+    assert np.abs(changed - gray).mean() > 1
 
 
 @pytest.mark.parametrize("domain", ["drawing", "microscopy"])  # without noise, which differs by channel
-def test_images_of_one_channel_change_as_grey_images_of_three_do(images, domain):
-    grey = images[..., :1]
-    expected = apply(augmentation(domain), np.repeat(grey, 3, axis=-1))
-    np.testing.assert_allclose(apply(augmentation(domain), grey), expected[..., 1:2], atol=0.1)
+def test_images_of_one_channel_change_as_gray_images_of_three_do(images, domain):
+    gray = images[..., :1]
+    expected = apply(augmentation(domain), np.repeat(gray, 3, axis=-1))
+    np.testing.assert_allclose(apply(augmentation(domain), gray), expected[..., 1:2], atol=0.1)
 
 
 @pytest.mark.parametrize("domain", ["document", "digits", "xray"])
@@ -220,7 +220,7 @@ def test_unknown_domain_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "setting", [{"scale": -0.2}, {"why": "because"}, {"grey": "often"}, {"fill": "mirror"}, {"fill": 300.0}]
+    "setting", [{"scale": -0.2}, {"why": "because"}, {"gray": "often"}, {"fill": "mirror"}, {"fill": 300.0}]
 )
 def test_unusable_setting_is_refused(setting):
     with pytest.raises(InputError, match=next(iter(setting))):

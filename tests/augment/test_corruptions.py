@@ -5,7 +5,7 @@ from tlkeras.augment.corruptions import corrupt
 from tlkeras.data.reading import read_images
 from tlkeras.errors import InputError
 
-KINDS = ["noise", "dark", "blur", "jpeg", "grey"]
+KINDS = ["noise", "dark", "blur", "jpeg", "gray"]
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +29,14 @@ def test_result_is_uint8_of_the_same_shape_for_floats_too(images, kind):
 
 
 def test_noise_has_the_declared_deviation_and_is_seeded():
-    grey = np.full((4, 64, 64, 3), 128, "uint8")
-    assert abs(corrupt(grey, "noise", 1).std() - 0.08 * 255) < 0.5
-    np.testing.assert_array_equal(corrupt(grey, "noise", 1, seed=1), corrupt(grey, "noise", 1, seed=1))
-    assert (corrupt(grey, "noise", 1, seed=1) != corrupt(grey, "noise", 1, seed=2)).any()
+    gray = np.full((4, 64, 64, 3), 128, "uint8")
+    assert abs(corrupt(gray, "noise", 1).std() - 0.08 * 255) < 0.5
+    np.testing.assert_array_equal(corrupt(gray, "noise", 1, seed=1), corrupt(gray, "noise", 1, seed=1))
+    assert (corrupt(gray, "noise", 1, seed=1) != corrupt(gray, "noise", 1, seed=2)).any()
 
 
-def test_grey_at_full_severity_has_no_colour_and_the_same_lightness(images):
-    changed = corrupt(images, "grey", 5)
+def test_gray_at_full_severity_has_no_color_and_the_same_lightness(images):
+    changed = corrupt(images, "gray", 5)
     assert (changed == changed[..., :1]).all()
     luma = images @ [0.299, 0.587, 0.114]
     assert np.abs(changed[..., 0] - luma).max() <= 1

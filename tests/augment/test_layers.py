@@ -21,7 +21,7 @@ def apply(layer, images, training=True):
 
 @pytest.fixture(scope="module")
 def images():
-    """Smooth colour pictures with a black and a white corner, whose sides are no multiples of 16."""
+    """Smooth color pictures with a black and a white corner, whose sides are no multiples of 16."""
     rows, columns = np.mgrid[0:40, 0:56] / 55
     picture = np.stack([rows, columns, 1 - rows], -1) * 255
     picture[:6, :6], picture[-6:, -6:] = 0, 255

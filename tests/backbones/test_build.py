@@ -55,13 +55,13 @@ def test_saved_backbones_of_every_mode_need_keras_only(tmp_path):
 
 
 @pytest.mark.backends
-def test_grey_images_answer_as_the_same_in_three_channels():
-    grey = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 1))
-    colour = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3))
-    grey.set_weights(colour.get_weights())
+def test_gray_images_answer_as_the_same_in_three_channels():
+    gray = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 1))
+    color = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3))
+    gray.set_weights(color.get_weights())
     pixels = images(size=32, channels=1)
-    expected = answer(colour, np.repeat(pixels, 3, axis=-1))
-    np.testing.assert_allclose(answer(grey, pixels), expected, rtol=1e-5, atol=1e-7)
+    expected = answer(color, np.repeat(pixels, 3, axis=-1))
+    np.testing.assert_allclose(answer(gray, pixels), expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.backends

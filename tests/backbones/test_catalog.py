@@ -26,7 +26,7 @@ def test_names_are_unique_under_any_spelling_and_families_are_lower_case():
 
 
 def test_every_figure_names_its_source():
-    figures = ("parameters", "default_size", "minimum_size", "width", "top1", "multiply_adds", "file_mb", "licence")
+    figures = ("parameters", "default_size", "minimum_size", "width", "top1", "multiply_adds", "file_mb", "license")
     for entry in entries():
         given = {figure for figure in figures if getattr(entry, figure) is not None}
         assert given == set(entry.sources), entry.name

@@ -63,8 +63,8 @@ def test_pooling_sets_the_width_of_the_head(pooling, width):
     assert model.layers[-1].kernel.shape == (width, 3)
 
 
-def test_grey_images_and_other_sizes_are_taken(pixels):
-    policy = tlkeras.AugmentationPolicy(why={}, horizontal_flip=True, colour=0.3, grey=0.1)
+def test_gray_images_and_other_sizes_are_taken(pixels):
+    policy = tlkeras.AugmentationPolicy(why={}, horizontal_flip=True, color=0.3, gray=0.1)
     augmentation = tlkeras.augmentation(policy)
     model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(32, 32, 1), augmentation=augmentation)
     assert answer(model, pixels[..., :1]).shape == (3, 3)

@@ -128,7 +128,7 @@ def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded_wit
 
 
 @pytest.mark.parametrize("kind", ["dinov3", "swin"])
-def test_after_a_file_fit_moves_only_the_blocks_that_were_thawed(presets, kind, tmp_path):
+def test_after_a_file_fit_moves_only_the_blocks_that_were_unfrozen(presets, kind, tmp_path):
     model = image_classifier(presets[kind][0], classes=2, dropout=0, input_shape=(32, 32, 3))
     unfreeze(model, 1).save(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
@@ -140,9 +140,11 @@ def test_after_a_file_fit_moves_only_the_blocks_that_were_thawed(presets, kind, 
         for weight, value in zip(model.weights, before, strict=True)
         if not np.array_equal(keras.ops.convert_to_numpy(weight), value)
     }
-    thawed = [*blocks(model).body[-1].weights, *blocks(model).head.weights]
-    keys = {weight.path for weight in thawed if re.search("key/bias|k_proj/bias", weight.path)}  # no part in a softmax
-    assert moved - keys == {weight.path for weight in thawed} - keys
+    unfrozen = [*blocks(model).body[-1].weights, *blocks(model).head.weights]
+    keys = {
+        weight.path for weight in unfrozen if re.search("key/bias|k_proj/bias", weight.path)
+    }  # no part in a softmax
+    assert moved - keys == {weight.path for weight in unfrozen} - keys
 
 
 @pytest.mark.parametrize("kind", FLAT)
@@ -164,7 +166,7 @@ def test_tokens_are_pooled_without_those_that_stand_for_no_patch(presets, kind):
     np.testing.assert_allclose(answers["cls"], tokens[:, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_other_sizes_grey_images_random_weights_and_weights_files(presets, tmp_path):
+def test_other_sizes_gray_images_random_weights_and_weights_files(presets, tmp_path):
     resnet, expected = presets["resnet"]
     assert answer(backbone(resnet, input_shape=(64, 64, 3)), images(64)).shape == (2, 8, 8, 64)
     assert answer(backbone(resnet, input_shape=(32, 32, 1)), images(32, 1)).shape == (2, 4, 4, 64)

@@ -137,7 +137,7 @@ def test_confident_suspects_are_as_many_as_the_confident_joint_counts():
     labels = np.array([0, 0, 0, 1, 1, 1])
     p = np.array([0.9, 0.8, 0.1, 0.2, 0.3, 0.55])  # of class 0; usual for class 0 is 0.6, for class 1 0.65
     indices = confident_suspects(labels, np.stack([p, 1 - p], axis=1))
-    assert indices.tolist() == [2]  # image 5 would be labelled otherwise too, but at 0.55 without confidence
+    assert indices.tolist() == [2]  # image 5 would be labeled otherwise too, but at 0.55 without confidence
 
 
 def test_confident_suspects_come_with_the_least_probable_label_first():

@@ -19,32 +19,32 @@ from tlkeras import cli
 from tlkeras.features.store import FeatureStore
 from tlkeras.runs.folder import Run, written_run
 
-COLOURS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
+COLORS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
 
-def _image(colour, seed):
-    """A noisy patch: no two are near-duplicates, and colour alone tells the class."""
+def _image(color, seed):
+    """A noisy patch: no two are near-duplicates, and color alone tells the class."""
     blocks = np.random.default_rng(seed).integers(0, 56, (6, 6, 1))
-    return Image.fromarray((np.kron(blocks, np.ones((8, 8, 1))) + np.array(colour)).clip(0, 255).astype("uint8"))
+    return Image.fromarray((np.kron(blocks, np.ones((8, 8, 1))) + np.array(color)).clip(0, 255).astype("uint8"))
 
 
 def _folder(root, images=5):
-    for number, (name, colour) in enumerate(COLOURS.items()):
+    for number, (name, color) in enumerate(COLORS.items()):
         (root / name).mkdir(parents=True)
         for i in range(images):
-            _image(colour, 100 * number + i).save(root / name / f"{i}.png")
+            _image(color, 100 * number + i).save(root / name / f"{i}.png")
     return root
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    return _folder(tmp_path_factory.mktemp("data") / "colours")
+    return _folder(tmp_path_factory.mktemp("data") / "colors")
 
 
 @pytest.fixture(scope="session")
 def run(folder, tmp_path_factory):
-    """A run trained on the colours; tests only read it."""
-    output = tmp_path_factory.mktemp("runs") / "colours"
+    """A run trained on the colors; tests only read it."""
+    output = tmp_path_factory.mktemp("runs") / "colors"
     status = _main("fit", folder, "--output", output, "--image-size", 32)
     assert status == 0
     return output
@@ -108,7 +108,7 @@ def test_fine_tuning_strategies_write_a_run_too(folder, tmp_path, capsys, strate
     assert metrics["strategy"] == strategy
     assert metrics["test"]["accuracy"] > metrics["test"]["majority_accuracy"]
     if strategy == "auto":
-        assert metrics["choices"]["kept"] == "features"  # which leaves nothing to gain on three colours
+        assert metrics["choices"]["kept"] == "features"  # which leaves nothing to gain on three colors
     else:
         assert metrics["choices"]["wise"] in (0, 0.5, 1)  # the probe, its mean with the best epoch, or that epoch
     assert _main("predict", tmp_path / "run", folder / "red" / "0.png") == 0
@@ -133,7 +133,7 @@ def test_evaluate_knows_images_of_the_training_again(run, folder, capsys):
 def test_evaluate_takes_folders_with_some_of_the_classes(run, tmp_path, capsys, names):
     for name in names:
         (tmp_path / name).mkdir()
-        _image(COLOURS[name], 7).save(tmp_path / name / "new.png")
+        _image(COLORS[name], 7).save(tmp_path / name / "new.png")
     assert _main("evaluate", run, tmp_path, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["scores"]["accuracy"] == 1.0
@@ -142,7 +142,7 @@ def test_evaluate_takes_folders_with_some_of_the_classes(run, tmp_path, capsys, 
 
 def test_predict_names_each_image_and_lists_the_unreadable(run, folder, tmp_path, capsys):
     odd = tmp_path / 'it\'s a "red" ünïcode\nname.png'
-    _image(COLOURS["red"], 3).save(odd)
+    _image(COLORS["red"], 3).save(odd)
     (tmp_path / "empty.png").touch()
     status = _main("predict", run, folder / "blue" / "0.png", tmp_path / "empty.png", odd, "--json")
     answers = json.loads(capsys.readouterr().out)
@@ -154,7 +154,7 @@ def test_predict_names_each_image_and_lists_the_unreadable(run, folder, tmp_path
 
 
 def test_predict_takes_names_with_leading_dashes(run, tmp_path, monkeypatch, capsys):
-    _image(COLOURS["green"], 3).save(tmp_path / "-green.png")
+    _image(COLORS["green"], 3).save(tmp_path / "-green.png")
     monkeypatch.chdir(tmp_path)
     assert _main("predict", run, "--", "-green.png") == 0
     assert capsys.readouterr().out.startswith("-green.png\tgreen\t")
@@ -162,11 +162,11 @@ def test_predict_takes_names_with_leading_dashes(run, tmp_path, monkeypatch, cap
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "RGBA", "LA"])
 def test_images_of_any_mode_are_read(run, tmp_path, capsys, mode):
-    grey = Image.new("RGB", (48, 48), (128, 128, 128))
+    gray = Image.new("RGB", (48, 48), (128, 128, 128))
     image = {
-        "P": grey.quantize(2),
+        "P": gray.quantize(2),
         "I;16": Image.fromarray(np.full((48, 48), 128 * 257, "uint16")),
-    }.get(mode) or grey.convert(mode)
+    }.get(mode) or gray.convert(mode)
     path = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
     image.save(path)
     Image.new("RGB", (48, 48), (128, 128, 128)).save(tmp_path / "plain.png")
@@ -177,7 +177,7 @@ def test_images_of_any_mode_are_read(run, tmp_path, capsys, mode):
 
 
 def test_a_one_pixel_image_is_read(run, tmp_path, capsys):
-    Image.new("RGB", (1, 1), COLOURS["green"]).save(tmp_path / "dot.png")
+    Image.new("RGB", (1, 1), COLORS["green"]).save(tmp_path / "dot.png")
     assert _main("predict", run, tmp_path / "dot.png") == 0
     assert "dot.png\t" in capsys.readouterr().out
 
@@ -230,7 +230,7 @@ def _no_images(root):
 def _one_class(root):
     (root / "red").mkdir(parents=True)
     for i in range(5):
-        _image(COLOURS["red"], i).save(root / "red" / f"{i}.png")
+        _image(COLORS["red"], i).save(root / "red" / f"{i}.png")
     return root
 
 
@@ -314,10 +314,10 @@ def test_a_damaged_run_is_refused(run, folder, tmp_path, file, content):
 @pytest.mark.parametrize(("parts", "measured"), [(("train", "val"), "validation"), (("train", "val", "test"), "test")])
 def test_evaluate_measures_what_a_folder_that_is_split_does_not_train_on(run, tmp_path, capsys, parts, measured):
     for count, part in enumerate(parts, 1):
-        for name, colour in COLOURS.items():
+        for name, color in COLORS.items():
             (tmp_path / part / name).mkdir(parents=True)
             for i in range(count):
-                _image(colour, 1000 * count + i).save(tmp_path / part / name / f"{i}.png")
+                _image(color, 1000 * count + i).save(tmp_path / part / name / f"{i}.png")
     assert _main("evaluate", run, tmp_path, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["part"], result["scores"]["images"]) == (measured, 3 * len(parts))
@@ -405,7 +405,7 @@ def test_a_model_file_that_is_not_one_is_refused(run, folder, tmp_path, capsys, 
 def _split_folder(root, *keys):
     for key in keys:
         (root / key).mkdir(parents=True)
-        _image(COLOURS.get(key.split("/")[-1], (120, 20, 120)), 7).save(root / key / "new.png")
+        _image(COLORS.get(key.split("/")[-1], (120, 20, 120)), 7).save(root / key / "new.png")
     return root
 
 
@@ -469,7 +469,7 @@ def test_check_reports_and_writes_what_is_asked_for_or_says_where_it_cannot(tmp_
     assert _main("check", folder, "--no-labels", "--fix", tmp_path / "file" / "aside") == 2
     assert "cannot be written" in capsys.readouterr().err
     assert _main("check", folder, "--no-labels", "--json", "--fix", tmp_path / "aside") == 0
-    assert json.loads(capsys.readouterr().out)["images"] == dict.fromkeys(COLOURS, 2)
+    assert json.loads(capsys.readouterr().out)["images"] == dict.fromkeys(COLORS, 2)
     assert (tmp_path / "aside" / "red" / "2.png").exists() and not (folder / "red" / "2.png").exists()
     assert _main("check", folder, "--no-labels") == 0
 

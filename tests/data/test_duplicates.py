@@ -20,7 +20,7 @@ def drawings(clipart10):
         lambda image: ImageEnhance.Color(image).enhance(0.0),
         lambda image: Image.merge("RGB", image.split()[::-1]),
     ],
-    ids=["larger", "smaller", "darker", "grey", "other colours"],
+    ids=["larger", "smaller", "darker", "gray", "other colors"],
 )
 def test_a_changed_copy_is_a_near_duplicate(drawings, change):
     found = [len(near_duplicate_pairs([fingerprint(image), fingerprint(change(image))])) for image in drawings]
@@ -56,7 +56,7 @@ def test_pairs_do_not_depend_on_how_many_images_are_compared_at_once(clipart10, 
     np.testing.assert_array_equal(near_duplicate_pairs(prints), at_once)
 
 
-def test_groups_link_through_common_neighbours():
+def test_groups_link_through_common_neighbors():
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32), "uint8"))
     first, other = fingerprint(image), fingerprint(image.transpose(Image.Transpose.ROTATE_90))
     assert near_duplicate_groups([other, first, other, first, first]).tolist() == [0, 1, 0, 1, 1]
@@ -65,7 +65,7 @@ def test_groups_link_through_common_neighbours():
 def test_a_long_chain_of_strangers_is_taken_apart():
     bits = np.zeros((60, 192), bool)
     for index in range(60):
-        bits[index, 3 * index : 3 * index + 40] = True  # each close to its neighbours, far from the others
+        bits[index, 3 * index : 3 * index + 40] = True  # each close to its neighbors, far from the others
     groups = near_duplicate_groups([Fingerprint(one, 0.0) for one in bits])
     assert np.bincount(groups).max() <= 20
 
@@ -83,9 +83,9 @@ def test_handwritten_digits_do_not_end_up_in_one_group():
     assert np.bincount(groups).max() <= 60
 
 
-def test_images_of_one_colour_are_alike():
-    black, grey = Image.new("RGB", (20, 20)), Image.new("RGB", (30, 30), "grey")
-    assert near_duplicate_groups([fingerprint(black), fingerprint(grey)]).tolist() == [0, 0]
+def test_images_of_one_color_are_alike():
+    black, gray = Image.new("RGB", (20, 20)), Image.new("RGB", (30, 30), "gray")
+    assert near_duplicate_groups([fingerprint(black), fingerprint(gray)]).tolist() == [0, 0]
 
 
 def test_no_images_have_no_groups():

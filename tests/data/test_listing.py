@@ -23,7 +23,7 @@ def test_each_folder_is_a_class(tmp_path):
 
 
 @pytest.mark.parametrize("validation", ["val", "valid", "validation", "Val"])
-def test_given_splits_are_recognised_by_their_usual_names(tmp_path, validation):
+def test_given_splits_are_recognized_by_their_usual_names(tmp_path, validation):
     root = make(tmp_path, "train/cat/a.png", f"{validation}/cat/b.png", "test/dog/c.png", "train/dog/d.png")
     names, files = listed(root)
     assert names == ("cat", "dog")

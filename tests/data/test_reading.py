@@ -38,16 +38,16 @@ def test_exif_orientation_is_applied(tmp_path, orientation, undo):
     np.testing.assert_array_equal(read_image(path, size=None), gradient())
 
 
-def test_greyscale_becomes_three_equal_channels(tmp_path):
-    grey = gradient()[..., 0]
-    path = saved(tmp_path / "a.png", grey)
-    np.testing.assert_array_equal(read_image(path, size=None), np.stack([grey] * 3, -1))
+def test_grayscale_becomes_three_equal_channels(tmp_path):
+    gray = gradient()[..., 0]
+    path = saved(tmp_path / "a.png", gray)
+    np.testing.assert_array_equal(read_image(path, size=None), np.stack([gray] * 3, -1))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_sixteen_bit_greyscale_is_scaled_not_clipped(tmp_path, name):
-    grey = np.linspace(0, 65535, 256, dtype="uint16").reshape(16, 16)
-    path = saved(tmp_path / name, grey)
+def test_sixteen_bit_grayscale_is_scaled_not_clipped(tmp_path, name):
+    gray = np.linspace(0, 65535, 256, dtype="uint16").reshape(16, 16)
+    path = saved(tmp_path / name, gray)
     np.testing.assert_array_equal(read_image(path, size=None)[..., 0].ravel(), np.arange(256))
 
 
@@ -62,7 +62,7 @@ def test_values_that_are_no_8_or_16_bit_pixels_are_refused(tmp_path):
         read_image(path)
 
 
-def test_palette_image_gets_its_colours(tmp_path):
+def test_palette_image_gets_its_colors(tmp_path):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([255, 0, 0, 0, 128, 255])
     image.save(tmp_path / "a.gif")
@@ -85,7 +85,7 @@ def test_transparent_pixels_are_laid_over_white(tmp_path):
     )
 
 
-def test_transparent_palette_colour_is_laid_over_white(tmp_path):
+def test_transparent_palette_color_is_laid_over_white(tmp_path):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([255, 0, 0, 0, 128, 255])
     image.save(tmp_path / "a.png", transparency=1)
@@ -105,12 +105,12 @@ def test_stretch_keeps_the_whole_picture(tmp_path):
     assert np.abs(pixels - expected).max() <= 8
 
 
-def test_crop_keeps_the_centre(tmp_path):
+def test_crop_keeps_the_center(tmp_path):
     path = saved(tmp_path / "a.png", gradient(40, 60))
     np.testing.assert_array_equal(read_image(path, (40, 40), "crop"), gradient(40, 60)[:, 10:50])
 
 
-def test_pad_keeps_the_whole_picture_and_fills_with_the_colour_of_the_border(tmp_path):
+def test_pad_keeps_the_whole_picture_and_fills_with_the_color_of_the_border(tmp_path):
     picture = np.full((40, 60, 3), (255, 250, 240), "uint8")
     picture[15:25, 20:40] = 0
     path = saved(tmp_path / "a.png", picture)

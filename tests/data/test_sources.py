@@ -103,7 +103,7 @@ def test_arrays_that_would_be_misread_are_refused(given, message):
         load_images(**({"source": pixels(20), "labels": [0, 1] * 10} | given))
 
 
-def test_flat_folder_is_labelled_by_a_function(tmp_path):
+def test_flat_folder_is_labeled_by_a_function(tmp_path):
     for index, image in enumerate(pixels(24)):
         write(tmp_path / f"{('cat', 'dog')[index % 2]}_{index}.png", image)
     images = load_images(tmp_path, label_of=lambda path: path.split("_")[0])
@@ -150,7 +150,7 @@ def test_table_gives_splits_and_groups(tmp_path, name, delimiter):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("file,colour\na.png,red", "no column for the label"),
+        ("file,color\na.png,red", "no column for the label"),
         ("path,label\na.png,", "line 2"),
         ("path,label,split\na.png,x,holdout", "'holdout'"),
     ],

@@ -1,4 +1,4 @@
-"""Figures show what they are given, and can be told apart without colour."""
+"""Figures show what they are given, and can be told apart without color."""
 
 import io
 
@@ -24,7 +24,7 @@ def test_bars_end_at_the_means_and_whiskers_at_one_standard_error():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
-def test_bars_and_curves_differ_in_more_than_colour():
+def test_bars_and_curves_differ_in_more_than_color():
     bars = evaluation.accuracy_bars({name: [0.5] for name in "abc"}).axes[0].patches
     assert len({bar.get_hatch() for bar in bars}) == 3
     lines = evaluation.curves({name: [1, 2] for name in "abcd"}, [0, 1], xlabel="x", ylabel="y").axes[0].lines

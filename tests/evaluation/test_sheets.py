@@ -8,9 +8,9 @@ from tlkeras.evaluation.sheets import contact_sheet, preview
 
 
 def test_contact_sheet_shows_each_image_in_its_place():
-    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    sheet = np.asarray(contact_sheet([Image.new("RGB", (10, 10), colour) for colour in colours], columns=2, side=20))
-    assert [tuple(sheet[row, column]) for row, column in ((16, 16), (16, 42), (42, 16))] == colours
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    sheet = np.asarray(contact_sheet([Image.new("RGB", (10, 10), color) for color in colors], columns=2, side=20))
+    assert [tuple(sheet[row, column]) for row, column in ((16, 16), (16, 42), (42, 16))] == colors
     assert tuple(sheet[42, 42]) == (255, 255, 255)
 
 
@@ -59,11 +59,11 @@ def test_preview_starts_each_row_with_the_original():
     assert sheet[16, 42].tolist() != [50] * 3
 
 
-def test_grey_pixels_and_paths_of_files_are_taken(clipart10):
-    grey = np.full((20, 20, 1), 90, "uint8")
-    sheet = np.asarray(contact_sheet([grey, clipart10 / "bug" / "bee.jpg"], side=20, columns=2))
+def test_gray_pixels_and_paths_of_files_are_taken(clipart10):
+    gray = np.full((20, 20, 1), 90, "uint8")
+    sheet = np.asarray(contact_sheet([gray, clipart10 / "bug" / "bee.jpg"], side=20, columns=2))
     assert sheet[16, 16].tolist() == [90] * 3 and sheet[6:26, 32:52].std() > 0
-    assert preview(grey[None], augmentation("photo"), columns=2, side=20).size == (58, 32)
+    assert preview(gray[None], augmentation("photo"), columns=2, side=20).size == (58, 32)
 
 
 @pytest.mark.parametrize(

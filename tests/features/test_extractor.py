@@ -303,11 +303,11 @@ def test_pixels_from_0_to_1_are_warned_of_at_the_callers_line(small, pixels, kin
 
 def test_sixteen_bits_that_reach_the_network_are_warned_of(small, recwarn):
     scaling = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), small])
-    extractor, grey = tlkeras.FeatureExtractor(scaling, engine="keras"), np.full((2, 20, 20, 1), 65535, "uint16")
-    extractor.transform(grey)  # resized, and so brought to 8 bits
+    extractor, gray = tlkeras.FeatureExtractor(scaling, engine="keras"), np.full((2, 20, 20, 1), 65535, "uint16")
+    extractor.transform(gray)  # resized, and so brought to 8 bits
     assert not [one for one in recwarn if one.category is UserWarning]
     with pytest.warns(UserWarning, match="uint16 up to 65535"):
-        extractor.transform(grey[:, :16, :16])
+        extractor.transform(gray[:, :16, :16])
 
 
 def test_pixels_that_are_dark_and_models_that_may_want_them_scaled_are_not_warned_of(small, pixels, recwarn):

@@ -14,7 +14,7 @@ READER = Reader((2, 2), "stretch")
 
 
 class Engine:
-    """Gives the mean colour, from each thread that calls, and the later the fewer calls there were."""
+    """Gives the mean color, from each thread that calls, and the later the fewer calls there were."""
 
     def __init__(self, batch_size):
         self.batch_size = batch_size

@@ -189,7 +189,7 @@ def test_a_transformer_is_divided_at_its_repeated_layer_with_embeddings_in_the_s
     found = blocks(transformer(depth=3))
     assert found.names == ("stem", "block1", "block2", "block3", "head")
     assert [layer.name for layer in found.stem.layers] == ["patches", "positions"]
-    assert found.block_of(found.layers[-2]).name == "block3"  # the last normalisation
+    assert found.block_of(found.layers[-2]).name == "block3"  # the last normalization
     assert [layer.name for layer in found.head.layers] == ["predictions"]
     assert_every_weight_in_one_block(transformer())
 

@@ -1,4 +1,4 @@
-"""Frozen means frozen: bit for bit, whatever is thawed, flat or nested, before or after a file, on any backend."""
+"""Frozen means frozen: bit for bit, whatever is unfrozen, flat or nested, before or after a file, on any backend."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
 STAGES = ("stem", "block1a", "block2a", "block3a")
 
-#: What is thawed: a call, its argument, and the stages that train after it, the head apart.
+#: What is unfrozen: a call, its argument, and the stages that train after it, the head apart.
 CHOICES = {
     "freeze all": (freeze, None, ()),
     "last block": (unfreeze, 1, STAGES[3:]),
@@ -92,7 +92,7 @@ def reloaded(model, tmp_path):
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
 @pytest.mark.parametrize("batchnorm", ["frozen", "train"])
 @pytest.mark.parametrize("choice", CHOICES)
-def test_fit_moves_what_is_thawed_and_not_a_bit_of_what_is_frozen_before_and_after_a_file(
+def test_fit_moves_what_is_unfrozen_and_not_a_bit_of_what_is_frozen_before_and_after_a_file(
     choice, batchnorm, nested, tmp_path
 ):
     change, selection, stages = CHOICES[choice]
@@ -245,7 +245,7 @@ def test_flags_that_a_file_keeps_are_not_warned_of(recwarn):
     assert not [str(warning.message) for warning in recwarn if "load_model" in str(warning.message)]
 
 
-def test_lora_kernels_stay_frozen_when_their_layer_is_thawed():
+def test_lora_kernels_stay_frozen_when_their_layer_is_unfrozen():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="adapted"), layers.Dense(2, name="out")])
     model.get_layer("adapted").enable_lora(1)
     adapted = {w.name for w in unfreeze(model).get_layer("adapted").trainable_weights}

@@ -117,15 +117,15 @@ def test_a_plain_adam_warns_of_newcomers():
 
 
 @pytest.mark.backends
-def test_a_callback_may_thaw_in_the_middle_of_fit():
-    class Thaw(keras.callbacks.Callback):
+def test_a_callback_may_unfreeze_in_the_middle_of_fit():
+    class Unfreeze(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             unfreeze(self.model, epoch)
 
     model = network()
     compiled(model, differential_optimizer(model, keras.optimizers.AdamW(0.01), decay=0.5), metrics=["accuracy"])
     start = ops.convert_to_numpy(model.get_layer("low").kernel)
-    history = fit(model, epochs=3, callbacks=[Thaw()], validation_data=data()).history
+    history = fit(model, epochs=3, callbacks=[Unfreeze()], validation_data=data()).history
     assert np.all(np.isfinite(history["loss"])) and len(history["val_accuracy"]) == 3
     assert not np.array_equal(ops.convert_to_numpy(model.get_layer("low").kernel), start)
     assert int(model.optimizer.iterations) == 9

@@ -375,7 +375,7 @@ def test_the_table_counts_what_trains_and_prints_it():
     assert len(str(table).splitlines()) == 4
 
 
-def test_thawing_after_a_recompile_keeps_the_multipliers(tmp_path):
+def test_unfreezing_after_a_recompile_keeps_the_multipliers(tmp_path):
     model = nested_model()
     optimizer = differential_optimizer(model, optimizers.Adam(0.01), decay=0.5)
     for layer in model.layers[1].layers:

@@ -199,7 +199,7 @@ def test_the_real_backbone_folds_to_the_same_answers(images):
 
 
 @pytest.mark.backends
-def test_a_row_of_zeros_stays_what_it_is_when_normalised():
+def test_a_row_of_zeros_stays_what_it_is_when_normalized():
     features = keras.Sequential([keras.Input((1, 2, 3)), keras.layers.Flatten()])
     extractor = tlkeras.FeatureExtractor(features, cache=False)
     images = np.random.default_rng(0).integers(0, 9, (20, 1, 2, 3), dtype="uint8")

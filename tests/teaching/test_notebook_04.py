@@ -33,13 +33,13 @@ def _stop(patience, best=True):
 
 
 @pytest.mark.parametrize(
-    "thaw",
+    "unfreeze",
     [{"on_plateau": 1, "patience": 1}, {"on_plateau": 2, "patience": 3}, {"schedule": {1: 1, 2: None}}],
     ids=["each epoch", "two at once", "by schedule"],
 )
-def test_04_2_takes_any_callbacks_that_thaw_before_they_stop(thaw, capsys):
-    check("04.2", lambda: [_stop(6), tlkeras.GradualUnfreezing(**thaw)])
-    assert "All 3 layers were thawed" in capsys.readouterr().out
+def test_04_2_takes_any_callbacks_that_unfreeze_before_they_stop(unfreeze, capsys):
+    check("04.2", lambda: [_stop(6), tlkeras.GradualUnfreezing(**unfreeze)])
+    assert "All 3 layers were unfrozen" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def classifier(classes=3, augmentation=(), activation="softmax", units=None):
 
 
 def stripes(count=48, classes=3, seed=0):
-    """Stripes of another direction and period a class: what colour alone does not tell."""
+    """Stripes of another direction and period a class: what color alone does not tell."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     rows, columns = np.mgrid[:SIZE, :SIZE]

@@ -75,7 +75,7 @@ def test_blocks_join_when_the_schedule_says_and_what_is_frozen_does_not_move():
     assert set(history.history) == {"loss", "mae"}
 
 
-def test_a_thawed_block_never_steps_further_than_a_new_optimizer_would():
+def test_a_unfrozen_block_never_steps_further_than_a_new_optimizer_would():
     model = small_model()
     model.compile(keras.optimizers.Adam(0.001), "mse")
     watch = Watch()
@@ -124,13 +124,13 @@ class Scripted(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     ("name", "values"), [("val_loss", [3, 2, 2, 2, 1, 1, 1]), ("val_accuracy", [0.1, 0.5, 0.5, 0.4, 0.9, 0.9, 0.9])]
 )
-def test_a_plateau_thaws_the_next_block(name, values):
+def test_a_plateau_unfreezes_the_next_block(name, values):
     model = small_model()
     model.compile("sgd", "mse")
-    watch, thaw = Watch(), GradualUnfreezing(on_plateau=1, monitor=name, patience=2)
-    fit(model, [Scripted(name, values), thaw, watch], 7)
+    watch, unfreeze = Watch(), GradualUnfreezing(on_plateau=1, monitor=name, patience=2)
+    fit(model, [Scripted(name, values), unfreeze, watch], 7)
     assert [len(training) for training in watch.training] == [1, 1, 1, 1, 2, 2, 2]
-    assert thaw._selection(7) == 2  # epochs 5 and 6 brought nothing either
+    assert unfreeze._selection(7) == 2  # epochs 5 and 6 brought nothing either
 
 
 def test_a_checkpoint_of_the_whole_model_goes_on_from_its_phase(tmp_path):

@@ -145,7 +145,7 @@ def test_differential_rates_are_swept_together():
     np.testing.assert_allclose(slow.losses, plain.losses, rtol=1e-4)
 
 
-def test_weights_thawed_late_are_swept_from_their_first_step():
+def test_weights_unfrozen_late_are_swept_from_their_first_step():
     model = fresh_model("sgd")
     tlkeras.freeze(model, 1)
     model.compile(tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01)), "mse")

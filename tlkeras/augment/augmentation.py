@@ -13,8 +13,8 @@ from tlkeras.augment.policies import AugmentationPolicy, augmentation_policy
 from tlkeras.errors import InputError
 
 _RANGE = (0, 255)
-#: Layers that change colour and nothing else; Keras' own refuse images of one channel.
-_COLOUR = (
+#: Layers that change color and nothing else; Keras' own refuse images of one channel.
+_COLOR = (
     layers.RandomSaturation,
     layers.RandomHue,
     layers.RandomGrayscale,
@@ -44,7 +44,7 @@ class Augmentation(tuple):
         return [variable for layer in self for variable in layer.variables]
 
     def for_channels(self, channels: int) -> "Augmentation":
-        """The layers that do something to images of so many channels: to grey ones, all that change more than colour.
+        """The layers that do something to images of so many channels: to gray ones, all that change more than color.
 
         Example:
 
@@ -53,7 +53,7 @@ class Augmentation(tuple):
         >>> [type(layer).__name__ for layer in photo if layer not in photo.for_channels(1)]
         ['RandomSaturation', 'RandomHue', 'RandomGrayscale']
         """
-        return self if channels != 1 else Augmentation(layer for layer in self if not isinstance(layer, _COLOUR))
+        return self if channels != 1 else Augmentation(layer for layer in self if not isinstance(layer, _COLOR))
 
     def __call__(self, images: Any, training: bool = True) -> Any:
         for layer in self.for_channels(images.shape[-1]):
@@ -85,7 +85,7 @@ def augmentation(
             at inference too.
 
     Returns:
-        A tuple of layers that can be called as one, on RGB or grey images. Give it to
+        A tuple of layers that can be called as one, on RGB or gray images. Give it to
         `image_classifier(..., augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to
         augment the data.
 
@@ -117,8 +117,8 @@ def augmentation(
 def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPolicy:
     most = {
         "small_rotation": 180.0,
-        **dict.fromkeys(("scale", "aspect", "crop", "light", "colour", "noise"), 0.9),
-        **dict.fromkeys(("grey", "channel_shuffle", "blur", "jpeg", "grid_mask", "erase"), 1.0),
+        **dict.fromkeys(("scale", "aspect", "crop", "light", "color", "noise"), 0.9),
+        **dict.fromkeys(("gray", "channel_shuffle", "blur", "jpeg", "grid_mask", "erase"), 1.0),
     }
     return replace(policy, **{name: min(limit, getattr(policy, name) * strength) for name, limit in most.items()})
 
@@ -143,12 +143,12 @@ def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
     if policy.light:
         chosen.append(layers.RandomBrightness(policy.light, _RANGE, seed=next(seeds)))
         chosen.append(layers.RandomContrast(policy.light, _RANGE, seed=next(seeds)))
-    if policy.colour:
-        saturation = (0.5 - policy.colour / 2, 0.5 + policy.colour / 2)
+    if policy.color:
+        saturation = (0.5 - policy.color / 2, 0.5 + policy.color / 2)
         chosen.append(layers.RandomSaturation(saturation, _RANGE, seed=next(seeds)))
-        chosen.append(layers.RandomHue(policy.colour / 10, _RANGE, seed=next(seeds)))
-    if policy.grey:
-        chosen.append(layers.RandomGrayscale(policy.grey, seed=next(seeds)))
+        chosen.append(layers.RandomHue(policy.color / 10, _RANGE, seed=next(seeds)))
+    if policy.gray:
+        chosen.append(layers.RandomGrayscale(policy.gray, seed=next(seeds)))
     if policy.channel_shuffle:
         chosen.append(own.RandomChannelShuffle(policy.channel_shuffle, seed=next(seeds)))
     if policy.blur:

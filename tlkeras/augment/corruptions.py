@@ -10,14 +10,14 @@ from PIL import Image, ImageFilter
 from tlkeras.data.pixel_range import warn_of_pixel_range
 from tlkeras.errors import InputError
 
-Corruption = Literal["noise", "dark", "blur", "jpeg", "grey"]
+Corruption = Literal["noise", "dark", "blur", "jpeg", "gray"]
 
 # For severity 1 to 5. Noise and JPEG are those of ImageNet-C; blur there is of a lens and here Gaussian.
 _NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)  # standard deviation, as a share of 255
 _LIGHT_LEFT = (0.75, 0.6, 0.45, 0.3, 0.15)
 _BLUR = (1.0, 1.5, 2.0, 3.0, 4.5)  # standard deviation in pixels of an image of 224 pixels
 _QUALITY = (25, 18, 15, 10, 7)
-_COLOUR_LOST = (0.2, 0.4, 0.6, 0.8, 1.0)
+_COLOR_LOST = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int = 0) -> np.ndarray:
@@ -29,7 +29,7 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
     Args:
         images: pixels in [0, 255], uint8 or float, of shape `(n, height, width, 3)`.
         kind: `"noise"` (Gaussian, each pixel by itself), `"dark"`, `"blur"` (Gaussian, in proportion to the size of
-            the image), `"jpeg"` (compression) or `"grey"` (loss of colour).
+            the image), `"jpeg"` (compression) or `"gray"` (loss of color).
         severity: 1 to 5.
         seed: of the noise.
 
@@ -84,9 +84,9 @@ def _jpeg(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray
     return np.asarray(Image.open(file))
 
 
-def _grey(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
-    grey = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    return image + _COLOUR_LOST[level] * (grey - image.astype("float64"))
+def _gray(image: np.ndarray, level: int, rng: np.random.Generator) -> np.ndarray:
+    gray = np.asarray(Image.fromarray(image).convert("L"))[..., None]
+    return image + _COLOR_LOST[level] * (gray - image.astype("float64"))
 
 
 def _uint8(image: np.ndarray) -> np.ndarray:
@@ -98,5 +98,5 @@ _CORRUPTIONS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndar
     "dark": _dark,
     "blur": _blur,
     "jpeg": _jpeg,
-    "grey": _grey,
+    "gray": _gray,
 }

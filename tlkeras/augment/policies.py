@@ -21,15 +21,15 @@ class AugmentationPolicy:
         aspect: stretches or squeezes the width by up to this share.
         crop: shifts by up to this share of the side, so that a part is cut off.
         light: changes brightness and contrast by up to this share.
-        colour: changes saturation by up to this share, and hue by a tenth of it.
-        grey: share of the images that lose their colour.
+        color: changes saturation by up to this share, and hue by a tenth of it.
+        gray: share of the images that lose their color.
         blur: share of the images that are blurred (3 x 3 pixels).
         noise: standard deviation of the pixel noise, as a share of the pixel's value.
-        channel_shuffle: share of the images whose colour channels change places (`RandomChannelShuffle`).
+        channel_shuffle: share of the images whose color channels change places (`RandomChannelShuffle`).
         jpeg: share of the images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
         grid_mask: share of the images of which a grid of squares is hidden (`GridMask`).
         erase: share of the images of which a rectangle of 2 to 20% is replaced by noise.
-        fill: what appears behind an edge that moved in: `"reflect"`, `"nearest"`, or a grey level.
+        fill: what appears behind an edge that moved in: `"reflect"`, `"nearest"`, or a gray level.
 
     Example:
 
@@ -48,8 +48,8 @@ class AugmentationPolicy:
     aspect: float = 0.0
     crop: float = 0.0
     light: float = 0.0
-    colour: float = 0.0
-    grey: float = 0.0
+    color: float = 0.0
+    gray: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
     channel_shuffle: float = 0.0
@@ -66,7 +66,7 @@ class AugmentationPolicy:
             if isinstance(field.default, float) and not (isinstance(value, Real) and value >= 0):
                 raise InputError(f"{field.name} is an amount, 0 or more. Received: {field.name}={value!r}.")
         if self.fill not in ("reflect", "nearest") and not (isinstance(self.fill, Real) and 0 <= self.fill <= 255):
-            raise InputError(f"fill is 'reflect', 'nearest' or a grey level, 0 to 255. Received: fill={self.fill!r}.")
+            raise InputError(f"fill is 'reflect', 'nearest' or a gray level, 0 to 255. Received: fill={self.fill!r}.")
 
     def __str__(self) -> str:
         """Gives one line a setting: its name, its value, the reason."""
@@ -80,7 +80,7 @@ class AugmentationPolicy:
 
 POLICIES = {
     "photo": AugmentationPolicy(
-        horizontal_flip=True, small_rotation=10, scale=0.2, crop=0.1, light=0.2, colour=0.3, grey=0.1, erase=0.25,
+        horizontal_flip=True, small_rotation=10, scale=0.2, crop=0.1, light=0.2, color=0.3, gray=0.1, erase=0.25,
         why={
             "horizontal_flip": "The world seen in a mirror is as likely, but for writing.",
             "vertical_flip": "Off: gravity shows in nearly every photograph.",
@@ -88,26 +88,26 @@ POLICIES = {
             "scale": "Distance varies.",
             "crop": "Framing varies.",
             "light": "Exposure varies.",
-            "colour": "White balance varies.",
-            "grey": "Shape should do where colour misleads.",
+            "color": "White balance varies.",
+            "gray": "Shape should do where color misleads.",
             "erase": "Things are hidden behind others.",
         },
     ),
     "drawing": AugmentationPolicy(
-        horizontal_flip=True, small_rotation=15, scale=0.2, crop=0.1, colour=0.6, grey=0.2, fill=255.0,
+        horizontal_flip=True, small_rotation=15, scale=0.2, crop=0.1, color=0.6, gray=0.2, fill=255.0,
         why={
             "horizontal_flip": "A drawing faces left or right as the artist pleases.",
             "vertical_flip": "Off: drawn things stand upright too.",
             "small_rotation": "Drawings lean.",
             "scale": "The margin is arbitrary.",
             "crop": "So is the place on the page.",
-            "colour": "Artists choose colours freely.",
-            "grey": "Many drawings are black and white.",
+            "color": "Artists choose colors freely.",
+            "gray": "Many drawings are black and white.",
             "light": "Off: paper is white, whatever the light.",
         },
     ),
     "document": AugmentationPolicy(
-        small_rotation=3, scale=0.1, crop=0.05, light=0.2, grey=0.2, blur=0.2, noise=0.03, fill=255.0,
+        small_rotation=3, scale=0.1, crop=0.05, light=0.2, gray=0.2, blur=0.2, noise=0.03, fill=255.0,
         why={
             "horizontal_flip": "Off: writing in a mirror is not writing.",
             "vertical_flip": "Off, for the same reason.",
@@ -115,7 +115,7 @@ POLICIES = {
             "scale": "Margins vary.",
             "crop": "Margins vary.",
             "light": "Scanners and lamps differ.",
-            "grey": "Some scanners see no colour.",
+            "gray": "Some scanners see no color.",
             "blur": "Focus varies.",
             "noise": "Sensors and paper have grain.",
         },
@@ -127,7 +127,7 @@ POLICIES = {
             "vertical_flip": "Off, for the same reason.",
             "small_rotation": "Handwriting slants; beyond some 45 degrees a 6 nears a 9.",
             "scale": "Handwriting varies in size.",
-            "crop": "The digit is rarely centred.",
+            "crop": "The digit is rarely centered.",
             "light": "Ink is thick or thin.",
             "noise": "Sensors have grain.",
         },
@@ -142,12 +142,12 @@ POLICIES = {
             "crop": "Positioning varies.",
             "light": "Exposure varies.",
             "noise": "A low dose is noisy.",
-            "colour": "Off: there is none.",
+            "color": "Off: there is none.",
             "erase": "Off: a finding may be as small as the erased part.",
         },
     ),
     "microscopy": AugmentationPolicy(
-        horizontal_flip=True, vertical_flip=True, any_direction=True, scale=0.1, crop=0.1, light=0.15, colour=0.2,
+        horizontal_flip=True, vertical_flip=True, any_direction=True, scale=0.1, crop=0.1, light=0.15, color=0.2,
         blur=0.2,
         why={
             "horizontal_flip": "A slide may lie either way.",
@@ -156,13 +156,13 @@ POLICIES = {
             "scale": "Cells vary in size; more would fake another magnification.",
             "crop": "The field of view is arbitrary.",
             "light": "Lamps differ.",
-            "colour": "Stains differ between laboratories.",
+            "color": "Stains differ between laboratories.",
             "blur": "Focus varies.",
             "erase": "Off: what counts may be as small as the erased part.",
         },
     ),
     "aerial": AugmentationPolicy(
-        horizontal_flip=True, vertical_flip=True, any_direction=True, scale=0.2, crop=0.1, light=0.2, colour=0.2,
+        horizontal_flip=True, vertical_flip=True, any_direction=True, scale=0.2, crop=0.1, light=0.2, color=0.2,
         why={
             "horizontal_flip": "Seen from above, the ground has no left.",
             "vertical_flip": "Seen from above, the ground has no up.",
@@ -170,11 +170,11 @@ POLICIES = {
             "scale": "Altitude varies.",
             "crop": "Tiles are cut anywhere.",
             "light": "Sun and haze vary.",
-            "colour": "Seasons and sensors differ.",
+            "color": "Seasons and sensors differ.",
         },
     ),
     "product": AugmentationPolicy(
-        horizontal_flip=True, small_rotation=10, scale=0.2, crop=0.1, light=0.2, colour=0.1, erase=0.1, fill=255.0,
+        horizontal_flip=True, small_rotation=10, scale=0.2, crop=0.1, light=0.2, color=0.1, erase=0.1, fill=255.0,
         why={
             "horizontal_flip": "A shoe faces left or right in a catalogue.",
             "vertical_flip": "Off: products stand.",
@@ -182,12 +182,12 @@ POLICIES = {
             "scale": "Framing varies.",
             "crop": "Framing varies.",
             "light": "Studios differ.",
-            "colour": "Little: colour often is what distinguishes products.",
+            "color": "Little: color often is what distinguishes products.",
             "erase": "Labels and hands hide parts.",
         },
     ),
     "face": AugmentationPolicy(
-        horizontal_flip=True, small_rotation=10, scale=0.15, crop=0.08, light=0.25, colour=0.2, grey=0.1, erase=0.1,
+        horizontal_flip=True, small_rotation=10, scale=0.15, crop=0.08, light=0.25, color=0.2, gray=0.1, erase=0.1,
         why={
             "horizontal_flip": "Faces are nearly symmetric.",
             "vertical_flip": "Off: faces are upright, and networks know it.",
@@ -195,8 +195,8 @@ POLICIES = {
             "scale": "Distance varies.",
             "crop": "Face detectors frame loosely.",
             "light": "Lamps differ.",
-            "colour": "White balance varies; more would change the skin.",
-            "grey": "Some cameras see no colour.",
+            "color": "White balance varies; more would change the skin.",
+            "gray": "Some cameras see no color.",
             "erase": "Glasses, masks and hands hide parts.",
         },
     ),

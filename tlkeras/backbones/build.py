@@ -23,14 +23,14 @@ def backbone(
 ) -> keras.Model:
     """Builds a pretrained network without its classification head, its preprocessing inside.
 
-    The model takes raw pixels: RGB (or grey) in [0, 255], uint8 or float. What the network was trained on, be it
+    The model takes raw pixels: RGB (or gray) in [0, 255], uint8 or float. What the network was trained on, be it
     [-1, 1] or BGR around a mean, is made of them by its first layers, so nothing has to be remembered, and a saved
     model can be read where tlkeras is not installed.
 
     Args:
         name: A name of the catalog (see `list_backbones`); case, hyphens and underscores do not matter. Besides
             these, `"hub:"` before any other KerasHub preset of an image backbone, or before the directory of one.
-        input_shape: `(height, width, channels)` with 3 channels, or 1 for grey images, which are repeated to three.
+        input_shape: `(height, width, channels)` with 3 channels, or 1 for gray images, which are repeated to three.
             Height and width in pixels, None for any. By default the size that the published weights were made for.
         weights: `"imagenet"` for the published weights, None for random ones, or the path of a weights file
             (`.weights.h5`, `.h5`) of this network without its head. Published weights of `efficientnet_lite0` come

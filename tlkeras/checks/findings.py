@@ -25,7 +25,7 @@ KINDS = {
     "tiny": ("warning", f"a side of fewer than {TINY} pixels"),
     "huge": ("warning", f"more than {HUGE // 1_000_000} megapixels; slow to read"),
     "odd_aspect": ("warning", f"a side more than {ODD_ASPECT:g} times the other; resizing distorts it"),
-    "odd_mode": ("warning", "neither RGB nor 8-bit greyscale; it is converted"),
+    "odd_mode": ("warning", "neither RGB nor 8-bit grayscale; it is converted"),
 }
 
 _LISTED, _NAMED = 50, 6  # findings a kind, and files a finding, that the table names

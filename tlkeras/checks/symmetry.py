@@ -53,7 +53,7 @@ def test_symmetry(
     symmetries: tuple[str, ...] = ("horizontal_flip", "vertical_flip"),
     tolerance: float = 0.05,
 ) -> list[Symmetry]:
-    """Measures whether flips and turns leave recognisable what an image shows.
+    """Measures whether flips and turns leave recognizable what an image shows.
 
     A linear probe is fitted to features of the training images as they are, and scored on the validation images as
     they are and changed. Where the change costs much accuracy, the labels depend on the direction, or the backbone
@@ -78,7 +78,7 @@ def test_symmetry(
 
     >>> import tlkeras
     >>> images = tlkeras.load_images("data/clipart10", image_size=(32, 32))
-    >>> means = lambda pixels: pixels.mean(axis=(1, 2))  # the mean colour does not change in a mirror
+    >>> means = lambda pixels: pixels.mean(axis=(1, 2))  # the mean color does not change in a mirror
     >>> print(tlkeras.test_symmetry(images.train, images.validation, means, ("horizontal_flip",))[0])
     horizontal_flip: 0.200 -> 0.200 (+0.000 +- 0.000): safe
     """

@@ -87,7 +87,7 @@ def fit(
 
 
 def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
-    """Measure a trained classifier on a folder of labelled images."""
+    """Measure a trained classifier on a folder of labeled images."""
     load_keras()
     from tlkeras.runs.measuring import evaluate_folder
 

@@ -1,1 +1,1 @@
-"""Labelled images: from files to splits and batches."""
+"""Labeled images: from files to splits and batches."""

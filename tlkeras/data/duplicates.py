@@ -9,7 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 # Chosen by looking at every pair of clipart10 in order of distance: up to here they are the same drawing in
-# other colours, another size or with a detail changed; then unrelated ones begin. Unrelated photographs differ
+# other colors, another size or with a detail changed; then unrelated ones begin. Unrelated photographs differ
 # in about half of the bits.
 MAX_DISTANCE = 42
 _MAX_ASPECT_RATIO = 1.1
@@ -35,7 +35,7 @@ def fingerprint(image: Image.Image) -> Fingerprint:
     """Computes the perceptual fingerprint of an image.
 
     A plain margin is cut off first, because drawings and products on an empty background would all look alike
-    to a hash. Colour, size, compression and slight retouching leave the fingerprint nearly as it was; rotation,
+    to a hash. Color, size, compression and slight retouching leave the fingerprint nearly as it was; rotation,
     mirroring and cropping do not.
 
     References: [pHash and dHash](https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html).

@@ -50,7 +50,7 @@ class ImageError(InputError):
 def read_image(path: Source, size: tuple[int, int] | None = (224, 224), resize: Resize = "stretch") -> np.ndarray:
     """Reads one image file as RGB.
 
-    The EXIF orientation is applied. Greyscale, palette, CMYK and 16-bit images are converted; 16-bit greyscale
+    The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted; 16-bit grayscale
     is scaled to 8 bits, not clipped; transparent pixels are laid over white. Of an animation the first frame
     is read. Large JPEG files are decoded at a reduced scale, never below twice `size`.
 
@@ -59,8 +59,8 @@ def read_image(path: Source, size: tuple[int, int] | None = (224, 224), resize: 
         size: `(height, width)` of the result in pixels. `None` keeps the size of the file. 224 x 224 is what
             most ImageNet backbones were trained on.
         resize: how an image of another shape gets to `size`: `"stretch"` distorts it, as
-            `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centred part that has
-            the wanted shape; `"pad"` keeps all of it and fills the rest with the median colour of its border.
+            `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part that has
+            the wanted shape; `"pad"` keeps all of it and fills the rest with the median color of its border.
             All are bilinear and antialiased.
 
     Returns:
@@ -164,7 +164,7 @@ def to_pixels(image: Image.Image, size: tuple[int, int] | None, resize: Resize) 
         elif resize == "crop":
             image = ImageOps.fit(image, width_height, _BILINEAR)
         else:
-            image = ImageOps.pad(image, width_height, _BILINEAR, color=_border_colour(image))
+            image = ImageOps.pad(image, width_height, _BILINEAR, color=_border_color(image))
     return np.asarray(image)
 
 
@@ -226,7 +226,7 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     return np.round(values * scale).astype("uint8")
 
 
-def _border_colour(image: Image.Image) -> tuple[int, ...]:
+def _border_color(image: Image.Image) -> tuple[int, ...]:
     pixels = np.asarray(image)
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     return tuple(int(value) for value in np.median(border, axis=0))

@@ -57,8 +57,8 @@ def confusion_figure(scores, title=None):
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for row, column in np.argwhere(counts) if points >= _LEGIBLE else ():
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        number = axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=points)
+        color = "white" if shares[row, column] > 0.5 else "black"
+        number = axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=points)
         number.set_in_layout(False)  # which would measure each of them, several times
     return figure
 

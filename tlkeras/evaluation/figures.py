@@ -1,6 +1,6 @@
 """Figures of experiments: bars of accuracies, curves, and what a classifier makes of the plane.
 
-All are readable in greyscale: series differ in markers, dashes and hatches, and every axis has its name. They are
+All are readable in grayscale: series differ in markers, dashes and hatches, and every axis has its name. They are
 `matplotlib.figure.Figure`s, not tied to pyplot, so nothing pops up and nothing needs closing.
 """
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
 HATCHES = ("", "//", "..", "\\\\", "xx")
-COLOURS = ("#08519c", "#d94801", "#238b45", "#6a51a3", "#525252")
+COLORS = ("#08519c", "#d94801", "#238b45", "#6a51a3", "#525252")
 
 
 def standard_error(values):
@@ -112,12 +112,12 @@ def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
     axes = figure.subplots()
     named = isinstance(x[0], str)
     at = np.arange(len(x)) if named else np.asarray(x)
-    for (name, runs), marker, dash, colour in zip(series.items(), cycle(MARKERS), cycle(DASHES), cycle(COLOURS)):
+    for (name, runs), marker, dash, color in zip(series.items(), cycle(MARKERS), cycle(DASHES), cycle(COLORS)):
         runs = np.atleast_2d(runs)
         mean, error = runs.mean(axis=0), standard_error(runs)
-        axes.plot(at[: len(mean)], mean, dash, marker=marker, markersize=5, color=colour, label=name)
+        axes.plot(at[: len(mean)], mean, dash, marker=marker, markersize=5, color=color, label=name)
         if len(runs) > 1:
-            axes.fill_between(at[: len(mean)], mean - error, mean + error, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(at[: len(mean)], mean - error, mean + error, color=color, alpha=0.15, linewidth=0)
     _draw_baselines(axes.axhline, baselines or {})
     if named:
         axes.set_xticks(at, x)

@@ -30,13 +30,13 @@ def contact_sheet(
     """Draws images side by side, each with its caption below.
 
     Args:
-        images: of any sizes: pixels in [0, 255] of shape `(height, width, 3)`, or 1 for grey; `PIL.Image`; or paths of
+        images: of any sizes: pixels in [0, 255] of shape `(height, width, 3)`, or 1 for gray; `PIL.Image`; or paths of
             files.
         captions: one an image, of one line or several, or none at all. A line that does not fit ends in dots.
         columns: images a row.
         side: side of the square each image is fitted into, in pixels.
         title: written above.
-        groups: one value an image; neighbours of equal value lie together on white or on grey.
+        groups: one value an image; neighbors of equal value lie together on white or on gray.
 
     Returns:
         `PIL.Image`; save it, or let a notebook show it.
@@ -116,7 +116,7 @@ def preview(images: np.ndarray, augmentation: Callable[..., Any], columns: int =
     """Draws what an augmentation makes of images: one row an image, the original first.
 
     Args:
-        images: pixels in [0, 255] of shape `(n, height, width, 3)`, or 1 for grey.
+        images: pixels in [0, 255] of shape `(n, height, width, 3)`, or 1 for gray.
         augmentation: called as `augmentation(images, training=True)`, such as `tlkeras.augmentation("photo")`.
         columns: pictures a row, the original included.
         side: side of each picture, in pixels.

@@ -111,7 +111,7 @@ def _looked_at(images, count, reader, model):
     """The same images, after a look at the range of the first few."""
     sources = iter(images)
     first = list(islice(sources, count))
-    # Greys of 16 bits that are to be resized come to 8 bits on the way.
+    # Grays of 16 bits that are to be resized come to 8 bits on the way.
     warn_of_pixel_range([one for one in first if getattr(one, "dtype", None) != "uint16" or reader.keeps(one)], model)
     return replace(images, sources=chain(first, sources))
 

@@ -40,8 +40,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             model as backbone has its own, unless it takes any.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`.
         weights: `"imagenet"`, None (random, always the same draw) or a weights file, as in `tlkeras.backbone`.
-        input: `"images"`, or `"flat"` for a table with one flattened image a row: square RGB, else square grey, else
-            one line of grey, as scikit-learn's digits and faces come.
+        input: `"images"`, or `"flat"` for a table with one flattened image a row: square RGB, else square gray, else
+            one line of gray, as scikit-learn's digits and faces come.
         engine: What runs the network. `"auto"` (the default) takes the fastest of those installed whose features equal
             Keras' to 1e-3 on a probe batch, and Keras itself for a few hundred images or on a GPU. `"keras"`,
             `"onnxruntime"` (extra `onnx`) or `"openvino"` (extra `openvino`) is taken or refused. For features that

@@ -92,7 +92,7 @@ def _refuse_common_mistakes(X):
 
 
 def flat_shape(features):
-    """The shape of the image that a row of so many numbers is: square RGB, else square grey, else one grey line.
+    """The shape of the image that a row of so many numbers is: square RGB, else square gray, else one gray line.
 
     Example:
 
@@ -113,7 +113,7 @@ class Reader:
     Attributes:
         size: `(height, width)` of the result; None for that of arrays, which then have one size.
         resize: How other images are brought to it; see `tlkeras.read_image`.
-        channels: Of the result: 3, or 1 for a network of grey images.
+        channels: Of the result: 3, or 1 for a network of gray images.
     """
 
     size: tuple[int, int] | None
@@ -170,7 +170,7 @@ class Reader:
 
     def _decoded(self, source):
         pixels = read_image(source, self.size, self.resize)
-        return pixels if self.channels == 3 else np.asarray(_grey(pixels))
+        return pixels if self.channels == 3 else np.asarray(_gray(pixels))
 
     def keeps(self, array) -> bool:
         """Whether the pixels of an array stay as they are: it has the size, and the channels or one for all."""
@@ -184,7 +184,7 @@ class Reader:
         return array if array.shape[-1] == self.channels else np.repeat(array, 3, axis=-1)
 
 
-def _grey(pixels):
+def _gray(pixels):
     # ITU-R 601-2, as Pillow's own conversion has it.
     return np.round(pixels @ np.array([[0.299], [0.587], [0.114]])).astype("uint8")
 

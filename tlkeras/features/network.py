@@ -1,4 +1,4 @@
-"""The network whose answers are the features: a backbone, tapped at blocks, pooled and normalised, in one graph."""
+"""The network whose answers are the features: a backbone, tapped at blocks, pooled and normalized, in one graph."""
 
 import functools
 import random

@@ -21,7 +21,7 @@ from tlkeras.utils.tables import table
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Layers that are frozen, thawed and trained together.
+    """Layers that are frozen, unfrozen and trained together.
 
     Attributes:
         name: Unique in its model.

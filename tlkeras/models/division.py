@@ -45,8 +45,8 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     "CSPDarkNet": ((r"stem_", "stem"), (r"(dark\d+)_", r"\1")),
 }
 
-#: A family is recognised when its patterns name this share of the layers.
-_RECOGNISED = 0.6
+#: A family is recognized when its patterns name this share of the layers.
+_RECOGNIZED = 0.6
 
 #: Nested models are mapped each on its own when together they hold this share of the layers.
 _NESTED = 0.9
@@ -107,7 +107,7 @@ def _divide_flat(trunk: list[Unit]) -> _Groups:
     if not trunk:
         return []
     named = max(([_named_by(rules, unit) for unit in trunk] for rules in FAMILIES.values()), key=_named_share)
-    if _named_share(named) < _RECOGNISED or len(set(named)) < 2:
+    if _named_share(named) < _RECOGNIZED or len(set(named)) < 2:
         return _divide_graph(trunk)
     current = next(filter(None, named))
     groups: dict[str, list[Unit]] = {}
@@ -193,7 +193,7 @@ def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
 
 
 def _kernels(segments: list[list[Unit]]) -> list[list]:
-    """A block for each segment with a kernel; normalisation and scale join the block before them."""
+    """A block for each segment with a kernel; normalization and scale join the block before them."""
     groups: list[list] = []
     for segment in segments:
         if groups and not (_has_kernel(segment) and any(map(_has_kernel, groups[-1]))):

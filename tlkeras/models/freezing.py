@@ -1,4 +1,4 @@
-"""Freezing and thawing by blocks, such that what is frozen does not move and what trains is seen by the next `fit`."""
+"""Freeze and unfreeze by blocks, so that what is frozen does not move and the next `fit` sees what trains."""
 
 import math
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, bat
             below the head, a fraction of them (rounded up), or the name of the first block or layer to train; the
             beginning of layer names will do (`"block6b"`). None for the whole model.
         batchnorm: `"frozen"` keeps BatchNormalization below the head as it is, scale, offset and moving statistics:
-            with the small batches and few images of fine-tuning they would drift. `"train"` trains it in the thawed
+            with the small batches and few images of fine-tuning they would drift. `"train"` trains it in the unfrozen
             blocks. The head's own was never trained, so it trains with the head.
 
     Returns:
@@ -249,7 +249,7 @@ def _set_flags(layer: keras.Layer, training: set[int]) -> None:
     if inner and own_weights(layer):
         for weight in layer._trainable_variables:
             weight.trainable = id(layer) in training
-    if getattr(layer, "lora_enabled", False):  # the flag would thaw the kernel that the adapter stands in for
+    if getattr(layer, "lora_enabled", False):  # the flag would unfreeze the kernel that the adapter stands in for
         kernel = layer._embeddings if isinstance(layer, keras.layers.Embedding) else layer._kernel
         kernel.trainable = False
     for part in inner:

@@ -19,7 +19,7 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
         classes: Number of the new classes, or their names.
 
     Returns:
-        An uncompiled `keras.Model` with a freshly initialised head of the same activation; a single sigmoid becomes a
+        An uncompiled `keras.Model` with a freshly initialized head of the same activation; a single sigmoid becomes a
         softmax where there are more than two classes. It shares the layers below the head with `model`, so freezing
         one freezes the other, and `tlkeras.freeze` compiles both anew.
 

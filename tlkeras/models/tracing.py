@@ -70,7 +70,7 @@ def own_weights(layer: keras.Layer) -> list[keras.Variable]:
 
 
 def has_kernel(layer: keras.Layer) -> bool:
-    """Whether the layer itself holds a weight of more than one dimension, unlike normalisation and scale."""
+    """Whether the layer itself holds a weight of more than one dimension, unlike normalization and scale."""
     return any(len(weight.shape) > 1 for weight in own_weights(layer))
 
 

@@ -17,7 +17,7 @@ class Differential:
     """
 
     # Both are keyed by variable path: `multipliers` holds every variable of the model, `starts` those that were
-    # thawed later, with the number of updates at that moment. `order` is of the variables that a saved optimizer had.
+    # unfrozen later, with the number of updates at that moment. `order` is of the variables that a saved optimizer had.
     def __init__(self, *args, multipliers, starts=None, order=(), **kwargs):
         super().__init__(*args, **kwargs)
         self.multipliers = dict(multipliers)
@@ -71,10 +71,10 @@ class Differential:
 
     @property
     def iterations(self):
-        """Updates so far; while a variable thawed later is updated, its updates alone.
+        """Updates so far; while a variable unfrozen later is updated, its updates alone.
 
         Adam's bias correction must count from the first gradient a slot has seen, or the first steps of a
-        thawed layer are 3 to 6 times too long.
+        unfrozen layer are 3 to 6 times too long.
         """
         return super().iterations - self._start if self._start else super().iterations
 

@@ -37,8 +37,8 @@ def differential_optimizer(
     compiled with the plain optimizer and its state, Keras then warning that `decay` is ignored.
 
     Args:
-        model: A built Keras model with a recognisable block map (see `tlkeras.blocks`). Frozen layers get a
-            multiplier too, so they can be thawed later.
+        model: A built Keras model with a recognizable block map (see `tlkeras.blocks`). Frozen layers get a
+            multiplier too, so they can be unfrozen later.
         optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. Its state, if it is
             built already, is copied.
         decay: In (0, 1]. The head has multiplier 1, the block below it `decay`, the next `decay**2`, and so on

@@ -92,7 +92,7 @@ def affine(step) -> Affine:
 @affine.register
 def _(step: StandardScaler):
     features = step.n_features_in_
-    return _centred(
+    return _centered(
         step.mean_ if step.with_mean else np.zeros(features), step.scale_ if step.with_std else np.ones(features)
     )
 
@@ -100,7 +100,7 @@ def _(step: StandardScaler):
 @affine.register
 def _(step: RobustScaler):
     features = step.n_features_in_
-    return _centred(
+    return _centered(
         step.center_ if step.with_centering else np.zeros(features),
         step.scale_ if step.with_scaling else np.ones(features),
     )
@@ -115,7 +115,7 @@ def _(step: MinMaxScaler):
 @affine.register
 def _(step: MaxAbsScaler):
     _refuse_clipping(step)
-    return _centred(np.zeros(step.n_features_in_), step.scale_)
+    return _centered(np.zeros(step.n_features_in_), step.scale_)
 
 
 @affine.register(PCA)
@@ -140,9 +140,9 @@ def _(step: SelectorMixin):
     return Affine(matrix, np.zeros(matrix.shape[1]))
 
 
-def _centred(centre, scale):
+def _centered(center, scale):
     scale = 1 / float64(scale)
-    return Affine(scale, -float64(centre) * scale)
+    return Affine(scale, -float64(center) * scale)
 
 
 def _refuse_clipping(step):

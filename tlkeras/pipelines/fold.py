@@ -95,7 +95,7 @@ def _transformed(features, transformers):
     pending = None
     for step in transformers:
         if isinstance(step, Normalizer):
-            features, pending = _normalised(_mapped(features, pending), step.norm), None
+            features, pending = _normalized(_mapped(features, pending), step.norm), None
         else:
             pending = affine(step) if pending is None else pending.then(affine(step))
     return features, pending
@@ -109,7 +109,7 @@ def _mapped(features, pending):
     return _dense(pending, None, None)(features)
 
 
-def _normalised(features, norm):
+def _normalized(features, norm):
     """As `sklearn.preprocessing.Normalizer`, which leaves a row of zeros as it is."""
     if features.dtype != "float32":  # float16 has no room for squares
         features = ops.cast(features, "float32")

@@ -140,6 +140,6 @@ def _fewer_columns(seen, unseen):
     if len(seen) >= seen.shape[1]:
         return seen, unseen
     values, vectors = np.linalg.eigh(seen @ seen.T)
-    lengths = np.sqrt(np.maximum(values, values[-1] * 1e-12 + np.finfo("float64").tiny))  # one is 0: rows are centred
+    lengths = np.sqrt(np.maximum(values, values[-1] * 1e-12 + np.finfo("float64").tiny))  # one is 0: rows are centered
     axes = seen.T @ (vectors / lengths)
     return seen @ axes, unseen @ axes

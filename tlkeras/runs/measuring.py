@@ -1,4 +1,4 @@
-"""Measuring a run on labelled images, with an eye on those that it was trained on."""
+"""Measuring a run on labeled images, with an eye on those that it was trained on."""
 
 from hashlib import blake2b
 from pathlib import Path
@@ -35,7 +35,7 @@ def measure(run, split, majority, batch_size=32, verbose=False):
 
 
 def evaluate_folder(path, directory, verbose=False):
-    """Measures a run on a folder of labelled images.
+    """Measures a run on a folder of labeled images.
 
     Args:
         path: The run.

@@ -1,4 +1,4 @@
-"""From labelled images to a trained classifier, by a named strategy: what `tlkeras fit` does."""
+"""From labeled images to a trained classifier, by a named strategy: what `tlkeras fit` does."""
 
 from dataclasses import dataclass, field
 from time import perf_counter

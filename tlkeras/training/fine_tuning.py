@@ -60,7 +60,7 @@ def fine_tune(
     through, but the best weights are back in place first.
 
     Args:
-        model: A classifier with a head that can be recognised: functional or Sequential, ending in `Dense`. Dropout is
+        model: A classifier with a head that can be recognized: functional or Sequential, ending in `Dense`. Dropout is
             a layer of it, as in `image_classifier(dropout=...)`. It is changed in place, and compiled in the end with
             core Keras parts, so it can be evaluated and saved; with plain SGD, so that the file holds the weights
             alone. To train on, compile it anew.

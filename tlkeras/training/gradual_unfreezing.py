@@ -1,4 +1,4 @@
-"""Thaws a model from the top down within one `fit`, losing no state, not even when the process dies."""
+"""Unfreezes a model from the top down within one `fit`, losing no state, not even when the process dies."""
 
 import inspect
 import json
@@ -24,7 +24,7 @@ _GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "
 
 
 class GradualUnfreezing(keras.callbacks.Callback):
-    """Trains the head first, and thaws blocks below it from the top down as the epochs pass.
+    """Trains the head first, and unfreezes blocks below it from the top down as the epochs pass.
 
     The gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head settles
     before its gradients reach pretrained weights. All happens at the beginning of epochs inside one `fit`, so
@@ -47,12 +47,12 @@ class GradualUnfreezing(keras.callbacks.Callback):
         schedule: Dict from epoch (from 0) to what trains from then on, as in `tlkeras.unfreeze`: a number of blocks
             below the head, a fraction of them, the name of the lowest block or layer to train, or None for all.
             Before its first entry the head alone trains.
-        on_plateau: Instead of a schedule, how many more blocks to thaw whenever `monitor` has stopped improving.
+        on_plateau: Instead of a schedule, how many more blocks to unfreeze whenever `monitor` has stopped improving.
         monitor: The logged metric that `on_plateau` watches.
         mode: `"min"`, `"max"`, or `"auto"` to tell from the metric's name.
-        patience: Epochs without improvement after which to thaw.
+        patience: Epochs without improvement after which to unfreeze.
         min_delta: The least change that is an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
-        batchnorm: `"frozen"` keeps BatchNormalization of thawed blocks as it is, `"train"` trains it.
+        batchnorm: `"frozen"` keeps BatchNormalization of unfrozen blocks as it is, `"train"` trains it.
         backup: Path of the backup file; None for no backup.
         callbacks: Those of the callbacks that `fit` is given which count too, such as `ReduceLROnPlateau`: the backup
             holds their plain attributes (numbers, strings), but for what they were made with.
@@ -68,8 +68,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
     >>> layers = keras.layers
     >>> model = keras.Sequential([keras.Input((4,)), layers.Dense(8), layers.Dense(8), layers.Dense(2)])
     >>> model.compile("adam", "mse")
-    >>> thaw = tlkeras.GradualUnfreezing({1: 1, 2: None})
-    >>> history = model.fit(np.ones((8, 4)), np.ones((8, 2)), epochs=3, callbacks=[thaw], verbose=0)
+    >>> unfreeze = tlkeras.GradualUnfreezing({1: 1, 2: None})
+    >>> history = model.fit(np.ones((8, 4)), np.ones((8, 2)), epochs=3, callbacks=[unfreeze], verbose=0)
     >>> len(model.trainable_variables)
     6
     """
@@ -129,7 +129,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             if selection is not None:
                 found.top(selection)
         self._deepest = sum(block.role != "head" for block in found)
-        self._plateau = {"thawed": 0, "best": None, "wait": 0}
+        self._plateau = {"unfrozen": 0, "best": None, "wait": 0}
         self._counters = []
         optimizer = unwrapped(self.model.optimizer)
         if not isinstance(optimizer, Differential):
@@ -163,7 +163,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             return
         state["wait"] += 1
         if state["wait"] >= self.patience:
-            state.update(wait=0, thawed=min(state["thawed"] + self.on_plateau, self._deepest))
+            state.update(wait=0, unfrozen=min(state["unfrozen"] + self.on_plateau, self._deepest))
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if self.backup is not None:
@@ -171,7 +171,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     def _selection(self, epoch):
         if self.schedule is None:
-            return self._plateau["thawed"]
+            return self._plateau["unfrozen"]
         begun = [start for start in self.schedule if start <= epoch]
         return self.schedule[max(begun)] if begun else 0
 

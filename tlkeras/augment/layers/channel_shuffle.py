@@ -1,4 +1,4 @@
-"""Images whose colour channels have changed places."""
+"""Images whose color channels have changed places."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from tlkeras.augment.layers.random_change import RandomChange
 
 @keras.saving.register_keras_serializable("tlkeras")
 class RandomChannelShuffle(RandomChange):
-    """Puts the colour channels of some images into a random order, in training only.
+    """Puts the color channels of some images into a random order, in training only.
 
-    For classes that colour does not tell apart: red things become blue, greys stay as they are.
+    For classes that color does not tell apart: red things become blue, grays stay as they are.
 
     Args:
         rate: share of the images whose channels are put into a random order, which may be the old one.

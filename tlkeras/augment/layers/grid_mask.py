@@ -23,7 +23,7 @@ class GridMask(RandomChange):
             what the paper found best for ImageNet (its `r` of 0.6).
         distance: smallest and largest distance between two squares, as a share of the longer side of the image; by
             default the paper's 96 to 224 pixels of 224.
-        fill: what the squares are filled with, in [0, 255]; by default a grey near the mean of photographs.
+        fill: what the squares are filled with, in [0, 255]; by default a gray near the mean of photographs.
         seed: of the random numbers; `None` draws one.
 
     References: [Chen et al., GridMask Data Augmentation](https://arxiv.org/abs/2001.04086).
@@ -47,7 +47,7 @@ class GridMask(RandomChange):
     ):
         super().__init__(rate, seed, **kwargs)
         if not (isinstance(fill, Real) and 0 <= fill <= 255):
-            raise InputError(f"fill is a grey level, from 0 to 255. Received: fill={fill!r}.")
+            raise InputError(f"fill is a gray level, from 0 to 255. Received: fill={fill!r}.")
         self.hidden, self.distance, self.fill = share(hidden, "hidden"), interval(distance, "distance", 0.01, 1), fill
 
     def change(self, images: Any) -> Any:

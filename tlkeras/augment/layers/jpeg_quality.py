@@ -7,7 +7,7 @@ import numpy as np
 
 from tlkeras.augment.layers.random_change import RandomChange, interval
 
-# The tables of the standard (ITU-T T.81, annex K), for quality 50, and its colours (JFIF).
+# The tables of the standard (ITU-T T.81, annex K), for quality 50, and its colors (JFIF).
 _LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55), (14, 13, 16, 24, 40, 57, 69, 56),
     (14, 17, 22, 29, 51, 87, 80, 62), (18, 22, 37, 56, 68, 109, 103, 77), (24, 35, 55, 64, 81, 104, 113, 92),
@@ -29,7 +29,7 @@ class RandomJpegQuality(RandomChange):
     """Degrades some images as JPEG compression does, in training only.
 
     For models that will see images that were sent and saved over and over. What JPEG loses is computed on tensors,
-    colour at half the resolution included, so it works on every backend and on a GPU. Nothing is encoded.
+    color at half the resolution included, so it works on every backend and on a GPU. Nothing is encoded.
 
     Args:
         rate: share of the images that are compressed.
@@ -64,13 +64,13 @@ def _compressed(images: Any, quality: Any) -> Any:
         inside = np.minimum(np.arange(-(-length // 16) * 16), length - 1)
         images = ops.take(images, inside, axis=axis)
     scale = ops.where(quality < 50, 5000 / quality, 200 - 2 * quality)
-    grey = images.shape[-1] == 1
-    colours = ops.round(images) if grey else ops.matmul(ops.round(images), _TO_YCC)
-    light = _coarse(colours[..., :1] - 128, _LUMINANCE, scale)
-    if grey:
+    gray = images.shape[-1] == 1
+    colors = ops.round(images) if gray else ops.matmul(ops.round(images), _TO_YCC)
+    light = _coarse(colors[..., :1] - 128, _LUMINANCE, scale)
+    if gray:
         return ops.clip(ops.round(light[:, :height, :width] + 128), 0, 255)
-    _, rows, columns, _ = colours.shape
-    halved = ops.mean(ops.reshape(colours[..., 1:], (-1, rows // 2, 2, columns // 2, 2, 2)), axis=(2, 4))
+    _, rows, columns, _ = colors.shape
+    halved = ops.mean(ops.reshape(colors[..., 1:], (-1, rows // 2, 2, columns // 2, 2, 2)), axis=(2, 4))
     tint = _coarse(halved, _CHROMINANCE, scale)
     tint = ops.image.resize(tint, (rows, columns), "bilinear", data_format="channels_last")
     pixels = ops.matmul(ops.concatenate([light + 128, tint], axis=-1), _FROM_YCC)

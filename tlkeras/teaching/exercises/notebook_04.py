@@ -17,7 +17,7 @@ def exercise_1(prediction, at_once, by_schedule):
 
 
 def exercise_2(make_callbacks):
-    """Trains a small model whose loss cannot fall: it must thaw, then stop, then take the best weights back."""
+    """Trains a small model whose loss cannot fall: it must unfreeze, then stop, then take the best weights back."""
     import keras
 
     callbacks = tried(make_callbacks)
@@ -34,10 +34,10 @@ def exercise_2(make_callbacks):
     data, limit = (np.ones((4, 2), "float32"), np.zeros((4, 2), "float32")), 40
     history = model.fit(*data, validation_data=data, epochs=limit, verbose=0, callbacks=list(callbacks))
     epochs = len(history.epoch)
-    thawed = sum(layer.trainable for layer in model.layers)
-    require(thawed == 3, f"after {epochs} epochs without improvement {thawed} of 3 layers trained.")
+    unfrozen = sum(layer.trainable for layer in model.layers)
+    require(unfrozen == 3, f"after {epochs} epochs without improvement {unfrozen} of 3 layers trained.")
     require(epochs < limit, f"training went on for all {limit} epochs, though nothing improved.")
-    return f"All 3 layers were thawed, and training ended after {epochs} epochs."
+    return f"All 3 layers were unfrozen, and training ended after {epochs} epochs."
 
 
 def exercise_3(model, images):

@@ -6,7 +6,7 @@ from tlkeras.teaching.exercises import require, require_splits, tried
 
 #: Settings of a policy that may be on, `fill` aside.
 _SETTINGS = (
-    "horizontal_flip", "vertical_flip", "any_direction", "small_rotation", "scale", "crop", "light", "colour", "grey",
+    "horizontal_flip", "vertical_flip", "any_direction", "small_rotation", "scale", "crop", "light", "color", "gray",
     "blur", "noise", "erase",
 )  # fmt: skip
 

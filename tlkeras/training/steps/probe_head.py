@@ -51,7 +51,7 @@ def find_head(model):
     """
     check_model(model)
     refusal = InputError(
-        f"The model {model.name!r} has no head that can be recognised: it should be a built functional or Sequential "
+        f"The model {model.name!r} has no head that can be recognized: it should be a built functional or Sequential "
         "model whose last layer is Dense, with softmax, sigmoid or no activation."
     )
     if len(getattr(model, "outputs", None) or ()) != 1:
@@ -97,7 +97,7 @@ def fit_head(model, batches, *, seed=0, class_weight=None):
         have.
 
     Raises:
-        InputError: The model has no head that can be recognised, the labels are not for it or of one class only, or
+        InputError: The model has no head that can be recognized, the labels are not for it or of one class only, or
             features are not finite.
 
     Reference: the first half of LP-FT, Kumar et al., 2022, https://arxiv.org/abs/2202.10054
