@@ -32,18 +32,6 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def shown(value: object) -> str:
-    """What an error shows of a value it was given: its `repr`, in one line that is not too long.
-
-    Example:
-
-    >>> shown("effnet"), shown(list(range(100)))
-    ("'effnet'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21...')
-    """
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 def warn(text: str) -> None:
     """Warns at the line that called us, directly or through Keras or scikit-learn, however deep we are by then.
 

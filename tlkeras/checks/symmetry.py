@@ -9,7 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from tlkeras.checks.suspects import pooled_features, quick_probe
 from tlkeras.data.dataset import ImageSplit
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import shown
 
 SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "horizontal_flip": lambda images: images[:, :, ::-1],

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import shown
 
 Resize = Literal["stretch", "crop", "pad"]
 # A path, the content of a file, pixels, or a function that gives one of these when it is wanted.

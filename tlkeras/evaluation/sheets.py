@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tlkeras.data.pixel_range import warn_of_pixel_range
 from tlkeras.data.reading import open_rgb
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
 from tlkeras.utils.fonts import font_file, one_line
+from tlkeras.utils.validation import shown
 
 _GAP, _LINE, _LETTERS = 6, 14, 10
 _PAPER, _SHADE = "white", "gainsboro"

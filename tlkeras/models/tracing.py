@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
 from tlkeras.models.positions import Tensor, after, built_on_vectors, is_pooled
+from tlkeras.utils.validation import shown
 
 #: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
 _STACK_SHARE = 0.8

@@ -7,10 +7,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import check_is_fitted
 
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.pipelines.affine import affine, flat_steps
 from tlkeras.pipelines.readouts import readouts
+from tlkeras.utils.validation import shown
 
 
 def fold(pipeline: BaseEstimator) -> keras.Model:

@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from threadpoolctl import threadpool_limits
 
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import shown
 
 # On a thousand standardised features the best C of few images lies far below scikit-learn's default of 1.
 INVERSE_STRENGTHS = tuple(10.0 ** np.arange(-4, 1.1))

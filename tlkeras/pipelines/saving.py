@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from tlkeras.errors import InputError, first_line, shown
+from tlkeras.errors import InputError, first_line
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.utils.files import written_whole
+from tlkeras.utils.validation import shown
 
 #: Settings of the extractor that are not in its network.
 _SETTINGS = ("image_size", "resize", "input", "on_error", "batch_size", "engine", "precision", "cache", "verbose")

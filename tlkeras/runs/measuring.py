@@ -8,10 +8,11 @@ from tqdm import tqdm
 
 from tlkeras.data.listing import list_folder
 from tlkeras.data.reading import ImageError
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
 from tlkeras.evaluation.metrics import score
 from tlkeras.runs.folder import load_run, read_metrics
 from tlkeras.training.steps.data import each_batch
+from tlkeras.utils.validation import shown
 
 
 def measure(run, split, majority, batch_size=32, verbose=False):

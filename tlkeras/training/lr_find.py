@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from tlkeras.data.dataset import ImageSplits
-from tlkeras.errors import InputError, shown
+from tlkeras.errors import InputError
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
 from tlkeras.models.tracing import check_model
 from tlkeras.training.steps.random_state import random_state_kept
+from tlkeras.utils.validation import shown
 
 #: Weight of the past in the running loss by which divergence is told.
 _MOMENTUM = 0.9

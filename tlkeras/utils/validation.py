@@ -1,0 +1,111 @@
+"""Check arguments, and word the error in one way: what was required, what was received, what would do."""
+
+from collections.abc import Collection
+from numbers import Integral, Real
+
+from tlkeras.errors import InputError
+
+
+def invalid(name: str, value: object, requirement: str, advice: str = "") -> InputError:
+    """Word the error for an argument that cannot be used.
+
+    Args:
+        name: Name of the argument, as the caller wrote it.
+        value: What was received. Shown in one line of at most 80 characters.
+        requirement: What the argument must be; it completes "`name` must ...".
+        advice: A sentence or two on what to do. Defaults to none.
+
+    Returns:
+        An `InputError`, to be raised by the caller.
+
+    Example:
+
+    >>> invalid("last", 9, "be between 1 and 7 for this model", "`tlkeras.blocks(model)` lists them.")
+    InputError('`last` must be between 1 and 7 for this model. Received: last=9. `tlkeras.blocks(model)` lists them.')
+    """
+    return InputError(
+        " ".join(filter(None, [f"`{name}` must {requirement}. Received: {name}={shown(value)}.", advice]))
+    )
+
+
+def check_integer(name: str, value: object, minimum: int, maximum: int | None = None, advice: str = "") -> int:
+    """Return `value` as an `int`, or raise where it is no integer between `minimum` and `maximum`.
+
+    Booleans are refused, since `True` is rarely meant as 1. NumPy integers are accepted.
+
+    Raises:
+        InputError: `value` is no integer or out of bounds.
+
+    Example:
+
+    >>> check_integer("epochs", 3, minimum=1)
+    3
+    >>> check_integer("epochs", 0, minimum=1)
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: `epochs` must be an integer of at least 1. Received: epochs=0.
+    """
+    bounds = f"of at least {minimum}" if maximum is None else f"between {minimum} and {maximum}"
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise invalid(name, value, f"be an integer {bounds}", advice)
+    if value < minimum or (maximum is not None and value > maximum):
+        raise invalid(name, value, f"be an integer {bounds}", advice)
+    return int(value)
+
+
+def check_number(name: str, value: object, interval: str, advice: str = "") -> float:
+    """Return `value` as a `float`, or raise where it is no number of an interval.
+
+    Args:
+        name: Name of the argument.
+        value: What was received.
+        interval: In mathematical notation: `"[0, 1)"` includes 0 and excludes 1; `"(0, inf)"` is any positive number.
+            NaN lies in no interval, and booleans are refused.
+        advice: A sentence on what to do. Defaults to none.
+
+    Raises:
+        InputError: `value` is no number or lies outside.
+
+    Example:
+
+    >>> check_number("dropout", 0.2, "[0, 1)")
+    0.2
+    >>> check_number("dropout", 1.0, "[0, 1)")
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: `dropout` must be a number in [0, 1). Received: dropout=1.0.
+    """
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    inside = isinstance(value, Real) and not isinstance(value, bool) and low <= value <= high
+    if not inside or (interval[0] == "(" and value == low) or (interval[-1] == ")" and value == high):
+        bounds = "a positive number" if interval == "(0, inf)" else f"a number in {interval}"
+        raise invalid(name, value, f"be {bounds}", advice)
+    return float(value)
+
+
+def check_choice(name: str, value: object, choices: Collection, advice: str = "") -> None:
+    """Raise where `value` is none of `choices`.
+
+    Raises:
+        InputError: It is not; the message lists the choices.
+
+    Example:
+
+    >>> check_choice("task", "multi", ("multiclass", "multilabel"))
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: `task` must be 'multiclass' or 'multilabel'. Received: task='multi'.
+    """
+    if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
+        *first, last = map(repr, choices)
+        listed = f"{', '.join(first)} or {last}" if first else last
+        raise invalid(name, value, f"be {listed}", advice)
+
+
+def shown(value: object) -> str:
+    """Return the `repr` of a received value, in one line of at most 80 characters.
+
+    Example:
+
+    >>> shown("effnet"), shown(list(range(100)))
+    ("'effnet'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21...')
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
