@@ -164,9 +164,9 @@ def features(part, block):
 # %%
 def probe(split, block):
     """A linear probe on training images, and its accuracy on validation images."""
-    part, strengths = split.validation, (1e-3, 1e-2, 1e-1)
+    part, Cs = split.validation, (1e-3, 1e-2, 1e-1)
     fitted = tlkeras.linear_probe(
-        features(split.train, block), split.train.labels, strengths=strengths, folds=3
+        features(split.train, block), split.train.labels, Cs=Cs, folds=3
     )
     return fitted, fitted.score(features(part, block), part.labels)
 

@@ -1,4 +1,4 @@
-"""The probe chooses its strength on the training images alone."""
+"""The probe chooses C on the training images alone."""
 
 import re
 
@@ -8,10 +8,10 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 import tlkeras
-from tlkeras.pipelines.probe import INVERSE_STRENGTHS, held_out_losses
+from tlkeras.pipelines.probe import DEFAULT_CS, held_out_losses
 
 
-def test_equals_scikit_learn_with_the_chosen_strength():
+def test_equals_scikit_learn_with_the_chosen_C():
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -23,17 +23,17 @@ def test_equals_scikit_learn_with_the_chosen_strength():
 
 def test_weights_of_classes_count_as_copies_of_their_images():
     X, y = make_classification(60, 5, n_informative=4, n_redundant=0, random_state=0)
-    strengths, twice = (0.01, 1.0), np.r_[np.flatnonzero(y == 1), np.arange(len(y))]
-    weighted = tlkeras.linear_probe(X, y, strengths=(1.0,), class_weight={0: 1, 1: 2})[-1]
+    Cs, twice = (0.01, 1.0), np.r_[np.flatnonzero(y == 1), np.arange(len(y))]
+    weighted = tlkeras.linear_probe(X, y, Cs=(1.0,), class_weight={0: 1, 1: 2})[-1]
     scaled = (X - X.mean(0)) / X.std(0)
     copied = LogisticRegression(C=1.0, max_iter=2000).fit(scaled[twice], y[twice])
     np.testing.assert_allclose(weighted.coef_, copied.coef_, atol=1e-3)
-    balanced = held_out_losses(X, y, strengths, 3, 0, "balanced")
-    assert not np.allclose(balanced, held_out_losses(X, y, strengths, 3, 0, {0: 1, 1: 9}))
+    balanced = held_out_losses(X, y, Cs, 3, 0, "balanced")
+    assert not np.allclose(balanced, held_out_losses(X, y, Cs, 3, 0, {0: 1, 1: 9}))
 
 
 @pytest.mark.parametrize("columns", [20, 400])
-def test_the_strength_is_that_of_a_grid_search(columns):
+def test_C_is_that_of_a_grid_search(columns):
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -41,12 +41,12 @@ def test_the_strength_is_that_of_a_grid_search(columns):
     X, y = make_classification(120, columns, n_informative=8, n_classes=3, random_state=0)
     search = GridSearchCV(
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
-        {"logisticregression__C": list(INVERSE_STRENGTHS)},
+        {"logisticregression__C": list(DEFAULT_CS)},
         cv=StratifiedKFold(5, shuffle=True, random_state=0),
         scoring="neg_log_loss",
     ).fit(X, y)
     assert search.best_params_["logisticregression__C"] == tlkeras.linear_probe(X, y)[-1].C
-    losses = held_out_losses(X, y, INVERSE_STRENGTHS, 5, seed=0)
+    losses = held_out_losses(X, y, DEFAULT_CS, 5, seed=0)
     np.testing.assert_allclose(losses, -search.cv_results_["mean_test_score"], rtol=0.02)  # neither has quite converged
 
 
@@ -86,7 +86,7 @@ def test_what_is_no_table_of_features_with_two_classes_is_refused(features, labe
 
 
 @pytest.mark.parametrize(
-    "option", [{"strengths": []}, {"strengths": 1.0}, {"strengths": [-1]}, {"folds": "5"}, {"class_weight": "balansed"}]
+    "option", [{"Cs": []}, {"Cs": 1.0}, {"Cs": [-1]}, {"folds": "5"}, {"class_weight": "balansed"}]
 )
 def test_an_option_that_cannot_be_used_is_named(option):
     ((name, value),) = option.items()

@@ -56,7 +56,7 @@ def run(images, settings, parameters):
     identity = network_identity(settings)
     folder = (cache_folder() if cache is True else Path(cache)) if cache and identity else None
     store = _open_store(folder, os.getpid(), cache is True) if folder else None
-    shape = None if reader.size is None else (batch_size, *reader.size, reader.channels)
+    shape = None if reader.image_size is None else (batch_size, *reader.image_size, reader.channels)
     few = engine == "auto" and images.count is not None and images.count < WORTH_EXPORTING
     make = _engine if identity else _engine.__wrapped__
 
@@ -120,21 +120,21 @@ def _reader(settings, images, resize):
     """Finds the size that images must have, and builds the network only where nothing else tells."""
     info = settings.info
     if settings.image_size is not None and settings.by_name:
-        size, channels = settings.image_size, 3
+        image_size, channels = settings.image_size, 3
     elif info is not None:
-        size, channels = (info.default_size, info.default_size), 3
+        image_size, channels = (info.default_size, info.default_size), 3
     else:
         network = settings.backbone if not settings.by_name else shared_network(settings)
-        *size, channels = network.input_shape[1:]
-        size = tuple(size)
-    if None in size:
-        size = settings.image_size or (images.shape and images.shape[:2])
-        if size is None:
+        *image_size, channels = network.input_shape[1:]
+        image_size = tuple(image_size)
+    if None in image_size:
+        image_size = settings.image_size or (images.shape and images.shape[:2])
+        if image_size is None:
             raise InputError(
                 f"The model {settings.backbone.name!r} takes images of any size; give image_size=(height, width), "
                 "which all are brought to."
             )
-    return Reader(size, resize, channels)
+    return Reader(image_size, resize, channels)
 
 
 def _named(item):

@@ -111,12 +111,12 @@ class Reader:
     """Makes pixels of a source.
 
     Attributes:
-        size: `(height, width)` of the result; None for that of arrays, which then have one size.
+        image_size: `(height, width)` of the result; None for that of arrays, which then have one size.
         resize: How other images are brought to it; see `tlkeras.read_image`.
         channels: Of the result: 3, or 1 for a network of gray images.
     """
 
-    size: tuple[int, int] | None
+    image_size: tuple[int, int] | None
     resize: str
     channels: int = 3
 
@@ -143,7 +143,7 @@ class Reader:
     def hash(self, content: bytes) -> bytes:
         """16 bytes that stand for a content brought to this size in this way."""
         digest = hashlib.sha256(content)
-        digest.update(f"{self.size}{self.resize}{self.channels}".encode())
+        digest.update(f"{self.image_size}{self.resize}{self.channels}".encode())
         return digest.digest()[:16]
 
     def pixels(self, source, content: bytes | None = None) -> np.ndarray:
@@ -169,12 +169,12 @@ class Reader:
         return self._decoded(source)
 
     def _decoded(self, source):
-        pixels = read_image(source, self.size, self.resize)
+        pixels = read_image(source, self.image_size, self.resize)
         return pixels if self.channels == 3 else np.asarray(_gray(pixels))
 
     def keeps(self, array) -> bool:
         """Whether the pixels of an array stay as they are: it has the size, and the channels or one for all."""
-        return self.size in (None, array.shape[:2]) and array.ndim == 3 and array.shape[-1] in (1, self.channels)
+        return self.image_size in (None, array.shape[:2]) and array.ndim == 3 and array.shape[-1] in (1, self.channels)
 
     def _fitted(self, array):
         if not self.keeps(array):

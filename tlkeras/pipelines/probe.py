@@ -1,4 +1,4 @@
-"""The linear probe: logistic regression on frozen features, its strength chosen by cross-validation."""
+"""The linear probe: logistic regression on frozen features, its C chosen by cross-validation."""
 
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -17,14 +17,14 @@ from tlkeras.errors import InputError
 from tlkeras.utils.validation import shown
 
 # On a thousand standardised features the best C of few images lies far below scikit-learn's default of 1.
-INVERSE_STRENGTHS = tuple(10.0 ** np.arange(-4, 1.1))
+DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
 
 
 def linear_probe(
     features: ArrayLike,
     labels: ArrayLike,
     *,
-    strengths: Sequence[float] = INVERSE_STRENGTHS,
+    Cs: Sequence[float] = DEFAULT_CS,
     folds: int = 5,
     seed: int = 0,
     class_weight: dict | str | None = None,
@@ -34,7 +34,7 @@ def linear_probe(
     Args:
         features: Array of shape `(images, features)`, float32 or float64.
         labels: Array of shape `(images,)` of class numbers or names; two classes or more.
-        strengths: The values of C (inverse of the L2 penalty) to choose from, ascending; of equals the smallest,
+        Cs: The values of C (inverse of the L2 penalty) to choose from, ascending; of equals the smallest,
             the most cautious, is taken. The default spans 1e-4 to 10.
         folds: Number of cross-validation folds; fewer where the rarest class has fewer images, and no
             cross-validation (C = 0.01) where it has only one.
@@ -60,13 +60,13 @@ def linear_probe(
     Reference: Alain and Bengio, 2016, https://arxiv.org/abs/1610.01644
     """
     features, labels, rarest = _checked(features, labels)
-    _check_options(strengths, folds, class_weight)
+    _check_options(Cs, folds, class_weight)
     folds = min(folds, rarest)
     # Matrices this small are multiplied faster by one thread; more also wait for those of the deep learning backend.
     with threadpool_limits(1, user_api="blas"):
         chosen = 0.01
         if folds > 1:
-            chosen = strengths[int(held_out_losses(features, labels, strengths, folds, seed, class_weight).argmin())]
+            chosen = Cs[int(held_out_losses(features, labels, Cs, folds, seed, class_weight).argmin())]
         return Pipeline([("scaler", StandardScaler()), ("classifier", _regression(chosen, class_weight))]).fit(
             features, labels
         )
@@ -99,11 +99,11 @@ def _checked(features, labels):
     return numbers, labels, int(counts.min())
 
 
-def _check_options(strengths, folds, class_weight):
-    if not isinstance(strengths, Sequence | np.ndarray) or not len(strengths):
-        raise InputError(f"strengths are the values of C to choose from, one or more. Received: {strengths!r}")
-    if not all(isinstance(strength, Real) and strength > 0 for strength in strengths):
-        raise InputError(f"strengths are numbers above 0. Received: {strengths!r}")
+def _check_options(Cs, folds, class_weight):
+    if not isinstance(Cs, Sequence | np.ndarray) or not len(Cs):
+        raise InputError(f"Cs are the values of C to choose from, one or more. Received: {Cs!r}")
+    if not all(isinstance(C, Real) and C > 0 for C in Cs):
+        raise InputError(f"Cs are numbers above 0. Received: {Cs!r}")
     if not isinstance(folds, Integral) or folds < 1:
         raise InputError(f"folds is an integer, 1 or more. Received: folds={folds!r}")
     if class_weight not in (None, "balanced") and not isinstance(class_weight, dict):
@@ -113,20 +113,20 @@ def _check_options(strengths, folds, class_weight):
         )
 
 
-def _regression(strength, class_weight):
-    return LogisticRegression(C=strength, class_weight=class_weight, max_iter=2000)
+def _regression(C, class_weight):
+    return LogisticRegression(C=C, class_weight=class_weight, max_iter=2000)
 
 
-def held_out_losses(features, labels, strengths, folds, seed, class_weight=None):
+def held_out_losses(features, labels, Cs, folds, seed, class_weight=None):
     """The log loss on held-out images of each C, the mean of the folds."""
     labels = np.asarray(labels)
     weights = compute_sample_weight(class_weight, labels)
-    losses = np.zeros(len(strengths))
+    losses = np.zeros(len(Cs))
     for train, held_out in StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels):
         scaler = StandardScaler().fit(features[train])
         seen, unseen = _fewer_columns(scaler.transform(features[train]), scaler.transform(features[held_out]))
-        for i, strength in enumerate(strengths):
-            probe = _regression(strength, class_weight).fit(seen, labels[train])
+        for i, C in enumerate(Cs):
+            probe = _regression(C, class_weight).fit(seen, labels[train])
             answers = probe.predict_proba(unseen)
             losses[i] += log_loss(labels[held_out], answers, labels=probe.classes_, sample_weight=weights[held_out])
     return losses / folds

@@ -37,14 +37,14 @@ def images_a_call(image_shape):
     return max(8, images_in_cache(image_shape))
 
 
-def run_in_slices(run, pixels, size):
+def run_in_slices(run, pixels, batch_size):
     """Runs a network on a batch, slice by slice.
 
     Args:
-        run: Function from float32 pixels `(size, height, width, channels)` to features `(size, features)`.
+        run: Function from float32 pixels `(batch_size, height, width, channels)` to features `(batch_size, features)`.
         pixels: `(n, height, width, channels)`, of any dtype. A last slice that is short is filled up with zeros, since
             some runtimes make code for each shape they meet.
-        size: Images a slice.
+        batch_size: Images per slice.
 
     Returns:
         Features `(n, features)`.
@@ -57,10 +57,10 @@ def run_in_slices(run, pixels, size):
            [1.]], dtype=float32)
     """
     parts = []
-    for start in range(0, len(pixels), size):
-        part = pixels[start : start + size].astype("float32", copy=False)
-        missing = size - len(part)
+    for start in range(0, len(pixels), batch_size):
+        part = pixels[start : start + batch_size].astype("float32", copy=False)
+        missing = batch_size - len(part)
         if missing:
             part = np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)])
-        parts.append(run(part)[: size - missing])
+        parts.append(run(part)[: batch_size - missing])
     return np.concatenate(parts)
