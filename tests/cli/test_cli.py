@@ -524,3 +524,15 @@ def test_a_cache_that_is_off_is_no_input_to_look_at(monkeypatch):
     monkeypatch.setenv("TLKERAS_CACHE", "off")
     result = CliRunner().invoke(cli.app, ["cache"])
     assert isinstance(result.exception, tlkeras.InputError) and "off" in str(result.exception)
+
+
+def test_a_warning_is_a_line_without_a_line_of_code(run, tmp_path, capsys):
+    for part, name, seed in (("train", "red", 1), ("train", "blue", 2), ("test", "red", 1), ("test", "blue", 3)):
+        (tmp_path / part / name).mkdir(parents=True)
+        for number in range(3):
+            _image(COLORS[name], 100 * seed + number).save(tmp_path / part / name / f"{number}.png")
+    assert _main("fit", tmp_path, "-o", tmp_path.parent / "leaking", "--image-size", 32) == 0
+    lines = capsys.readouterr().err.splitlines()
+    warned = [line for line in lines if "near-duplicates" in line]
+    assert warned and all(line.startswith("Warning: ") for line in warned)
+    assert not any(".py:" in line or "warn(" in line for line in lines)

@@ -7,6 +7,7 @@ answers at once.
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -38,12 +39,14 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def main():
-    """Runs the command line; the entry point of the `tlkeras` script."""
+    """Run the command line; the entry point of the `tlkeras` script."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its C++ part chatters
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app()
     except InputError as error:
         _fail(str(error), 2)
     except Exception as error:
@@ -53,6 +56,12 @@ def main():
         _fail(f"{type(error).__name__}: {error}{notes} (set TLKERAS_TRACEBACK=1 to see where)", 1)
 
 
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    """Write a warning as a line; the place in our code that Python would add says nothing to a user."""
+    say(f"Warning: {' '.join(str(message).split())}")
+
+
 def _fail(text, status):
+    """Write an error as a line and exit."""
     say(f"tlkeras: {text}")
     sys.exit(status)

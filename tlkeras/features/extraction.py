@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from tlkeras.data.dataset import SkippedFile
 from tlkeras.data.pixel_range import warn_of_pixel_range
@@ -23,6 +22,7 @@ from tlkeras.features.network import shared_network
 from tlkeras.features.output import FeatureFile
 from tlkeras.features.store import FeatureStore, cache_folder
 from tlkeras.features.streaming import stream_features
+from tlkeras.utils.progress import progress
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ def run(images, settings, parameters):
     if engine == "keras":  # asked for by name, its answers are to be its own to the last digit
         kind.append(keras.backend.backend())
     prefix = hashlib.sha256(repr(kind).encode()).digest()[:16]
-    with tqdm(total=images.count, desc="features", unit="image", disable=not parameters["verbose"]) as progress:
+    with progress(total=images.count, description="features", unit="image", verbose=parameters["verbose"]) as bar:
         for items in stream_features(images, reader, made, batch_size, store, prefix):
             for item in items:
                 if item.error is not None:
                     item.error = _named(item)
-            progress.update(len(items))
+            bar.update(len(items))
             yield items
     if store is not None:
         store.flush()

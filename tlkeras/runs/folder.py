@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from zipfile import is_zipfile
 
 import numpy as np
-from tqdm import tqdm
 
 from tlkeras.data.reading import ImageError, read_image
 from tlkeras.errors import InputError, first_line
 from tlkeras.utils.files import check_output, written_whole
+from tlkeras.utils.progress import progress
 
 if TYPE_CHECKING:
     import keras
@@ -74,8 +74,9 @@ class Run:
             batch_size: As in `label`.
             verbose: As in `label`.
         """
+        starts = progress(range(0, len(paths), batch_size), description="predicting", unit="batch", verbose=verbose)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in tqdm(range(0, len(paths), batch_size), desc="predicting", unit="batch", disable=not verbose):
+            for start in starts:
                 batch = paths[start : start + batch_size]
                 found = list(pool.map(self._pixels, batch))
                 images = [one for one in found if not isinstance(one, ImageError)]

@@ -4,7 +4,6 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from tlkeras.data.listing import list_folder
 from tlkeras.data.reading import ImageError
@@ -12,6 +11,7 @@ from tlkeras.errors import InputError
 from tlkeras.evaluation.metrics import score
 from tlkeras.runs.folder import load_run, read_metrics
 from tlkeras.training.steps.data import each_batch
+from tlkeras.utils.progress import progress
 from tlkeras.utils.validation import shown
 
 
@@ -30,8 +30,8 @@ def measure(run, split, majority, batch_size=32, verbose=False):
     """
     position = np.array([run.class_names.index(name) for name in split.class_names])
     batches = split.batches(batch_size)
-    progress = tqdm(each_batch(batches), total=len(batches), desc="measuring", unit="batch", disable=not verbose)
-    predicted = np.concatenate([run.model.predict_on_batch(images).argmax(axis=1) for images, _ in progress])
+    bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
+    predicted = np.concatenate([run.model.predict_on_batch(images).argmax(axis=1) for images, _ in bar])
     return score(position[split.labels], predicted, run.class_names, run.class_names.index(majority))
 
 

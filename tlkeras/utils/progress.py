@@ -1,0 +1,59 @@
+"""A progress bar in a terminal, and a plain line now and then in a log file."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+#: Seconds between two lines where stderr is no terminal.
+INTERVAL = 10
+
+
+class _Lines(tqdm):
+    """A progress bar that writes lines instead of redrawing one."""
+
+    @staticmethod
+    def status_printer(file: Any) -> Any:
+        def write(text: str) -> None:
+            if text:
+                file.write(f"{text}\n")
+                file.flush()
+
+        return write
+
+    def close(self) -> None:
+        """End without the carriage return that tqdm writes."""
+        if not self.disable:
+            self.disable = True
+            self._decr_instances(self)
+
+
+def progress(
+    iterable: Iterable | None = None, *, description: str, unit: str, total: int | None = None, verbose: bool = True
+) -> tqdm:
+    """Show on stderr how far a loop is.
+
+    In a terminal, this is a bar. Elsewhere, such as in a log file, it is a plain line at most every `INTERVAL` seconds;
+    a loop that takes less time writes nothing.
+
+    Args:
+        iterable: What is looped over; None to call `update` by hand.
+        description: A word for what is done, such as `"predicting"`.
+        unit: What is counted, in the singular, such as `"image"`.
+        total: How many there are. Defaults to the length of `iterable`.
+        verbose: Whether to show anything.
+
+    Returns:
+        A `tqdm` object, which is an iterable and a context manager.
+
+    Example:
+
+    >>> [2 * number for number in progress([1, 2, 3], description="doubling", unit="number", verbose=False)]
+    [2, 4, 6]
+    """
+    common = {"total": total, "desc": description, "unit": unit, "disable": not verbose}
+    if sys.stderr.isatty():
+        return tqdm(iterable, **common)
+    counts = "{desc}: {n_fmt} of {total_fmt} {unit}s, {elapsed} elapsed, {remaining} to go"
+    return _Lines(iterable, **common, mininterval=INTERVAL, delay=INTERVAL, bar_format=counts)
