@@ -16,7 +16,7 @@ from .checks.findings import Finding as Finding
 from .checks.findings import ImageReport as ImageReport
 from .checks.images import check_images as check_images
 from .checks.symmetry import Symmetry as Symmetry
-from .checks.symmetry import test_symmetry as test_symmetry
+from .checks.symmetry import check_symmetry as check_symmetry
 from .data.dataset import ImageSplit as ImageSplit
 from .data.dataset import ImageSplits as ImageSplits
 from .data.dataset import SkippedFile as SkippedFile

@@ -111,7 +111,7 @@ print(splits[0])
 # %%
 labels = splits[0].train.labels
 examples = splits[0].train.take([np.argmax(labels == k) for k in range(len(names))])
-tlkeras.contact_sheet(examples.read(), captions=names, columns=5, side=96)
+tlkeras.contact_sheet(examples.read(), captions=names, columns=5, image_size=96)
 
 # %%
 paper = (splits[0].train.read() >= 250).all(axis=-1).mean()

@@ -153,7 +153,7 @@ samples = splits[0].train.take([np.argmax(labels == k) for k in (0, 5)]).read()
 
 # %%
 drawing = tlkeras.augmentation("drawing", seed=1)
-tlkeras.preview(samples, drawing, columns=6, side=96)
+tlkeras.preview(samples, drawing, columns=6, image_size=96)
 
 # %%
 flips = [layer for layer in drawing if isinstance(layer, keras.layers.RandomFlip)]
@@ -167,7 +167,7 @@ teaching.finding(
 # %% [markdown]
 # ## Testing a symmetry
 #
-# A reason can be wrong. `tlkeras.test_symmetry` fits a probe on images as they are, then asks it about the same
+# A reason can be wrong. `tlkeras.check_symmetry` fits a probe on images as they are, then asks it about the same
 # validation images flipped. It calls a flip *safe* only where a loss of more than the tolerance is ruled out, *unsafe*
 # where there is a loss, and otherwise *undecided*.
 #
@@ -213,7 +213,7 @@ def features(pixels):
 def tests(splits, extract):
     """What the test says of each flip, one row a seed."""
     return [
-        tlkeras.test_symmetry(s.train, s.validation, extract, FLIPS) for s in splits
+        tlkeras.check_symmetry(s.train, s.validation, extract, FLIPS) for s in splits
     ]
 
 
@@ -262,7 +262,7 @@ for (kind, name), change in flipped.items():
 
 # %%
 large = tlkeras.load_images(ink, labels=numerals, seed=0, image_size=SIZE)
-network_says = tlkeras.test_symmetry(large.train, large.validation, features, FLIPS)
+network_says = tlkeras.check_symmetry(large.train, large.validation, features, FLIPS)
 lost = {
     name: f"{one.accuracy_changed - one.accuracy:+.2f} ± {one.standard_error:.2f}"
     for name, one in (("pixels", of_digits[0][0]), ("network", network_says[0]))
@@ -318,7 +318,7 @@ looks = {
 
 # %%
 pictures = [pixels[1], *(look[1] for look in looks.values())]
-tlkeras.contact_sheet(pictures, ["as it is", *looks], columns=5, side=120)
+tlkeras.contact_sheet(pictures, ["as it is", *looks], columns=5, image_size=120)
 
 # %%
 moved = {name: np.abs(look - pixels).mean() for name, look in looks.items()}
@@ -538,11 +538,11 @@ teaching.check("05.2", my_policy)
 # ### Exercise 3 · Your own data
 #
 # Load a folder of your own images (here, four of our classes stand in). Give `my_symmetries`, what
-# `tlkeras.test_symmetry` says of them, and `my_augmentation`, layers that use no flip that it calls unsafe.
+# `tlkeras.check_symmetry` says of them, and `my_augmentation`, layers that use no flip that it calls unsafe.
 #
 # <details><summary>Hint</summary>
 #
-# `tlkeras.test_symmetry(my_images.train, my_images.validation)` loads a network of its own. Many images in
+# `tlkeras.check_symmetry(my_images.train, my_images.validation)` loads a network of its own. Many images in
 # `validation` (`validation_size=0.5`) let it decide.
 #
 # </details>
@@ -552,7 +552,7 @@ teaching.check("05.2", my_policy)
 my_folder = teaching.clipart10()
 my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
-my_symmetries = tlkeras.test_symmetry(my_images.train, my_images.validation, features)
+my_symmetries = tlkeras.check_symmetry(my_images.train, my_images.validation, features)
 my_augmentation = tlkeras.augmentation("drawing", strength=0.7)
 
 # %%

@@ -82,7 +82,7 @@ print(splits[0])
 # %%
 labels = splits[0].train.labels
 examples = splits[0].train.take([np.argmax(labels == k) for k in range(len(names))])
-tlkeras.contact_sheet(examples.read(), captions=names, columns=5, side=96)
+tlkeras.contact_sheet(examples.read(), captions=names, columns=5, image_size=96)
 
 # %%
 counts = np.bincount(labels)

@@ -229,7 +229,7 @@ def test_what_is_no_directory_is_refused():
     [
         ({"backbone": 3}, "a name or a function"),
         ({"backbone": lambda pixels: pixels}, r"gives \(\d+, 224, 224, 3\)"),
-        ({"image_size": 224}, "size=224"),
+        ({"image_size": 0}, "image_size=0"),
     ],
 )
 def test_what_gives_no_features_is_refused(folder, given, message):

@@ -26,7 +26,7 @@ def rows(images):
 
 def test_vertical_flip_is_unsafe_where_classes_are_up_and_down(up_and_down):
     symmetries = ("horizontal_flip", "vertical_flip", "half_turn")
-    found = tlkeras.test_symmetry(up_and_down.train, up_and_down.validation, rows, symmetries)
+    found = tlkeras.check_symmetry(up_and_down.train, up_and_down.validation, rows, symmetries)
     assert [(one.name, one.accuracy, one.accuracy_changed, one.verdict) for one in found] == [
         ("horizontal_flip", 1.0, 1.0, "safe"),
         ("vertical_flip", 1.0, 0.0, "unsafe"),
@@ -36,7 +36,7 @@ def test_vertical_flip_is_unsafe_where_classes_are_up_and_down(up_and_down):
 
 def test_a_few_images_leave_it_undecided(up_and_down):
     wobbly = lambda images: np.stack([images[:, 0, 0, 0], images[:, 0, -1, 0]], -1)  # noqa: E731
-    (found,) = tlkeras.test_symmetry(
+    (found,) = tlkeras.check_symmetry(
         up_and_down.train, up_and_down.validation.take(np.arange(5)), wobbly, ("horizontal_flip",), tolerance=0.0
     )
     assert found.verdict in ("undecided", "safe")
@@ -45,14 +45,14 @@ def test_a_few_images_leave_it_undecided(up_and_down):
 def test_quarter_turn_of_an_image_that_is_not_square_is_refused(up_and_down, clipart10):
     images = load_images(clipart10, image_size=(8, 16))
     with pytest.raises(InputError, match="square"):
-        tlkeras.test_symmetry(images.train, images.validation, rows, ("quarter_turn",))
+        tlkeras.check_symmetry(images.train, images.validation, rows, ("quarter_turn",))
 
 
 def test_what_is_no_split_is_refused(up_and_down):
     with pytest.raises(InputError, match="validation is a split"):
-        tlkeras.test_symmetry(up_and_down.train, up_and_down, rows)
+        tlkeras.check_symmetry(up_and_down.train, up_and_down, rows)
 
 
 def test_unknown_symmetry_is_refused(up_and_down):
     with pytest.raises(InputError, match="'diagonal'"):
-        tlkeras.test_symmetry(up_and_down.train, up_and_down.validation, rows, ("diagonal",))
+        tlkeras.check_symmetry(up_and_down.train, up_and_down.validation, rows, ("diagonal",))

@@ -9,7 +9,7 @@ from tlkeras.evaluation.sheets import contact_sheet, preview
 
 def test_contact_sheet_shows_each_image_in_its_place():
     colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-    sheet = np.asarray(contact_sheet([Image.new("RGB", (10, 10), color) for color in colors], columns=2, side=20))
+    sheet = np.asarray(contact_sheet([Image.new("RGB", (10, 10), color) for color in colors], columns=2, image_size=20))
     assert [tuple(sheet[row, column]) for row, column in ((16, 16), (16, 42), (42, 16))] == colors
     assert tuple(sheet[42, 42]) == (255, 255, 255)
 
@@ -42,41 +42,44 @@ def test_captions_beyond_ascii_have_letters_of_their_own():
 
 def test_groups_lie_on_one_background_each():
     images = [Image.new("RGB", (10, 20))] * 5  # narrow: left and right of it the background shows
-    sheet = np.asarray(contact_sheet(images, columns=5, side=20, groups=["a", "a", "b", "c", "c"]))
+    sheet = np.asarray(contact_sheet(images, columns=5, image_size=20, groups=["a", "a", "b", "c", "c"]))
     behind = [bool((sheet[16, 6 + 26 * index] == 255).all()) for index in range(5)]
     assert behind == [True, True, False, True, True]
 
 
 def test_pixels_beyond_the_range_are_clipped():
-    sheet = np.asarray(contact_sheet([np.full((10, 10, 3), 300.0)], columns=1, side=10))
+    sheet = np.asarray(contact_sheet([np.full((10, 10, 3), 300.0)], columns=1, image_size=10))
     assert sheet[11, 11].tolist() == [255, 255, 255]
 
 
 def test_preview_starts_each_row_with_the_original():
     images = np.stack([np.full((20, 20, 3), 50), np.full((20, 20, 3), 200)])
-    sheet = np.asarray(preview(images, augmentation("photo"), columns=3, side=20))
+    sheet = np.asarray(preview(images, augmentation("photo"), columns=3, image_size=20))
     assert sheet[16, 16].tolist() == [50] * 3 and sheet[42, 16].tolist() == [200] * 3
     assert sheet[16, 42].tolist() != [50] * 3
 
 
 def test_gray_pixels_and_paths_of_files_are_taken(clipart10):
     gray = np.full((20, 20, 1), 90, "uint8")
-    sheet = np.asarray(contact_sheet([gray, clipart10 / "bug" / "bee.jpg"], side=20, columns=2))
+    sheet = np.asarray(contact_sheet([gray, clipart10 / "bug" / "bee.jpg"], image_size=20, columns=2))
     assert sheet[16, 16].tolist() == [90] * 3 and sheet[6:26, 32:52].std() > 0
-    assert preview(gray[None], augmentation("photo"), columns=2, side=20).size == (58, 32)
+    assert preview(gray[None], augmentation("photo"), columns=2, image_size=20).size == (58, 32)
 
 
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
         (lambda: preview(np.zeros((3, 4)), augmentation("photo")), r"ndarray of shape \(3, 4\)"),
-        (lambda: preview(augmentation("photo"), np.zeros((1, 8, 8, 3))), "Received: images=Augmentation"),
+        (lambda: preview(augmentation("photo"), np.zeros((1, 8, 8, 3))), "`augmentation` must be callable"),
         (lambda: preview(["bee.jpg"], augmentation("photo")), "Received: list"),
         (lambda: preview(np.zeros((1, 8, 8, 3)), augmentation("photo"), columns=0), "columns=0"),
-        (lambda: contact_sheet("bee.jpg"), "Received: 'bee.jpg'"),
-        (lambda: contact_sheet([np.zeros((8, 8, 3))] * 2, ["one"]), "each of the 2 images, or none. Received: 1 "),
+        (lambda: contact_sheet("bee.jpg"), "Received: images='bee.jpg'"),
+        (
+            lambda: contact_sheet([np.zeros((8, 8, 3))] * 2, ["one"]),
+            "one entry per image, 2 in all. Received: captions=",
+        ),
         (lambda: contact_sheet([np.zeros((8, 8, 3))], None), "Received: captions=None"),
-        (lambda: contact_sheet([np.zeros((8, 8, 3))] * 2, groups=[1]), "Received: 1 groups"),
+        (lambda: contact_sheet([np.zeros((8, 8, 3))] * 2, groups=[1]), r"Received: groups=\[1\]"),
         (lambda: preview(np.zeros((1, 8, 8, 3)), augmentation("photo"), columns="4"), "columns='4'"),
         (lambda: contact_sheet([np.zeros((8, 8, 2))]), r"ndarray of shape \(8, 8, 2\)"),
         (lambda: contact_sheet(["no-such-file.png"]), "there is no such file"),

@@ -274,7 +274,7 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
         ({"backbone": keras.Sequential([keras.layers.Dense(2)])}, "and built"),
         ({"block": 0}, "the name of a block"),
         ({"block": ["block3", ""]}, "the name of a block"),
-        ({"image_size": 32}, "height, width"),
+        ({"image_size": 0}, "height, width"),
         ({"weights": "none.weights.h5"}, "a weights file that exists"),
         ({"weights": 3}, "weights=3"),
         ({"cache": 3}, "cache=3"),

@@ -85,8 +85,8 @@ def test_05_3_takes_layers_of_any_kind_that_use_no_unsafe_flip(images, capsys):
         (keras.Sequential([keras.layers.RandomFlip("vertical")]), _symmetries("safe"), "vertical_flip"),
         (keras.layers.Rescaling(1.0, offset=300), _symmetries("safe"), "left"),
         (keras.layers.CenterCrop(16, 16), _symmetries("safe"), "shape"),
-        (tlkeras.augmentation("drawing"), ["safe"], "test_symmetry"),
-        (tlkeras.augmentation("drawing"), [], "test_symmetry"),
+        (tlkeras.augmentation("drawing"), ["safe"], "check_symmetry"),
+        (tlkeras.augmentation("drawing"), [], "check_symmetry"),
         (None, _symmetries("safe"), "function"),
     ],
 )

@@ -15,7 +15,7 @@ from tlkeras.checks.findings import HUGE, KINDS, ODD_ASPECT, TINY, Finding, Imag
 from tlkeras.checks.suspects import suspect_labels
 from tlkeras.data.duplicates import Fingerprint, fingerprint, near_duplicate_groups
 from tlkeras.data.listing import ImageFile, list_folder
-from tlkeras.data.reading import ImageError, check_size, open_rgb, quiet
+from tlkeras.data.reading import ImageError, check_image_size, open_rgb, quiet
 
 _EXTENSIONS = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"}, "MPO": {".jpg", ".jpeg", ".mpo"}, "PNG": {".png"}, "GIF": {".gif"},
@@ -60,7 +60,7 @@ def check_images(
     >>> report.ok, len(report.of("near_duplicate"))
     (True, 35)
     """
-    size = check_size(image_size)
+    size = check_image_size(image_size)
     class_names, files = list_folder(directory)
     facts, findings = _inspect(files)
     findings += [finding for one in facts for finding in _file_findings(one)]

@@ -22,7 +22,7 @@ SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Symmetry:
-    """What `test_symmetry` measured for one symmetry.
+    """What `check_symmetry` measured for one symmetry.
 
     Attributes:
         name: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.
@@ -47,7 +47,7 @@ class Symmetry:
         )
 
 
-def test_symmetry(
+def check_symmetry(
     train: ImageSplit,
     validation: ImageSplit,
     backbone: str | Callable[[np.ndarray], np.ndarray] = "efficientnet_lite0",
@@ -80,7 +80,7 @@ def test_symmetry(
     >>> import tlkeras
     >>> images = tlkeras.load_images("data/clipart10", image_size=(32, 32))
     >>> means = lambda pixels: pixels.mean(axis=(1, 2))  # the mean color does not change in a mirror
-    >>> print(tlkeras.test_symmetry(images.train, images.validation, means, ("horizontal_flip",))[0])
+    >>> print(tlkeras.check_symmetry(images.train, images.validation, means, ("horizontal_flip",))[0])
     horizontal_flip: 0.200 -> 0.200 (+0.000 +- 0.000): safe
     """
     unknown = [name for name in symmetries if name not in SYMMETRIES]
@@ -112,6 +112,3 @@ def test_symmetry(
             verdict = "safe"
         results.append(Symmetry(name, float(right.mean()), float(changed.mean()), error, verdict))
     return results
-
-
-test_symmetry.__test__ = False  # a name that pytest would take for a test of its own

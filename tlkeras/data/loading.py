@@ -11,7 +11,7 @@ import numpy as np
 from tlkeras.data.dataset import ImageSplit, ImageSplits, SkippedFile
 from tlkeras.data.duplicates import Fingerprint, fingerprint, merge_groups, near_duplicate_groups
 from tlkeras.data.listing import ImageFile
-from tlkeras.data.reading import ImageError, Resize, check_resize, check_size, open_rgb, quiet
+from tlkeras.data.reading import ImageError, Resize, check_image_size, check_resize, open_rgb, quiet
 from tlkeras.data.sources import given_groups, list_images
 from tlkeras.data.splits import split
 from tlkeras.errors import InputError, warn
@@ -86,9 +86,7 @@ def load_images(
     >>> tlkeras.load_images("data/clipart10", classes=["boat", "bird"], per_class=10).train
     ImageSplit(20 images, 2 classes)
     """
-    size = check_size(image_size)
-    if size is None:
-        raise InputError("load_images needs one size for all images, such as (224, 224). Received: image_size=None.")
+    size = check_image_size(image_size)
     check_resize(resize)
     place = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
     class_names, files = list_images(source, labels, label_of)

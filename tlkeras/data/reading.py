@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from tlkeras.errors import InputError
-from tlkeras.utils.validation import shown
+from tlkeras.utils.validation import check_choice, invalid, shown
 
 Resize = Literal["stretch", "crop", "pad"]
 # A path, the content of a file, pixels, or a function that gives one of these when it is wanted.
@@ -48,18 +49,20 @@ class ImageError(InputError):
         return type(self), (self.path, self.reason)
 
 
-def read_image(path: Source, size: tuple[int, int] | None = (224, 224), resize: Resize = "stretch") -> np.ndarray:
+def read_image(
+    path: Source, image_size: int | tuple[int, int] | None = (224, 224), resize: Resize = "stretch"
+) -> np.ndarray:
     """Reads one image file as RGB.
 
     The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted; 16-bit grayscale
     is scaled to 8 bits, not clipped; transparent pixels are laid over white. Of an animation the first frame
-    is read. Large JPEG files are decoded at a reduced scale, never below twice `size`.
+    is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`.
 
     Args:
         path: the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
-        size: `(height, width)` of the result in pixels. `None` keeps the size of the file. 224 x 224 is what
-            most ImageNet backbones were trained on.
-        resize: how an image of another shape gets to `size`: `"stretch"` distorts it, as
+        image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the size of the
+            file. Most ImageNet backbones were trained on 224 x 224.
+        resize: how an image of another shape gets to `image_size`: `"stretch"` distorts it, as
             `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part that has
             the wanted shape; `"pad"` keeps all of it and fills the rest with the median color of its border.
             All are bilinear and antialiased.
@@ -74,17 +77,17 @@ def read_image(path: Source, size: tuple[int, int] | None = (224, 224), resize: 
     Example:
 
     >>> import tlkeras
-    >>> tlkeras.read_image("data/clipart10/bug/bee.jpg", size=(96, 128)).shape
+    >>> tlkeras.read_image("data/clipart10/bug/bee.jpg", image_size=(96, 128)).shape
     (96, 128, 3)
     """
-    size = check_size(size)
+    size = check_image_size(image_size, optional=True)
     with quiet():
         return to_pixels(open_rgb(path, size), size, resize)
 
 
 def read_images(
     paths: Sequence[Source],
-    size: tuple[int, int] = (224, 224),
+    image_size: int | tuple[int, int] = (224, 224),
     resize: Resize = "stretch",
     workers: int | None = None,
 ) -> np.ndarray:
@@ -92,7 +95,7 @@ def read_images(
 
     Args:
         paths: the files, or whatever else `read_image` takes.
-        size: `(height, width)` of the result in pixels; not `None`.
+        image_size: `(height, width)` of the results in pixels, or one integer for squares; not `None`.
         resize: as in `read_image`.
         workers: number of threads; by default one a core, since Pillow decodes outside Python's lock.
 
@@ -109,9 +112,7 @@ def read_images(
     >>> tlkeras.read_images(paths).shape
     (2, 224, 224, 3)
     """
-    size = check_size(size)
-    if size is None:
-        raise InputError("read_images needs one size for all images, such as (224, 224). Received: size=None.")
+    size = check_image_size(image_size)
     if isinstance(paths, str | os.PathLike | bytes | dict) or not hasattr(paths, "__getitem__"):
         raise InputError(f"read_images takes a sequence of images; read_image reads one. Received: {shown(paths)}")
     pixels = np.empty((len(paths), *size, 3), "uint8")
@@ -169,19 +170,33 @@ def to_pixels(image: Image.Image, size: tuple[int, int] | None, resize: Resize) 
     return np.asarray(image)
 
 
-def check_size(size: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Returns `size` as two plain integers, `(height, width)`."""
-    if size is None:
+def check_image_size(image_size: int | tuple[int, int] | None, optional: bool = False) -> tuple[int, int] | None:
+    """Return `(height, width)` as plain integers.
+
+    Args:
+        image_size: A pair of positive integers, or one for a square.
+        optional: Whether `None` is allowed, and returned as it is.
+
+    Raises:
+        InputError: `image_size` is anything else.
+
+    Example:
+
+    >>> check_image_size(96), check_image_size((96, 128))
+    ((96, 96), (96, 128))
+    """
+    if image_size is None and optional:
         return None
-    if not (isinstance(size, Sequence) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size)):
-        raise InputError(f"size must be (height, width) in pixels, such as (224, 224). Received: size={size!r}.")
-    return size[0], size[1]
+    pair = (image_size, image_size) if isinstance(image_size, Integral) else image_size
+    pair = tuple(pair) if isinstance(pair, Sequence | np.ndarray) else ()
+    if len(pair) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in pair):
+        return int(pair[0]), int(pair[1])
+    raise invalid("image_size", image_size, "be (height, width) in pixels, such as (224, 224), or one integer")
 
 
 def check_resize(resize: Resize) -> None:
-    """Refuses a way of resizing that there is not."""
-    if resize not in get_args(Resize):
-        raise InputError(f"resize must be 'stretch', 'crop' or 'pad'. Received: resize={resize!r}.")
+    """Raise where `resize` is no known way to resize."""
+    check_choice("resize", resize, get_args(Resize))
 
 
 def _from_array(pixels: np.ndarray) -> Image.Image:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
-from tlkeras.data.reading import Resize, check_size
+from tlkeras.data.reading import Resize, check_image_size
 from tlkeras.errors import InputError, warn
 from tlkeras.features.engines.choice import check_engine
 from tlkeras.features.extraction import Extraction, collect, run
@@ -260,15 +260,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return tuple(self.block) if isinstance(self.block, list | tuple | np.ndarray) else (self.block,)
 
     def _settings(self):
-        size = self.image_size
-        if isinstance(size, list | tuple | np.ndarray):
-            size = tuple(int(side) if isinstance(side, np.integer) else side for side in size)
         return NetworkSettings(
             backbone=self.backbone,
             blocks=self._blocks(),
             pooling=self.pooling,
             normalize=bool(self.normalize),
-            image_size=check_size(size),
+            image_size=check_image_size(self.image_size, optional=True),
             weights=self.weights if self.weights in ("imagenet", None) else os.fspath(self.weights),
             policy=keras.config.dtype_policy().name,
         )

@@ -50,7 +50,7 @@ def exercise_3(augmentation, symmetries, images):
 
     require_splits(images)
     tested = isinstance(symmetries, list | tuple) and all(isinstance(one, Symmetry) for one in symmetries)
-    require(tested and symmetries, "my_symmetries is what tlkeras.test_symmetry returns.")
+    require(tested and symmetries, "my_symmetries is what tlkeras.check_symmetry returns.")
     pixels = images.train.take(np.arange(min(4, len(images.train)))).read().astype("float32")
     seen = keras.ops.convert_to_numpy(tried(lambda x: augmentation(x, training=True), pixels))
     require(seen.shape == pixels.shape, f"images of shape {pixels.shape[1:]} came out as {seen.shape[1:]}.")
