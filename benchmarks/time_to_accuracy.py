@@ -4,10 +4,10 @@ Both sides have the same backbone (EfficientNet-Lite0), images (clipart10), spli
 
 The guide: base frozen and called with `training=False`, global pooling, dropout 0.2, ten epochs of the head with Adam
 at 1e-3, then three epochs of all layers at 1e-5; flip and rotation as augmentation; batches of 32.
-Ours: `tlkeras.fine_tune`, first its probe alone (`epochs=0`), then with the mean of two runs (`soup=2`), for which the
+Ours: `tlkeras.fine_tune`, first its probe alone (`epochs=0`), then with the mean of two runs (`runs=2`), for which the
 guide's time suffices; all else by default.
 
-Run: python benchmarks/time_to_accuracy.py [--seeds 0 1 2] [--soup 2]
+Run: python benchmarks/time_to_accuracy.py [--seeds 0 1 2] [--runs 2]
 """
 
 import argparse
@@ -74,13 +74,13 @@ def accuracy(model, split):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--soup", type=int, default=2, help="runs of ours")
+    parser.add_argument("--runs", type=int, default=2, help="runs of ours")
     options = parser.parse_args()
     ratios, gains = [], []
     print("seed  guide: head only, in all         ours: probe         in the guide's time   sooner    gain", flush=True)
     for seed in options.seeds:
         images = tlkeras.load_images("data/clipart10", seed=seed)
-        points = ours(images, seed, epochs=0) + ours(images, seed, soup=options.soup)  # the probe alone, then the whole
+        points = ours(images, seed, epochs=0) + ours(images, seed, runs=options.runs)  # the probe alone, then the whole
         head_seconds, seconds, after_head, final = guide(images, seed)
         reached = next((second for second, found in points if found >= final), float("nan"))
         within = [found for second, found in points if second <= seconds][-1]

@@ -121,7 +121,7 @@ def soup(train, classes, seed):
     model = tlkeras.image_classifier(
         "efficientnet_lite0", classes=classes, augmentation=tlkeras.augmentation("drawing", seed=seed)
     )
-    tlkeras.fine_tune(model, train, soup=2, seed=seed, verbose=False)
+    tlkeras.fine_tune(model, train, runs=2, seed=seed, verbose=False)
     yield "fine_tune, soup of 2", model
 
 

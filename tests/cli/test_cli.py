@@ -110,7 +110,7 @@ def test_fine_tuning_strategies_write_a_run_too(folder, tmp_path, capsys, strate
     if strategy == "auto":
         assert metrics["choices"]["kept"] == "features"  # which leaves nothing to gain on three colors
     else:
-        assert metrics["choices"]["wise"] in (0, 0.5, 1)  # the probe, its mean with the best epoch, or that epoch
+        assert metrics["choices"]["average_with_probe"] in (0, 0.5, 1)  # best epoch, mean, or probe
     assert _main("predict", tmp_path / "run", folder / "red" / "0.png") == 0
 
 

@@ -82,8 +82,8 @@ def test_lowers_the_validation_loss_of_the_probe(train, validation):
 
 def test_result_tells_phases_history_and_rates(train, validation):
     model = classifier()
-    result = tlkeras.fine_tune(model, train, validation, epochs=2, decay=0.5, verbose=False)
-    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "mean"]
+    result = tlkeras.fine_tune(model, train, validation, epochs=2, layer_decay=0.5, verbose=False)
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "average"]
     assert all(phase["seconds"] > 0 for phase in result.phases)
     assert len(result.history["val_loss"]) == 2
     rates = [row.learning_rate for row in result.learning_rates]
@@ -130,14 +130,14 @@ def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validatio
 
 def test_cache_is_off_where_views_cost_more_than_they_save(train, validation, capsys):
     model = classifier(augmentation=[layers.RandomFlip()])
-    result = tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, views=4)
-    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "mean"]
+    result = tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, cached_views=4)
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "average"]
     assert "No cache" in capsys.readouterr().err
 
 
 def test_augmented_views_differ_and_are_refreshed_each_in_its_turn(train):
     trunk = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.RandomTranslation(0.2, 0.2), layers.Flatten()])
-    cached = CachedTrunk(trunk, as_batches(train, 16), views=2, random=True, refresh=2, size=48)
+    cached = CachedTrunk(trunk, as_batches(train, 16), views=2, random=True, refresh=2, batch_size=48)
     seen = []
     for _ in range(5):
         seen.append(cached[0][0])
@@ -151,7 +151,7 @@ def test_augmented_views_differ_and_are_refreshed_each_in_its_turn(train):
 def test_held_out_features_stay_in_order_to_the_last_short_batch(train):
     trunk = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.Flatten()])
     images, labels = train[0][:19], train[1][:19]
-    cached = CachedTrunk(trunk, as_batches((images, labels), 8), size=8)
+    cached = CachedTrunk(trunk, as_batches((images, labels), 8), batch_size=8)
     features, numbers = map(np.concatenate, zip(*each_batch(cached), strict=True))
     np.testing.assert_array_equal(features, images.reshape(19, -1))
     np.testing.assert_array_equal(numbers, labels)
@@ -195,7 +195,13 @@ def test_an_interruption_keeps_the_best_weights(train, validation):
         losses.append(logs["val_loss"])
         weights.append(weights_of(model))
 
-    options = {"learning_rate": 1e-2, "label_smoothing": 0, "probe": False, "wise": None, "verbose": False}
+    options = {
+        "learning_rate": 1e-2,
+        "label_smoothing": 0,
+        "probe": False,
+        "average_with_probe": None,
+        "verbose": False,
+    }
     noting = keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
     result = tlkeras.fine_tune(model, train, wrong, epochs=9, callbacks=noting, **options)
     best = int(np.argmin(losses))
@@ -214,7 +220,7 @@ def test_stops_when_validation_no_longer_improves(train, validation):
 def test_without_validation_the_last_weights_stay(train):
     model, weights = classifier(), []
     noting = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(weights_of(model)))
-    result = tlkeras.fine_tune(model, train, epochs=2, callbacks=noting, wise=None, verbose=False)
+    result = tlkeras.fine_tune(model, train, epochs=2, callbacks=noting, average_with_probe=None, verbose=False)
     assert result.best_epoch == 2 and result.stopped is None
     assert_equal(weights_of(model), weights[1])
 
@@ -224,12 +230,12 @@ def test_without_validation_the_last_weights_stay(train):
     [
         {"mix": layers.MixUp(0.2)},
         {"mix": layers.CutMix(1.0)},
-        {"ema": 0.9},
+        {"ema_momentum": 0.9},
         {"l2_sp": 0.1},
-        {"wise": 0.5},
+        {"average_with_probe": 0.5},
         {"class_weight": "balanced"},
         {"batchnorm": "train"},
-        {"decay": 1.0, "warmup": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0},
+        {"layer_decay": 1.0, "warmup": 0.0, "label_smoothing": 0.0, "weight_decay": 0.0},
         {"batch_size": 1000},
     ],
     ids=lambda options: ",".join(options),
@@ -249,12 +255,12 @@ def test_a_model_trained_on_one_hot_labels_is_evaluated_on_them(train):
     assert model.evaluate(*one_hot, verbose=0)[1] == pytest.approx(right.mean())
 
 
-def test_wise_is_the_mean_of_probe_and_fine_tuned_weights(train):
+def test_average_with_probe_is_the_mean_of_probe_and_fine_tuned_weights(train):
     weights = {}
-    for wise in (0.0, 0.25, 1.0):
+    for share in (1.0, 0.75, 0.0):
         model = classifier()
-        tlkeras.fine_tune(model, train, epochs=2, wise=wise, verbose=False)
-        weights[wise] = [np.array(weight) for weight in model.get_weights()]
+        tlkeras.fine_tune(model, train, epochs=2, average_with_probe=share, verbose=False)
+        weights[share] = [np.array(weight) for weight in model.get_weights()]
     for low, between, high in zip(*weights.values(), strict=True):
         np.testing.assert_allclose(between, 0.75 * low + 0.25 * high, atol=1e-5)
 
@@ -265,7 +271,11 @@ def test_of_probe_tuned_weights_and_their_mean_the_best_on_validation_data_stays
 ):
     options = {"patience": 3, "learning_rate": learning_rate, "label_smoothing": 0, "verbose": False}
     train, weights = tuple(part[:rows] for part in train), {}
-    for name, more in {"probe": {"epochs": 0}, "tuned": {"epochs": 3, "wise": 1.0}, "auto": {"epochs": 3}}.items():
+    for name, more in {
+        "probe": {"epochs": 0},
+        "tuned": {"epochs": 3, "average_with_probe": 0.0},
+        "auto": {"epochs": 3},
+    }.items():
         model = classifier()
         tlkeras.fine_tune(model, train, validation, **options, **more)
         weights[name] = model.get_weights()
@@ -279,10 +289,17 @@ def test_of_probe_tuned_weights_and_their_mean_the_best_on_validation_data_stays
     assert model.evaluate(*validation, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_wise_recomputes_the_batchnorm_statistics_that_train(train):
+def test_average_with_probe_recomputes_the_batchnorm_statistics_that_train(train):
     model = classifier()
     tlkeras.fine_tune(
-        model, train, epochs=2, wise=0.5, batchnorm="train", learning_rate=1e-2, batch_size=48, verbose=False
+        model,
+        train,
+        epochs=2,
+        average_with_probe=0.5,
+        batchnorm="train",
+        learning_rate=1e-2,
+        batch_size=48,
+        verbose=False,
     )
     before_norm = keras.Model(model.inputs[0], model.get_layer("block1_conv").output).predict(train[0], verbose=0)
     norm = model.get_layer("block1_bn")
@@ -299,7 +316,7 @@ def runs_of(train, validation=None, **options):
     """A classifier fine-tuned twice, and the weights at the end of each epoch."""
     model, epochs = classifier(), []
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(weights_of(model)))
-    options = {"soup": 2, "epochs": 2, "learning_rate": 1e-2, "callbacks": note, "verbose": False, **options}
+    options = {"runs": 2, "epochs": 2, "learning_rate": 1e-2, "callbacks": note, "verbose": False, **options}
     return model, tlkeras.fine_tune(model, train, validation, **options), epochs
 
 
@@ -311,8 +328,8 @@ def test_a_soup_is_the_mean_of_runs_from_one_start(train):
     assert not np.array_equal(first[-2], second[-2])
     for start, one, other, found in zip(probe.get_weights(), first, second, model.get_weights(), strict=True):
         np.testing.assert_allclose(found, (start + (one + other) / 2) / 2, atol=1e-5)
-    assert (result.soup, result.wise, result.best_epoch, len(result.history["loss"])) == (2, 0.5, 4, 4)
-    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "fine-tune", "soup", "mean"]
+    assert (result.runs, result.average_with_probe, result.best_epoch, len(result.history["loss"])) == (2, 0.5, 4, 4)
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "fine-tune", "average runs", "average"]
     assert result.kept == "a mean of 50% the mean weights of 2 runs and 50% of those before"
 
 
@@ -322,16 +339,16 @@ def test_each_run_of_a_soup_begins_with_a_fresh_optimizer_and_the_same_weights(t
     one.layers[-2].rate = 0.0
     others = keras.models.clone_model(one)
     others.set_weights(one.get_weights())
-    options = {"epochs": 3, "batch_size": 48, "ema": 0.9, "learning_rate": 1e-2, "verbose": False}
+    options = {"epochs": 3, "batch_size": 48, "ema_momentum": 0.9, "learning_rate": 1e-2, "verbose": False}
     tlkeras.fine_tune(one, train, **options)
-    tlkeras.fine_tune(others, train, soup=2, **options)
+    tlkeras.fine_tune(others, train, runs=2, **options)
     for weight, other in zip(one.get_weights(), others.get_weights(), strict=True):
         np.testing.assert_allclose(weight, other, atol=1e-5)
 
 
-@pytest.mark.parametrize("wise", [None, "auto"])
-def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(wise, train, validation):
-    model, result, epochs = runs_of(train, validation, wise=wise, label_smoothing=0, cache=False)
+@pytest.mark.parametrize("choice", [None, "auto"])
+def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(choice, train, validation):
+    model, result, epochs = runs_of(train, validation, average_with_probe=choice, label_smoothing=0, cache=False)
     found, losses = model.evaluate(*validation, verbose=0)[0], []
     for weights in epochs:
         model.set_weights(weights)
@@ -339,7 +356,7 @@ def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(wise, train
     best = [epochs[int(np.argmin(losses[:2]))], epochs[2 + int(np.argmin(losses[2:]))]]
     model.set_weights([(one + other) / 2 for one, other in zip(*best, strict=True)])
     losses.append(model.evaluate(*validation, verbose=0)[0])
-    assert found == pytest.approx(min(losses), rel=1e-3) if wise is None else found <= min(losses) * 1.001
+    assert found == pytest.approx(min(losses), rel=1e-3) if choice is None else found <= min(losses) * 1.001
     assert result.history["val_loss"] == pytest.approx(losses[:4], rel=1e-3)
 
 
@@ -405,7 +422,7 @@ def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys,
     else:
         monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     result = tlkeras.fine_tune(classifier(), train, validation, epochs=1, blocks=1, cache=True)
-    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "mean"]
+    assert [phase["name"] for phase in result.phases] == ["probe", "fine-tune", "average"]
     said = capsys.readouterr().err
     assert ("10 are free" if when.startswith("told") else "No space left on device") in said
     assert not list(tmp_path.iterdir())

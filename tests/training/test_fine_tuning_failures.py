@@ -89,7 +89,7 @@ class Endless(keras.utils.PyDataset):
 @pytest.mark.parametrize(
     ("head", "arguments", "message"),
     [
-        ("several", {"validation": (IMAGES[:0], LABELS[:0])}, "validation holds no images"),
+        ("several", {"validation_data": (IMAGES[:0], LABELS[:0])}, "validation_data holds no images"),
         ("several", {"train": (IMAGES[:4], LABELS[:5])}, "4 images and 5 labels"),
         ("several", {"train": "data/clipart10"}, "Received: str"),
         ("several", {"train": (IMAGES, None)}, "Received: ndarray and NoneType"),
@@ -98,12 +98,16 @@ class Endless(keras.utils.PyDataset):
         ("several", {"train": iter([(IMAGES, LABELS)])}, "Received: list_iterator"),
         ("several", {"train": Endless()}, "train never ends"),
         ("several", {"train": (IMAGES[..., :1], LABELS)}, r"shape \(12, 16, 16, 1\); .* \(None, 16, 16, 3\)"),
-        ("several", {"validation": (IMAGES[:, :8], LABELS)}, r"validation gives images of shape \(12, 8, 16, 3\)"),
+        (
+            "several",
+            {"validation_data": (IMAGES[:, :8], LABELS)},
+            r"validation_data gives images of shape \(12, 8, 16, 3\)",
+        ),
         ("several", {"train": (HOLED, LABELS), "batch_size": 2}, "1 of the 12 images of train hold NaN"),
         ("several", {"train": (IMAGES, 0 * LABELS)}, "images of class 0 alone"),
         ("several", {"train": (IMAGES, LABELS + 1)}, "from 0 to 2. .* train with labels from 1 to 3"),
         ("several", {"train": (IMAGES, LABELS - 1)}, "from -1 to 1"),
-        ("several", {"validation": (IMAGES, LABELS + 1)}, "validation with labels from 1 to 3"),
+        ("several", {"validation_data": (IMAGES, LABELS + 1)}, "validation_data with labels from 1 to 3"),
         ("several", {"train": (IMAGES, np.eye(4)[LABELS])}, r"\(images, 3\). .* shape \(12, 4\)"),
         ("several", {"train": (IMAGES, np.array(list("abc"))[LABELS])}, "such as .*a.*: number the classes"),
         ("several", {"class_weight": "auto"}, "class_weight='auto'"),
@@ -118,15 +122,15 @@ class Endless(keras.utils.PyDataset):
         ("several", {"epochs": 1.5}, "epochs=1.5"),
         ("several", {"batch_size": 0}, "batch_size=0"),
         ("several", {"patience": 0}, "patience=0"),
-        ("several", {"views": 0}, "views=0"),
+        ("several", {"cached_views": 0}, "cached_views=0"),
         ("several", {"learning_rate": 0}, "learning_rate=0"),
-        ("several", {"decay": 0}, "decay=0"),
+        ("several", {"layer_decay": 0}, "layer_decay=0"),
         ("several", {"warmup": 1}, "warmup=1"),
         ("several", {"weight_decay": -1}, "weight_decay=-1"),
         ("several", {"label_smoothing": 1}, "label_smoothing=1"),
         ("several", {"l2_sp": -1}, "l2_sp=-1"),
-        ("several", {"ema": 1}, "ema=1"),
-        ("several", {"wise": 2}, "wise=2"),
+        ("several", {"ema_momentum": 1}, "ema_momentum=1"),
+        ("several", {"average_with_probe": 2}, "average_with_probe=2"),
         ("several", {"callbacks": "early"}, "Received: 'early'"),
         ("several", {"cache": "yes"}, "cache='yes'"),
         ("several", {"blocks": 9}, "9"),
@@ -136,7 +140,7 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_changed(request, validati
     model = request.getfixturevalue(head)
     before = [np.array(weight) for weight in model.get_weights()]
     labels = np.eye(3)[LABELS] if head == "multilabel" else LABELS
-    arguments = {"train": (IMAGES, labels), "validation": None, "epochs": 1, "verbose": False} | arguments
+    arguments = {"train": (IMAGES, labels), "validation_data": None, "epochs": 1, "verbose": False} | arguments
     with pytest.raises(tlkeras.InputError, match=message):
         tlkeras.fine_tune(model, **arguments)
     for one, other in zip(model.get_weights(), before, strict=True):
@@ -151,7 +155,7 @@ def test_pixels_that_do_not_run_from_0_to_255_are_warned_of_wherever_in_an_array
         tlkeras.fine_tune(classifier(), (images, LABELS), batch_size=4, epochs=0, verbose=False)
 
 
-@pytest.mark.parametrize("where", ["train", "validation"])
+@pytest.mark.parametrize("where", ["train", "validation_data"])
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
@@ -200,7 +204,7 @@ def test_a_class_number_out_of_range_late_in_a_tf_data_set_is_named(class_weight
 
 def test_validation_images_that_are_no_numbers_are_refused_and_the_probe_stays(train):
     model = classifier()
-    with pytest.raises(tlkeras.InputError, match="1 of the 12 images of batch 1 of validation"):
+    with pytest.raises(tlkeras.InputError, match="1 of the 12 images of batch 1 of validation_data"):
         tlkeras.fine_tune(
             model, train, Batches((np.nan_to_num(HOLED), LABELS), (HOLED, LABELS)), epochs=1, verbose=False
         )
@@ -259,7 +263,7 @@ class Raise(keras.callbacks.Callback):
 
 def test_ctrl_c_within_an_epoch_keeps_the_last_whole_one_where_nothing_validates(train):
     model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(2, KeyboardInterrupt)
-    result = tlkeras.fine_tune(model, train, epochs=4, callbacks=[stop], wise=None, verbose=False)
+    result = tlkeras.fine_tune(model, train, epochs=4, callbacks=[stop], average_with_probe=None, verbose=False)
     assert (result.stopped, result.best_epoch, result.kept) == ("interrupted", 2, "the weights of epoch 2")
     for one, other in zip(model.get_weights(), stop.weights[1], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -268,15 +272,15 @@ def test_ctrl_c_within_an_epoch_keeps_the_last_whole_one_where_nothing_validates
 
 def test_ctrl_c_in_a_later_run_keeps_what_the_runs_before_came_to(train):
     model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(3, KeyboardInterrupt)
-    result = tlkeras.fine_tune(model, train, epochs=3, soup=3, callbacks=[stop], wise=None, verbose=False)
-    assert (result.stopped, result.best_epoch, result.soup) == ("interrupted", 3, 1)
+    result = tlkeras.fine_tune(model, train, epochs=3, runs=3, callbacks=[stop], average_with_probe=None, verbose=False)
+    assert (result.stopped, result.best_epoch, result.runs) == ("interrupted", 3, 1)
     for one, other in zip(model.get_weights(), stop.weights[2], strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_an_exception_in_a_later_run_passes_through_with_the_best_weights_in_place(train, validation):
     model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(3, RuntimeError("broken"))
-    options = {"soup": 2, "callbacks": [stop], "learning_rate": 1e-2, "label_smoothing": 0, "wise": None}
+    options = {"runs": 2, "callbacks": [stop], "learning_rate": 1e-2, "label_smoothing": 0, "average_with_probe": None}
     with pytest.raises(RuntimeError, match="broken"):
         tlkeras.fine_tune(model, train, validation, epochs=3, verbose=False, **options)
     found, losses = model.evaluate(*validation, verbose=0)[0], []

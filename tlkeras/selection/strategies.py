@@ -83,7 +83,7 @@ def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, dom
         verbose: Whether to report on stderr.
 
     Returns:
-        `Trained`, with `C`, `epochs`, `epoch`, `wise` and `stopped` of the `FineTuning` among its choices.
+        `Trained`, with `C`, `epochs`, `epoch`, `average_with_probe` and `stopped` of `FineTuning` among its choices.
     """
     start = perf_counter()
     model = image_classifier(
@@ -98,7 +98,7 @@ def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, dom
         "C": result.phases[0]["C"],
         "epochs": len(result.history.get("loss", ())),
         "epoch": result.best_epoch,
-        "wise": result.wise,
+        "average_with_probe": result.average_with_probe,
         "stopped": result.stopped,
     }
     seconds = {"build": built - start, **{phase["name"]: phase["seconds"] for phase in result.phases}}

@@ -25,12 +25,12 @@ from tlkeras.training.steps.runs import tune
 def fine_tune(
     model: keras.Model,
     train: Any,
-    validation: Any = None,
+    validation_data: Any = None,
     *,
     epochs: int = 4,
     batch_size: int = 16,
     learning_rate: float = 3e-4,
-    decay: float = 0.9,
+    layer_decay: float = 0.9,
     blocks: int | float | str | None = None,
     batchnorm: str = "frozen",
     probe: bool = True,
@@ -39,13 +39,13 @@ def fine_tune(
     label_smoothing: float = 0.1,
     patience: int = 5,
     mix: keras.Layer | None = None,
-    ema: float | None = None,
+    ema_momentum: float | None = None,
     l2_sp: float = 0.0,
-    wise: float | str | None = "auto",
-    soup: int = 1,
+    average_with_probe: float | str | None = "auto",
+    runs: int = 1,
     class_weight: dict | str | None = None,
     cache: bool | str = "auto",
-    views: int = 4,
+    cached_views: int = 4,
     seed: int = 0,
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
@@ -66,11 +66,11 @@ def fine_tune(
             alone. To train on, compile it anew.
         train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, `tf.data.Dataset` or `DataLoader`.
             Labels are class numbers or one-hot rows; rows of zeros and ones for a multi-label head.
-        validation: The same, or `None`: then there is no early stopping, and the last weights stay.
+        validation_data: The same, or `None`: then there is no early stopping, and the last weights stay.
         epochs: Epochs of fine-tuning. 0 stops after the probe.
         batch_size: Images a step, for what is not batched yet. Small, because few images should give many steps.
         learning_rate: Peak rate of the head and the top block, 3 to 30 times smaller than in training from scratch.
-        decay: Factor on the rate from each block to the one below it, in (0, 1]; 1 for one rate.
+        layer_decay: Factor on the rate from each block to the one below it, in (0, 1]; 1 for one rate.
         blocks: Which blocks train, as in `tlkeras.unfreeze`; `None` for all.
         batchnorm: `"frozen"` or `"train"`, as in `tlkeras.unfreeze`.
         probe: Whether to begin with the linear probe. Without it the head starts as it is.
@@ -80,24 +80,26 @@ def fine_tune(
         patience: Epochs without a lower validation loss before training stops.
         mix: `None`, or a layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`. For
             class numbers in arrays or splits. It pays from some 20,000 images on (BiT, Kolesnikov et al., 2020).
-        ema: Momentum of a moving average of the weights that is kept in the end, such as 0.99; `None` for none.
+        ema_momentum: Momentum of a moving average of the weights that is kept in the end, such as 0.99. `None` for no
+            average.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
-        wise: Share in [0, 1] of the fine-tuned weights in a mean with those before (WiSE-FT, Wortsman et al., 2022);
-            `None` for no mean. `"auto"`: after a probe 0.5, which keeps most of both, and on new images was better
-            than either in all we measured (docs/performance.md); with validation data, only if its loss there is lower
-            than that of the tuned weights and of the probe, else the better of these. Without a probe, no mean.
-        soup: How many times to fine-tune from the same start, in other orders and, but for the views of a cached
-            trunk, with other augmentation; the weights are averaged, and then as `wise` says (model soups, Wortsman et
-            al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless `wise` is a number, the run with
-            the lowest loss stays alone if no mean has a lower one. 2 take twice the time of 1, and over 13 splits were
-            0.015 ± 0.008 more accurate on test images, though not on drawings from elsewhere; 3 no more than 2
-            (docs/performance.md).
+        average_with_probe: Share in [0, 1] of the probe's weights in the final average with the fine-tuned weights
+            (WiSE-FT, Wortsman et al., 2022). `None` for no average. `"auto"` averages half and half after a probe,
+            which on new images was better than either in all we measured (docs/performance.md). With validation data,
+            the average is kept only if its loss there is lower than that of the fine-tuned weights and of the probe.
+            Without a probe `"auto"` averages nothing.
+        runs: Number of fine-tuning runs from the same start, with other orders of images and other augmentation (not so
+            on the views of a cached trunk). Their weights are averaged, and then `average_with_probe` is applied (model
+            soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless
+            `average_with_probe` is a number, the run with the lowest loss stays alone if no average has a lower one.
+            Two take twice the time of one, and over 13 splits were 0.015 ± 0.008 more accurate on test images, though
+            not on drawings from elsewhere; three were no better than two (docs/performance.md).
         class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
             Not for a multi-label head.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
             pays and fits on the disk), `True` (where it fits) or `False`. Not where the first block trains, nor with
             `mix` or `callbacks`, nor where several devices share a batch: `True` has that said on stderr.
-        views: With `cache` and augmentation, how many random views of each image to keep.
+        cached_views: Number of random views of each image to keep, with `cache` and augmentation.
         seed: Of the order of images and the probe's cross-validation.
         callbacks: Keras callbacks for the second phase, or one. With any, nothing is cached, so that they see `model`.
             What a `ModelCheckpoint` writes opens wherever tlkeras is imported.
@@ -164,14 +166,14 @@ def _checked(options):
     train, size = options.train, options.batch_size
     shuffled = as_batches(train, size, shuffle=True, seed=options.seed, mix=options.mix, classes=head.layer.units)
     given = {"train": as_batches(train, size)}
-    if options.validation is not None:
-        given["validation"] = as_batches(options.validation, size, name="validation")
+    if options.validation_data is not None:
+        given["validation_data"] = as_batches(options.validation_data, size, name="validation_data")
     labels = {name: check_data(batches, model, head, name) for name, batches in given.items()}
     even = partial(even_batches, replicas=replicas_of(model))
     return head, _Data(
         in_order=even(given["train"]),
         shuffled=even(shuffled),
-        held_out=even(given.get("validation")),
+        held_out=even(given.get("validation_data")),
         one_hot=are_rows(labels["train"]),
         class_weight=class_weights(options.class_weight, given["train"], head),
         explain=lambda: find_fault(given, head),

@@ -6,11 +6,11 @@ from keras import ops
 from tlkeras.training.steps.batchnorm import recompute_statistics
 
 
-def share_of(wise, probe):
-    """The share of the fine-tuned weights in the mean that `tlkeras.fine_tune` is asked for; `None` for no mean."""
-    if wise == "auto":
+def share_of(average_with_probe, probe):
+    """The share of the probe's weights in the mean that `tlkeras.fine_tune` is asked for; `None` for no mean."""
+    if average_with_probe == "auto":
         return 0.5 if probe else None
-    return wise
+    return average_with_probe
 
 
 def values_of(variables):

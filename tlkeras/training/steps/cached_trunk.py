@@ -33,7 +33,7 @@ class CachedTrunk(keras.utils.PyDataset):
         random: Whether the trunk answers otherwise each time in training; see `is_random`.
         refresh: After so many epochs the oldest view is drawn anew, between epochs; 0 for never, and never where
             nothing is random.
-        size: Images a batch.
+        batch_size: Images a batch.
         shuffle: Whether each epoch has a new order; else the images come as in `batches`.
         seed: Of the order.
 
@@ -41,11 +41,11 @@ class CachedTrunk(keras.utils.PyDataset):
         OSError: The disk has no room for it.
     """
 
-    def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, size=32, shuffle=False, seed=0):
+    def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, batch_size=32, shuffle=False, seed=0):
         super().__init__(workers=1)
         self.trunk, self.batches, self.views = trunk, batches, views
         self.random, self.refresh = random, refresh if random else 0
-        self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
+        self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
         self._folder = None
         self._features, self._labels = None, None
         try:
@@ -57,7 +57,7 @@ class CachedTrunk(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        return -(-len(self._labels[0]) // self.size)
+        return -(-len(self._labels[0]) // self.batch_size)
 
     def __len__(self):
         return self.num_batches
@@ -68,7 +68,7 @@ class CachedTrunk(keras.utils.PyDataset):
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
         # Ascending, so that a mapped file is read in one direction.
-        chosen = np.sort(order[index * self.size : (index + 1) * self.size])
+        chosen = np.sort(order[index * self.batch_size : (index + 1) * self.batch_size])
         return self._features[view, chosen].astype("float32"), self._labels[view][chosen]
 
     def on_epoch_end(self):
@@ -146,9 +146,9 @@ def cached_top(model, data, options, progress, stack):
     except InputError:
         progress.say("No cache: the data yield sample weights.")
         return None
-    random, size = is_random(trunk, images), len(images)
-    views = options.views if random else 1
-    epochs = options.epochs * options.soup
+    random, batch_size = is_random(trunk, images), len(images)
+    views = options.cached_views if random else 1
+    epochs = options.epochs * options.runs
     if options.cache == "auto" and views >= epochs:
         progress.say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
         return None
@@ -156,10 +156,10 @@ def cached_top(model, data, options, progress, stack):
     try:
         with progress.phase("cache") as phase, ExitStack() as opened:
             phase["shape"], phase["views"] = trunk.output_shape[1:], views
-            shuffled = opened.enter_context(closing(CachedTrunk(trunk, data.in_order, size=size, **drawn)))
+            shuffled = opened.enter_context(closing(CachedTrunk(trunk, data.in_order, batch_size=batch_size, **drawn)))
             held_out = data.held_out
             if held_out is not None:
-                held_out = opened.enter_context(closing(CachedTrunk(trunk, held_out, size=size)))
+                held_out = opened.enter_context(closing(CachedTrunk(trunk, held_out, batch_size=batch_size)))
             stack.enter_context(opened.pop_all())
     except OSError as error:
         progress.say(f"No cache: {error.strerror}.")

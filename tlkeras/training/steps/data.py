@@ -9,13 +9,13 @@ from tlkeras.data.batches import ImageBatches
 from tlkeras.errors import InputError
 
 
-def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, name="train"):
+def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=None, name="train"):
     """Turns training or validation data into batches.
 
     Args:
         data: A split of `tlkeras.load_images`; a pair of arrays `(images, labels)`; or what is batched already: a
             `keras.utils.PyDataset`, a `tf.data.Dataset` or a torch `DataLoader` of such pairs.
-        size: Images a batch, for what is not batched yet; at most as many as there are images.
+        batch_size: Images a batch, for what is not batched yet; at most as many as there are images.
         shuffle: Whether each epoch has a new order, likewise.
         seed: Of the order.
         mix: A layer that blends images and labels within a batch, for what is not batched yet.
@@ -52,12 +52,12 @@ def as_batches(data, size, *, shuffle=False, seed=0, mix=None, classes=None, nam
         )
     if count == 0:
         raise InputError(f"{name} holds no images.")
-    size = min(size, count)
+    batch_size = min(batch_size, count)
     if hasattr(data, "batches"):
-        return data.batches(size, shuffle=shuffle, seed=seed, mix=mix)
+        return data.batches(batch_size, shuffle=shuffle, seed=seed, mix=mix)
     if mix is not None:
         labels = class_numbers(labels)
-    return ArrayBatches(images, labels, size, shuffle, seed, mix=mix, classes=classes)
+    return ArrayBatches(images, labels, batch_size, shuffle, seed, mix=mix, classes=classes)
 
 
 def _arrays(data, name):

@@ -21,8 +21,8 @@ class FineTuning:
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
         best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with. Of a
             soup the epoch with the lowest loss on validation data.
-        soup: Number of runs whose weights were averaged; 1 where one was alone, or its loss the lowest.
-        wise: Share of these weights in the model's; the rest are those that fine-tuning began with.
+        runs: Number of runs whose weights were averaged; 1 where one was alone, or its loss the lowest.
+        average_with_probe: Share, in the model's weights, of those that fine-tuning began with; the rest are these.
         stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
@@ -35,18 +35,21 @@ class FineTuning:
     phases: list = field(default_factory=list)
     learning_rates: LearningRateTable | None = None
     best_epoch: int = 0
-    soup: int = 1
-    wise: float = 1.0
+    runs: int = 1
+    average_with_probe: float = 0.0
     stopped: str | None = None
 
     def __repr__(self):
         parts = [f"{phase['name']} {phase['seconds']:.1f} s" for phase in self.phases]
-        parts += [f"best_epoch={self.best_epoch}"] + ([f"soup={self.soup}"] if self.soup != 1 else [])
-        parts += [f"wise={self.wise:g}"] if self.wise != 1 else []
+        parts += [f"best_epoch={self.best_epoch}"] + ([f"runs={self.runs}"] if self.runs != 1 else [])
+        parts += [f"average_with_probe={self.average_with_probe:g}"] if self.average_with_probe else []
         parts += [
             f"{name}={values[self.best_epoch - 1]:.3f}"
             for name, values in self.history.items()
-            if name.startswith("val_") and 0 < self.best_epoch <= len(values) and self.wise == self.soup == 1
+            if name.startswith("val_")
+            and 0 < self.best_epoch <= len(values)
+            and not self.average_with_probe
+            and self.runs == 1
         ]
         parts += [f"stopped={self.stopped!r}"] if self.stopped else []
         return f"FineTuning({', '.join(parts)})"
@@ -58,12 +61,12 @@ class FineTuning:
     @property
     def kept(self) -> str:
         """Whose weights the model has, in words."""
-        words = f"the weights of epoch {self.best_epoch if self.wise else 0}"
-        if self.soup > 1 and self.wise:
-            words = f"the mean weights of {self.soup} runs"
-        if self.wise in (0, 1):
+        words = f"the weights of epoch {0 if self.average_with_probe == 1 else self.best_epoch}"
+        if self.runs > 1 and self.average_with_probe < 1:
+            words = f"the mean weights of {self.runs} runs"
+        if self.average_with_probe in (0, 1):
             return words
-        return f"a mean of {self.wise:.0%} {words} and {1 - self.wise:.0%} of those before"
+        return f"a mean of {1 - self.average_with_probe:.0%} {words} and {self.average_with_probe:.0%} of those before"
 
 
 class Progress:
@@ -98,7 +101,7 @@ class Progress:
 
 def _phase_line(phase):
     rest = ", ".join(f"{key} {value}" for key, value in phase.items() if key not in ("name", "seconds"))
-    return f"{phase['name']:<10} {phase['seconds']:7.1f} s  {rest}"
+    return f"{phase['name']:<12} {phase['seconds']:7.1f} s  {rest}"
 
 
 def _epoch_line(epoch, epochs, logs):

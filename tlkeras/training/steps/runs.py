@@ -30,10 +30,10 @@ def tune(trainee, head, data, options, progress):
         progress: `tlkeras.training.steps.result.Progress`; its `result` is filled in.
     """
     _compile(trainee, head, data, options, progress)
-    model, result, share = options.model, progress.result, share_of(options.wise, options.probe)
-    choose = options.wise == "auto" and share is not None and data.held_out is not None
+    model, result, share = options.model, progress.result, share_of(options.average_with_probe, options.probe)
+    choose = options.average_with_probe == "auto" and share is not None and data.held_out is not None
     start = values_of(model.weights)
-    candidates = [_Candidate(start, math.inf, epoch=0, wise=0.0)]
+    candidates = [_Candidate(start, math.inf, epoch=0, average_with_probe=1.0)]
     try:
         with tied_to([(weight, start[id(weight)]) for weight in model.trainable_weights], options.l2_sp):
             _train(candidates, trainee, data, options, progress, even_if_worse=choose)
@@ -42,7 +42,7 @@ def tune(trainee, head, data, options, progress):
     finally:
         kept = min(reversed(candidates), key=lambda candidate: candidate.loss)  # of equals the last
         put_values(model.weights, kept.values)
-        result.best_epoch, result.soup, result.wise = kept.epoch, kept.soup, kept.wise
+        result.best_epoch, result.runs, result.average_with_probe = kept.epoch, kept.runs, kept.average_with_probe
 
 
 @dataclass(frozen=True)
@@ -52,25 +52,27 @@ class _Candidate:
     values: dict  # of its variables, see `values_of`
     loss: float  # on validation data; infinite where it is not known
     epoch: int  # whose weights they are, counted through all runs; 0 for those before; of a mean the best that is in it
-    soup: int = 1  # of how many runs they are the mean
-    wise: float = 1.0  # their share in a mean with those before
+    runs: int = 1  # of how many runs they are the mean
+    average_with_probe: float = 0.0  # share of the weights before in a mean with them
 
 
 def _compile(trainee, head, data, options, progress):
     """Compiles for fine-tuning, with rates that fall with depth, and notes these."""
-    model, rate, decay = options.model, options.learning_rate, options.decay
-    model.compile(differential_optimizer(model, keras.optimizers.AdamW(rate), decay=decay), "mse")
+    model, rate, layer_decay = options.model, options.learning_rate, options.layer_decay
+    model.compile(differential_optimizer(model, keras.optimizers.AdamW(rate), decay=layer_decay), "mse")
     progress.result.learning_rates = learning_rate_table(model)  # of peak rates: the schedule begins at 0
     adamw = keras.optimizers.AdamW(
         _warmup_cosine(rate, options.warmup, _steps(data.shuffled) * options.epochs),
         weight_decay=options.weight_decay,
-        use_ema=options.ema is not None,
-        ema_momentum=options.ema or 0.99,
+        use_ema=options.ema_momentum is not None,
+        ema_momentum=options.ema_momentum or 0.99,
     )
     loss = SmoothedCrossentropy(head.task, options.label_smoothing, head.from_logits)
     with strategy_scope(model):
         trainee.compile(
-            differential_optimizer(model, adamw, decay=decay), loss, metrics=[Accuracy(head.task, head.from_logits)]
+            differential_optimizer(model, adamw, decay=layer_decay),
+            loss,
+            metrics=[Accuracy(head.task, head.from_logits)],
         )
         trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
 
@@ -78,8 +80,8 @@ def _compile(trainee, head, data, options, progress):
 def _train(candidates, trainee, data, options, progress, even_if_worse):
     """Trains as often as is wanted, each time from the weights before, and adds what came of it to the candidates."""
     model, optimizer, result = options.model, trainee.optimizer, progress.result
-    fresh = values_of(optimizer.variables) if options.soup > 1 else {}  # two thirds of all that there is to copy
-    for run in range(options.soup):
+    fresh = values_of(optimizer.variables) if options.runs > 1 else {}  # two thirds of all that there is to copy
+    for run in range(options.runs):
         with progress.phase("fine-tune") as phase:
             if run == 0:
                 candidates[0] = start = replace(candidates[0], loss=_loss_before(trainee, data))
@@ -112,24 +114,26 @@ def _average(candidates, trainee, data, options, progress, share, choose):
         data: Likewise.
         options: Likewise.
         progress: Likewise.
-        share: Of the tuned weights in the mean with those before; None for no such mean.
+        share: Of the weights before in the mean with them; None for no such mean.
         choose: Whether the loss on validation data decides if this mean stays; else it does.
     """
     model, (start, *runs) = options.model, candidates
     batches = data.in_order if options.batchnorm == "train" else None
     if len(runs) > 1:
-        with progress.phase("soup") as phase:
+        with progress.phase("average runs") as phase:
             phase["runs"] = len(runs)
             put_mean(model, [run.values for run in runs], batches=batches)
             best = min(reversed(runs), key=lambda run: run.loss)
             loss = _loss(trainee, data) if choose or share is None else math.inf
-            candidates.append(_Candidate(values_of(model.weights), loss, best.epoch, soup=len(runs)))
+            candidates.append(_Candidate(values_of(model.weights), loss, best.epoch, runs=len(runs)))
     if share is not None:
-        with progress.phase("mean") as phase:
-            phase["wise"] = share = float(share)
-            put_mean(model, [start.values, candidates[-1].values], [1 - share, share], batches)
+        with progress.phase("average") as phase:
+            phase["average_with_probe"] = share = float(share)
+            put_mean(model, [start.values, candidates[-1].values], [share, 1 - share], batches)
             loss = _loss(trainee, data) if choose else -math.inf
-            candidates.append(replace(candidates[-1], values=values_of(model.weights), loss=loss, wise=share))
+            candidates.append(
+                replace(candidates[-1], values=values_of(model.weights), loss=loss, average_with_probe=share)
+            )
 
 
 def _loss_before(trainee, data):
@@ -154,7 +158,7 @@ def _loss(trainee, data):
 def _fit(trainee, data, options, progress, keeper):
     """Runs `fit` and leaves the weights that `keeper`, a `BestWeights`, found best, whatever ends it."""
     history = keras.callbacks.History()
-    averaging = [] if options.ema is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+    averaging = [] if options.ema_momentum is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
     # Keras would shuffle our batches once more, by a state that `seed` does not set and workers do not share.
     ours = ImageBatches | CachedTrunk | EvenBatches
     try:
