@@ -22,10 +22,10 @@ import tlkeras
 CHOICES = {"all layers": None, "half of the blocks": 0.5, "last two blocks": 2, "head only (frozen trunk)": 0}
 
 
-def ready(backbone, size, batch, blocks):
+def ready(backbone, size, batch, last):
     """A compiled model that has run two steps, so tracing is not measured."""
     model = tlkeras.image_classifier(backbone, classes=10, weights=None, input_shape=(size, size, 3))
-    tlkeras.unfreeze(model, blocks)
+    tlkeras.unfreeze(model, last=last)
     model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
     for _ in range(2):
         model.train_on_batch(*batch)
@@ -49,7 +49,7 @@ def main():
     rng = np.random.default_rng(0)
     images = rng.uniform(0, 255, (args.batch, args.size, args.size, 3)).astype("float32")
     batch = images, rng.integers(0, 10, args.batch)
-    models = {name: ready(args.backbone, args.size, batch, blocks) for name, blocks in CHOICES.items()}
+    models = {name: ready(args.backbone, args.size, batch, last) for name, last in CHOICES.items()}
     times = {name: [] for name in models}
     for _ in range(args.steps):
         for name, model in models.items():

@@ -47,8 +47,8 @@ def speed(networks, count, batch_size):
             keras.config.set_dtype_policy(policy)
             model = tlkeras.image_classifier(name, classes=10, weights=WEIGHTS.get(name))
             found = [count / median_seconds(lambda m=model: m.predict(images, batch_size=batch_size, verbose=0))]
-            for blocks in (None, 1):
-                tlkeras.unfreeze(model, blocks, batchnorm="frozen")
+            for last in (None, 1):
+                tlkeras.unfreeze(model, last=last, batchnorm="frozen")
                 optimizer = tlkeras.differential_optimizer(model, keras.optimizers.AdamW(1e-6))
                 model.compile(optimizer, "sparse_categorical_crossentropy")
                 fit = {"batch_size": batch_size, "verbose": 0}

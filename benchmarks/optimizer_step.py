@@ -100,7 +100,7 @@ def compare(kind, name, turns, steps):
         tlkeras.unfreeze(model, batchnorm="train")
         optimizer = OPTIMIZERS[name]()
         if side == "differential":
-            optimizer = tlkeras.differential_optimizer(model, optimizer, decay=0.8)
+            optimizer = tlkeras.differential_optimizer(model, optimizer, layer_decay=0.8)
         optimizers[side], steppers[side] = optimizer, KINDS[kind](model, optimizer)
     for warm_up in steppers.values():
         warm_up(3)

@@ -37,8 +37,10 @@ from .models.freezing import trainable_table as trainable_table
 from .models.freezing import unfreeze as unfreeze
 from .models.heads import replace_head as replace_head
 from .models.recompile import recompile as recompile
-from .optimizers import differential_optimizer as differential_optimizer
-from .optimizers import learning_rate_table as learning_rate_table
+from .optimizers.classes import differential_class as differential_class
+from .optimizers.differential import differential_optimizer as differential_optimizer
+from .optimizers.table import LearningRateTable as LearningRateTable
+from .optimizers.table import learning_rate_table as learning_rate_table
 from .pipelines.fold import fold as fold
 from .pipelines.probe import linear_probe as linear_probe
 from .pipelines.saving import load_pipeline as load_pipeline

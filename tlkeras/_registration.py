@@ -18,7 +18,7 @@ def register_with_keras():
 
 def _register():
     import tlkeras.augment.layers
-    import tlkeras.optimizers.differential
+    import tlkeras.optimizers.classes
     import tlkeras.training.losses  # noqa: F401 (they register their classes)
 
 

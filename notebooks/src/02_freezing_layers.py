@@ -127,7 +127,7 @@ network = tlkeras.image_classifier(classes=names, input_shape=(*SIZE, 3), dropou
 start = [np.array(weight) for weight in network.get_weights()]
 
 # %% tags=["nbval-check-output"]
-tlkeras.trainable_table(tlkeras.unfreeze(network, blocks=2))
+tlkeras.trainable_table(tlkeras.unfreeze(network, last=2))
 
 # %% [markdown]
 # The column `trainable` is what to read before training. Next, three ways to begin: train the head alone, the last two
@@ -177,7 +177,7 @@ def train(choose, rate, seeds=(0, 1, 2)):
 TOO_HIGH = 3e-3
 ways = {
     "head only": tlkeras.freeze,
-    "last two blocks": lambda model: tlkeras.unfreeze(model, blocks=2),
+    "last two blocks": lambda model: tlkeras.unfreeze(model, last=2),
     "all layers": tlkeras.unfreeze,
 }
 results = {name: train(choose, TOO_HIGH) for name, choose in ways.items()}

@@ -88,7 +88,7 @@ teaching.finding(
 # ## A rate for each layer
 #
 # The new layer knows nothing and wants large steps; the pretrained one is nearly right and wants small ones.
-# `tlkeras.differential_optimizer` multiplies each block's *update* by its share: with `decay=0.1` the block below the
+# `tlkeras.differential_optimizer` multiplies each block's *update* by its share: with `layer_decay=0.1` the block below the
 # head gets a tenth.
 #
 # Does one optimizer with shares do what several optimizers would? Keras' `MultiOptimizer` is the judge: it holds one
@@ -106,7 +106,9 @@ def trained(make_optimizer):
 
 def shares(model):
     """One optimizer, of which the lower layer gets a tenth of the rate."""
-    return tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01), decay=0.1)
+    return tlkeras.differential_optimizer(
+        model, keras.optimizers.Adam(0.01), layer_decay=0.1
+    )
 
 
 def several(model):
@@ -138,7 +140,7 @@ splits = [
 names = splits[0].class_names
 network = tlkeras.image_classifier(classes=names, input_shape=(*SIZE, 3), dropout=0)
 start = [np.array(weight) for weight in network.get_weights()]
-network = tlkeras.unfreeze(network, blocks=2)
+network = tlkeras.unfreeze(network, last=2)
 
 # %%
 frozen_part, top = cut(network)
@@ -168,7 +170,7 @@ def accuracy(x, labels):
 def sweep(decay, rates):
     """Validation and test accuracy by seed and rate, after four epochs of Adam."""
     adam = keras.optimizers.Adam()
-    optimizer = tlkeras.differential_optimizer(top, adam, decay=decay)
+    optimizer = tlkeras.differential_optimizer(top, adam, layer_decay=decay)
     top.compile(optimizer, "sparse_categorical_crossentropy")
     optimizer.build(top.trainable_variables)
     optimizer.save_own_variables(blank := {})
@@ -263,7 +265,7 @@ teaching.finding(
 network.set_weights(start)
 tlkeras.unfreeze(network)
 adam = keras.optimizers.Adam(1e-3)
-falling_adam = tlkeras.differential_optimizer(network, adam, decay=0.5)
+falling_adam = tlkeras.differential_optimizer(network, adam, layer_decay=0.5)
 network.compile(falling_adam, "sparse_categorical_crossentropy")
 print(tlkeras.learning_rate_table(network))
 
@@ -377,7 +379,7 @@ teaching.check("03.1", prediction, ratio)
 #
 # <details><summary>Hint</summary>
 #
-# `tlkeras.differential_optimizer` takes `decay`, or `multipliers` by block; `tlkeras.learning_rate_table` shows the rates
+# `tlkeras.differential_optimizer` takes `layer_decay`, or `multipliers` by block; `tlkeras.learning_rate_table` shows the rates
 # of a compiled model.
 #
 # </details>
@@ -387,7 +389,7 @@ teaching.check("03.1", prediction, ratio)
 def stages(model, rate):
     """An Adam whose rate falls to a quarter from block to block."""
     adam = keras.optimizers.Adam(rate)
-    return tlkeras.differential_optimizer(model, adam, decay=0.25)
+    return tlkeras.differential_optimizer(model, adam, layer_decay=0.25)
 
 
 # %%
@@ -413,9 +415,9 @@ my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
 my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
 my_adam = keras.optimizers.Adam(3e-3)
-my_rates = tlkeras.differential_optimizer(my_model, my_adam, decay=0.2)
+my_rates = tlkeras.differential_optimizer(my_model, my_adam, layer_decay=0.2)
 my_model.compile(my_rates, "sparse_categorical_crossentropy")
-tlkeras.unfreeze(my_model, blocks=2)  # compiles it anew, for what is left to train
+tlkeras.unfreeze(my_model, last=2)  # compiles it anew, for what is left to train
 my_pixels = my_images.train.read()
 history = my_model.fit(my_pixels, my_images.train.labels, epochs=3, verbose=0)
 

@@ -197,7 +197,7 @@ def fresh():
     tlkeras.unfreeze(top)
     top.set_weights(pretrained)
     rates = keras.optimizers.AdamW(3e-3, weight_decay=0.01)
-    rates = tlkeras.differential_optimizer(top, rates, decay=0.2)
+    rates = tlkeras.differential_optimizer(top, rates, layer_decay=0.2)
     top.compile(rates, "sparse_categorical_crossentropy")
 
 

@@ -153,7 +153,7 @@ def preset(request, monkeypatch, tmp_path):
 @pytest.mark.parametrize("preset", COMPOSITE, indirect=True)
 def test_composite_layers_are_laid_out_as_core_layers_and_keep_what_is_frozen_in_a_file(preset, tmp_path):
     name, network = preset
-    model = unfreeze(backbone(name, input_shape=(64, 64, 3)), 1)
+    model = unfreeze(backbone(name, input_shape=(64, 64, 3)), last=1)
     assert all(type(operation).__module__.startswith("keras.src") for operation in model.operations)
     assert not any(isinstance(layer, keras.Model | keras.layers.Lambda) for layer in model.layers)
     assert keras.Model(model.input, [layer.output for layer in model.layers])  # each is of this graph

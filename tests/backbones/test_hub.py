@@ -118,7 +118,7 @@ def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded_wit
     pixels = images(32)
     np.testing.assert_allclose(answer(model, pixels), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(pixels, images(32))
-    unfreeze(model, 1)
+    unfreeze(model, last=1)
     assert keras.Model(model.input, [layer.output for layer in model.layers])  # each is of this graph
     model.save(tmp_path / "model.keras")
     reloaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -130,7 +130,7 @@ def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded_wit
 @pytest.mark.parametrize("kind", ["dinov3", "swin"])
 def test_after_a_file_fit_moves_only_the_blocks_that_were_unfrozen(presets, kind, tmp_path):
     model = image_classifier(presets[kind][0], classes=2, dropout=0, input_shape=(32, 32, 3))
-    unfreeze(model, 1).save(tmp_path / "model.keras")
+    unfreeze(model, last=1).save(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
     model.compile(keras.optimizers.Lion(0.01), "sparse_categorical_crossentropy")  # steps of one size
     before = [keras.ops.convert_to_numpy(weight) for weight in model.weights]

@@ -428,12 +428,12 @@ def test_the_top_begins_at_a_number_fraction_or_name(selection, first, mobilenet
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (3, "2 blocks below the head (block1, block2): ask for 0 to 2"),
-        (-1, "ask for 0 to 2"),
+        (3, "`selection` must be between 0 and 2 for this model, which has block1, block2. Received: selection=3."),
+        (-1, "between 0 and 2"),
         (1.5, "(0, 1]"),
         (0.0, "(0, 1]"),
-        (True, "an integer, a fraction, or the name"),
-        (None, "an integer, a fraction, or the name"),
+        (True, "an integer, a fraction in (0, 1], or the name"),
+        (None, "an integer, a fraction in (0, 1], or the name"),
         ("blok2", "Did you mean 'block2'"),
         ("zzz", "there are: block1, block2"),
         ("", "there are: block1, block2"),

@@ -18,9 +18,9 @@ def model():
     )
 
 
-@pytest.mark.parametrize("blocks", [0, 2, "block6b", 0.5])
-def test_parts_answer_as_the_whole(model, blocks):
-    tlkeras.unfreeze(model, blocks)
+@pytest.mark.parametrize("top", [{"last": 0}, {"last": 2}, {"start": "block6b"}, {"last": 0.5}])
+def test_parts_answer_as_the_whole(model, top):
+    tlkeras.unfreeze(model, **top)
     trunk, top = cut(model)
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype="uint8")
     features = trunk.predict(images, verbose=0)
@@ -28,14 +28,14 @@ def test_parts_answer_as_the_whole(model, blocks):
 
 
 def test_all_that_trains_lies_in_the_top(model):
-    tlkeras.unfreeze(model, 2)
+    tlkeras.unfreeze(model, last=2)
     trunk, top = cut(model)
     assert not trunk.trainable_weights
     assert {id(weight) for weight in top.trainable_weights} == {id(weight) for weight in model.trainable_weights}
 
 
 def test_training_the_top_trains_the_model(model):
-    tlkeras.unfreeze(model, 1)
+    tlkeras.unfreeze(model, last=1)
     _, top = cut(model)
     before = model.get_layer("predictions").get_weights()[0].copy()
     top.compile("sgd", "sparse_categorical_crossentropy")
@@ -45,7 +45,7 @@ def test_training_the_top_trains_the_model(model):
 
 
 def test_the_model_saves_as_before_it_was_cut(model, tmp_path):
-    tlkeras.unfreeze(model, 1)
+    tlkeras.unfreeze(model, last=1)
     config = model.get_config()
     cut(model)
     assert model.get_config() == config

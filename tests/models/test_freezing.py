@@ -12,12 +12,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
 STAGES = ("stem", "block1a", "block2a", "block3a")
 
-#: What is unfrozen: a call, its argument, and the stages that train after it, the head apart.
+#: A call, its argument, and the stages that train after it, the head apart.
 CHOICES = {
-    "freeze all": (freeze, None, ()),
-    "last block": (unfreeze, 1, STAGES[3:]),
-    "half": (unfreeze, 0.5, STAGES[2:]),
-    "freeze none": (unfreeze, None, STAGES),
+    "all below the head frozen": (freeze, {}, ()),
+    "last block": (unfreeze, {"last": 1}, STAGES[3:]),
+    "half": (unfreeze, {"last": 0.5}, STAGES[2:]),
+    "nothing frozen": (unfreeze, {}, STAGES),
 }
 
 
@@ -96,7 +96,7 @@ def test_fit_moves_what_is_unfrozen_and_not_a_bit_of_what_is_frozen_before_and_a
     choice, batchnorm, nested, tmp_path
 ):
     change, selection, stages = CHOICES[choice]
-    model = change(network(nested), selection, batchnorm=batchnorm)
+    model = change(network(nested), **selection, batchnorm=batchnorm)
     assert moved(compiled(model)) == expected(stages, batchnorm)
     assert moved(reloaded(model, tmp_path)) == expected(stages, batchnorm)
 
@@ -108,7 +108,7 @@ def test_fit_moves_what_is_unfrozen_and_not_a_bit_of_what_is_frozen_before_and_a
 @pytest.mark.parametrize("choice", CHOICES)
 def test_mixed_precision_is_no_exception(choice, batchnorm, nested, mixed_precision, tmp_path):
     change, selection, stages = CHOICES[choice]
-    model = compiled(change(network(nested), selection, batchnorm=batchnorm))
+    model = compiled(change(network(nested), **selection, batchnorm=batchnorm))
     model = reloaded(model, tmp_path)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert moved(model) == expected(stages, batchnorm)
@@ -120,9 +120,9 @@ def test_mixed_precision_is_no_exception(choice, batchnorm, nested, mixed_precis
 def test_a_change_after_compile_and_fit_holds_in_the_next_fit(batchnorm, nested):
     model = compiled(freeze(network(nested), batchnorm=batchnorm))
     moved(model, epochs=1)
-    unfreeze(model, 2, batchnorm=batchnorm)
+    unfreeze(model, last=2, batchnorm=batchnorm)
     assert moved(model) == expected(STAGES[2:], batchnorm)
-    freeze(model, "block2a", batchnorm=batchnorm)
+    freeze(model, end="block2a", batchnorm=batchnorm)
     assert moved(model) == expected(STAGES[3:], batchnorm)
 
 
@@ -132,14 +132,14 @@ def test_a_compiled_model_around_the_changed_one_or_beside_it_is_told():
     beside = compiled(replace_head(outer, classes=3))
     moved(compiled(outer), epochs=1)
     moved(beside, epochs=1)
-    freeze(outer.get_layer("trunk"), "block2a")
+    freeze(outer.get_layer("trunk"), end="block2a")
     assert moved(outer) == moved(beside) - {"predictions/kernel", "predictions/bias"} | {"out/kernel", "out/bias"}
     assert moved(outer) == expected(STAGES[3:], "frozen")
 
 
 @pytest.mark.backends
 def test_layer_norm_trains_with_its_block_whatever_batchnorm_says():
-    model = compiled(unfreeze(network(norm=layers.LayerNormalization), 1, batchnorm="frozen"))
+    model = compiled(unfreeze(network(norm=layers.LayerNormalization), last=1, batchnorm="frozen"))
     norm = {"block3a_norm/gamma", "block3a_norm/beta"}
     assert moved(model) == expected(STAGES[3:], "frozen") | norm
 
@@ -154,12 +154,12 @@ def test_batchnorm_of_the_head_trains_with_the_head():
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("blocks", [0, "expanded_conv_9", 1.0])
-def test_every_trainable_weight_of_a_real_backbone_gets_a_gradient_and_no_other(blocks):
+@pytest.mark.parametrize("selection", [{"last": 0}, {"start": "expanded_conv_9"}, {}])
+def test_every_trainable_weight_of_a_real_backbone_gets_a_gradient_and_no_other(selection):
     model = tlkeras.image_classifier(
         "mobilenet_v3_small", classes=2, weights=None, input_shape=(64, 64, 3), dropout=0, pooling="max"
     )
-    unfreeze(model, blocks)
+    unfreeze(model, **selection)
     trainable = {f"{layer.name}/{w.name}" for layer in model.layers for w in layer.trainable_weights}
     steps_of_one_size = keras.optimizers.Lion(0.01)
     model.compile(steps_of_one_size, "sparse_categorical_crossentropy", run_eagerly=keras.backend.backend() != "jax")
@@ -194,7 +194,7 @@ def test_a_composite_layer_keeps_its_own_weights_and_its_sublayers_apart():
 
     model = keras.Sequential([keras.Input((4,)), Token(), layers.Dense(4, name="middle"), layers.Dense(2, name="out")])
     assert freeze(model).trainable_weights == model.get_layer("out").weights
-    names = {w.name for w in unfreeze(model, "inner").trainable_weights if "token" in w.path}
+    names = {w.name for w in unfreeze(model, start="inner").trainable_weights if "token" in w.path}
     assert names == {"kernel", "bias"}
     assert len(unfreeze(model).trainable_weights) == len(model.weights)
 
@@ -221,12 +221,12 @@ def test_flags_that_a_file_would_lose_are_announced_and_a_second_call_restores_t
     x = layers.GlobalAveragePooling2D()(Composite(name="second")(layers.MaxPooling2D()(Composite(name="first")(image))))
     model = keras.Model(image, layers.Dense(2, name="out")(x))
     with pytest.warns(UserWarning, match=r"first, second.*load_model.*again"):
-        unfreeze(model, 1)
+        unfreeze(model, last=1)
     kept = [weight.trainable for weight in model.weights]
     again = reloaded(model, tmp_path)
     assert [weight.trainable for weight in again.weights] != kept  # or the warning could go
     with pytest.warns(UserWarning, match="first, second"):
-        unfreeze(again, 1)
+        unfreeze(again, last=1)
     assert [weight.trainable for weight in again.weights] == kept
 
 
@@ -241,7 +241,7 @@ def test_flags_that_a_file_keeps_are_not_warned_of(recwarn):
         ]
     )
     for model in (sequence, network(nested=True)):
-        unfreeze(freeze(model), 1)
+        unfreeze(freeze(model), last=1)
     assert not [str(warning.message) for warning in recwarn if "load_model" in str(warning.message)]
 
 
@@ -255,8 +255,10 @@ def test_lora_kernels_stay_frozen_when_their_layer_is_unfrozen():
 def test_freeze_counts_from_the_stem_and_unfreeze_from_the_head():
     model = network()
     for frozen in range(5):
-        below = [layer.trainable for layer in freeze(model, frozen, batchnorm="train").layers if layer.weights]
-        above = [layer.trainable for layer in unfreeze(model, 4 - frozen, batchnorm="train").layers if layer.weights]
+        below = [layer.trainable for layer in freeze(model, first=frozen, batchnorm="train").layers if layer.weights]
+        above = [
+            layer.trainable for layer in unfreeze(model, last=4 - frozen, batchnorm="train").layers if layer.weights
+        ]
         assert below == above == [False] * 2 * frozen + [True] * (9 - 2 * frozen)
 
 
@@ -264,9 +266,9 @@ def test_a_nested_model_is_frozen_by_its_name():
     base = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Conv2D(4, 3)], name="base")
     head = [layers.GlobalAveragePooling2D(), layers.Dense(2)]
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(3, 1), base, *head])
-    tlkeras.unfreeze(tlkeras.freeze(model, "base"), "base")
+    tlkeras.unfreeze(tlkeras.freeze(model, end="base"), start="base")
     assert [layer.trainable for layer in tlkeras.blocks(model).layers] == [False, True, True, True]
-    assert tlkeras.blocks(tlkeras.freeze(model, "base")).head.layers[0].trainable
+    assert tlkeras.blocks(tlkeras.freeze(model, end="base")).head.layers[0].trainable
 
 
 def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_changes():
@@ -279,10 +281,17 @@ def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_chang
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda model: unfreeze(model, 5), "4 blocks below the head"),
-        (lambda model: unfreeze(model, "block9"), "No block or layer is called 'block9'. Did you mean"),
-        (lambda model: freeze(model, 2.0), "(0, 1]"),
-        (lambda model: unfreeze(model, 1, batchnorm=False), "batchnorm is one of 'frozen', 'train'"),
+        (
+            lambda model: unfreeze(model, last=5),
+            "`last` must be between 0 and 4 for this model, which has stem, block1",
+        ),
+        (lambda model: freeze(model, first=-1), "`first` must be between 0 and 4"),
+        (lambda model: unfreeze(model, last="block1"), "For a name, pass `start`."),
+        (lambda model: freeze(model, end=2), "For a number, pass `first`."),
+        (lambda model: freeze(model, first=1, end="block1"), "`first` and `end` exclude each other"),
+        (lambda model: unfreeze(model, start="block9"), "No block or layer is called 'block9'. Did you mean"),
+        (lambda model: freeze(model, first=2.0), "(0, 1]"),
+        (lambda model: unfreeze(model, last=1, batchnorm=False), "`batchnorm` must be 'frozen' or 'train'"),
         (lambda model: trainable_table(keras.Sequential()), "has no weights to map"),
         (lambda model: trainable_table("mobilenet_v2"), "a keras.Model, such as"),
     ],
@@ -296,7 +305,7 @@ def test_what_cannot_be_done_is_refused_before_anything_changes(call, message):
 
 
 def test_the_table_says_what_trains_at_which_rate():
-    model = unfreeze(network(), 1, batchnorm="train")
+    model = unfreeze(network(), last=1, batchnorm="train")
     rows = trainable_table(model)
     assert [(row.block, row.batchnorm, row.learning_rate) for row in rows] == [
         ("stem", "frozen", None),
@@ -307,7 +316,7 @@ def test_the_table_says_what_trains_at_which_rate():
     ]
     assert [row.trainable for row in rows] == [0, 0, 0, 4 * 4 * 9 + 8, 10]
     assert sum(row.parameters for row in rows) == model.count_params()
-    compiled(model, differential_optimizer(model, keras.optimizers.SGD(0.5), decay=0.1))
+    compiled(model, differential_optimizer(model, keras.optimizers.SGD(0.5), layer_decay=0.1))
     rates = [row.learning_rate for row in trainable_table(model)]
     assert rates == [None, None, None, pytest.approx(0.05), 0.5]
     lines = str(trainable_table(model)).splitlines()
@@ -318,9 +327,9 @@ def test_the_table_says_what_trains_at_which_rate():
 
 
 def test_of_several_rates_in_a_block_the_table_shows_the_lowest_and_the_highest():
-    model = unfreeze(network(), 1, batchnorm="train")
+    model = unfreeze(network(), last=1, batchnorm="train")
     slow = {"block3a_conv": 0.25}
-    optimizer = differential_optimizer(model, keras.optimizers.SGD(0.5), decay=1.0, multipliers=slow)
+    optimizer = differential_optimizer(model, keras.optimizers.SGD(0.5), layer_decay=1.0, multipliers=slow)
     block, head = trainable_table(compiled(model, optimizer))[-2:]
     assert (block.lowest_rate, block.learning_rate, head.lowest_rate) == (0.125, 0.5, 0.5)
     assert repr(trainable_table(model)).splitlines()[4].endswith("  0.125 to 0.5")

@@ -59,7 +59,7 @@ def test_training_goes_on_as_if_it_had_not_been_recompiled(name):
     results = []
     for interrupted in (False, True):
         keras.utils.set_random_seed(1)
-        model = compiled(freeze(network(), "low"), OPTIMIZERS[name]())
+        model = compiled(freeze(network(), end="low"), OPTIMIZERS[name]())
         fit(model)
         if interrupted:
             recompile(model)
@@ -71,7 +71,7 @@ def test_training_goes_on_as_if_it_had_not_been_recompiled(name):
 
 @pytest.mark.backends
 def test_slots_follow_their_variables_and_newcomers_start_from_zero():
-    model = compiled(freeze(network(), "low"), keras.optimizers.SGD(0.1, momentum=0.9))
+    model = compiled(freeze(network(), end="low"), keras.optimizers.SGD(0.1, momentum=0.9))
     fit(model)
     kept = {
         id(v): ops.convert_to_numpy(m)
@@ -87,7 +87,7 @@ def test_slots_follow_their_variables_and_newcomers_start_from_zero():
 
 @pytest.mark.backends
 def test_the_moving_average_of_a_newcomer_starts_at_its_value():
-    model = compiled(freeze(network(), "low"), keras.optimizers.SGD(1e-6, use_ema=True, ema_momentum=0.5))
+    model = compiled(freeze(network(), end="low"), keras.optimizers.SGD(1e-6, use_ema=True, ema_momentum=0.5))
     fit(model)
     before = ops.convert_to_numpy(model.get_layer("low").kernel)
     unfreeze(model)
@@ -99,7 +99,7 @@ def test_the_moving_average_of_a_newcomer_starts_at_its_value():
 def test_newcomers_of_a_differential_adam_take_steps_of_the_learning_rate():
     """Adam's first step is the learning rate itself; with the common count of steps it would be 3 times that."""
     model = compiled(network(), "sgd")
-    freeze(model, "low")
+    freeze(model, end="low")
     compiled(model, differential_optimizer(model, keras.optimizers.Adam(1e-3)))
     fit(model, epochs=50)
     before = ops.convert_to_numpy(model.get_layer("low").kernel)
@@ -110,7 +110,7 @@ def test_newcomers_of_a_differential_adam_take_steps_of_the_learning_rate():
 
 
 def test_a_plain_adam_warns_of_newcomers():
-    model = compiled(freeze(network(), "low"), "adam")
+    model = compiled(freeze(network(), end="low"), "adam")
     fit(model)
     with pytest.warns(UserWarning, match=r"2 weights join Adam after 3 steps.*differential_optimizer"):
         unfreeze(model)
@@ -120,10 +120,10 @@ def test_a_plain_adam_warns_of_newcomers():
 def test_a_callback_may_unfreeze_in_the_middle_of_fit():
     class Unfreeze(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            unfreeze(self.model, epoch)
+            unfreeze(self.model, last=epoch)
 
     model = network()
-    compiled(model, differential_optimizer(model, keras.optimizers.AdamW(0.01), decay=0.5), metrics=["accuracy"])
+    compiled(model, differential_optimizer(model, keras.optimizers.AdamW(0.01), layer_decay=0.5), metrics=["accuracy"])
     start = ops.convert_to_numpy(model.get_layer("low").kernel)
     history = fit(model, epochs=3, callbacks=[Unfreeze()], validation_data=data()).history
     assert np.all(np.isfinite(history["loss"])) and len(history["val_accuracy"]) == 3
@@ -152,7 +152,7 @@ def test_loss_metrics_and_settings_are_the_very_same_without_registration(tmp_pa
 
 
 def test_a_recompiled_model_saves_its_loss_and_the_state_of_its_optimizer(tmp_path):
-    model = compiled(freeze(network(), "low"), keras.optimizers.SGD(0.1, momentum=0.9), metrics=["accuracy"])
+    model = compiled(freeze(network(), end="low"), keras.optimizers.SGD(0.1, momentum=0.9), metrics=["accuracy"])
     fit(model)
     unfreeze(model)
     fit(model)
@@ -186,7 +186,7 @@ def test_a_distributed_model_is_recompiled_where_it_was_made():
     import tensorflow as tf
 
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        model = compiled(freeze(network(), "low"), keras.optimizers.SGD(0.1, momentum=0.9))
+        model = compiled(freeze(network(), end="low"), keras.optimizers.SGD(0.1, momentum=0.9))
     fit(model)
     unfreeze(model)
     fit(model)
@@ -200,7 +200,7 @@ def test_a_lowered_learning_rate_stays_low():
 
 
 def test_another_optimizer_is_taken_as_it_is():
-    model = compiled(freeze(network(), "low"), "adam", metrics=["accuracy"])
+    model = compiled(freeze(network(), end="low"), "adam", metrics=["accuracy"])
     fit(model)
     optimizer = keras.optimizers.SGD(0.1)
     assert recompile(model, optimizer).optimizer is optimizer

@@ -11,9 +11,9 @@ import pytest
 from keras import optimizers
 
 import tlkeras
+from tlkeras import differential_class, differential_optimizer, learning_rate_table
 from tlkeras.augment.layers import GridMask
 from tlkeras.errors import InputError
-from tlkeras.optimizers import differential_class, differential_optimizer, learning_rate_table
 
 pytestmark = pytest.mark.backends
 
@@ -87,7 +87,7 @@ def test_equals_an_optimizer_for_each_block(name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_multipliers_of_one_change_no_bit(name):
     make = MAKERS[name]
-    ours = updated(lambda model: differential_optimizer(model, make(0.01), decay=1.0), steps=4)
+    ours = updated(lambda model: differential_optimizer(model, make(0.01), layer_decay=1.0), steps=4)
     plain = updated(lambda model: make(0.01), steps=4)
     for a, b in zip(ours, plain, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -114,7 +114,7 @@ def test_the_gradient_norm_is_clipped_over_all_blocks():
 def test_the_optimizer_is_of_the_family_it_was_made_from():
     model = small_model()
     for cls in (optimizers.SGD, optimizers.AdamW, optimizers.Muon):
-        scaled = differential_optimizer(model, cls(0.01), decay=0.5)
+        scaled = differential_optimizer(model, cls(0.01), layer_decay=0.5)
         assert isinstance(scaled, cls)
         assert type(scaled) is differential_class(cls)
 
@@ -123,7 +123,7 @@ def test_the_optimizer_is_of_the_family_it_was_made_from():
 def test_passes_keras_own_serialization_test(make):
     from keras.src import testing
 
-    optimizer = differential_optimizer(small_model(), make(0.01), decay=0.5)
+    optimizer = differential_optimizer(small_model(), make(0.01), layer_decay=0.5)
     testing.TestCase().run_class_serialization_test(optimizer)
 
 
@@ -138,7 +138,7 @@ def test_an_optimizer_class_of_the_users_own_works_and_is_saved():
     after = updated(lambda model: differential_optimizer(model, Signs(0.5), multipliers=PATTERNS), steps=1)
     for before, now, factor in zip(start, after, PATTERNS.values(), strict=True):
         np.testing.assert_allclose(abs(now - before), 0.5 * factor, rtol=1e-5)
-    testing.TestCase().run_class_serialization_test(differential_optimizer(small_model(), Signs(0.5), decay=0.5))
+    testing.TestCase().run_class_serialization_test(differential_optimizer(small_model(), Signs(0.5), layer_decay=0.5))
 
 
 def trained(model, optimizer, epochs=2, **kwargs):
@@ -160,7 +160,7 @@ def nested_model():
 @pytest.mark.parametrize("build", [small_model, nested_model])
 def test_a_saved_model_returns_with_multipliers_and_state_and_trains_on_alike(tmp_path, build):
     model = build()
-    trained(model, differential_optimizer(model, optimizers.AdamW(0.01), decay=0.5))
+    trained(model, differential_optimizer(model, optimizers.AdamW(0.01), layer_decay=0.5))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert type(again.optimizer) is type(model.optimizer)
@@ -175,7 +175,7 @@ def test_a_saved_model_returns_with_multipliers_and_state_and_trains_on_alike(tm
 
 def test_a_file_opens_where_tlkeras_is_not_imported_with_the_plain_optimizer_and_its_state(tmp_path, monkeypatch):
     model = small_model()
-    trained(model, differential_optimizer(model, optimizers.AdamW(0.01), decay=0.5))
+    trained(model, differential_optimizer(model, optimizers.AdamW(0.01), layer_decay=0.5))
     model.save(tmp_path / "model.keras")
     for name in [name for name in keras.saving.get_custom_objects() if "Adam" in name]:
         monkeypatch.delitem(keras.saving.get_custom_objects(), name)
@@ -252,7 +252,7 @@ def test_importing_tlkeras_before_or_after_keras_is_enough_to_open_files_with_it
     tmp_path,
 ):
     model = small_model()
-    model.compile(differential_optimizer(model, optimizers.AdamW(0.01), decay=0.5), "mse")
+    model.compile(differential_optimizer(model, optimizers.AdamW(0.01), layer_decay=0.5), "mse")
     model.save(tmp_path / "model.keras")
     keras.Sequential([keras.Input((8, 8, 3)), GridMask(name="mask")]).save(tmp_path / "layer.keras")
     program = """
@@ -278,7 +278,7 @@ def test_importing_tlkeras_before_or_after_keras_is_enough_to_open_files_with_it
 def test_callbacks_move_the_rate_and_the_ratios_stay():
     model = small_model()
     plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.1, patience=1, min_delta=1e9)
-    trained(model, differential_optimizer(model, optimizers.Adam(0.01), decay=0.5), epochs=3, callbacks=[plateau])
+    trained(model, differential_optimizer(model, optimizers.Adam(0.01), layer_decay=0.5), epochs=3, callbacks=[plateau])
     table = learning_rate_table(model)
     assert table[-1].learning_rate == pytest.approx(1e-4, rel=1e-5)
     assert [row.learning_rate / table[-1].learning_rate for row in table] == [0.25, 0.5, 1.0]
@@ -304,7 +304,7 @@ def test_state_and_weight_decay_exclusions_of_the_given_optimizer_are_kept():
     optimizer = optimizers.AdamW(0.01)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     apply_steps(optimizer, model.trainable_variables, 3)
-    scaled = differential_optimizer(model, optimizer, decay=1.0)
+    scaled = differential_optimizer(model, optimizer, layer_decay=1.0)
     for a, b in zip(numbers(scaled.variables), numbers(optimizer.variables), strict=True):
         np.testing.assert_array_equal(a, b)
     weights = model.get_weights()
@@ -318,7 +318,7 @@ def test_state_and_weight_decay_exclusions_of_the_given_optimizer_are_kept():
 
 def test_no_more_variables_than_the_plain_optimizer():
     model = small_model()
-    plain, scaled = optimizers.AdamW(), differential_optimizer(model, optimizers.AdamW(), decay=0.5)
+    plain, scaled = optimizers.AdamW(), differential_optimizer(model, optimizers.AdamW(), layer_decay=0.5)
     plain.build(model.trainable_variables)
     scaled.build(model.trainable_variables)
     assert [v.shape for v in scaled.variables] == [v.shape for v in plain.variables]
@@ -349,8 +349,8 @@ def factors_of(model, **how):
 
 
 def test_decay_falls_geometrically_from_the_head_down():
-    assert factors_of(small_model(), decay=0.5) == [0.25, 0.5, 1.0]
-    assert factors_of(small_model(), decay=0.5, head=3.0) == [0.25, 0.5, 3.0]
+    assert factors_of(small_model(), layer_decay=0.5) == [0.25, 0.5, 1.0]
+    assert factors_of(small_model(), layer_decay=0.5, head=3.0) == [0.25, 0.5, 3.0]
 
 
 def test_a_slice_rises_geometrically_from_stem_to_head():
@@ -359,14 +359,14 @@ def test_a_slice_rises_geometrically_from_stem_to_head():
 
 def test_named_blocks_and_layers_overrule_decay():
     model = small_model()
-    assert factors_of(model, decay=0.5, multipliers={"block1": 0.7}) == [0.7, 0.5, 1.0]
-    assert factors_of(model, decay=0.5, multipliers={"sec*": 0.7, "head": 3}) == [0.25, 0.7, 3.0]
+    assert factors_of(model, layer_decay=0.5, multipliers={"block1": 0.7}) == [0.7, 0.5, 1.0]
+    assert factors_of(model, layer_decay=0.5, multipliers={"sec*": 0.7, "head": 3}) == [0.25, 0.7, 3.0]
 
 
 def test_the_table_counts_what_trains_and_prints_it():
     model = small_model()
     model.get_layer("first").trainable = False
-    model.compile(differential_optimizer(model, optimizers.SGD(0.1), decay=0.5))
+    model.compile(differential_optimizer(model, optimizers.SGD(0.1), layer_decay=0.5))
     table = learning_rate_table(model)
     assert [(row.variables, row.parameters) for row in table] == [(0, 0), (2, 24), (2, 15)]
     assert table[0].learning_rate == 0
@@ -377,7 +377,7 @@ def test_the_table_counts_what_trains_and_prints_it():
 
 def test_unfreezing_after_a_recompile_keeps_the_multipliers(tmp_path):
     model = nested_model()
-    optimizer = differential_optimizer(model, optimizers.Adam(0.01), decay=0.5)
+    optimizer = differential_optimizer(model, optimizers.Adam(0.01), layer_decay=0.5)
     for layer in model.layers[1].layers:
         layer.trainable = False
     trained(model, optimizer)
@@ -392,9 +392,9 @@ def test_unfreezing_after_a_recompile_keeps_the_multipliers(tmp_path):
 def test_another_choice_of_rates_in_mid_training_keeps_each_weights_own_count_of_steps():
     model = small_model()
     model.layers[0].trainable = False
-    trained(model, differential_optimizer(model, optimizers.Adam(0.01), decay=0.5))
+    trained(model, differential_optimizer(model, optimizers.Adam(0.01), layer_decay=0.5))
     tlkeras.unfreeze(model)
-    optimizer = differential_optimizer(model, model.optimizer, decay=0.9)
+    optimizer = differential_optimizer(model, model.optimizer, layer_decay=0.9)
     assert optimizer.starts == model.optimizer.starts and set(optimizer.starts) == {
         v.path for v in model.layers[0].variables
     }
@@ -405,16 +405,16 @@ def test_another_choice_of_rates_in_mid_training_keeps_each_weights_own_count_of
     ("how", "message"),
     [
         ({"multipliers": {"first": 0.1}}, "'second/kernel' of block 'block2' matches nothing"),
-        ({"decay": 0.5, "multipliers": {"block1": 0.1, "f*": 0.2}}, "'first/kernel' matches 'block1' and 'f\\*'"),
-        ({"decay": 0.5, "multipliers": {"nowhere": 0.1}}, "'nowhere'.*matches no variable"),
+        ({"layer_decay": 0.5, "multipliers": {"block1": 0.1, "f*": 0.2}}, "'first/kernel' matches 'block1' and 'f\\*'"),
+        ({"layer_decay": 0.5, "multipliers": {"nowhere": 0.1}}, "'nowhere'.*matches no variable"),
         ({"multipliers": [0.1, 0.2]}, "a dict from block or layer names .*Received: multipliers=\\[0.1, 0.2\\]"),
         ({"multipliers": {1: 0.1}}, "a dict from block or layer names"),
-        ({"multipliers": {"*": 0.0}}, "a factor must be a positive number"),
-        ({"decay": 1.5}, "decay=1.5"),
-        ({"decay": "0.5"}, "decay='0.5'"),
-        ({"decay": 0.5, "head": float("nan")}, "head=nan"),
+        ({"multipliers": {"*": 0.0}}, "must be a positive number"),
+        ({"layer_decay": 1.5}, "layer_decay=1.5"),
+        ({"layer_decay": "0.5"}, "layer_decay='0.5'"),
+        ({"layer_decay": 0.5, "head": float("nan")}, "head=nan"),
         ({"multipliers": slice(0.1)}, "slice\\(a, b\\)"),
-        ({"multipliers": slice(0.1, 1.0), "decay": 0.5}, "slice\\(a, b\\), without decay"),
+        ({"multipliers": slice(0.1, 1.0), "layer_decay": 0.5}, "slice\\(a, b\\), without `layer_decay`"),
     ],
 )
 def test_what_cannot_be_used_is_named(how, message):
@@ -428,16 +428,16 @@ def test_what_cannot_be_used_is_named(how, message):
 
 def test_optimizers_without_a_rate_of_their_own_are_refused():
     model = small_model()
-    with pytest.raises(InputError, match="pass an instance"):
-        differential_optimizer(model, "adam", decay=0.5)
+    with pytest.raises(InputError, match="be a Keras optimizer"):
+        differential_optimizer(model, "adam", layer_decay=0.5)
     if hasattr(optimizers, "MultiOptimizer"):
         with pytest.raises(InputError, match="no learning rate of its own"):
             several = optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD()))
-            differential_optimizer(model, several, decay=0.5)
+            differential_optimizer(model, several, layer_decay=0.5)
 
 
 def test_a_variable_of_another_model_is_refused_when_the_optimizer_is_built():
-    optimizer = differential_optimizer(small_model(), optimizers.SGD(), decay=0.5)
+    optimizer = differential_optimizer(small_model(), optimizers.SGD(), layer_decay=0.5)
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="elsewhere")])
     with pytest.raises(InputError, match=r"elsewhere/kernel.*unknown"):
         optimizer.build(other.trainable_variables)
@@ -465,7 +465,7 @@ def test_two_mirrored_replicas_equal_one_device():
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
         import keras
-        from tlkeras.optimizers import differential_optimizer
+        from tlkeras import differential_optimizer
 
         def run(strategy):
             with strategy.scope():

@@ -95,7 +95,7 @@ def _answers(model, images, value):
 
 def test_02_3_takes_a_model_that_is_frozen_in_part_and_good(model, images, capsys):
     tlkeras.fine_tune(model, images.train, epochs=0, verbose=False)
-    tlkeras.unfreeze(model, blocks=2)
+    tlkeras.unfreeze(model, last=2)
     check("02.3", model, images)
     assert "as ImageNet left them" in capsys.readouterr().out
 

@@ -44,7 +44,7 @@ def _by_several(model, rate):
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(rate), decay=0.25),
+        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(rate), layer_decay=0.25),
         _by_multipliers,
         _by_several,
     ],
@@ -63,8 +63,8 @@ def test_03_2_takes_any_optimizer_with_these_steps(answer):
         lambda model, rate: ...,
         lambda model, rate: rate,
         lambda model, rate: keras.optimizers.Adam(rate),
-        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(rate), decay=0.5),
-        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01), decay=0.25),
+        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(rate), layer_decay=0.5),
+        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01), layer_decay=0.25),
     ],
     ids=["optimizer", "stub", "number", "one rate", "halves", "a rate of its own"],
 )
@@ -87,20 +87,20 @@ def probed(images):
 
 
 def _compiled(model, decay):
-    optimizer = tlkeras.differential_optimizer(model, keras.optimizers.Adam(1e-3), decay=decay)
+    optimizer = tlkeras.differential_optimizer(model, keras.optimizers.Adam(1e-3), layer_decay=decay)
     model.compile(optimizer, "sparse_categorical_crossentropy")
     return model
 
 
-@pytest.mark.parametrize("blocks, decay", [(None, 0.9), (1, 0.1)])
-def test_03_3_takes_any_rates_that_rise(probed, images, blocks, decay, capsys):
-    check("03.3", _compiled(tlkeras.unfreeze(probed, blocks), decay), images)
+@pytest.mark.parametrize("last, decay", [(None, 0.9), (1, 0.1)])
+def test_03_3_takes_any_rates_that_rise(probed, images, last, decay, capsys):
+    check("03.3", _compiled(tlkeras.unfreeze(probed, last=last), decay), images)
     assert "majority class gives" in capsys.readouterr().out
 
 
 def test_03_3_refuses_one_rate_and_a_single_block(probed, images):
     with pytest.raises(NotYet, match="do not rise"):
-        check("03.3", _compiled(tlkeras.unfreeze(probed, 2), 1.0), images)
+        check("03.3", _compiled(tlkeras.unfreeze(probed, last=2), 1.0), images)
     with pytest.raises(NotYet, match="only one block"):
         check("03.3", _compiled(tlkeras.freeze(probed), 0.5), images)
     with pytest.raises(NotYet, match="not compiled"):
@@ -113,4 +113,4 @@ def test_03_3_refuses_what_does_not_beat_the_majority_class(probed, images):
     majority = int(sum(images.train.labels) * 2 > len(images.train))
     blind.layers[-1].set_weights([0 * kernel, 9.0 * (np.arange(len(bias)) == majority)])
     with pytest.raises(NotYet, match="majority"):
-        check("03.3", _compiled(tlkeras.unfreeze(blind, 1), 0.5), images)
+        check("03.3", _compiled(tlkeras.unfreeze(blind, last=1), 0.5), images)

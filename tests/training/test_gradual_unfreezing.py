@@ -101,7 +101,7 @@ def test_slots_of_weights_that_go_on_training_are_kept():
 
 def test_other_callbacks_and_the_users_rates_go_on():
     model = small_model()
-    optimizer = tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01), decay=0.5)
+    optimizer = tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01), layer_decay=0.5)
     model.compile(optimizer, "mse")
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)
     fit(model, [GradualUnfreezing({1: None}), halve], 2)

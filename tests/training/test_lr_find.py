@@ -147,7 +147,7 @@ def test_differential_rates_are_swept_together():
 
 def test_weights_unfrozen_late_are_swept_from_their_first_step():
     model = fresh_model("sgd")
-    tlkeras.freeze(model, 1)
+    tlkeras.freeze(model, first=1)
     model.compile(tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01)), "mse")
     model.fit(*data(), epochs=2, verbose=0)
     tlkeras.unfreeze(model)

@@ -17,6 +17,7 @@ from tlkeras.errors import InputError
 from tlkeras.models.division import divide
 from tlkeras.models.tracing import Unit, check_model, own_weights, units
 from tlkeras.utils.tables import table
+from tlkeras.utils.validation import invalid
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +120,14 @@ class BlockMap(Sequence):
             )
         return self._by_id[id(item)]
 
-    def top(self, selection: int | float | str) -> tuple[keras.Layer, ...]:
-        """The layers from a point upward, head included: what trains when only the top of a model trains.
+    def top(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
+        """Return the layers from a point upward, head included: what trains when only the top of a model trains.
 
         Args:
             selection: An integer n for the last n blocks below the head; a fraction (0 < f <= 1) of them, rounded up;
                 or the name of the first block or layer to count in. The beginning of layer names will do, so
                 `"block6b"` starts in the middle of `block6`.
+            argument: What error messages call `selection`, for callers with an argument of another name.
 
         Returns:
             Weighted leaf layers in graph order.
@@ -136,15 +138,16 @@ class BlockMap(Sequence):
         if isinstance(selection, str):
             return self.layers[self._positions(selection)[0] :]
         trunk = self._trunk
-        kept = trunk[: len(trunk) - self._count(selection)]
+        kept = trunk[: len(trunk) - self._count(selection, argument)]
         return self.layers[sum(len(block.layers) for block in kept) :]
 
-    def bottom(self, selection: int | float | str) -> tuple[keras.Layer, ...]:
-        """The layers from the input up to a point: what is frozen when only the bottom of a model is.
+    def bottom(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
+        """Return the layers from the input up to a point: what is frozen when only the bottom of a model is.
 
         Args:
             selection: An integer n for the first n blocks; a fraction (0 < f <= 1) of those below the head, rounded
                 up; or the name of the last block or layer to count in, or the beginning of layer names.
+            argument: What error messages call `selection`, for callers with an argument of another name.
 
         Returns:
             Weighted leaf layers in graph order.
@@ -154,29 +157,24 @@ class BlockMap(Sequence):
         """
         if isinstance(selection, str):
             return self.layers[: self._positions(selection)[-1] + 1]
-        return tuple(layer for block in self._trunk[: self._count(selection)] for layer in block.layers)
+        return tuple(layer for block in self._trunk[: self._count(selection, argument)] for layer in block.layers)
 
     @property
     def _trunk(self) -> tuple[Block, ...]:
         return tuple(block for block in self._blocks if block.role != "head")
 
-    def _count(self, selection: int | float) -> int:
-        """Number of blocks meant by a number or fraction of the blocks below the head."""
+    def _count(self, selection: int | float, argument: str) -> int:
+        """Count the blocks meant by a number or fraction of the blocks below the head."""
         trunk = self._trunk
         if isinstance(selection, bool) or not isinstance(selection, Real):
-            raise InputError(
-                f"Which blocks is an integer, a fraction, or the name of a block or layer. Received: {selection!r}"
-            )
+            raise invalid(argument, selection, "be an integer, a fraction in (0, 1], or the name of a block or layer")
         if not isinstance(selection, Integral):
             if not 0 < selection <= 1:
-                raise InputError(f"A fraction of the blocks lies in (0, 1]. Received: {selection}")
+                raise invalid(argument, selection, "be a fraction in (0, 1], or an integer number of blocks")
             return math.ceil(round(float(selection) * len(trunk), 5))
         if not 0 <= selection <= len(trunk):
             names = ", ".join(block.name for block in trunk)
-            raise InputError(
-                f"The model has {len(trunk)} blocks below the head ({names}): ask for 0 to {len(trunk)} of them. "
-                f"Received: {selection}"
-            )
+            raise invalid(argument, selection, f"be between 0 and {len(trunk)} for this model, which has {names}")
         return int(selection)
 
     def _positions(self, name: str) -> list[int]:

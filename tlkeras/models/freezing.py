@@ -7,34 +7,40 @@ from typing import NamedTuple
 import keras
 
 from tlkeras.errors import InputError, warn
-from tlkeras.models.blocks import Block
-from tlkeras.models.blocks import blocks as map_blocks
+from tlkeras.models.blocks import Block, blocks
 from tlkeras.models.optimizer_copying import unwrapped
 from tlkeras.models.recompile import is_stale, recompile, sharing
 from tlkeras.models.tracing import descendants, own_weights, sublayers
 from tlkeras.utils.tables import Table, table
+from tlkeras.utils.validation import check_choice, invalid
 
-_BATCHNORM = ("frozen", "train")
 
+def freeze(
+    model: keras.Model,
+    *,
+    first: int | float | None = None,
+    end: str | None = None,
+    batchnorm: str = "frozen",
+) -> keras.Model:
+    """Freeze a model from the input up to a point, and let everything above train.
 
-def freeze(model: keras.Model, blocks: int | float | str | None = None, *, batchnorm: str = "frozen") -> keras.Model:
-    """Freezes a model from the input up; everything above trains.
-
-    Without `blocks`, all but the head is frozen: the first phase of transfer learning. The frozen weights and moving
-    statistics are bit-identical after `fit`, and cost no gradient.
+    Without `first` or `end`, everything below the head is frozen: the first phase of transfer learning. Frozen weights
+    and moving statistics are bit-identical after `fit` and cost no gradient.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
-        blocks: How much to freeze, counted from the stem: an integer n for the first n blocks, a fraction of the
-            blocks below the head, or the name of the last block or layer to freeze. None for all below the head.
-        batchnorm: What BatchNormalization above does, as in `unfreeze`.
+        first: How many blocks to freeze, counted from the input: an integer, or a fraction in (0, 1] of the blocks
+            below the head, rounded up. Defaults to all below the head.
+        end: Instead of `first`, the name of the last block or layer to freeze. The beginning of layer names will do:
+            `"block6b"`.
+        batchnorm: What BatchNormalization above that point does, as in `unfreeze`. Defaults to `"frozen"`.
 
     Returns:
         The same model. If it was compiled, it is compiled anew with its optimizer's state carried (see
         `tlkeras.recompile`), so `fit` may follow at once; so is every other compiled model that shares its layers.
 
     Raises:
-        InputError: An unknown name, more blocks than there are, or a model without weights.
+        InputError: An unknown name, more blocks than there are, both `first` and `end`, or a model without weights.
 
     Example:
 
@@ -43,16 +49,22 @@ def freeze(model: keras.Model, blocks: int | float | str | None = None, *, batch
     >>> [weight.path for weight in tlkeras.freeze(model).trainable_weights]
     ['predictions/kernel', 'predictions/bias']
     """
-    found = map_blocks(model)
-    if blocks is not None:
-        frozen = len(found.bottom(blocks))
-    else:
-        frozen = sum(len(block.layers) for block in found if block.role != "head")
-    return _train_only(model, found, found.layers[frozen:], batchnorm)
+    block_map = blocks(model)
+    selection = _one_of("first", first, "end", end)
+    bottom = block_map.bottom(1.0 if selection is None else selection, argument="first")
+    return _train_only(model, block_map, block_map.layers[len(bottom) :], batchnorm)
 
 
-def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, batchnorm: str = "frozen") -> keras.Model:
-    """Makes the top of a model trainable and leaves all below it frozen.
+def unfreeze(
+    model: keras.Model,
+    *,
+    last: int | float | None = None,
+    start: str | None = None,
+    batchnorm: str = "frozen",
+) -> keras.Model:
+    """Unfreeze the top of a model, and freeze everything below it.
+
+    Without `last` or `start`, the whole model trains.
 
     A saved model keeps what trains, with one exception that lies in Keras: what is inside of a composite layer
     (`MultiHeadAttention`, say, or a KerasHub backbone) comes back trainable, though the layer itself was frozen.
@@ -60,9 +72,10 @@ def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, bat
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
-        blocks: How much to train, counted from the head, which always trains: an integer n for the last n blocks
-            below the head, a fraction of them (rounded up), or the name of the first block or layer to train; the
-            beginning of layer names will do (`"block6b"`). None for the whole model.
+        last: How many blocks to train, counted from the head, which always trains and is not counted: an integer, or a
+            fraction in (0, 1] of the blocks below the head, rounded up. Defaults to the whole model.
+        start: Instead of `last`, the name of the first block or layer to train. The beginning of layer names will do:
+            `"block6b"`.
         batchnorm: `"frozen"` keeps BatchNormalization below the head as it is, scale, offset and moving statistics:
             with the small batches and few images of fine-tuning they would drift. `"train"` trains it in the unfrozen
             blocks. The head's own was never trained, so it trains with the head.
@@ -72,17 +85,49 @@ def unfreeze(model: keras.Model, blocks: int | float | str | None = None, *, bat
         `tlkeras.recompile`), so `fit` may follow at once; so is every other compiled model that shares its layers.
 
     Raises:
-        InputError: An unknown name, more blocks than there are, or a model without weights.
+        InputError: An unknown name, more blocks than there are, both `last` and `start`, or a model without weights.
 
     Example:
 
     >>> import keras, tlkeras
     >>> model = keras.applications.MobileNetV2(weights=None, classes=2, input_shape=(32, 32, 3))
-    >>> sorted({weight.path.split("/")[0] for weight in tlkeras.unfreeze(model, blocks=1).trainable_weights})
+    >>> sorted({weight.path.split("/")[0] for weight in tlkeras.unfreeze(model, last=1).trainable_weights})
     ['Conv_1', 'predictions']
     """
-    found = map_blocks(model)
-    return _train_only(model, found, found.layers if blocks is None else found.top(blocks), batchnorm)
+    return unfreeze_top(model, _one_of("last", last, "start", start), batchnorm=batchnorm, argument="last")
+
+
+def unfreeze_top(
+    model: keras.Model, selection: int | float | str | None, *, batchnorm: str = "frozen", argument: str = "selection"
+) -> keras.Model:
+    """Unfreeze the top of a model, for callers that accept a number, a fraction or a name in one argument.
+
+    Args:
+        model: A built Keras model.
+        selection: As in `BlockMap.top`; None for the whole model.
+        batchnorm: As in `unfreeze`.
+        argument: Name of the caller's argument, for error messages.
+
+    Returns:
+        The same model, as from `unfreeze`.
+    """
+    block_map = blocks(model)
+    top = block_map.layers if selection is None else block_map.top(selection, argument=argument)
+    return _train_only(model, block_map, top, batchnorm)
+
+
+def _one_of(count_name: str, count: int | float | None, label_name: str, label: str | None) -> int | float | str | None:
+    """Return the one selection that was given, by count or by name, or None."""
+    if count is not None and label is not None:
+        raise InputError(
+            f"`{count_name}` and `{label_name}` exclude each other. Received: {count_name}={count!r}, "
+            f"{label_name}={label!r}. Keep one of them."
+        )
+    if isinstance(count, str):
+        raise invalid(count_name, count, "be a number or a fraction of blocks", f"For a name, pass `{label_name}`.")
+    if label is not None and not isinstance(label, str):
+        raise invalid(label_name, label, "be the name of a block or layer", f"For a number, pass `{count_name}`.")
+    return count if label is None else label
 
 
 class TrainableRow(NamedTuple):
@@ -149,7 +194,7 @@ def trainable_table(model: keras.Model) -> TrainableTable:
     head         1          18         18  -                    0.1
     total        2          58         18
     """
-    found = map_blocks(model)
+    found = blocks(model)
     trainable = {id(weight) for weight in model.trainable_weights}
     return TrainableTable(_row(block, trainable, model) for block in found)
 
@@ -184,8 +229,7 @@ def _is_batchnorm(layer: keras.Layer) -> bool:
 
 def _train_only(model, found, layers, batchnorm) -> keras.Model:
     """Makes `layers` the trainable ones, and sees to it that the next `fit` knows."""
-    if batchnorm not in _BATCHNORM:
-        raise InputError(f"batchnorm is one of {', '.join(map(repr, _BATCHNORM))}. Received: batchnorm={batchnorm!r}")
+    check_choice("batchnorm", batchnorm, ("frozen", "train"))
     head = {id(layer) for layer in found.head.layers} if found.head else set()
     training = {id(layer) for layer in layers if batchnorm == "train" or id(layer) in head or not _is_batchnorm(layer)}
     before = [layer.trainable for layer in descendants(model)]

@@ -1,248 +1,165 @@
-"""The optimizer classes themselves: any Keras optimizer, with a learning rate of its own for each variable."""
+"""Which share of the learning rate each variable gets: by depth, by block, or by layer name."""
 
-import functools
-import itertools
-import operator
-import re
+import fnmatch
 
 import keras
 
 from tlkeras.errors import InputError
+from tlkeras.models.blocks import blocks
+from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
+from tlkeras.models.tracing import own_weights
+from tlkeras.optimizers.classes import Differential, differential_class
+from tlkeras.utils.validation import check_number, invalid
 
 
-class Differential:
-    """Mixin left of an optimizer class: scales the update and the weight decay of each variable.
+def differential_optimizer(
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    *,
+    layer_decay: float | None = None,
+    multipliers: dict[str, float] | slice | None = None,
+    head: float = 1.0,
+) -> keras.Optimizer:
+    """Gives each block of a model a share of the optimizer's learning rate.
 
-    Scaling the gradient instead would do nothing under Adam, which divides the scale out again.
-    """
+    Early blocks of a pretrained network hold general features and want small steps, the new head wants large
+    ones: the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146),
+    the layer-wise decay of ELECTRA and BEiT, fastai's `slice`. The update itself and the decoupled weight decay
+    of a variable are multiplied, so the result equals an optimizer of its own for each block, yet it is one
+    optimizer: one `learning_rate` for schedules and callbacks, one gradient norm for `global_clipnorm`.
 
-    # Both are keyed by variable path: `multipliers` holds every variable of the model, `starts` those that were
-    # unfrozen later, with the number of updates at that moment. `order` is of the variables that a saved optimizer had.
-    def __init__(self, *args, multipliers, starts=None, order=(), **kwargs):
-        super().__init__(*args, **kwargs)
-        self.multipliers = dict(multipliers)
-        self.starts = dict(starts or {})
-        self._order = tuple(order)
-        self._decay_multiplier = 1.0
-        self._start = 0
+    Two optimizers are not proportional in their learning rate by their own design, whatever sets it: Adafactor caps
+    it at 1/sqrt(step), so above the cap a multiplier changes nothing; Ftrl's regularization depends on it.
 
-    def multiplier(self, variable) -> float:
-        """The factor on the learning rate of a variable, 1 for the base rate."""
-        factors = {self.multipliers[path] for path in self._saved_paths(variable)}
-        if len(factors) != 1:
-            raise InputError(
-                f"The variable {variable.path!r} is {'ambiguous' if factors else 'unknown'} to this differential "
-                "optimizer: call `differential_optimizer(model, optimizer, ...)` for the model as it is now."
-            )
-        return float(factors.pop())
-
-    def _saved_paths(self, variable):
-        """The paths that may be this variable's: a reload may take or add prefixes (`base/conv/kernel`)."""
-        path = variable.path
-        if path in self.multipliers:
-            return [path]
-        return [key for key in self.multipliers if key.endswith(f"/{path}") or path.endswith(f"/{key}")]
-
-    def _start_of(self, variable):
-        paths = [variable.path, *self._saved_paths(variable)]
-        return next((int(self.starts[path]) for path in paths if path in self.starts), 0)
-
-    def build(self, variables):
-        if not self.built:
-            self._rename(variables)
-            self._multipliers = tuple(self.multiplier(variable) for variable in variables)
-            self._starts = tuple(self._start_of(variable) for variable in variables)
-            self._grouped = _positions(zip(self._multipliers, self._starts, strict=True))
-        super().build(variables)
-
-    def _rename(self, variables):
-        """Follows a reload that numbered layers anew, as those of a subclassed model are that were given no names.
-
-        What does not train then has no multiplier any more, since its new number is not known.
-        """
-        pairs = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
-        if not len(pairs) == len(variables) == len(self._order) or not all(itertools.starmap(_alike, pairs)):
-            return
-        # A number may have become that of another layer; where other layers train than before, the head still does.
-        if all(old != new for old, new in pairs) or not all(map(self._saved_paths, variables)):
-            known = [(new, self.multipliers[old], self.starts.get(old, 0)) for old, new in pairs]
-            self.multipliers = {path: multiplier for path, multiplier, _ in known}
-            self.starts = {path: start for path, _, start in known if start}
-
-    @property
-    def iterations(self):
-        """Updates so far; while a variable unfrozen later is updated, its updates alone.
-
-        Adam's bias correction must count from the first gradient a slot has seen, or the first steps of a
-        unfrozen layer are 3 to 6 times too long.
-        """
-        return super().iterations - self._start if self._start else super().iterations
-
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        self._count_from(self._starts[index])
-        self._scaled_update_step(gradient, variable, learning_rate, self._multipliers[index])
-        self._count_from(0)
-
-    def _scaled_update_step(self, gradient, variable, learning_rate, multiplier):
-        super().update_step(gradient, variable, _scaled(learning_rate, multiplier))
-
-    def _count_from(self, start):
-        if start != self._start:  # setting an attribute of a Keras object is slow
-            self._start = start
-
-    def _apply_weight_decay(self, variables):
-        # Each backend, and Muon, has its own way to decay but takes the rate from one place: scale it there. Mirrored
-        # replicas take turns inside `super()`, so set the attribute outright, never back to what it was before.
-        for (multiplier, _), members in self._groups(variables):
-            self._decay_multiplier = multiplier
-            super()._apply_weight_decay([variables[member] for member in members])
-        self._decay_multiplier = 1.0
-
-    def _get_current_learning_rate(self):
-        return _scaled(super()._get_current_learning_rate(), self._decay_multiplier)
-
-    def _groups(self, variables):
-        """The positions of variables treated alike, as ((multiplier, start), positions)."""
-        if all(map(operator.is_, variables, self._trainable_variables)) and len(variables) == len(self._multipliers):
-            return self._grouped
-        indices = [self._get_variable_index(variable) for variable in variables]
-        return _positions((self._multipliers[index], self._starts[index]) for index in indices)
-
-    def get_config(self):
-        # Keras drops an argument called `decay` with a warning. So where tlkeras is not imported, the file opens
-        # all the same, compiled with the plain optimizer and its state.
-        order = [variable.path for variable in self._trainable_variables] if self.built else self._order
-        decay = {"multipliers": dict(self.multipliers), "starts": dict(self.starts), "order": list(order)}
-        return {**super().get_config(), "decay": decay}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        config.update(config.pop("decay"))
-        return super().from_config(config, custom_objects)
-
-
-class ForeachDifferential(Differential):
-    """The same for torch, where Keras updates all variables by a few calls of `torch._foreach_*`."""
-
-    def _parallel_update_step(self, grads, variables, learning_rate):
-        rate = keras.ops.convert_to_tensor(learning_rate)
-        product = getattr(self, "_u_product", None)  # Nadam moves it once a step, not once a group
-        before = None if product is None else product.value.clone()
-        for (multiplier, start), members in self._groups(variables):
-            if product is not None:
-                product.assign(before)
-            self._count_from(start)
-            super()._parallel_update_step(
-                [grads[i] for i in members], [variables[i] for i in members], _scaled(rate, multiplier)
-            )
-        self._count_from(0)
-
-
-class FusedDifferential(Differential):
-    """The same for Adam on JAX: one rate for all variables, and the multiplier in the update itself.
-
-    Adam divides the rate by its bias correction. Where that quotient has several values, XLA on CPU orders the step so
-    that copies of all slots live at once, twice the temporary memory; a factor of the update is fused away.
-    """
-
-    def _scaled_update_step(self, gradient, variable, learning_rate, multiplier):
-        self._update_multiplier = multiplier
-        super()._scaled_update_step(gradient, variable, learning_rate, 1)
-
-    def assign_sub(self, variable, value):
-        super().assign_sub(variable, _scaled(value, self._update_multiplier))
-
-
-def _positions(keys):
-    """Where each key occurs, as a tuple of (key, positions)."""
-    groups = {}
-    for position, key in enumerate(keys):
-        groups.setdefault(key, []).append(position)
-    return tuple(groups.items())
-
-
-def _alike(path, other):
-    """Whether two paths differ in no more than prefixes and the numbers that tell apart layers of one class."""
-    path, other = (re.sub(r"_\d+(?=/)", "", f"/{one}") for one in (path, other))
-    return path.endswith(other) or other.endswith(path)
-
-
-def _scaled(rate, multiplier):
-    return rate if multiplier == 1 else rate * multiplier
-
-
-def _wrappers() -> tuple[type, ...]:
-    """Optimizers that have others do the work, as far as Keras has them: `MultiOptimizer` came with 3.15."""
-    names = ("LossScaleOptimizer", "MultiOptimizer")
-    return tuple(getattr(keras.optimizers, name) for name in names if hasattr(keras.optimizers, name))
-
-
-@functools.cache
-def _native_classes() -> frozenset[type]:
-    """What Keras makes of each optimizer class of its own: itself, or on torch its foreach subclass."""
-    optimizers = keras.optimizers
-    return frozenset(
-        type(base.__new__(base))
-        for base in vars(optimizers).values()
-        if isinstance(base, type)
-        and issubclass(base, optimizers.Optimizer)
-        and base is not optimizers.Optimizer
-        and not issubclass(base, _wrappers())
-    )
-
-
-def _mixin(base):
-    if hasattr(base, "_parallel_update_step"):
-        return ForeachDifferential
-    on_jax = keras.backend.backend() == "jax"
-    return FusedDifferential if on_jax and base.update_step is keras.optimizers.Adam.update_step else Differential
-
-
-@functools.cache
-def differential_class(base: type) -> type:
-    """The class of `base` with differential rates: a subclass of `base`, made once.
-
-    The classes for the optimizers of Keras exist, and are registered for loading, as soon as tlkeras and Keras are
-    imported. Call this before `load_model` for an optimizer class of your own.
+    A saved model keeps the optimizer, its multipliers and its state; `keras.models.load_model` brings them back
+    wherever tlkeras is imported. Where it is not, the file still opens: with `compile=False` as usual, or else
+    compiled with the plain optimizer and its state, Keras then warning that `decay` is ignored.
 
     Args:
-        base: An optimizer class, such as `keras.optimizers.AdamW`.
+        model: A built Keras model with a recognizable block map (see `tlkeras.blocks`). Frozen layers get a
+            multiplier too, so they can be unfrozen later.
+        optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. Its state, if it is
+            built already, is copied.
+        layer_decay: In (0, 1]. The head has multiplier 1, the block below it `layer_decay`, the next
+            `layer_decay**2`, and so on down to the stem. Around 0.65-0.9 is usual: smaller for smaller data.
+        multipliers: A dict from block names, or layer name patterns (`"block1*"`, as in `fnmatch`), to positive
+            factors; it overrules `layer_decay`, and without that it must cover all blocks but the head. Or
+            `slice(a, b)`: factors that rise geometrically from `a` at the stem to `b` at the head. Factors, not
+            rates as in fastai, since the rate itself stays with the optimizer and its schedule.
+        head: Multiplies the head's factor, unless `multipliers` names the head.
 
     Returns:
-        A subclass of `base`, registered with Keras.
+        An optimizer that is an instance of `type(optimizer)`, not yet part of the model: pass it to `compile`.
 
     Raises:
-        InputError: If `base` is not the class of an optimizer with a learning rate of its own.
+        InputError: If a variable matches no factor or two, a pattern matches nothing, a factor is not positive,
+            or two variables with different factors have the same path.
 
     Example:
 
-    >>> import keras
-    >>> from tlkeras.optimizers import differential_class
-    >>> issubclass(differential_class(keras.optimizers.SGD), keras.optimizers.SGD)
+    >>> import keras, tlkeras
+    >>> layers = keras.layers
+    >>> model = keras.Sequential([
+    ...     keras.Input((4,)), layers.Dense(8, name="stem"), layers.Dense(8, name="block1"),
+    ...     layers.Dense(2, name="predictions"),
+    ... ])
+    >>> optimizer = tlkeras.differential_optimizer(model, keras.optimizers.AdamW(1e-3), layer_decay=0.5)
+    >>> isinstance(optimizer, keras.optimizers.AdamW)
     True
     """
-    optimizers = keras.optimizers
-    if not issubclass(base, optimizers.Optimizer) or issubclass(base, (Differential, *_wrappers())):
-        raise InputError(
-            f"Received the optimizer class {base.__name__}, which has no learning rate of its own to scale: use one "
-            "like keras.optimizers.AdamW."
+    if not isinstance(optimizer, keras.Optimizer):
+        raise invalid("optimizer", optimizer, "be a Keras optimizer", "Pass one such as keras.optimizers.AdamW(1e-3).")
+    base = next(cls for cls in type(unwrapped(optimizer)).__mro__ if not issubclass(cls, Differential))
+    factors = _by_path(model, _by_variable(model, layer_decay, multipliers, head))
+    scaled = fresh_copy(optimizer, differential_class(base), decay={"multipliers": factors})
+    if optimizer.built:
+        unwrapped(scaled).starts.update(getattr(unwrapped(optimizer), "starts", {}))
+        scaled.build(optimizer._trainable_variables)
+        for target, source in zip(scaled.variables, optimizer.variables, strict=True):
+            target.assign(source)
+    return scaled
+
+
+def _by_variable(model, layer_decay, multipliers, head):
+    """The factor of each variable, by its id: paths of nested models need not be unique."""
+    by_name = isinstance(multipliers, dict) and all(isinstance(key, str) for key in multipliers)
+    if not (by_name or isinstance(multipliers, slice | None)):
+        raise invalid(
+            "multipliers",
+            multipliers,
+            'be a dict from block or layer names to factors, such as {"block1": 0.1}, or slice(a, b)',
         )
-    native = type(base.__new__(base))  # on torch Keras swaps in its foreach classes, but never for subclasses
-    if native is not base:
-        return differential_class(native)
-    mixin = _mixin(base)
-    qualified = f"Differential{base.__name__}"
-    if base not in _native_classes():
-        cls = type(qualified, (mixin, base), {"__module__": __name__})
-        return keras.saving.register_keras_serializable("tlkeras")(cls)
-    # Named so that Keras finds `keras.optimizers.<name>` under this name where tlkeras has registered nothing.
-    name = f"optimizers.{base.__name__}"
-    cls = type(name, (mixin, base), {"__module__": "keras", "__qualname__": qualified})
-    keras.saving.get_custom_objects()[name] = cls
-    return cls
+    found = blocks(model)
+    by_block = _by_block(found, layer_decay, multipliers, head)
+    patterns = multipliers if isinstance(multipliers, dict) else {}
+    for key, factor in patterns.items():
+        _check_positive(f"multipliers[{key!r}]", factor)
+    used, factors = set(), {}
+    for block in found:
+        for layer in block.layers:
+            keys = [key for key in patterns if key == block.name or fnmatch.fnmatchcase(layer.name, key)]
+            for variable in own_weights(layer):
+                if id(variable) in factors:  # a tied weight belongs to the first block that holds it
+                    continue
+                if len(keys) > 1:
+                    raise InputError(
+                        f"The variable {variable.path!r} matches {' and '.join(map(repr, keys))} in multipliers: "
+                        "let each variable match one."
+                    )
+                factor = patterns[keys[0]] if keys else by_block.get(block.name)
+                if factor is None:
+                    raise InputError(
+                        f"The variable {variable.path!r} of block {block.name!r} matches nothing in multipliers="
+                        f"{multipliers!r}: name its block or layer, or pass `layer_decay` for the rest."
+                    )
+                factors[id(variable)] = float(factor)
+                used.update(keys)
+    if unused := [key for key in patterns if key not in used]:
+        raise InputError(
+            f"multipliers[{unused[0]!r}] matches no variable: use a layer name pattern or one of the blocks "
+            f"{', '.join(found.names)}."
+        )
+    return factors
 
 
-for _base in _native_classes():
-    differential_class(_base)
+def _by_block(sequence, layer_decay, multipliers, head):
+    """The factors that depth alone decides, by block name; a block may be missing."""
+    _check_positive("head", head)
+    depth = len(sequence) - 1
+    names = [block.name for block in sequence]
+    if isinstance(multipliers, slice):
+        low, high = multipliers.start, multipliers.stop
+        if layer_decay is not None or multipliers.step is not None or low is None or high is None:
+            raise InputError(
+                f"A slice of multipliers must be slice(a, b), without `layer_decay`. Received: "
+                f"multipliers={multipliers}, layer_decay={layer_decay}."
+            )
+        _check_positive("multipliers.start", low)
+        _check_positive("multipliers.stop", high)
+        factors = {name: high * (low / high) ** ((depth - i) / max(depth, 1)) for i, name in enumerate(names)}
+    elif layer_decay is not None:
+        check_number("layer_decay", layer_decay, "(0, 1]")
+        factors = {name: layer_decay ** (depth - i) for i, name in enumerate(names)}
+    else:
+        factors = {} if multipliers else dict.fromkeys(names, 1.0)
+    for block in sequence:
+        if block.role == "head":
+            factors[block.name] = head * factors.get(block.name, 1.0)
+    return factors
+
+
+def _by_path(model, factors):
+    """The same by path, which survives saving."""
+    paths = {}
+    for variable in model.weights:
+        factor = factors[id(variable)]
+        if paths.setdefault(variable.path, factor) != factor:
+            raise InputError(
+                f"Two variables have the path {variable.path!r} and different factors: give the layers of the "
+                "nested models different names."
+            )
+    return paths
+
+
+def _check_positive(name, value):
+    check_number(name, value, "(0, inf)", "To stop a block, freeze it.")

@@ -9,8 +9,9 @@ from tlkeras.errors import InputError
 from tlkeras.models.blocks import blocks
 from tlkeras.models.optimizer_copying import unwrapped
 from tlkeras.models.tracing import check_model
-from tlkeras.optimizers.differential import Differential
+from tlkeras.optimizers.classes import Differential
 from tlkeras.utils.tables import Table, table
+from tlkeras.utils.validation import invalid
 
 
 class BlockRate(NamedTuple):
@@ -35,18 +36,21 @@ class LearningRateTable(Table):
         return table(header, [count + rate for count, rate in zip(counts, rates, strict=True)])
 
 
-def learning_rate_table(model: keras.Model) -> LearningRateTable:
-    """Shows at what rate each block of a compiled model learns now.
+def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = None) -> LearningRateTable:
+    """List the learning rate of each block of a model, for this moment of a schedule.
 
     Args:
-        model: A compiled Keras model, with a differential optimizer or any other.
+        model: A built Keras model.
+        optimizer: A differential optimizer of this model, or any other. Defaults to the one that the model is compiled
+            with.
 
     Returns:
         A tuple of rows `(block, variables, parameters, multiplier, learning_rate)` from stem to head, counting
         trainable variables alone. A block whose layers have different rates has a row for each.
 
     Raises:
-        InputError: If `model` is not a Keras model, or not compiled, or with a `keras.optimizers.MultiOptimizer`.
+        InputError: `model` is no Keras model, or neither compiled nor accompanied by an optimizer; or the optimizer is
+            a `keras.optimizers.MultiOptimizer`.
 
     Example:
 
@@ -55,14 +59,19 @@ def learning_rate_table(model: keras.Model) -> LearningRateTable:
     >>> model = keras.Sequential([
     ...     keras.Input((4,)), layers.Dense(8, name="stem"), layers.Dense(2, name="predictions"),
     ... ])
-    >>> model.compile(tlkeras.differential_optimizer(model, keras.optimizers.SGD(0.1), decay=0.5), "mse")
-    >>> [row.multiplier for row in tlkeras.learning_rate_table(model)]
+    >>> optimizer = tlkeras.differential_optimizer(model, keras.optimizers.SGD(0.1), layer_decay=0.5)
+    >>> [row.multiplier for row in tlkeras.learning_rate_table(model, optimizer)]
     [0.5, 1.0]
     """
     check_model(model)
-    if getattr(model, "optimizer", None) is None:
-        raise InputError(f"The model {model.name!r} is not compiled: call `model.compile(optimizer, loss)` first.")
-    optimizer = unwrapped(model.optimizer)
+    optimizer = getattr(model, "optimizer", None) if optimizer is None else optimizer
+    if optimizer is None:
+        raise InputError(
+            f"The model {model.name!r} is not compiled. Pass an `optimizer`, or call `model.compile(optimizer, loss)`."
+        )
+    if not isinstance(optimizer, keras.Optimizer):
+        raise invalid("optimizer", optimizer, "be a Keras optimizer", "Pass one such as keras.optimizers.AdamW(1e-3).")
+    optimizer = unwrapped(optimizer)
     if hasattr(optimizer, "optimizers"):
         raise InputError(
             "A MultiOptimizer has no learning rate of its own: make one that has with `tlkeras.differential_optimizer`."

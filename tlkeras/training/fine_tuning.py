@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from tlkeras.models.blocks import blocks as map_blocks
-from tlkeras.models.freezing import unfreeze
+from tlkeras.models.freezing import unfreeze_top
 from tlkeras.models.recompile import strategy_scope
 from tlkeras.training.losses import core_accuracy, core_loss
 from tlkeras.training.steps.cached_trunk import cached_top
@@ -135,7 +135,7 @@ def fine_tune(
             phase["C"] = fit_head(model, data.in_order, seed=seed, class_weight=data.class_weight)
     with _plain_in_the_end(model, head, data.one_hot, learning_rate), _interruptible(result), ExitStack() as stack:
         if epochs:
-            unfreeze(model, blocks, batchnorm=batchnorm)
+            unfreeze_top(model, blocks, batchnorm=batchnorm)
             trainee, data = cached_top(model, data, options, progress, stack) or (trainee_of(model), data)
             tune(trainee, head, data, options, progress)
     if epochs:

@@ -12,11 +12,11 @@ import numpy as np
 
 from tlkeras.errors import InputError, warn
 from tlkeras.models.blocks import blocks
-from tlkeras.models.freezing import unfreeze
+from tlkeras.models.freezing import unfreeze_top
 from tlkeras.models.optimizer_copying import unwrapped
 from tlkeras.models.recompile import recompile, strategy_scope
-from tlkeras.optimizers import differential_optimizer
-from tlkeras.optimizers.differential import Differential
+from tlkeras.optimizers.classes import Differential
+from tlkeras.optimizers.differential import differential_optimizer
 from tlkeras.utils.files import file_written_whole
 
 #: Parts of the names of metrics that grow as the model improves, for `mode="auto"`.
@@ -142,7 +142,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         for callback, counters in zip(self.callbacks, self._counters, strict=False):
             vars(callback).update(counters)  # not earlier: where training begins, each sets them to zero
         self._counters = []
-        unfreeze(self.model, self._selection(epoch), batchnorm=self.batchnorm)
+        unfreeze_top(self.model, self._selection(epoch), batchnorm=self.batchnorm)
         if not self.model.optimizer.built:
             with strategy_scope(self.model):
                 self.model.optimizer.build(self.model.trainable_variables)  # or TensorFlow traces the step twice
@@ -222,7 +222,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self._plateau, self._counters = notes["plateau"], notes.get("counters", [])
         optimizer = unwrapped(self.model.optimizer)
         optimizer.starts.update(notes["starts"])
-        unfreeze(self.model, self._selection(notes["epoch"]), batchnorm=self.batchnorm)
+        unfreeze_top(self.model, self._selection(notes["epoch"]), batchnorm=self.batchnorm)
         recompile(self.model)  # the step counts, too, are fixed when an optimizer is built
         variables = self._variables()
         shapes = [tuple(variable.shape) for variable in variables]

@@ -52,11 +52,11 @@ def _first_steps(model, optimizer):
 
 def exercise_3(model, images):
     """Looks at the rates of the compiled classifier, and measures it on test images."""
-    from tlkeras.optimizers import learning_rate_table  # Keras comes with it
+    from tlkeras.optimizers.table import learning_rate_table  # Keras comes with it
 
     require_splits(images)
     rates = [row.learning_rate for row in tried(learning_rate_table, model) if row.variables]
-    require(len(rates) > 1, "only one block trains; tlkeras.unfreeze(my_model, blocks=2) frees more.")
+    require(len(rates) > 1, "only one block trains; tlkeras.unfreeze(my_model, last=2) frees more.")
     require(np.all(np.diff(rates) > 0), "the rates do not rise from block to block; look at learning_rate_table.")
     found = beaten_majority(answers(model, images), images)
     return f"{found}, with rates from {rates[0]:.2g} to {rates[-1]:.2g}."

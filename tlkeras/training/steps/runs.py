@@ -9,7 +9,8 @@ import keras
 from tlkeras.data.batches import ImageBatches
 from tlkeras.errors import InputError
 from tlkeras.models.recompile import strategy_scope
-from tlkeras.optimizers import differential_optimizer, learning_rate_table
+from tlkeras.optimizers.differential import differential_optimizer
+from tlkeras.optimizers.table import learning_rate_table
 from tlkeras.training.losses import Accuracy, SmoothedCrossentropy
 from tlkeras.training.steps.averaging import put_mean, put_values, share_of, values_of
 from tlkeras.training.steps.best_weights import BestWeights
@@ -59,8 +60,9 @@ class _Candidate:
 def _compile(trainee, head, data, options, progress):
     """Compiles for fine-tuning, with rates that fall with depth, and notes these."""
     model, rate, layer_decay = options.model, options.learning_rate, options.layer_decay
-    model.compile(differential_optimizer(model, keras.optimizers.AdamW(rate), decay=layer_decay), "mse")
-    progress.result.learning_rates = learning_rate_table(model)  # of peak rates: the schedule begins at 0
+    # The peak rates, since the schedule begins at 0.
+    peak = differential_optimizer(model, keras.optimizers.AdamW(rate), layer_decay=layer_decay)
+    progress.result.learning_rates = learning_rate_table(model, peak)
     adamw = keras.optimizers.AdamW(
         _warmup_cosine(rate, options.warmup, _steps(data.shuffled) * options.epochs),
         weight_decay=options.weight_decay,
@@ -70,7 +72,7 @@ def _compile(trainee, head, data, options, progress):
     loss = SmoothedCrossentropy(head.task, options.label_smoothing, head.from_logits)
     with strategy_scope(model):
         trainee.compile(
-            differential_optimizer(model, adamw, decay=layer_decay),
+            differential_optimizer(model, adamw, layer_decay=layer_decay),
             loss,
             metrics=[Accuracy(head.task, head.from_logits)],
         )
