@@ -17,7 +17,7 @@ def _section(title):
     return README.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
-HELPERS = _section("One helper in a project that exists already")
+HELPERS = _section("Add one helper to an existing project")
 
 
 def _first_column(section):
