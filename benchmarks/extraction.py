@@ -76,7 +76,7 @@ def speed(count, turns):
     import tlkeras
 
     model = tlkeras.backbone(NETWORK, pooling="avg")
-    limit = multiply_adds_a_second() / (tlkeras.backbone_info(NETWORK).multiply_adds * 1e6)
+    limit = multiply_adds_a_second() / tlkeras.backbone_info(NETWORK).multiply_adds
     print(f"limit of the arithmetic: {limit:.0f} images/s")
     networks_alone(model, limit, turns)
     for size in ((224, 224), (500, 375)):

@@ -24,7 +24,7 @@ CHOICES = {"all layers": None, "half of the blocks": 0.5, "last two blocks": 2, 
 
 def ready(backbone, size, batch, last):
     """A compiled model that has run two steps, so tracing is not measured."""
-    model = tlkeras.image_classifier(backbone, classes=10, weights=None, input_shape=(size, size, 3))
+    model = tlkeras.image_classifier(backbone, classes=10, weights=None, image_size=size)
     tlkeras.unfreeze(model, last=last)
     model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
     for _ in range(2):

@@ -35,7 +35,7 @@ def run(size, epochs, rate, seed, backbone="efficientnet_lite0", batch=16):
         backbone,
         classes=images.class_names,
         weights=None,
-        input_shape=(size, size, 3),
+        image_size=size,
         augmentation=tlkeras.augmentation("drawing"),
     )
     for layer in model.layers:

@@ -6,7 +6,7 @@ A multiply-add is one product that is added to a sum: convolutions, dense layers
 operations and pooling do not. Each network is built as its weights were published, from explicit arguments
 (architectures.json) where its provider would fetch even these, and traced for one image of its default size. No weight
 is allocated, so the largest needs no more memory than the smallest. Prints, for each backbone, its parameters, its
-width, its millions of multiply-adds and its minimum size, and marks with * what the catalog says otherwise.
+width, its multiply-adds (to 100,000) and its minimum size, and marks with * what the catalog says otherwise.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def measured(name):
         figures = {
             "parameters": model.count_params(),
             "width": model.output_shape[-1],
-            "multiply_adds": round(multiply_adds(model, info.default_size) / 1e6, 1),
+            "multiply_adds": round(multiply_adds(model, info.default_size), -5),
             "minimum_size": minimum_size(name, model.output_shape[-1]),
         }
     keras.backend.clear_session()
@@ -46,7 +46,7 @@ def measured(name):
 def build(name, size):
     """The network of a backbone, for square images of `size` pixels."""
     if not name.startswith(("hub:", "cv:")):
-        return tlkeras.backbone(name, weights=None, input_shape=(size, size, 3))
+        return tlkeras.backbone(name, weights=None, image_size=size)
     entry = architectures()[name]
     arguments = dict(entry.get("arguments", {}))
     if name.startswith("cv:"):

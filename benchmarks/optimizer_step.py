@@ -17,7 +17,7 @@ import keras
 
 import tlkeras
 
-SIZE = (96, 96, 3)
+SIZE = (96, 96)
 
 OPTIMIZERS = {
     "AdamW": lambda: keras.optimizers.AdamW(1e-3, weight_decay=0.01),
@@ -67,7 +67,7 @@ def stepper(model, optimizer):
 def trainer(model, optimizer):
     """A function that makes `count` training steps on four small random images, so the optimizer's share is large."""
     model.compile(optimizer, "sparse_categorical_crossentropy")
-    images = keras.random.uniform((4, *SIZE), 0, 255, seed=0)
+    images = keras.random.uniform((4, *SIZE, 3), 0, 255, seed=0)
     images, labels = keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(keras.ops.arange(4))
     return lambda count: [model.train_on_batch(images, labels) for _ in range(count)]
 
@@ -96,7 +96,7 @@ def compare(kind, name, turns, steps):
     """Times the sides in turn and prints their ratios."""
     optimizers, steppers = {}, {}
     for side in ("plain", "plain again", "differential"):
-        model = tlkeras.image_classifier("efficientnet_lite0", classes=10, input_shape=SIZE)
+        model = tlkeras.image_classifier("efficientnet_lite0", classes=10, image_size=SIZE)
         tlkeras.unfreeze(model, batchnorm="train")
         optimizer = OPTIMIZERS[name]()
         if side == "differential":

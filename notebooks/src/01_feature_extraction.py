@@ -128,7 +128,7 @@ teaching.finding(
 # block; one pass gives a row of such numbers for each picture, block beside block.
 
 # %%
-network = tlkeras.backbone("efficientnet_lite0", input_shape=(*SIZE, 3))
+network = tlkeras.backbone("efficientnet_lite0", image_size=SIZE)
 before = [np.array(weight) for weight in network.get_weights()]
 order = tlkeras.blocks(network).names
 parts = (splits[0].train, splits[0].validation, splits[0].test)

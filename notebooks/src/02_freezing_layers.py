@@ -123,7 +123,7 @@ splits = [
 ]
 names = splits[0].class_names
 pixels = [(split.train.read(), split.test.read()) for split in splits]
-network = tlkeras.image_classifier(classes=names, input_shape=(*SIZE, 3), dropout=0)
+network = tlkeras.image_classifier(classes=names, image_size=SIZE, dropout=0)
 start = [np.array(weight) for weight in network.get_weights()]
 
 # %% tags=["nbval-check-output"]
@@ -402,7 +402,7 @@ teaching.check("02.2", moved)
 my_folder = teaching.clipart10()
 my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
-my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
+my_model = tlkeras.image_classifier(classes=my_classes, image_size=SIZE)
 my_model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
 tlkeras.freeze(my_model)  # compiles it anew, for what is left to train
 my_pixels = my_images.train.read()

@@ -138,7 +138,7 @@ splits = [
     for seed in range(3)
 ]
 names = splits[0].class_names
-network = tlkeras.image_classifier(classes=names, input_shape=(*SIZE, 3), dropout=0)
+network = tlkeras.image_classifier(classes=names, image_size=SIZE, dropout=0)
 start = [np.array(weight) for weight in network.get_weights()]
 network = tlkeras.unfreeze(network, last=2)
 
@@ -413,7 +413,7 @@ teaching.check("03.2", stages)
 my_folder = teaching.clipart10()
 my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
-my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
+my_model = tlkeras.image_classifier(classes=my_classes, image_size=SIZE)
 my_adam = keras.optimizers.Adam(3e-3)
 my_rates = tlkeras.differential_optimizer(my_model, my_adam, layer_decay=0.2)
 my_model.compile(my_rates, "sparse_categorical_crossentropy")

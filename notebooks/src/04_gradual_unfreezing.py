@@ -154,7 +154,7 @@ SIZE = (96, 96)
 folder = teaching.clipart10()
 splits = [tlkeras.load_images(folder, seed=seed, image_size=SIZE) for seed in range(3)]
 names = splits[0].class_names
-whole = tlkeras.image_classifier(classes=names, input_shape=(*SIZE, 3), dropout=0.3)
+whole = tlkeras.image_classifier(classes=names, image_size=SIZE, dropout=0.3)
 edge = tlkeras.blocks(whole)["block7"].layers[0].input
 below = keras.Model(whole.input, edge)
 top = keras.models.clone_model(keras.Model(edge, whole.output))
@@ -413,7 +413,7 @@ teaching.check("04.2", my_callbacks)
 # Splits of your images, and a model trained on them.
 my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(folder, classes=my_classes, image_size=SIZE)
-my_model = tlkeras.image_classifier(classes=my_classes, input_shape=(*SIZE, 3))
+my_model = tlkeras.image_classifier(classes=my_classes, image_size=SIZE)
 my_result = tlkeras.fine_tune(
     my_model, my_images.train, my_images.validation, epochs=0, verbose=False
 )  # the solved head alone; with more time, epochs=4

@@ -188,7 +188,7 @@ halves = [
     )
     for seed in range(3)
 ]
-network = tlkeras.backbone("efficientnet_lite0", pooling="avg", input_shape=(*SIZE, 3))
+network = tlkeras.backbone("efficientnet_lite0", pooling="avg", image_size=SIZE)
 known = {}
 
 # %%

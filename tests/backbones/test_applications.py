@@ -72,7 +72,7 @@ def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
     shape = (info.minimum_size, info.minimum_size, 3)
     with keras.StatelessScope(initialize_variables=False):  # variables without values: the largest hold a gigabyte
         original = getattr(applications, info.constructor)(include_top=False, weights=None, input_shape=shape)
-        model = backbone(name, weights=None, input_shape=shape)
+        model = backbone(name, weights=None, image_size=info.minimum_size)
     values = list(random_values([*original.trainable_variables, *original.non_trainable_variables]))
     assert [value.shape for value in values] == [
         tuple(variable.shape) for variable in [*model.trainable_variables, *model.non_trainable_variables]
@@ -120,12 +120,12 @@ def test_a_published_efficientnet_file_answers_as_under_keras_imagenet(efficient
     original = applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=shape)
     expected = original(pixels.astype("float32"), training=False)
 
-    model = backbone("efficientnet_b0", weights=efficientnet_file, input_shape=shape)
+    model = backbone("efficientnet_b0", weights=efficientnet_file, image_size=shape[:2])
     assert relative_error(model(pixels, training=False), expected) < 1e-5
     # Answers must survive a round through a weights file of our own, where the slip is mended already.
     again = efficientnet_file.with_name("mended.weights.h5")
     model.save_weights(again)
-    reloaded = backbone("efficientnet_b0", weights=again, input_shape=shape)
+    reloaded = backbone("efficientnet_b0", weights=again, image_size=shape[:2])
     assert relative_error(reloaded(pixels, training=False), expected) < 1e-5
 
     naive = applications.EfficientNetB0(include_top=False, weights=str(efficientnet_file), input_shape=shape)
@@ -137,12 +137,12 @@ def test_weights_of_the_application_and_of_the_backbone_are_read_alike(name, tmp
     info = backbone_info(name)
     shape, pixels = (32, 32, 3), images(32)
     original = getattr(applications, info.constructor)(include_top=False, weights=None, input_shape=shape)
-    model = backbone(name, weights=legacy_weights_file(original, tmp_path / "legacy.h5"), input_shape=shape)
+    model = backbone(name, weights=legacy_weights_file(original, tmp_path / "legacy.h5"), image_size=shape[:2])
     original.save_weights(tmp_path / "original.weights.h5")
     model.save_weights(tmp_path / "ours.weights.h5")
     expected = original(module_of(info).preprocess_input(pixels.astype("float32")), training=False)
     for path in ("legacy.h5", "original.weights.h5", "ours.weights.h5"):
-        model = backbone(name, weights=tmp_path / path, input_shape=shape)
+        model = backbone(name, weights=tmp_path / path, image_size=shape[:2])
         assert relative_error(model(pixels, training=False), expected) < 1e-5, path
 
 

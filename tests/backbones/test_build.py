@@ -23,7 +23,7 @@ def answer(model, pixels):
 @pytest.mark.parametrize("mode, name", ONE_A_MODE.items())
 def test_uint8_and_float_pixels_give_the_same_and_stay_untouched(mode, name):
     assert backbone_info(name).preprocessing == mode
-    model = backbone(name, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    model = backbone(name, weights=None, image_size=32, pooling="avg")
     pixels = images(size=32)
     floats = pixels.astype("float32")
     answers = [answer(model, x) for x in (pixels, floats)]
@@ -35,7 +35,7 @@ def test_uint8_and_float_pixels_give_the_same_and_stay_untouched(mode, name):
 
 @pytest.mark.backends
 def test_uint8_pixels_can_be_fitted():
-    features = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3), pooling="avg")
+    features = backbone("mobilenet_v2", weights=None, image_size=32, pooling="avg")
     features.trainable = False  # only to be quick
     model = keras.Model(features.input, keras.layers.Dense(2, activation="softmax")(features.output))
     model.compile("sgd", "sparse_categorical_crossentropy")
@@ -46,7 +46,7 @@ def test_uint8_pixels_can_be_fitted():
 
 def test_saved_backbones_of_every_mode_need_keras_only(tmp_path):
     for name in ONE_A_MODE.values():
-        model = backbone(name, weights=None, input_shape=(32, 32, 1), pooling="concat")
+        model = backbone(name, weights=None, image_size=32, channels=1, pooling="concat")
         model.save(tmp_path / "model.keras")
         reloaded = keras.saving.load_model(tmp_path / "model.keras")
         assert all(type(layer).__module__.startswith("keras.") for layer in reloaded.layers), name
@@ -56,8 +56,8 @@ def test_saved_backbones_of_every_mode_need_keras_only(tmp_path):
 
 @pytest.mark.backends
 def test_gray_images_answer_as_the_same_in_three_channels():
-    gray = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 1))
-    color = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3))
+    gray = backbone("mobilenet_v2", weights=None, image_size=32, channels=1)
+    color = backbone("mobilenet_v2", weights=None, image_size=32)
     gray.set_weights(color.get_weights())
     pixels = images(size=32, channels=1)
     expected = answer(color, np.repeat(pixels, 3, axis=-1))
@@ -68,7 +68,7 @@ def test_gray_images_answer_as_the_same_in_three_channels():
 def test_a_backbone_can_stand_on_other_layers_in_one_graph():
     image = keras.Input((40, 40, 3))
     model = backbone("mobilenet_v2", weights=None, input_tensor=keras.layers.CenterCrop(32, 32)(image), pooling="avg")
-    alone = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3), pooling="avg")
+    alone = backbone("mobilenet_v2", weights=None, image_size=32, pooling="avg")
     alone.set_weights(model.get_weights())
     pixels = images(size=40)
     expected = answer(alone, pixels[:, 4:-4, 4:-4])
@@ -82,7 +82,7 @@ def test_pixels_are_scaled_in_float32_under_mixed_precision():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = backbone("densenet121", weights=None, input_shape=(32, 32, 3))
+        model = backbone("densenet121", weights=None, image_size=32)
     finally:
         keras.config.set_dtype_policy(policy)
     assert model.get_layer("preprocessing_rescaling").compute_dtype == "float32"
@@ -92,7 +92,7 @@ def test_pixels_are_scaled_in_float32_under_mixed_precision():
 @pytest.mark.parametrize("spelling", ["mobilenet_v2", "MobileNetV2", "mobilenet-v2", "MOBILENET V2"])
 def test_spelling_variants_name_the_same_backbone(spelling):
     with keras.StatelessScope(initialize_variables=False):
-        assert backbone(spelling, weights=None, input_shape=(32, 32, 3)).name == "mobilenet_v2"
+        assert backbone(spelling, weights=None, image_size=32).name == "mobilenet_v2"
 
 
 @pytest.mark.parametrize("module, name", [("keras_hub", "hub:resnet_18_imagenet"), ("keras_cv", "cv:resnet18")])
@@ -111,7 +111,7 @@ def test_nasnet_mobile_is_refused_where_keras_cannot_build_it(monkeypatch):
 def test_the_default_size_is_that_of_the_weights_and_none_takes_any():
     with keras.StatelessScope(initialize_variables=False):
         assert backbone("efficientnet_b1", weights=None).input_shape == (None, 240, 240, 3)
-    model = backbone("mobilenet_v2", weights=None, input_shape=(None, None, 3), pooling="avg")
+    model = backbone("mobilenet_v2", weights=None, image_size=(None, None), pooling="avg")
     assert answer(model, images(size=48)).shape == answer(model, images(size=80)).shape
 
 
@@ -120,13 +120,14 @@ def test_the_default_size_is_that_of_the_weights_and_none_takes_any():
     [
         ({"name": "efficentnet_b0"}, ["'efficentnet_b0'", "Did you mean", "'efficientnet_b0'"]),
         ({"name": 7}, ["7", "string"]),
-        ({"input_shape": (70, 80, 3)}, ["at least 71 x 71", "(70, 80, 3)"]),
-        ({"input_shape": (80, 80, 2)}, ["3 channels", "(80, 80, 2)"]),
-        ({"input_shape": (80, 80)}, ["(height, width, channels)", "(80, 80)"]),
-        ({"input_shape": 80}, ["(height, width, channels)", "80"]),
-        ({"input_shape": (80.5, 80, 3)}, ["positive integers", "80.5"]),
-        ({"input_shape": (-80, 80, 3)}, ["positive integers", "-80"]),
-        ({"input_tensor": "image"}, ["KerasTensor", "str"]),
+        ({"image_size": (70, 80)}, ["at least 71 x 71", "(70, 80)"]),
+        ({"image_size": (80, 80, 3)}, ["positive integer or a pair", "(80, 80, 3)"]),
+        ({"image_size": (80.5, 80)}, ["positive integer", "80.5"]),
+        ({"image_size": -80}, ["positive integer", "-80"]),
+        ({"image_size": "80"}, ["positive integer", "'80'"]),
+        ({"channels": 2}, ["3 or 1", "channels=2"]),
+        ({"input_tensor": "image"}, ["KerasTensor", "'image'"]),
+        ({"input_tensor": keras.Input((32, 32, 4))}, ["KerasTensor", "3 channels or 1"]),
         ({"pooling": "average"}, ["'avg', 'max', 'concat', 'cls'", "'average'"]),
         ({"pooling": "cls"}, ["class token", "'avg'"]),
         ({"weights": "imagenet21k"}, ["'imagenet', None or the path", "'imagenet21k'"]),
@@ -143,7 +144,7 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(arguments, words):
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
-    other = backbone("mobilenet_v2", weights=None, input_shape=(32, 32, 3))
+    other = backbone("mobilenet_v2", weights=None, image_size=32)
     other.save_weights(tmp_path / "other.weights.h5")
     (tmp_path / "broken.weights.h5").write_bytes(b"no weights at all")
     (tmp_path / "weights.txt").write_text("no weights")
@@ -153,6 +154,6 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         ("weights.txt", ".h5"),
     ]:
         with pytest.raises(InputError, match=words) as error:
-            backbone("mobilenet_v3_small", weights=tmp_path / file, input_shape=(32, 32, 3))
+            backbone("mobilenet_v3_small", weights=tmp_path / file, image_size=32)
         assert file in str(error.value)
         assert "\n" not in str(error.value)

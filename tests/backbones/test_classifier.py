@@ -11,7 +11,7 @@ import tlkeras
 
 pytestmark = pytest.mark.backends
 
-SMALL = {"weights": None, "input_shape": (32, 32, 3)}
+SMALL = {"weights": None, "image_size": 32}
 
 
 def answer(model, pixels):
@@ -66,9 +66,9 @@ def test_pooling_sets_the_width_of_the_head(pooling, width):
 def test_gray_images_and_other_sizes_are_taken(pixels):
     policy = tlkeras.AugmentationPolicy(why={}, horizontal_flip=True, color=0.3, gray=0.1)
     augmentation = tlkeras.augmentation(policy)
-    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(32, 32, 1), augmentation=augmentation)
+    model = tlkeras.image_classifier(classes=3, weights=None, image_size=32, channels=1, augmentation=augmentation)
     assert answer(model, pixels[..., :1]).shape == (3, 3)
-    model = tlkeras.image_classifier(classes=3, weights=None, input_shape=(40, 72, 3))
+    model = tlkeras.image_classifier(classes=3, weights=None, image_size=(40, 72))
     assert (model.input_shape, model.output_shape) == ((None, 40, 72, 3), (None, 3))
 
 
@@ -83,7 +83,7 @@ def test_probabilities_stay_float32_under_mixed_precision(pixels):
 
 
 def test_learns(pixels):
-    model = tlkeras.image_classifier(classes=3, dropout=0, input_shape=(32, 32, 3))
+    model = tlkeras.image_classifier(classes=3, dropout=0, image_size=32)
     tlkeras.freeze(model)
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
     history = model.fit(pixels, np.arange(3), epochs=8, verbose=0)
@@ -125,8 +125,8 @@ def test_replaced_binary_head_stays_binary():
         ({"classes": 3, "task": "binary"}, "two classes"),
         ({"classes": 3, "task": "ranking"}, "ranking"),
         ({"classes": 3, "dropout": 1.0}, "dropout=1.0"),
-        ({"classes": 3, "input_shape": (32, 32, 2)}, "channels"),
-        ({"classes": 3, "input_shape": (8, 8, 3)}, "at least 32"),
+        ({"classes": 3, "channels": 2}, "channels"),
+        ({"classes": 3, "image_size": 8}, "at least 32"),
         ({"classes": 3, "backbone": "efficientnet_light0"}, "efficientnet_lite0"),
         ({"classes": 3, "pooling": "mean"}, "mean"),
         ({"classes": 3, "pooling": None}, "pooling=None"),
@@ -135,7 +135,7 @@ def test_replaced_binary_head_stays_binary():
         ({"classes": 3.0}, "3.0"),
         ({"classes": ["cat", "dog", "cat"]}, "name of its own"),
         ({"classes": 3, "augmentation": "photo"}, "Keras layer.*'photo'"),
-        ({"classes": 3, "augmentation": keras.layers.RandomFlip(), "input_shape": 32}, "input_shape=32"),
+        ({"classes": 3, "augmentation": keras.layers.RandomFlip(), "image_size": (32, 32, 3)}, "Received: image_size="),
         ({"classes": 3, "task": ["binary"]}, "one of multiclass, binary"),
     ],
 )

@@ -24,7 +24,7 @@ def answer(model, pixels):
 def test_figures_are_those_of_the_built_model_which_is_flat(name):
     info = backbone_info(name)
     with keras.StatelessScope(initialize_variables=False):  # variables of a shape and no value
-        model = backbone(name, weights=None, input_shape=(64, 64, 3))
+        model = backbone(name, weights=None, image_size=64)
     assert model.count_params() == info.parameters
     assert model.output_shape[-1] == info.width
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
@@ -41,7 +41,7 @@ def test_the_catalog_agrees_with_the_registry_of_keras_cv():
 
 
 def test_raw_pixels_give_what_keras_cv_gives():
-    model = backbone("cv:resnet18", weights=None, input_shape=(64, 64, 3))
+    model = backbone("cv:resnet18", weights=None, image_size=64)
     original = keras_cv.models.ResNetBackbone(
         stackwise_filters=[64, 128, 256, 512],
         stackwise_blocks=[2, 2, 2, 2],
@@ -78,7 +78,7 @@ def test_a_preset_put_where_the_message_says_is_read(monkeypatch, tmp_path, caps
         block_type="basic_block",
     )
     preset_utils.save_to_preset(network, str(folder))
-    model = backbone(info.name, input_shape=(64, 64, 3))
+    model = backbone(info.name, image_size=64)
     expected = answer(network, images() / 255.0)
     np.testing.assert_allclose(answer(model, images()), expected, rtol=1e-4, atol=1e-5)
 
@@ -153,7 +153,7 @@ def preset(request, monkeypatch, tmp_path):
 @pytest.mark.parametrize("preset", COMPOSITE, indirect=True)
 def test_composite_layers_are_laid_out_as_core_layers_and_keep_what_is_frozen_in_a_file(preset, tmp_path):
     name, network = preset
-    model = unfreeze(backbone(name, input_shape=(64, 64, 3)), last=1)
+    model = unfreeze(backbone(name, image_size=64), last=1)
     assert all(type(operation).__module__.startswith("keras.src") for operation in model.operations)
     assert not any(isinstance(layer, keras.Model | keras.layers.Lambda) for layer in model.layers)
     assert keras.Model(model.input, [layer.output for layer in model.layers])  # each is of this graph
@@ -175,7 +175,7 @@ def test_weights_files_of_keras_cv_and_of_the_backbone_are_read_alike(preset, tm
     network.save_weights(tmp_path / "theirs.weights.h5")
     backbone(name).save_weights(tmp_path / "ours.weights.h5")
     for file in ("theirs", "ours"):
-        model = backbone(name, weights=tmp_path / f"{file}.weights.h5", input_shape=(64, 64, 3))
+        model = backbone(name, weights=tmp_path / f"{file}.weights.h5", image_size=64)
         np.testing.assert_allclose(answer(model, images()), answer(network, images()), rtol=1e-5, atol=1e-5)
     with pytest.raises(InputError, match="do not fit"):
         backbone("cv:resnet18", weights=tmp_path / "ours.weights.h5")
@@ -188,7 +188,7 @@ def test_every_backbone_of_keras_cv_is_flat():
 @pytest.mark.parametrize("height, width", [(64, 256), (72, 72), (None, None)])
 def test_a_mix_transformer_refuses_sizes_at_which_its_maps_are_no_squares_of_patches(height, width):
     with pytest.raises(InputError, match=f"multiple of 32 pixels. Received: images of {height} x {width} pixels"):
-        backbone("cv:mit_b0_imagenet", input_shape=(height, width, 3))
+        backbone("cv:mit_b0_imagenet", image_size=(height, width))
 
 
 def test_an_architecture_without_published_weights_says_so():

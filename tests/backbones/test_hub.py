@@ -129,7 +129,7 @@ def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded_wit
 
 @pytest.mark.parametrize("kind", ["dinov3", "swin"])
 def test_after_a_file_fit_moves_only_the_blocks_that_were_unfrozen(presets, kind, tmp_path):
-    model = image_classifier(presets[kind][0], classes=2, dropout=0, input_shape=(32, 32, 3))
+    model = image_classifier(presets[kind][0], classes=2, dropout=0, image_size=32)
     unfreeze(model, last=1).save(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
     model.compile(keras.optimizers.Lion(0.01), "sparse_categorical_crossentropy")  # steps of one size
@@ -168,8 +168,8 @@ def test_tokens_are_pooled_without_those_that_stand_for_no_patch(presets, kind):
 
 def test_other_sizes_gray_images_random_weights_and_weights_files(presets, tmp_path):
     resnet, expected = presets["resnet"]
-    assert answer(backbone(resnet, input_shape=(64, 64, 3)), images(64)).shape == (2, 8, 8, 64)
-    assert answer(backbone(resnet, input_shape=(32, 32, 1)), images(32, 1)).shape == (2, 4, 4, 64)
+    assert answer(backbone(resnet, image_size=64), images(64)).shape == (2, 8, 8, 64)
+    assert answer(backbone(resnet, image_size=32, channels=1), images(32, 1)).shape == (2, 4, 4, 64)
     random = backbone(resnet, weights=None)
     assert np.abs(answer(random, images(32)) - expected).max() > 1e-3
     backbone(resnet).save_weights(tmp_path / "own.weights.h5")
@@ -182,7 +182,7 @@ def test_swin_of_another_size_pads_its_windows_as_keras_hub_does(presets):
     name = presets["swin"][0]
     network = keras_hub.models.Backbone.from_preset(name.removeprefix("hub:"), image_shape=(40, 56, 3))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 56, 3), dtype="uint8")
-    model = backbone(name, input_shape=(40, 56, 3))
+    model = backbone(name, image_size=(40, 56))
     np.testing.assert_allclose(answer(model, pixels), answer(network, pixels / 255.0), rtol=1e-5, atol=1e-5)
     assert blocks(model).names == blocks(network).names == ("stem", "stage_0", "stage_1")
 
@@ -202,21 +202,20 @@ def test_weights_files_of_the_preset_and_of_the_backbone_are_read_alike(presets,
 @pytest.mark.filterwarnings("ignore")  # Keras' own, from within Swin
 def test_sizes_that_a_preset_cannot_take_are_refused_in_one_sentence(presets, monkeypatch):
     cases = [
-        ("vit", (64, 64, 3), "imagenet", "weights are for 32 x 32 pixels"),
-        ("vit", (20, 20, 3), None, "divisible by patch size"),
-        ("dinov2", (4, 4, 3), None, "(4, 4, 3)"),
-        ("swin", (24, 32, 3), None, "at least 32 pixels, in multiples of 8"),
-        ("swin", (36, 36, 3), "imagenet", "at least 32 pixels, in multiples of 8"),
-        ("swin", (None, None, 3), None, "at least 32 pixels, in multiples of 8"),
-        ("resnet", (32, 32, 2), None, "3 channels"),
+        ("vit", 64, "imagenet", "weights are for 32 x 32 pixels"),
+        ("vit", 20, None, "divisible by patch size"),
+        ("dinov2", 4, None, "(4, 4, 3)"),
+        ("swin", (24, 32), None, "at least 32 pixels, in multiples of 8"),
+        ("swin", 36, "imagenet", "at least 32 pixels, in multiples of 8"),
+        ("swin", (None, None), None, "at least 32 pixels, in multiples of 8"),
     ]
-    for kind, shape, weights, words in cases:
+    for kind, size, weights, words in cases:
         with pytest.raises(InputError) as error:
-            backbone(presets[kind][0], input_shape=shape, weights=weights)
+            backbone(presets[kind][0], image_size=size, weights=weights)
         assert words in str(error.value) and "\n" not in str(error.value)
     monkeypatch.setattr(hub, "_source", lambda name, keras_hub: presets["resnet"][0].removeprefix("hub:"))
-    with pytest.raises(InputError, match=r"hub:vgg_16_imagenet needs images of at least 32 x 32 pixels"):
-        backbone("hub:vgg_16_imagenet", input_shape=(16, 16, 3))
+    with pytest.raises(InputError, match=r"at least 32 x 32 pixels for the backbone hub:vgg_16_imagenet"):
+        backbone("hub:vgg_16_imagenet", image_size=16)
 
 
 @pytest.mark.parametrize("kind", TINY)

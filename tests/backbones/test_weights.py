@@ -28,7 +28,7 @@ def models(tmp_path, monkeypatch):
 
 def test_without_a_network_the_error_names_file_url_and_folder_and_that_place_works(models, tmp_path, capsys):
     with pytest.raises(InputError) as error:
-        backbone("mobilenet_v2", input_shape=SHAPE)
+        backbone("mobilenet_v2", image_size=SHAPE[:2])
     file, url = backbone_info("mobilenet_v2").weights_at(96)
     assert all(part in str(error.value) for part in (file, url, str(models / file)))
     assert "\n" not in str(error.value)
@@ -38,7 +38,7 @@ def test_without_a_network_the_error_names_file_url_and_folder_and_that_place_wo
     original = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=SHAPE)
     models.mkdir(parents=True, exist_ok=True)
     write_legacy(original, models / file)
-    model = backbone("mobilenet_v2", input_shape=SHAPE)
+    model = backbone("mobilenet_v2", image_size=SHAPE[:2])
     for actual, expected in zip(model.get_weights(), original.get_weights(), strict=True):
         np.testing.assert_array_equal(actual, expected)
     assert capsys.readouterr().err == ""

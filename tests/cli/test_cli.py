@@ -480,6 +480,18 @@ def test_backbones_lists_the_catalog(capsys):
     assert {"mobilenet", "mobilenet_v2"} <= names
 
 
+def test_backbones_reads_and_writes_counts_with_their_unit(capsys):
+    assert _main("backbones", "efficientnet*", "--max-params", "4.1M", "--max-madds", "0.4G", "--min-top1", "0.7") == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == tlkeras.list_backbones(
+        "efficientnet*", max_params=4.1e6, max_madds=400e6, min_top1=0.7
+    )
+    figures = dict(zip(heading.split(), rows[0].split(), strict=True))
+    assert (figures["params"], figures["madds"], figures["top-1"]) == ("3.4M", "384M", "0.751")
+    assert _main("backbones", "--max-params", "few") == 2
+    assert "'few' is no count such as 5M" in capsys.readouterr().err
+
+
 def test_a_pattern_that_matches_no_backbone_gets_a_wider_one(capsys):
     assert _main("backbones", "resnet") == 0
     captured = capsys.readouterr()

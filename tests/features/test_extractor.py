@@ -26,7 +26,7 @@ def paths(clipart10):
 
 def test_features_are_those_of_the_backbone(extractor, paths):
     pixels = tlkeras.read_images(paths, (64, 64))
-    network = tlkeras.backbone("efficientnet_lite0", input_shape=(64, 64, 3), pooling="avg")
+    network = tlkeras.backbone("efficientnet_lite0", image_size=64, pooling="avg")
     expected = network.predict(pixels, verbose=0)
     found = extractor.transform(paths)
     assert found.dtype == np.float32

@@ -151,7 +151,7 @@ def test_an_application_with_its_own_classifier_has_it_as_head(name, without_val
 
 
 def test_our_own_backbone_is_mapped_by_stage(without_values):
-    model = tlkeras.image_classifier("efficientnet_lite0", classes=3, weights=None, input_shape=(32, 32, 3))
+    model = tlkeras.image_classifier("efficientnet_lite0", classes=3, weights=None, image_size=32)
     assert blocks(model).names == ("stem", *(f"block{i}" for i in range(1, 8)), "top", "head")
     assert [layer.name for layer in blocks(model).head.layers] == ["predictions"]
 

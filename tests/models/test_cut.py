@@ -13,9 +13,7 @@ pytestmark = pytest.mark.backends
 
 @pytest.fixture
 def model():
-    return tlkeras.image_classifier(
-        classes=3, weights=None, input_shape=(32, 32, 3), augmentation=layers.RandomFlip(), dropout=0
-    )
+    return tlkeras.image_classifier(classes=3, weights=None, image_size=32, augmentation=layers.RandomFlip(), dropout=0)
 
 
 @pytest.mark.parametrize("top", [{"last": 0}, {"last": 2}, {"start": "block6b"}, {"last": 0.5}])

@@ -157,7 +157,7 @@ def test_batchnorm_of_the_head_trains_with_the_head():
 @pytest.mark.parametrize("selection", [{"last": 0}, {"start": "expanded_conv_9"}, {}])
 def test_every_trainable_weight_of_a_real_backbone_gets_a_gradient_and_no_other(selection):
     model = tlkeras.image_classifier(
-        "mobilenet_v3_small", classes=2, weights=None, input_shape=(64, 64, 3), dropout=0, pooling="max"
+        "mobilenet_v3_small", classes=2, weights=None, image_size=64, dropout=0, pooling="max"
     )
     unfreeze(model, **selection)
     trainable = {f"{layer.name}/{w.name}" for layer in model.layers for w in layer.trainable_weights}

@@ -84,7 +84,7 @@ def images(clipart10):
 
 @pytest.fixture
 def model(images):
-    return tlkeras.image_classifier(classes=images.class_names, input_shape=(64, 64, 3))
+    return tlkeras.image_classifier(classes=images.class_names, image_size=64)
 
 
 def _answers(model, images, value):

@@ -81,7 +81,7 @@ def images(clipart10):
 @pytest.fixture(scope="module")
 def probed(images):
     """A classifier that is good already, so that only its rates matter."""
-    model = tlkeras.image_classifier(classes=images.class_names, input_shape=(64, 64, 3))
+    model = tlkeras.image_classifier(classes=images.class_names, image_size=64)
     tlkeras.fine_tune(model, images.train, epochs=0, verbose=False)
     return model
 

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from tlkeras.backbones import efficientnet_lite
-from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
 from tlkeras.backbones.weights import load_weights, published_file
 from tlkeras.errors import InputError
@@ -13,25 +12,24 @@ from tlkeras.models.graph import flatten, forget
 _EFFICIENTNET_STD = (0.229, 0.224, 0.225)
 
 
-def build_application(info, input_shape, weights, input_tensor=None):
+def build_application(info, image, weights):
     """Builds an application, its preprocessing in front, as one flat graph.
 
     Args:
         info: The `BackboneInfo`.
-        input_shape: `(height, width, channels)`, or None for the default size.
+        image: The `ImageInput`.
         weights: `"imagenet"`, None for random weights, or the path of a weights file.
-        input_tensor: KerasTensor of raw pixels to build on, or None for a new input.
 
     Returns:
         A functional `keras.Model` from raw pixels to the last feature map.
 
     Raises:
-        InputError: The shape does not suit the network, the weights cannot be had or do not fit, or the backend
+        InputError: The image size does not suit the network, the weights cannot be had or do not fit, or the backend
             cannot run it.
     """
     if info.constructor == "NASNetMobile" and keras.backend.backend() == "torch":
         raise InputError("nasnet_mobile cannot be built on the torch backend; take 'efficientnet_lite0' instead.")
-    _, x = image_input(info.name, input_shape, info.default_size, info.minimum_size, input_tensor)
+    _, x = image.connect(info.name, info.default_size, info.minimum_size)
     height, width = x.shape[1:3]
     preprocess = PREPROCESSING[info.preprocessing]
     if preprocess:

@@ -9,6 +9,7 @@ from tlkeras.backbones.applications import build_application
 from tlkeras.backbones.catalog import backbone_info, hub_preset
 from tlkeras.backbones.cv import build_cv
 from tlkeras.backbones.hub import build_hub
+from tlkeras.backbones.inputs import ImageInput
 from tlkeras.backbones.pooling import check_pooling, pool
 from tlkeras.errors import InputError
 
@@ -16,7 +17,8 @@ from tlkeras.errors import InputError
 def backbone(
     name: str,
     *,
-    input_shape: tuple[int | None, int | None, int] | None = None,
+    image_size: int | tuple[int | None, int | None] | None = None,
+    channels: int = 3,
     weights: str | os.PathLike | None = "imagenet",
     pooling: str | None = None,
     input_tensor: keras.KerasTensor | None = None,
@@ -30,21 +32,22 @@ def backbone(
     Args:
         name: A name of the catalog (see `list_backbones`); case, hyphens and underscores do not matter. Besides
             these, `"hub:"` before any other KerasHub preset of an image backbone, or before the directory of one.
-        input_shape: `(height, width, channels)` with 3 channels, or 1 for gray images, which are repeated to three.
-            Height and width in pixels, None for any. By default the size that the published weights were made for.
+        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
+            to the size that the published weights were made for.
+        channels: 3 for RGB images, the default, or 1 for gray ones, which are repeated to three.
         weights: `"imagenet"` for the published weights, None for random ones, or the path of a weights file
             (`.weights.h5`, `.h5`) of this network without its head. Published weights of `efficientnet_lite0` come
             with the installation; others may be downloaded once, which is said on stderr.
         pooling: None for the last feature map, of shape `(batch, height, width, channels)`, or one vector an image:
             `"avg"`, `"max"`, `"concat"` (average and maximum, twice as wide) or, for token models, `"cls"`.
         input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers; its shape
-            stands for `input_shape`. By default a new `keras.Input`.
+            takes the place of `image_size` and `channels`. By default a new `keras.Input`.
 
     Returns:
         A functional `keras.Model`, float32 in and out. Token models give `(batch, tokens, channels)`.
 
     Raises:
-        InputError: There is no such backbone, pooling or weights file, or the input shape does not suit it.
+        InputError: There is no such backbone, pooling or weights file, or the image size does not suit it.
 
     Example:
 
@@ -59,20 +62,21 @@ def backbone(
         raise InputError(
             "tlkeras needs channels_last images; call keras.config.set_image_data_format('channels_last')."
         )
+    image = ImageInput(image_size, channels, input_tensor)
     weights = _checked_weights(weights)
     if preset := hub_preset(name):
-        model, prefix_tokens = build_hub(preset, input_shape, weights, input_tensor)
+        model, prefix_tokens = build_hub(preset, image, weights)
         name = Path(preset).name
     else:
         info = backbone_info(name)
         if pooling == "cls":  # said before anything is downloaded
             raise InputError(f"{info.name} has no class token for pooling='cls'; use 'avg', 'max' or 'concat'.")
         build = build_cv if info.provider == "keras_cv" else build_application
-        model, prefix_tokens = build(info, input_shape, weights, input_tensor), 0
+        model, prefix_tokens = build(info, image, weights), 0
         name = info.name.replace(":", "_")
     features = model.output if pooling is None else pool(model.output, pooling, prefix_tokens)
-    (image,) = keras.tree.flatten(model.input)
-    return keras.Model(image, features, name=name)
+    (pixels,) = keras.tree.flatten(model.input)
+    return keras.Model(pixels, features, name=name)
 
 
 def _checked_weights(weights):

@@ -11,12 +11,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
-from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 
 from tlkeras.errors import InputError
 from tlkeras.utils.naming import comparable, suggestions
+from tlkeras.utils.validation import check_number, invalid
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class BackboneInfo:
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
             has its own, `"preset"` if it is read with the preset.
         width: Number of channels of its last features.
-        top1: ImageNet validation accuracy of the published weights, in percent.
-        multiply_adds: Multiply-adds of one image of the default size, in millions, without the head.
+        top1: ImageNet validation accuracy of the published weights, as a share in [0, 1].
+        multiply_adds: Multiply-adds of one image of the default size, without the head, to 100,000.
         file_mb: Size of the published weights, in MB; those of Keras' own table are with their head.
         license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
@@ -61,7 +61,7 @@ class BackboneInfo:
     preprocessing: str
     width: int
     top1: float | None
-    multiply_adds: float
+    multiply_adds: int
     file_mb: float | None
     license: str | None
     flat: bool
@@ -117,8 +117,8 @@ def preset_on_disk(handle: str, provider: str) -> Path | None:
 
 
 def _parse(row):
-    integers = ("parameters", "default_size", "minimum_size", "width", "prefix_tokens")
-    floats = ("top1", "multiply_adds", "file_mb")
+    integers = ("parameters", "default_size", "minimum_size", "width", "multiply_adds", "prefix_tokens")
+    floats = ("top1", "file_mb")
     values = {column: text or None for column, text in row.items()}
     values |= {column: int(values[column]) for column in integers if values[column]}
     values |= {column: float(values[column]) for column in floats if values[column]}
@@ -234,9 +234,9 @@ def list_backbones(
     Args:
         pattern: A name with shell wildcards, e.g. `"efficientnet*"` or `"hub:vit_*"`.
         family: An architecture family, e.g. `"resnet"`.
-        max_params: Largest number of parameters, without the classification head.
-        max_madds: Largest number of multiply-adds of one image at the default size, in millions.
-        min_top1: Smallest ImageNet top-1 accuracy, in percent.
+        max_params: Largest number of parameters, without the classification head, e.g. `5e6`.
+        max_madds: Largest number of multiply-adds of one image at the default size, e.g. `400e6`.
+        min_top1: Smallest ImageNet top-1 accuracy, as a share in [0, 1].
         offline: True for those whose weights are on this machine, False for those that need a download.
 
     Returns:
@@ -250,16 +250,16 @@ def list_backbones(
     >>> list_backbones("efficientnet*", max_params=4.1e6)
     ['efficientnet_lite0', 'efficientnet_b0']
     """
-    for name, value, kinds, wanted in (
-        ("pattern", pattern, str, "a string"),
-        ("family", family, str, "a string"),
-        ("max_params", max_params, Real, "a number"),
-        ("max_madds", max_madds, Real, "a number"),
-        ("min_top1", min_top1, Real, "a number"),
-        ("offline", offline, bool, "True, False"),
-    ):
-        if not isinstance(value, kinds | None):
-            raise InputError(f"{name} is {wanted} or None. Received: {name}={value!r}")
+    for name, value in {"pattern": pattern, "family": family}.items():
+        if not isinstance(value, str | None):
+            raise invalid(name, value, "be a string or None")
+    for name, value in {"max_params": max_params, "max_madds": max_madds}.items():
+        if value is not None:
+            check_number(name, value, "[0, inf]")
+    if min_top1 is not None:
+        check_number("min_top1", min_top1, "[0, 1]", "It is a share: 0.8 stands for 80%.")
+    if not isinstance(offline, bool | None):
+        raise invalid("offline", offline, "be True, False or None")
     entries = list(_catalog().values())
     if family is not None:
         families = sorted({entry.family for entry in entries})

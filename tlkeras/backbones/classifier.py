@@ -10,7 +10,7 @@ from keras import layers
 from tlkeras.augment.augmentation import Augmentation
 from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.backbones.catalog import listed_info
-from tlkeras.backbones.inputs import check_image_shape
+from tlkeras.backbones.inputs import ImageInput
 from tlkeras.backbones.pooling import check_pooling
 from tlkeras.errors import InputError
 from tlkeras.models.heads import class_count, with_head
@@ -26,7 +26,8 @@ def image_classifier(
     pooling: str = "avg",
     dropout: float = 0.2,
     augmentation: layers.Layer | Sequence[layers.Layer] | None = None,
-    input_shape: tuple[int | None, int | None, int] | None = None,
+    image_size: int | tuple[int | None, int | None] | None = None,
+    channels: int = 3,
     weights: str | os.PathLike | None = "imagenet",
 ) -> keras.Model:
     """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
@@ -41,7 +42,9 @@ def image_classifier(
         pooling: `"avg"`, `"max"`, `"concat"` of both, or `"cls"` for the class token of a transformer.
         dropout: Share of the pooled features dropped in training, in [0, 1). 0.2 is what the EfficientNet papers use.
         augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`); active in training only.
-        input_shape: `(height, width, channels)`, channels 3 or 1; by default the size the backbone was trained at.
+        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
+            to the size that the backbone was trained at.
+        channels: 3 for RGB images, the default, or 1 for gray ones.
         weights: `"imagenet"`, `None` (random, for training from scratch) or a weights file of the backbone.
 
     Returns:
@@ -71,8 +74,9 @@ def image_classifier(
         backbone,
         weights=weights,
         pooling=pooling,
-        input_shape=input_shape,
-        input_tensor=_augmented(backbone, input_shape, augmentation),
+        image_size=image_size,
+        channels=channels,
+        input_tensor=_augmented(backbone, ImageInput(image_size, channels), augmentation),
     )
     x = trunk.output
     if dropout:
@@ -80,13 +84,11 @@ def image_classifier(
     return with_head(trunk, x, 1 if task == "binary" else count, _ACTIVATIONS[task])
 
 
-def _augmented(backbone, input_shape, augmentation):
-    """The augmented image that the backbone is built on, or None where nothing is to be augmented."""
+def _augmented(backbone, image, augmentation):
+    """Build the augmented image that the backbone stands on, or return None where nothing is to be augmented."""
     if augmentation is None:
         return None
-    if input_shape is None:
-        input_shape = _default_shape(backbone)
-    x = keras.Input(check_image_shape(backbone, input_shape), name="image")
+    x = keras.Input((*(image.image_size or _default_size(backbone)), image.channels), name="image")
     if isinstance(augmentation, Augmentation):
         augmentation = augmentation.for_channels(x.shape[-1])
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
@@ -99,7 +101,7 @@ def _augmented(backbone, input_shape, augmentation):
     return x
 
 
-def _default_shape(backbone):
+def _default_size(backbone):
     if (info := listed_info(backbone)) is None:  # the network itself tells, built without weights
-        return build_backbone(backbone, weights=None).input_shape[1:]
-    return (info.default_size, info.default_size, 3)
+        return build_backbone(backbone, weights=None).input_shape[1:3]
+    return info.default_size, info.default_size

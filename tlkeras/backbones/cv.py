@@ -8,7 +8,6 @@ import contextlib
 import sys
 
 from tlkeras.backbones.catalog import kaggle_folder, preset_on_disk
-from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import PREPROCESSING
 from tlkeras.backbones.segformer import check_square
 from tlkeras.backbones.unroll import lay_out
@@ -25,14 +24,13 @@ _RESNET_BLOCKS = {
 _LITE_WIDTH_AND_DEPTH = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2), 3: (1.2, 1.4), 4: (1.4, 1.8)}
 
 
-def build_cv(info, input_shape, weights, input_tensor=None):
+def build_cv(info, image, weights):
     """Builds a KerasCV backbone on raw pixels.
 
     Args:
         info: The `BackboneInfo`; its `constructor` is the preset's name.
-        input_shape: `(height, width, channels)`, or None for the default size and RGB.
+        image: The `ImageInput`.
         weights: `"imagenet"` for the preset's weights, None for random ones, or the path of a weights file.
-        input_tensor: KerasTensor of raw pixels to build on, or None for a new input.
 
     Returns:
         A functional `keras.Model` from raw pixels to the last feature map.
@@ -49,7 +47,7 @@ def build_cv(info, input_shape, weights, input_tensor=None):
         raise InputError(
             f"{info.name} needs KerasCV and TensorFlow, which are not installed; run: pip install keras-cv tensorflow"
         ) from error
-    inputs, x = image_input(info.name, input_shape, info.default_size, info.minimum_size, input_tensor)
+    inputs, x = image.connect(info.name, info.default_size, info.minimum_size)
     fixed = {}
     if info.family == "mit":  # which is built for images of one size
         check_square(info.name, *x.shape[1:3])

@@ -12,7 +12,6 @@ from pathlib import Path
 import keras
 
 from tlkeras.backbones.catalog import kaggle_folder, listed_info, preset_on_disk
-from tlkeras.backbones.inputs import image_input
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights, reads_weights
@@ -21,15 +20,14 @@ from tlkeras.errors import InputError, first_line, warn
 from tlkeras.utils.naming import suggestions
 
 
-def build_hub(preset, input_shape, weights, input_tensor=None):
+def build_hub(preset, image, weights):
     """Builds a KerasHub backbone with the scaling of its preset's image converter in front.
 
     Args:
         preset: A preset's name (`"vit_base_patch16_224_imagenet"`), a handle (`"kaggle://..."`, `"hf://..."`) or
             a directory that `save_to_preset` wrote.
-        input_shape: `(height, width, channels)`, or None for the preset's own size.
+        image: The `ImageInput`.
         weights: `"imagenet"` for the preset's weights, None for random ones, or the path of a weights file.
-        input_tensor: KerasTensor of raw pixels to build on, or None for a new input.
 
     Returns:
         `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and
@@ -37,7 +35,7 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
 
     Raises:
         InputError: KerasHub is not installed, or the preset cannot be had, is none of images, or does not fit the
-            input shape.
+            image size.
     """
     try:
         import keras_hub
@@ -50,7 +48,7 @@ def build_hub(preset, input_shape, weights, input_tensor=None):
     shape = _image_shape(preset, model)
     converter = _converter(preset, keras_hub)
     size = shape[0] or (converter.image_size or (224,))[0] if converter else shape[0] or 224
-    inputs, x = image_input(f"hub:{name}", input_shape, size, _minimum_size(name), input_tensor)
+    inputs, x = image.connect(f"hub:{name}", size, _minimum_size(name))
     if type(model).__name__ == "SwinTransformerBackbone":
         check_sides(f"hub:{name}", model, *x.shape[1:3])
     if None not in shape and shape != x.shape[1:3]:

@@ -1,71 +1,100 @@
-"""The image input of a backbone: checked, and gray images made three channels."""
+"""The image input of a backbone: what was asked for, checked, and gray images made three channels."""
+
+from dataclasses import dataclass
+from numbers import Integral
 
 import keras
 from keras import layers
 
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_choice, invalid
 
 
-def check_image_shape(name, input_shape, example=(224, 224, 3)):
-    """Refuses what is no shape of images; `example` is shown then, as one that would do for `name`."""
-    try:
-        height, width, channels = input_shape
-    except (TypeError, ValueError):
-        raise InputError(
-            f"input_shape must be (height, width, channels), e.g. {example}. Received: input_shape={input_shape!r}"
-        ) from None
-    if channels not in (1, 3):
-        raise InputError(
-            f"{name} takes images of 3 channels (RGB), or of 1 (gray). Received: input_shape={input_shape!r}"
-        )
-    if not all(side is None or (isinstance(side, int) and side > 0) for side in (height, width)):
-        raise InputError(f"Height and width are positive integers or None. Received: input_shape={input_shape!r}")
-    return height, width, channels
-
-
-def image_input(name, input_shape, default_size, minimum_size, input_tensor=None):
-    """Makes the input of a backbone.
+@dataclass(frozen=True)
+class ImageInput:
+    """The images that a network is asked to take.
 
     Args:
-        name: The backbone's name, for messages.
-        input_shape: `(height, width, channels)`, channels 3 or 1, or None for `default_size` squared and RGB.
-        default_size: Height and width, in pixels; None for any.
-        minimum_size: Smallest height and width, in pixels.
-        input_tensor: KerasTensor of pixels to take instead of a new input; its shape goes before `input_shape`.
-
-    Returns:
-        `(inputs, rgb)`: the `keras.Input`, or that which `input_tensor` comes from, and the KerasTensor of three
-        channels made from it.
+        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. None
+            stands for the size that the network was trained at.
+        channels: 3 for RGB images, 1 for gray ones.
+        tensor: KerasTensor of pixels to build on. It takes the place of a new input, and its shape that of
+            `image_size` and `channels`.
 
     Raises:
-        InputError: The shape is no image shape, or too small.
+        InputError: An argument is no image size, no number of channels, or no KerasTensor of images.
 
     Example:
 
-    >>> inputs, rgb = image_input("resnet50", (64, 64, 1), 224, 32)
-    >>> inputs.shape, rgb.shape
-    ((None, 64, 64, 1), (None, 64, 64, 3))
+    >>> ImageInput(64), ImageInput((48, 64), channels=1).image_size
+    (ImageInput(image_size=(64, 64), channels=3, tensor=None), (48, 64))
     """
-    example = (default_size, default_size, 3)
-    if input_tensor is not None:
-        if not keras.backend.is_keras_tensor(input_tensor):
-            raise InputError(
-                "input_tensor is a KerasTensor, such as keras.Input((224, 224, 3)) or what a layer makes of one. "
-                f"Received: {type(input_tensor).__name__}"
+
+    image_size: int | tuple[int | None, int | None] | None = None
+    channels: int = 3
+    tensor: keras.KerasTensor | None = None
+
+    def __post_init__(self):
+        if self.tensor is not None:
+            if not keras.backend.is_keras_tensor(self.tensor):
+                advice = "`keras.Input((224, 224, 3))` gives one, and so does each layer called on it."
+                raise invalid("input_tensor", self.tensor, "be a KerasTensor of images", advice)
+            if len(self.tensor.shape) != 4 or self.tensor.shape[-1] not in (1, 3):
+                advice = "Its shape must be (batch, height, width, channels), with 3 channels or 1."
+                raise invalid("input_tensor", self.tensor, "be a KerasTensor of images", advice)
+            object.__setattr__(self, "image_size", tuple(self.tensor.shape[1:3]))
+            object.__setattr__(self, "channels", self.tensor.shape[-1])
+        check_choice("channels", self.channels, (3, 1), "3 stands for RGB images and 1 for gray ones.")
+        object.__setattr__(self, "image_size", _sides(self.image_size))
+
+    def connect(self, name, default_size, minimum_size):
+        """Make the input of a network, or find that of `tensor`, and give the network three channels.
+
+        Args:
+            name: Name of the network, for messages.
+            default_size: Height and width in pixels where no `image_size` was asked for; None for any.
+            minimum_size: Smallest height and width in pixels that the network takes.
+
+        Returns:
+            `(inputs, rgb)`: the `keras.Input`, and the KerasTensor of three channels made from it.
+
+        Raises:
+            InputError: The images are too small.
+
+        Example:
+
+        >>> inputs, rgb = ImageInput(64, channels=1).connect("resnet50", 224, 32)
+        >>> inputs.shape, rgb.shape
+        ((None, 64, 64, 1), (None, 64, 64, 3))
+        """
+        size = self.image_size or (default_size, default_size)
+        if any(side is not None and side < minimum_size for side in size):
+            raise invalid(
+                "image_size", size, f"be at least {minimum_size} x {minimum_size} pixels for the backbone {name}"
             )
-        input_shape = tuple(input_tensor.shape[1:])
-    elif input_shape is None:
-        input_shape = example
-    height, width, channels = check_image_shape(name, input_shape, example)
-    if any(side is not None and side < minimum_size for side in (height, width)):
-        raise InputError(
-            f"{name} needs images of at least {minimum_size} x {minimum_size} pixels. "
-            f"Received: input_shape={input_shape!r}"
-        )
-    if input_tensor is None:
-        x = inputs = keras.Input((height, width, channels), name="image")
-    else:
-        x, (inputs,) = input_tensor, keras.utils.get_source_inputs(input_tensor)
-    if channels == 1:
-        x = layers.Concatenate(name="preprocessing_gray_to_rgb")([x, x, x])
-    return inputs, x
+        if self.tensor is None:
+            x = inputs = keras.Input((*size, self.channels), name="image")
+        else:
+            x, sources = self.tensor, keras.utils.get_source_inputs(self.tensor)
+            if len(sources) != 1:
+                raise InputError(f"`input_tensor` must be made from one input. Received: one made from {len(sources)}.")
+            (inputs,) = sources
+        if self.channels == 1:
+            x = layers.Concatenate(name="preprocessing_gray_to_rgb")([x, x, x])
+        return inputs, x
+
+
+def _sides(image_size):
+    """Return an image size as `(height, width)`; None stays None."""
+    if image_size is None:
+        return None
+    pair = isinstance(image_size, tuple | list) and len(image_size) == 2
+    sides = tuple(image_size) if pair else (image_size,)
+    positive = [isinstance(side, Integral) and not isinstance(side, bool) and side > 0 for side in sides]
+    allowed = [valid or (pair and side is None) for valid, side in zip(positive, sides, strict=True)]
+    if not all(allowed):
+        requirement = "be a positive integer or a pair of them, (height, width)"
+        advice = "In a pair, None stands for any length."
+        raise invalid("image_size", image_size, requirement, advice)
+    height, width = sides if pair else sides * 2
+    return tuple(None if side is None else int(side) for side in (height, width))

@@ -121,5 +121,5 @@ def pooled_features(
         return _checked_features(backbone)
     from tlkeras.backbones.build import backbone as build_backbone
 
-    model = build_backbone(backbone, pooling="avg", input_shape=(*size, 3))
+    model = build_backbone(backbone, pooling="avg", image_size=size)
     return lambda images: model.predict(images, batch_size=32, verbose=0)

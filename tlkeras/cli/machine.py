@@ -6,16 +6,23 @@ from typing import Annotated
 
 import typer
 
-from tlkeras.cli.terminal import Json, load_keras, print_json, say
+from tlkeras.cli.terminal import Json, count, load_keras, print_json, say, short_count
 from tlkeras.errors import InputError
 
 
 def backbones(
     pattern: Annotated[str | None, typer.Argument(help="Only names that match, such as 'mobilenet*'.")] = None,
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
-    max_params: Annotated[float | None, typer.Option(help="At most so many million parameters.")] = None,
-    max_madds: Annotated[float | None, typer.Option(help="At most so many million multiply-adds an image.")] = None,
-    min_top1: Annotated[float | None, typer.Option(help="At least this ImageNet accuracy, in percent.")] = None,
+    max_params: Annotated[
+        float | None, typer.Option(parser=count, metavar="COUNT", help="At most this many parameters, such as 5M.")
+    ] = None,
+    max_madds: Annotated[
+        float | None,
+        typer.Option(parser=count, metavar="COUNT", help="At most this many multiply-adds per image, such as 400M."),
+    ] = None,
+    min_top1: Annotated[
+        float | None, typer.Option(min=0, max=1, help="At least this ImageNet top-1 accuracy, such as 0.75.")
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only those whose weights are on this machine.")] = False,
     as_json: Json = False,
 ):
@@ -25,7 +32,7 @@ def backbones(
     names = list_backbones(
         pattern,
         family=family,
-        max_params=None if max_params is None else max_params * 1e6,
+        max_params=max_params,
         max_madds=max_madds,
         min_top1=min_top1,
         offline=offline or None,
@@ -39,14 +46,14 @@ def backbones(
         say(f"No backbone meets these conditions{widened}.")
         return
     width = max(len(row.name) for row in rows)
-    typer.echo(f"{'name':<{width}}  params (M)  size  madds (M)  top-1 (%)  offline")
+    typer.echo(f"{'name':<{width}}  params  size  madds  top-1  offline")
     for row in rows:
         columns = (
             f"{row.name:<{width}}",
-            _figure(row.parameters and row.parameters / 1e6, 10, 1),
-            _figure(row.default_size, 4, 0),
-            _figure(row.multiply_adds, 9, 0),
-            _figure(row.top1, 9, 1),
+            f"{short_count(row.parameters):>6}",
+            f"{row.default_size:>4}",
+            f"{short_count(row.multiply_adds):>5}",
+            f"{'-' if row.top1 is None else format(row.top1, '.3f'):>5}",
             f"{'yes' if row.offline else 'no':>7}",
         )
         typer.echo("  ".join(columns))
@@ -111,7 +118,3 @@ def _catalog_row(info):
         "offline": info.offline,
         "sources": dict(info.sources),
     }
-
-
-def _figure(value, width, digits):
-    return f"{'-' if value is None else format(value, f'.{digits}f'):>{width}}"

@@ -13,6 +13,37 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with a su
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `tlkeras fit` wrote.")]
 
 
+#: What the letter after a number multiplies it by.
+_UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
+
+
+def count(text):
+    """Read a count such as `5M`, `1.2G` or `400000`.
+
+    Example:
+
+    >>> count("5M"), count("400000")
+    (5000000.0, 400000.0)
+    """
+    number = text.strip().upper().rstrip("KMGB")
+    try:
+        return float(number) * _UNITS[text.strip().upper().removeprefix(number)]
+    except (ValueError, KeyError):
+        raise typer.BadParameter(f"{text!r} is no count such as 5M, 1.2G or 400000.") from None
+
+
+def short_count(number):
+    """Write a count in at most five characters.
+
+    Example:
+
+    >>> short_count(3_413_024), short_count(383_900_000), short_count(17_580_000_000)
+    ('3.4M', '384M', '17.6G')
+    """
+    value, unit = next((number / _UNITS[unit], unit) for unit in "GMK" if number >= _UNITS[unit] or unit == "K")
+    return f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
+
+
 def say(text):
     """Writes a line to stderr, where progress and complaints go."""
     typer.echo(text, err=True)

@@ -129,12 +129,13 @@ def _vector(tensor, settings):
 
 
 def _by_name(settings, pooling):
-    shape = None if settings.image_size is None else (*settings.image_size, 3)
     state = random.getstate()
     if settings.weights is None:
         random.seed(0)  # Keras draws the seeds of initializers from here: random weights are the same everywhere
     try:
-        return build_backbone(settings.backbone, input_shape=shape, weights=settings.weights, pooling=pooling)
+        return build_backbone(
+            settings.backbone, image_size=settings.image_size, weights=settings.weights, pooling=pooling
+        )
     finally:
         random.setstate(state)
 

@@ -29,7 +29,7 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
     Example:
 
     >>> import tlkeras
-    >>> model = tlkeras.image_classifier(classes=10, weights=None, input_shape=(32, 32, 3))
+    >>> model = tlkeras.image_classifier(classes=10, weights=None, image_size=32)
     >>> tlkeras.replace_head(model, ["ripe", "unripe"]).output_shape
     (None, 2)
     """

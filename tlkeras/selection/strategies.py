@@ -90,7 +90,7 @@ def train_by_fine_tuning(images, backbone="efficientnet_lite0", *, epochs=4, dom
         backbone,
         images.class_names,
         augmentation=None if domain is None else augmentation(domain, seed=seed),
-        input_shape=(*images.image_size, 3),
+        image_size=images.image_size,
     )
     built = perf_counter()
     result = fine_tune(model, images.train, images.validation, epochs=epochs, seed=seed, verbose=verbose)

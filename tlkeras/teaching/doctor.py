@@ -191,7 +191,7 @@ def check_forward_pass():
 
         from tlkeras.backbones.build import backbone
 
-        network = backbone(BACKBONE, input_shape=(SIDE, SIDE, 3), pooling="avg")
+        network = backbone(BACKBONE, image_size=SIDE, pooling="avg")
         pixels = np.random.default_rng(0).integers(0, 256, (BATCH, SIDE, SIDE, 3)).astype("float32")
         network.predict_on_batch(pixels)
         seconds = []
