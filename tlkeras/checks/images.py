@@ -28,7 +28,7 @@ def check_images(
     directory: str | os.PathLike,
     backbone: str | Callable[[np.ndarray], np.ndarray] | None = "efficientnet_lite0",
     *,
-    image_size: tuple[int, int] = (224, 224),
+    image_size: int | tuple[int, int] = 224,
     seed: int = 0,
 ) -> ImageReport:
     """Checks a folder of images: files, duplicates, leaks between splits, class sizes and labels.
@@ -44,7 +44,7 @@ def check_images(
         directory: a folder with a sub-folder for each class; or `train`, `val`, `test` with those.
         backbone: name of a pretrained backbone, or a function from pixels `(n, height, width, 3)` in [0, 255] to
             features `(n, d)`, for the suspicion of labels. `None` leaves that out, which is much faster.
-        image_size: `(height, width)` in pixels at which the backbone sees the images.
+        image_size: height and width in pixels at which the backbone sees the images, or one integer for both.
         seed: of the cross-validation.
 
     Returns:

@@ -4,13 +4,13 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import keras
 import numpy as np
 
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_integer
 
 # The random state of a layer is set for a batch and then drawn from. Threads share it, and so may several batch
 # objects, such as those of training and validation, or of two folds.
@@ -23,7 +23,7 @@ class ImageBatches(keras.utils.PyDataset):
     Args:
         read: gives the pixels of the images with the given indices, uint8 `(n, height, width, 3)`.
         labels: int64 array of shape `(images,)`.
-        size: images a batch; the last batch may be smaller.
+        batch_size: images per batch; the last batch may be smaller.
         shuffle: whether to draw a new order each epoch.
         seed: of that order; epoch 0 with one seed is the same order on every machine.
         augment: called as `augment(images, training=True)` on each batch, for instance a Keras layer. Its random
@@ -37,7 +37,7 @@ class ImageBatches(keras.utils.PyDataset):
         self,
         read: Callable[[np.ndarray], np.ndarray],
         labels: Sequence[int],
-        size: int,
+        batch_size: int,
         shuffle: bool = False,
         seed: int = 0,
         augment: Callable[..., Any] | None = None,
@@ -45,22 +45,21 @@ class ImageBatches(keras.utils.PyDataset):
         classes: int | None = None,
         workers: int | None = None,
     ):
-        if not isinstance(size, Integral) or size < 1:
-            raise InputError(f"A batch has one image or more. Received: size={size!r}.")
+        batch_size = check_integer("batch_size", batch_size, minimum=1)
         for name, layer in (("augment", augment), ("mix", mix)):
             if not (layer is None or callable(layer)):
                 raise InputError(f"{name} is called on batches, as a layer is. Received: {name}={layer!r}.")
         # Keras prefetches only with two workers or more.
         super().__init__(workers=max(2, workers or os.cpu_count() or 2))
         self.labels = np.asarray(labels)
-        self.size, self.shuffle, self.seed = size, shuffle, seed
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.augment, self.mix, self.classes = augment, mix, classes
         self.epoch = 0
         self._read = read
 
     @property
     def num_batches(self) -> int:
-        return -(-len(self.labels) // self.size)
+        return -(-len(self.labels) // self.batch_size)
 
     def __len__(self) -> int:
         return self.num_batches
@@ -107,7 +106,7 @@ class ImageBatches(keras.utils.PyDataset):
         return epochs.map(load, num_parallel_calls=self.workers, deterministic=True).prefetch(2)
 
     def _batch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        chosen = self._order(epoch)[index * self.size : (index + 1) * self.size]
+        chosen = self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         images, labels = self._read(chosen), self.labels[chosen]
         if self.augment is None and self.mix is None:
             return images, labels

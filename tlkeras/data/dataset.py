@@ -106,7 +106,7 @@ class ImageSplit:
 
     def batches(
         self,
-        size: int = 32,
+        batch_size: int = 32,
         *,
         shuffle: bool = False,
         seed: int = 0,
@@ -117,7 +117,7 @@ class ImageSplit:
         """Gives what `fit`, `evaluate` and `predict` take: batches of pixels and labels, read as needed.
 
         Args:
-            size: images a batch.
+            batch_size: images per batch.
             shuffle: whether each epoch has a new order. Without it the order is that of `paths`, always.
             seed: of the shuffling.
             augment: called as `augment(images, training=True)` on each batch, such as `tlkeras.augmentation("photo")`.
@@ -140,7 +140,7 @@ class ImageSplit:
         def read(indices: np.ndarray) -> np.ndarray:
             return read_images(self.sources[indices], self.image_size, self.resize, workers=1)
 
-        return ImageBatches(read, self.labels, size, shuffle, seed, augment, mix, len(self.class_names), workers)
+        return ImageBatches(read, self.labels, batch_size, shuffle, seed, augment, mix, len(self.class_names), workers)
 
 
 @dataclass(frozen=True)

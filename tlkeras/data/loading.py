@@ -26,7 +26,7 @@ def load_images(
     classes: Sequence[str] | None = None,
     per_class: int | None = None,
     seed: int = 0,
-    image_size: tuple[int, int] = (224, 224),
+    image_size: int | tuple[int, int] = 224,
     resize: Resize = "stretch",
     test_size: float = 0.2,
     validation_size: float = 0.2,
