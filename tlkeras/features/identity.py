@@ -9,6 +9,7 @@ import keras
 
 from tlkeras.backbones.catalog import hub_preset, kaggle_folder, keras_models_folder, listed_info
 from tlkeras.backbones.efficientnet_lite_weights import embedded_weights
+from tlkeras.data.reading import check_image_size
 
 #: To be raised whenever the way from a file to its features changes: decoding, resizing, preprocessing, pooling.
 VERSION = 1
@@ -41,8 +42,8 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
 
     Args:
         backbone: A name, or a Keras model.
-        weights: `"imagenet"`, None or a weights file; of a named backbone.
-        image_size: `(height, width)` or None: some networks have weights for each size.
+        weights: `"imagenet"`, None or a weights file; of a named one.
+        image_size: `(height, width)`, an integer or None: some networks have weights per size.
 
     Returns:
         A hexadecimal hash, the publisher's where there is one, and for a model a hash of its graph too; None if the
@@ -71,7 +72,7 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
         return None
     if info.weights_url.startswith("kaggle://"):
         return _folder_hash(kaggle_folder(info.weights_url))
-    path = keras_models_folder() / info.weights_at(*(image_size or (info.default_size,)))[0]
+    path = keras_models_folder() / info.weights_at(*(check_image_size(image_size) or (info.default_size,)))[0]
     return _file_hash(path) if path.is_file() else None
 
 
