@@ -72,7 +72,10 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
         return None
     if info.weights_url.startswith("kaggle://"):
         return _folder_hash(kaggle_folder(info.weights_url))
-    path = keras_models_folder() / info.weights_at(*(check_image_size(image_size) or (info.default_size,)))[0]
+    path = (
+        keras_models_folder()
+        / info.weights_at(*(check_image_size(image_size, optional=True) or (info.default_size,)))[0]
+    )
     return _file_hash(path) if path.is_file() else None
 
 
