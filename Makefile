@@ -22,7 +22,7 @@ NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --di
 JAX_QUICK := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.05 \
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
-.PHONY: demo notebooks notebooks-gpu test test-notebooks test-quick test-backends lint format benchmarks clean
+.PHONY: demo notebooks notebooks-gpu test test-slow test-notebooks test-backends lint format benchmarks clean
 
 demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
@@ -31,15 +31,15 @@ demo: .venv/core
 notebooks: .venv/dev
 	$(BIN)/python notebooks/build.py $(NAME)
 
+# The README's command: at most six minutes on two quiet cores.
 test: lint .venv/dev
-	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras
-	$(MAKE) test-notebooks
+	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras -m "not slow"
+
+test-slow: .venv/dev
+	$(BIN)/python $(PYTEST) tests -m slow
 
 test-notebooks: .venv/dev
 	$(BIN)/python $(NBVAL) --numprocesses 2 notebooks/*.ipynb
-
-test-quick: .venv/dev
-	$(BIN)/python $(PYTEST) tests -m "not slow"
 
 # The tests that must hold on every backend, where TensorFlow is not installed.
 test-backends: .venv-jax/dev .venv-torch/dev
