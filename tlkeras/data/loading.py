@@ -1,7 +1,7 @@
 """Loading images with labels as training, validation and test splits."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from typing import Any
@@ -21,10 +21,15 @@ def load_images(
     source: Any,
     *,
     labels: Sequence[Any] | None = None,
-    label_of: Callable[[str], str] | None = None,
-    groups: Sequence[Any] | Callable[[str], Any] | None = None,
-    classes: Sequence[str] | None = None,
+    label_of: Callable[[str], Any] | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    root: str | os.PathLike | None = None,
+    label_separator: str | None = None,
+    multilabel: bool | None = None,
+    groups: str | Sequence[Any] | Callable[[str], Any] | None = None,
+    classes: Sequence[Any] | None = None,
     per_class: int | None = None,
+    near_duplicates: bool = True,
     seed: int = 0,
     image_size: int | tuple[int, int] = 224,
     resize: Resize = "stretch",
@@ -54,11 +59,20 @@ def load_images(
             with `labels`, a sequence of paths or an array `(images, height, width, 3)` of pixels in [0, 255].
         labels: a label for each image, where `source` holds images only.
         label_of: gives the label of a file from its path within the directory, or `None` to leave the file out.
-        groups: what must not be torn apart, such as images of one patient: a value for each image, or a function
-            of the path within the directory. Images with equal values stay together.
-        classes: load only these.
+        columns: Names of a table's columns where they are not the usual ones: any of the keys `"path"`, `"label"`,
+            `"split"` and `"group"`. Several label columns hold 0 or 1.
+        root: Folder that the paths of a table are relative to. Defaults to the folder of the table.
+        label_separator: Text between several labels in one cell, such as `"|"`.
+        multilabel: Whether an image may have several labels. By default it may if any has several or none; the labels
+            of a split then are a float32 array of shape `(images, classes)` of 0 and 1.
+        groups: What must stay together, such as the images of one patient: a regular expression with one capture
+            group that is searched for in each path, the name of a column, a function of the path, or a value for each
+            image. Images with equal values stay in one split.
+        classes: Load only these, in this order.
         per_class: use at most so many training images of each class, see `ImageSplit.sample`. Validation and test
             stay as they are.
+        near_duplicates: Whether near-duplicates are kept on one side of a split. `False` is for images that all look
+            alike, such as frames of a fixed camera; give `groups` then.
         seed: another seed gives other splits.
         image_size: `(height, width)` in pixels that the images are brought to when they are read.
         resize: how, as in `read_image`.
@@ -110,7 +124,9 @@ def load_images(
         raise InputError(f"Only one class, {class_names[0]!r}, in {place}: a classifier needs two or more.")
 
     files = [files[index] for index in readable]
-    alike = near_duplicate_groups([prints[index] for index in readable])
+    alike = np.arange(len(readable))
+    if near_duplicates:
+        alike = near_duplicate_groups([prints[index] for index in readable])
     whole = ImageSplit(
         paths=np.array([file.path for file in files]),
         labels=np.array([class_names.index(file.label) for file in files], "int64"),
