@@ -41,6 +41,8 @@ from .optimizers.classes import differential_class as differential_class
 from .optimizers.differential import differential_optimizer as differential_optimizer
 from .optimizers.table import LearningRateTable as LearningRateTable
 from .optimizers.table import learning_rate_table as learning_rate_table
+from .pipelines.cross_validation import CrossValidation as CrossValidation
+from .pipelines.cross_validation import cross_validate_probe as cross_validate_probe
 from .pipelines.fold import fold as fold
 from .pipelines.probe import linear_probe as linear_probe
 from .pipelines.saving import load_pipeline as load_pipeline

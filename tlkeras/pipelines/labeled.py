@@ -1,0 +1,158 @@
+"""Features with labels, checked: what every probe learns from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import type_of_target
+
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import invalid, shown
+
+
+@dataclass(frozen=True)
+class LabeledFeatures:
+    """Features in double precision and the labels of their images.
+
+    Attributes:
+        features: float64 array of shape `(images, features)`.
+        labels: Array of shape `(images,)` as given, or an int array of zeros and ones of shape `(images, classes)`.
+        classes: Array of shape `(classes,)`: the distinct labels in ascending order, or the column numbers.
+        numbers: int array of the shape of `labels`: positions in `classes`, or zeros and ones.
+        groups: int array of shape `(images,)`; images with equal numbers stay on one side of every split.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    classes: np.ndarray
+    numbers: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image may have several labels or none."""
+        return self.labels.ndim == 2
+
+    @property
+    def strata(self) -> np.ndarray:
+        """The class to stratify each image by; of several labels, the rarest one that it has."""
+        if not self.multilabel:
+            return self.numbers
+        counts = np.where(self.numbers == 1, self.numbers.sum(axis=0), len(self.numbers) + 1)
+        return np.where(self.numbers.any(axis=1), counts.argmin(axis=1), len(self.classes))
+
+    @property
+    def rarest(self) -> int:
+        """The number of groups of the class that has the fewest."""
+        strata = self.strata
+        return min(len(np.unique(self.groups[strata == one])) for one in np.unique(strata))
+
+    def weights(self, class_weight, rows=slice(None)) -> np.ndarray:
+        """Weigh images by class, as scikit-learn does; float64 of the shape of `labels[rows]`."""
+        labels = self.labels[rows]
+        if not self.multilabel:
+            return compute_sample_weight(class_weight, labels)
+        return np.stack([compute_sample_weight(class_weight, column) for column in labels.T], axis=1)
+
+
+def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike | None = None) -> LabeledFeatures:
+    """Check features, labels and groups.
+
+    Args:
+        features: Numbers of shape `(images, features)`.
+        labels: Class numbers or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
+        groups: One value per image, such as a patient, or None where all images are independent. An image whose
+            group is missing (None or NaN) is a group of its own.
+
+    Raises:
+        InputError: The arrays do not fit together, hold no numbers or some that are not finite, or the labels are
+            missing, continuous, or all of one class.
+
+    Example:
+
+    >>> labeled_features(np.eye(4), ["cat", "dog", "cat", "dog"]).classes.tolist()
+    ['cat', 'dog']
+    """
+    numbers, labels = _feature_table(features), np.asarray(labels)
+    if labels.shape[:1] != numbers.shape[:1] or labels.ndim not in (1, 2):
+        raise InputError(
+            "`features` and `labels` must have one row per image: (images, features) and (images,), or (images, "
+            f"classes) where an image may have several labels. Received: {numbers.shape} and {labels.shape}."
+        )
+    if lost := int((~np.isfinite(numbers)).any(axis=1).sum()):
+        raise InputError(
+            f"`features` must be finite. Received: {lost} of {len(numbers)} rows with NaN or infinity. Leave these "
+            "images out."
+        )
+    groups = np.arange(len(labels)) if groups is None else _group_numbers(groups, len(labels))
+    if labels.ndim == 2:
+        labels = _label_columns(labels)
+        return LabeledFeatures(numbers, labels, np.arange(labels.shape[1]), labels, groups)
+    classes, inverse = _classes(labels)
+    return LabeledFeatures(numbers, labels, classes, inverse, groups)
+
+
+def _feature_table(features):
+    try:
+        # scikit-learn solves in the precision of the features, and L-BFGS needs double.
+        table = np.asarray(features, "float64")
+    except (TypeError, ValueError):
+        table = None
+    if table is None or table.ndim != 2:
+        received = shown(features) if table is None else f"an array of shape {table.shape}"
+        raise InputError(
+            "`features` must be numbers of shape (images, features), such as `FeatureExtractor().transform(paths)` "
+            f"returns. Received: {received}."
+        )
+    return table
+
+
+def _classes(labels):
+    missing = [one for one in labels.tolist() if one is None or one != one]
+    if missing:
+        raise invalid(
+            "labels", labels, "name a class for every image", f"{len(missing)} have none; leave these images out."
+        )
+    try:
+        classes, inverse = np.unique(labels, return_inverse=True)
+    except TypeError:
+        raise invalid("labels", labels, "be class numbers or names, all of one kind") from None
+    if len(classes) < 2:
+        raise invalid("labels", labels, "hold two classes or more", f"All are {classes.tolist()}.")
+    if labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
+        raise invalid("labels", labels, "be class numbers or names", "For numbers to predict, take a regressor.")
+    if labels.dtype.kind in "if" and -1 in classes and len(classes) > 2:
+        raise invalid(
+            "labels",
+            labels,
+            "name a class for every image; -1 stands for a missing label",
+            f"Leave these {int((labels == -1).sum())} images out, or number the classes from 0.",
+        )
+    return classes, inverse
+
+
+def _label_columns(labels):
+    if labels.shape[1] < 2 or labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        raise invalid(
+            "labels", labels, "be zeros and ones, one column per class, where it has two axes", "Soft targets are not."
+        )
+    labels = labels.astype(int)
+    if (labels.sum(axis=1) == 1).all():
+        raise invalid(
+            "labels", labels, "be class numbers where each image has exactly one", "Pass `labels.argmax(axis=1)`."
+        )
+    constant = [column for column in range(labels.shape[1]) if labels[:, column].min() == labels[:, column].max()]
+    if constant:
+        raise invalid("labels", labels, "hold images with and without each label", f"Leave out the columns {constant}.")
+    return labels
+
+
+def _group_numbers(groups, count):
+    groups = np.asarray(groups, object)
+    if groups.shape != (count,):
+        raise InputError(f"`groups` must have one value per image. Received: shape {groups.shape} for {count} images.")
+    numbers = {}
+    missing = (("missing", index) for index in range(count))
+    keys = [next(missing) if one is None or one != one else one for one in groups.tolist()]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
