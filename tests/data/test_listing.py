@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
+from PIL import Image
 
 from tlkeras.data.listing import list_folder
+from tlkeras.data.loading import load_images
 from tlkeras.errors import InputError
 
 
@@ -62,3 +65,17 @@ def test_what_is_nearly_split_is_refused_and_not_trained_on_as_classes(tmp_path,
 def test_directory_without_folders_is_refused(tmp_path):
     with pytest.raises(InputError, match="a folder for each class"):
         list_folder(make(tmp_path, "a.png"))
+
+
+def test_splits_that_the_folder_defines_are_told_from_those_that_are_made(tmp_path):
+    for part in ("train", "val"):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for index in range(4):
+                pixels = np.random.default_rng([len(part), ord(name[0]), index]).integers(0, 256, (16, 16, 3), "uint8")
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{index}.png")
+    images = load_images(tmp_path)
+    assert images.given == {"train", "validation"}
+    both = images.train.join(images.validation)
+    assert both.paths.tolist() == [*images.train.paths, *images.validation.paths]
+    assert both.labels.tolist() == [*images.train.labels, *images.validation.labels]

@@ -104,6 +104,22 @@ class ImageSplit:
         chosen = [order[self.labels[order] == label][:per_class] for label in range(len(self.class_names))]
         return self.take(np.sort(np.concatenate(chosen)))
 
+    def join(self, *others: "ImageSplit") -> "ImageSplit":
+        """Return one split of these images, then those of the others.
+
+        Args:
+            others: Splits of the same data set.
+
+        Example:
+
+        >>> import tlkeras
+        >>> images = tlkeras.load_images("data/clipart10")
+        >>> images.train.join(images.validation, images.test)
+        ImageSplit(427 images, 10 classes)
+        """
+        splits, arrays = (self, *others), ("paths", "labels", "groups", "sources")
+        return replace(self, **{name: np.concatenate([getattr(one, name) for one in splits]) for name in arrays})
+
     def batches(
         self,
         batch_size: int = 32,
@@ -153,6 +169,8 @@ class ImageSplits:
         skipped: tuple of `SkippedFile`: what could not be read.
         image_size: `(height, width)` in pixels that the images are brought to.
         resize: how, as in `read_image`.
+        given: names of the splits that the data set itself defines, such as `{"test"}` for a folder with a `test`
+            folder; the others were made by `load_images`.
     """
 
     train: ImageSplit
@@ -162,6 +180,7 @@ class ImageSplits:
     image_size: tuple[int, int]
     resize: Resize
     skipped: tuple[SkippedFile, ...] = ()
+    given: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return (
@@ -189,15 +208,10 @@ class ImageSplits:
         >>> [len(validation) for train, validation in tlkeras.load_images("data/clipart10").folds(3)]
         [114, 114, 114]
         """
-        both = _concatenated(self.train, self.validation)
+        both = self.train.join(self.validation)
         smallest = int(np.bincount(both.labels, minlength=len(self.class_names)).min())
         if not (isinstance(count, Integral) and 2 <= count <= smallest):
             raise InputError(f"folds are 2 to {smallest}, the images of the smallest class. Received: {count!r}.")
         splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         pairs = splitter.split(both.paths, both.labels, both.groups)
         return [(both.take(train), both.take(validation)) for train, validation in pairs]
-
-
-def _concatenated(one: ImageSplit, other: ImageSplit) -> ImageSplit:
-    arrays = ("paths", "labels", "groups", "sources")
-    return replace(one, **{name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in arrays})

@@ -141,7 +141,14 @@ def load_images(
     parts = {part: whole.take(chosen) for part, chosen in indices.items()}
     if per_class is not None:
         parts["train"] = parts["train"].sample(per_class, seed)
-    return ImageSplits(**parts, class_names=class_names, image_size=size, resize=resize, skipped=tuple(skipped))
+    return ImageSplits(
+        **parts,
+        class_names=class_names,
+        image_size=size,
+        resize=resize,
+        skipped=tuple(skipped),
+        given=frozenset(file.part for file in files if file.part),
+    )
 
 
 def _split(files: list[ImageFile], whole: ImageSplit, shares: dict[str, float], seed: int) -> dict[str, np.ndarray]:
