@@ -5,12 +5,12 @@
 #
 # **You will be able to**
 #
-# - **Check** that all that the notebooks need is installed and works.
-# - **Mend** what does not, by the line that names it.
+# - **Check** that everything the notebooks need is installed and works.
+# - **Fix** what does not work, guided by the line that names it.
 # - **Work** through a notebook: predict, run, compare, solve, check.
 #
 # **Before you start:** Python 3.11 to 3.13 and `pip install -e ".[notebooks]"` in a clone of
-# the repository, which brings the weights too. From then on no network is needed.
+# the repository, which also installs the weights. After that, no network is needed.
 #
 # | read | run | exercises | memory | downloads |
 # |---|---|---|---|---|
@@ -19,9 +19,9 @@
 # %% [markdown]
 # ## The doctor
 #
-# Every notebook begins with the next cell: it quiets the logs and sets the seed of all that
-# is random. The one below it is what `tlkeras doctor` does on the command line: it looks at
-# Python, packages, memory, disk and weights, computes a batch, and trains for two steps.
+# Every notebook begins with the next cell. It silences the logs and sets all random seeds.
+# The cell below it does the same as `tlkeras doctor` on the command line: it checks Python,
+# packages, memory, disk and weights, computes one batch, and trains for two steps.
 
 # %%
 from tlkeras import teaching
@@ -35,9 +35,9 @@ diagnosis = doctor.examine()
 print(diagnosis)
 
 # %% [markdown]
-# Where a line says `FAIL`, the line below it says what to do. Minutes are what the notebooks
-# took where they were built, scaled by how fast a batch was here. Your machine gives other
-# numbers than this page.
+# If a line says `FAIL`, the line below it says what to do. The minutes are those measured where
+# the notebooks were built, scaled by how fast a batch was computed here. Your numbers will
+# differ from this page.
 
 # %% tags=["nbval-check-output"]
 print("Ready for the notebooks:", diagnosis.ok)
@@ -45,11 +45,11 @@ print("Ready for the notebooks:", diagnosis.ok)
 # %% [markdown]
 # ## A first figure
 #
-# Before each figure you are asked what it will show. Decide, then run the cell: what you got
-# wrong is what you learn.
+# Before each figure you are asked what it will show. Decide first, then run the cell. You learn
+# most where you were wrong.
 #
-# **Predict.** Our drawings come in ten classes. Are there as many of each? What would
-# someone get right who always names the commonest one?
+# **Predict.** Our drawings come in ten classes. Are the classes equally large? What accuracy
+# does someone reach who always answers the most common class?
 
 # %%
 import numpy as np
@@ -68,15 +68,15 @@ evaluation.accuracy_bars(
 commonest = max(shares, key=shares.get)
 rarest = min(shares, key=shares.get)
 teaching.finding(
-    f"{commonest} is the commonest class with a share of {shares[commonest]:.2f}, "
-    f"{rarest} the rarest with {shares[rarest]:.2f}. Who always says {commonest} is "
-    "right that often without looking: this is what any network has to beat."
+    f"{commonest} is the most common class with a share of {shares[commonest]:.2f}, "
+    f"{rarest} the rarest with {shares[rarest]:.2f}. Always answering {commonest} is "
+    "right that often without looking. Any network has to beat this."
 )
 
 # %% [markdown]
 # ## Did it all hold?
 #
-# Notebooks end with what they claim, as assertions. If one fails, the page above is wrong.
+# Each notebook ends with its claims as assertions. If one fails, the page above is wrong.
 
 # %%
 assert diagnosis.ok, "see the line that says FAIL"
@@ -86,14 +86,14 @@ assert shares[commonest] > 1 / len(shares)
 # %% [markdown]
 # ## Exercises
 #
-# In `exercises/` you find each notebook with its solutions replaced by `...`. Write yours,
-# run the check below it, and it says what is missing, or what your answer shows.
+# The folder `exercises/` has each notebook with its solutions replaced by `...`. Write your own
+# and run the check below it. The check says what is missing, or what your answer shows.
 #
-# How many images are kept for testing, in `images`?
+# How many images in `images` are reserved for testing?
 #
 # <details><summary>Hint</summary>
 #
-# A split knows its length: `len(images.train)`.
+# A split has a length: `len(images.train)`.
 #
 # </details>
 
@@ -107,8 +107,9 @@ teaching.check("00.1", test_images, images)
 # %% [markdown]
 # ## Recap
 #
-# - **Check**: `tlkeras doctor`, or `doctor.examine()`, looks at all that is needed.
-# - **Mend**: each line that fails says what to do.
-# - **Work**: decide what you expect, run, compare with the finding, then solve the exercises.
+# - **Check**: `tlkeras doctor`, or `doctor.examine()`, checks everything that is needed.
+# - **Fix**: each line that fails says what to do.
+# - **Work**: decide what you expect, run the cell, compare with the finding, then solve the
+#   exercises.
 #
 # Next: [Feature extraction](01_feature_extraction.ipynb).

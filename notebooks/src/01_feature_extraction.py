@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 1 · Feature extraction
 #
-# **Question.** How far does a network that has never seen our pictures get us, if we train nothing of it?
+# **Question.** How far can we get with a network that has never seen our pictures, without training it?
 #
 # **You will be able to**
 #
 # - **Extract** the features of a frozen, pretrained network.
-# - **Choose** the block that they are taken from, without looking at test images.
+# - **Choose** the block to take them from, without looking at test images.
 # - **Compare** classifiers on features fairly: baselines, seeds, standard errors.
 # - **Fold** network and classifier into one Keras model.
 #
-# **Before you start:** [Check your setup](00_check_your_setup.ipynb). You know Python and what training a classifier
-# means.
+# **Before you start:** [Check your setup](00_check_your_setup.ipynb). You know Python and what it means to
+# train a classifier.
 #
 # | read | run | exercises | memory | downloads |
 # |---|---|---|---|---|
@@ -37,10 +37,10 @@ from tlkeras import evaluation
 # %% [markdown]
 # ## The idea, on three units
 #
-# Points lie on two rings. No straight line parts them, so a linear classifier on the two coordinates fails.
+# The points lie on two rings. No straight line separates them, so a linear classifier on the two coordinates fails.
 #
-# Now borrow a layer that somebody else made: three ReLU units which look in three directions. We do not train it. We
-# only ask the same linear classifier to read its three outputs instead of the two coordinates.
+# Now borrow a layer that somebody else made: three ReLU units that look in three directions. We do not train it. We
+# only let the same linear classifier read its three outputs instead of the two coordinates.
 
 # %%
 rng = np.random.default_rng(0)
@@ -58,7 +58,7 @@ borrowed.set_weights([np.stack([np.cos(look), np.sin(look)]), np.zeros(3)])
 
 # %%
 def units(x):
-    """What the borrowed layer answers, as a NumPy array."""
+    """Return the outputs of the borrowed layer as a NumPy array."""
     return keras.ops.convert_to_numpy(borrowed(x))
 
 
@@ -66,8 +66,8 @@ on_points = LogisticRegression().fit(points, ring)
 on_features = LogisticRegression().fit(units(points), ring)
 
 # %% [markdown]
-# **Predict.** Which share of the points does a linear classifier get right on the coordinates, and which on the three
-# outputs? What shape does its border have then?
+# **Predict.** What share of the points does a linear classifier get right on the coordinates, and what share on the
+# three outputs? What shape does its decision boundary have then?
 
 # %%
 evaluation.decision_regions(
@@ -83,19 +83,19 @@ evaluation.decision_regions(
 plain = on_points.score(points, ring)
 lifted = on_features.score(units(points), ring)
 teaching.finding(
-    f"on the coordinates {plain:.2f} are right, on the borrowed features {lifted:.2f}. "
-    "The layer was not trained: a straight border among its outputs is a closed one "
-    "among the points."
+    f"On the coordinates {plain:.2f} are right, on the borrowed features {lifted:.2f}. "
+    "The layer was not trained. A straight boundary between its outputs is a closed "
+    "curve around the points."
 )
 
 # %% [markdown]
 # ## The same with a real network
 #
-# Our pictures are drawings in ten classes. The network, EfficientNet-Lite0, was trained on photographs: on ImageNet's
+# Our pictures are drawings in ten classes. The network, EfficientNet-Lite0, was trained on photographs in ImageNet's
 # thousand classes, which are not ours.
 #
-# We deal the drawings into training, validation and test images three times, with three seeds. Near-duplicates stay
-# together, so no test image has a twin in training. Images are 96 pixels wide here, for speed; exercise 2 is about
+# We split the drawings into training, validation and test images three times, with three seeds. Near-duplicates stay
+# together, so no test image has a twin in training. Images are 96 pixels wide here, for speed. Exercise 2 is about
 # that choice.
 
 # %%
@@ -106,7 +106,7 @@ names = splits[0].class_names
 print(splits[0])
 
 # %% [markdown]
-# **Predict.** One training image of each class. What do they have that photographs hardly have?
+# **Predict.** Here is one training image per class. What do they have that photographs rarely have?
 
 # %%
 labels = splits[0].train.labels
@@ -116,16 +116,16 @@ tlkeras.contact_sheet(examples.read(), captions=names, columns=5, image_size=96)
 # %%
 paper = (splits[0].train.read() >= 250).all(axis=-1).mean()
 teaching.finding(
-    f"white paper: {paper:.2f} of all pixels of the {len(splits[0].train)} training "
+    f"White paper: {paper:.2f} of all pixels of the {len(splits[0].train)} training "
     "images are white."
 )
 
 # %% [markdown]
 # ## Features from every block
 #
-# A network is a chain of blocks. What one block gives to the next is a stack of feature
-# maps; the average of a map over the picture is one number. We tap the chain after every
-# block; one pass gives a row of such numbers for each picture, block beside block.
+# A network is a chain of blocks. Each block passes a stack of feature maps to the next. The
+# average of one map over the picture is one number. We tap the chain after every block, so
+# one pass yields a row of such numbers per picture, block by block.
 
 # %%
 network = tlkeras.backbone("efficientnet_lite0", image_size=SIZE)
@@ -141,29 +141,29 @@ at_once = tlkeras.FeatureExtractor(network, block=order).transform(paths)
 
 computed = dict(zip(order, np.split(at_once, np.cumsum(widths)[:-1], axis=1)))
 rows = {path: row for row, path in enumerate(paths)}
-print({block: found.shape[1] for block, found in computed.items()})
+print({block: values.shape[1] for block, values in computed.items()})
 
 
 # %%
 def features(part, block):
-    """Features of the images of a split, (images, features)."""
+    """Return the features of the images of a split, of shape (images, features)."""
     return computed[block][[rows[path] for path in part.paths]]
 
 
 # %% [markdown]
 # ## Which block?
 #
-# On each block's features we train a **linear probe**: logistic regression, whose penalty is chosen by
+# On the features of each block we train a **linear probe**: logistic regression, with a penalty chosen by
 # cross-validation within the training images. The block is chosen on the *validation* images. Test images choose
-# nothing: what is measured on data that chose something flatters.
+# nothing, because a measurement on data that chose something is too optimistic.
 #
-# **Predict.** Early blocks see edges and colors; late ones see what ImageNet's classes need. Our pictures are
+# **Predict.** Early blocks respond to edges and colors, late ones to what ImageNet's classes need. Our pictures are
 # drawings, ImageNet's are photographs. Where along the chain is the probe best?
 
 
 # %%
 def probe(split, block):
-    """A linear probe on training images, and its accuracy on validation images."""
+    """Fit a linear probe on training images and score it on validation images."""
     part, Cs = split.validation, (1e-3, 1e-2, 1e-1)
     fitted = tlkeras.linear_probe(
         features(split.train, block), split.train.labels, Cs=Cs, folds=3
@@ -192,7 +192,7 @@ chosen = [order[number] for number in by_block.argmax(axis=1)]
 best = by_block.mean(axis=0).argmax()
 first, highest, last = (evaluation.with_error(by_block[:, k]) for k in (0, best, -1))
 teaching.finding(
-    f"accuracy climbs from {first} at {order[0]} to {highest} at {order[best]} (mean "
+    f"Accuracy climbs from {first} at {order[0]} to {highest} at {order[best]} (mean "
     f"of {len(splits)} seeds ± standard error); the last block gives {last}. Chosen in "
     f"the {len(splits)} splits: {', '.join(chosen)}."
 )
@@ -200,17 +200,17 @@ teaching.finding(
 # %% [markdown]
 # ## Which classifier?
 #
-# Features are just numbers, so any classifier of scikit-learn can read them. A support vector machine with a Gaussian
-# kernel may bend its borders; logistic regression cannot.
+# Features are just numbers, so any scikit-learn classifier can read them. A support vector machine with a Gaussian
+# kernel can bend its decision boundaries; logistic regression cannot.
 #
-# Two baselines keep us honest. Always naming the commonest class needs no network. Training *the same architecture*
-# from random weights needs no ImageNet: that took too long for this page, so `benchmarks/from_scratch.py` did it, on
-# these splits and sizes, with its learning rate tuned on validation images.
+# Two baselines keep us honest. Always answering the most common class needs no network. Training *the same
+# architecture* from random weights needs no ImageNet. That takes too long for this page, so
+# `benchmarks/from_scratch.py` did it, on these splits and sizes, with its learning rate tuned on validation images.
 
 
 # %%
 def support_vectors(x, y):
-    """A support vector machine, its C chosen by cross-validation."""
+    """Fit a support vector machine, with C chosen by cross-validation."""
     machine = make_pipeline(StandardScaler(), SVC())
     return GridSearchCV(machine, {"svc__C": [0.1, 1, 10, 100]}, cv=5).fit(x, y)
 
@@ -225,8 +225,8 @@ for split, block, probed in zip(splits, chosen, probes):
 scratch = teaching.measured("from_scratch")[str(SIZE[0])]
 
 # %% [markdown]
-# **Predict.** There are some 250 training images. Is the classifier that can bend its borders better? And where will
-# the same network stand that has been trained on our images alone?
+# **Predict.** There are some 250 training images. Is the classifier that can bend its boundaries better? And how well
+# does the same network do if it is trained on our images alone?
 
 # %%
 evaluation.accuracy_bars(
@@ -236,9 +236,9 @@ evaluation.accuracy_bars(
 # %%
 logistic, vectors = map(np.array, results.values())
 teaching.finding(
-    f"of the test images logistic regression gets {evaluation.with_error(logistic)} right, "
+    f"Test accuracy: logistic regression {evaluation.with_error(logistic)}, "
     f"support vectors {evaluation.with_error(vectors)}, a difference of "
-    f"{evaluation.with_error(logistic - vectors)}. The same network from scratch, after "
+    f"{evaluation.with_error(logistic - vectors)}. The same network from scratch after "
     f"{scratch['epochs']} epochs: {evaluation.with_error(scratch['test'])}; majority "
     f"class: {np.mean(majority):.2f}."
 )
@@ -246,8 +246,8 @@ teaching.finding(
 # %% [markdown]
 # ## One model out of two
 #
-# A scaler and a logistic regression are one matrix and one vector. `tlkeras.fold` makes them the last layer of the
-# network, so what you give away is one Keras model: raw pixels in, probabilities out, scikit-learn not needed.
+# A scaler and a logistic regression amount to one matrix and one vector. `tlkeras.fold` makes them the last layer of
+# the network. You ship one Keras model: raw pixels in, probabilities out, no scikit-learn.
 
 # %%
 split, block = splits[0], chosen[0]
@@ -259,7 +259,7 @@ answers = folded.predict(pixels, verbose=0)
 difference = np.abs(answers - pipeline.predict_proba(pixels)).max()
 
 # %% tags=["nbval-check-output"]
-print("The folded model answers as the pipeline does:", bool(difference < 1e-4))
+print("The folded model gives the same answers:", bool(difference < 1e-4))
 
 # %% [markdown]
 # ## Did it all hold?
@@ -279,13 +279,13 @@ assert logistic.mean() > np.mean(scratch["test"]) + 0.1, "no better than scratch
 #
 # ### Exercise 1 · Predict
 #
-# Give the network *random* weights instead of ImageNet's, and train support vectors on its
-# last block. Where will they stand: at the `"majority"` class, `"between"` majority and the pretrained network,
-# or level with the `"pretrained"` one? Decide before you run the cell below yours.
+# Give the network *random* weights instead of ImageNet's, and train a support vector machine on its
+# last block. How accurate will it be: like the `"majority"` class, `"between"` majority and the pretrained network,
+# or like the `"pretrained"` one? Decide before you run the cell below yours.
 #
 # <details><summary>Hint</summary>
 #
-# The three borrowed units looked in directions that suited the rings. Who chose them?
+# The directions of the three borrowed units suited the rings. Who chose them?
 #
 # </details>
 
@@ -311,9 +311,9 @@ teaching.check("01.1", prediction, random_accuracy, majority, vectors)
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Larger images show more, and cost more. Write `probe_at(side)`: load the drawings at `(side, side)` with seed 0, take
-# the features of `"efficientnet_lite0"` at that size, fit a linear probe on the training images, and give its accuracy
-# on the *validation* images. The check calls it with a small size; then try 128, 160 and 224 yourself.
+# Larger images show more and cost more. Write `probe_at(side)`: load the drawings at `(side, side)` with seed 0,
+# extract features of `"efficientnet_lite0"` at that size, fit a linear probe on the training images, and return its accuracy
+# on the *validation* images. The check calls it with a small size. Then try 128, 160 and 224 yourself.
 #
 # <details><summary>Hint</summary>
 #
@@ -324,7 +324,7 @@ teaching.check("01.1", prediction, random_accuracy, majority, vectors)
 
 # %% tags=["solution"]
 def probe_at(side):
-    """Validation accuracy of a linear probe on features of images of this size."""
+    """Return the validation accuracy of a linear probe at this image size."""
     at_size = tlkeras.load_images(teaching.clipart10(), seed=0, image_size=(side, side))
     extract = tlkeras.FeatureExtractor(
         "efficientnet_lite0", image_size=(side, side)
@@ -339,7 +339,7 @@ teaching.check("01.2", probe_at)
 # %% [markdown]
 # ### Exercise 3 · Your own data
 #
-# Point `my_folder` to a folder of your own images, one folder a class (here, four of our classes stand in). Give
+# Point `my_folder` to a folder of your own images, one folder per class (here, four of our classes stand in). Create
 # `my_images`, the splits, and `my_pipeline`, a fitted scikit-learn pipeline from images to labels that beats the
 # majority class on the test images.
 #
@@ -366,8 +366,7 @@ teaching.check("01.3", my_pipeline, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Extract**: a frozen network turns an image into numbers in which classes are easier to part; nothing of it is
-#   trained.
-# - **Choose**: probe every block, and let validation images decide; late blocks won here, though not always the last.
-# - **Compare**: show the spread over seeds and the baselines, one of them the same architecture from scratch.
-# - **Fold**: scaler and logistic regression become the last layer, and one plain Keras model answers alike.
+# - **Extract**: a frozen network turns an image into numbers that make classes easier to separate, without training.
+# - **Choose**: probe every block and let validation images decide. Late blocks won here, but not always the last.
+# - **Compare**: show the spread over seeds and the baselines, among them the same architecture from scratch.
+# - **Fold**: scaler and logistic regression become the last layer, and one plain Keras model gives the same answers.
