@@ -193,8 +193,8 @@ best = by_block.mean(axis=0).argmax()
 first, highest, last = (evaluation.with_error(by_block[:, k]) for k in (0, best, -1))
 teaching.finding(
     f"Accuracy climbs from {first} at {order[0]} to {highest} at {order[best]} (mean "
-    f"of {len(splits)} seeds ± standard error); the last block gives {last}. Chosen in "
-    f"the {len(splits)} splits: {', '.join(chosen)}."
+    f"of {len(splits)} seeds ± standard error); the last block gives {last}. Chosen "
+    f"in the {len(splits)} splits: {', '.join(chosen)}."
 )
 
 # %% [markdown]

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 2 · Freezing layers
 #
-# **Question.** What does a pretrained network forget when we train it on our pictures, and what does freezing save?
+# **Question.** What does a pretrained network forget during training, and what does freezing preserve?
 #
 # **You will be able to**
 #
 # - **Show** catastrophic forgetting: a new task overwrites an old one.
-# - **Freeze** blocks of a network, and see in a table what will train.
-# - **Measure** how far features drift, beside the accuracy that is gained for it.
-# - **Avoid** the BatchNorm trap: statistics that move though nothing was to move.
+# - **Freeze** blocks of a network, and check in a table what will train.
+# - **Measure** how far features drift, and what accuracy that buys.
+# - **Avoid** the BatchNorm trap: statistics that move although everything should be fixed.
 #
 # **Before you start:** [Feature extraction](01_feature_extraction.ipynb). You have trained a Keras model with `fit`.
 #
@@ -32,8 +32,8 @@ from tlkeras.backbones.efficientnet_lite import EfficientNetLite0
 # %% [markdown]
 # ## The idea, on three units
 #
-# Three ReLU units and one output learn **task A**: is a point outside of a circle? Then the same units, with a new
-# output, learn **task B**: is the point to the right of a line? Last, A's old output is put back on the units.
+# Three ReLU units and one output learn **task A**: is a point outside a circle? Then the same units, with a new
+# output, learn **task B**: is the point to the right of a line? Finally, A's old output is put back on the units.
 
 # %%
 rng = np.random.default_rng(0)
@@ -56,7 +56,7 @@ new_output = [rng.normal(0, 0.3, (3, 1)), np.zeros(1)]
 
 # %%
 def learn(task):
-    """Fits a new output, and the units unless they are frozen, to a task."""
+    """Fit a new output, and the units unless they are frozen, to a task."""
     output.set_weights(new_output)
     tiny.compile(keras.optimizers.Adam(0.03), "binary_crossentropy")
     often = np.tile(points, (40, 1)), np.tile(task, 40)
@@ -64,14 +64,14 @@ def learn(task):
 
 
 def answers():
-    """What the network says now, as a function from points to classes."""
+    """Return the current network as a function from points to classes."""
     copy = keras.models.clone_model(tiny)
     copy.set_weights(tiny.get_weights())
     return lambda x: keras.ops.convert_to_numpy(copy(x))[:, 0] > 0.5
 
 
 def share(says, task):
-    """Share of the points that are right."""
+    """Return the share of points that are classified correctly."""
     return np.mean(says(points) == task)
 
 
@@ -89,8 +89,8 @@ for name, trains in (("then B, units free", True), ("then B, units frozen", Fals
 frozen_units = [np.array(weight) for weight in units.get_weights()]
 
 # %% [markdown]
-# **Predict.** No point of task A changed, and A's output is back as it was. What is left of A where the units were free
-# to learn B, and where they were frozen?
+# **Predict.** The points of task A are the same, and A's output is restored. How much of A is left if the units were
+# free to learn B, and how much if they were frozen?
 
 # %%
 evaluation.decision_regions(on_a, points, outside)
@@ -101,19 +101,19 @@ learned, free, frozen = kept_a.values()
 b_free, b_frozen = on_b.values()
 always = max(outside.mean(), 1 - outside.mean())
 teaching.finding(
-    f"A falls from {learned:.2f} to {free:.2f} where the units learned B; always "
-    f"naming its majority gives {always:.2f}. Frozen units keep {frozen:.2f}. That "
-    f"costs something: B reaches {b_free:.2f} free, {b_frozen:.2f} frozen."
+    f"A falls from {learned:.2f} to {free:.2f} if the units learn B; always answering "
+    f"the majority gives {always:.2f}. Frozen units keep {frozen:.2f}. The price: B "
+    f"reaches {b_free:.2f} with free units, {b_frozen:.2f} with frozen ones."
 )
 
 # %% [markdown]
-# This is **catastrophic forgetting**: gradient descent changes whatever lowers the loss of today's task, and yesterday's
-# task has no say.
+# This is **catastrophic forgetting**: gradient descent changes whatever lowers the loss of the current task, and the
+# previous task has no say.
 #
 # ## The same with a real network
 #
-# EfficientNet-Lite0 has learned its task A: ImageNet's thousand classes. B is ours: drawings in ten classes. A network
-# is frozen from below, block by block, because early blocks hold what is general.
+# EfficientNet-Lite0 has learned its task A: ImageNet's thousand classes. Task B is ours: drawings in ten classes. A
+# network is frozen from below, block by block, because early blocks hold the most general features.
 
 # %%
 SIZE = (96, 96)
@@ -130,11 +130,11 @@ start = [np.array(weight) for weight in network.get_weights()]
 tlkeras.trainable_table(tlkeras.unfreeze(network, last=2))
 
 # %% [markdown]
-# The column `trainable` is what to read before training. Next, three ways to begin: train the head alone, the last two
-# blocks below it as well, or all layers. Each gets one epoch of Adam at ten times the rate that `tlkeras.fine_tune`
-# would take: a beginner's mistake, made on purpose.
+# Read the column `trainable` before you train. We compare three ways to start: train only the head, the head and the
+# last two blocks, or all layers. Each gets one epoch of Adam at ten times the rate that `tlkeras.fine_tune` would use:
+# a beginner's mistake, made on purpose.
 #
-# To ask for task A we put ImageNet's own top back on the features: does it still name the class that it named before?
+# To test task A, we put ImageNet's original top back on the features. Does it still predict the same class as before?
 
 # %%
 imagenet = EfficientNetLite0(input_shape=(*SIZE, 3))
@@ -145,7 +145,7 @@ features = [trunk.predict(test, verbose=0) for _, test in pixels]
 
 # %%
 def compare(before, after):
-    """The share of the same ImageNet classes, and the mean cosine of features."""
+    """Return the share of unchanged ImageNet answers and the mean feature cosine."""
     old, new = ((x @ old_kernel + old_bias).argmax(axis=1) for x in (before, after))
     lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
     return np.mean(old == new), np.mean((before * after).sum(axis=1) / lengths)
@@ -153,7 +153,7 @@ def compare(before, after):
 
 # %%
 def train(choose, rate, seeds=(0, 1, 2)):
-    """Trains what `choose` leaves free; a row (accuracy, kept, cosine) a seed."""
+    """Train what `choose` leaves free; return accuracies, kept answers and cosines."""
     choose(network)
     optimizer = keras.optimizers.Adam(rate)
     network.compile(optimizer, "sparse_categorical_crossentropy")
@@ -165,7 +165,7 @@ def train(choose, rate, seeds=(0, 1, 2)):
         keras.utils.set_random_seed(seed)
         (images, test), split = pixels[seed], splits[seed]
         network.fit(images, split.train.labels, batch_size=32, verbose=0)
-        optimizer.load_own_variables(blank)  # the next run shall not remember this one
+        optimizer.load_own_variables(blank)  # the next run must not remember this one
         after = trunk.predict(test, verbose=0)
         kernel, bias = network.layers[-1].get_weights()
         hits = (after @ kernel + bias).argmax(axis=1) == split.test.labels
@@ -183,12 +183,12 @@ ways = {
 results = {name: train(choose, TOO_HIGH) for name, choose in ways.items()}
 all_trained = [np.array(weight) for weight in network.get_weights()]
 accuracy, kept, cosine = (
-    {name: found[row] for name, found in results.items()} for row in range(3)
+    {name: rows[number] for name, rows in results.items()} for number in range(3)
 )
 
 # %% [markdown]
-# **Predict.** Of how many test images will ImageNet's old top still say what it said, after the head alone, two more
-# blocks, or all layers were trained for one epoch?
+# **Predict.** For what share of the test images does ImageNet's original top still give its old answer, after one epoch
+# on the head, on two more blocks, or on all layers?
 
 # %%
 evaluation.accuracy_bars(kept, xlabel="share of images with ImageNet's old answer")
@@ -196,15 +196,15 @@ evaluation.accuracy_bars(kept, xlabel="share of images with ImageNet's old answe
 # %%
 drift = ", ".join(f"{name} {evaluation.with_error(x)}" for name, x in cosine.items())
 teaching.finding(
-    f"the old answer is left for {evaluation.with_error(kept['all layers'])} of the images "
-    f"where all layers trained, {evaluation.with_error(kept['last two blocks'])} where two "
-    f"blocks did, {evaluation.with_error(kept['head only'])} with a frozen trunk (mean of "
-    f"{len(splits)} seeds ± standard error). Cosine to the features before: {drift}."
+    f"The old answer survives for {evaluation.with_error(kept['all layers'])} of the "
+    f"images if all layers train, {evaluation.with_error(kept['last two blocks'])} if two "
+    f"blocks do, and {evaluation.with_error(kept['head only'])} with a frozen trunk (mean of "
+    f"{len(splits)} seeds ± standard error). Cosine to the old features: {drift}."
 )
 
 # %% [markdown]
-# Forgetting would be a fair price if our own task gained by it. Baselines are the majority class, and the same
-# architecture trained from random weights on our images, for many epochs at a rate that suits it.
+# Forgetting might be a fair price if our own task gained from it. The baselines are the majority class and the same
+# architecture trained from random weights on our images, for many epochs at a suitable rate.
 #
 # **Predict.** Which of the three is best on our test images?
 
@@ -222,22 +222,22 @@ gain = accuracy["head only"] - accuracy["all layers"]
 every = ", ".join(f"{name} {evaluation.with_error(x)}" for name, x in accuracy.items())
 teaching.finding(
     f"{every}; from scratch, after {scratch['epochs']} epochs, "
-    f"{evaluation.with_error(scratch['test'])}; majority class {np.mean(majority):.2f}. At "
-    f"this rate the head alone is {evaluation.with_error(gain)} better than all layers: "
-    "our task needed what these forgot of ImageNet."
+    f"{evaluation.with_error(scratch['test'])}; majority class {np.mean(majority):.2f}. "
+    f"At this rate the head alone is {evaluation.with_error(gain)} better than all "
+    "layers: our task needed what they forgot of ImageNet."
 )
 
 # %% [markdown]
-# That is a finding about one epoch at *this* rate, not about training all layers. Gentler rates, and a rate for each
-# block, are the subject of notebook 3.
+# This finding is about one epoch at *this* rate, not about training all layers in general. Notebook 3 is about
+# gentler rates, and about one rate per block.
 #
 # ## The BatchNorm trap
 #
-# BatchNorm layers hold two kinds of numbers: scale and offset, which gradients move, and moving statistics, which
-# merely seeing images in training mode moves. A recipe found in many tutorials calls the base with `training=False`,
-# so that statistics should stay, and then sets `base.trainable = True`.
+# BatchNorm layers hold two kinds of numbers: scale and offset, which are moved by gradients, and moving statistics,
+# which move whenever the layer sees images in training mode. A recipe in many tutorials calls the base with
+# `training=False`, so that the statistics should stay fixed, and then sets `base.trainable = True`.
 #
-# We follow it with a learning rate of *zero*. Nothing at all should change.
+# We follow this recipe with a learning rate of *zero*. Nothing at all should change.
 
 # %%
 network.set_weights(start)
@@ -250,13 +250,13 @@ norms = [x for x in base.layers if isinstance(x, keras.layers.BatchNormalization
 
 # %%
 def statistics():
-    """Moving mean and variance of every BatchNorm layer, copied."""
+    """Copy the moving mean and variance of every BatchNorm layer."""
     moving = ((norm.moving_mean, norm.moving_variance) for norm in norms)
     return [[np.array(keras.ops.convert_to_numpy(x)) for x in pair] for pair in moving]
 
 
 def shifts(before, after):
-    """How far each moving mean went, in standard deviations, on average."""
+    """Return the average shift of each layer's moving mean, in standard deviations."""
     pairs = zip(before, after)
     return [np.mean(abs(new[0] - m) / np.sqrt(v + 1e-3)) for (m, v), new in pairs]
 
@@ -271,23 +271,23 @@ trap = shifts(imagenets, statistics())
 trap_kept, _ = compare(features[0], base.predict(pixels[0][1], verbose=0))
 
 # %% [markdown]
-# The mend is to freeze the BatchNorm layers themselves, which `tlkeras.unfreeze` does by default. It was at work above,
-# where all layers trained at a rate far too high. What did its statistics do?
+# The fix is to freeze the BatchNorm layers themselves, and `tlkeras.unfreeze` does so by default. It was at work above,
+# where all layers trained at a rate that was far too high. Did the statistics move there?
 
 # %%
 network.set_weights(all_trained)
-mended = shifts(imagenets, statistics())
+fixed = shifts(imagenets, statistics())
 pairs = list(zip(imagenets, statistics()))
 identical = all(np.array_equal(a, b) for pair in pairs for a, b in zip(*pair))
 weights_moved = not np.array_equal(start[0], all_trained[0])
 
 # %% [markdown]
-# **Predict.** The network has several dozen BatchNorm layers. How many moving means will have moved with the recipe, and
-# how many with the mend?
+# **Predict.** The network has several dozen BatchNorm layers. How many moving means have moved with the recipe, and how
+# many with the fix?
 
 # %%
 evaluation.curves(
-    {"base(x, training=False)": trap, "tlkeras.unfreeze": mended},
+    {"base(x, training=False)": trap, "tlkeras.unfreeze": fixed},
     np.arange(1, len(norms) + 1),
     xlabel="BatchNorm layer, from the stem up",
     ylabel="shift of the mean (std. dev.)",
@@ -295,10 +295,10 @@ evaluation.curves(
 
 # %%
 teaching.finding(
-    f"with Keras {keras.__version__} and the recipe, {np.count_nonzero(trap)} of "
+    f"With Keras {keras.__version__} and the recipe, {np.count_nonzero(trap)} of "
     f"{len(norms)} moving means moved at a learning rate of zero, and ImageNet's old "
-    f"top kept its answer for {trap_kept:.2f} of the images. With the mend "
-    f"{np.count_nonzero(mended)} moved, though the weights were trained."
+    f"top kept its answer for {trap_kept:.2f} of the images. With the fix "
+    f"{np.count_nonzero(fixed)} moved, although the weights were trained."
 )
 
 # %% tags=["nbval-check-output"]
@@ -313,7 +313,7 @@ for then, now in zip(after_a, frozen_units):
     assert np.array_equal(then, now), "the frozen units have moved"
 assert learned > 0.9 and frozen == learned, "freezing should keep task A"
 assert free < learned - 0.1, "task A should be forgotten"
-assert b_free > b_frozen, "here freedom should help task B"
+assert b_free > b_frozen, "free units should help task B here"
 assert np.all(kept["head only"] == 1), "the frozen trunk has changed"
 assert np.mean(kept["all layers"]) < 0.5, "ImageNet should be forgotten"
 assert gain.mean() > 0.1, "freezing should help at this rate"
@@ -321,7 +321,7 @@ assert np.mean(accuracy["head only"]) > np.mean(majority) + 0.1
 assert np.mean(accuracy["head only"]) > np.mean(scratch["test"]), (
     "no better than scratch"
 )
-assert identical and weights_moved and not np.any(mended), "the mend does not hold"
+assert identical and weights_moved and not np.any(fixed), "the fix does not hold"
 
 # %% [markdown]
 # ## Exercises
@@ -329,11 +329,11 @@ assert identical and weights_moved and not np.any(mended), "the mend does not ho
 # ### Exercise 1 · Predict
 #
 # Train the last two blocks again, at a *hundredth* of the rate. Will ImageNet's old answers be `"forgotten"` (for most
-# images), `"partly"` kept, or `"kept"` (for most)? Decide before you run the cell below yours.
+# images), `"partly"` kept, or `"kept"` (for most images)? Decide before you run the cell below yours.
 #
 # <details><summary>Hint</summary>
 #
-# Adam's steps are about as long as its rate, whatever the gradient. How many steps are there in one epoch?
+# Adam's steps are about as long as its learning rate, whatever the gradient. How many steps are there in one epoch?
 #
 # </details>
 
@@ -354,20 +354,20 @@ teaching.check("02.1", prediction, gentle_kept)
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Never trust a flag: look. Write `moved(model, x, y)`: it trains the compiled `model` for one epoch and gives the set of
-# the names of those layers of `model.layers` of which anything changed, moving statistics included. The check tries it
-# on small models of its own.
+# Never trust a flag: look. Write `moved(model, x, y)`. It trains the compiled `model` for one epoch and returns the set
+# of names of all layers in `model.layers` in which anything changed, moving statistics included. The check tries it on
+# small models of its own.
 #
 # <details><summary>Hint</summary>
 #
-# `layer.get_weights()` includes moving statistics. Copy with `np.array`: on JAX you would get a view.
+# `layer.get_weights()` includes moving statistics. Copy them with `np.array`; on JAX you would otherwise get a view.
 #
 # </details>
 
 
 # %% tags=["solution"]
 def moved(model, x, y):
-    """Names of the layers that one epoch changes."""
+    """Train for one epoch and return the names of the layers that changed."""
     before = {
         layer.name: [np.array(weight) for weight in layer.get_weights()]
         for layer in model.layers
@@ -387,13 +387,13 @@ teaching.check("02.2", moved)
 # %% [markdown]
 # ### Exercise 3 · Your own data
 #
-# Point `my_folder` to a folder of your own images, one folder a class (here, four of our classes stand in). Give
+# Point `my_folder` to a folder of your own images, one folder per class (here, four of our classes stand in). Create
 # `my_images`, the splits, and `my_model`, a classifier on EfficientNet-Lite0 that beats the majority class on the test
-# images. At least its stem must be frozen, and whatever is frozen must be as ImageNet left it.
+# images. At least its stem must be frozen, and frozen weights must still be ImageNet's.
 #
 # <details><summary>Hint</summary>
 #
-# `compile`, `tlkeras.freeze(my_model)` before or after it, and `fit` for two or three epochs.
+# Call `compile`, `tlkeras.freeze(my_model)` before or after it, and `fit` for two or three epochs.
 #
 # </details>
 
@@ -404,7 +404,7 @@ my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
 my_model = tlkeras.image_classifier(classes=my_classes, image_size=SIZE)
 my_model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
-tlkeras.freeze(my_model)  # compiles it anew, for what is left to train
+tlkeras.freeze(my_model)  # recompiles the model for the layers that still train
 my_pixels = my_images.train.read()
 history = my_model.fit(my_pixels, my_images.train.labels, epochs=3, verbose=0)
 
@@ -414,10 +414,9 @@ teaching.check("02.3", my_model, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Show**: train A, then B, then ask for A again; free units forget it.
-# - **Freeze**: `tlkeras.freeze` and `tlkeras.unfreeze` set what trains, `tlkeras.trainable_table` shows it; what is
-#   frozen stays bit-identical, and gives up some freedom for the new task.
-# - **Measure**: put the old top back on the features; at too high a rate, what is free drifts and takes the accuracy with
-#   it.
-# - **Avoid**: a learning rate of zero does not hold BatchNorm's moving statistics still. Freeze the layers themselves, and
-#   compare copies before and after.
+# - **Show**: train A, then B, then test A again. Free units forget it.
+# - **Freeze**: `tlkeras.freeze` and `tlkeras.unfreeze` choose what trains, and `tlkeras.trainable_table` shows it.
+#   Frozen weights stay bit-identical, at the price of some freedom for the new task.
+# - **Measure**: put the old top back on the features. If the rate is too high, free blocks drift, and accuracy suffers.
+# - **Avoid**: a learning rate of zero does not keep BatchNorm's moving statistics fixed. Freeze the layers themselves,
+#   and compare copies from before and after.

@@ -5,10 +5,10 @@
 #
 # **You will be able to**
 #
-# - **Recognize** a learning rate that is too low, fitting, or too high, from the loss.
+# - **Recognize** from the loss whether a learning rate is too low, suitable, or too high.
 # - **Give** each block its own share of the rate, with one optimizer.
 # - **Sweep** rates on validation images, and say so when a gain is within noise.
-# - **See** which rate each block has, and how far it moved.
+# - **See** the rate of each block, and how far it moved.
 #
 # **Before you start:** [Freezing layers](02_freezing_layers.ipynb).
 #
@@ -33,7 +33,7 @@ from tlkeras.models.cut import cut
 # %% [markdown]
 # ## The idea, on two layers
 #
-# Points lie inside and outside of a circle. The first layer, three ReLU units, is "pretrained": it looks in three
+# The points lie inside and outside a circle. The first layer, three ReLU units, is "pretrained": it looks in three
 # directions that suit the task. The second layer is new. Both learn by gradient descent, at one of three rates.
 
 # %%
@@ -47,7 +47,7 @@ new = [rng.normal(0, 0.3, (3, 1)), np.zeros(1)]
 
 # %%
 def two_layers():
-    """A pretrained layer of three units and a new output."""
+    """Build a model of a pretrained layer of three units and a new output."""
     units = keras.layers.Dense(3, activation="relu", name="units")
     output = keras.layers.Dense(1, activation="sigmoid", name="output")
     model = keras.Sequential([keras.Input((2,)), units, output])
@@ -56,7 +56,7 @@ def two_layers():
 
 
 def losses(rate):
-    """The loss after each of fifteen epochs."""
+    """Return the loss after each of fifteen epochs."""
     model = two_layers()
     model.compile(keras.optimizers.SGD(rate), "binary_crossentropy")
     fit = {"epochs": 15, "batch_size": 40, "shuffle": False, "verbose": 0}
@@ -64,40 +64,40 @@ def losses(rate):
 
 
 # %%
-rates = {"too low": 0.01, "fitting": 1.0, "too high": 8.0}
+rates = {"too low": 0.01, "suitable": 1.0, "too high": 8.0}
 by_rate = {f"{name}: {rate:g}": losses(rate) for name, rate in rates.items()}
 
 # %% [markdown]
-# **Predict.** The lowest rate is a hundredth of the fitting one, the highest eight times as high. What does the loss
-# do at each of them?
+# **Predict.** The lowest rate is a hundredth of the suitable one, and the highest is eight times as high. What does the
+# loss do at each of them?
 
 # %%
 evaluation.curves(by_rate, np.arange(1, 16), xlabel="epoch", ylabel="loss")
 
 # %%
-low, fitting, high = (loss[-1] for loss in by_rate.values())
+low, suitable, high = (loss[-1] for loss in by_rate.values())
 guessing = -np.mean(np.log([1 - outside.mean(), outside.mean()])[outside])
 teaching.finding(
-    f"after fifteen epochs the loss is {low:.2f} at the low rate, {fitting:.2f} at "
-    f"the fitting one, {high:.2f} at the high one; knowing only how often each class "
-    f"occurs gives {guessing:.2f}. The low "
-    "rate would need longer; at the high one, steps leap over what they look for."
+    f"After fifteen epochs the loss is {low:.2f} at the low rate, {suitable:.2f} at "
+    f"the suitable one and {high:.2f} at the high one. Knowing only the class "
+    f"frequencies gives {guessing:.2f}. The low rate needs more time; at the high one, "
+    "the steps jump over the minimum."
 )
 
 # %% [markdown]
 # ## A rate for each layer
 #
-# The new layer knows nothing and wants large steps; the pretrained one is nearly right and wants small ones.
-# `tlkeras.differential_optimizer` multiplies each block's *update* by its share: with `layer_decay=0.1` the block below the
-# head gets a tenth.
+# The new layer knows nothing and needs large steps. The pretrained one is nearly right and needs small ones.
+# `tlkeras.differential_optimizer` multiplies the *update* of each block by its share: with `layer_decay=0.1` the block
+# below the head gets a tenth.
 #
-# Does one optimizer with shares do what several optimizers would? Keras' `MultiOptimizer` is the judge: it holds one
-# optimizer a layer. Both train the same model with Adam.
+# Does one optimizer with shares do the same as several optimizers? Keras' `MultiOptimizer`, which holds one optimizer
+# per layer, serves as the reference. Both train the same model with Adam.
 
 
 # %%
 def trained(make_optimizer):
-    """The weights after one epoch."""
+    """Return the weights after one epoch."""
     model = two_layers()
     model.compile(make_optimizer(model), "binary_crossentropy")
     model.fit(points, outside, batch_size=40, shuffle=False, verbose=0)
@@ -105,14 +105,14 @@ def trained(make_optimizer):
 
 
 def shares(model):
-    """One optimizer, of which the lower layer gets a tenth of the rate."""
+    """Make one optimizer that gives the lower layer a tenth of the rate."""
     return tlkeras.differential_optimizer(
         model, keras.optimizers.Adam(0.01), layer_decay=0.1
     )
 
 
 def several(model):
-    """An optimizer a layer."""
+    """Make one optimizer per layer."""
     each = {
         "units": keras.optimizers.Adam(0.001),
         "output": keras.optimizers.Adam(0.01),
@@ -128,7 +128,7 @@ print("The same weights to a millionth:", bool(apart <= 1e-6))
 # %% [markdown]
 # ## Rates for a real network
 #
-# All but the last two blocks and the head of EfficientNet-Lite0 stay frozen, so what they give is computed once. That
+# All blocks of EfficientNet-Lite0 except the last two and the head stay frozen, so their output is computed once. That
 # makes a sweep cheap: the part that trains is a small model of its own.
 
 # %%
@@ -155,27 +155,27 @@ maps = dict(zip(paths, frozen_part.predict(images, batch_size=64, verbose=0)))
 
 
 def given(part):
-    """What the frozen part gives for the images of a split, and their labels."""
+    """Return the frozen part's output for the images of a split, and their labels."""
     return np.stack([maps[path] for path in part.paths]), part.labels
 
 
 # %%
 def accuracy(x, labels):
-    """Of the top, in its present state."""
+    """Return the accuracy of the top in its current state."""
     answers = keras.ops.convert_to_numpy(top(x, training=False))
     return np.mean(answers.argmax(axis=1) == labels)
 
 
 # %%
 def sweep(decay, rates):
-    """Validation and test accuracy by seed and rate, after four epochs of Adam."""
+    """Return validation and test accuracies, of shape (2, seeds, rates)."""
     adam = keras.optimizers.Adam()
     optimizer = tlkeras.differential_optimizer(top, adam, layer_decay=decay)
     top.compile(optimizer, "sparse_categorical_crossentropy")
     optimizer.build(top.trainable_variables)
     optimizer.save_own_variables(blank := {})
     blank = {name: np.array(value) for name, value in blank.items()}
-    found = np.zeros((2, len(splits), len(rates)))
+    scores = np.zeros((2, len(splits), len(rates)))
     for seed, split in enumerate(splits):
         parts = (split.train, split.validation, split.test)
         train, validation, test = map(given, parts)
@@ -185,8 +185,8 @@ def sweep(decay, rates):
             optimizer.learning_rate = rate
             keras.utils.set_random_seed(seed)
             top.fit(*train, batch_size=32, epochs=4, verbose=0)
-            found[:, seed, column] = accuracy(*validation), accuracy(*test)
-    return found
+            scores[:, seed, column] = accuracy(*validation), accuracy(*test)
+    return scores
 
 
 # %%
@@ -195,8 +195,8 @@ one = sweep(decay=1.0, rates=RATES)
 falling = sweep(decay=0.3, rates=RATES)
 
 # %% [markdown]
-# **Predict.** With one rate for all, and with a rate that falls to a third from block to block: at which rate is each
-# best on validation images, and which of them bears the high rates better?
+# **Predict.** Compare one rate for all blocks with a rate that falls to a third from block to block. At which rate is
+# each best on validation images, and which one tolerates high rates better?
 
 # %%
 commonest = [np.bincount(split.train.labels).argmax() for split in splits]
@@ -210,11 +210,11 @@ evaluation.curves(
 )
 
 # %%
-ends = [evaluation.with_error(found[0][:, -1]) for found in (one, falling)]
-best = [found[0].argmax(axis=1) for found in (one, falling)]
+ends = [evaluation.with_error(scores[0][:, -1]) for scores in (one, falling)]
+best = [scores[0].argmax(axis=1) for scores in (one, falling)]
 chosen = [", ".join(f"{RATES[k]:g}" for k in each) for each in best]
 teaching.finding(
-    f"chosen on validation images in the {len(splits)} splits: {chosen[0]} with one "
+    f"Chosen on validation images in the {len(splits)} splits: {chosen[0]} with one "
     f"rate, {chosen[1]} with falling ones. At {RATES[-1]:g}, the highest, one rate "
     f"gives {ends[0]} and falling ones {ends[1]} (mean of seeds ± standard error)."
 )
@@ -222,17 +222,17 @@ teaching.finding(
 # %% [markdown]
 # ## Is it better, each at its best?
 #
-# The fair comparison gives both the rate that suits them, chosen by validation images, and measures on test images. The
-# same architecture from scratch had its rate chosen in the same way.
+# A fair comparison gives each method its own best rate, chosen on validation images, and measures on test images. The
+# rate for the same architecture from scratch was chosen in the same way.
 #
-# Few runs estimate a standard error poorly. Student's distribution says how many of them a gain must have to be
-# called one.
+# A few runs estimate a standard error poorly. Student's t distribution says how many standard errors a gain must have
+# to count as one.
 #
 # **Predict.** How large is the gain of falling rates, and is it more than noise?
 
 # %%
 rows = np.arange(len(splits))
-on_test = [found[1][rows, each] for found, each in zip((one, falling), best)]
+on_test = [scores[1][rows, each] for scores, each in zip((one, falling), best)]
 scratch = teaching.measured("from_scratch")[str(SIZE[0])]
 evaluation.accuracy_bars(
     {
@@ -250,8 +250,8 @@ noise = abs(gain.mean()) < bound * evaluation.standard_error(gain)
 verdict = "within noise" if noise else "beyond noise"
 uniform, fell, scratched = map(evaluation.with_error, (*on_test, scratch["test"]))
 teaching.finding(
-    f"one rate {uniform}, falling {fell}; the gain is {evaluation.with_error(gain)}. With "
-    f"{len(gain)} runs a gain counts from {bound:.1f} standard errors on, so this is "
+    f"One rate {uniform}, falling {fell}; the gain is {evaluation.with_error(gain)}. "
+    f"With {len(gain)} runs a gain must exceed {bound:.1f} standard errors, so this is "
     f"{verdict}. From scratch, {scratch['epochs']} epochs at its own best rate of "
     f"{scratch['rate']:g}: {scratched}; majority class {np.mean(majority):.2f}."
 )
@@ -259,7 +259,7 @@ teaching.finding(
 # %% [markdown]
 # ## What each block does
 #
-# Now all blocks train, for a few steps. Look at the rates *before* training: a table is cheap.
+# Now all blocks train, for a few steps. Look at the rates *before* training. A table is cheap.
 
 # %%
 network.set_weights(start)
@@ -270,27 +270,27 @@ network.compile(falling_adam, "sparse_categorical_crossentropy")
 print(tlkeras.learning_rate_table(network))
 
 # %%
-few = splits[0].train.sample(per_class=6)
-few_pixels = few.read()
+sample = splits[0].train.sample(per_class=6)
+sample_pixels = sample.read()
 
 
 def moved(optimizer):
-    """How far each block below the head moves in four steps, by its own length."""
+    """Return how far each block moves in four steps, relative to its length."""
     network.set_weights(start)
     network.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
-    found = [block for block in tlkeras.blocks(network) if block.role != "head"]
-    flat = [lambda b=b: np.concatenate([np.ravel(w) for w in values(b)]) for b in found]
+    below = [block for block in tlkeras.blocks(network) if block.role != "head"]
+    flat = [lambda b=b: np.concatenate([np.ravel(w) for w in values(b)]) for b in below]
     before = [weights() for weights in flat]
     keras.utils.set_random_seed(0)
-    network.fit(few_pixels, few.labels, batch_size=16, verbose=0)
+    network.fit(sample_pixels, sample.labels, batch_size=16, verbose=0)
     return {
         block.name: np.linalg.norm(weights() - then) / np.linalg.norm(then)
-        for block, weights, then in zip(found, flat, before)
+        for block, weights, then in zip(below, flat, before)
     }
 
 
 def values(block):
-    """The trainable weights of a block, as NumPy arrays."""
+    """Return the trainable weights of a block as NumPy arrays."""
     return [keras.ops.convert_to_numpy(w) for w in block.weights if w.trainable]
 
 
@@ -299,8 +299,8 @@ drift = {"falling with depth": moved(falling_adam)}
 drift["one rate"] = moved(keras.optimizers.Adam(1e-3))
 
 # %% [markdown]
-# **Predict.** Adam's steps are about as long as its rate. Which blocks will have moved farthest, compared with the length
-# of their own weights, at one rate and at falling ones?
+# **Predict.** Adam's steps are about as long as its rate. Which blocks have moved farthest, relative to the length of
+# their own weights, with one rate and with falling rates?
 
 # %%
 evaluation.curves(
@@ -314,40 +314,40 @@ evaluation.curves(
 equal, fallen = drift["one rate"], drift["falling with depth"]
 farthest = [max(each, key=each.get) for each in (equal, fallen)]
 teaching.finding(
-    f"at one rate {farthest[0]} moves farthest, by {equal[farthest[0]]:.3f} of its "
-    f"length, and the stem by {equal['stem']:.3f}. With rates that fall it is "
+    f"With one rate {farthest[0]} moves farthest, by {equal[farthest[0]]:.3f} of its "
+    f"length, and the stem moves by {equal['stem']:.3f}. With falling rates it is "
     f"{farthest[1]}, by {fallen[farthest[1]]:.3f}, and the stem moves by "
-    f"{fallen['stem']:.5f}. This is one run, without a spread."
+    f"{fallen['stem']:.5f}. This is a single run, without a spread."
 )
 
 # %% [markdown]
 # ## Did it all hold?
 
 # %%
-assert fitting < low - 0.1 and fitting < high - 0.1, "three rates look alike"
+assert suitable < low - 0.1 and suitable < high - 0.1, "three rates look alike"
 slow = next(iter(by_rate.values()))
 assert np.all(np.diff(slow) < 0), "at the low rate the loss should still fall"
 assert apart <= 1e-6, "the shares are not what several optimizers do"
 table = tlkeras.learning_rate_table(network)
 assert all(np.isclose(row.learning_rate, 1e-3) for row in table), "one rate was last"
 assert fallen["stem"] < equal["stem"] / 10, "the stem should hardly move"
-for found in on_test:
-    assert found.mean() > np.mean(majority) + 0.15, "no better than one class"
-    assert found.mean() > np.mean(scratch["test"]) + 0.1, "no better than scratch"
-assert falling[0][:, -1].mean() > one[0][:, -1].mean(), "high rates are borne alike"
+for tested in on_test:
+    assert tested.mean() > np.mean(majority) + 0.15, "no better than one class"
+    assert tested.mean() > np.mean(scratch["test"]) + 0.1, "no better than scratch"
+assert falling[0][:, -1].mean() > one[0][:, -1].mean(), "high rates are tolerated alike"
 
 # %% [markdown]
 # ## Exercises
 #
 # ### Exercise 1 · Predict
 #
-# Adam divides by the size of the gradient. So if you multiply not the *update* but the *loss* by a tenth, with one rate
-# for all, how far do the weights move: a `"tenth"` as far, about the `"same"`, or `"ten times"` as far? Decide before you
-# run the cell below yours.
+# Adam divides by the size of the gradient. Suppose you multiply the *loss* by a tenth instead of the *update*, with one
+# rate for all. How far do the weights move: a `"tenth"` as far, about the `"same"`, or `"ten times"` as far? Decide
+# before you run the cell below yours.
 #
 # <details><summary>Hint</summary>
 #
-# What is the ratio of a gradient to its own size?
+# What is a gradient divided by its own size?
 #
 # </details>
 
@@ -373,21 +373,21 @@ teaching.check("03.1", prediction, ratio)
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Write `stages(model, rate)`: it gives an Adam in which the head of `model` learns at `rate`, the block below it at a
-# quarter of that, the next at a sixteenth, and so on. The check asks for the rates of small models of its own; then try
-# it in the sweep.
+# Write `stages(model, rate)`. It returns an Adam with which the head of `model` learns at `rate`, the block below it at
+# a quarter of that, the next at a sixteenth, and so on. The check uses small models of its own. Then try it in the
+# sweep.
 #
 # <details><summary>Hint</summary>
 #
-# `tlkeras.differential_optimizer` takes `layer_decay`, or `multipliers` by block; `tlkeras.learning_rate_table` shows the rates
-# of a compiled model.
+# `tlkeras.differential_optimizer` takes `layer_decay`, or `multipliers` by block. `tlkeras.learning_rate_table` shows
+# the rates of a compiled model.
 #
 # </details>
 
 
 # %% tags=["solution"]
 def stages(model, rate):
-    """An Adam whose rate falls to a quarter from block to block."""
+    """Make an Adam whose rate falls to a quarter from block to block."""
     adam = keras.optimizers.Adam(rate)
     return tlkeras.differential_optimizer(model, adam, layer_decay=0.25)
 
@@ -398,13 +398,13 @@ teaching.check("03.2", stages)
 # %% [markdown]
 # ### Exercise 3 · Your own data
 #
-# Point `my_folder` to a folder of your own images, one folder a class (here, four of our classes stand in). Give
-# `my_images`, the splits, and `my_model`, compiled with rates that rise from block to block and trained, so that it beats
+# Point `my_folder` to a folder of your own images, one folder per class (here, four of our classes stand in). Create
+# `my_images`, the splits, and `my_model`, compiled with rates that rise from block to block, and trained until it beats
 # the majority class on the test images.
 #
 # <details><summary>Hint</summary>
 #
-# `tlkeras.fine_tune` compiles the model anew at its end; `compile` and `fit` by hand keep your rates.
+# `tlkeras.fine_tune` recompiles the model when it ends. `compile` and `fit` by hand keep your rates.
 #
 # </details>
 
@@ -417,7 +417,7 @@ my_model = tlkeras.image_classifier(classes=my_classes, image_size=SIZE)
 my_adam = keras.optimizers.Adam(3e-3)
 my_rates = tlkeras.differential_optimizer(my_model, my_adam, layer_decay=0.2)
 my_model.compile(my_rates, "sparse_categorical_crossentropy")
-tlkeras.unfreeze(my_model, last=2)  # compiles it anew, for what is left to train
+tlkeras.unfreeze(my_model, last=2)  # recompiles the model
 my_pixels = my_images.train.read()
 history = my_model.fit(my_pixels, my_images.train.labels, epochs=3, verbose=0)
 
@@ -427,8 +427,8 @@ teaching.check("03.3", my_model, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Recognize**: too low, the loss still falls when time is up; too high, it stays far above
-#   what a fitting rate reaches.
-# - **Give**: `tlkeras.differential_optimizer` scales the updates block by block, as an optimizer for each block would.
-# - **Sweep**: each contender gets its best rate, chosen on validation images; a gain below its standard errors is noise.
-# - **See**: `tlkeras.learning_rate_table` before training, and the distance that each block moved after it.
+# - **Recognize**: at a rate that is too low, the loss still falls when time is up. At one that is too high, it stays
+#   far above what a suitable rate reaches.
+# - **Give**: `tlkeras.differential_optimizer` scales the updates block by block, like one optimizer per block.
+# - **Sweep**: each method gets its best rate, chosen on validation images. A gain within its error is noise.
+# - **See**: `tlkeras.learning_rate_table` before training, and the distance that each block moved afterwards.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 4 · Gradual unfreezing
 #
-# **Question.** When the head must learn first, how do the blocks below it join without losing what is going on?
+# **Question.** If the head has to learn first, when should the blocks below it join in?
 #
 # **You will be able to**
 #
-# - **Unfreeze** blocks by schedule or on a plateau, inside one `fit`.
-# - **Verify** that weights which train already keep their optimizer's memory.
+# - **Unfreeze** blocks on a schedule or on a plateau, inside one `fit`.
+# - **Verify** that weights already in training keep their optimizer state.
 # - **Restrain** a large network on few images: early stopping, dropout, weight decay.
 # - **Compare** gradual unfreezing with its rivals over seeds, and call noise noise.
 #
@@ -31,10 +31,10 @@ from tlkeras import evaluation
 # %% [markdown]
 # ## The idea, on two layers
 #
-# A layer of eight units is good already: it was trained to tell two rings of points apart. We give it a new, random
-# head for the same question, and train both.
+# A layer of eight units is already good: it was trained to tell two rings of points apart. We give it a new, random
+# head for the same task, and train both.
 #
-# A random head is wrong at first, and what is wrong pulls at everything that trains, also at the layer that was right.
+# A random head is wrong at first, and its errors pull at everything that trains, including the layer that was right.
 
 # %%
 rng = np.random.default_rng(0)
@@ -46,7 +46,7 @@ points = points.astype("float32")
 
 
 def tiny(seed):
-    """Eight units and a head, with random weights."""
+    """Build a model of eight units and a head, with random weights."""
     keras.utils.set_random_seed(seed)
     units = keras.layers.Dense(8, activation="tanh", name="units")
     head = keras.layers.Dense(1, activation="sigmoid", name="head")
@@ -62,7 +62,7 @@ good = trained.layers[0].get_weights()
 
 # %%
 class Watch(keras.callbacks.Callback):
-    """Notes by epoch: who trains, Adam's memory of the head, the way of the units."""
+    """Record per epoch: what trains, Adam's state of the head, how far units moved."""
 
     def on_train_begin(self, logs=None):
         self.training, self.memory, self.moved = [], [], []
@@ -84,7 +84,7 @@ class Watch(keras.callbacks.Callback):
 
 # %%
 def second_training(schedule, seed):
-    """Trains a new head on the good units; two watches, before and after unfreezing."""
+    """Train a new head on the good units; watch before and after unfreezing."""
     model = tiny(seed)
     model.layers[0].set_weights(good)
     unfreeze = tlkeras.GradualUnfreezing(schedule)
@@ -97,8 +97,8 @@ at_once = [second_training({0: None}, seed) for seed in range(1, 4)]
 gradual = [second_training({4: None}, seed) for seed in range(1, 4)]
 
 # %% [markdown]
-# **Predict.** One run trains units and head from the start, the other the head alone for four epochs. How far have the
-# units moved from their good weights in the end?
+# **Predict.** One run trains units and head from the start, the other trains only the head for four epochs. How far
+# have the units moved from their good weights in the end?
 
 # %%
 evaluation.curves(
@@ -108,7 +108,7 @@ evaluation.curves(
     },
     range(1, 9),
     xlabel="epoch",
-    ylabel="way of the units / length",
+    ylabel="distance moved / length",
 )
 
 # %%
@@ -117,19 +117,19 @@ ways = [
     for run, last in ((at_once, 3), (gradual, 7))
 ]
 teaching.finding(
-    "in the first four epochs in which they train, the units move by "
-    f"{evaluation.with_error(ways[0])} of their length beside a random head, and by "
-    f"{evaluation.with_error(ways[1])} beside one that has settled."
+    "In their first four epochs of training, the units move by "
+    f"{evaluation.with_error(ways[0])} of their length under a random head, and by "
+    f"{evaluation.with_error(ways[1])} under one that has settled."
 )
 
 # %% [markdown]
-# ## The memory of an optimizer
+# ## The state of an optimizer
 #
-# Adam remembers, for each weight, a mean of its gradients and of their squares. Whoever freezes, unfreezes and calls
-# `compile` by hand loses that memory, or meets an error, depending on the backend. `tlkeras.GradualUnfreezing` does
-# it at the beginning of an epoch, and hands the memory over.
+# For each weight, Adam keeps a running mean of the gradient and of its square. If you freeze, unfreeze and call
+# `compile` by hand, this state is lost, or an error is raised, depending on the backend.
+# `tlkeras.GradualUnfreezing` recompiles at the start of an epoch and carries the state over.
 #
-# Our callback looked right before and right after it. We compare all the bits of Adam's memory of the head.
+# Our callback looked right before and right after it. We compare Adam's state of the head bit by bit.
 
 # %%
 before, after = gradual[0]
@@ -139,15 +139,15 @@ filled = [np.any(value != 0) for value in then.values()]
 print("variables that train, by epoch:", *after.training)
 
 # %% tags=["nbval-check-output"]
-print("Adam's memory of the head, unfreezing before and after it, is equal bit by bit:")
-print(len(kept) > 0 and all(kept), "- and there was something to keep:", all(filled))
+print("Adam's state of the head is the same bit by bit:", len(kept) > 0 and all(kept))
+print("There was something to keep:", all(filled))
 
 # %% [markdown]
 # ## The same with a real network
 #
-# Our drawings, in three splits, at 96 pixels. Of EfficientNet-Lite0 we train the last block, the convolution at the
-# top, and a new head. All below stays frozen in every run, so its output is computed once, and what we train is a small
-# model of its own.
+# We use our drawings, in three splits, at 96 pixels. Of EfficientNet-Lite0 we train the last block, the convolution at
+# the top, and a new head. Everything below stays frozen in every run, so its output is computed once. What we train is
+# a small model of its own.
 
 # %%
 SIZE = (96, 96)
@@ -171,29 +171,29 @@ maps = dict(zip(paths, below.predict(images, batch_size=64, verbose=0)))
 
 
 def given(part):
-    """What the frozen part gives for the images of a split, and their labels."""
+    """Return the frozen part's output for the images of a split, and their labels."""
     return np.stack([maps[path] for path in part.paths]), part.labels
 
 
 # %% [markdown]
-# ## By schedule, on a plateau, at once
+# ## On a schedule, on a plateau, all at once
 #
-# A million weights and some 250 images: three things hold the network back.
+# There are a million weights and some 250 images. Three things restrain the network.
 #
 # - **Dropout** hides a share of the features from the head at each step.
-# - **Weight decay** pulls each weight towards zero, a little at each step.
-# - **Early stopping** ends training when the validation loss has not fallen for some epochs, and takes the best weights
-#   back.
+# - **Weight decay** pulls each weight a little towards zero at each step.
+# - **Early stopping** ends training when the validation loss has not fallen for some epochs, and restores the best
+#   weights.
 #
-# The callbacks go into one `fit`: one history, one early stopping, one optimizer. Unfreezing on a plateau is shown on one
-# split, to save time.
+# The callbacks go into one `fit`: one history, one early stopping, one optimizer. Unfreezing on a plateau is shown on
+# one split, to save time.
 
 # %%
 EPOCHS = 7
 
 
 def fresh():
-    """The pretrained top with a new head, ready to train."""
+    """Reset the top to pretrained weights and a new head, ready to train."""
     tlkeras.unfreeze(top)
     top.set_weights(pretrained)
     rates = keras.optimizers.AdamW(3e-3, weight_decay=0.01)
@@ -202,7 +202,7 @@ def fresh():
 
 
 def run(split, **how):
-    """Trains by a schedule or on a plateau; test accuracy, history, who trained."""
+    """Train on a schedule or a plateau; return accuracy, history and what trained."""
     fresh()
     stop = keras.callbacks.EarlyStopping(patience=4, restore_best_weights=True)
     who = Who()
@@ -218,7 +218,7 @@ def run(split, **how):
 
 # %%
 class Who(keras.callbacks.Callback):
-    """Notes how many variables train in each epoch."""
+    """Record how many variables train in each epoch."""
 
     def on_train_begin(self, logs=None):
         self.training = []
@@ -228,7 +228,7 @@ class Who(keras.callbacks.Callback):
 
 
 def measured_now(split):
-    """Accuracy on test images, and the way of the last block's first kernel."""
+    """Return test accuracy, and how far the last block's first kernel moved."""
     x, y = given(split.test)
     answers = keras.ops.convert_to_numpy(top(x, training=False))
     right = float(np.mean(answers.argmax(axis=1) == y))
@@ -243,16 +243,16 @@ how = {
 }
 runs = {name: [run(split, **kind) for split in splits] for name, kind in how.items()}
 runs["on a plateau"] = [run(splits[0], on_plateau=1, patience=1)]
-for name, found in runs.items():
-    print(f"{name:13} variables that train, split 0: ", *found[0][2])
+for name, each in runs.items():
+    print(f"{name:13} variables that train, split 0: ", *each[0][2])
 
 # %% [markdown]
-# **Predict.** The validation loss of the first split, epoch by epoch. Which run falls fastest at first? What happens to
-# the loss when blocks join?
+# **Predict.** Here is the validation loss of the first split, epoch by epoch. Which run falls fastest at first? What
+# happens to the loss when blocks join?
 
 # %%
 evaluation.curves(
-    {name: found[0][1]["val_loss"] for name, found in runs.items()},
+    {name: each[0][1]["val_loss"] for name, each in runs.items()},
     range(1, EPOCHS + 1),
     xlabel="epoch (a run that was stopped ends early)",
     ylabel="validation loss, split 0",
@@ -260,28 +260,28 @@ evaluation.curves(
 
 # %%
 best = {}
-for name, found in runs.items():
-    losses = [one[1]["val_loss"] for one in found]
+for name, each in runs.items():
+    losses = [one[1]["val_loss"] for one in each]
     best[name] = [int(np.argmin(loss)) + 1 for loss in losses]
     teaching.finding(
-        f"{name}, split 0: {losses[0][0]:.2f} after one epoch; lowest in epoch "
-        f"{best[name][0]}, {min(losses[0]):.2f}; in the end {losses[0][-1]:.2f}."
+        f"{name}, split 0: {losses[0][0]:.2f} after one epoch, lowest in epoch "
+        f"{best[name][0]} with {min(losses[0]):.2f}, {losses[0][-1]:.2f} at the end."
     )
 joined = max(how["by schedule"]["schedule"]) + 1
 late = sum(epoch >= joined for epoch in best["by schedule"])
 teaching.finding(
-    f"by schedule block7 joins in epoch {joined}; {late} of {len(splits)} runs kept "
-    "weights of an epoch in which it trained. What is learned after the lowest loss, "
-    "early stopping takes back."
+    f"On the schedule, block7 joins in epoch {joined}; {late} of {len(splits)} runs "
+    "kept weights from an epoch in which it trained. Early stopping discards whatever is "
+    "learned after the lowest loss."
 )
 
 # %% [markdown]
 # ## The recipe
 #
-# `tlkeras.fine_tune` goes further on the same thought: the head is not trained for some epochs but *solved*, as a
-# logistic regression; then everything trains at once, gently, with warm-up, decay of the rate, and early stopping; and
-# of the two sets of weights, before and after, the mean is taken where its validation loss is lower than that of both.
-# Here it gets the same top and the same images.
+# `tlkeras.fine_tune` takes the same idea further. The head is not trained for some epochs but *solved*, as a logistic
+# regression. Then everything trains at once, gently, with warm-up, a decaying rate, and early stopping. Finally, the
+# weights from before and after are averaged if that lowers the validation loss. Here it gets the same top and the same
+# images.
 
 # %%
 recipe = []
@@ -298,7 +298,7 @@ commonest = [np.bincount(split.train.labels).argmax() for split in splits]
 majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)]
 
 # %% [markdown]
-# **Predict.** Three ways from the same weights, over the same three splits. Will their order be plain to see?
+# **Predict.** Here are three ways from the same weights, over the same three splits. Will their order be clear?
 
 # %%
 evaluation.accuracy_bars(
@@ -309,7 +309,7 @@ evaluation.accuracy_bars(
 
 # %%
 def judged(name):
-    """The difference from training at once, and whether it is beyond two errors."""
+    """Compare with training at once: the difference, and is it beyond two errors?"""
     difference = results[name] - results["at once"]
     mean, error = difference.mean(), evaluation.standard_error(difference)
     verdict = "within noise" if abs(mean) < 2 * error else "beyond noise"
@@ -318,20 +318,20 @@ def judged(name):
 
 others = [name for name in results if name != "at once"]
 teaching.finding(
-    f"at once {evaluation.with_error(results['at once'])} of the test images are right. "
+    f"Test accuracy of training at once: {evaluation.with_error(results['at once'])}. "
     f"Compared with that: {'; '.join(map(judged, others))}. The network from "
-    f"scratch, after {scratch['epochs']} epochs: {evaluation.with_error(scratch['test'])}; "
-    f"majority class: {np.mean(majority):.2f}."
+    f"scratch, after {scratch['epochs']} epochs: "
+    f"{evaluation.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]
 # ## Did it all hold?
 
 # %%
-assert kept and all(kept) and all(filled), "the optimizer's memory was not handed over"
+assert kept and all(kept) and all(filled), "the optimizer's state was not kept"
 assert ways[1].mean() < ways[0].mean(), "joining late moved the units further"
-for found in runs["by schedule"]:
-    assert found[2] == sorted(found[2]), "a block was frozen again"
+for one in runs["by schedule"]:
+    assert one[2] == sorted(one[2]), "a block was frozen again"
 for split in splits:
     groups = [set(part.groups) for part in (split.train, split.validation, split.test)]
     assert sum(map(len, groups)) == len(set.union(*groups)), "near-duplicates straddle"
@@ -347,12 +347,12 @@ for name, accuracy in results.items():
 #
 # ### Exercise 1 · Predict
 #
-# Each run left the last block somewhere. From ImageNet's weights, which has gone further: the run `"at once"`, the run
-# `"by schedule"`, or are they `"level"`? Decide before you run the cell below yours.
+# In which run has the last block moved further from ImageNet's weights: `"at once"`, `"by schedule"`, or are they
+# `"level"`? Decide before you run the cell below yours.
 #
 # <details><summary>Hint</summary>
 #
-# Who trained for more epochs, and whose head was random when the block began? But early stopping chose the epoch.
+# Which block trained for more epochs, and which one started under a random head? But early stopping chose the epoch.
 #
 # </details>
 
@@ -361,7 +361,7 @@ for name, accuracy in results.items():
 prediction = "at once"
 
 # %%
-block_ways = {name: [one[0][1] for one in found] for name, found in runs.items()}
+block_ways = {name: [one[0][1] for one in each] for name, each in runs.items()}
 for name in how:
     way = block_ways[name]
     print(f"{name:13} {np.mean(way):.4f} ± {evaluation.standard_error(way):.4f}")
@@ -372,21 +372,21 @@ teaching.check("04.1", prediction, block_ways["at once"], block_ways["by schedul
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Write `my_callbacks()`: a list of callbacks that unfreezes a block whenever `val_loss` has stopped falling, and ends the
-# training when nothing helps any more, taking the best weights back. The check trains a small model whose loss cannot
-# fall: all of it must have been unfrozen before training ends.
+# Write `my_callbacks()`. It returns a list of callbacks that unfreeze a block whenever `val_loss` has stopped falling,
+# and that end the training and restore the best weights when nothing helps any more. The check trains a small model
+# whose loss cannot fall: all of it must be unfrozen before training ends.
 #
 # <details><summary>Hint</summary>
 #
-# Both callbacks count epochs without improvement. Which patience must be the longer one, and by how much where there
-# are two blocks below the head?
+# Both callbacks count epochs without improvement. Which patience must be longer, and by how much if there are two
+# blocks below the head?
 #
 # </details>
 
 
 # %% tags=["solution"]
 def my_callbacks():
-    """Unfreezes on a plateau, and stops only when that has not helped."""
+    """Unfreeze on a plateau, and stop only when that has not helped."""
     return [
         tlkeras.GradualUnfreezing(on_plateau=1, patience=2),
         keras.callbacks.EarlyStopping(patience=6, restore_best_weights=True),
@@ -399,8 +399,8 @@ teaching.check("04.2", my_callbacks)
 # %% [markdown]
 # ### Exercise 3 · Your own data
 #
-# Load a folder of your own images (here, four of our classes stand in), and fine-tune `my_model` on them, by
-# `tlkeras.fine_tune` or with the callbacks above. It should beat the majority class on the test images.
+# Load a folder of your own images (here, four of our classes stand in), and fine-tune `my_model` on them, with
+# `tlkeras.fine_tune` or the callbacks above. It should beat the majority class on the test images.
 #
 # <details><summary>Hint</summary>
 #
@@ -424,7 +424,8 @@ teaching.check("04.3", my_model, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Unfreeze**: the head first, then blocks from the top down, at epochs that you name or whenever the loss stops falling.
-# - **Verify**: look at the optimizer's memory right before and right after; it was handed over bit by bit.
+# - **Unfreeze**: the head first, then blocks from the top down, at epochs that you choose or whenever the loss stops
+#   falling.
+# - **Verify**: compare the optimizer's state right before and right after. It was kept bit by bit.
 # - **Restrain**: dropout, weight decay, and early stopping with a patience longer than that of unfreezing.
-# - **Compare**: paired by split, with standard errors; an order within noise is no order.
+# - **Compare**: paired by split, with standard errors. An order within noise is no order.

@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 5 · Augmentation
 #
-# **Question.** Which changes leave true what an image shows, and do they help the classifier?
+# **Question.** Which changes keep the label true, and do they help?
 #
 # **You will be able to**
 #
-# - **Reason** about a change before using it: does the label survive it?
+# - **Reason** about a change before you use it: does the label survive?
 # - **Test** a symmetry on data, and know what the test cannot see.
 # - **Pick** layers by domain, from Keras and from KerasCV.
-# - **Measure** what augmentation brings, and call noise noise.
+# - **Measure** what augmentation gains, and call noise noise.
 #
-# **Before you start:** [Feature extraction](01_feature_extraction.ipynb). You know what a frozen network's features
-# are, and why test images choose nothing.
+# **Before you start:** [Feature extraction](01_feature_extraction.ipynb). You know what the features of a frozen
+# network are, and why test images must not choose anything.
 #
 # | read | run | exercises | memory | downloads |
 # |---|---|---|---|---|
@@ -41,16 +41,16 @@ from tlkeras import evaluation
 # %% [markdown]
 # ## The idea, on a glyph
 #
-# Augmentation tells a classifier: *this, too, would have had the same label*. Here is a world in which that can be
-# true or false. Its pictures are the letters b and d, drawn on nine by nine pixels, not always in the middle. One
-# letter is the mirror image of the other.
+# Augmentation tells a classifier: *this would have had the same label*. Here is a world in which that can be true or
+# false. Its pictures are the letters b and d on nine by nine pixels, not always in the middle. Each letter is the mirror
+# image of the other.
 
 # %%
 SHAPE = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 1], [1, 0, 1], [1, 1, 1]])
 
 
 def glyphs(count, rng):
-    """Noisy letters, (count, 9, 9, 1), and whether each is a d."""
+    """Draw noisy letters, (count, 9, 9, 1), and say whether each is a d."""
     labels, pictures = np.arange(count) % 2, np.zeros((count, 9, 9, 1), "float32")
     for picture, is_d in zip(pictures, labels):
         top, left = rng.integers(0, 5), rng.integers(1, 6)
@@ -59,7 +59,7 @@ def glyphs(count, rng):
 
 
 def paper(picture):
-    """A glyph as an image: dark on white, enlarged."""
+    """Turn a glyph into an image: dark on white, enlarged."""
     return np.kron(255 - 255 * np.clip(picture, 0, 1), np.ones((12, 12, 3)))
 
 
@@ -70,7 +70,7 @@ flip = keras.layers.RandomFlip("horizontal", seed=0)
 
 
 def glyph_accuracy(layer, seed, views=20):
-    """Accuracy on new glyphs after training on twelve, or on views of these."""
+    """Return accuracy on new glyphs after training on twelve, or on their views."""
     rng = np.random.default_rng(seed)
     x, y = glyphs(12, rng)
     test, truth = glyphs(400, rng)
@@ -86,8 +86,8 @@ letters, _ = glyphs(2, np.random.default_rng(0))
 shown = [*letters, letters[0][:, ::-1]]
 
 # %% [markdown]
-# **Predict.** A b, a d, and the b in a mirror. If we flip training pictures at random and keep their labels, what will
-# the classifier learn?
+# **Predict.** Here are a b, a d, and a mirrored b. If we flip training pictures at random and keep their labels, what
+# will the classifier learn?
 
 # %%
 tlkeras.contact_sheet(
@@ -101,13 +101,13 @@ on_glyphs = {
     for name, layer in arms.items()
 }
 teaching.finding(
-    "a flipped b is a d that is called b. Of new letters, with flips in training, "
-    f"{evaluation.with_error(on_glyphs['flips'])} are right: half of two classes."
+    "A flipped b is a d that is labeled b. After training with flips, "
+    f"{evaluation.with_error(on_glyphs['flips'])} of new letters are right: a coin toss."
 )
 
 # %% [markdown]
-# **Predict.** Shifting moves a letter and leaves it the same letter. Twelve pictures cannot show every place: what will
-# views of them at other places bring?
+# **Predict.** A shifted letter is still the same letter. Twelve pictures cannot show every position. What will views at
+# other positions gain?
 
 # %%
 evaluation.accuracy_bars(on_glyphs, {"majority class, chance": 0.5})
@@ -115,17 +115,17 @@ evaluation.accuracy_bars(on_glyphs, {"majority class, chance": 0.5})
 # %%
 gained = on_glyphs["shifts"] - on_glyphs["no augmentation"]
 teaching.finding(
-    f"shifts bring {evaluation.with_error(gained)} more than the "
-    f"{evaluation.with_error(on_glyphs['no augmentation'])} without augmentation; flips "
+    f"Shifts gain {evaluation.with_error(gained)} over the "
+    f"{evaluation.with_error(on_glyphs['no augmentation'])} without augmentation. Flips "
     f"end at {evaluation.with_error(on_glyphs['flips'])}. A true symmetry replaces "
-    "pictures that we lack; a false one destroys the labels that we have."
+    "pictures that we lack. A false one destroys labels that we have."
 )
 
 # %% [markdown]
 # ## Reasons, by domain
 #
-# Which symmetries are true is a question about the world, not about networks. `tlkeras.augmentation_policy` writes an
-# answer down for each domain, with the reason for each setting, so that you can disagree with it.
+# Which symmetries are true is a question about the world, not about networks. `tlkeras.augmentation_policy` gives an
+# answer for each domain, with the reason for each setting, so that you can disagree with it.
 
 # %%
 for domain in ("photo", "drawing", "digits", "xray", "aerial"):
@@ -146,10 +146,10 @@ labels = splits[0].train.labels
 samples = splits[0].train.take([np.argmax(labels == k) for k in (0, 5)]).read()
 
 # %% [markdown]
-# Look at what a policy makes of your images before you train on it: an error here costs a glance, later it costs a day.
+# Look at what a policy does to your images before you train with it. A mistake costs a glance now and a day later.
 #
-# **Predict.** Left of each row stands the drawing as it is. The policy for drawings fills with white what moved in from
-# outside, and changes colors. Would you still give each picture its label?
+# **Predict.** The original drawing is on the left of each row. The policy for drawings changes colors and fills areas
+# that moved in from outside with white. Would you still give each picture its label?
 
 # %%
 drawing = tlkeras.augmentation("drawing", seed=1)
@@ -159,7 +159,7 @@ tlkeras.preview(samples, drawing, columns=6, image_size=96)
 flips = [layer for layer in drawing if isinstance(layer, keras.layers.RandomFlip)]
 viewed = keras.ops.convert_to_numpy(drawing(samples.astype("float32"), training=True))
 teaching.finding(
-    f"every view has shape {viewed.shape[1:]}, like the image, and gray levels from "
+    f"Every view has shape {viewed.shape[1:]}, like the image, and gray levels from "
     f"{viewed.min():.0f} to {viewed.max():.0f}; flips are {flips[0].mode} only. The "
     f"layers: {', '.join(type(layer).__name__ for layer in drawing)}."
 )
@@ -167,12 +167,12 @@ teaching.finding(
 # %% [markdown]
 # ## Testing a symmetry
 #
-# A reason can be wrong. `tlkeras.check_symmetry` fits a probe on images as they are, then asks it about the same
-# validation images flipped. It calls a flip *safe* only where a loss of more than the tolerance is ruled out, *unsafe*
-# where there is a loss, and otherwise *undecided*.
+# A reason can be wrong. `tlkeras.check_symmetry` fits a probe on unchanged images, then tests it on the same validation
+# images, flipped. It calls a flip *safe* only if a loss beyond the tolerance is ruled out, *unsafe* if there is a loss,
+# and otherwise *undecided*.
 #
-# First, scikit-learn's digits, with bare pixels as features. Then our drawings, with the frozen network's features;
-# half of them validate, so that the test can decide.
+# We test scikit-learn's digits, with raw pixels as features, and then our drawings, with the features of the frozen
+# network. Half of the drawings are used for validation, so that the test can decide.
 
 # %%
 digits = load_digits()
@@ -196,22 +196,22 @@ FLIPS = ("horizontal_flip", "vertical_flip")
 
 
 def bare(pixels):
-    """Pixels as features."""
+    """Return pixels as features."""
     return pixels.reshape(len(pixels), -1) / 255
 
 
 def features(pixels):
-    """The network's features; it looks at each picture once."""
+    """Return the network's features, computing each picture only once."""
     keys = [picture.tobytes() for picture in pixels]
     new = {key: image for key, image in zip(keys, pixels) if key not in known}
     if new:
-        found = network.predict(np.stack([*new.values()]), batch_size=64, verbose=0)
-        known.update(zip(new, found))
+        rows = network.predict(np.stack([*new.values()]), batch_size=64, verbose=0)
+        known.update(zip(new, rows))
     return np.stack([known[key] for key in keys])
 
 
 def tests(splits, extract):
-    """What the test says of each flip, one row a seed."""
+    """Test each flip, one row per seed."""
     return [
         tlkeras.check_symmetry(s.train, s.validation, extract, FLIPS) for s in splits
     ]
@@ -223,17 +223,17 @@ print("digits  ", *of_digits[0], sep="\n  ")
 print("drawings", *of_drawings[0], sep="\n  ")
 
 # %% [markdown]
-# **Predict.** That was one seed. Over three: which of the four bars of flipped images will stand as high as the bar of
-# the images as they are?
+# **Predict.** That was one seed. Over three seeds, which of the four bars of flipped images will be as high as the bar
+# of the unchanged images?
 
 # %%
 bars, flipped = {}, {}
-for kind, found in (("digits", of_digits), ("drawings", of_drawings)):
-    bars[f"{kind} as they are"] = [row[0].accuracy for row in found]
+for kind, rows in (("digits", of_digits), ("drawings", of_drawings)):
+    bars[f"{kind}, unchanged"] = [row[0].accuracy for row in rows]
     for k, name in enumerate(("mirrored", "upside down")):
-        bars[f"{kind}, {name}"] = [row[k].accuracy_changed for row in found]
+        bars[f"{kind}, {name}"] = [row[k].accuracy_changed for row in rows]
         flipped[kind, name] = [
-            row[k].accuracy_changed - row[k].accuracy for row in found
+            row[k].accuracy_changed - row[k].accuracy for row in rows
         ]
 halved = [(s.train.labels, s.validation.labels) for s in halves]
 tenths = [(s.train.labels, s.validation.labels) for s in digit_splits]
@@ -257,8 +257,8 @@ for (kind, name), change in flipped.items():
 # %% [markdown]
 # ## What the test cannot see
 #
-# Now give the digits to the *network*, enlarged to its size. It was trained on photographs, whose mirror images are as
-# likely as they are. Is the test warned?
+# Now give the digits to the *network*, enlarged to its size. It was trained on photographs, whose mirror images are
+# just as likely. Does the test notice the flip?
 
 # %%
 large = tlkeras.load_images(ink, labels=numerals, seed=0, image_size=SIZE)
@@ -268,23 +268,25 @@ lost = {
     for name, one in (("pixels", of_digits[0][0]), ("network", network_says[0]))
 }
 teaching.finding(
-    f"a mirror costs the probe on pixels {lost['pixels']}, the probe on the network's "
-    f"features {lost['network']} ({network_says[0].verdict}): these hardly show which "
-    "way a picture faces. The test asks about features; whether the label survives, "
-    "only the reason tells."
+    f"Mirroring changes the probe on pixels by {lost['pixels']}, and the probe on the "
+    f"network's features by {lost['network']} ({network_says[0].verdict}). The features "
+    "hardly show which way a picture faces. The test is about features. Whether the "
+    "label survives, only reasoning can tell."
 )
 
 # %% [markdown]
 # ## Keras and KerasCV, side by side
 #
-# Keras has most layers today. KerasCV is no longer developed and needs TensorFlow, but has some that Keras lacks:
-# `GridMask`, `ChannelShuffle`, `RandomChannelShift`. They act at inference too, so they belong into
-# `batches(augment=...)`, not into a model. `tlkeras.GridMask`, `tlkeras.RandomChannelShuffle` act in training only.
+# Keras has most of the layers today. KerasCV is no longer developed and needs TensorFlow, but it has some layers that
+# Keras lacks: `GridMask`, `ChannelShuffle`, `RandomChannelShift`. They also act at inference, so they belong in
+# `batches(augment=...)`, not in a model. `tlkeras.GridMask` and `tlkeras.RandomChannelShuffle` act in training only.
 
 # %%
 RANGE = (0, 255)
 try:
-    with warnings.catch_warnings(action="ignore"):  # of packages that it does not find
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # about packages that it does not find
         import keras_cv
 except ImportError:
     keras_cv = None
@@ -313,31 +315,31 @@ looks = {
 }
 
 # %% [markdown]
-# **Predict.** None of these layers knows our domain. Which of them changes a drawing most, and which hides a part of
-# what it shows?
+# **Predict.** None of these layers knows our domain. Which one changes a drawing most, and which ones hide a part of
+# it?
 
 # %%
 pictures = [pixels[1], *(look[1] for look in looks.values())]
-tlkeras.contact_sheet(pictures, ["as it is", *looks], columns=5, image_size=120)
+tlkeras.contact_sheet(pictures, ["original", *looks], columns=5, image_size=120)
 
 # %%
 moved = {name: np.abs(look - pixels).mean() for name, look in looks.items()}
 least, most = min(moved, key=moved.get), max(moved, key=moved.get)
 hiding = [name for name in looks if name.endswith(("Mask", "Cutout", "Erasing"))]
 teaching.finding(
-    f"on average {most} changes a pixel by {moved[most]:.0f} of 255 gray levels, "
-    f"{least} by {moved[least]:.0f}. Layers that hide ({', '.join(hiding)}) ask the "
-    "classifier to know a thing by what is left of it."
+    f"On average {most} changes a pixel by {moved[most]:.0f} of 255 gray levels, "
+    f"{least} by {moved[least]:.0f}. Layers that hide ({', '.join(hiding)}) make the "
+    "classifier recognize a thing by what is left of it."
 )
 
 # %% [markdown]
 # ## Does it help?
 #
 # The network is frozen, so the features of a view are computed once. A logistic regression is trained on the training
-# images alone, or on them and three views of each; the validation images, never augmented, choose its penalty.
-# (Cross-validation would not do: views of one image would lie on both sides of a fold.)
+# images alone, or together with three views of each. The validation images, never augmented, choose its penalty.
+# (Cross-validation would not work here: views of one image would be on both sides of a fold.)
 #
-# Besides the policy for drawings we try one with a setting added that its reasons forbid: upside down.
+# Besides the policy for drawings we try it with an added setting that its reasons forbid: upside-down views.
 
 # %%
 VIEWS = 3
@@ -353,13 +355,13 @@ row_of = {path: row for row, path in enumerate(paths)}
 
 
 def views_of(policy):
-    """Features of all images as they are, and of views of them."""
-    layers, found = tlkeras.augmentation(policy, seed=0), [features(everything)]
+    """Return features of all images, unchanged and in several views."""
+    layers, computed = tlkeras.augmentation(policy, seed=0), [features(everything)]
     for _ in range(VIEWS):
         view = layers(everything.astype("float32"), training=True)
         view = keras.ops.convert_to_numpy(view)
-        found.append(network.predict(view, batch_size=64, verbose=0))
-    return found
+        computed.append(network.predict(view, batch_size=64, verbose=0))
+    return computed
 
 
 # %%
@@ -367,27 +369,27 @@ views = {"no augmentation": [features(everything)]}
 views |= {name: views_of(policy) for name, policy in policies.items()}
 
 
-def trained(found, split):
-    """Test accuracy of a probe whose penalty the validation images chose."""
+def trained(computed, split):
+    """Return test accuracy of a probe with a penalty chosen on validation images."""
     rows, held, test = (
         [row_of[path] for path in part.paths]
         for part in (split.train, split.validation, split.test)
     )
-    x = np.concatenate([view[rows] for view in found]).astype("float64")
-    y, scored = np.tile(split.train.labels, len(found)), []
+    x = np.concatenate([view[rows] for view in computed]).astype("float64")
+    y, scored = np.tile(split.train.labels, len(computed)), []
     for strength in (1e-3, 1e-2, 1e-1):
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=strength))
         with threadpool_limits(1):  # faster for matrices this small
             probe.fit(x, y)
-        validation = probe.score(found[0][held], split.validation.labels)
-        scored.append((validation, probe.score(found[0][test], split.test.labels)))
+        validation = probe.score(computed[0][held], split.validation.labels)
+        scored.append((validation, probe.score(computed[0][test], split.test.labels)))
     return max(scored, key=lambda pair: pair[0])[1]
 
 
 # %%
 results = {
-    name: np.array([trained(found, split) for split in splits])
-    for name, found in views.items()
+    name: np.array([trained(computed, split) for split in splits])
+    for name, computed in views.items()
 }
 scratch = teaching.measured("from_scratch")[str(SIZE[0])]
 commonest = [np.bincount(split.train.labels).argmax() for split in splits]
@@ -395,7 +397,7 @@ majority = [np.mean(s.test.labels == most) for s, most in zip(splits, commonest)
 
 # %% [markdown]
 # **Predict.** The network has seen a million photographs, mirrored and cropped. Will views of some 250 drawings teach
-# its classifier more? And do views that stand on their heads do harm?
+# its classifier anything new? And do upside-down views do harm?
 
 # %%
 evaluation.accuracy_bars(
@@ -406,7 +408,7 @@ evaluation.accuracy_bars(
 
 # %%
 def judged(runs, plain):
-    """The mean difference, and whether it is more than two standard errors."""
+    """Compare two arms: the mean difference, and is it beyond two standard errors?"""
     mean, error = np.mean(runs - plain), evaluation.standard_error(runs - plain)
     verdict = "within noise" if abs(mean) < 2 * error else "beyond noise"
     return f"{mean:+.2f} ± {error:.2f}, {verdict}"
@@ -414,31 +416,31 @@ def judged(runs, plain):
 
 plain = results["no augmentation"]
 teaching.finding(
-    f"without augmentation {evaluation.with_error(plain)} of the test images are right. "
+    f"Test accuracy without augmentation: {evaluation.with_error(plain)}. "
     + "; ".join(f"{name}: {judged(results[name], plain)}" for name in policies)
     + f". The network from scratch, after {scratch['epochs']} epochs: "
     f"{evaluation.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]
-# Why so little? Views of a picture are no new pictures. How far does a view lie from its image, among the features?
+# Why so little? Views of a picture are not new pictures. How far is a view from its image in feature space?
 
 
 # %%
-def spread(found):
-    """Distance of views from their image, over the distance between two images."""
-    centered = found[0] - found[0].mean(axis=0)
+def spread(computed):
+    """Return the distance of views from their image, relative to two images."""
+    centered = computed[0] - computed[0].mean(axis=0)
     apart = np.sqrt(2 * np.mean(centered**2))
-    away = [np.sqrt(np.mean((view - found[0]) ** 2)) for view in found[1:]]
+    away = [np.sqrt(np.mean((view - computed[0]) ** 2)) for view in computed[1:]]
     return np.mean(away) / apart
 
 
 nearness = spread(views["policy for drawings"])
 teaching.finding(
-    f"at {nearness:.2f} of the distance between two images. This network is frozen and "
-    "its classifier small, so it can learn few images by heart; where a network itself "
-    "trains for long, views may bring more. Measure it there as here: paired by split, "
-    "with a standard error."
+    f"At {nearness:.2f} of the distance between two images. This network is frozen and "
+    "its classifier is small, so it can memorize only a few images. Where a network "
+    "itself trains for long, views may gain more. Measure that in the same way: paired "
+    "by split, with a standard error."
 )
 
 # %% tags=["nbval-check-output"]
@@ -456,7 +458,7 @@ for split in splits:
     kept = [set(part.groups) for part in (split.train, split.validation, split.test)]
     assert sum(map(len, kept)) == len(set.union(*kept)), "near-duplicates straddle"
 assert on_glyphs["shifts"].mean() > on_glyphs["no augmentation"].mean() + 0.05
-assert abs(on_glyphs["flips"].mean() - 0.5) < 0.1, "flips leave a coin toss"
+assert abs(on_glyphs["flips"].mean() - 0.5) < 0.1, "flips should leave a coin toss"
 assert all(row[0].verdict == "unsafe" for row in of_digits)
 assert all(row[0].verdict != "unsafe" for row in of_drawings)
 assert nearness < 0.9, "views are as far away as other images"
@@ -468,14 +470,13 @@ assert plain.mean() > np.mean(scratch["test"]) + 0.1, "no better than scratch"
 #
 # ### Exercise 1 · Predict
 #
-# We train logistic regression on the pixels of five digits of each class, and then once more with their mirror images
-# added under the same labels. Will the accuracy on test images be `"worse"`, `"level"` or `"better"`? Decide before you
-# run the cell below yours.
+# We train logistic regression on the pixels of five digits per class, and then again with their mirror images added
+# under the same labels. Will the accuracy on test images be `"worse"`, `"level"` or `"better"`? Decide before you run
+# the cell below yours.
 #
 # <details><summary>Hint</summary>
 #
-# Which digits does a mirror leave as they are? What does it make of a 2, and how many of the test images stand in a
-# mirror?
+# Which digits look the same in a mirror? What becomes of a 2? And how many of the test images are mirrored?
 #
 # </details>
 
@@ -486,8 +487,8 @@ prediction = "worse"
 # %%
 mirrored = []
 for split in digit_splits:
-    few = split.train.sample(5, seed=0)
-    x, y = few.read(), few.labels
+    sample = split.train.sample(5, seed=0)
+    x, y = sample.read(), sample.labels
     twice = np.concatenate([x, x[:, :, ::-1]])
     scores = []
     for pictures, their in ((x, y), (twice, np.tile(y, 2))):
@@ -504,14 +505,14 @@ teaching.check("05.1", prediction, mirrored)
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Write `my_policy` for traffic signs seen from a car: some point left and others right, they stand upright or nearly,
-# at any distance, in sun and rain. Give the reason (`why`) for each setting that is on, and for `horizontal_flip`. Then
+# Write `my_policy` for traffic signs seen from a car. Some point left and others right; they are upright or nearly so,
+# at any distance, in sun and rain. Give a reason (`why`) for each setting that is on, and for `horizontal_flip`. Then
 # look at a preview.
 #
 # <details><summary>Hint</summary>
 #
-# `dataclasses.replace(tlkeras.augmentation_policy("document"), ...)` starts from a policy without flips; or write
-# `tlkeras.AugmentationPolicy(why={...}, light=0.3, ...)`.
+# `dataclasses.replace(tlkeras.augmentation_policy("document"), ...)` starts from a policy without flips. You can also
+# write `tlkeras.AugmentationPolicy(why={...}, light=0.3, ...)`.
 #
 # </details>
 
@@ -537,18 +538,18 @@ teaching.check("05.2", my_policy)
 # %% [markdown]
 # ### Exercise 3 · Your own data
 #
-# Load a folder of your own images (here, four of our classes stand in). Give `my_symmetries`, what
-# `tlkeras.check_symmetry` says of them, and `my_augmentation`, layers that use no flip that it calls unsafe.
+# Load a folder of your own images (here, four of our classes stand in). Create `my_symmetries`, the result of
+# `tlkeras.check_symmetry` for them, and `my_augmentation`, layers without any flip that it calls unsafe.
 #
 # <details><summary>Hint</summary>
 #
-# `tlkeras.check_symmetry(my_images.train, my_images.validation)` loads a network of its own. Many images in
-# `validation` (`validation_size=0.5`) let it decide.
+# `tlkeras.check_symmetry(my_images.train, my_images.validation)` loads a network of its own. It needs many images in
+# `validation` to decide (`validation_size=0.5`).
 #
 # </details>
 
 # %% tags=["solution"]
-# Splits of your images, what the test says, and layers to train with.
+# Splits of your images, the verdicts of the test, and layers to train with.
 my_folder = teaching.clipart10()
 my_classes = ["bird", "boat", "flower", "house"]
 my_images = tlkeras.load_images(my_folder, classes=my_classes, image_size=SIZE)
@@ -561,8 +562,9 @@ teaching.check("05.3", my_augmentation, my_symmetries, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Reason**: a change is allowed where it leaves the label true; shifts replaced glyphs that we lacked, flips turned
+# - **Reason**: a change is allowed if it keeps the label true. Shifts replaced glyphs that we lacked; flips turned
 #   labels into coin tosses.
-# - **Test**: a probe on flipped images shows what features depend on; a network that overlooks mirrors cannot warn you.
-# - **Pick**: policies hold a domain's reasons; Keras has most layers, KerasCV some more; look at a preview first.
-# - **Measure**: paired by split, with the standard error; a difference within noise is no gain.
+# - **Test**: a probe on flipped images shows what the features depend on. A network that ignores mirroring cannot warn
+#   you.
+# - **Pick**: policies hold the reasons of a domain. Keras has most layers, KerasCV a few more. Look at a preview first.
+# - **Measure**: paired by split, with a standard error. A difference within noise is no gain.

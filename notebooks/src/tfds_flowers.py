@@ -1,17 +1,17 @@
 # %% [markdown]
 # # TensorFlow Datasets: flowers
 #
-# **Question.** How many images of each class does transfer need, on a data set that somebody
-# else prepared?
+# **Question.** How many images per class does transfer learning need?
 #
 # **You will be able to**
 #
 # - **Load** a data set of TensorFlow Datasets as splits that share no near-duplicates.
 # - **Draw** a learning curve: accuracy by number of training images.
-# - **Decide** from it whether more images would help.
+# - **Decide** from the curve whether more images would help.
 #
-# **Before you start:** [Feature extraction](01_feature_extraction.ipynb). The flowers want a
-# network once; without one the page runs on our drawings, read by TensorFlow Datasets too.
+# **Before you start:** [Feature extraction](01_feature_extraction.ipynb). Downloading
+# the flowers needs a network once. Without one, the page uses our drawings, also read by
+# TensorFlow Datasets.
 #
 # | read | run | exercises | memory | downloads |
 # |---|---|---|---|---|
@@ -36,12 +36,12 @@ from tlkeras import evaluation
 # %% [markdown]
 # ## Which data
 #
-# Nothing is downloaded unless you say so: set `DOWNLOAD` to true, or the variable
-# `TLKERAS_DOWNLOAD` to 1, and `tf_flowers` is fetched, some 3,700 photographs in five
+# Nothing is downloaded unless you ask for it. Set `DOWNLOAD` to true, or the environment
+# variable `TLKERAS_DOWNLOAD` to 1, to fetch `tf_flowers`: some 3,700 photographs in five
 # classes.
 #
-# Without it `tfds.ImageFolder` reads our drawings. Where TensorFlow Datasets is not installed
-# either, `load_images` reads the folder itself. What follows is the same for all three.
+# Otherwise `tfds.ImageFolder` reads our drawings. If TensorFlow Datasets is not installed,
+# `load_images` reads the folder itself. The rest of the page is the same in all three cases.
 
 # %%
 DOWNLOAD = os.environ.get("TLKERAS_DOWNLOAD") == "1"
@@ -49,7 +49,7 @@ TFDS = bool(find_spec("tensorflow_datasets") and find_spec("tensorflow"))
 
 
 def source():
-    """A name, and a builder of TensorFlow Datasets, or a folder."""
+    """Return a name, and a builder of TensorFlow Datasets or a folder."""
     if not TFDS:
         return "clipart10", teaching.clipart10()
     import tensorflow_datasets as tfds
@@ -59,7 +59,7 @@ def source():
             builder = tfds.builder("tf_flowers")
             builder.download_and_prepare()
             return "tf_flowers", builder
-        except Exception as error:  # each way of having no network raises another one
+        except Exception as error:  # every kind of missing network raises its own error
             print(f"The flowers could not be fetched: {type(error).__name__}")
     folder = Path(tempfile.mkdtemp())
     (folder / "train").symlink_to(teaching.clipart10())
@@ -72,12 +72,12 @@ DATA, given = source()
 splits = [tlkeras.load_images(given, seed=seed, image_size=SIZE) for seed in range(3)]
 names = splits[0].class_names
 if DATA == "clipart10":
-    print("Skipped: the flowers, which want a network.")
+    print("Skipped: downloading the flowers needs a network connection.")
 print(f"{DATA}, {'by TensorFlow Datasets' if TFDS else 'from its folder'}:")
 print(splits[0])
 
 # %% [markdown]
-# **Predict.** One training image of each class: how many of a class would you have to see to tell them apart?
+# **Predict.** Here is one training image per class. How many per class would you need to see to tell them apart?
 
 # %%
 labels = splits[0].train.labels
@@ -87,16 +87,16 @@ tlkeras.contact_sheet(examples.read(), captions=names, columns=5, image_size=96)
 # %%
 counts = np.bincount(labels)
 teaching.finding(
-    f"there are {counts.min()} to {counts.max()} training images of a class. How many "
-    "of them a classifier needs is what we measure next."
+    f"There are {counts.min()} to {counts.max()} training images per class. Next we "
+    "measure how many of them a classifier needs."
 )
 
 # %% [markdown]
 # ## The idea, with a coin
 #
-# How many examples does it take? Toss a coin that falls on heads three times in four, and
+# How many examples does it take? Toss a coin that shows heads three times out of four, and
 # guess from `n` tosses which side it prefers. With few tosses you are often wrong, then
-# rarely, and soon more tosses change nothing: the curve is steep, then flat.
+# rarely. Soon more tosses change nothing: the curve is steep, then flat.
 
 # %%
 rng = np.random.default_rng(0)
@@ -108,10 +108,10 @@ print({int(n): round(float(share), 2) for n, share in zip(tosses, right)})
 # %% [markdown]
 # ## A learning curve
 #
-# Features are computed once. A probe is then trained on one, two, four ...
-# images of each class. A smaller sample is part of every larger one, so the curve shows the
-# effect of more images and not of other ones. It is measured on validation images; the test
-# images wait for the end.
+# Features are computed once. Then a probe is trained on one, two, four ... images per class.
+# Each sample is part of every larger one, so the curve shows the effect of more images and
+# not of different ones. It is measured on validation images. The test images wait until the
+# end.
 
 # %%
 extractor = tlkeras.FeatureExtractor("efficientnet_lite0", image_size=SIZE)
@@ -122,7 +122,7 @@ for part in (splits[0].train, splits[0].validation, splits[0].test):
 
 # %%
 def accuracy(train, part):
-    """A probe on the images of `train`, measured on those of `part`."""
+    """Fit a probe on the images of `train` and score it on those of `part`."""
     x, held_out = (np.stack([features[p] for p in s.paths]) for s in (train, part))
     return tlkeras.linear_probe(x, train.labels).score(held_out, part.labels)
 
@@ -144,25 +144,25 @@ if DATA == "clipart10":
     baselines["same network, all images, from scratch"] = scratch
 
 # %% [markdown]
-# **Predict.** From how many images of each class on is the probe better than the majority
-# class? Does the curve still climb at its right end?
+# **Predict.** From how many images per class is the probe better than the majority class?
+# Does the curve still climb at its right end?
 
 # %%
 evaluation.curves(
     {"linear probe": learned},
     list(map(str, sizes)),
-    xlabel="training images of each class, at most",
+    xlabel="training images per class, at most",
     ylabel="validation accuracy",
     baselines=baselines,
 )
 
 # %%
 curve = np.mean(learned, axis=0)
-enough = next(n for n, found in zip(sizes, curve) if found > np.mean(majority))
+enough = next(n for n, mean in zip(sizes, curve) if mean > np.mean(majority))
 last, before = np.array(learned)[:, -1], np.array(learned)[:, -2]
 teaching.finding(
-    f"from {enough} of each class on, the probe beats the majority class "
-    f"({np.mean(majority):.2f}); at most {sizes[-1]} give {evaluation.with_error(last)}. "
+    f"From {enough} per class, the probe beats the majority class "
+    f"({np.mean(majority):.2f}). With up to {sizes[-1]} it has {evaluation.with_error(last)}. "
     f"The last doubling changed accuracy by {evaluation.with_error(last - before)}."
 )
 
@@ -186,14 +186,14 @@ print("More images helped:", bool(curve[-1] > curve[0] + 0.2))
 #
 # ### Exercise 1 · Predict
 #
-# How much would be gained by *doubling* the training images once more? Give a number: the
-# change of accuracy that you would bet on. A bet is right if it lies between zero and twice
-# what the doublings so far gained on average.
+# How much would *doubling* the training images once more gain? Give a number: the change in
+# accuracy that you would bet on. The bet is right if it lies between zero and twice the
+# average gain of the doublings so far.
 #
 # <details><summary>Hint</summary>Look at the steps of the curve, not at its height.</details>
 
 # %% tags=["solution"]
-# Change of accuracy that you expect from twice as many images.
+# Change in accuracy that you expect from twice as many images.
 bet = float(curve[-1] - curve[-2]) if curve[-1] > curve[-2] else 0.01
 
 # %%
@@ -202,19 +202,19 @@ teaching.check("flowers.1", bet, curve)
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Ten images a class, but which ones? Write `spread(count)`: accuracies on validation images
-# of the first split, for `count` different samples of ten images a class.
+# Ten images per class, but which ones? Write `spread(count)`. It returns accuracies on the
+# validation images of the first split, for `count` different samples of ten images per class.
 #
 # <details><summary>Hint</summary>
 #
-# `splits[0].train.sample(10, seed=...)` gives another sample for another seed.
+# `splits[0].train.sample(10, seed=...)` gives a different sample for each seed.
 #
 # </details>
 
 
 # %% tags=["solution"]
 def spread(count):
-    """Validation accuracies of probes on different samples of ten images a class."""
+    """Return validation accuracies for different samples of ten images per class."""
     train, part = splits[0].train, splits[0].validation
     return [accuracy(train.sample(10, seed=seed), part) for seed in range(count)]
 
@@ -226,11 +226,12 @@ teaching.check("flowers.2", spread)
 # ### Exercise 3 · Your own data
 #
 # Load a data set of TensorFlow Datasets that is on your machine, or a folder, as `mine`: any
-# splits with two classes or more whose test images are apart from the others.
+# splits with at least two classes and with test images that are separate from the others.
 #
 # <details><summary>Hint</summary>
 #
-# `tlkeras.load_images("tfds:cifar10", per_class=50)` reads what was prepared before.
+# `tlkeras.load_images("tfds:cifar10", per_class=50)` reads a data set that was prepared
+# before.
 #
 # </details>
 
@@ -246,6 +247,6 @@ teaching.check("flowers.3", mine)
 #
 # - **Load**: `load_images` takes `"tfds:NAME"` or a builder, and keeps near-duplicates on one
 #   side.
-# - **Draw**: features once, then one probe a size, with nested samples and several seeds.
-# - **Decide**: where the curve still climbs, more images help; where it is flat, look
-#   elsewhere.
+# - **Draw**: compute features once, then fit one probe per size, with nested samples and
+#   several seeds.
+# - **Decide**: if the curve still climbs, more images help. If it is flat, look elsewhere.
