@@ -197,8 +197,9 @@ evaluation.accuracy_bars(kept, xlabel="share of images with ImageNet's old answe
 drift = ", ".join(f"{name} {evaluation.with_error(x)}" for name, x in cosine.items())
 teaching.finding(
     f"The old answer survives for {evaluation.with_error(kept['all layers'])} of the "
-    f"images if all layers train, {evaluation.with_error(kept['last two blocks'])} if two "
-    f"blocks do, and {evaluation.with_error(kept['head only'])} with a frozen trunk (mean of "
+    "images if all layers train, for "
+    f"{evaluation.with_error(kept['last two blocks'])} if two blocks do, and for "
+    f"{evaluation.with_error(kept['head only'])} with a frozen trunk (mean of "
     f"{len(splits)} seeds ± standard error). Cosine to the old features: {drift}."
 )
 
@@ -222,7 +223,8 @@ gain = accuracy["head only"] - accuracy["all layers"]
 every = ", ".join(f"{name} {evaluation.with_error(x)}" for name, x in accuracy.items())
 teaching.finding(
     f"{every}; from scratch, after {scratch['epochs']} epochs, "
-    f"{evaluation.with_error(scratch['test'])}; majority class {np.mean(majority):.2f}. "
+    f"{evaluation.with_error(scratch['test'])}; "
+    f"majority class {np.mean(majority):.2f}. "
     f"At this rate the head alone is {evaluation.with_error(gain)} better than all "
     "layers: our task needed what they forgot of ImageNet."
 )

@@ -271,8 +271,8 @@ joined = max(how["by schedule"]["schedule"]) + 1
 late = sum(epoch >= joined for epoch in best["by schedule"])
 teaching.finding(
     f"On the schedule, block7 joins in epoch {joined}; {late} of {len(splits)} runs "
-    "kept weights from an epoch in which it trained. Early stopping discards whatever is "
-    "learned after the lowest loss."
+    "kept weights from an epoch in which it trained. Early stopping discards whatever "
+    "is learned after the lowest loss."
 )
 
 # %% [markdown]
@@ -321,7 +321,8 @@ teaching.finding(
     f"Test accuracy of training at once: {evaluation.with_error(results['at once'])}. "
     f"Compared with that: {'; '.join(map(judged, others))}. The network from "
     f"scratch, after {scratch['epochs']} epochs: "
-    f"{evaluation.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
+    f"{evaluation.with_error(scratch['test'])}; "
+    f"majority class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]

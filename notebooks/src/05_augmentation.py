@@ -102,7 +102,8 @@ on_glyphs = {
 }
 teaching.finding(
     "A flipped b is a d that is labeled b. After training with flips, "
-    f"{evaluation.with_error(on_glyphs['flips'])} of new letters are right: a coin toss."
+    f"{evaluation.with_error(on_glyphs['flips'])} "
+    "of new letters are right: a coin toss."
 )
 
 # %% [markdown]
@@ -116,7 +117,8 @@ evaluation.accuracy_bars(on_glyphs, {"majority class, chance": 0.5})
 gained = on_glyphs["shifts"] - on_glyphs["no augmentation"]
 teaching.finding(
     f"Shifts gain {evaluation.with_error(gained)} over the "
-    f"{evaluation.with_error(on_glyphs['no augmentation'])} without augmentation. Flips "
+    f"{evaluation.with_error(on_glyphs['no augmentation'])} "
+    "without augmentation. Flips "
     f"end at {evaluation.with_error(on_glyphs['flips'])}. A true symmetry replaces "
     "pictures that we lack. A false one destroys labels that we have."
 )
@@ -269,7 +271,8 @@ lost = {
 }
 teaching.finding(
     f"Mirroring changes the probe on pixels by {lost['pixels']}, and the probe on the "
-    f"network's features by {lost['network']} ({network_says[0].verdict}). The features "
+    f"network's features by {lost['network']} ({network_says[0].verdict}). "
+    "The features "
     "hardly show which way a picture faces. The test is about features. Whether the "
     "label survives, only reasoning can tell."
 )
@@ -419,7 +422,8 @@ teaching.finding(
     f"Test accuracy without augmentation: {evaluation.with_error(plain)}. "
     + "; ".join(f"{name}: {judged(results[name], plain)}" for name in policies)
     + f". The network from scratch, after {scratch['epochs']} epochs: "
-    f"{evaluation.with_error(scratch['test'])}; majority class: {np.mean(majority):.2f}."
+    f"{evaluation.with_error(scratch['test'])}; "
+    f"majority class: {np.mean(majority):.2f}."
 )
 
 # %% [markdown]

@@ -162,7 +162,8 @@ enough = next(n for n, mean in zip(sizes, curve) if mean > np.mean(majority))
 last, before = np.array(learned)[:, -1], np.array(learned)[:, -2]
 teaching.finding(
     f"From {enough} per class, the probe beats the majority class "
-    f"({np.mean(majority):.2f}). With up to {sizes[-1]} it has {evaluation.with_error(last)}. "
+    f"({np.mean(majority):.2f}). With up to {sizes[-1]} it has "
+    f"{evaluation.with_error(last)}. "
     f"The last doubling changed accuracy by {evaluation.with_error(last - before)}."
 )
 

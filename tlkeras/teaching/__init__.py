@@ -1,4 +1,4 @@
-"""What the notebooks lean on: a quiet start, the drawings, stored measurements, and checks of exercises."""
+"""Helpers of the notebooks: a quiet start, the drawings, stored measurements, and checks of exercises."""
 
 from tlkeras.teaching.exercises import NotYet, check
 from tlkeras.teaching.materials import clipart10, measured

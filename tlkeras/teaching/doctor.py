@@ -1,4 +1,4 @@
-"""`tlkeras doctor`: whether this machine can run the notebooks, how long they take on it, and what to mend."""
+"""Check whether this machine can run the notebooks, how long they will take, and what to fix."""
 
 import json
 import os
@@ -18,11 +18,10 @@ from tlkeras.errors import InputError, first_line
 from tlkeras.teaching.materials import measured
 
 BACKBONE = "efficientnet_lite0"
-#: What the largest notebook takes, and what weights and a run leave on disk, in GB, with room to spare.
+#: Memory that the largest notebook needs, and disk space for weights and a run, in GB, with a margin.
 MEMORY, DISK = 2.0, 1.0
-#: What the speed is measured with: images a batch, and their side, as in the notebooks.
-BATCH, SIDE = 32, 96
-
+#: Images per batch and their height and width, to measure speed with. The notebooks use the same size.
+BATCH, IMAGE_SIZE = 32, 96
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -32,26 +31,26 @@ class Check:
     """One line of the diagnosis.
 
     Attributes:
-        name: What was looked at.
-        ok: Whether it will do.
-        found: What is there, in a few words.
-        mend: What to do where it will not do; empty otherwise.
+        name: Subject of the check.
+        ok: Whether the check passed.
+        detail: State of the machine, in a few words.
+        fix: Advice if the check failed, otherwise empty.
     """
 
     name: str
     ok: bool
-    found: str
-    mend: str = ""
+    detail: str
+    fix: str = ""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `examine` found; `str()` prints it.
+    """The result of `examine`; `str()` formats it for the terminal.
 
     Attributes:
         checks: Tuple of `Check`.
-        minutes: Dict of notebook to the minutes it is expected to run here; empty where the machine's speed could not
-            be measured.
+        minutes: Dict from notebook to the minutes that it is expected to run here. Empty if the machine's speed could
+            not be measured.
     """
 
     checks: tuple[Check, ...]
@@ -59,28 +58,28 @@ class Diagnosis:
 
     @property
     def ok(self):
-        """Whether every check passed."""
+        """True if every check passed."""
         return all(check.ok for check in self.checks)
 
     def to_json(self):
-        """The diagnosis as JSON takes it."""
+        """Return the diagnosis as a dict that JSON can hold."""
         return {"ok": self.ok, "checks": [asdict(check) for check in self.checks], "minutes": self.minutes}
 
     def __str__(self):
         width = max(len(check.name) for check in self.checks)
         lines = []
         for check in self.checks:
-            lines.append(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.found}")
-            if check.mend:
-                lines.append(f"{'':{width + 8}}mend: {check.mend}")
+            lines.append(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<{width}}  {check.detail}")
+            if check.fix:
+                lines.append(f"{'':{width + 8}}fix: {check.fix}")
         if self.minutes:
-            lines += ["", "Minutes that the notebooks are expected to run here:"]
+            lines += ["", "Expected minutes per notebook on this machine:"]
             lines += [f"  {name:<32} {minutes:4.1f}" for name, minutes in self.minutes.items()]
         return "\n".join(lines)
 
 
 def examine():
-    """Looks at Python, packages, memory, disk and weights, then computes and trains for a moment.
+    """Check Python, packages, memory, disk and weights, then run a batch and two training steps.
 
     Returns:
         `Diagnosis`.
@@ -97,102 +96,103 @@ def examine():
 
 
 def check_python(version=sys.version_info):
-    """Checks the version of Python against what the package asks for."""
+    """Check that tlkeras supports this version of Python."""
     ok = (3, 11) <= tuple(version[:2]) <= (3, 13)
-    mend = "" if ok else "make a virtual environment with Python 3.11, 3.12 or 3.13 and install tlkeras there."
-    return Check("Python", ok, ".".join(map(str, version[:3])), mend)
+    fix = "" if ok else "create a virtual environment with Python 3.11, 3.12 or 3.13 and install tlkeras there."
+    return Check("Python", ok, ".".join(map(str, version[:3])), fix)
 
 
 def check_packages(requirements=None, backend=None):
-    """Checks that every package that tlkeras asks for is installed, in a version that will do.
+    """Check that every required package is installed in a suitable version.
 
     Args:
-        requirements: Iterable of requirements as in pyproject.toml; by default those of the installed tlkeras.
-        backend: Of Keras; TensorFlow need not be installed where it is another one.
+        requirements: Iterable of requirements as in pyproject.toml. Defaults to those of the installed tlkeras.
+        backend: Name of the Keras backend. TensorFlow is required only if it is the backend. Defaults to the one that
+            Keras will use.
     """
     backend = backend or _backend()
     if backend not in _BACKENDS:
         named = f"The backend of Keras is {backend!r}"
-        return Check("packages", False, named, f"name one of {', '.join(_BACKENDS)} by KERAS_BACKEND or in keras.json.")
+        return Check("packages", False, named, f"set KERAS_BACKEND, or keras.json, to one of {', '.join(_BACKENDS)}.")
     needs = _requirements("", requirements)
     if backend != "tensorflow":
         needs = [need for need in needs if need.name != "tensorflow"] + [Requirement(backend)]
     wrong = _unmet(needs)
     if wrong:
-        found = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong)
+        detail = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong)
         wanted = " ".join(f"'{need.name}{need.specifier}'" for need in wrong)
-        return Check("packages", False, found, f"{_python()} -m pip install {wanted}")
+        return Check("packages", False, detail, f"{_python()} -m pip install {wanted}")
     shown = ("keras", backend, "numpy", "scikit-learn")
     return Check("packages", True, ", ".join(f"{name} {_version(name)}" for name in shown))
 
 
 def _backend():
-    """The backend that Keras will take, by the environment or else by its file of settings."""
+    """Return the backend that Keras will use, from the environment or from its configuration file."""
     if name := os.environ.get("KERAS_BACKEND"):
         return name
     file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     try:
         return json.loads(file.read_text()).get("backend", "tensorflow")
-    except (OSError, ValueError):  # Keras writes one, with TensorFlow
+    except (OSError, ValueError):  # Keras then writes one that names TensorFlow
         return "tensorflow"
 
 
 def check_notebooks(requirements=None, in_jupyter=None):
-    """Checks what the notebooks ask for beyond tlkeras itself: the extra `notebooks`.
+    """Check the packages of the extra `notebooks`, which the notebooks need beyond tlkeras itself.
 
-    An old version fails; so does JupyterLab if it is missing, unless Jupyter of some kind is running this already. What
-    else is missing passes, and is named: the cells that show it are passed over.
+    The check fails for a version that is too old, and for a missing JupyterLab unless a notebook server is already
+    running this code. Other missing packages are named but pass, because the cells that use them are skipped.
 
     Args:
-        requirements: As in `check_packages`.
-        in_jupyter: Whether this runs in a notebook; by default that is looked up.
+        requirements: Iterable of requirements as in pyproject.toml. Defaults to those of the installed tlkeras.
+        in_jupyter: Whether this runs in a notebook. Detected by default.
     """
     in_jupyter = "ipykernel" in sys.modules if in_jupyter is None else in_jupyter
     wrong = _unmet(_requirements("notebooks", requirements))
     missing = [need for need in wrong if _version(need.name) is None]
     ok = all(need in missing and (in_jupyter or need.name != "jupyterlab") for need in wrong)
-    found = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong) or "all packages are here"
-    mend = f'{_python()} -m pip install ".[notebooks]" in the clone; tlkeras itself does without.'
-    return Check("notebooks", ok, found, "" if ok else mend)
+    detail = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong) or "all installed"
+    fix = f'{_python()} -m pip install ".[notebooks]" in the clone; tlkeras itself works without them.'
+    return Check("notebooks", ok, detail, "" if ok else fix)
 
 
 def check_memory(available=None):
-    """Checks how much memory is free, in GB; where the system does not say, that passes."""
+    """Check that enough memory is free, in GB. Pass if the system does not report it."""
     available = _available_memory() if available is None else available
     if available is None:
-        return Check("memory", True, "this system does not say")
+        return Check("memory", True, "not reported by this system")
     ok = available >= MEMORY
-    mend = "" if ok else f"close other programs: the notebooks take up to {MEMORY:.0f} GB."
-    return Check("memory", ok, f"{available:.1f} GB free", mend)
+    fix = "" if ok else f"close other programs; the notebooks need up to {MEMORY:.0f} GB."
+    return Check("memory", ok, f"{available:.1f} GB free", fix)
 
 
 def check_disk(folder=".", free=None):
-    """Checks how much room there is in a folder, in GB."""
+    """Check that enough disk space is free in a folder, in GB."""
     free = shutil.disk_usage(folder).free / 1e9 if free is None else free
-    mend = "" if free >= DISK else f"make room: {DISK:.0f} GB should be free where the notebooks run."
-    return Check("disk", free >= DISK, f"{free:.1f} GB free", mend)
+    fix = "" if free >= DISK else f"free some space; the notebooks need {DISK:.0f} GB."
+    return Check("disk", free >= DISK, f"{free:.1f} GB free", fix)
 
 
 def check_weights(name=BACKBONE):
-    """Checks that the weights of a backbone are on this machine, so that no network is needed."""
+    """Check that the weights of a backbone are on this machine, so that no network is needed."""
     if backbone_info(name).offline:
-        return Check("weights", True, f"{name} is here")
-    return Check("weights", False, f"{name} is not here", "install tlkeras again, with its dependencies.")
+        return Check("weights", True, f"{name} is installed")
+    return Check("weights", False, f"{name} is not installed", "reinstall tlkeras with its dependencies.")
 
 
 def check_forward_pass():
-    """Computes features of a batch of noise.
+    """Compute the features of a batch of noise.
 
     Returns:
-        `(check, seconds)`: the seconds are the median of five batches, None if it failed.
+        `(check, seconds)`. `seconds` is the median of five batches, or None if the check failed.
     """
     try:
         import numpy as np
 
         from tlkeras.backbones.build import backbone
 
-        network = backbone(BACKBONE, image_size=SIDE, pooling="avg")
-        pixels = np.random.default_rng(0).integers(0, 256, (BATCH, SIDE, SIDE, 3)).astype("float32")
+        network = backbone(BACKBONE, image_size=IMAGE_SIZE, pooling="avg")
+        pixels = np.random.default_rng(0).integers(0, 256, (BATCH, IMAGE_SIZE, IMAGE_SIZE, 3)).astype("float32")
         network.predict_on_batch(pixels)
         seconds = []
         for _ in range(5):
@@ -201,15 +201,14 @@ def check_forward_pass():
             seconds.append(time.perf_counter() - start)
         if not np.isfinite(features).all():
             return Check("forward pass", False, "the features are not finite", _REINSTALL), None
-    except Exception as error:  # whatever a broken installation raises is what the learner must see
+    except Exception as error:  # whatever a broken installation raises must reach the learner
         return Check("forward pass", False, f"{type(error).__name__}: {first_line(error)}", _REINSTALL), None
-    return Check("forward pass", True, f"{BATCH / median(seconds):.0f} images a second at {SIDE} x {SIDE}"), median(
-        seconds
-    )
+    speed = f"{BATCH / median(seconds):.0f} images per second at {IMAGE_SIZE} x {IMAGE_SIZE}"
+    return Check("forward pass", True, speed), median(seconds)
 
 
 def check_training_step():
-    """Trains a small classifier for two steps and looks whether it has changed."""
+    """Train a small classifier for two steps and check that its loss falls."""
     try:
         import keras
         import numpy as np
@@ -227,13 +226,13 @@ def check_training_step():
 
 
 def expected_minutes(seconds):
-    """Scales what the notebooks took where they were measured by how fast this machine is.
+    """Scale the measured run times of the notebooks to the speed of this machine.
 
     Args:
-        seconds: Of the batch of `check_forward_pass`, or None.
+        seconds: Seconds per batch from `check_forward_pass`, or None.
 
     Returns:
-        Dict of notebook to minutes.
+        Dict from notebook to minutes. Empty if `seconds` is None.
 
     Example:
 
@@ -248,17 +247,17 @@ def expected_minutes(seconds):
     return {name: round(ratio * each / 60, 1) for name, each in reference["notebooks"].items()}
 
 
-_REINSTALL = "install tlkeras into a fresh virtual environment; if that does not help, report the line above."
+_REINSTALL = "install tlkeras into a new virtual environment; if that does not help, report the line above."
 
 
 def _requirements(extra, requirements=None):
-    """What tlkeras asks for, or what one of its extras asks for beyond that."""
+    """List the requirements of tlkeras, or those that an extra adds to them."""
     if requirements is None:
         try:
             requirements = metadata.requires("tlkeras") or []
         except metadata.PackageNotFoundError as error:
             raise InputError(
-                f"tlkeras is not installed here, so what it needs is not known; in its clone run: {_python()} -m pip "
+                f"tlkeras is not installed here, so its requirements are unknown. In its clone run {_python()} -m pip "
                 "install ."
             ) from error
     needs = [Requirement(text) for text in requirements]
@@ -267,7 +266,7 @@ def _requirements(extra, requirements=None):
 
 
 def _python():
-    """How this Python is called: by its name, unless that leads to another, as where no environment is activated."""
+    """Return the command for this Python: its name, or its path where the name leads to another one."""
     name = Path(sys.executable).name
     return name if shutil.which(name) == sys.executable else shlex.quote(sys.executable)
 
@@ -287,7 +286,7 @@ def _version(name):
 
 
 def _available_memory():
-    """Free memory in GB, or None; Linux says what is available, others only what there is."""
+    """Return free memory in GB, or None. Linux reports available memory, other systems only the total."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         line = next((line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable")), None)

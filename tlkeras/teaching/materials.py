@@ -1,4 +1,4 @@
-"""What notebooks read: the drawings that ship with the project, and what took too long to measure in a lesson."""
+"""Find the drawings that ship with the project, and read measurements that take too long for a lesson."""
 
 import json
 from importlib import resources
@@ -8,14 +8,14 @@ from tlkeras.errors import InputError
 
 
 def clipart10():
-    """Finds the drawings that ship with the source: 427 of them in ten classes.
+    """Find the drawings that ship with the source: 427 of them in ten classes.
 
     Returns:
-        `pathlib.Path` of the folder `data/clipart10`, looked for beside the folder that Python runs in, above it, and
-        beside the package.
+        `pathlib.Path` of the folder `data/clipart10`. It is looked for in the current folder, above it, and next
+        to the package.
 
     Raises:
-        InputError: The source is not there; an installed wheel has no data.
+        InputError: The folder is not there. An installed wheel has no data.
 
     Example:
 
@@ -24,24 +24,26 @@ def clipart10():
     """
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).parents[2]):
-        if (found := folder / "data" / "clipart10").is_dir():
-            return found
-    raise InputError(f"data/clipart10 is neither in {here} nor above it: run this in a clone of the repository.")
+        if (drawings := folder / "data" / "clipart10").is_dir():
+            return drawings
+    raise InputError(
+        f"The folder data/clipart10 is neither in {here} nor above it. Run this in a clone of the repository."
+    )
 
 
 def measured(name):
-    """Reads what a script of `benchmarks/` measured and stored, with the versions it was measured with.
+    """Read a stored measurement of a script in `benchmarks/`, with the versions it was measured with.
 
     Args:
-        name: `"from_scratch"`: by image size (`"96"`), the test accuracies (`"test"`) of EfficientNet-Lite0 trained
-            from random weights on the splits of clipart10 of each seed (`"seeds"`), see `benchmarks/from_scratch.py`.
-            `"notebook_seconds"`: what each notebook ran, see `benchmarks/notebook_seconds.py`.
+        name: `"from_scratch"` for the test accuracies (`"test"`) of EfficientNet-Lite0 trained from random weights, by
+            image size (`"96"`), on the splits of clipart10 of each seed (`"seeds"`); see `benchmarks/from_scratch.py`.
+            `"notebook_seconds"` for the run time of each notebook; see `benchmarks/notebook_seconds.py`.
 
     Returns:
-        What the file holds: dicts, lists and numbers.
+        The content of the JSON file: dicts, lists and numbers.
 
     Raises:
-        InputError: Nothing of this name is stored.
+        InputError: There is no measurement of this name.
 
     Example:
 
@@ -52,5 +54,5 @@ def measured(name):
     file = folder / f"{name}.json"
     if not file.is_file():
         known = ", ".join(sorted(repr(entry.name.removesuffix(".json")) for entry in folder.iterdir()))
-        raise InputError(f"No measurement is called {name!r}; there are: {known}.")
+        raise InputError(f"There is no measurement {name!r}. Available: {known}.")
     return json.loads(file.read_text())

@@ -1,4 +1,4 @@
-"""How a notebook begins, and how it says what it found."""
+"""Start a notebook, and print its findings."""
 
 import logging
 import os
@@ -9,12 +9,12 @@ from tlkeras.utils.stderr import silent_stderr
 
 
 def start(seed=0):
-    """Begins a notebook: quiet logs, exact products, one seed for all that is random, figures drawn below their cells.
+    """Start a notebook: silence logs, compute exactly, set all seeds, and draw figures below their cells.
 
-    Call it before Keras is imported, since backends decide then what they log and how exactly they compute.
+    Call it before Keras is imported, because backends read these settings when they are loaded.
 
     Args:
-        seed: Of Python, NumPy and the backend.
+        seed: Seed for Python, NumPy and the backend. Defaults to 0.
 
     Example:
 
@@ -22,22 +22,22 @@ def start(seed=0):
     Keras ... on ...; seed 0
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # What is shown should not depend on the machine: GPUs round factors of float32 products to 11 bits unless told.
+    # Outputs should not depend on the machine. By default, GPUs round the factors of float32 products to 11 bits.
     os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
     with silent_stderr():
         import keras
-    logging.getLogger("tensorflow").setLevel("ERROR")  # on stdout it warns of every fifth model that predicts
+    logging.getLogger("tensorflow").setLevel("ERROR")  # it prints a warning for every fifth model that predicts
     keras.utils.set_random_seed(seed)
     _draw_inline()
     print(f"Keras {keras.__version__} on {keras.backend.backend()}; seed {seed}")
 
 
 def finding(text):
-    """Prints what a figure or a number means, so that it is understood without the picture.
+    """Print what a figure or a number means, so that it can be understood without the picture.
 
     Args:
-        text: One or two sentences; numbers in them come from variables.
+        text: One or two sentences. Take numbers in them from variables.
 
     Example:
 
@@ -48,12 +48,12 @@ def finding(text):
 
 
 def wrapped(text):
-    """Breaks a sentence into lines as wide as the cells."""
+    """Break a sentence into lines as wide as the cells."""
     return textwrap.fill(text, 88)
 
 
 def _draw_inline():
-    """Has IPython show matplotlib's figures as small PNGs; does nothing elsewhere."""
+    """Make IPython show figures as small PNGs. Do nothing outside IPython."""
     if "IPython" not in sys.modules:
         return
     from IPython import get_ipython

@@ -1,4 +1,4 @@
-"""Checks of `03_differential_learning_rates`."""
+"""Check the exercises of `03_differential_learning_rates`."""
 
 import numpy as np
 
@@ -6,43 +6,43 @@ from tlkeras.teaching.exercises import answers, beaten_majority, require, requir
 
 
 def exercise_1(prediction, ratio):
-    """How far a tenth of the loss moves the weights, judged by what was measured; near a border both count."""
+    """Compare the guess with the measured distance. Accept both guesses near a boundary."""
     places = ("tenth", "same", "ten times")
-    require(prediction in places, f"the answer is one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
     ratio = float(np.mean(ratio))
     holds = {"tenth": ratio < 0.4, "same": 0.3 < ratio < 3, "ten times": ratio > 2.5}
     require(holds[prediction], f"the weights moved {ratio:.2f} times as far.")
     return (
-        f"The weights moved {ratio:.2f} times as far: Adam undoes what scales the gradient, so a share must scale "
-        "the update."
+        f"The weights moved {ratio:.2f} times as far. Adam cancels any scaling of the gradient, so a share must "
+        "scale the update."
     )
 
 
 def exercise_2(stages):
-    """Tries the optimizer on small models; the first step of Adam is as long as its rate."""
+    """Try the optimizer on small models. The first step of Adam is as long as its rate."""
     for depth, rate in ((2, 0.01), (3, 0.01), (4, 0.04)):
         model = _small_model(depth)
         optimizer = tried(stages, model, rate)
         wanted = rate * 0.25 ** np.arange(depth - 1, -1, -1)
-        found = tried(_first_steps, model, optimizer)
-        shown = ", ".join(f"{step:.2g}" for step in found)
+        steps = tried(_first_steps, model, optimizer)
+        shown = ", ".join(f"{step:.2g}" for step in steps)
         require(
-            np.allclose(found, wanted, rtol=0.02),
+            np.allclose(steps, wanted, rtol=0.02),
             f"at rate {rate:g} the first steps of {depth} blocks are {shown}, not each a quarter of the next.",
         )
     return "Each block's first step is a quarter of that of the block above it."
 
 
 def _small_model(depth):
-    """A block a layer, without activations, so that every weight has a gradient."""
-    import keras  # here, since `start` must quieten it first
+    """Build a model with one block per layer, without activations, so that every weight has a gradient."""
+    import keras  # `start` must silence it first
 
     layers = [keras.layers.Dense(4, name=f"block{number}") for number in range(1, depth)]
     return keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(2, name="predictions")])
 
 
 def _first_steps(model, optimizer):
-    """The longest change of a weight in one step, by layer."""
+    """Return the largest change of a weight in one step, per layer."""
     rng = np.random.default_rng(0)
     model.compile(optimizer, "mse", run_eagerly=True)  # for one step
     before = [np.array(layer.get_weights()[0]) for layer in model.layers]
@@ -51,12 +51,12 @@ def _first_steps(model, optimizer):
 
 
 def exercise_3(model, images):
-    """Looks at the rates of the compiled classifier, and measures it on test images."""
-    from tlkeras.optimizers.table import learning_rate_table  # Keras comes with it
+    """Check the rates of the compiled classifier, and score it on test images."""
+    from tlkeras.optimizers.table import learning_rate_table  # imports Keras
 
     require_splits(images)
     rates = [row.learning_rate for row in tried(learning_rate_table, model) if row.variables]
-    require(len(rates) > 1, "only one block trains; tlkeras.unfreeze(my_model, last=2) frees more.")
-    require(np.all(np.diff(rates) > 0), "the rates do not rise from block to block; look at learning_rate_table.")
-    found = beaten_majority(answers(model, images), images)
-    return f"{found}, with rates from {rates[0]:.2g} to {rates[-1]:.2g}."
+    require(len(rates) > 1, "only one block trains. tlkeras.unfreeze(my_model, last=2) unfreezes more.")
+    require(np.all(np.diff(rates) > 0), "the rates do not rise from block to block. Look at learning_rate_table.")
+    accuracy = beaten_majority(answers(model, images), images)
+    return f"{accuracy}, with rates from {rates[0]:.2g} to {rates[-1]:.2g}."

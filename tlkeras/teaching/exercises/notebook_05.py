@@ -1,10 +1,10 @@
-"""Checks of `05_augmentation`."""
+"""Check the exercises of `05_augmentation`."""
 
 import numpy as np
 
 from tlkeras.teaching.exercises import require, require_splits, tried
 
-#: Settings of a policy that may be on, `fill` aside.
+#: Settings of a policy that can be on. `fill` always has a value.
 _SETTINGS = (
     "horizontal_flip", "vertical_flip", "any_direction", "small_rotation", "scale", "crop", "light", "color", "gray",
     "blur", "noise", "erase",
@@ -12,45 +12,51 @@ _SETTINGS = (
 
 
 def exercise_1(prediction, differences):
-    """What mirror images under the same labels did to digits, judged by what was measured over seeds."""
+    """Compare the guess about mirrored digits with the measurement over seeds."""
     verdicts = ("worse", "level", "better")
-    require(prediction in verdicts, f"the answer is one of {', '.join(map(repr, verdicts))}. Received: {prediction!r}")
+    require(
+        prediction in verdicts, f"the answer must be one of {', '.join(map(repr, verdicts))}. Received: {prediction!r}"
+    )
     mean = float(np.mean(differences))
     error = float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
     holds = {"worse": mean < 0, "level": abs(mean) < 2 * error, "better": mean > 0}
     require(holds[prediction], f"the accuracy changed by {mean:+.2f} ± {error:.2f}.")
     return (
-        f"The accuracy changed by {mean:+.2f} ± {error:.2f}: the classifier spends itself on pictures that nobody "
-        "writes, and some of them look like another digit."
+        f"The accuracy changed by {mean:+.2f} ± {error:.2f}. The classifier learns shapes that nobody writes, and some "
+        "of them look like another digit."
     )
 
 
 def exercise_2(policy):
-    """A policy for traffic signs: no flips, some tilt, scale and light, and a reason for each."""
+    """Require a policy for traffic signs: no flips; some tilt, scale and light; a reason for each."""
     from tlkeras.augment.augmentation import augmentation
     from tlkeras.augment.policies import AugmentationPolicy
 
-    require(isinstance(policy, AugmentationPolicy), f"a tlkeras.AugmentationPolicy is wanted. Received: {policy!r}")
+    require(
+        isinstance(policy, AugmentationPolicy), f"the answer must be a tlkeras.AugmentationPolicy. Received: {policy!r}"
+    )
     require(not policy.horizontal_flip, "a mirror turns 'keep left' into 'keep right'.")
-    require(not policy.vertical_flip and not policy.any_direction, "signs stand upright, and arrows on them point.")
+    require(
+        not policy.vertical_flip and not policy.any_direction, "signs are upright, and their arrows have a direction."
+    )
     require(policy.small_rotation <= 30, f"a sign that leans by {policy.small_rotation} degrees has fallen.")
     missing = [name for name in ("scale", "light") if not getattr(policy, name)]
-    require(not missing, f"distance and weather vary; these settings are off: {', '.join(missing)}.")
+    require(not missing, f"distance and weather vary, but these settings are off: {', '.join(missing)}.")
     needed = ["horizontal_flip", *(name for name in _SETTINGS if getattr(policy, name))]
-    silent = [name for name in needed if not policy.why.get(name)]
-    require(not silent, f"`why` has no reason for: {', '.join(silent)}.")
-    return f"{len(augmentation(policy))} layers, each with its reason, and none that turns an arrow round."
+    unexplained = [name for name in needed if not policy.why.get(name)]
+    require(not unexplained, f"`why` has no reason for: {', '.join(unexplained)}.")
+    return f"{len(augmentation(policy))} layers, each with its reason, and none that reverses an arrow."
 
 
 def exercise_3(augmentation, symmetries, images):
-    """Layers that keep shape and range of the images, and use no flip that the test calls unsafe."""
+    """Require layers that preserve shape and range of the images, without flips that the test calls unsafe."""
     import keras
 
     from tlkeras.checks.symmetry import Symmetry
 
     require_splits(images)
     tested = isinstance(symmetries, list | tuple) and all(isinstance(one, Symmetry) for one in symmetries)
-    require(tested and symmetries, "my_symmetries is what tlkeras.check_symmetry returns.")
+    require(tested and symmetries, "my_symmetries must be the result of tlkeras.check_symmetry.")
     pixels = images.train.take(np.arange(min(4, len(images.train)))).read().astype("float32")
     seen = keras.ops.convert_to_numpy(tried(lambda x: augmentation(x, training=True), pixels))
     require(seen.shape == pixels.shape, f"images of shape {pixels.shape[1:]} came out as {seen.shape[1:]}.")
@@ -60,4 +66,4 @@ def exercise_3(augmentation, symmetries, images):
     for one in symmetries:
         used = any(one.name.removesuffix("_flip") in mode for mode in modes)
         require(not used or one.verdict != "unsafe", f"{one}, and your augmentation uses it.")
-    return "; ".join(f"{one.name} is {one.verdict}" for one in symmetries) + ": your layers agree with it."
+    return "; ".join(f"{one.name} is {one.verdict}" for one in symmetries) + ". Your layers agree."
