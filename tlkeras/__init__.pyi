@@ -31,12 +31,12 @@ from .features.extractor import FeatureExtractor as FeatureExtractor
 from .models.blocks import Block as Block
 from .models.blocks import BlockMap as BlockMap
 from .models.blocks import blocks as blocks
-from .models.freezing import TrainableTable as TrainableTable
 from .models.freezing import freeze as freeze
-from .models.freezing import trainable_table as trainable_table
 from .models.freezing import unfreeze as unfreeze
 from .models.heads import replace_head as replace_head
 from .models.recompile import recompile as recompile
+from .models.table import TrainableTable as TrainableTable
+from .models.table import trainable_table as trainable_table
 from .optimizers.classes import differential_class as differential_class
 from .optimizers.differential import differential_optimizer as differential_optimizer
 from .optimizers.table import LearningRateTable as LearningRateTable

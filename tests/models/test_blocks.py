@@ -1,6 +1,7 @@
 """The block map: names users know, every weight in one block, the same map nested, reloaded and on any backend."""
 
 import io
+import re
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from keras import layers, ops
 
 import tlkeras
 from tlkeras import InputError, blocks
+from tlkeras.models.graph import graft
 
 # What each family's paper or source calls its stages, from stem to the last before the head.
 STAGES = {
@@ -66,10 +68,10 @@ def nested(base, classes=3):
     return keras.Model(image, layers.Dense(classes, name="predictions")(x))
 
 
-def plain_cnn(prefix="", name=None):
+def plain_cnn(prefix="", name=None, depth=2):
     image = keras.Input((16, 16, 3))
     x = image
-    for i in range(2):
+    for i in range(depth):
         x = layers.Conv2D(4, 3, padding="same", name=f"{prefix}conv_{i}")(x)
         x = layers.BatchNormalization(name=f"{prefix}norm_{i}")(x)
         x = layers.MaxPooling2D()(x)
@@ -293,14 +295,95 @@ def test_a_backbone_without_pooling_has_no_head():
     assert blocks(residual_cnn()).head is None
 
 
-def test_nested_towers_get_prefixes_only_where_names_collide():
+def fused(towers, image):
+    """A classifier of the pooled outputs of several towers."""
+    pooled = [layers.GlobalAveragePooling2D()(tower) for tower in towers]
+    return keras.Model(image, layers.Dense(2, name="out")(layers.Concatenate()(pooled)))
+
+
+def two_towers(nested, order):
+    """Towers of two and three blocks; the layers of nested ones have the same names in both."""
     image = keras.Input((16, 16, 3))
-    towers = [plain_cnn(f"{name}_", name=name) for name in ("left", "right")]
-    pooled = [layers.GlobalAveragePooling2D()(tower(image)) for tower in towers]
-    model = keras.Model(image, layers.Dense(2, name="out")(layers.Concatenate()(pooled)))
-    assert blocks(model).names == ("left/block1", "left/block2", "right/block1", "right/block2", "head")
-    assert contents(reloaded(model)) == contents(model)
+    depths = {"left": 2, "right": 3}
+    prefixes = {name: "" if nested else f"{name}_" for name in depths}
+    towers = {name: plain_cnn(prefixes[name], name, depth=depth) for name, depth in depths.items()}
+    if nested:
+        return fused([towers[name](image) for name in order], image)
+    return fused([graft(towers[name], image, image).output for name in order], image)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("nested", [True, False], ids=["nested", "flat"])
+def test_parallel_towers_share_blocks_counted_from_the_head_in_any_order(nested):
+    expected = [["right"], ["left", "right"], ["left", "right"]]
+    for order in (("left", "right"), ("right", "left")):
+        model = two_towers(nested, order)
+        found = blocks(model)
+        assert found.names == ("block1", "block2", "block3", "head")
+        paths = [{found.path_of(layer) for layer in block.layers} for block in found.body]
+        sides = [sorted({re.match("left|right", path)[0] for path in block}) for block in paths]
+        assert sides == expected
+        assert [{path[-6:] for path in block} for block in paths][2] == {"conv_1", "norm_1", "conv_2", "norm_2"}
+        assert set(found.top("left_conv_1" if not nested else "left")) == set(found.top(1 if not nested else 2))
+        assert_every_weight_in_one_block(model)
+
+
+def test_towers_of_one_known_family_get_its_names_and_of_two_families_both():
+    image = keras.Input((32, 32, 3))
+
+    def tower(kind, name):
+        return getattr(keras.applications, kind)(weights=None, include_top=False, input_shape=(32, 32, 3), name=name)
+
+    with keras.StatelessScope(initialize_variables=False):
+        same = fused([tower("MobileNet", "a")(image), tower("MobileNet", "b")(image)], image)
+        mixed = fused([tower("VGG16", "a")(image), tower("ResNet50", "b")(image)], image)
+    assert blocks(same).names == (*STAGES["MobileNet"][1].split(), "head")
+    assert blocks(mixed).names == ("block1+stem", *(f"block{i}+conv{i}_x" for i in range(2, 6)), "head")
+
+
+@pytest.mark.backends
+def test_layers_put_on_a_base_belong_to_the_head_and_others_outside_it_are_known():
+    image = keras.Input((16, 16, 1))
+    base = plain_cnn(name="base")
+    x = base(layers.Conv2D(3, 1, name="adapter")(image))
+    x = layers.BatchNormalization(name="new_norm")(layers.Conv2D(4, 3, name="new_conv")(x))
+    again = layers.Conv2D(3, 1, name="between")(x)
+    x = layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(layers.Resizing(16, 16)(again))])
+    model = keras.Model(image, layers.Dense(2, name="out")(x))
+    found = blocks(model)
+    assert [layer.name for layer in found.head.layers] == ["new_conv", "new_norm", "between", "out"]
+    assert [layer.name for layer in found.outside] == ["adapter"]
+    assert found.names == ("stem", "block1", "block2", "head")
     assert_every_weight_in_one_block(model)
+
+
+def test_layers_put_on_a_flat_network_of_a_known_family_belong_to_the_head(without_values):
+    base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    x = layers.BatchNormalization(name="new_norm")(layers.Conv2D(8, 1, name="new_conv")(base.output))
+    model = keras.Model(base.input, layers.Dense(2, name="out")(layers.GlobalAveragePooling2D()(x)))
+    assert [layer.name for layer in blocks(model).head.layers] == ["new_conv", "new_norm", "out"]
+
+
+class Distiller(keras.Model):
+    def __init__(self):
+        super().__init__(name="distiller")
+        self.teacher, self.student = classifier(plain_cnn("t_")), classifier(plain_cnn("s_"))
+        self.teacher.name, self.student.name = "teacher", "student"
+
+    def call(self, x):
+        return self.student(x)
+
+
+def test_a_model_that_holds_teacher_and_student_is_refused_and_each_of_them_is_not():
+    model = Distiller()
+    model(np.zeros((1, 16, 16, 3)))
+    with pytest.raises(InputError, match=r"'distiller' has no graph .* side by side, 'teacher' and 'student'"):
+        blocks(model)
+    student = model.student
+    student.teacher = model.teacher
+    with pytest.raises(InputError, match="side by side, 'student' and 'teacher'"):
+        blocks(student)
+    assert blocks(model.teacher).names == ("block1", "block2", "head")
 
 
 def test_a_shared_model_is_counted_once():
@@ -453,7 +536,7 @@ def test_a_number_or_fraction_of_blocks_may_be_of_numpy():
 def test_what_cannot_be_mapped_is_refused_with_the_mend():
     with pytest.raises(InputError, match=r"model.build\(input_shape\)"):
         blocks(Subclassed())
-    with pytest.raises(InputError, match=r"keras\.Model, such as .* Received: model=<Dense"):
+    with pytest.raises(InputError, match=r"`model` must be a keras\.Model. Received: model=<Dense"):
         blocks(layers.Dense(2))
     with pytest.raises(InputError, match=r"'blokc1'\. Did you mean 'block1'"):
         blocks(plain_cnn())["blokc1"]

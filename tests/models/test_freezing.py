@@ -169,6 +169,43 @@ def test_every_trainable_weight_of_a_real_backbone_gets_a_gradient_and_no_other(
     assert changed(before, values(model)) == trainable
 
 
+@pytest.mark.backends
+def test_new_layers_on_a_base_train_while_it_is_frozen_and_a_new_layer_below_it_is_named():
+    image = keras.Input((8, 8, 1))
+    trunk = network()
+    trunk = keras.Model(trunk.input, trunk.get_layer("block3a_norm").output, name="trunk")
+    x = trunk(layers.Conv2D(3, 1, name="adapter")(image))
+    x = layers.BatchNormalization(name="new_norm")(layers.Conv2D(4, 1, use_bias=False, name="new_conv")(x))
+    x = layers.GlobalAveragePooling2D()(layers.Activation("gelu")(x))
+    model = keras.Model(image, layers.Dense(2, activation="softmax", name="out")(x))
+    with pytest.warns(UserWarning, match=r"no part of the pretrained base: adapter\. .*`trainable = True`"):
+        compiled(freeze(model))
+    before = values(model)
+    images, labels = data(8)
+    model.fit(images[..., :1], labels, verbose=0)
+    state = {f"new_norm/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    assert changed(before, values(model)) == expected((), "frozen") | {"new_conv/kernel"} | state
+
+
+def test_towers_are_frozen_to_the_same_depth_in_any_order():
+    for reverse in (False, True):
+        image = keras.Input((8, 8, 3))
+        towers = []
+        for name in ("left", "right"):
+            whole = network()
+            towers.append(keras.Model(whole.input, whole.get_layer("block3a_norm").output, name=name))
+        pooled = [layers.GlobalAveragePooling2D()(tower(image)) for tower in (towers[::-1] if reverse else towers)]
+        model = keras.Model(image, layers.Dense(2, name="out")(layers.Add()(pooled)))
+        unfreeze(model, last=1)
+        for tower in towers:
+            assert [layer.name for layer in tower.layers if layer.trainable_weights] == ["block3a_conv"]
+        optimizer = differential_optimizer(model, keras.optimizers.SGD(1.0), layer_decay=0.5)
+        rates = [
+            [optimizer.multiplier(layer.weights[0]) for layer in tower.layers if layer.weights] for tower in towers
+        ]
+        assert rates[0] == rates[1] == sorted(rates[0]) and rates[0][-1] == 0.5
+
+
 def test_dropout_and_batchnorm_called_for_inference_in_the_graph_stay_so():
     """The guide's idiom, which `fit` overrules in Keras 3: harmless once the layers themselves are frozen."""
     trunk, image = network(), keras.Input((8, 8, 3))
@@ -293,7 +330,7 @@ def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_chang
         (lambda model: freeze(model, first=2.0), "(0, 1]"),
         (lambda model: unfreeze(model, last=1, batchnorm=False), "`batchnorm` must be 'frozen' or 'train'"),
         (lambda model: trainable_table(keras.Sequential()), "has no weights to map"),
-        (lambda model: trainable_table("mobilenet_v2"), "a keras.Model, such as"),
+        (lambda model: trainable_table("mobilenet_v2"), "`model` must be a keras.Model"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_changes(call, message):

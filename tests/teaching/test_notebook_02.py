@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tlkeras
-from tlkeras.models.tracing import own_weights
+from tlkeras.models.layer_tree import own_weights
 from tlkeras.teaching import NotYet, check
 
 

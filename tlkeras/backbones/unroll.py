@@ -17,7 +17,7 @@ from keras import layers, ops
 from tlkeras.backbones.segformer import reduced_attention
 from tlkeras.backbones.windows import window_attention, windowed_block
 from tlkeras.models.graph import forget, graft
-from tlkeras.models.tracing import own_weights, sublayers
+from tlkeras.models.layer_tree import own_weights, sublayers
 
 #: Layers of KerasHub and KerasCV whose own code cannot be laid out, by class.
 _WRITTEN_ANEW = {

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tlkeras.errors import InputError, warn
-from tlkeras.models.tracing import descendants
+from tlkeras.models.layer_tree import descendants
 
 _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 

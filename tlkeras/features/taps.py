@@ -5,7 +5,7 @@ from keras import layers
 
 from tlkeras.errors import InputError
 from tlkeras.models.blocks import blocks
-from tlkeras.models.graph import flatten, live_tensors, nodes
+from tlkeras.models.graph import flatten, graph_of, live_tensors, nodes
 
 
 def block_output(model, name):
@@ -33,10 +33,10 @@ def block_output(model, name):
     """
     if not isinstance(name, str):
         raise InputError(f"A block is given by its name, such as {blocks(model).names[-1]!r}. Received: {name!r}")
-    if not hasattr(getattr(model, "_functional", None) or model, "_nodes_by_depth"):
+    if graph_of(model) is None:
         raise InputError(f"The model {model.name!r} has no graph, so its blocks cannot be tapped; leave block=None.")
     model = flatten(model)
-    graph = getattr(model, "_functional", None) or model
+    graph = graph_of(model)
     found = blocks(model)
     below = len(found.bottom(name))
     inside, above = ({id(layer) for layer in part} for part in (found.layers[:below], found.layers[below:]))

@@ -7,15 +7,16 @@ layer of a ViT. How a model is divided into blocks is told in `tlkeras.division`
 import difflib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 import keras
 
 from tlkeras.errors import InputError
-from tlkeras.models.division import divide
-from tlkeras.models.tracing import Unit, check_model, own_weights, units
+from tlkeras.models.division import Division, Group, divide, number
+from tlkeras.models.layer_tree import check_model, own_weights
+from tlkeras.models.tracing import Unit, units
 from tlkeras.utils.tables import table
 from tlkeras.utils.validation import invalid
 
@@ -29,11 +30,13 @@ class Block:
         layers: The weighted leaf layers, in graph order. A composite layer that also holds weights of its own (a class
             token, say) is listed for those; its sublayers are listed themselves.
         role: `"stem"`, `"body"` or `"head"`.
+        parallel: Whether it holds layers of parallel towers. These are selected together.
     """
 
     name: str
     layers: tuple[keras.Layer, ...]
     role: str
+    parallel: bool = False
 
     @property
     def weights(self) -> list[keras.Variable]:
@@ -61,9 +64,10 @@ class BlockMap(Sequence):
     (Block('stem', 2 layers, stem), Block('block7', 6 layers, body), None)
     """
 
-    def __init__(self, blocks: Sequence[Block], within: dict[str, set[int]] | None = None):
+    def __init__(self, blocks: Sequence[Block], units: Sequence[Unit] = (), outside: Sequence[Unit] = ()):
         self._blocks = tuple(blocks)
-        self._within = within or {}  # of each model or layer that is nested, the `id` of the layers in it
+        self._paths = {id(layer): unit.path for unit in units for layer in unit.layers}
+        self._outside = tuple(layer for unit in outside for layer in unit.layers)
         self._by_name = {block.name: block for block in self._blocks}
         self._by_id = {id(layer): block for block in self._blocks for layer in block.layers}
         for block in reversed(self._blocks):  # a tied weight belongs to the first block that holds it
@@ -106,6 +110,20 @@ class BlockMap(Sequence):
     def layers(self) -> tuple[keras.Layer, ...]:
         """All weighted leaf layers, from stem to head."""
         return tuple(layer for block in self._blocks for layer in block.layers)
+
+    @property
+    def outside(self) -> tuple[keras.Layer, ...]:
+        """Weighted layers below the head that are no part of the nested base: new layers, as a rule."""
+        return self._outside
+
+    def path_of(self, layer: keras.Layer) -> str:
+        """Return the names of the models and layers around a layer, then its own, with slashes between them.
+
+        Raises:
+            InputError: It is not a weighted layer of this model.
+        """
+        self.block_of(layer)
+        return "/".join((*self._paths.get(id(layer), ())[:-1], layer.name))
 
     def block_of(self, item: keras.Layer | keras.Variable) -> Block:
         """The block that a layer or variable belongs to.
@@ -184,14 +202,26 @@ class BlockMap(Sequence):
         for matches in (
             lambda layer: layer in named,
             lambda layer: name in (layer.name, layer.path),
-            lambda layer: f"/{name}/" in f"/{layer.path}/" or id(layer) in self._within.get(name, ()),
+            lambda layer: f"/{name}/" in f"/{layer.path}/" or f"/{name}/" in f"/{self.path_of(layer)}/",
             lambda layer: layer.name.startswith(name),
         ):
-            if name and (found := [i for i, layer in enumerate(layers) if matches(layer)]):
-                return found
+            if name and (positions := [i for i, layer in enumerate(layers) if matches(layer)]):
+                return self._with_whole_parallel_blocks(positions)
+        around = dict.fromkeys(name for path in self._paths.values() for name in path[:-1])
         raise InputError(
-            f"No block or layer is called {name!r}{_did_you_mean(name, [*self.names, *self._within, *_names(layers)])}"
+            f"No block or layer is called {name!r}{_did_you_mean(name, [*self.names, *around, *_names(layers)])}"
         )
+
+    def _with_whole_parallel_blocks(self, positions: list[int]) -> list[int]:
+        """Add the other positions of blocks that hold layers of parallel towers, which have no order among them."""
+        result = set(positions)
+        start = 0
+        for block in self._blocks:
+            members = range(start, start + len(block.layers))
+            if block.parallel and not result.isdisjoint(members):
+                result.update(members)
+            start += len(block.layers)
+        return sorted(result)
 
     def __repr__(self) -> str:
         return f"[{', '.join(map(repr, self._blocks))}]"
@@ -237,32 +267,31 @@ def blocks(model: keras.Model) -> BlockMap:
             f"The model {model.name!r} has no weights to map: build it first, with model.build(input_shape) "
             "or by calling it on one batch."
         )
-    found = units(model)
-    trunk = [unit for unit in found if not unit.head]
-    head = [unit for unit in found if unit.head]
-    groups = [(name, "stem" if name.rpartition("/")[2] == "stem" else "body", group) for name, group in divide(trunk)]
-    if head:
-        groups.append(("head", "head", head))
-    groups = _unique(groups)
-    within = {}
-    for unit in found:
-        for name in unit.path[:-1]:
-            within.setdefault(name, set()).update(map(id, unit.layers))
-    result = BlockMap(
-        [Block(name, tuple(layer for unit in group for layer in unit.layers), role) for name, role, group in groups],
-        within,
-    )
+    parts = units(model)
+    division = divide([unit for unit in parts if not unit.head])
+    result = BlockMap(_named(division, [unit for unit in parts if unit.head]), parts, division.outside)
     missing = [weight.path for weight in model.weights if id(weight) not in result._by_id]
     if missing:
         raise InputError(f"The model {model.name!r} has weights that no layer of it holds: {', '.join(missing)}")
     return result
 
 
-def _unique(groups: list[tuple[str, str, list[Unit]]]) -> Iterator[tuple[str, str, list[Unit]]]:
+def _named(division: Division, head: list[Unit]) -> list[Block]:
+    """Make blocks of a division, with the head on top and a number after a name that occurs again."""
+    groups = [
+        (group.name, "stem" if group.name.rpartition("/")[2] == "stem" else "body", group)
+        for group in number(division.groups)
+    ]
+    if division.added or head:
+        groups.append(("head", "head", Group("head", division.added + head)))
     taken: Counter = Counter()
+    result = []
     for name, role, group in groups:
         taken[name] += 1
-        yield (name if taken[name] == 1 else f"{name}_{taken[name]}"), role, group
+        unique = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        layers = tuple(layer for unit in group.units for layer in unit.layers)
+        result.append(Block(unique, layers, role, group.parallel))
+    return result
 
 
 def _names(layers: Sequence[keras.Layer]) -> list[str]:

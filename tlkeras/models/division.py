@@ -1,71 +1,78 @@
-"""How a model is divided into blocks: by the names of its layers, or else by its graph.
+"""How a model is divided into blocks: nested models and parallel towers each on their own, then lined up at the head.
 
-Families are known by how they name their layers; any other model is divided where its resolution changes or, where it
+A network of a known family is divided by the names of its layers; any other where its resolution changes or, where it
 never does, at its repeated structure.
 """
 
-import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from tlkeras.models.tracing import Unit, has_kernel, own_weights
+from tlkeras.models.families import divide_by_names
+from tlkeras.models.layer_tree import has_kernel
+from tlkeras.models.structure import consecutive, divide_by_structure
+from tlkeras.models.tracing import Unit
 
-#: How families name their layers: a pattern for the beginning of a layer's name, and the block's name. Layers that no
-#: pattern names (`post_bn`, a shortcut called `conv2d_94`) belong to the block before them.
-FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
-    "EfficientNet": ((r"stem_", "stem"), (r"block(\d+)[^_\d]+_", r"block\1"), (r"top_", "top")),
-    "VGG, Xception": ((r"block(\d+)_", r"block\1"),),
-    "ResNet, DenseNet": ((r"conv1_", "stem"), (r"conv(\d+)_block", r"conv\1_x"), (r"pool(\d+)_", r"conv\1_x")),
-    "ResNet, DenseNet of KerasHub and KerasCV": ((r"conv1_|stem_", "stem"), (r"(?:.*_)?stack_?(\d+)_", r"stack\1")),
-    "MobileNet": ((r"conv1(_bn)?$", "stem"), (r"conv_[dp]w_(\d+)", r"block\1")),
-    "MobileNetV2": (
-        (r"(bn_)?Conv1", "stem"),
-        (r"(expanded_conv)_", r"\1"),
-        (r"(block_\d+)_", r"\1"),
-        (r"Conv_1", "top"),
-    ),
-    "MobileNetV3": (
-        (r"[Cc]onv(_bn|_BatchNorm)?$", "stem"),
-        (r"(expanded_conv(?:_\d+)?)_", r"\1"),
-        (r"[Cc]onv_1", "top"),
-    ),
-    "ConvNeXt": (
-        (r".*_stem", "stem"),
-        (r".*_stage_(\d+)_", r"stage_\1"),
-        (r".*_downsampling_block_0", "stage_1"),
-        (r".*_downsampling_block_1", "stage_2"),
-        (r".*_downsampling_block_2", "stage_3"),
-    ),
-    "NASNet": (
-        (r"stem_|.*_stem_\d+$", "stem"),
-        (r"(?:separable|adjust|reduction)_.*_reduce_(\d+)$", r"reduce_\1"),
-        (r"(?:separable|adjust|normal)_.*_(\d+)$", r"cell_\1"),
-    ),
-    "Swin": ((r"patch_embedding", "stem"), (r"stage_(\d+)(?:_blocks_|_downsample_|$)", r"stage_\1")),
-    "CSPDarkNet": ((r"stem_", "stem"), (r"(dark\d+)_", r"\1")),
-}
+#: Nested models are stages of the model when together they hold this share of its layers below the head.
+_STAGES_SHARE = 0.9
 
-#: A family is recognized when its patterns name this share of the layers.
-_RECOGNIZED = 0.6
+#: One nested model, or parallel ones, are its base already with this share: the rest is what was added to them.
+_BASE_SHARE = 0.5
 
-#: Nested models are mapped each on its own when together they hold this share of the layers.
-_NESTED = 0.9
-
-#: Tokens, position and patch embeddings come first, wherever in the code they were made.
-_EMBEDDING = re.compile(r"embed|patching|patchify|(cls|class|dist\w*|register)_?token", re.IGNORECASE)
-
-_Groups = list[tuple[str, list[Unit]]]
+#: From this share on, layers above it are noticed, though they stay blocks of their own.
+_NOTICED_SHARE = 0.1
 
 
-def divide(trunk: list[Unit], depth: int = 0) -> _Groups:
-    """Divides what lies below the head into blocks; nested models that make up most of it, each on its own.
+@dataclass
+class Group:
+    """The units of one block.
+
+    Attributes:
+        name: Name of the block, which need not be unique. None for "block" and a number.
+        units: The units, in graph order.
+        parallel: Whether they come from parallel towers.
+    """
+
+    name: str | None
+    units: list[Unit]
+    parallel: bool = False
+
+
+@dataclass
+class Division:
+    """The blocks of a model below its head.
+
+    Attributes:
+        groups: The blocks, from the input up.
+        added: Units on top of a base that are no part of it: new layers, as a rule.
+        outside: Other units outside of a base, such as a convolution from one channel to three before it.
+    """
+
+    groups: list[Group]
+    added: list[Unit] = field(default_factory=list)
+    outside: list[Unit] = field(default_factory=list)
+
+
+@dataclass
+class _Part:
+    """A nested model, a tower, or what lies between them."""
+
+    name: str
+    units: list[Unit]
+    groups: list[Group]
+
+
+def divide(trunk: list[Unit], depth: int = 0) -> Division:
+    """Divide what lies below the head into blocks.
+
+    Nested models that make up most of it are divided each on their own. Parallel ones are lined up at their upper ends:
+    the last block holds the last layers of all of them, whatever their order.
 
     Args:
-        trunk: The weighted parts of a model below its head, in graph order; see `tlkeras.graph.units`.
-        depth: How many models are around those that `trunk` is the whole of.
+        trunk: The weighted parts of a model below its head, in graph order; see `tlkeras.models.tracing.units`.
+        depth: Number of models around those that `trunk` is the whole of.
 
     Returns:
-        A list of pairs of a block's name, which need not be unique, and its units.
+        The division.
 
     Example:
 
@@ -73,135 +80,173 @@ def divide(trunk: list[Unit], depth: int = 0) -> _Groups:
     >>> from tlkeras.models.tracing import units
     >>> layers = keras.layers
     >>> model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.Conv2D(4, 3, strides=2)])
-    >>> [(name, len(members)) for name, members in divide(units(model))]
-    [('block1', 1), ('block2', 1)]
+    >>> [(group.name, len(group.units)) for group in divide(units(model)).groups]
+    [(None, 1), (None, 1)]
     """
     nested: dict[str, list[Unit]] = {}
     outside = []
     for unit in trunk:
         (nested.setdefault(unit.models[depth], []) if len(unit.models) > depth else outside).append(unit)
-    if not nested or _size(trunk) * _NESTED > _size(trunk) - _size(outside):
-        return _divide_flat(trunk)
-    first = min(trunk.index(members[0]) for members in nested.values())
-    before, after = trunk[:first], [unit for unit in outside if unit not in trunk[:first]]
-    groups: _Groups = []
+    below = {name: _upstream(members, trunk) for name, members in nested.items()}
+    parallel = not any(name != other and below[name] & _numbers(nested[other]) for name in nested for other in nested)
+    share = 1 - _size(outside) / max(_size(trunk), 1)
+    before, shared, after = _sorted_out(outside, nested, below)
+    if not nested or share < (_BASE_SHARE if parallel else _STAGES_SHARE):
+        division = _divide_flat(trunk)
+        if parallel and share >= _NOTICED_SHARE:
+            division.outside += after
+        return division
+    divisions = {name: divide(members, depth + 1) for name, members in nested.items()}
+    parts = [_Part("stem", shared, [Group("stem", shared)])] if shared else []
     for name, members in nested.items():
-        inner = divide(members, depth + 1)
-        if len(inner) == 1 and len(nested) > 1:
-            inner = [(name, members)]
-        groups += [(f"{name}/{block}" if len(nested) > 1 and block != name else block, g) for block, g in inner]
-    if len(nested) > 1:  # the short name, where it is no other tower's
-        short = Counter(name.rpartition("/")[2] for name, _ in groups)
-        groups = [(s if short[s := name.rpartition("/")[2]] == 1 else name, group) for name, group in groups]
-    if before:
-        name, group = groups[0]
-        groups[:1] = [(name, before + group)] if name.endswith("stem") else [("stem", before), (name, group)]
-    return groups + ([("neck", after)] if after else [])
+        groups = divisions[name].groups
+        if not parallel:
+            groups = number(groups) if len(groups) > 1 else [Group(name, groups[0].units)]
+        parts.append(_Part(name, before[name] + members, _with_stem(before[name], groups)))
+    outside = [*shared, *(unit for units in before.values() for unit in units)]
+    outside += [unit for division in divisions.values() for unit in division.outside]
+    added = [unit for division in divisions.values() for unit in division.added]
+    if parallel:
+        return Division(_lined_up(parts, trunk), added + after, outside)
+    rest = sorted(added + after, key=lambda unit: unit.number)  # stages of one network, with layers in between
+    if rest:
+        parts.append(_Part("neck", rest, [Group("neck", rest)]))
+    return Division(_lined_up(parts, trunk), [], [])
+
+
+def number(groups: Sequence[Group]) -> list[Group]:
+    """Call the groups without a name block1, block2 and so on.
+
+    Example:
+
+    >>> [group.name for group in number([Group("stem", []), Group(None, []), Group(None, [])])]
+    ['stem', 'block1', 'block2']
+    """
+    numbers = iter(range(1, len(groups) + 1))
+    return [replace(group, name=group.name or f"block{next(numbers)}") for group in groups]
+
+
+def _sorted_out(outside: list[Unit], nested: dict[str, list[Unit]], below: dict[str, set[int]]):
+    """Sort units outside of nested models: before one of them, before several parallel ones, after all of them."""
+    before: dict[str, list[Unit]] = {name: [] for name in nested}
+    shared, after = [], []
+    for unit in outside:
+        fed = [name for name in nested if unit.number in below[name]]
+        first = [
+            name for name in fed if not any(below[name] & _numbers(nested[other]) for other in fed if other != name)
+        ]
+        if not fed:
+            after.append(unit)
+        elif len(first) == 1:
+            before[first[0]].append(unit)
+        else:
+            shared.append(unit)
+    return before, shared, after
+
+
+def _with_stem(before: list[Unit], groups: list[Group]) -> list[Group]:
+    """Put units before the first block, into its stem if it has one."""
+    if not before or not groups:
+        return [Group("stem", before)] if before else groups
+    if (groups[0].name or "").endswith("stem"):
+        return [Group(groups[0].name, before + groups[0].units, groups[0].parallel), *groups[1:]]
+    return [Group("stem", before), *groups]
+
+
+def _lined_up(parts: list[_Part], trunk: list[Unit]) -> list[Group]:
+    """Merge the blocks of parts that have the same distance from the top of the trunk, counted in blocks."""
+    numbers = [_numbers(part.units) for part in parts]
+    below = [_upstream(part.units, trunk) for part in parts]
+    above = [0] * len(parts)  # number of blocks on the longest way from a part to the top
+    for i in reversed(range(len(parts))):
+        users = [j for j in range(i + 1, len(parts)) if below[j] & numbers[i]]
+        above[i] = max((above[j] + len(parts[j].groups) for j in users), default=0)
+    height = max(above[i] + len(part.groups) for i, part in enumerate(parts))
+    slots: list[list[tuple[str, Group]]] = [[] for _ in range(height)]
+    for i, part in enumerate(parts):
+        for k, group in enumerate(part.groups):
+            slots[height - above[i] - len(part.groups) + k].append((part.name, group))
+    short = [_joined(group.name for _, group in slot) for slot in slots]
+    long = [_joined(_full(name, group.name) for name, group in slot) for slot in slots]
+    names = [s if s is None or short.count(s) == 1 else name for s, name in zip(short, long, strict=True)]
+    return [
+        Group(name, [unit for _, group in slot for unit in group.units], len(slot) > 1 or slot[0][1].parallel)
+        for name, slot in zip(names, slots, strict=True)
+    ]
+
+
+def _full(part: str, name: str | None) -> str | None:
+    return name if name in (None, part) else f"{part}/{name}"
+
+
+def _joined(names: Iterable[str | None]) -> str | None:
+    """Join the names of parallel blocks, in alphabetical order and each once."""
+    known = sorted({name for name in names if name is not None})
+    return "+".join(known) or None
+
+
+def _numbers(members: Sequence[Unit]) -> set[int]:
+    return {unit.number for unit in members}
 
 
 def _size(members: Sequence[Unit]) -> int:
     return sum(len(unit.layers) for unit in members)
 
 
-def _divide_flat(trunk: list[Unit]) -> _Groups:
+def _upstream(members: Sequence[Unit], trunk: list[Unit]) -> set[int]:
+    """Return the numbers of the units in the trunk that some of them are computed from, their own included."""
+    reached = _numbers(members)
+    for unit in reversed(trunk):  # sources come before what is computed from them
+        if unit.number in reached:
+            reached |= unit.sources
+    return reached
+
+
+def _divide_flat(trunk: list[Unit]) -> Division:
+    """Divide a model without nested ones, its parallel towers each on their own."""
     if not trunk:
-        return []
-    named = max(([_named_by(rules, unit) for unit in trunk] for rules in FAMILIES.values()), key=_named_share)
-    if _named_share(named) < _RECOGNIZED or len(set(named)) < 2:
-        return _divide_graph(trunk)
-    current = next(filter(None, named))
-    groups: dict[str, list[Unit]] = {}
-    for unit, name in zip(trunk, named, strict=True):
-        current = name or current
-        groups.setdefault(current, []).append(unit)
-    return list(groups.items())
+        return Division([])
+    towers = _towers(trunk)
+    if not towers:
+        division = _divide_tower(trunk)
+    else:
+        first, last = min(map(min, map(_numbers, towers))), max(map(max, map(_numbers, towers)))
+        pieces = [[u for u in trunk if u.number < first], *towers, [u for u in trunk if u.number > last]]
+        pieces = [piece for piece in pieces if piece]
+        divisions = [_divide_tower(piece) for piece in pieces]
+        parts = [
+            _Part(piece[0].layers[0].name, piece, division.groups)
+            for piece, division in zip(pieces, divisions, strict=True)
+        ]
+        division = Division(_lined_up(parts, trunk), [unit for division in divisions for unit in division.added])
+    return division
 
 
-def _named_by(rules, unit: Unit) -> str | None:
-    """The block that a family's patterns name for a unit: its own name counts first, then what it lies in."""
-    for part in reversed(unit.path):
-        for pattern, name in rules:
-            if match := re.match(pattern, part):
-                return match.expand(name)
-    return None
+def _divide_tower(trunk: list[Unit]) -> Division:
+    """Divide a network without nested models and parallel towers."""
+    groups, added = divide_by_names(trunk) or (divide_by_structure(trunk), [])
+    return Division([Group(name, units) for name, units in groups], added)
 
 
-def _named_share(named: list[str | None]) -> float:
-    return sum(name is not None for name in named) / len(named)
+def _towers(trunk: list[Unit]) -> list[list[Unit]]:
+    """Find parallel branches from the input that change the resolution more than once; else return an empty list.
+
+    Branches that begin later, or change it once at most, are parts of one block, like those of Inception.
+    """
+    for segment in consecutive(trunk, lambda unit: unit.segment):
+        branches = _branches(segment)
+        if len(branches) > 1 and any(len({unit.level for unit in branch}) > 1 for branch in branches):
+            return branches
+        if any(has_kernel(layer) for unit in segment for layer in unit.layers):
+            break
+    return []
 
 
-def _divide_graph(trunk: list[Unit]) -> _Groups:
-    """Blocks of an unknown model: by resolution, else by repeated structure, else a block for each kernel."""
-    embeddings = [unit for unit in trunk if _is_embedding(unit)]
-    if embeddings:  # a later "patch embedding" of a hierarchical model begins a stage
-        lowest = min(unit.level for unit in embeddings)
-        embeddings = [unit for unit in embeddings if unit.level == lowest]
-    rest = [unit for unit in trunk if unit not in embeddings]
-    segments = _runs(rest, lambda unit: unit.segment)
-    branching = [i for i, segment in enumerate(segments) if _has_parts(segment)]
-    start = branching[0] if branching else 0
-    body = _runs([unit for segment in segments[start:] for unit in segment], lambda unit: unit.level)
-    if len(body) == 1:
-        before, stages = _repetitions(segments[start:]) if branching else ([], _kernels(segments))
-        body = [[unit for segment in stage for unit in segment] for stage in stages]
-        start += len(before)
-    below = [unit for segment in segments[:start] for unit in segment]
-    stem = [unit for unit in trunk if unit in embeddings or unit in below]
-    groups = [(f"block{i}", group) for i, group in enumerate(body, 1)]
-    return [("stem", stem), *groups] if stem else groups
-
-
-def _is_embedding(unit: Unit) -> bool:
-    names = [*unit.path[-1:], *(type(layer).__name__ for layer in unit.layers)]
-    if len(unit.layers) == 1:
-        names += [weight.name for weight in own_weights(unit.layers[0])]
-    return any(_EMBEDDING.search(name) for name in names)
-
-
-def _has_parts(segment: list[Unit]) -> bool:
-    return len(segment) > 1 or len(segment[0].layers) > 1
-
-
-def _runs(items: list, key: Callable) -> list[list]:
-    """Consecutive items with equal keys."""
-    runs: list[list] = []
-    for item in items:
-        if runs and key(runs[-1][-1]) == key(item):
-            runs[-1].append(item)
-        else:
-            runs.append([item])
-    return runs
-
-
-def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
-    """What comes before the longest repetition, and its periods; what follows joins the last of them."""
-    kinds = [tuple(type(layer).__name__ for unit in segment for layer in unit.layers) for segment in segments]
-    best = (0, 0, 0)  # length of the run, minus the period, minus the start: the longest, then finest, then first
-    for period in range(1, len(kinds) // 2 + 1):
-        for start in range(len(kinds) - 2 * period + 1):
-            end = start + period
-            while end < len(kinds) and kinds[end] == kinds[end - period]:
-                end += 1
-            length = (end - start) // period * period
-            if length >= 2 * period:
-                best = max(best, (length, -period, -start))
-    length, period, start = best[0], -best[1], -best[2]
-    if not length:
-        return [], [[segment] for segment in segments]
-    cuts = list(range(start, start + length, period))
-    return segments[:start], [segments[a:b] for a, b in zip(cuts, [*cuts[1:], len(segments)], strict=True)]
-
-
-def _kernels(segments: list[list[Unit]]) -> list[list]:
-    """A block for each segment with a kernel; normalization and scale join the block before them."""
-    groups: list[list] = []
-    for segment in segments:
-        if groups and not (_has_kernel(segment) and any(map(_has_kernel, groups[-1]))):
-            groups[-1].append(segment)
-        else:
-            groups.append([segment])
-    return groups
-
-
-def _has_kernel(segment: list[Unit]) -> bool:
-    return any(has_kernel(layer) for unit in segment for layer in unit.layers)
+def _branches(segment: list[Unit]) -> list[list[Unit]]:
+    """Divide the units of a segment into branches that no data passes between."""
+    branches: list[list[Unit]] = []
+    for unit in segment:
+        joined = [branch for branch in branches if unit.sources & _numbers(branch)]
+        branches = [branch for branch in branches if branch not in joined]
+        branches.append([member for branch in joined for member in branch] + [unit])
+    return [sorted(branch, key=lambda unit: unit.number) for branch in branches]

@@ -5,6 +5,21 @@ import warnings
 import keras
 
 
+def graph_of(layer):
+    """Return the functional graph behind a layer or model, or None.
+
+    A `Sequential` model keeps its own graph inside, once it is built.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> graph_of(model).outputs[0] is model.outputs[0], graph_of(model.layers[0])
+    (True, None)
+    """
+    graph = getattr(layer, "_functional", None) or layer
+    return graph if hasattr(graph, "_nodes_by_depth") else None
+
+
 def flatten(model):
     """Puts the layers of nested functional and `Sequential` models (ConvNeXt has four) into the graph itself.
 
@@ -21,24 +36,20 @@ def flatten(model):
     >>> [type(layer).__name__ for layer in flatten(keras.Model(inputs, inner(inputs))).layers]
     ['InputLayer', 'Dense', 'ReLU']
     """
-    if not any(map(_has_graph, model.layers)):
+    if not any(graph_of(layer) for layer in model.layers):
         return model
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs[0])
 
     def unpack(layer, *args, **kwargs):
         # Called through `call`, a model runs its layers one by one and makes no node of its own.
-        return layer.call(*args) if _has_graph(layer) else layer(*args, **kwargs)
+        return layer.call(*args) if graph_of(layer) else layer(*args, **kwargs)
 
     return flatten(
         keras.models.clone_model(
             model, input_tensors=model.input, clone_function=lambda layer: layer, call_function=unpack
         )
     )
-
-
-def _has_graph(layer):
-    return isinstance(layer, keras.Sequential) or hasattr(layer, "_nodes_by_depth")
 
 
 def graft(model, inputs, x):
@@ -116,12 +127,13 @@ def nodes(model):
 
     Example:
 
-    >>> model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="dense")])
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
     >>> [node.operation.name for node in nodes(keras.Model(model.inputs, model.outputs))][1:]
     ['dense']
     """
-    depths = model._nodes_by_depth
-    return [node for depth in sorted(depths, reverse=True) for node in depths[depth]]
+    order = {id(operation): position for position, operation in enumerate(model.operations)}
+    by_depth = [model._nodes_by_depth[depth] for depth in sorted(model._nodes_by_depth, reverse=True)]
+    return [node for level in by_depth for node in sorted(level, key=lambda node: order[id(node.operation)])]
 
 
 def live_tensors(model):
@@ -136,9 +148,9 @@ def live_tensors(model):
     Example:
 
     >>> inputs = keras.Input((8,))
-    >>> x = layers.Dense(8, name="a")(inputs)
-    >>> x = layers.Add()([x, layers.Dense(8, name="b")(x)])
-    >>> [len(tensors) for tensors in live_tensors(keras.Model(inputs, layers.Dense(2)(x)))]
+    >>> x = keras.layers.Dense(8, name="a")(inputs)
+    >>> x = keras.layers.Add()([x, keras.layers.Dense(8, name="b")(x)])
+    >>> [len(tensors) for tensors in live_tensors(keras.Model(inputs, keras.layers.Dense(2)(x)))]
     [1, 1, 2, 1, 1]
     """
     graph = nodes(model)
@@ -152,3 +164,49 @@ def live_tensors(model):
         live = {key: tensor for key, tensor in live.items() if last_use.get(key, -1) > position}
         points.append(list(live.values()))
     return points
+
+
+def cut_points(model):
+    """Lists the tensors that everything passes through, from input to output.
+
+    Args:
+        model: A functional `keras.Model` with one input.
+
+    Returns:
+        A list of `(tensor, count)`: a KerasTensor that separates the model in two, and how many calls of layers lie
+        below it.
+
+    Example:
+
+    >>> inputs = keras.Input((8,))
+    >>> x = keras.layers.Dense(8, name="a")(inputs)
+    >>> x = keras.layers.Add()([x, keras.layers.Dense(8, name="b")(x)])
+    >>> [tensor.shape for tensor, _ in cut_points(keras.Model(inputs, keras.layers.Dense(2)(x)))]
+    [(None, 8), (None, 8), (None, 8)]
+    """
+    points = enumerate(live_tensors(model)[:-1], 1)
+    return [(tensors[0], count) for count, tensors in points if len(tensors) == 1]
+
+
+def cut(model):
+    """Cuts a model below the first layer that trains.
+
+    Args:
+        model: A functional `keras.Model` with one input and one output.
+
+    Returns:
+        `(trunk, top)`, two models that share the layers of `model`, with `model(x) == top(trunk(x))`; training one
+        trains the other. `None` where nothing can be cut off: the first layers train, or the model has no graph.
+    """
+    graph = graph_of(model)
+    if graph is None or len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        return None
+    operations = [node.operation for node in nodes(graph)]
+    first = next((i for i, operation in enumerate(operations) if getattr(operation, "trainable_weights", ())), None)
+    weighted = next((i for i, operation in enumerate(operations) if getattr(operation, "weights", ())), None)
+    if first is None or first == weighted:
+        return None
+    below = [tensor for tensor, count in cut_points(graph) if weighted < count <= first]
+    if not below:
+        return None
+    return keras.Model(graph.inputs[0], below[-1]), keras.Model(below[-1], graph.outputs[0])

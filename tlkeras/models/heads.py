@@ -1,30 +1,113 @@
-"""The head of a classifier: the `Dense` layer that answers, and its replacement."""
+"""The head of a classifier: find the `Dense` layer that answers, and replace it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral
 
 import keras
 from keras import layers
 
 from tlkeras.errors import InputError
-from tlkeras.models.tracing import check_model
+from tlkeras.models.layer_tree import check_model
+from tlkeras.utils.validation import invalid
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last `Dense` layer of a classifier, with the activation layer that may follow it.
+
+    Attributes:
+        layer: The layer.
+        features: KerasTensor of its input, of shape `(N, features)`.
+        activation: Name of the model's last activation, such as `"softmax"` or `"linear"`.
+    """
+
+    layer: layers.Dense
+    features: keras.KerasTensor
+    activation: str
+
+    @property
+    def task(self) -> str:
+        """`"multiclass"`, `"binary"` (one unit) or `"multilabel"` (several sigmoids)."""
+        if self.layer.units == 1:
+            return "binary"
+        return "multilabel" if self.activation == "sigmoid" else "multiclass"
+
+    @property
+    def from_logits(self) -> bool:
+        """Whether the model gives logits."""
+        return self.activation == "linear"
+
+
+def find_head(model: keras.Model) -> Head:
+    """Find the `Dense` layer that a classifier ends in. One `Activation` or `Softmax` layer may follow it.
+
+    Args:
+        model: A built functional or Sequential model with one output.
+
+    Returns:
+        The head.
+
+    Raises:
+        InputError: `model` is no Keras model, is subclassed or not built, has several outputs, or ends otherwise.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="logits"), layers.Softmax()])
+    >>> head = find_head(model)
+    >>> head.layer.name, head.task, head.from_logits
+    ('logits', 'multiclass', False)
+    """
+    layer, features, activation = _ending(model)
+    return Head(layer, features, getattr(activation, "__name__", type(activation).__name__))
+
+
+def _ending(model):
+    """Return the last `Dense` layer, its input, and the activation of the whole."""
+    check_model(model)
+    outputs = getattr(model, "outputs", None) or ()  # a subclassed model has none, an unbuilt one none yet
+    if len(outputs) > 1:
+        raise InputError(
+            f"The model {model.name!r} has {len(outputs)} outputs, and a classifier has one. Pass "
+            "`keras.Model(model.inputs, model.outputs[0])` to keep the first."
+        )
+    operation, features = _made_by(outputs[0]) if outputs else (None, None)
+    activation = None
+    if isinstance(operation, layers.Activation | layers.Softmax):
+        softmax = isinstance(operation, layers.Softmax)
+        activation = keras.activations.softmax if softmax else operation.activation
+        operation, features = _made_by(features)
+    if not isinstance(operation, layers.Dense):
+        raise InputError(
+            f"The model {model.name!r} has no head that can be recognized: it should be a built functional or "
+            "Sequential model whose last layer is Dense, or Dense with an activation layer behind it."
+        )
+    return operation, features, operation.activation if activation is None else activation
+
+
+def _made_by(tensor):
+    """Return the layer that made a tensor and its input in this graph; the layer may be part of others too."""
+    operation, node, _ = tensor._keras_history
+    inputs = operation._inbound_nodes[node].input_tensors
+    return operation, inputs[0] if inputs else None
 
 
 def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Model:
-    """Gives a trained classifier a new head for other classes, keeping all that comes before it.
+    """Give a trained classifier a new head for other classes, and keep everything that comes before it.
 
     Args:
-        model: A functional or Sequential classifier whose last layer is `Dense`, such as one of `image_classifier`. It
-            is left as it is.
+        model: A functional or Sequential classifier that ends in a `Dense` layer, or in one with an `Activation` or
+            `Softmax` layer behind it. It is left as it is.
         classes: Number of the new classes, or their names.
 
     Returns:
-        An uncompiled `keras.Model` with a freshly initialized head of the same activation; a single sigmoid becomes a
-        softmax where there are more than two classes. It shares the layers below the head with `model`, so freezing
-        one freezes the other, and `tlkeras.freeze` compiles both anew.
+        An uncompiled `keras.Model` whose last layer is a freshly initialized `Dense` with the activation that the model
+        ended in; a single sigmoid becomes a softmax for more than two classes. It shares the layers below the head with
+        `model`, so freezing one freezes the other, and `tlkeras.freeze` recompiles both.
 
     Raises:
-        InputError: `model` is not a Keras model, is subclassed or not built yet, or does not end in a `Dense` layer.
+        InputError: `model` is no Keras model, is subclassed or not built, or ends in another layer; or `classes` is no
+            number of at least 2, nor a list of different names.
 
     Example:
 
@@ -33,41 +116,57 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
     >>> tlkeras.replace_head(model, ["ripe", "unripe"]).output_shape
     (None, 2)
     """
-    check_model(model)
     count = class_count(classes)
-    if len(getattr(model, "outputs", None) or ()) != 1:  # a subclassed model has none, an unbuilt one none yet
-        raise InputError(
-            f"replace_head takes a built functional or Sequential model of one output. Received: {model!r}"
-        )
-    head = model.layers[-1]
-    if not isinstance(head, layers.Dense):
-        raise InputError(f"replace_head takes a model whose last layer is Dense. Received: a model ending in {head!r}")
-    activation = keras.activations.serialize(head.activation)
-    if head.units > 1:
-        return with_head(model, head.input, count, activation)
-    if count == 2:
-        return with_head(model, head.input, 1, activation)
-    return with_head(model, head.input, count, "softmax" if activation == "sigmoid" else activation)
+    layer, features, activation = _ending(model)
+    units = 1 if layer.units == 1 and count == 2 else count
+    if layer.units == 1 and units > 1 and activation is keras.activations.sigmoid:
+        activation = "softmax"
+    return with_head(model, features, units, activation, dropped={layer.name, model.layers[-1].name})
 
 
-def with_head(model, x, units, activation):
-    # Probabilities in float32 also under mixed precision, where float16 would round them.
-    taken = {layer.name for layer in model.layers[:-1]}
-    name = None if "predictions" in taken else "predictions"
+def with_head(
+    model: keras.Model, x: keras.KerasTensor, units: int, activation, dropped: set[str] = frozenset()
+) -> keras.Model:
+    """Put a `Dense` head on a tensor of a model.
+
+    It is called "predictions" unless a layer of that name stays in the model, and answers in float32 under mixed
+    precision too, where float16 would round probabilities.
+
+    Args:
+        model: The model whose inputs and name the result takes.
+        x: KerasTensor of its features.
+        units: Number of outputs.
+        activation: As in `keras.layers.Dense`.
+        dropped: Names of the layers of `model` that are no part of the result.
+
+    Returns:
+        A functional model that shares the layers below `x`.
+    """
+    name = None if "predictions" in {layer.name for layer in model.layers} - dropped else "predictions"
     head = layers.Dense(units, activation=activation, dtype="float32", name=name)
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.input  # a Sequential model may have no `input`
     return keras.Model(inputs, head(x), name=model.name)
 
 
-def class_count(classes):
+def class_count(classes: int | Sequence[str]) -> int:
+    """Return the number of classes, given as a number or as names.
+
+    Raises:
+        InputError: There are fewer than two, or two have the same name.
+
+    Example:
+
+    >>> class_count(["ripe", "unripe"])
+    2
+    """
     if isinstance(classes, Integral):
         count = int(classes)
     elif isinstance(classes, str) or not hasattr(classes, "__len__"):
-        raise InputError(f"classes is a number or a list of names. Received: classes={classes!r}")
+        raise invalid("classes", classes, "be a number or a list of names")
     else:
         count = len(classes)
         if len(set(map(str, classes))) < count:
-            raise InputError(f"Each class has a name of its own. Received: classes={classes!r}")
+            raise invalid("classes", classes, "have a different name for each class")
     if count < 2:
-        raise InputError(f"A classifier needs two classes or more. Received: classes={classes!r}")
+        raise invalid("classes", classes, "be at least two", "A classifier tells two classes or more apart.")
     return count

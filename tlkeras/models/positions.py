@@ -25,7 +25,8 @@ class Tensor:
         positions: Number of pixels or tokens, by default what `shape` says; None if unknown.
         rank: The least that the tensor or any before it had, where axes of more are parts of positions or channels.
         level: How often the resolution has changed between the model's input and here.
-        ancestors: One bit for each step that it depends on.
+        sources: Numbers of the weighted steps that it is computed from, without another weighted step in between. Empty
+            for the input of the model.
     """
 
     shape: tuple | None
@@ -33,7 +34,7 @@ class Tensor:
     positions: float | None = None
     rank: int | None = None
     level: int = 0
-    ancestors: int = 0
+    sources: frozenset[int] = frozenset()
 
     def __post_init__(self):
         if self.positions is None:
@@ -42,7 +43,9 @@ class Tensor:
             self.rank = len(self.shape)
 
 
-def after(layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, ancestors: int = 0) -> Tensor:
+def after(
+    layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, sources: frozenset[int] = frozenset()
+) -> Tensor:
     """The output of `shape` that a layer or operation makes of the tensors `before`.
 
     Where several are joined, the one nearest in size tells the resolution. So tokens that are cut off and put back
@@ -60,11 +63,11 @@ def after(layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, an
     """
     spatial = [tensor for tensor in before if not tensor.pooled]
     if pooled or not spatial:
-        return Tensor(shape, pooled, level=max((tensor.level for tensor in before), default=0), ancestors=ancestors)
+        return Tensor(shape, pooled, level=max((tensor.level for tensor in before), default=0), sources=sources)
     changes = [(_change(layer, tensor, shape), tensor) for tensor in spatial]
     change, nearest = min(changes, key=lambda pair: (pair[0], -pair[1].level))
     level = nearest.level + (change > _RESOLUTION_CHANGE or _has_strides(layer))
-    return Tensor(shape, pooled, _positions(layer, nearest, shape), _rank(nearest, shape), level, ancestors)
+    return Tensor(shape, pooled, _positions(layer, nearest, shape), _rank(nearest, shape), level, sources)
 
 
 def _change(layer, tensor, shape) -> float:

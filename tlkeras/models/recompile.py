@@ -9,8 +9,8 @@ import gc
 import keras
 
 from tlkeras.errors import InputError, warn
+from tlkeras.models.layer_tree import check_model
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
-from tlkeras.models.tracing import check_model
 
 
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:

@@ -3,6 +3,7 @@
 Nested models are walked through, so a model gives the same units whether its backbone is nested or not.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,8 +11,9 @@ from dataclasses import dataclass, replace
 import keras
 
 from tlkeras.errors import InputError
+from tlkeras.models.graph import graph_of, nodes
+from tlkeras.models.layer_tree import descendants, has_kernel, own_weights, sublayers
 from tlkeras.models.positions import Tensor, after, built_on_vectors, is_pooled
-from tlkeras.utils.validation import shown
 
 #: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
 _STACK_SHARE = 0.8
@@ -22,6 +24,8 @@ class Unit:
     """A part of the model that no block boundary divides: one layer, or a composite layer with its sublayers.
 
     Attributes:
+        number: Position among the units of the model.
+        sources: Numbers of the units right below: data passes from them to this one through no other unit.
         path: Names of the models and layers around it, then its own.
         models: Names of the nested models around it, a prefix of `path`.
         layers: The layers that own its weights, in the order in which they were made.
@@ -32,6 +36,8 @@ class Unit:
             model in which no weight does.
     """
 
+    number: int
+    sources: frozenset[int]
     path: tuple[str, ...]
     models: tuple[str, ...]
     layers: tuple[keras.Layer, ...]
@@ -42,6 +48,9 @@ class Unit:
 
 @dataclass(eq=False)
 class _Step:
+    """One operation of the walk; a layer that is called twice makes two steps."""
+
+    sources: frozenset[int]  # numbers of the weighted steps that its inputs are computed from
     path: tuple[str, ...]
     models: tuple[str, ...]
     layers: tuple[keras.Layer, ...]
@@ -50,48 +59,6 @@ class _Step:
     pooled: bool  # whether what comes in is
     level: int
     probabilities: bool  # whether what goes out is
-
-
-def check_model(model) -> None:
-    """Refuses what is no Keras model.
-
-    Raises:
-        InputError: `model` is no Keras model.
-    """
-    if not isinstance(model, keras.Model):
-        raise InputError(
-            "model must be a keras.Model, such as keras.models.load_model or tlkeras.image_classifier gives. "
-            f"Received: model={shown(model)}"
-        )
-
-
-def own_weights(layer: keras.Layer) -> list[keras.Variable]:
-    """Weights that the layer itself holds, its sublayers' left out."""
-    return [*layer._trainable_variables, *layer._non_trainable_variables]
-
-
-def has_kernel(layer: keras.Layer) -> bool:
-    """Whether the layer itself holds a weight of more than one dimension, unlike normalization and scale."""
-    return any(len(weight.shape) > 1 for weight in own_weights(layer))
-
-
-def sublayers(layer: keras.Layer) -> list[keras.Layer]:
-    """The layer's direct sublayers, in the order in which they were assigned to it."""
-    return list(layer._flatten_layers(include_self=False, recursive=False))
-
-
-def descendants(layer: keras.Layer) -> Iterator[keras.Layer]:
-    """The layer and all layers inside it, each once, outer before inner."""
-    seen = set()
-
-    def walk(layer):
-        if id(layer) not in seen:
-            seen.add(id(layer))
-            yield layer
-            for inner in sublayers(layer):
-                yield from walk(inner)
-
-    return walk(layer)
 
 
 def units(model: keras.Model) -> list[Unit]:
@@ -104,20 +71,21 @@ def units(model: keras.Model) -> list[Unit]:
         The units. Each weight of the model belongs to a layer of exactly one of them.
     """
     trace = _Trace()
-    graph = _graph_of(model)
+    graph = graph_of(model)
     inputs = [Tensor(tuple(t.shape), len(t.shape) <= 2) for t in graph.inputs] if graph else [Tensor(None)]
     outputs = trace.run(model, inputs, None, (), ())
     traced = {id(layer) for step in trace.steps for layer in step.layers}
-    for layer in descendants(model):  # attached to a functional model, but not part of its graph
+    if graph:  # models attached to a functional one, but not part of its graph
+        _refuse_models_side_by_side(model, [model, *(part for part in sublayers(model) if _is_attached(part, traced))])
+    for layer in descendants(model):  # attached layers likewise
         if own_weights(layer) and id(layer) not in traced:
             outputs = trace.step(layer, (layer,), outputs, None, (layer.name,), ())
     return trace.units(outputs)
 
 
-def _graph_of(layer):
-    """The functional graph behind a layer, or None: a Sequential model keeps its own inside."""
-    graph = getattr(layer, "_functional", None) or layer
-    return graph if hasattr(graph, "_nodes_by_depth") else None
+def _is_attached(part: keras.Layer, traced: set[int]) -> bool:
+    """Check whether a model with weights was not reached along the graph."""
+    return graph_of(part) is not None and bool(part.weights) and not any(id(x) in traced for x in descendants(part))
 
 
 def _is_stack(layer) -> bool:
@@ -138,6 +106,22 @@ def _gives_probabilities(layer) -> bool:
     return getattr(function, "__name__", type(function).__name__).lower() in ("softmax", "sigmoid")
 
 
+def _refuse_models_side_by_side(model: keras.Layer, parts: list[keras.Layer]) -> None:
+    """Refuse models that a subclassed model holds beside one another, as a distiller holds teacher and student."""
+    known = [part for part in parts if (graph := graph_of(part)) and len(graph.inputs) == 1]
+    for first, second in itertools.pairwise(known):
+        given, made, wanted = (
+            tuple(tensor.shape[1:])
+            for tensor in (graph_of(first).inputs[0], graph_of(first).outputs[0], graph_of(second).inputs[0])
+        )
+        if made != wanted and (given == wanted or (len(made) < 2 <= len(wanted))):
+            raise InputError(
+                f"The model {model.name!r} has no graph and holds models side by side, {first.name!r} and "
+                f"{second.name!r}, so the order of its blocks is unknown. Pass one of them, such as "
+                "`tlkeras.freeze(student)`."
+            )
+
+
 class _Trace:
     """Walks a model once and notes every operation as a step."""
 
@@ -146,7 +130,7 @@ class _Trace:
 
     def run(self, layer, inputs, shapes, path, models) -> list[Tensor]:
         """Passes `inputs` through a layer or model; `shapes` are its outputs', None if unknown."""
-        graph = _graph_of(layer)
+        graph = graph_of(layer)
         if graph is not None:
             return self._run_graph(layer, graph, inputs, path, models)
         if isinstance(layer, keras.Layer) and _is_stack(layer):
@@ -161,6 +145,7 @@ class _Trace:
         parts = sublayers(layer)
         if shapes is None:  # all that is known is the order of making, and heads are often made first
             parts.sort(key=lambda part: bool(built_on_vectors(part)) and not sublayers(part))
+            _refuse_models_side_by_side(layer, parts)
         for part in parts:
             inputs = self.run(part, inputs, shapes and shapes[:1], (*path, part.name), models)
         last = inputs[0]
@@ -173,26 +158,23 @@ class _Trace:
         # A model called from within a composite layer gets one chain of data, however many inputs it has.
         inputs = [inputs[min(i, len(inputs) - 1)] for i in range(len(graph.inputs))]
         known = {id(inner): outer for inner, outer in zip(graph.inputs, inputs, strict=True)}
-        order = {id(operation): i for i, operation in enumerate(graph.operations)}
-        for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True):
-            for node in sorted(nodes, key=lambda node: order[id(node.operation)]):
-                if node.is_input or any(id(t) not in known for t in node.input_tensors):
-                    continue
-                results = self.run(
-                    node.operation,
-                    [known[id(t)] for t in node.input_tensors],
-                    [tuple(t.shape) for t in node.outputs],
-                    (*path, node.operation.name),
-                    (*models, node.operation.name) if _graph_of(node.operation) is not None else models,
-                )
-                known.update((id(t), x) for t, x in zip(node.outputs, results, strict=False))
+        for node in nodes(graph):
+            if node.is_input or any(id(t) not in known for t in node.input_tensors):
+                continue
+            results = self.run(
+                node.operation,
+                [known[id(t)] for t in node.input_tensors],
+                [tuple(t.shape) for t in node.outputs],
+                (*path, node.operation.name),
+                (*models, node.operation.name) if graph_of(node.operation) is not None else models,
+            )
+            known.update((id(t), x) for t, x in zip(node.outputs, results, strict=False))
         return [known[id(t)] for t in graph.outputs]
 
     def step(self, layer, owners, inputs, shapes, path, models) -> list[Tensor]:
         """Notes one operation and returns its outputs."""
-        ancestors = 1 << len(self.steps)
-        for tensor in inputs:
-            ancestors |= tensor.ancestors
+        below = frozenset().union(*(tensor.sources for tensor in inputs))
+        sources = frozenset([len(self.steps)]) if owners else below
         if shapes is None:
             vectors = built_on_vectors(layer)
             pooled_in = all(tensor.pooled for tensor in inputs) if vectors is None else vectors
@@ -201,45 +183,53 @@ class _Trace:
             pooled_in = bool(inputs) and all(tensor.pooled for tensor in inputs)
             pooled_out = [is_pooled(layer, inputs, shape) for shape in shapes]
         outputs = [
-            after(layer, inputs, shape, pooled, ancestors) for shape, pooled in zip(shapes, pooled_out, strict=True)
+            after(layer, inputs, shape, pooled, sources) for shape, pooled in zip(shapes, pooled_out, strict=True)
         ]
         probabilities = _gives_probabilities(layer)
         self.steps.append(
-            _Step(path, models, tuple(owners), list(inputs), outputs, pooled_in, outputs[0].level, probabilities)
+            _Step(below, path, models, tuple(owners), list(inputs), outputs, pooled_in, outputs[0].level, probabilities)
         )
         return outputs
 
     def units(self, outputs) -> list[Unit]:
-        """The weighted steps, shared layers once, with what the whole graph tells of them."""
+        """Make a unit of each weighted step. A shared layer belongs to the first step that calls it."""
         head = self._head()
-        placed, result = set(), []
-        for i, (segment, level) in enumerate(self._segments(outputs)):
-            step = self.steps[i]
-            layers = tuple(layer for layer in step.layers if id(layer) not in placed)
-            placed.update(map(id, layers))
+        unit_of_step: dict[int, int] = {}
+        unit_of_layer: dict[int, int] = {}
+        result: list[Unit] = []
+        for number, (segment, level) in enumerate(self._segments(outputs)):
+            step = self.steps[number]
+            layers = tuple(layer for layer in step.layers if id(layer) not in unit_of_layer)
+            unit_of_layer.update((id(layer), len(result)) for layer in layers)
+            if step.layers:
+                unit_of_step[number] = unit_of_layer[id(step.layers[0])]
             if layers:
+                sources = frozenset(unit_of_step[source] for source in step.sources)
                 in_head = all(id(layer) in head for layer in layers)
-                result.append(Unit(step.path, step.models, layers, level, segment, in_head))
+                result.append(Unit(len(result), sources, step.path, step.models, layers, level, segment, in_head))
         return result
 
     def _head(self) -> set[int]:
-        """Ids of the layers after the last spatial or token dimension; of a net of vectors, the last layers."""
-        steps = list(enumerate(self.steps))
-        feeds_map = weighted = feeds_weights = 0
-        for i, step in steps:
-            weighted |= bool(step.layers) << i
-            for tensor in step.outputs:
-                if not tensor.pooled:
-                    feeds_map |= tensor.ancestors
-            if step.layers:
-                for tensor in step.inputs:
-                    feeds_weights |= tensor.ancestors
-        blocked = feeds_map or feeds_weights
+        """Collect the ids of the layers after the last map of pixels or tokens.
+
+        In a network without maps these are the last layers with weights.
+        """
+        maps = (tensor for step in self.steps for tensor in step.outputs if not tensor.pooled)
+        below = self._upstream(source for tensor in maps for source in tensor.sources)
+        below = below or self._upstream(source for step in self.steps if step.layers for source in step.sources)
         inside, outside = set(), set()
-        for i, step in steps:
-            target = inside if step.pooled and not blocked >> i & 1 else outside
+        for number, step in enumerate(self.steps):
+            target = inside if step.pooled and number not in below else outside
             target.update(map(id, step.layers))
         return inside - outside or self._last_kernel()
+
+    def _upstream(self, numbers) -> set[int]:
+        """Add to the numbers of some weighted steps those of all weighted steps that they are computed from."""
+        reached = set(numbers)
+        for number in reversed(range(len(self.steps))):  # sources come before what is computed from them
+            if number in reached:
+                reached |= self.steps[number].sources
+        return reached
 
     def _last_kernel(self) -> set[int]:
         """Ids of the last layers with a kernel, if one path leads from there to probabilities: the head of a fully
@@ -252,13 +242,13 @@ class _Trace:
         return set()
 
     def _segments(self, outputs) -> Iterator[tuple[int, int]]:
-        """For each step its segment's number and the level at which the segment ends."""
-        weighted = sum(bool(step.layers) << i for i, step in enumerate(self.steps))
+        """Yield for each step its segment's number and the level at which the segment ends."""
         last_use = {}
         for i, step in enumerate(self.steps):
-            # Of what no weight went into, only where a branch begins with it; masks and rotations are read far above.
-            begins = step.layers and not any(tensor.ancestors & weighted for tensor in step.inputs)
-            last_use.update((id(tensor), i) for tensor in step.inputs if begins or tensor.ancestors & weighted)
+            # A tensor without weights below it counts only where a branch begins with it: masks and rotations are read
+            # in every block.
+            begins = step.layers and not step.sources
+            last_use.update((id(tensor), i) for tensor in step.inputs if begins or tensor.sources)
         last_use.update((id(tensor), len(self.steps)) for tensor in outputs)
         live: dict[int, Tensor] = {}
         start = number = level = 0

@@ -6,8 +6,8 @@ import keras
 
 from tlkeras.errors import InputError
 from tlkeras.models.blocks import blocks
+from tlkeras.models.layer_tree import own_weights
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
-from tlkeras.models.tracing import own_weights
 from tlkeras.optimizers.classes import Differential, differential_class
 from tlkeras.utils.validation import check_number, invalid
 

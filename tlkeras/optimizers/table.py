@@ -7,8 +7,8 @@ import keras
 
 from tlkeras.errors import InputError
 from tlkeras.models.blocks import blocks
+from tlkeras.models.layer_tree import check_model
 from tlkeras.models.optimizer_copying import unwrapped
-from tlkeras.models.tracing import check_model
 from tlkeras.optimizers.classes import Differential
 from tlkeras.utils.tables import Table, table
 from tlkeras.utils.validation import invalid

@@ -11,8 +11,8 @@ import numpy as np
 
 from tlkeras.data.dataset import ImageSplits
 from tlkeras.errors import InputError
+from tlkeras.models.layer_tree import check_model
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
-from tlkeras.models.tracing import check_model
 from tlkeras.training.steps.random_state import random_state_kept
 from tlkeras.utils.validation import shown
 

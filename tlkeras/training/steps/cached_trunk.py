@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from tlkeras.errors import InputError
-from tlkeras.models.cut import cut
+from tlkeras.models.graph import cut
 from tlkeras.training.steps.data import all_labels, each_batch, outputs
 from tlkeras.training.steps.distributed import replicas_of
 
@@ -27,7 +27,7 @@ class CachedTrunk(keras.utils.PyDataset):
     Values are kept as float16, which has the three digits that features of trained networks carry.
 
     Args:
-        trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.cut.cut`.
+        trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
         batches: Batches of images and labels that can be gone through again and again.
         views: How many augmented views of each image to keep; 1 where nothing is random.
         random: Whether the trunk answers otherwise each time in training; see `is_random`.

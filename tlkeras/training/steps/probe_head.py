@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 
 from tlkeras.errors import InputError
-from tlkeras.models.tracing import check_model
+from tlkeras.models.layer_tree import check_model
 from tlkeras.pipelines.fold import folded_weights
 from tlkeras.pipelines.probe import linear_probe
 from tlkeras.training.steps.checks import check_labels

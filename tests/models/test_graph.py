@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import tlkeras
-from tlkeras.models.cut import cut
+from tlkeras.models.graph import cut
 
 pytestmark = pytest.mark.backends
 

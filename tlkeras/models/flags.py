@@ -1,0 +1,65 @@
+"""The `trainable` flags of a model: set on leaf layers, and compared with those that a file brings back."""
+
+from collections.abc import Iterator
+
+import keras
+
+from tlkeras.models.layer_tree import descendants, own_weights, sublayers
+
+
+def lost_in_a_file(layer: keras.Layer) -> Iterator[str]:
+    """Yield the names of layers in which something is frozen that a file would bring back trainable, or vice versa."""
+    if type(layer).__module__.startswith("keras.src.models"):
+        for part in sublayers(layer):  # each is saved with its own configuration
+            yield from lost_in_a_file(part)
+    elif sublayers(layer):
+        flags = list(_flags(layer))
+        if not all(flags) and _flags_in_a_file(layer) not in (flags, None):
+            yield layer.name
+
+
+def _flags_in_a_file(layer: keras.Layer) -> list[bool] | None:
+    """Return the flags of a layer rebuilt from its configuration, as `load_model` does; None if it cannot be."""
+    with keras.StatelessScope(initialize_variables=False):  # no weight is allocated
+        try:
+            copy = type(layer).from_config(layer.get_config())
+            if not copy.built and (shapes := layer.get_build_config()):
+                copy.build_from_config(shapes)
+        except (TypeError, ValueError, NotImplementedError):  # a class that no file can hold
+            return None
+    return list(_flags(copy))
+
+
+def _flags(layer: keras.Layer) -> Iterator[bool]:
+    """Yield the flag of each leaf of a layer, and of each weight that a layer with sublayers holds itself."""
+    for part in descendants(layer):
+        if sublayers(part):
+            yield from (weight.trainable for weight in part._trainable_variables)
+        elif own_weights(part):
+            yield part.trainable
+
+
+def set_flags(layer: keras.Layer, training: set[int]) -> None:
+    """Make exactly the given leaves trainable in a layer and everything inside it.
+
+    A container is trainable if anything in it trains. Outer layers come before inner ones, since setting the flag of a
+    container sets all flags inside.
+
+    Args:
+        layer: A layer or model.
+        training: The `id` of each layer whose own weights are to train.
+    """
+    inner = sublayers(layer)
+    layer.trainable = _trains(layer, training) or not layer.weights
+    if inner and own_weights(layer):
+        for weight in layer._trainable_variables:
+            weight.trainable = id(layer) in training
+    if getattr(layer, "lora_enabled", False):  # its flag would unfreeze the kernel that the adapter replaces
+        kernel = layer._embeddings if isinstance(layer, keras.layers.Embedding) else layer._kernel
+        kernel.trainable = False
+    for part in inner:
+        set_flags(part, training)
+
+
+def _trains(layer: keras.Layer, training: set[int]) -> bool:
+    return id(layer) in training or any(_trains(part, training) for part in sublayers(layer))

@@ -1,0 +1,52 @@
+"""The layers inside a layer or model, and the weights that each holds itself."""
+
+from collections.abc import Iterator
+
+import keras
+
+from tlkeras.utils.validation import invalid
+
+
+def check_model(model) -> None:
+    """Refuses what is no Keras model.
+
+    Raises:
+        InputError: `model` is no Keras model.
+    """
+    if not isinstance(model, keras.Model):
+        advice = "`keras.models.load_model` and `tlkeras.image_classifier` return one."
+        raise invalid("model", model, "be a keras.Model", advice)
+
+
+def own_weights(layer: keras.Layer) -> list[keras.Variable]:
+    """Return the weights that the layer itself holds, without those of its sublayers."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def has_kernel(layer: keras.Layer) -> bool:
+    """Check whether the layer itself holds a weight of two or more dimensions, unlike normalization and scale."""
+    return any(len(weight.shape) > 1 for weight in own_weights(layer))
+
+
+def is_batchnorm(layer: keras.Layer) -> bool:
+    """Check whether the layer is a `BatchNormalization`."""
+    return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def sublayers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return the direct sublayers of a layer, in the order in which they were assigned to it."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def descendants(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """Yield the layer and all layers inside it, each once, outer before inner."""
+    seen = set()
+
+    def walk(layer):
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            yield layer
+            for inner in sublayers(layer):
+                yield from walk(inner)
+
+    return walk(layer)
