@@ -28,7 +28,7 @@ from scipy import stats
 
 import tlkeras
 from tlkeras import evaluation
-from tlkeras.models.cut import cut
+from tlkeras.models.graph import cut
 
 # %% [markdown]
 # ## The idea, on two layers
