@@ -29,7 +29,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 NETWORK = "efficientnet_lite0"
-ENGINES = ("keras", "onnxruntime", "openvino")
+ENGINES = ("keras", "litert", "onnxruntime", "openvino")
 
 
 def write_photos(folder, count, size=(500, 375), seed=0):

@@ -15,7 +15,7 @@ from tlkeras.data.dataset import SkippedFile
 from tlkeras.data.pixel_range import warn_of_pixel_range
 from tlkeras.data.reading import ImageError
 from tlkeras.errors import InputError, warn
-from tlkeras.features.engines.choice import WORTH_EXPORTING, make_engine
+from tlkeras.features.engines.choice import known_choice, make_engine
 from tlkeras.features.identity import network_identity
 from tlkeras.features.inputs import Reader
 from tlkeras.features.network import shared_network
@@ -56,17 +56,13 @@ def run(images, settings, parameters):
     identity = network_identity(settings)
     folder = (cache_folder() if cache is True else Path(cache)) if cache and identity else None
     store = _open_store(folder, os.getpid(), cache is True) if folder else None
-    shape = None if reader.image_size is None else (batch_size, *reader.image_size, reader.channels)
-    few = engine == "auto" and images.count is not None and images.count < WORTH_EXPORTING
+    shape = (batch_size, *reader.image_size, reader.channels)
     make = _engine if identity else _engine.__wrapped__
 
     def made():
-        return make(settings, identity, engine, precision, folder, shape, few)
+        return make(settings, identity, engine, precision, folder, shape, parameters["verbose"])
 
-    kind = [identity, engine, precision]
-    if engine == "keras":  # asked for by name, its answers are to be its own to the last digit
-        kind.append(keras.backend.backend())
-    prefix = hashlib.sha256(repr(kind).encode()).digest()[:16]
+    prefix = b"" if store is None else _prefix(identity, engine, precision, folder, made)
     with progress(total=images.count, description="features", unit="image", verbose=parameters["verbose"]) as bar:
         for items in stream_features(images, reader, made, batch_size, store, prefix):
             for item in items:
@@ -158,9 +154,23 @@ def _open_store(folder, process, default):
 
 
 @lru_cache(maxsize=4)
-def _engine(settings, identity, name, precision, folder, batch_shape, few):
-    exports = folder / "networks" / identity if folder else None
-    images = 0 if few else None
+def _engine(settings, identity, name, precision, folder, batch_shape, verbose):
+    exports = _exports(folder, identity)
     return make_engine(
-        name, lambda: shared_network(settings), batch_shape, precision=precision, folder=exports, images=images
+        name, lambda: shared_network(settings), batch_shape, precision=precision, folder=exports, verbose=verbose
     )
+
+
+def _exports(folder, identity):
+    return folder / "networks" / identity if folder else None
+
+
+def _prefix(identity, engine, precision, folder, make):
+    """Hash what determines the features beside the image: the network, and the engine that computes them.
+
+    Engines agree to rounding only, so their features are kept apart. The engine is made only where nothing else tells
+    which one it will be.
+    """
+    name = known_choice(engine, precision, _exports(folder, identity)) or make().name
+    kind = [identity, f"keras {keras.backend.backend()}" if name == "keras" else name, precision]
+    return hashlib.sha256(repr(kind).encode()).digest()[:16]

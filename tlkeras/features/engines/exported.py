@@ -14,11 +14,12 @@ import numpy as np
 
 from tlkeras.utils.files import file_written_whole
 
-_SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
+#: Ends of file names. The number is that of `litert_writer`: to be raised when it writes other files.
+_SUFFIX = {"litert": "-1.tflite", "litert by TensorFlow": "-converted.tflite", "onnx": ".onnx", "openvino": ".xml"}
 
 
 class ExportFolder:
-    """Where the exported forms of one network are, and what is remembered of them.
+    """A folder of the exported forms of one network, and of what is remembered about them.
 
     Args:
         folder: `pathlib.Path` of a folder to keep; None for one that goes when the program ends.
@@ -31,15 +32,16 @@ class ExportFolder:
         self.folder = folder
 
     def path(self, format):
-        """Where the network is in a format, or would be."""
+        """Return where the network is in a format, or would be."""
         return self.folder / f"network{_SUFFIX[format]}"
 
     def export(self, network, format):
-        """Writes a network, if it is not there; the file appears whole or not at all.
+        """Write a network, if it is not there; the file appears whole or not at all.
 
         Args:
-            network: `keras.Model`, or a function that gives one and is called only if it is needed.
-            format: `"onnx"` or `"openvino"`.
+            network: `keras.Model`, or a function that returns one and is called only if it is needed.
+            format: `"litert"` (written by `litert_writer`), `"litert by TensorFlow"` (its converter, on its backend),
+                `"onnx"` or `"openvino"`.
 
         Returns:
             `pathlib.Path` of the file.
@@ -51,13 +53,20 @@ class ExportFolder:
         if path.is_file():
             return path
         network = network() if not hasattr(network, "predict_on_batch") else network
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if format == "litert":
+            from tlkeras.features.engines.litert_writer import write_litert
+
+            content = write_litert(network)
+            with file_written_whole(path) as part:
+                part.write_bytes(content)
+            return path
         if not network._called:  # Keras exports only what has been called once
             network.predict_on_batch(np.zeros((1, *(side or 32 for side in network.input_shape[1:])), "float32"))
-        self.folder.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".part-"))
         try:
             with _silence():
-                network.export(str(part / path.name), format=format, verbose=False)
+                network.export(str(part / path.name), format=format.partition(" ")[0], verbose=False)
             # The file that others look for comes last: an .xml has its .bin then.
             for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
                 file.replace(self.folder / file.name)
@@ -66,13 +75,13 @@ class ExportFolder:
         return path
 
     def remember(self, **facts):
-        """Keeps facts about the network for the next process."""
+        """Keep facts about the network for the next process."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with file_written_whole(self.folder / "facts.json") as part:
             part.write_text(json.dumps({**self.remembered(), **facts}))
 
     def remembered(self):
-        """What `remember` kept, as a dict."""
+        """Return what `remember` kept, as a dict."""
         try:
             return json.loads((self.folder / "facts.json").read_text())
         except (OSError, ValueError):
@@ -81,7 +90,7 @@ class ExportFolder:
 
 @contextlib.contextmanager
 def _silence():
-    """Exporters chatter on stdout, in the log and in warnings."""
+    """Silence exporters, which print on stdout, in the log and as warnings."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,0 +1,103 @@
+"""A network run by LiteRT, from a file that needs neither Keras nor TensorFlow.
+
+LiteRT is the runtime of the phone, so a phone that runs the same file gives the same answers.
+"""
+
+import os
+from pathlib import Path
+from queue import Empty, LifoQueue
+
+import numpy as np
+
+from tlkeras.errors import InputError
+
+
+class LiteRtEngine:
+    """Runs a LiteRT file on images, on one core of the CPU for each thread that calls.
+
+    For features and for a classifier's probabilities alike. Images are computed one at a time, so an answer depends on
+    no other image of a batch, and is equal to the last bit however images are dealt out to threads. Several threads may
+    call one engine; each gets an interpreter of its own.
+
+    Args:
+        source: A `.tflite` file with one input `(1, height, width, channels)` and one output `(1, outputs)`, such as
+            `tlkeras.features.engines.litert_writer.write_litert` writes; or its content as bytes.
+        image_shape: `(height, width, channels)` that the file must be for. Defaults to None, any.
+
+    Attributes:
+        image_shape: `(height, width, channels)` of the images that it takes.
+
+    Raises:
+        InputError: LiteRT is not installed, or the file is none that it can run, or for other images.
+
+    Example:
+
+    >>> import keras
+    >>> from tlkeras.features.engines.litert_writer import write_litert
+    >>> content = write_litert(keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()]))
+    >>> LiteRtEngine(content)(np.ones((2, 4, 4, 3), "uint8"))
+    array([[1., 1., 1.],
+           [1., 1., 1.]], dtype=float32)
+    """
+
+    name = "litert"
+    formats = ("litert", "litert by TensorFlow")
+    #: Images to hand to a thread at a time: enough that handing them over costs nothing beside computing them.
+    batch_size = 8
+
+    def __init__(self, source: bytes | str | os.PathLike, image_shape: tuple[int, int, int] | None = None):
+        self._content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        self._idle = LifoQueue()
+        interpreter = self._interpreter()
+        self.image_shape = tuple(int(side) for side in interpreter.get_input_details()[0]["shape"][1:])
+        if image_shape is not None and self.image_shape != tuple(image_shape):
+            raise InputError(f"This LiteRT file is for images of shape {self.image_shape}, not {tuple(image_shape)}.")
+        self._idle.put(interpreter)
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute the answers to images.
+
+        Args:
+            pixels: Array of shape `(n, height, width, channels)`, of any dtype, in [0, 255] for networks that take raw
+                pixels.
+
+        Returns:
+            float32 array of shape `(n, outputs)`.
+        """
+        try:
+            interpreter = self._idle.get_nowait()
+        except Empty:
+            interpreter = self._interpreter()
+        try:
+            taken, given = (
+                details[0] for details in (interpreter.get_input_details(), interpreter.get_output_details())
+            )
+            answers = np.empty((len(pixels), *given["shape"][1:]), "float32")
+            for row, image in enumerate(pixels):
+                interpreter.set_tensor(taken["index"], image[None].astype(taken["dtype"], copy=False))
+                interpreter.invoke()
+                answers[row] = interpreter.get_tensor(given["index"])[0]
+        finally:
+            self._idle.put(interpreter)
+        return answers
+
+    @staticmethod
+    def version() -> str:
+        """Return the version of LiteRT."""
+        from importlib.metadata import version
+
+        return version("ai-edge-litert")
+
+    def _interpreter(self):
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise InputError(
+                f"LiteRT cannot be loaded ({error}). Run: pip install ai-edge-litert. Or take engine='keras'."
+            ) from error
+        try:
+            interpreter = Interpreter(model_content=self._content, num_threads=1)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"LiteRT cannot run this file: {error}") from error
+        return interpreter

@@ -1,0 +1,129 @@
+"""The parts of a LiteRT file: tensors, constants and operators, put together as a FlatBuffer."""
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+#: Operators whose options are not called like them.
+_OPTIONS = {
+    "AVERAGE_POOL_2D": "Pool2DOptions",
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "HARD_SWISH": "HardSwishOptions",
+    "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "REDUCE_MAX": "ReducerOptions",
+    "REVERSE_V2": "ReverseV2Options",
+}
+
+#: Operators without options.
+_PLAIN = ("LOG", "LOGISTIC", "RELU", "RELU6", "TANH")
+
+
+class LiteRtGraph:
+    """A LiteRT model with one graph, one input and one output, put together operator by operator.
+
+    Example:
+
+    >>> graph = LiteRtGraph()
+    >>> image = graph.input((1, 2))
+    >>> graph.finish(graph.add("ADD", [image, graph.constant([1.0])], (1, 2)))[4:8]
+    b'TFL3'
+    """
+
+    def __init__(self):
+        self._model = schema.ModelT()
+        self._model.version = 3
+        self._model.description = "written by tlkeras"
+        self._model.operatorCodes = []
+        self._model.buffers = [schema.BufferT()]  # the first one is that of tensors that are computed
+        self._codes = {}
+        self._subgraph = schema.SubGraphT()
+        self._subgraph.name = "main"
+        self._subgraph.tensors, self._subgraph.operators = [], []
+        self._model.subgraphs = [self._subgraph]
+
+    def input(self, shape):
+        """Add the input, float32, and return its number."""
+        number = self._tensor("image", shape, "float32", 0)
+        self._subgraph.inputs = [number]
+        return number
+
+    def constant(self, values, dtype="float32"):
+        """Add a constant, and return its number."""
+        values = np.ascontiguousarray(values, dtype)
+        buffer = schema.BufferT()
+        buffer.data = values.reshape(-1).view("uint8")
+        self._model.buffers.append(buffer)
+        return self._tensor(None, values.shape, dtype, len(self._model.buffers) - 1)
+
+    def add(self, operator, inputs, shape, **options):
+        """Add an operator with one output.
+
+        Args:
+            operator: Name in LiteRT's schema, such as `"CONV_2D"`.
+            inputs: Numbers of its inputs.
+            shape: Shape of its output.
+            **options: Attributes of the operator's options in the schema; names of enumerations as strings.
+
+        Returns:
+            The number of its output.
+        """
+        output = self._tensor(None, shape, "float32", 0)
+        call = schema.OperatorT()
+        call.opcodeIndex = self._code(operator)
+        call.inputs, call.outputs = list(inputs), [output]
+        if operator not in _PLAIN:
+            kind = _OPTIONS.get(operator, f"{operator.title().replace('_', '')}Options")
+            call.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+            call.builtinOptions = getattr(schema, f"{kind}T")()
+            for name, value in options.items():
+                enumeration = {"padding": schema.Padding, "fusedActivationFunction": schema.ActivationFunctionType}
+                value = getattr(enumeration[name], value) if name in enumeration else value
+                setattr(call.builtinOptions, name, value)
+        self._subgraph.operators.append(call)
+        return output
+
+    def shape(self, tensor):
+        """Return the shape of a tensor."""
+        return tuple(self._subgraph.tensors[tensor].shape)
+
+    def finish(self, output):
+        """Name the output, and return the file's content."""
+        self._subgraph.outputs = [output]
+        self._model.signatureDefs = [self._signature(output)]
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    def _tensor(self, name, shape, dtype, buffer):
+        tensor = schema.TensorT()
+        number = len(self._subgraph.tensors)
+        tensor.name = name or f"tensor_{number}"
+        tensor.shape, tensor.buffer = list(shape), buffer
+        tensor.type = getattr(schema.TensorType, dtype.upper())
+        self._subgraph.tensors.append(tensor)
+        return number
+
+    def _code(self, operator):
+        if operator not in self._codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = getattr(schema.BuiltinOperator, operator)
+            code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+            code.version = 1
+            self._codes[operator] = len(self._codes)
+            self._model.operatorCodes.append(code)
+        return self._codes[operator]
+
+    def _signature(self, output):
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+        signature.inputs, signature.outputs = [], []
+        for listed, name, number in (
+            (signature.inputs, "image", self._subgraph.inputs[0]),
+            (signature.outputs, "output", output),
+        ):
+            entry = schema.TensorMapT()
+            entry.name, entry.tensorIndex = name, number
+            listed.append(entry)
+        return signature

@@ -1,0 +1,176 @@
+"""A Keras network written as a LiteRT file (`.tflite`), on any backend and without TensorFlow.
+
+TensorFlow's own converter takes seconds for a network that this writes in a fraction of one, and needs the TensorFlow
+backend. Only what the catalog's convolutional networks and folded classifiers are made of is known here; everything
+else is refused, by the name of the layer.
+"""
+
+import keras
+import numpy as np
+
+from tlkeras.features.engines.litert_graph import LiteRtGraph
+from tlkeras.features.engines.litert_layers import (
+    IDENTITIES,
+    LAYERS,
+    OPERATIONS,
+    UnsupportedLayerError,
+    activation_name,
+    scale_and_shift,
+    weight_array,
+)
+from tlkeras.models.graph import flatten, nodes
+
+#: Keras' activations that LiteRT computes within a convolution, sum or product.
+_FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
+
+
+def write_litert(model) -> bytes:
+    """Write a network as a LiteRT file for one image at a time.
+
+    BatchNorm is folded into the convolution before it, and so is a ReLU after it. Weights stay in float32.
+
+    Args:
+        model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
+            vectors `(N, outputs)`.
+
+    Returns:
+        The content of the file: input `image`, float32 `(1, height, width, channels)`; output `(1, outputs)`.
+
+    Raises:
+        UnsupportedLayerError: The network has a layer that cannot be written, several inputs or outputs, no fixed
+            size, or computes in another precision than float32.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D()])
+    >>> write_litert(model)[4:8]
+    b'TFL3'
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UnsupportedLayerError(f"{model.name!r} has not one input and one output")
+    if None in model.inputs[0].shape[1:] or len(model.outputs[0].shape) != 2:
+        raise UnsupportedLayerError(f"{model.name!r} does not turn images of one size into vectors")
+    return _Writer(flatten(model)).write()
+
+
+class _Writer:
+    """Goes through a flat graph, layer by layer; `tensors` maps each KerasTensor to its number in the file."""
+
+    def __init__(self, model):
+        graph = getattr(model, "_functional", None) or model
+        self.graph, self.output, self.calls = LiteRtGraph(), model.outputs[0], nodes(graph)
+        self.tensors, self.consumers = {}, {}
+        for node in self.calls:
+            for tensor in node.input_tensors:
+                self.consumers.setdefault(id(tensor), []).append(node)
+        shape = (1, *model.inputs[0].shape[1:])
+        self.tensors[id(model.inputs[0])] = self.graph.input(shape)
+
+    def write(self):
+        for node in self.calls:
+            layer = node.operation
+            # Written together with the layer before it, as BatchNorm may be; or the input.
+            if isinstance(layer, keras.layers.InputLayer) or id(node.outputs[0]) in self.tensors:
+                continue
+            self._check(layer)
+            write = LAYERS.get(type(layer))
+            if not isinstance(layer, keras.Layer):
+                write = OPERATIONS.get(type(layer).__name__)
+            if write is None and not isinstance(layer, IDENTITIES):
+                raise UnsupportedLayerError(f"layer {layer.name!r} is a {type(layer).__name__}")
+            inputs = [self.tensors[id(tensor)] for tensor in node.input_tensors]
+            self.tensors[id(node.outputs[0])] = inputs[0] if write is None else write(self, node, layer, inputs)
+        return self.graph.finish(self.tensors[id(self.output)])
+
+    def _check(self, layer):
+        if getattr(layer, "compute_dtype", "float32") != "float32":
+            raise UnsupportedLayerError(f"layer {layer.name!r} computes in {layer.compute_dtype}")
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise UnsupportedLayerError(f"layer {layer.name!r} has its channels first")
+
+    def only_follower(self, tensor, kind):
+        """Find the call that alone uses a tensor, if it is of a kind of layer."""
+        followers = self.consumers.get(id(tensor), [])
+        if len(followers) == 1 and tensor is not self.output and isinstance(followers[0].operation, kind):
+            return followers[0]
+        return None
+
+    def folded(self, node, kernel, bias, channel_axis):
+        """Fold the BatchNorm that follows, if one does, into kernel and bias; mark its output as written later."""
+        layer, output = node.operation, node.outputs[0]
+        if layer.use_bias:
+            bias = weight_array(layer.bias)
+        follower = (
+            None if activation_name(layer) != "linear" else self.only_follower(output, keras.layers.BatchNormalization)
+        )
+        if follower is not None and follower.operation.axis in (-1, len(output.shape) - 1):
+            self._check(follower.operation)
+            scale, shift = scale_and_shift(follower.operation)
+            shape = [1] * kernel.ndim
+            shape[channel_axis] = -1
+            kernel, bias, output = kernel * scale.reshape(shape), bias * scale + shift, follower.outputs[0]
+        return kernel, bias, output
+
+    def activated(self, first, output):
+        """Find what LiteRT computes with a layer: the activation of its own, or the ReLU that alone follows it.
+
+        Returns:
+            `(name of LiteRT's, KerasTensor after it)`; the name is None where the activation is not one of these.
+        """
+        if first != "linear":
+            return _FUSED.get(first), output
+        follower = self.only_follower(output, (keras.layers.ReLU, keras.layers.Activation))
+        if follower is not None and (name := _FUSED.get(activation_name(follower.operation))) is not None:
+            return name, follower.outputs[0]
+        return "NONE", output
+
+    def convolution(self, node, layer, inputs, operator, kernel, channel_axis, options):
+        """Write a convolution or dense layer, with the BatchNorm and ReLU that follow it."""
+        bias = np.zeros(node.outputs[0].shape[-1])
+        kernel, bias, output = self.folded(node, kernel, bias, channel_axis)
+        own = activation_name(layer)
+        fused, output = self.activated(own, output)
+        if operator == "FULLY_CONNECTED":
+            kernel = kernel.T
+        elif operator == "CONV_2D":
+            kernel = kernel.transpose(3, 0, 1, 2)
+        else:
+            kernel = kernel.reshape(1, *kernel.shape[:2], -1)
+        constants = [self.graph.constant(kernel), self.graph.constant(bias)]
+        options = {**options, "fusedActivationFunction": fused or "NONE"}
+        result = self.graph.add(operator, [*inputs, *constants], (1, *output.shape[1:]), **options)
+        self.tensors[id(output)] = result
+        if fused is None:
+            result = self.activation(own, result, layer)
+            self.tensors[id(output)] = result
+        return self.tensors.setdefault(id(node.outputs[0]), result)
+
+    def activation(self, name, tensor, layer):
+        """Write an activation as operators of its own."""
+        add, shape = self.graph.add, self.graph.shape(tensor)
+        if name == "linear":
+            return tensor
+        if name in ("relu", "relu6"):
+            return add(name.upper(), [tensor], shape)
+        if name == "softmax":
+            return add("SOFTMAX", [tensor], shape, beta=1.0)
+        if name == "sigmoid":
+            return add("LOGISTIC", [tensor], shape)
+        if name in ("silu", "swish"):
+            return add("MUL", [tensor, add("LOGISTIC", [tensor], shape)], shape)
+        if name == "hard_silu":
+            return add("HARD_SWISH", [tensor], shape)
+        if name == "hard_sigmoid":
+            shifted = add("ADD", [tensor, self.graph.constant([3.0])], shape, fusedActivationFunction="RELU6")
+            return add("MUL", [shifted, self.graph.constant([1 / 6])], shape)
+        if name == "tanh":
+            return add("TANH", [tensor], shape)
+        if name == "log_sigmoid":  # what `fold` makes of one-vs-rest classifiers
+            return add("LOG", [add("LOGISTIC", [tensor], shape)], shape)
+        raise UnsupportedLayerError(f"layer {layer.name!r} has the activation {name!r}")
+
+    def scaled(self, tensor, scale, shift):
+        """Write `tensor * scale + shift`, with numbers or one value per channel."""
+        shape = self.graph.shape(tensor)
+        product = self.graph.add("MUL", [tensor, self.graph.constant(np.atleast_1d(scale))], shape)
+        return self.graph.add("ADD", [product, self.graph.constant(np.atleast_1d(shift))], shape)
