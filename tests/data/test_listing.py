@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,7 +53,7 @@ def test_a_class_called_like_a_split_may_have_folders_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (["Trainn/cat/a.png", "Trainn/dog/b.png", "test/cat/c.png"], "'Trainn' lies beside.* call it train"),
+        (["Trainn/cat/a.png", "Trainn/dog/b.png", "test/cat/c.png"], "'Trainn' lies beside.* name it train"),
         (["train/cat/a.png", "test/cat/b.png", "notes/c.png"], "'notes' lies beside them; move it elsewhere"),
         (["val/cat/a.png", "test/cat/b.png"], "none of them is called train"),
         (["train/cat/a.png", "train/dog/b.png", "test/c.png"], "'test' has no class folders"),
@@ -63,7 +65,7 @@ def test_what_is_nearly_split_is_refused_and_not_trained_on_as_classes(tmp_path,
 
 
 def test_directory_without_folders_is_refused(tmp_path):
-    with pytest.raises(InputError, match="a folder for each class"):
+    with pytest.raises(InputError, match="one folder per class"):
         list_folder(make(tmp_path, "a.png"))
 
 
@@ -79,3 +81,37 @@ def test_splits_that_the_folder_defines_are_told_from_those_that_are_made(tmp_pa
     both = images.train.join(images.validation)
     assert both.paths.tolist() == [*images.train.paths, *images.validation.paths]
     assert both.labels.tolist() == [*images.train.labels, *images.validation.labels]
+
+
+def test_folders_called_by_numbers_are_in_order_of_their_values(tmp_path):
+    assert listed(make(tmp_path, "10/a.png", "9/b.png", "1/c.png"))[0] == ("1", "9", "10")
+    assert listed(make(tmp_path, "other/d.png"))[0] == ("1", "10", "9", "other")
+
+
+def test_folders_in_two_unicode_forms_are_one_class_with_keys_in_one_form(tmp_path):
+    forms = [unicodedata.normalize(form, "café") for form in ("NFC", "NFD")]
+    names, files = listed(
+        make(tmp_path, f"train/{forms[1]}/é.png", f"test/{forms[0]}/a.png", "train/thé/a.png", "test/thé/b.png")
+    )
+    assert names == (forms[0], "thé")
+    assert [key for key, label, part in files if label == forms[0]] == [
+        f"test/{forms[0]}/a.png",
+        f"train/{forms[0]}/é.png",
+    ]
+    here = make(tmp_path / "here", *(f"{form}/a.png" for form in forms), "x/a.png")
+    assert len({key for key, _, _ in listed(here)[1]}) == 3
+
+
+def test_links_to_folders_are_followed_once_and_not_in_circles(tmp_path):
+    root = make(tmp_path / "data", "cat/a.png", "dog/b.png")
+    store = make(tmp_path / "store", "old/c.png", "old/deep/d.png", ".hidden/e.png")
+    (root / "cat" / "linked").symlink_to(store, target_is_directory=True)
+    (root / "cat" / "again").symlink_to(store / "old", target_is_directory=True)
+    (root / "cat" / "up").symlink_to(root, target_is_directory=True)
+    (store / "old" / "circle").symlink_to(store, target_is_directory=True)
+    (root / "bird").symlink_to(store / "old", target_is_directory=True)
+    names, files = listed(root)
+    assert names == ("bird", "cat", "dog")
+    by_class = {name: sorted(key.split("/")[-1] for key, label, _ in files if label == name) for name in names}
+    assert by_class["cat"] == ["a.png", "c.png", "d.png"] and by_class["dog"] == ["b.png"]
+    assert by_class["bird"][:2] == ["c.png", "d.png"]

@@ -30,8 +30,8 @@ def parts(images, root):
     return [names(split, root) for split in (images.train, images.validation, images.test)]
 
 
-def test_clipart10_is_read_whole(clipart10):
-    images = load_images(clipart10)
+def test_clipart10_is_read_whole(drawings):
+    images = drawings
     assert images.class_names == (
         "bird", "boat", "bug", "clothing", "flower", "fruit", "house", "mammal", "music", "vehicle",
     )  # fmt: skip
@@ -44,7 +44,7 @@ def test_clipart10_is_read_whole(clipart10):
 
 def test_near_duplicates_of_clipart10_never_straddle_a_split(clipart10):
     for seed in range(5):
-        images = load_images(clipart10, seed=seed)
+        images = load_images(clipart10, seed=seed, classes=["flower", "clothing"])
         sides = [{Path(path).name for path in split.paths} for split in (images.train, images.validation, images.test)]
         for twins in ({"flower-01.jpg", "flower-02.jpg"}, {"hat-01.jpg", "hat-02.jpg"}):
             assert any(twins <= side for side in sides)
@@ -128,15 +128,15 @@ def test_any_class_and_file_name_works(tmp_path, monkeypatch, name):
 
 
 def test_size_and_resize_are_kept_and_used(clipart10):
-    images = load_images(clipart10, image_size=(32, 48), resize="pad")
+    images = load_images(clipart10, image_size=(32, 48), resize="pad", classes=["boat", "fruit"])
     assert (images.image_size, images.resize) == ((32, 48), "pad")
     assert (images.test.image_size, images.test.resize) == ((32, 48), "pad")
-    assert images.test.read().shape == (85, 32, 48, 3)
+    assert images.test.read().shape == (len(images.test), 32, 48, 3)
     assert images.test.batches(5)[0][0].shape == (5, 32, 48, 3)
 
 
-def test_take_gives_the_chosen_images_in_order(clipart10):
-    train = load_images(clipart10).train
+def test_take_gives_the_chosen_images_in_order(drawings):
+    train = drawings.train
     chosen = train.take([5, 0])
     assert chosen.paths.tolist() == [train.paths[5], train.paths[0]]
     assert chosen.labels.tolist() == [train.labels[5], train.labels[0]]
@@ -145,7 +145,7 @@ def test_take_gives_the_chosen_images_in_order(clipart10):
     with pytest.raises(IndexError):
         train.take([True, False])
     for wrong in (1.5, "boat", None):
-        with pytest.raises(InputError, match="take wants the numbers of images"):
+        with pytest.raises(InputError, match="`indices` must be integers, or one boolean per image"):
             train.take(wrong)
 
 

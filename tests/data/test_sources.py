@@ -1,6 +1,8 @@
+import doctest
 import io
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -84,15 +86,19 @@ def test_as_many_labels_as_images_are_wanted():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"labels": np.eye(2)[[0, 1] * 10]}, "one-hot rows"),
+        ({"labels": np.random.default_rng(0).uniform(0, 20, (20, 4))}, "Boxes, scores and soft labels"),
+        ({"labels": [[0.9, 0.1]] * 20}, "Boxes, scores and soft labels"),
+        ({"labels": np.linspace(18, 70, 20)}, "targets of a regression"),
+        ({"labels": [{"bbox": 1}] * 20}, "one name or number"),
+        ({"labels": np.zeros((20, 2, 2))}, r"shape \(20, 2, 2\)"),
         ({"source": pixels(20) / 255}, "multiply by 255"),
         ({"source": list(pixels(20) / 255)}, "multiply by 255"),
         ({"source": pixels(20) / 127.5 - 1}, "from -1 to 1: give them as they were read.$"),
         ({"source": list(range(20))}, "it is no path"),
         ({"labels": 3}, "Received: ndarray and int"),
-        ({"groups": 3}, "groups are a value for each image.* Received: 3"),
-        ({"classes": []}, r"classes are some of 0, 1. Received: \[\]"),
-        ({"classes": 1}, "Received: 1"),
+        ({"groups": 3}, "a value per image. Received: groups=3"),
+        ({"classes": []}, r"`classes` must be a sequence of class names. Received: classes=\[\]"),
+        ({"classes": 1}, "Received: classes=1"),
         ({"source": "", "labels": None}, "no directory ''"),
         ({"source": ".", "labels": None, "label_of": "boat"}, "label_of='boat'"),
         ({"resize": "letterbox"}, "letterbox"),
@@ -123,12 +129,12 @@ def test_files_that_the_function_gives_no_label_are_left_out(tmp_path):
 
 
 def test_labels_beside_a_directory_are_refused(clipart10):
-    with pytest.raises(InputError, match="labels="):
+    with pytest.raises(InputError, match="`labels` belong to images"):
         load_images(clipart10, labels=[0, 1])
 
 
 def test_table_of_clipart10_gives_the_same_images_as_its_folders(clipart10):
-    table, folders = load_images(clipart10 / "SOURCES.csv"), load_images(clipart10)
+    table, folders = (load_images(source, classes=["boat", "bug"]) for source in (clipart10 / "SOURCES.csv", clipart10))
     assert side_of(table) == side_of(folders)
 
 
@@ -145,28 +151,6 @@ def test_table_gives_splits_and_groups(tmp_path, name, delimiter):
     for patient in range(2, 12):
         assert len({side[path] for path in side if number[path] // 5 == patient}) == 1
     assert "validation" in side.values()
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("file,color\na.png,red", "no column for the label"),
-        ("path,label\na.png,", "line 2"),
-        ("path,label,split\na.png,x,holdout", "'holdout'"),
-    ],
-)
-def test_unusable_table_is_refused_with_the_place(tmp_path, text, message):
-    (tmp_path / "table.csv").write_text(text)
-    with pytest.raises(InputError, match=message):
-        load_images(tmp_path / "table.csv")
-
-
-def test_table_that_is_missing_or_in_another_encoding_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no file"):
-        load_images(tmp_path / "none.csv")
-    (tmp_path / "old.csv").write_bytes("path,label\na.png,Käfer".encode("latin-1"))
-    with pytest.raises(InputError, match="UTF-8"):
-        load_images(tmp_path / "old.csv")
 
 
 def make_split_folder(root, *parts):
@@ -222,43 +206,43 @@ def test_groups_can_be_read_off_the_path(tmp_path):
 
 
 def test_a_group_for_each_image_is_wanted():
-    with pytest.raises(InputError, match="2 for 4"):
+    with pytest.raises(InputError, match="2 groups for 4 images"):
         load_images(pixels(4), labels=[0, 1, 0, 1], groups=[1, 2])
 
 
 def test_classes_are_loaded_as_chosen(clipart10):
     images = load_images(clipart10, classes=["vehicle", "boat"])
-    assert images.class_names == ("boat", "vehicle")
+    assert images.class_names == ("vehicle", "boat")
     assert sum(len(split) for split in everything(images)) == 25 + 41
     with pytest.raises(InputError, match=r"boat.*'ship'"):
         load_images(clipart10, classes=["ship", "bird"])
 
 
 def test_per_class_limits_training_only(clipart10):
-    whole, few = load_images(clipart10), load_images(clipart10, per_class=4)
-    assert np.bincount(few.train.labels).tolist() == [4] * 10
-    assert few.test.paths.tolist() == whole.test.paths.tolist()
-    assert few.validation.paths.tolist() == whole.validation.paths.tolist()
+    whole, limited = (load_images(clipart10, classes=["boat", "bug"], per_class=count) for count in (None, 4))
+    assert limited.train.counts().tolist() == [4] * 2
+    assert limited.test.paths.tolist() == whole.test.paths.tolist()
+    assert limited.validation.paths.tolist() == whole.validation.paths.tolist()
 
 
-def test_small_samples_are_part_of_larger_ones(clipart10):
-    train = load_images(clipart10).train
+def test_small_samples_are_part_of_larger_ones(drawings):
+    train = drawings.train
     samples = [set(train.sample(count).paths) for count in (1, 5, 100)]
     assert samples[0] < samples[1] < samples[2] == set(train.paths)
     assert samples[1] != set(train.sample(5, seed=1).paths)
-    with pytest.raises(InputError, match="1 or more"):
+    with pytest.raises(InputError, match="at least 1"):
         train.sample(0)
 
 
-def test_folds_cover_training_and_validation_and_keep_groups_whole(clipart10):
-    images = load_images(clipart10)
+def test_folds_cover_training_and_validation_and_keep_groups_whole(drawings):
+    images = drawings
     folds = images.folds(4)
     held_out = np.concatenate([validation.paths for _, validation in folds])
     assert sorted(held_out) == sorted([*images.train.paths, *images.validation.paths])
     for train, validation in folds:
         assert not set(train.groups) & set(validation.groups)
         assert set(train.labels) == set(validation.labels) == set(range(10))
-    with pytest.raises(InputError, match="smallest class"):
+    with pytest.raises(InputError, match="The smallest class has 18 images"):
         images.folds(50)
     with pytest.raises(InputError, match=r"2\.5"):
         images.folds(2.5)
@@ -277,6 +261,41 @@ def test_tfds_image_folder_keeps_its_splits(tmp_path):
     assert {image.tobytes() for image in images.test.read()[images.test.labels == 1]} == on_disk
 
 
+class Feature:
+    """Stands for a feature of `datasets`: a ClassLabel, or a list of them."""
+
+    def __init__(self, names=None, feature=None):
+        self.names, self.feature = names, feature
+
+
+class Builder:
+    """Stands for a builder of TensorFlow Datasets with examples in memory."""
+
+    name = "made"
+
+    def __init__(self, features, **splits):
+        self.info, self.splits = SimpleNamespace(features=features, splits=splits), splits
+
+    def as_dataset(self, split, decoders=None):
+        columns = self.splits[split]
+        rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+        return SimpleNamespace(as_numpy_iterator=lambda: iter(rows))
+
+
+def test_tfds_leaves_out_unlabeled_examples_and_takes_lists_of_labels_and_columns_as_groups():
+    pytest.importorskip("tensorflow_datasets")
+    features = {"image": None, "label": Feature(["ant", "bee"]), "patient": None}
+    train = {"image": pixels(36), "label": np.arange(36) % 3 - 1, "patient": np.arange(36) // 6}
+    with pytest.warns(UserWarning, match="12 of 36 images have no label"):
+        images = load_images(Builder(features, train=train), groups="patient", near_duplicates=False)
+    assert images.class_names == ("ant", "bee")
+    for split in everything(images):
+        assert np.unique(split.groups, return_counts=True)[1].tolist() == [4] * (len(split) // 4)
+    features = {"image": None, "labels": Feature(feature=Feature(["ant", "bee"]))}
+    rows = {"image": pixels(20), "labels": [np.array([0, 1]), np.array([], int)] * 10}
+    assert load_images(Builder(features, train=rows), near_duplicates=False).train.counts().tolist() == [6, 6]
+
+
 def test_tfds_that_is_not_on_this_machine_says_how_to_fetch_it(tmp_path, monkeypatch):
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
@@ -286,6 +305,139 @@ def test_tfds_that_is_not_on_this_machine_says_how_to_fetch_it(tmp_path, monkeyp
         load_images("tfds:tf_flwrs")
     assert "'tf_flowers'" in str(refused.value) and len(str(refused.value)) < 200
     assert refused.value.__suppress_context__  # TensorFlow Datasets' own error lists hundreds
+
+
+class Rows:
+    """Stands for a data set of the package `datasets`, as far as it is used here."""
+
+    def __init__(self, columns, **features):
+        self.columns, self.column_names = columns, list(columns)
+        self.features = {name: features.get(name) for name in columns}
+
+    def cast_column(self):
+        raise NotImplementedError
+
+    def __len__(self):
+        return len(self.columns["image"])
+
+    def __getitem__(self, key):
+        return self.columns[key] if isinstance(key, str) else {name: cells[key] for name, cells in self.columns.items()}
+
+
+def test_unlabeled_rows_of_hugging_face_are_left_out_and_never_the_last_class():
+    label = Feature(["ant", "bee", "cat"])
+    sets = {
+        "train": Rows({"image": list(pixels(24)), "label": [0, 1, 2] * 8}, label=label),
+        "test": Rows({"image": list(pixels(9, seed=1)), "label": [-1] * 9}, label=label),
+        "unsupervised": Rows({"image": list(pixels(9, seed=1)), "label": [0] * 9}, label=label),
+    }
+    with pytest.warns(UserWarning, match="9 of 33 images have no label"):
+        images = load_images(sets, image_size=16)
+    assert images.class_names == ("ant", "bee", "cat")
+    assert sum(split.counts() for split in everything(images)).tolist() == [8, 8, 8]
+
+
+def test_lists_of_labels_of_hugging_face_are_several_labels_and_not_classes():
+    lists = [[0, 2], [1], [], [2, 0]] * 6
+    rows = Rows(
+        {"img": list(pixels(24)), "labels": lists, "patient": np.arange(24) // 2, "image": [0] * 24},
+        labels=Feature(feature=Feature(["a", "b", "c"])),
+    )
+    images = load_images(rows, columns={"path": "img"}, groups="patient", near_duplicates=False)
+    assert images.multilabel and images.class_names == ("a", "b", "c")
+    for split in everything(images):
+        indices = [int(path.split()[1]) for path in split.paths]
+        assert [np.flatnonzero(row).tolist() for row in split.labels] == [sorted(lists[index]) for index in indices]
+        assert np.unique(split.groups, return_counts=True)[1].tolist() == [2] * (len(split) // 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (Rows({"image": [0] * 4, "text": ["a"] * 4}), "needs the columns image and label. It has image, text"),
+        (Rows({"image": list(pixels(4)), "label": [0, 1, 0, 3]}, label=Feature(["a", "b"])), "Label 3 is beyond the 2"),
+        (Rows({"image": list(pixels(4)), "label": [31.5, 40.0, 2.5, 1.0]}), "targets of a regression"),
+    ],
+)
+def test_unusable_data_set_of_hugging_face_is_refused(rows, message):
+    with pytest.raises(InputError, match=message):
+        load_images(rows)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([[1, 1], [1, 0], [0, 0], [0, 1]] * 6),
+        np.array([[True, True], [True, False], [False, False], [False, True]] * 6),
+        [[1, 1], [1, 0], [0, 0], [0, 1]] * 6,
+        [["0", "1"], ["0"], [], ["1"]] * 6,
+        [(0, 1), (0,), (), (1,)] * 6,
+        [{0, 1}, {0}, set(), {1}] * 6,
+    ],
+)
+def test_rows_and_lists_of_labels_are_several_labels(labels):
+    images = load_images(pixels(24), labels=labels, image_size=8, near_duplicates=False)
+    assert images.class_names == ("0", "1") and images.multilabel
+    expected = [[1, 1], [1, 0], [0, 0], [0, 1]] * 6
+    for split in everything(images):
+        assert split.labels.tolist() == [expected[int(path.removeprefix("image "))] for path in split.paths]
+
+
+def test_rows_with_one_1_each_are_classes_and_classes_names_their_columns():
+    images = load_images(pixels(24), labels=np.eye(3)[[0, 1, 2] * 8], classes=["x", "c", "a"], near_duplicates=False)
+    assert images.class_names == ("x", "c", "a") and not images.multilabel
+    assert images.test.labels.tolist() == [int(path.removeprefix("image ")) % 3 for path in images.test.paths]
+
+
+def test_unlabeled_arrays_are_left_out_with_their_groups():
+    labels = np.where(np.arange(40) % 4 == 3, np.nan, np.arange(40) % 2)
+    with pytest.warns(UserWarning, match=r"10 of 40 images have no label \(nan\)"):
+        images = load_images(pixels(40), labels=labels, groups=np.arange(40) // 4, near_duplicates=False)
+    assert images.class_names == ("0", "1")
+    side = {int(path.split()[1]): name for path, name in side_of(images).items()}
+    assert sorted(side) == [index for index in range(40) if index % 4 != 3]
+    assert all(side[index] == side[index + 1] == side[index + 2] for index in range(0, 40, 4))
+
+
+def test_near_duplicates_may_be_treated_as_different_images():
+    alike = np.repeat(pixels(1), 40, axis=0)
+    with pytest.raises(InputError, match="pass near_duplicates=False if all images look alike"):
+        load_images(alike, labels=np.arange(40) % 2)
+    images = load_images(alike, labels=np.arange(40) % 2, near_duplicates=False)
+    assert [split.counts().tolist() for split in everything(images)] == [[12, 12], [4, 4], [4, 4]]
+
+
+def test_small_samples_of_several_labels_are_part_of_larger_ones():
+    rng = np.random.default_rng(0)
+    labels = (rng.random((300, 3)) < [0.05, 0.3, 0.3]).astype(int)
+    train = load_images(pixels(300, (8, 8)), labels=labels, image_size=8, near_duplicates=False).train
+    samples = [train.sample(count) for count in (2, 5, 1000)]
+    paths = [set(sample.paths) for sample in samples]
+    assert paths[0] < paths[1] < paths[2] == set(train.paths)
+    assert (samples[1].counts() >= 5).all() and samples[1].counts()[0] == 5
+    folds = load_images(pixels(300, (8, 8)), labels=labels, image_size=8, near_duplicates=False).folds(3)
+    assert all((validation.counts() > 0).all() for _, validation in folds)
+
+
+def test_the_examples_of_the_page_on_data_run(clipart10, monkeypatch):
+    root = clipart10.parents[1]
+    monkeypatch.chdir(root)
+    failed, tried = doctest.testfile(str(root / "docs" / "data.md"), module_relative=False)
+    assert not failed and tried > 10
+
+
+def test_a_style_and_a_name_of_emoji4_never_meet_across_a_split(clipart10):
+    images = load_images(
+        clipart10.parent / "emoji4",
+        label_of=lambda path: path.split("/")[-2] if path.endswith(".jpg") else None,
+        groups=r"([^/]+)\.jpg$",
+        classes=["tool", "bug"],
+        image_size=32,
+        near_duplicates=False,
+    )
+    names = [{Path(path).stem for path in split.paths} for split in everything(images)]
+    assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+    assert all(len(split) == 4 * len(one) for split, one in zip(everything(images), names, strict=True))
 
 
 def png(image):

@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkeras.errors import InputError
-from tlkeras.utils.validation import check_integer
+from tlkeras.utils.validation import check_integer, invalid
 
 # The random state of a layer is set for a batch and then drawn from. Threads share it, and so may several batch
 # objects, such as those of training and validation, or of two folds.
@@ -18,19 +17,19 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class ImageBatches(keras.utils.PyDataset):
-    """Reads batches as they are needed. Comes from `ImageSplit.batches`.
+    """Batches of images and labels, read as they are needed. `ImageSplit.batches` makes them.
 
     Args:
-        read: gives the pixels of the images with the given indices, uint8 `(n, height, width, 3)`.
-        labels: int64 array of shape `(images,)`.
-        batch_size: images per batch; the last batch may be smaller.
-        shuffle: whether to draw a new order each epoch.
-        seed: of that order; epoch 0 with one seed is the same order on every machine.
-        augment: called as `augment(images, training=True)` on each batch, for instance a Keras layer. Its random
-            state is set anew for every batch from `seed`, the epoch and the batch's number.
-        mix: as `augment`, but called with `{"images": ..., "labels": ...}`, the labels one-hot.
-        classes: number of classes, for one-hot labels.
-        workers: threads that prepare batches ahead.
+        read: Function from indices to the pixels of these images, uint8 `(n, height, width, 3)`.
+        labels: Int64 array of shape `(images,)`, or float32 array of 0 and 1 of shape `(images, classes)`.
+        batch_size: Images per batch. The last batch may be smaller.
+        shuffle: Whether to draw a new order each epoch.
+        seed: Seed of that order. Epoch 0 with one seed has the same order on every machine.
+        augment: Layer or function, called as `augment(images, training=True)` on each batch. The random state of a
+            layer is set anew for every batch from `seed`, the epoch and the number of the batch.
+        mix: As `augment`, but called with `{"images": ..., "labels": ...}`, the labels one-hot.
+        classes: Number of classes, for one-hot labels.
+        workers: Threads that prepare batches ahead.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class ImageBatches(keras.utils.PyDataset):
         batch_size = check_integer("batch_size", batch_size, minimum=1)
         for name, layer in (("augment", augment), ("mix", mix)):
             if not (layer is None or callable(layer)):
-                raise InputError(f"{name} is called on batches, as a layer is. Received: {name}={layer!r}.")
+                raise invalid(name, layer, "be a layer or function that is called on batches")
         # Keras prefetches only with two workers or more.
         super().__init__(workers=max(2, workers or os.cpu_count() or 2))
         self.labels = np.asarray(labels)
@@ -70,13 +69,13 @@ class ImageBatches(keras.utils.PyDataset):
         return self._batch(self.epoch, index)
 
     def as_dataset(self) -> Any:
-        """Gives the same batches, in the same order, as a `tf.data.Dataset`; needs TensorFlow.
+        """Return the same batches, in the same order, as a `tf.data.Dataset`. Needs TensorFlow.
 
-        For pipelines that go on in `tf.data` (`map`, `cache`, distribution strategies). `fit` takes the batches
-        themselves as well; neither is reliably faster. Each pass over the data set is an epoch, counted by itself.
+        It is for pipelines that go on in `tf.data` (`map`, `cache`, distribution strategies). `fit` takes the batches
+        themselves as well; neither is reliably faster. Each pass over the data set is one epoch.
 
         Returns:
-            `tf.data.Dataset` of `(images, labels)`, its number of batches known.
+            `tf.data.Dataset` of `(images, labels)` with a known number of batches.
 
         Example:
 
@@ -117,9 +116,8 @@ class ImageBatches(keras.utils.PyDataset):
                 images = keras.ops.convert_to_numpy(self.augment(images, training=True))
             if self.mix is not None:
                 self._reseed(self.mix, epoch, index)
-                mixed = self.mix(
-                    {"images": images, "labels": np.eye(self.classes, dtype="float32")[labels]}, training=True
-                )
+                rows = labels if labels.ndim == 2 else np.eye(self.classes, dtype="float32")[labels]
+                mixed = self.mix({"images": images, "labels": rows}, training=True)
                 images, labels = (keras.ops.convert_to_numpy(mixed[name]) for name in ("images", "labels"))
         return images, labels
 

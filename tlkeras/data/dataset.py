@@ -1,16 +1,16 @@
-"""A data set of images in training, validation and test splits, and how batches of it are read."""
+"""A data set of images in training, validation and test splits, read in batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from tlkeras.data.batches import ImageBatches
 from tlkeras.data.reading import Resize, read_images
+from tlkeras.data.splits import folds
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_integer
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class SkippedFile:
     """A file that `load_images` left out.
 
     Attributes:
-        path: str, the file.
-        reason: str, why it cannot be read as an image.
+        path: Path of the file, str.
+        reason: Why it cannot be read as an image, str.
     """
 
     path: str
@@ -28,17 +28,18 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """Some of the images of a data set: their files, their labels and how they are to be read.
+    """Some of the images of a data set: their files, their labels and how to read them.
 
     Attributes:
-        paths: str array of shape `(images,)`; names, where the images are not files.
-        labels: int64 array of shape `(images,)`, indices into `class_names`.
-        class_names: tuple of str, shared by all splits of a data set.
-        image_size: `(height, width)` in pixels that the images are brought to.
-        resize: how: `"stretch"`, `"crop"` or `"pad"`, as in `read_image`.
-        groups: int64 array of shape `(images,)`: images with equal numbers are near-duplicates, or belong together
-            by the `groups` given to `load_images`.
-        sources: array of shape `(images,)` of what `read_images` takes: the paths, or the images' content.
+        paths: Paths, str array of shape `(images,)`; names where the images are not files.
+        labels: Indices into `class_names`, int64 array of shape `(images,)`. In a multi-label data set, float32 array
+            of shape `(images, classes)`: 1 where the image has the label, else 0.
+        class_names: Names of the classes, a tuple of str that all splits of a data set share.
+        image_size: `(height, width)` in pixels that images are resized to.
+        resize: How to resize: `"stretch"`, `"crop"` or `"pad"`, as in `read_image`.
+        groups: Int64 array of shape `(images,)`. Images with equal numbers are near-duplicates, or belong together by
+            the `groups` given to `load_images`.
+        sources: Array of shape `(images,)` of what `read_images` takes: the paths, or the content of the images.
     """
 
     paths: np.ndarray
@@ -53,20 +54,46 @@ class ImageSplit:
         return len(self.paths)
 
     def __repr__(self) -> str:
-        return f"ImageSplit({len(self)} images, {len(self.class_names)} classes)"
+        kind = "labels, several per image" if self.multilabel else "classes"
+        return f"ImageSplit({len(self)} images, {len(self.class_names)} {kind})"
+
+    @property
+    def multilabel(self) -> bool:
+        """Tell whether an image may have several labels, or none."""
+        return self.labels.ndim == 2
+
+    def counts(self) -> np.ndarray:
+        """Count the images per class.
+
+        Returns:
+            Int64 array of shape `(classes,)`.
+
+        Example:
+
+        >>> import tlkeras
+        >>> tlkeras.load_images("data/clipart10").test.counts()
+        array([ 7,  5,  7,  7,  5, 13,  6, 17, 10,  8])
+        """
+        if self.multilabel:
+            return self.labels.sum(axis=0).astype("int64")
+        return np.bincount(self.labels, minlength=len(self.class_names))
 
     def read(self, workers: int | None = None) -> np.ndarray:
-        """Reads all images, uint8 array of shape `(images, height, width, 3)`."""
+        """Read all images into a uint8 array of shape `(images, height, width, 3)`.
+
+        Args:
+            workers: Number of threads. Defaults to one per core.
+        """
         return read_images(self.sources, self.image_size, self.resize, workers)
 
     def take(self, indices: np.ndarray) -> "ImageSplit":
-        """Gives the split of only these images, in this order: for subsets and cross-validation.
+        """Return the split of these images only, in this order: for subsets and cross-validation.
 
         Args:
-            indices: integers, or for each image whether to take it.
+            indices: Integers, or one boolean per image.
 
         Raises:
-            InputError: they are neither.
+            InputError: They are neither.
 
         Example:
 
@@ -78,8 +105,8 @@ class ImageSplit:
         indices = np.atleast_1d(indices)
         if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "biu"):
             raise InputError(
-                "take wants the numbers of images, or for each image whether to take it. "
-                f"Received: shape {indices.shape}, dtype {indices.dtype}"
+                "`indices` must be integers, or one boolean per image. "
+                f"Received: shape {indices.shape}, dtype {indices.dtype}."
             )
         if indices.dtype != bool:
             indices = indices.astype("int64")
@@ -87,10 +114,18 @@ class ImageSplit:
         return replace(self, **arrays)
 
     def sample(self, per_class: int, seed: int = 0) -> "ImageSplit":
-        """Gives a split of at most `per_class` images a class, for learning curves.
+        """Return a split of at most `per_class` images of each class, for learning curves.
 
         With one seed, a smaller sample is part of every larger one, so that a curve shows the effect of more images
-        and not of other ones.
+        and not of other ones. Of a multi-label data set, it holds the first `per_class` images of each label, and as
+        many without labels; a common label then comes along with rarer ones and has more.
+
+        Args:
+            per_class: Number of images, 1 or more.
+            seed: Seed of the choice. Defaults to 0.
+
+        Raises:
+            InputError: `per_class` is no positive integer.
 
         Example:
 
@@ -98,11 +133,12 @@ class ImageSplit:
         >>> len(tlkeras.load_images("data/clipart10").train.sample(per_class=5))
         50
         """
-        if not isinstance(per_class, Integral) or per_class < 1:
-            raise InputError(f"per_class is a number of images, 1 or more. Received: per_class={per_class!r}.")
+        per_class = check_integer("per_class", per_class, minimum=1)
         order = np.random.default_rng(seed).permutation(len(self))
-        chosen = [order[self.labels[order] == label][:per_class] for label in range(len(self.class_names))]
-        return self.take(np.sort(np.concatenate(chosen)))
+        labels = self.labels if self.multilabel else np.eye(len(self.class_names), dtype=bool)[self.labels]
+        members = np.column_stack([labels, ~labels.any(axis=1)]).astype(bool)[order]
+        first = members & (np.cumsum(members, axis=0) <= per_class)
+        return self.take(np.sort(order[first.any(axis=1)]))
 
     def join(self, *others: "ImageSplit") -> "ImageSplit":
         """Return one split of these images, then those of the others.
@@ -130,20 +166,24 @@ class ImageSplit:
         mix: Callable[..., Any] | None = None,
         workers: int | None = None,
     ) -> ImageBatches:
-        """Gives what `fit`, `evaluate` and `predict` take: batches of pixels and labels, read as needed.
+        """Return batches of pixels and labels for `fit`, `evaluate` and `predict`, read as needed.
 
         Args:
-            batch_size: images per batch.
-            shuffle: whether each epoch has a new order. Without it the order is that of `paths`, always.
-            seed: of the shuffling.
-            augment: called as `augment(images, training=True)` on each batch, such as `tlkeras.augmentation("photo")`.
-            mix: a layer that mixes images together with their labels: `keras.layers.MixUp` or `keras.layers.CutMix`.
+            batch_size: Images per batch. Defaults to 32, as in Keras.
+            shuffle: Whether each epoch has a new order. By default the order is that of `paths`, always.
+            seed: Seed of the shuffling. Defaults to 0.
+            augment: Layer or function, called as `augment(images, training=True)` on each batch, such as
+                `tlkeras.augmentation("photo")`.
+            mix: Layer that mixes images together with their labels: `keras.layers.MixUp` or `keras.layers.CutMix`.
                 Labels then are one-hot, for `categorical_crossentropy`.
-            workers: threads that read ahead; by default one a core.
+            workers: Threads that read ahead. Defaults to one per core.
 
         Returns:
-            A `keras.utils.PyDataset` of `(images, labels)`: `(n, height, width, 3)`, uint8 or, if augmented, float32,
-            and int64 `(n,)` or, if mixed, float32 `(n, classes)`.
+            A `keras.utils.PyDataset` of `(images, labels)`: `(n, height, width, 3)`, uint8 or, if augmented, float32;
+            and int64 `(n,)` or, if mixed or multi-label, float32 `(n, classes)`.
+
+        Raises:
+            InputError: `batch_size` is no positive integer, or `augment` or `mix` cannot be called.
 
         Example:
 
@@ -164,12 +204,12 @@ class ImageSplits:
     """A data set in three parts that share no image and no near-duplicate.
 
     Attributes:
-        train, validation, test: `ImageSplit`.
-        class_names: tuple of str; the position is the label.
-        skipped: tuple of `SkippedFile`: what could not be read.
-        image_size: `(height, width)` in pixels that the images are brought to.
-        resize: how, as in `read_image`.
-        given: names of the splits that the data set itself defines, such as `{"test"}` for a folder with a `test`
+        train, validation, test: Parts of the data set, each an `ImageSplit`.
+        class_names: Names of the classes, a tuple of str; the position is the label.
+        image_size: `(height, width)` in pixels that images are resized to.
+        resize: How to resize, as in `read_image`.
+        skipped: Files that could not be read, a tuple of `SkippedFile`.
+        given: Names of the splits that the data set itself defines, such as `{"test"}` for a folder with a `test`
             folder; the others were made by `load_images`.
     """
 
@@ -182,25 +222,31 @@ class ImageSplits:
     skipped: tuple[SkippedFile, ...] = ()
     given: frozenset[str] = frozenset()
 
+    @property
+    def multilabel(self) -> bool:
+        """Tell whether an image may have several labels, or none."""
+        return self.train.multilabel
+
     def __repr__(self) -> str:
+        kind = "labels, several per image" if self.multilabel else "classes"
         return (
-            f"ImageSplits({len(self.class_names)} classes: train {len(self.train)}, validation "
+            f"ImageSplits({len(self.class_names)} {kind}: train {len(self.train)}, validation "
             f"{len(self.validation)}, test {len(self.test)}; {len(self.skipped)} skipped)"
         )
 
     def folds(self, count: int = 5, seed: int = 0) -> list[tuple[ImageSplit, ImageSplit]]:
-        """Gives cross-validation folds over training and validation images; the test images take no part.
+        """Return cross-validation folds over training and validation images; test images take no part.
 
         Args:
-            count: number of folds.
-            seed: another seed gives other folds.
+            count: Number of folds. Defaults to 5.
+            seed: Seed. Another one gives other folds.
 
         Returns:
-            `count` pairs of training and validation `ImageSplit`. Every image is in one validation split, folds
-            are stratified as well as whole groups allow, and no group lies in both splits of a pair.
+            `count` pairs of training and validation `ImageSplit`. Every image is in one validation split, folds are
+            stratified as well as whole groups allow, and no group lies in both splits of a pair.
 
         Raises:
-            InputError: a class has fewer images than there are folds.
+            InputError: A class has fewer images than there are folds.
 
         Example:
 
@@ -209,9 +255,7 @@ class ImageSplits:
         [114, 114, 114]
         """
         both = self.train.join(self.validation)
-        smallest = int(np.bincount(both.labels, minlength=len(self.class_names)).min())
-        if not (isinstance(count, Integral) and 2 <= count <= smallest):
-            raise InputError(f"folds are 2 to {smallest}, the images of the smallest class. Received: {count!r}.")
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        pairs = splitter.split(both.paths, both.labels, both.groups)
-        return [(both.take(train), both.take(validation)) for train, validation in pairs]
+        smallest = int(both.counts().min())
+        check_integer("count", count, 2, max(smallest, 2), f"The smallest class has {smallest} images.")
+        held_out = folds(both.labels, both.groups, count, seed)
+        return [(both.take(np.setdiff1d(np.arange(len(both)), one)), both.take(one)) for one in held_out]

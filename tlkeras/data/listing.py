@@ -1,20 +1,21 @@
-"""Listing a data set on disk: which files there are, of which class, and in which split where that is given."""
+"""List a data set on disk: its files, the class of each, and its split where the folders give one."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tlkeras.data.labels import name_of, ordered
 from tlkeras.errors import InputError
 
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 PART_NAMES = {
     "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-_WANTED = "it wants a folder for each class, with image files in it"
+_LAYOUT = "it must have one folder per class, with image files in it"
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,18 @@ class ImageFile:
     """A file that should be an image, or what stands for one in a data set that is not made of files.
 
     Attributes:
-        key: unique name within the data set: the path, with forward slashes, or a number.
-        path: path that opens it, or its name in messages.
-        label: name of its class.
+        key: Unique name within the data set: the path in Unicode's composed form, with forward slashes, or a number.
+        path: Path that opens it, or its name in messages.
+        label: Name of its class; a tuple of names in a multi-label data set. Sources may give a number, a list or a
+            missing value, which `name_classes` turns into names.
         part: `"train"`, `"validation"` or `"test"` where the data set gives it, else `None`.
-        group: what must stay together with it, such as the patient; `None` if nothing is known.
-        content: what `read_image` takes; by default the path.
+        group: What must stay together with it, such as the patient; `None` if it stands alone.
+        content: What `read_image` takes. By default the path.
     """
 
     key: str
     path: str
-    label: str
+    label: Any
     part: str | None = None
     group: Any = None
     content: Any = None
@@ -43,25 +45,21 @@ class ImageFile:
 
 
 def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[ImageFile]]:
-    """Lists the class folders of a directory and the files in them, in an order that does not depend on the disk.
+    """List the class folders of a directory and the files in them, in an order that does not depend on the disk.
 
-    A directory of the folders `train` and `val` or `test` (or a usual name for them), each with class folders, is
-    taken as already split. Hidden files and files outside of class folders are left out.
+    A directory with the folders `train` and `val` or `test` (or a usual name for them), each with class folders, is
+    taken as already split. Hidden files and files outside of class folders are left out. Symbolic links to folders
+    are followed, each folder once per class.
 
     Returns:
-        The class names, sorted, and the files, sorted by class and path.
+        The class names in Unicode's composed form, sorted, by value where all are numbers; and the files, sorted by
+        folder and path.
 
     Raises:
-        InputError: no such directory, not a directory, no class folders in it, or splits with something else beside
-            them, without a train among them or without class folders.
+        InputError: There is no such directory; it has no class folders; or it has splits with something else beside
+            them, without `train` among them, or without class folders.
     """
-    if not isinstance(directory, str | os.PathLike):
-        raise InputError(f"A directory of images is wanted. Received: {type(directory).__name__}")
-    root = Path(directory)
-    if not root.exists():
-        raise InputError(f"There is no directory {str(root)!r}.")
-    if not root.is_dir():
-        raise InputError(f"{str(root)!r} is not a directory: {_WANTED}.")
+    root = check_directory(directory)
     try:
         folders = [(name, None) for name in _folders(root)]
         if _is_split(root, [name for name, _ in folders]):
@@ -69,15 +67,73 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
                 (f"{part}/{name}", PART_NAMES[part.lower()]) for part, _ in folders for name in _folders(root / part)
             ]
         files = [
-            ImageFile(key, str(root / key), Path(folder).name, part)
+            ImageFile(normalized(path), str(root / path), name_of(Path(folder).name), part)
             for folder, part in folders
-            for key in sorted(_files_within(root, folder))
+            for path in files_within(root, folder)
         ]
     except OSError as error:
         raise InputError(f"Cannot list {error.filename!r}: {error.strerror}.") from error
     if not folders:
-        raise InputError(f"No images in {str(root)!r}: {_WANTED}.")
-    return tuple(sorted({Path(folder).name for folder, _ in folders})), files
+        raise InputError(f"No images in {str(root)!r}: {_LAYOUT}.")
+    return ordered(name_of(Path(folder).name) for folder, _ in folders), _unique(files)
+
+
+def check_directory(directory: str | os.PathLike) -> Path:
+    """Return `directory` as a path, or raise where it is none."""
+    if not isinstance(directory, str | os.PathLike):
+        raise InputError(f"A directory of images is needed. Received: {type(directory).__name__}.")
+    root = Path(directory)
+    if not root.exists() or directory == "":  # which Path would take for the current folder
+        raise InputError(f"There is no directory {str(directory)!r}.")
+    if not root.is_dir():
+        raise InputError(f"{str(root)!r} is not a directory: {_LAYOUT}.")
+    return root
+
+
+def normalized(path: str) -> str:
+    """Return a path in Unicode's composed form (NFC), so that a copy from a Mac has the same keys."""
+    return unicodedata.normalize("NFC", path)
+
+
+def files_within(root: Path, folder: str = "") -> list[str]:
+    """List the visible files below a folder, as sorted paths relative to `root`.
+
+    Links to folders are followed once per real folder, and never upward, so that a circle of links ends.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    top, real_top = root / folder, Path(os.path.realpath(root / folder))
+    seen = {os.path.realpath(parent) for parent in (top, *top.absolute().parents)} | set(map(str, real_top.parents))
+    paths = []
+    for place, subfolders, names in os.walk(top, onerror=refuse, followlinks=True):
+        visible = [name for name in sorted(subfolders) if not name.startswith(".")]
+        subfolders.clear()
+        for name in visible:
+            real = os.path.realpath(Path(place) / name)
+            if real not in seen:
+                seen.add(real)
+                subfolders.append(name)
+        paths += [
+            (Path(place) / name).relative_to(root).as_posix()
+            for name in names
+            if not name.startswith(".") and name.lower() not in _SYSTEM_FILES
+        ]
+    return sorted(paths)
+
+
+def _unique(files: list[ImageFile]) -> list[ImageFile]:
+    """Make keys unique where two names differ in their Unicode form alone."""
+    seen: set[str] = set()
+    unique = []
+    for file in files:
+        key = file.key
+        while key in seen:
+            key += "'"
+        seen.add(key)
+        unique.append(file if key == file.key else replace(file, key=key))
+    return unique
 
 
 def _folders(root: Path) -> list[str]:
@@ -85,11 +141,11 @@ def _folders(root: Path) -> list[str]:
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
-    """Whether folders are splits: all are called so and hold class folders. What is nearly so is refused."""
+    """Tell whether folders are splits: all are named like splits and hold class folders. Raise on a near miss."""
     parts = [name for name in names if name.lower() in PART_NAMES]
     if not any(_folders(root / name) for name in parts):
         return False  # classes that happen to be called like splits
-    within = {name: set(_folders(root / name)) for name in names}
+    within = {name: {name_of(one) for one in _folders(root / name)} for name in names}
     others = [name for name in names if name not in parts]
     if others:
         pairs = ((part, name) for part in parts for name in names if name != part)
@@ -97,7 +153,7 @@ def _is_split(root: Path, names: list[str]) -> bool:
             return False  # a class with folders of its own
         raise InputError(
             f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} lies beside them; move it elsewhere, "
-            "or call it train, val or test if it is a split. A class with folders in it wants another name."
+            "or name it train, val or test if it is a split. If train is a class, rename it."
         )
     if len(parts) < 2:
         return False
@@ -106,14 +162,3 @@ def _is_split(root: Path, names: list[str]) -> bool:
     if bare := [name for name in parts if not within[name]]:
         raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but {bare[0]!r} has no class folders in it.")
     return True
-
-
-def _files_within(root: Path, folder: str) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for place, subfolders, names in os.walk(root / folder, onerror=refuse):
-        subfolders[:] = [one for one in subfolders if not one.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and name.lower() not in _SYSTEM_FILES:
-                yield (Path(place) / name).relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""Loading images with labels as training, validation and test splits."""
+"""Load images with labels as training, validation and test splits."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from tlkeras.data.classes import name_classes
 from tlkeras.data.dataset import ImageSplit, ImageSplits, SkippedFile
 from tlkeras.data.duplicates import Fingerprint, fingerprint, merge_groups, near_duplicate_groups
+from tlkeras.data.groups import Groups, check_given_splits, group_numbers, with_groups
 from tlkeras.data.listing import ImageFile
 from tlkeras.data.reading import ImageError, Resize, check_image_size, check_resize, open_rgb, quiet
-from tlkeras.data.sources import given_groups, list_images
+from tlkeras.data.sources import TableOptions, list_source
 from tlkeras.data.splits import split
 from tlkeras.errors import InputError, warn
+from tlkeras.utils.validation import check_integer
 
 
 def load_images(
@@ -26,7 +29,7 @@ def load_images(
     root: str | os.PathLike | None = None,
     label_separator: str | None = None,
     multilabel: bool | None = None,
-    groups: str | Sequence[Any] | Callable[[str], Any] | None = None,
+    groups: Groups | None = None,
     classes: Sequence[Any] | None = None,
     per_class: int | None = None,
     near_duplicates: bool = True,
@@ -37,57 +40,63 @@ def load_images(
     validation_size: float = 0.2,
     strict: bool = False,
 ) -> ImageSplits:
-    """Loads images with labels as training, validation and test splits.
+    r"""Load images with labels as training, validation and test splits.
 
-    Every image is decoded once, so that a damaged one shows itself now and not in the middle of training. The
-    splits are stratified: each class has its share in each. Near-duplicates, also those across classes, are kept
-    on one side, since the same picture in training and test flatters the result. The splits depend on the seed,
-    on the files' names within the directory and on their contents, and on nothing else.
+    Every image is decoded once, so that a damaged one shows up now and not in the middle of training. The splits are
+    stratified: each class has its share in each. Near-duplicates, across classes too, and images of one group stay on
+    one side, since the same picture in training and test flatters the result. The splits depend on the seed, on the
+    names of the files within the data set and on their contents, and on nothing else. Multi-label data sets are split
+    by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
 
-    Splits that the data set itself gives are kept. One that it lacks is taken from its training images.
+    Splits that the data set itself defines are kept. A missing one is taken from its training images.
 
-    Hidden files and files outside of the class folders are ignored. What else cannot be read is skipped and listed.
+    Unlabeled images (-1, None, NaN, NA, an empty cell) are left out, and one warning counts them. Hidden files and
+    files outside of the class folders are ignored. Other files that cannot be read are skipped and listed.
 
     Args:
-        source: where the images are:
-            a directory with a folder for each class, which may have sub-folders of its own;
-            a directory of `train` and `val` or `test`, each with a folder for each class;
-            with `label_of`, a directory of files in any order;
-            a CSV file with columns `path` (relative to it) and `label`, and perhaps `split` and `group`;
+        source: Where the images are:
+            a folder with one folder per class, which may have subfolders and links to folders;
+            a folder of `train` and `val` or `test`, each with one folder per class;
+            with `label_of`, a folder of files in any order;
+            a table (`.csv`, `.tsv`, `.jsonl`, `.parquet` or a data frame) with the columns `path` and `label`, and
+            optionally `split` and `group`;
             `"tfds:NAME"` for TensorFlow Datasets, or one of its builders, such as `tfds.ImageFolder`;
-            a Hugging Face `datasets` object with columns `image` and `label`;
+            a Hugging Face `datasets` object, or a folder with `metadata.csv` or `metadata.jsonl`;
             with `labels`, a sequence of paths or an array `(images, height, width, 3)` of pixels in [0, 255].
-        labels: a label for each image, where `source` holds images only.
-        label_of: gives the label of a file from its path within the directory, or `None` to leave the file out.
+        labels: A label per image, where `source` holds images only; for several labels per image, lists of names or
+            an array of 0 and 1 of shape `(images, classes)`.
+        label_of: Function from the path within the folder to the label, or to `None` to leave the file out.
         columns: Names of a table's columns where they are not the usual ones: any of the keys `"path"`, `"label"`,
-            `"split"` and `"group"`. Several label columns hold 0 or 1.
+            `"split"` and `"group"`. A list of label columns, each of 0 and 1, has one column per class.
         root: Folder that the paths of a table are relative to. Defaults to the folder of the table.
         label_separator: Text between several labels in one cell, such as `"|"`.
-        multilabel: Whether an image may have several labels. By default it may if any has several or none; the labels
-            of a split then are a float32 array of shape `(images, classes)` of 0 and 1.
+        multilabel: Whether an image may have several labels. By default it may if any has several or none.
         groups: What must stay together, such as the images of one patient: a regular expression with one capture
-            group that is searched for in each path, the name of a column, a function of the path, or a value for each
-            image. Images with equal values stay in one split.
-        classes: Load only these, in this order.
-        per_class: use at most so many training images of each class, see `ImageSplit.sample`. Validation and test
-            stay as they are.
+            group that is searched for in each path within the data set, the name of a column, a function of the path,
+            or a value per image. An image without a group (None, NaN, "", -1) stands alone.
+        classes: Classes to load, in this order. By default all, sorted, by value where all names are numbers. In a
+            multi-label data set, images with none of them are kept as examples of none.
+        per_class: Highest number of training images per class, see `ImageSplit.sample`. Validation and test images are
+            not affected. By default all are used.
         near_duplicates: Whether near-duplicates are kept on one side of a split. `False` is for images that all look
-            alike, such as frames of a fixed camera; give `groups` then.
-        seed: another seed gives other splits.
-        image_size: `(height, width)` in pixels that the images are brought to when they are read.
-        resize: how, as in `read_image`.
-        test_size: share of the images, in [0, 1). Every class has at least one image in each part whose share is
-            not 0. A fifth leaves enough images to see a difference between two models.
-        validation_size: share of the images, likewise.
-        strict: whether a file that cannot be read is an error.
+            alike, such as the frames of a fixed camera; give `groups` then.
+        seed: Seed of the splits. Another seed gives other splits. Defaults to 0.
+        image_size: Height and width in pixels that images are resized to when they are read, or one integer for both.
+            Defaults to 224, which most backbones were trained on.
+        resize: How to resize, as in `read_image`.
+        test_size: Share of the images, in [0, 1). Every class has at least one image in each split whose share is not
+            0. Defaults to a fifth, which leaves enough images to see a difference between two models.
+        validation_size: Share of the images, likewise.
+        strict: Whether a file that cannot be read is an error. Defaults to `False`.
 
     Returns:
-        `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names`, `.skipped`. Class names are sorted; where
-        labels are numbers, by value.
+        `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names`, `.skipped`. In a multi-label data set,
+        `.labels` of a split is a float32 array of 0 and 1 of shape `(images, classes)`.
 
     Raises:
-        InputError: no such directory, no images, only one class, too few images in a class, or, if `strict`, a
-            file that cannot be read.
+        InputError: The source cannot be used: there is no such folder or file, a column is missing, labels are
+            quantities such as ages or boxes, there is only one class, a class has too few images, a group lies in two
+            of the splits that the data set defines, or, if `strict`, a file cannot be read.
 
     Example:
 
@@ -99,45 +108,47 @@ def load_images(
     ('bird', 'boat', 'bug')
     >>> tlkeras.load_images("data/clipart10", classes=["boat", "bird"], per_class=10).train
     ImageSplit(20 images, 2 classes)
+
+    The emoji of `data/emoji4/STYLE/CLASS/NAME.jpg` come in four styles. One name is a group:
+
+    >>> def label_of(path):
+    ...     return path.split("/")[-2] if path.endswith(".jpg") else None
+    >>> styles = tlkeras.load_images(
+    ...     "data/emoji4", label_of=label_of, groups=r"([^/]+)\.jpg$", classes=["tool", "bug"]
+    ... )
+    >>> len({path.split("/")[-1] for path in styles.test.paths} & {path.split("/")[-1] for path in styles.train.paths})
+    0
     """
     size = check_image_size(image_size)
     check_resize(resize)
+    if per_class is not None:
+        check_integer("per_class", per_class, minimum=1)
+    options = TableOptions(columns, root, label_separator, multilabel)
+    listing = list_source(source, labels, label_of, options, groups, classes)
     place = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
-    class_names, files = list_images(source, labels, label_of)
-    given = given_groups(files, groups)
-    if classes is not None:
-        class_names, wanted = _chosen_classes(class_names, classes)
-        kept = [index for index, file in enumerate(files) if file.label in wanted]
-        files, given = [files[index] for index in kept], None if given is None else given[kept]
-
-    prints, skipped = _scan(files)
-    if strict and skipped:
-        first, more = skipped[0], f" ({len(skipped) - 1} more such files)" if len(skipped) > 1 else ""
-        raise InputError(f"{ImageError(first.path, first.reason)}{more} Mend or remove it, or leave strict off.")
-    readable = [index for index, one in enumerate(prints) if one is not None]
-    if not readable:
-        why = "there are no files in it."
-        if skipped:
-            why = f"none of {len(skipped)} can be read. {ImageError(skipped[0].path, skipped[0].reason)}"
-        raise InputError(f"No images in {place}: {why}")
+    if not listing.files:
+        raise InputError(f"No images in {place}: there are no files in it.")
+    files = with_groups(listing.files, groups, listing.columns)
+    check_given_splits(files)
+    class_names, files, several = name_classes(files, listing.classes, classes, _several(label_separator, multilabel))
+    prints, skipped = _scan(files, near_duplicates)
+    _check_readable(place, prints, skipped, strict)
     if len(class_names) < 2:
         raise InputError(f"Only one class, {class_names[0]!r}, in {place}: a classifier needs two or more.")
-
+    readable = [index for index, one in enumerate(prints) if one is not None]
     files = [files[index] for index in readable]
-    alike = np.arange(len(readable))
-    if near_duplicates:
-        alike = near_duplicate_groups([prints[index] for index in readable])
+    alike = near_duplicate_groups([prints[index] for index in readable]) if near_duplicates else np.arange(len(files))
+    given = group_numbers(files)
     whole = ImageSplit(
         paths=np.array([file.path for file in files]),
-        labels=np.array([class_names.index(file.label) for file in files], "int64"),
+        labels=_label_array(files, class_names, several),
         class_names=class_names,
         image_size=size,
         resize=resize,
-        groups=alike if given is None else merge_groups(alike, given[readable]),
+        groups=alike if given is None else merge_groups(alike, given),
         sources=_object_array([file.source for file in files]),
     )
-    shares = {"test_size": test_size, "validation_size": validation_size}
-    indices = _split(files, whole, shares, seed)
+    indices = _split(files, whole, {"test_size": test_size, "validation_size": validation_size}, seed)
     parts = {part: whole.take(chosen) for part, chosen in indices.items()}
     if per_class is not None:
         parts["train"] = parts["train"].sample(per_class, seed)
@@ -151,15 +162,56 @@ def load_images(
     )
 
 
+def _several(label_separator: str | None, multilabel: bool | None) -> bool | None:
+    return True if label_separator is not None and multilabel is None else multilabel
+
+
+def _scan(files: list[ImageFile], near_duplicates: bool) -> tuple[list[Fingerprint | bool | None], list[SkippedFile]]:
+    """Decode every image. Return its fingerprint, or True without near-duplicates, or None if it cannot be read."""
+
+    def inspect(file: ImageFile) -> Fingerprint | bool | SkippedFile:
+        try:
+            image = open_rgb(file.source, (64, 64))
+            return fingerprint(image) if near_duplicates else True
+        except ImageError as error:
+            return SkippedFile(file.path, error.reason)
+
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(inspect, files))
+    skipped = [one for one in results if isinstance(one, SkippedFile)]
+    return [None if isinstance(one, SkippedFile) else one for one in results], skipped
+
+
+def _check_readable(place: str, prints: list[Any], skipped: list[SkippedFile], strict: bool) -> None:
+    if strict and skipped:
+        first, more = skipped[0], f" ({len(skipped) - 1} more such files)" if len(skipped) > 1 else ""
+        raise InputError(f"{ImageError(first.path, first.reason)}{more} Repair or remove it, or leave strict off.")
+    if len(skipped) == len(prints):
+        why = "there are no files of the chosen classes in it."
+        if skipped:
+            why = f"none of {len(skipped)} can be read. {ImageError(skipped[0].path, skipped[0].reason)}"
+        raise InputError(f"No images in {place}: {why}")
+
+
+def _label_array(files: list[ImageFile], class_names: tuple[str, ...], several: bool) -> np.ndarray:
+    """Return int64 `(images,)` indices into `class_names`, or float32 `(images, classes)` of 0 and 1."""
+    number = {name: index for index, name in enumerate(class_names)}
+    if not several:
+        return np.array([number[file.label] for file in files], "int64")
+    labels = np.zeros((len(files), len(class_names)), "float32")
+    for row, file in zip(labels, files, strict=True):
+        row[[number[name] for name in file.label]] = 1
+    return labels
+
+
 def _split(files: list[ImageFile], whole: ImageSplit, shares: dict[str, float], seed: int) -> dict[str, np.ndarray]:
     parts = np.array([file.part or "" for file in files])
     free = np.flatnonzero(~np.isin(parts, ("validation", "test")))
     for part in ("validation", "test"):
         if part in parts:
             shares = {**shares, f"{part}_size": 0.0}
-    untaught = np.setdiff1d(whole.labels, whole.labels[free])
-    if len(untaught):
-        name, part = whole.class_names[untaught[0]], parts[whole.labels == untaught[0]][0]
+    for label in np.flatnonzero((whole.counts() > 0) & (whole.take(free).counts() == 0)):
+        name, part = whole.class_names[label], next(part for part in ("validation", "test") if part in parts)
         raise InputError(f"Class {name!r} has {part} images and none to train on: add some, or leave the class out.")
     keys = [files[index].key for index in free]
     dealt = split(keys, whole.labels[free], whole.groups[free], list(whole.class_names), **shares, seed=seed)
@@ -181,31 +233,9 @@ def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
             )
 
 
-def _chosen_classes(class_names: tuple[str, ...], classes: Sequence[str]) -> tuple[tuple[str, ...], set[str]]:
-    names = [] if isinstance(classes, str) or not hasattr(classes, "__iter__") else list(classes)
-    if not names or any(name not in class_names for name in names):
-        raise InputError(f"classes are some of {', '.join(class_names)}. Received: {classes!r}.")
-    return tuple(name for name in class_names if name in names), set(names)
-
-
 def _object_array(values: Sequence[Any]) -> np.ndarray:
-    """An array of these objects, even where NumPy would see a nested array in them."""
+    """Return an array of these objects, even where NumPy would see a nested array in them."""
     array = np.empty(len(values), object)
     for index, value in enumerate(values):
         array[index] = value
     return array
-
-
-def _scan(files: list[ImageFile]) -> tuple[list[Fingerprint | None], list[SkippedFile]]:
-    """Decodes every image: its fingerprint, or why there is none."""
-
-    def inspect(file: ImageFile) -> Fingerprint | SkippedFile:
-        try:
-            return fingerprint(open_rgb(file.source, (64, 64)))
-        except ImageError as error:
-            return SkippedFile(file.path, error.reason)
-
-    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(inspect, files))
-    skipped = [one for one in found if isinstance(one, SkippedFile)]
-    return [None if isinstance(one, SkippedFile) else one for one in found], skipped

@@ -1,11 +1,13 @@
-"""Dealing images out to train, validation and test: stratified, seeded, groups kept whole."""
+"""Deal images out to train, validation and test, or to folds: stratified, seeded, groups kept whole."""
 
 from hashlib import blake2b
-from numbers import Real
 
 import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
 
+from tlkeras.data.stratification import deal
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_number
 
 PARTS = ("train", "validation", "test")
 
@@ -20,49 +22,102 @@ def split(
     validation_size: float = 0.2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Splits so that each class has its share in each part and no group lies in two parts.
+    """Split so that each class has its share in each part and no group lies in two parts.
 
-    The order in which images are dealt out comes from a hash of the seed and each image's key. So the split does
-    not depend on the order of the images, and one image more or less moves few others.
+    The order in which images are dealt out comes from a hash of the seed and each image's key. So the split does not
+    depend on the order of the images, and one image more or less moves few others.
 
     Args:
-        keys: a stable, unique name for each image, such as its path within the data set.
-        labels: int array of shape `(images,)`.
-        groups: int array of shape `(images,)`; images with equal numbers stay together.
-        class_names: for error messages.
-        test_size: share of each class, in [0, 1). With a share of 0 the part stays empty; otherwise it gets at
-            least one image of every class.
-        validation_size: share of each class, likewise; together the two are less than 1.
-        seed: another seed gives another split.
+        keys: A stable, unique name for each image, such as its path within the data set.
+        labels: Int array of shape `(images,)`, or array of 0 and 1 of shape `(images, classes)`, which is split by
+            iterative stratification.
+        groups: Int array of shape `(images,)`; images with equal numbers stay together.
+        class_names: Names for error messages.
+        test_size: Share of each class, in [0, 1). With a share of 0 the part stays empty; otherwise it gets at least
+            one image of every class.
+        validation_size: Share of each class, likewise; together the two are less than 1.
+        seed: Seed. Another one gives another split.
 
     Returns:
         `{"train": indices, "validation": indices, "test": indices}`, each in ascending order.
 
     Raises:
-        InputError: a class has fewer images, or fewer groups, than there are parts.
+        InputError: A class has fewer images, or fewer groups, than there are parts.
     """
     shares = _shares(test_size, validation_size)
     wanted = [part for part in PARTS if shares[part] > 0]
-    room = np.zeros((len(class_names), len(PARTS)), int)
-    for label, name in enumerate(class_names):
-        count = int((labels == label).sum())
+    counts = np.bincount(labels, minlength=len(class_names)) if labels.ndim == 1 else labels.sum(axis=0).astype(int)
+    for name, count in zip(class_names, counts, strict=True):
         if count < len(wanted):
+            images = "image" if count == 1 else "images"
             raise InputError(
-                f"Class {name!r} has {count} readable image{'s' * (count != 1)}; a split into {', '.join(wanted)} "
-                f"needs at least {len(wanted)}. Add images or leave the class out."
+                f"Class {name!r} has {count} readable {images}; a split into {', '.join(wanted)} "
+                f"needs at least {len(wanted)}. Add images or leave the class out.{_quantities(class_names)}"
             )
-        room[label] = _quotas(count, shares)
+    assign = _deal_classes if labels.ndim == 1 else _deal_labels
+    parts = assign(keys, labels, groups, np.array([_quotas(count, shares) for count in counts]), shares, seed)
+    result = {part: np.flatnonzero(parts == number) for number, part in enumerate(PARTS)}
+    for part in wanted:
+        present = labels[result[part]]
+        lacking = np.setdiff1d(labels, present) if labels.ndim == 1 else np.flatnonzero(~present.any(axis=0))
+        if len(lacking):
+            raise InputError(
+                f"The images of class {class_names[lacking[0]]!r} are too few that differ: near-duplicates and groups "
+                f"stay together, so none is left for {part}. Add images, leave the class out, or pass "
+                "near_duplicates=False if all images look alike, with `groups` that keep related ones together."
+            )
+    return result
 
+
+def folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0) -> list[np.ndarray]:
+    """Divide images into folds, stratified as well as whole groups allow.
+
+    Args:
+        labels: Int array of shape `(images,)`, or array of 0 and 1 of shape `(images, classes)`.
+        groups: Int array of shape `(images,)`; images with equal numbers stay together.
+        count: Number of folds, at least 2.
+        seed: Seed. Another one gives other folds.
+
+    Returns:
+        `count` arrays of indices, each in ascending order; every image is in one of them.
+    """
+    if labels.ndim == 1:
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        return [held_out for _, held_out in splitter.split(labels, labels, groups)]
+    totals = np.append(labels.sum(axis=0), len(labels)) / count
+    parts = deal(labels, groups, np.tile(totals, (count, 1)), np.random.default_rng(seed).random(len(labels)))
+    return [np.flatnonzero(parts == number) for number in range(count)]
+
+
+def _deal_labels(
+    keys: list[str], labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, shares: dict[str, float], seed: int
+) -> np.ndarray:
+    """Assign images with several labels to parts."""
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), int)
+    totals = _quotas(len(keys), shares)
+    draws = [_draw(seed, keys[index]) for index in order]
+    parts = np.empty(len(keys), int)
+    parts[order] = deal(labels[order], groups[order], np.column_stack([quotas.T, totals]), draws)
+    return parts
+
+
+def _deal_classes(
+    keys: list[str], labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, shares: dict[str, float], seed: int
+) -> np.ndarray:
+    """Assign images of one class each to parts: large groups first, while there is room for them.
+
+    Single images then fill each quota exactly.
+    """
+    room = quotas.copy()
     members: dict[int, list[int]] = {}
     for index in sorted(range(len(keys)), key=keys.__getitem__):
         members.setdefault(int(groups[index]), []).append(index)
     draw = {group: _draw(seed, keys[images[0]]) for group, images in members.items()}
-    needs = {group: np.bincount(labels[images], minlength=len(class_names)) for group, images in members.items()}
+    needs = {group: np.bincount(labels[images], minlength=len(quotas)) for group, images in members.items()}
     groups_left = sum(need > 0 for need in needs.values())
     lacking = room > 0  # (class, part): still without an image
 
-    parts: list[list[int]] = [[] for _ in PARTS]
-    # Large groups first, while there is room for them; single images then fill each quota exactly.
+    parts = np.empty(len(keys), int)
     for group in sorted(members, key=lambda group: (-len(members[group]), draw[group])):
         need = needs[group]
         present = need > 0
@@ -73,23 +128,19 @@ def split(
         room[:, part] -= need
         lacking[present, part] = False
         groups_left -= present
-        parts[part] += members[group]
+        parts[members[group]] = part
+    return parts
 
-    result = {part: np.array(sorted(chosen), "int64") for part, chosen in zip(PARTS, parts, strict=True)}
-    for part in wanted:
-        missing = np.setdiff1d(labels, labels[result[part]])
-        if len(missing):
-            raise InputError(
-                f"The images of class {class_names[missing[0]]!r} are too few that differ: near-duplicates and groups "
-                f"stay together, so none is left for {part}. Add images or leave the class out."
-            )
-    return result
+
+def _quantities(class_names: list[str]) -> str:
+    """Return a hint where labels are so many numbers that they may be quantities."""
+    many = len(class_names) > 20 and all(name.lstrip("+-").isdecimal() for name in class_names)
+    return " If the labels are quantities, such as ages, group them into classes first." if many else ""
 
 
 def _shares(test_size: float, validation_size: float) -> dict[str, float]:
     for name, share in (("test_size", test_size), ("validation_size", validation_size)):
-        if not (isinstance(share, Real) and 0 <= share < 1):
-            raise InputError(f"{name} is a share of the images, from 0 to below 1. Received: {name}={share!r}.")
+        check_number(name, share, "[0, 1)")
     train = 1 - test_size - validation_size
     if train <= 1e-9:
         raise InputError(
@@ -106,7 +157,7 @@ def _quotas(count: int, shares: dict[str, float]) -> list[int]:
 
 
 def _preference(draw: float, count: int, shares: dict[str, float]) -> tuple[int, ...]:
-    """The parts by preference: single images fill test, validation, train in turn, larger groups fall by lot."""
+    """Return the parts by preference: single images fill test, validation, train in turn; groups fall by lot."""
     train, validation, test = range(len(PARTS))
     if count == 1 or draw < shares["test"]:
         return test, validation, train
@@ -123,6 +174,6 @@ def _choose(room_left: np.ndarray, preference: tuple[int, ...]) -> int:
 
 
 def _draw(seed: int, key: str) -> float:
-    """A number in [0, 1) that depends on nothing but the seed and the key."""
+    """Return a number in [0, 1) that depends on nothing but the seed and the key."""
     digest = blake2b(f"{seed}:{key}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

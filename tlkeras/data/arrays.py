@@ -1,0 +1,88 @@
+"""Images in memory, or paths, with labels beside them."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tlkeras.data.labels import is_missing, name_of
+from tlkeras.data.listing import ImageFile, normalized
+from tlkeras.data.pixel_range import scaled_pixels
+from tlkeras.data.tables import is_frame
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import shown
+
+
+def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | None = None) -> list[ImageFile]:
+    """Pair images or paths with their labels.
+
+    Args:
+        images: Paths, pixels in [0, 255], or whatever else `read_image` takes.
+        labels: Per image a name or number, a list of these, or a row of 0 and 1.
+        classes: Names of the columns of such rows. By default their numbers, or the columns of a data frame.
+
+    Raises:
+        InputError: They are not of one length, pixels are scaled, or labels are no classes.
+    """
+    labels = unpacked_labels(labels, classes)
+    if hasattr(images, "__array__"):  # a tensor
+        images = np.asarray(images)
+    if not (hasattr(images, "__len__") and hasattr(labels, "__len__")):
+        kinds = f"{type(images).__name__} and {type(labels).__name__}"
+        raise InputError(f"Images and their labels must be sequences or arrays of one length. Received: {kinds}.")
+    if len(images) != len(labels):
+        raise InputError(f"There must be a label for each image. Received: {len(images)} images, {len(labels)} labels.")
+    if wrong := scaled_pixels(images):
+        raise InputError(wrong)
+    files = []
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        is_path = isinstance(image, str | os.PathLike)
+        path = os.fspath(image) if is_path else f"image {index}"
+        key = normalized(path) if is_path else str(index)
+        files.append(ImageFile(key, path, label, content=None if is_path else image))
+    return files
+
+
+def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:
+    """Return one label per image, or one list of labels, of what may be a column, a tensor or rows of 0 and 1."""
+    names = None
+    if is_frame(labels):
+        names = [name_of(name) for name in labels.columns]
+    if hasattr(labels, "__array__"):
+        labels = np.asarray(labels)
+    elif _is_matrix(labels):
+        labels = np.array([list(row) for row in labels])
+    if not isinstance(labels, np.ndarray) or labels.ndim == 1:
+        return labels
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return labels[:, 0]
+    if labels.ndim != 2:
+        raise InputError(f"`labels` must hold one label, or one row, per image. Received: shape {labels.shape}.")
+    if labels.dtype.kind in "US":
+        return labels.tolist()
+    if names is None and classes is not None and len(classes) == labels.shape[1]:
+        names = [name_of(name) for name in classes]
+    return [_positive(index, row, names or range(len(row))) for index, row in enumerate(labels.tolist())]
+
+
+def _is_matrix(labels: Any) -> bool:
+    """Tell whether labels are rows of numbers of one length, rather than lists of names."""
+    if not isinstance(labels, list | tuple) or not labels:
+        return False
+    rows = [row for row in labels if isinstance(row, list | tuple | np.ndarray)]
+    if len(rows) < len(labels) or len({len(row) for row in rows}) != 1 or not len(rows[0]):
+        return False
+    return all(isinstance(value, int | float | np.number | np.bool_) for row in rows for value in row)
+
+
+def _positive(index: int, row: list[Any], names: Sequence[Any]) -> list[str] | None:
+    """Return the names of the columns that are 1; None for a row of missing values."""
+    if all(is_missing(value) for value in row):
+        return None
+    if any(value not in (0, 1) for value in row):
+        raise InputError(
+            f"Rows of labels must hold 0 and 1. Received: {shown(row)} for image {index}. Boxes, scores and soft "
+            "labels are targets that load_images does not load."
+        )
+    return [str(name) for name, value in zip(names, row, strict=True) if value]

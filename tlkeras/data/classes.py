@@ -1,0 +1,122 @@
+"""From the labels of a source to classes: missing labels left out, classes chosen, one label per image or several."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tlkeras.data.labels import is_missing, name_of, ordered
+from tlkeras.data.listing import ImageFile
+from tlkeras.errors import InputError, warn
+from tlkeras.utils.naming import suggestions
+from tlkeras.utils.validation import invalid, shown
+
+_SEPARATORS = "|;,"
+
+
+def name_classes(
+    files: Sequence[ImageFile],
+    known: Iterable[Any] = (),
+    classes: Sequence[Any] | None = None,
+    multilabel: bool | None = None,
+) -> tuple[tuple[str, ...], list[ImageFile], bool]:
+    """Name the classes and leave out unlabeled images, with one warning that counts them.
+
+    Args:
+        files: Images with labels as their source gives them: a name or number, or a list of them.
+        known: Classes that the source lists, images or not.
+        classes: Classes to load, in the order that numbers them. By default all, see `ordered`.
+        multilabel: Whether an image may have several labels. By default it may if any has several or none.
+
+    Returns:
+        The class names; the labeled images of these classes, with a name as `label`, or a tuple of names in a
+        multi-label data set; and whether it is one.
+
+    Raises:
+        InputError: A class is unknown, labels are quantities, or an image has several labels and must not.
+    """
+    chosen = None if classes is None else _chosen(classes)
+    names = _without_codes([_names(file.label, chosen or ()) for file in files], chosen or ())
+    _warn_of_unlabeled(files, names)
+    labeled = [(file, one) for file, one in zip(files, names, strict=True) if one is not None]
+    several = next((one for _, one in labeled if len(one) != 1), None)
+    if multilabel is None:
+        multilabel = several is not None
+    elif not multilabel and several is not None:
+        raise invalid("multilabel", multilabel, f"be True where an image has the labels {list(several)}")
+    used = {name for _, one in labeled for name in one}
+    everything = ordered(used | {name_of(name) for name in known if not is_missing(name)} - {"-1"})
+    if chosen is None:
+        if not multilabel:
+            _refuse_joined(used)
+        chosen = everything
+    else:
+        _check_known(classes, chosen, everything)
+    position = {name: number for number, name in enumerate(chosen)}
+    if multilabel:  # an image without any of the chosen labels is an example of none
+        kept = [replace(file, label=tuple(sorted(position.keys() & one, key=position.get))) for file, one in labeled]
+    else:
+        kept = [replace(file, label=one[0]) for file, one in labeled if one[0] in position]
+    return chosen, kept, multilabel
+
+
+def _chosen(classes: Sequence[Any]) -> tuple[str, ...]:
+    names = () if isinstance(classes, str) or not hasattr(classes, "__iter__") else tuple(map(name_of, classes))
+    if not names:
+        raise invalid("classes", classes, "be a sequence of class names")
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise invalid("classes", classes, f"name each class once, and {repeated[0]!r} occurs twice")
+    return names
+
+
+def _check_known(classes: Sequence[Any], chosen: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+        near = suggestions(unknown[0], known)
+        raise invalid("classes", classes, f"be among the classes of the data ({listed})", near.strip())
+
+
+def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the names of one image's labels; None if it is unlabeled, and () if it is known to have none."""
+    if isinstance(label, np.ndarray):
+        label = label.tolist()
+    if not isinstance(label, list | tuple | set | frozenset):
+        label = [label]
+    elif not label:
+        return ()
+    names = [name_of(one) for one in label if not is_missing(one) or (isinstance(one, str) and one in chosen)]
+    return tuple(dict.fromkeys(names)) or None
+
+
+def _without_codes(names: list[tuple[str, ...] | None], chosen: Sequence[str]) -> list[tuple[str, ...] | None]:
+    """Leave out the label -1, the usual code for "unlabeled", where all other labels are whole numbers from 0."""
+    others = {name for one in names if one for name in one} - {"-1"}
+    if "-1" in chosen or not all(name.isdecimal() for name in others):
+        return names
+    return [one and (tuple(name for name in one if name != "-1") or None) for one in names]
+
+
+def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ...] | None]) -> None:
+    labels = [file.label for file, one in zip(files, names, strict=True) if one is None]
+    marks = Counter(shown(label.item() if isinstance(label, np.generic) else label) for label in labels)
+    if not marks:
+        return
+    count, listed = marks.total(), ", ".join(mark for mark, _ in marks.most_common(3))
+    if count == len(files):
+        raise InputError(f"None of the {count} images has a label. Received: {listed}.")
+    warn(f"{count} of {len(files)} images have no label ({listed}) and are left out.")
+
+
+def _refuse_joined(names: set[str]) -> None:
+    """Refuse classes such as 'cat|dog' beside 'cat' and 'dog': they are several labels in one cell."""
+    for name in names:
+        for separator in _SEPARATORS:
+            parts = [part.strip() for part in name.split(separator)]
+            if len(parts) > 1 and names.issuperset(parts):
+                raise InputError(
+                    f"The label {name!r} joins labels that occur alone, too. If it means several labels, pass "
+                    f"label_separator={separator!r}; if it is one class, list all classes in `classes`."
+                )

@@ -1,0 +1,105 @@
+"""Data sets of Hugging Face: objects of the package `datasets`, and folders with a metadata file."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tlkeras.data.listing import PART_NAMES, ImageFile
+from tlkeras.data.table_columns import USUAL, check_columns
+from tlkeras.data.tables import SUFFIXES
+from tlkeras.errors import InputError
+from tlkeras.utils.naming import comparable
+from tlkeras.utils.validation import shown
+
+_IMAGES = ("image", "img", "images", "picture", "pixelvalues")
+
+
+def is_hugging_face(source: Any) -> bool:
+    """Tell whether `source` is a data set of the package `datasets`, or a dictionary of them."""
+    if isinstance(source, dict):
+        return bool(source) and all(hasattr(part, "cast_column") for part in source.values())
+    return hasattr(source, "cast_column")
+
+
+def metadata_files(folder: Path) -> list[tuple[Path, str | None]]:
+    """Return the metadata files of an ImageFolder, each with its split: one in the folder, or one per split folder."""
+    found = [(folder / f"metadata{suffix}", None) for suffix in SUFFIXES]
+    if folder.is_dir() and not any(path.is_file() for path, _ in found):
+        parts = sorted(entry.name for entry in folder.iterdir() if entry.name.lower() in PART_NAMES)
+        found = [
+            (folder / part / f"metadata{suffix}", PART_NAMES[part.lower()]) for part in parts for suffix in SUFFIXES
+        ]
+    return [(path, part) for path, part in found if path.is_file()]
+
+
+def list_rows(
+    source: Any, columns: Mapping[str, Any] | None = None, groups: Any = None
+) -> tuple[list[str], list[ImageFile], tuple[str, ...]]:
+    """List the images of a data set of Hugging Face, without decoding them.
+
+    Returns:
+        Names of the classes that its features list, the images with labels as they are, and the names of its columns.
+
+    Raises:
+        InputError: The data set is streamed, or a column is missing.
+    """
+    sets = dict(source) if isinstance(source, dict) else {"all": source}
+    files, known, names = [], [], ()
+    for split, part in kept_splits(sets).items():
+        rows = sets[split]
+        if not hasattr(rows, "__len__"):
+            raise InputError("A data set that is streamed cannot be split. Load it without streaming=True.")
+        names = tuple(rows.column_names)
+        chosen = _columns(rows, check_columns(columns), groups)
+        feature = rows.features[chosen["label"]]
+        classes = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+        known += classes or ()
+        members = rows[chosen["group"]] if chosen["group"] else [None] * len(rows)
+        for index, (label, group) in enumerate(zip(rows[chosen["label"]], members, strict=True)):
+            content = partial(_cell, rows, index, chosen["path"])
+            label = named(label, classes) if classes else label
+            files.append(ImageFile(f"{split}/{index}", f"{split} {index}", label, part, group, content))
+    return known, files, names
+
+
+def kept_splits(splits: Any) -> dict[str, str | None]:
+    """Return which splits to read, and as which part: a single one without a part, else those with known names."""
+    names = list(splits)
+    if len(names) == 1:
+        return {names[0]: None}
+    return {name: PART_NAMES[name.lower()] for name in names if name.lower() in PART_NAMES}
+
+
+def named(label: Any, classes: list[str]) -> Any:
+    """Return the name of a label that counts in `classes`, or of each in a list; -1 is unlabeled."""
+    if label is None:
+        return None
+    if hasattr(label, "__len__"):
+        return [named(one, classes) for one in label]
+    number = int(label)
+    if number >= len(classes):
+        raise InputError(f"Label {number} is beyond the {len(classes)} classes that the data set lists.")
+    return classes[number] if number >= 0 else None
+
+
+def _columns(rows: Any, given: Mapping[str, Any], groups: Any) -> dict[str, str | None]:
+    usual = {comparable(name): name for name in reversed(rows.column_names)}
+    known = {"path": _IMAGES, "label": USUAL["label"], "group": USUAL["group"]}
+    chosen = {what: next((usual[name] for name in names if name in usual), None) for what, names in known.items()}
+    chosen.update(given)
+    if isinstance(groups, str) and groups in rows.column_names:
+        chosen["group"] = groups
+    if chosen["path"] is None or chosen["label"] is None:
+        raise InputError(
+            "A data set of Hugging Face needs the columns image and label. It has "
+            f"{', '.join(rows.column_names)}. Pass columns={{'path': NAME, 'label': NAME}}."
+        )
+    for what in ("path", "label", "group"):
+        if chosen[what] is not None and chosen[what] not in rows.column_names:
+            raise InputError(f"There is no column {shown(chosen[what])}. There are {', '.join(rows.column_names)}.")
+    return chosen
+
+
+def _cell(rows: Any, index: int, column: str) -> Any:
+    return rows[index][column]

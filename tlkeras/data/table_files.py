@@ -1,0 +1,111 @@
+"""From the rows of a table to the files they name."""
+
+import os
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tlkeras.data.labels import is_missing, name_of
+from tlkeras.data.listing import ImageFile, normalized
+from tlkeras.data.table_columns import find_columns, row_labels, row_parts
+from tlkeras.data.tables import Table
+from tlkeras.errors import InputError, warn
+from tlkeras.utils.validation import shown
+
+
+def list_table(
+    table: Table,
+    root: Path,
+    columns: Mapping[str, Any] | None = None,
+    separator: str | None = None,
+    multilabel: bool | None = None,
+    groups: Any = None,
+) -> list[ImageFile]:
+    """List the images that a table names, each once.
+
+    Args:
+        table: The table.
+        root: Folder that paths are relative to.
+        columns: Names of columns, as in `load_images`.
+        separator: Text between the labels of a cell.
+        multilabel: Whether several rows of one image add up to its labels.
+        groups: Name of the column of groups, or anything else.
+
+    Raises:
+        InputError: A column is missing; a path is empty, leads outside of `root` or does not exist; or rows of one
+            image contradict each other.
+    """
+    chosen = find_columns(table, columns, groups)
+    labels, parts = row_labels(table, chosen, separator), row_parts(table, chosen)
+    files: dict[str, ImageFile] = {}
+    first: dict[str, int] = {}
+    missing, repeated = [], 0
+    for index, (row, label, part) in enumerate(zip(table.rows, labels, parts, strict=True)):
+        path = _resolved(table.where(index), row[chosen.path], root)
+        key = normalized(path.relative_to(root).as_posix())
+        group = row[chosen.group] if chosen.group else None
+        file = ImageFile(key, str(path), label, part, group)
+        if key in files:
+            merged = _merged(files[key], file, f"{table.where(first[key])} and {table.places[index]}", multilabel)
+            repeated += merged is files[key]
+            files[key] = merged
+            continue
+        if not path.is_file():
+            missing.append(index)
+        files[key], first[key] = file, index
+    if missing:
+        raise InputError(
+            f"{len(missing)} of the {len(files)} files of {table.name} do not exist, such as "
+            f"{table.rows[missing[0]][chosen.path]!r} ({table.places[missing[0]]}). Paths are relative to "
+            f"{str(root)!r}; pass root=FOLDER for another one."
+        )
+    if repeated:
+        warn(f"{repeated} rows of {table.name} repeat an earlier row and are left out.")
+    return list(files.values())
+
+
+def _resolved(where: str, cell: Any, root: Path) -> Path:
+    """Return the path that a cell names, below `root`."""
+    if is_missing(cell):
+        raise InputError(f"{where}: the path is empty. Fill it in or remove the row.")
+    text = str(cell).strip()
+    if "://" in text:
+        raise InputError(f"{where}: {text!r} is an address. Download the images and name their files.")
+    absolute = Path(text).is_absolute()
+    for spelling in (text, text.replace("\\", "/"), *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))):
+        relative = os.path.relpath(spelling, root.absolute()) if absolute else os.path.normpath(spelling)
+        if (root / relative).is_file():  # else as it was written on Windows or on a Mac
+            break
+    else:
+        relative = os.path.relpath(text, root.absolute()) if absolute else os.path.normpath(text)
+    if Path(relative).is_absolute() or Path(relative).parts[:1] == ("..",):
+        raise InputError(
+            f"{where}: {text!r} lies outside of {str(root)!r}. Paths are relative to that folder; pass root=FOLDER for "
+            "another one."
+        )
+    return root / relative
+
+
+def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | None) -> ImageFile:
+    """Return one image for two rows with its path, or raise where they contradict each other."""
+    for what in ("part", "group"):
+        values = getattr(one, what), getattr(other, what)
+        if values[0] != values[1] and not all(map(is_missing, values)):
+            what = "split" if what == "part" else what
+            raise InputError(f"{where} name the same image, {one.path!r}, with another {what}: {shown(values)}.")
+    labels = _label_set(one.label), _label_set(other.label)
+    if labels[0] == labels[1]:
+        return one
+    if multilabel is not True:
+        raise InputError(
+            f"{where} name the same image, {one.path!r}, with other labels: {', '.join(labels[0])} and "
+            f"{', '.join(labels[1])}. Correct one of them, or pass multilabel=True if images have several labels."
+        )
+    return replace(one, label=list({**labels[0], **labels[1]}))
+
+
+def _label_set(label: Any) -> dict[str, None]:
+    several = label if isinstance(label, list | tuple | set) else [label]
+    return {name_of(one): None for one in several if not is_missing(one)}

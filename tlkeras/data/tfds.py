@@ -1,0 +1,62 @@
+"""Data sets of TensorFlow Datasets."""
+
+from typing import Any
+
+from tlkeras.data.hugging_face import kept_splits, named
+from tlkeras.data.listing import ImageFile
+from tlkeras.errors import InputError
+from tlkeras.utils.naming import suggestions
+
+
+def find_builder(name: str) -> Any:
+    """Return the builder of a data set that is on this machine.
+
+    Raises:
+        InputError: TensorFlow Datasets is not installed, knows no such data set, or has not downloaded it yet.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise InputError("Data sets named 'tfds:...' need the package tensorflow-datasets.") from error
+    try:
+        builder = tfds.builder(name)
+    except ValueError:  # DatasetNotFoundError is one, whose message lists all that there are
+        near = suggestions(name, tfds.list_builders(with_community_datasets=False))
+        raise InputError(f"TensorFlow Datasets has no data set {name!r}.{near}") from None
+    if not builder.data_path.exists():
+        raise InputError(
+            f"The data set {name!r} is not on this machine. Downloading it once needs a network connection: "
+            f"import tensorflow_datasets; tensorflow_datasets.builder({name!r}).download_and_prepare()"
+        )
+    return builder
+
+
+def list_examples(builder: Any, groups: Any = None) -> tuple[list[str], list[ImageFile], tuple[str, ...]]:
+    """List the images of a builder, compressed where it allows that.
+
+    Returns:
+        Names of the classes that its features list, the images with labels as they are, and the names of its features.
+
+    Raises:
+        InputError: It has no images with labels.
+    """
+    import tensorflow_datasets as tfds
+
+    features = tuple(builder.info.features)
+    label_key = next((name for name in ("label", "labels") if name in features), None)
+    if label_key is None or "image" not in features:
+        raise InputError(f"A data set needs the features image and label. {builder.name!r} has {', '.join(features)}.")
+    feature = builder.info.features[label_key]
+    classes = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+    splits, files = kept_splits(builder.info.splits), []
+    for split, part in splits.items():
+        try:  # the compressed content takes far less memory than the pixels
+            examples = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+        except NotImplementedError:  # ImageFolder decodes by itself
+            examples = builder.as_dataset(split=split)
+        for index, example in enumerate(examples.as_numpy_iterator()):
+            label = named(example[label_key], classes) if classes else example[label_key]
+            group = example[groups] if isinstance(groups, str) and groups in features else None
+            key = f"{split}/{index}"
+            files.append(ImageFile(key, f"{builder.name} {key}", label, part, group, content=example["image"]))
+    return list(classes or ()), files, features
