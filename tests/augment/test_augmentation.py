@@ -210,7 +210,7 @@ def test_extra_layers_come_last():
 
 def test_what_is_no_layer_is_no_extra():
     for extra in ("blur", None, [keras.layers.RandomInvert(1.0), "blur"]):
-        with pytest.raises(InputError, match="extra is a Keras layer"):
+        with pytest.raises(InputError, match="`extra` must be a Keras layer"):
             augmentation("xray", extra=extra)
 
 
@@ -220,7 +220,15 @@ def test_unknown_domain_is_refused_with_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "setting", [{"scale": -0.2}, {"why": "because"}, {"gray": "often"}, {"fill": "mirror"}, {"fill": 300.0}]
+    "setting",
+    [
+        {"scale": -0.2},
+        {"why": "because"},
+        {"gray": "often"},
+        {"fill": "mirror"},
+        {"fill": 300.0},
+        {"vertical_flip": 0.5},
+    ],
 )
 def test_unusable_setting_is_refused(setting):
     with pytest.raises(InputError, match=next(iter(setting))):

@@ -60,10 +60,10 @@ def test_blur_is_in_proportion_to_the_size():
     "arguments, message",
     [
         (("fog", 1), "'fog'"),
-        ((["dark"], 1), "noise, dark"),
-        (("dark", 0), "from 1 to 5"),
-        (("dark", 6), "from 1 to 5"),
-        (("dark", 1.5), "from 1 to 5"),
+        ((["dark"], 1), "'noise', 'dark'"),
+        (("dark", 0), "between 1 and 5"),
+        (("dark", 6), "between 1 and 5"),
+        (("dark", 1.5), "between 1 and 5"),
     ],
 )
 def test_unusable_arguments_are_refused(images, arguments, message):

@@ -57,6 +57,14 @@ def test_pixels_stay_within_0_and_255(images, layer):
 
 
 @pytest.mark.parametrize("layer", CHANGES)
+def test_one_image_without_a_batch_is_changed_as_in_a_batch_of_one(images, layer):
+    for training in (True, False):
+        alone = apply(layer(rate=1.0, seed=0), images[0], training)
+        np.testing.assert_array_equal(alone, apply(layer(rate=1.0, seed=0), images[:1], training)[0])
+        assert (np.abs(alone - images[0]).max() > 0) == training
+
+
+@pytest.mark.parametrize("layer", CHANGES)
 def test_seed_decides_what_is_changed(images, layer):
     one, same, other = (apply(layer(rate=1.0, seed=seed), images) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
@@ -137,13 +145,14 @@ def test_batches_mixed_by_fourier_mix_are_reproducible():
         (lambda: GridMask(hidden=-1), "hidden=-1"),
         (lambda: GridMask(distance=0.5), "distance=0.5"),
         (lambda: RandomJpegQuality(quality=(80, 20)), "quality="),
-        (lambda: RandomJpegQuality(quality=(0, 20)), "within 1 and 100"),
+        (lambda: RandomJpegQuality(quality=(0, 20)), r"in \[1, 100\]"),
         (lambda: FourierMix(alpha=0), "alpha=0"),
         (lambda: FourierMix(alpha="a"), "alpha='a'"),
         (lambda: FourierMix(decay_power=None), "decay_power=None"),
         (lambda: GridMask(rate="a"), "rate='a'"),
         (lambda: GridMask(fill="black"), "fill='black'"),
         (lambda: GridMask(distance=("a", "b")), "distance="),
+        (lambda: FourierMix()(np.zeros((8, 8, 3), "float32"), training=True), r"on a batch.*\(8, 8, 3\)"),
     ],
 )
 def test_unusable_argument_is_refused(make, message):

@@ -90,18 +90,43 @@ def test_learns(pixels):
     assert history.history["loss"][-1] < history.history["loss"][0]
 
 
-def test_saved_file_opens_where_tlkeras_is_not_imported(pixels, tmp_path):
-    model = tlkeras.image_classifier(classes=3, augmentation=keras.layers.RandomFlip(), **SMALL)
+def test_a_classifier_augments_in_fit_only_and_its_file_too_where_tlkeras_is_not_imported(pixels, tmp_path):
+    policy = tlkeras.AugmentationPolicy(why={}, small_rotation=90, crop=0.5, light=0.5)
+    model = tlkeras.image_classifier(classes=3, augmentation=tlkeras.augmentation(policy), **SMALL)
+    # A random network answers all images alike; a large head tells them apart.
+    model.layers[-1].kernel.assign(100 * keras.random.normal(model.layers[-1].kernel.shape, seed=0))
+    before = [keras.ops.convert_to_numpy(weight) for weight in model.weights]
+    expected = answer(model, pixels)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(model(pixels)), expected, atol=1e-6)
+    for weight, value in zip(model.weights, before, strict=True):  # moving statistics, states of random numbers
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value)
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "pixels.npy", pixels)
     script = """if True:
         import sys, keras, numpy
         model = keras.saving.load_model(sys.argv[1] + "/model.keras")
-        numpy.save(sys.argv[1] + "/answers.npy", model.predict(numpy.load(sys.argv[1] + "/pixels.npy"), verbose=0))
+        pixels = numpy.load(sys.argv[1] + "/pixels.npy")
+        rotation = next(layer for layer in model.layers if isinstance(layer, keras.layers.RandomRotation))
+        numpy.save(sys.argv[1] + "/answers.npy", keras.ops.convert_to_numpy(model(pixels)))
+        # The rest is shown on the first layers alone, which need no minute to compile.
+        first = keras.Sequential([keras.Model(model.input, rotation.output), keras.layers.Conv2D(1, 32)])
+        first.compile("sgd", "mse")
+        seen = []
+        rotate = rotation.transform_images
+
+        def spy(images, transformation, training=True):
+            seen.append(training)
+            return rotate(images, transformation, training=training)
+
+        rotation.transform_images = spy
+        first.evaluate(pixels, numpy.zeros((3, 1, 1, 1)), verbose=0)
+        assert seen and not any(seen), seen
+        first.fit(pixels, numpy.zeros((3, 1, 1, 1)), verbose=0)
+        assert seen[-1] is True, seen
         assert "tlkeras" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
-    np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), answer(model, pixels), atol=1e-6)
+    np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), expected, atol=1e-6)
 
 
 def test_replaced_head_keeps_the_trunk(pixels):
@@ -135,8 +160,9 @@ def test_replaced_binary_head_stays_binary():
         ({"classes": 3.0}, "3.0"),
         ({"classes": ["cat", "dog", "cat"]}, "name of its own"),
         ({"classes": 3, "augmentation": "photo"}, "Keras layer.*'photo'"),
+        ({"classes": 3, "augmentation": [keras.ops.flip]}, "Keras layer.*flip"),
         ({"classes": 3, "augmentation": keras.layers.RandomFlip(), "image_size": (32, 32, 3)}, "Received: image_size="),
-        ({"classes": 3, "task": ["binary"]}, "one of multiclass, binary"),
+        ({"classes": 3, "task": ["binary"]}, "'multiclass', 'binary' or"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_what_was_received(arguments, message):

@@ -1,7 +1,6 @@
-"""Augmentation that suits the domain: the layers that do what its policy allows."""
+"""Augmentation layers that do what the policy of a domain allows."""
 
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import keras
@@ -10,10 +9,10 @@ from keras import layers
 
 from tlkeras.augment import layers as own
 from tlkeras.augment.policies import AugmentationPolicy, augmentation_policy
-from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_number, invalid
 
 _RANGE = (0, 255)
-#: Layers that change color and nothing else; Keras' own refuse images of one channel.
+#: Layers that change nothing but color; Keras' own refuse images of one channel.
 _COLOR = (
     layers.RandomSaturation,
     layers.RandomHue,
@@ -23,14 +22,14 @@ _COLOR = (
 
 
 class Augmentation(tuple):
-    """Augmentation layers in the order in which they act; called, they act one after the other.
+    """Augmentation layers in the order in which they act; a call applies one after the other.
 
-    A tuple and not a `keras.layers.Pipeline`, so that a model takes them up one by one and stays flat. Nested, they
-    would also take many seconds to build on torch.
+    This is a tuple and not a `keras.layers.Pipeline`, so that a model can hold the layers one by one and stays flat.
+    Nested, they would also take many seconds to build on torch.
 
     Attributes:
-        layers: the layers.
-        variables: the variables of all layers: the state of their random numbers.
+        layers: The layers.
+        variables: The variables of all layers: the state of their random numbers.
     """
 
     __slots__ = ()
@@ -44,7 +43,7 @@ class Augmentation(tuple):
         return [variable for layer in self for variable in layer.variables]
 
     def for_channels(self, channels: int) -> "Augmentation":
-        """The layers that do something to images of so many channels: to gray ones, all that change more than color.
+        """Leave out the layers that change only color where images have one channel.
 
         Example:
 
@@ -64,25 +63,26 @@ class Augmentation(tuple):
 def augmentation(
     domain: str | AugmentationPolicy, strength: float = 1.0, *, seed: int = 0, extra: Any = ()
 ) -> Augmentation:
-    """Builds the augmentation layers that suit a domain.
+    """Build the augmentation layers that suit a domain.
 
     They are Keras' own layers, so a model that holds them saves and loads without tlkeras; only what Keras lacks
     (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras`. They keep
-    pixels in [0, 255]. In `fit` they act; in `evaluate` and `predict` they do nothing. A plain call `model(x)` is no
-    inference to Keras' augmentation layers: write `model(x, training=False)`.
+    pixels in [0, 255]. In a classifier of `image_classifier` they act in `fit` and nowhere else. In a model of your
+    own, call Keras' layers with `training=False`: `fit` still augments then, and a plain call `model(x)` does not.
 
-    What mixes images together with their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`)
-    cannot stand in a classifier, which has no labels: it goes into `batches(..., mix=...)`.
+    Layers that mix images together with their labels (`keras.layers.MixUp`, `keras.layers.CutMix`,
+    `tlkeras.FourierMix`) cannot be part of a classifier, which has no labels. Pass them to `batches(..., mix=...)`.
 
     Args:
-        domain: the name of a domain, see `augmentation_policy`, or a policy of your own. Also `"randaugment"`
+        domain: Name of a domain, see `augmentation_policy`, or a policy of your own. Also `"randaugment"`
             ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
-            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which know no domain and are meant for photos.
-        strength: multiplies how much and how often. 1 is the policy as declared; 0 leaves no layer.
-        seed: of all layers.
-        extra: a layer, or several, to put at the end. A model that holds them loads only where their package is
-            installed. Layers of KerasCV belong into `batches(..., augment=...)` only: within a model they would act
-            at inference too.
+            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which are meant for photos of any kind.
+        strength: Factor for the size and the frequency of all changes. Defaults to 1, the policy as declared; 0
+            leaves no layer.
+        seed: Seed of all layers. Defaults to 0.
+        extra: A layer or several to append. A model that holds them loads only where their package is installed. Use
+            layers of KerasCV in `batches(..., augment=...)` only: in a model they would act at inference too.
+            Defaults to none.
 
     Returns:
         A tuple of layers that can be called as one, on RGB or gray images. Give it to
@@ -90,7 +90,7 @@ def augmentation(
         augment the data.
 
     Raises:
-        InputError: no such domain, a negative strength, or something in `extra` that is no layer.
+        InputError: There is no such domain, `strength` is negative, or `extra` holds something that is no layer.
 
     Example:
 
@@ -98,12 +98,12 @@ def augmentation(
     >>> [type(layer).__name__ for layer in tlkeras.augmentation("aerial")][:4]
     ['RandomFlip', 'RandomRotation', 'RandomZoom', 'RandomTranslation']
     """
-    if not (isinstance(strength, Real) and strength >= 0):
-        raise InputError(f"strength is a number, 0 or more. Received: strength={strength!r}.")
+    check_number("strength", strength, "[0, inf)")
     extra = extra if isinstance(extra, list | tuple) else [extra]
-    if wrong := [one for one in extra if not callable(one)]:
-        raise InputError(f"extra is a Keras layer, or several. Received: extra={wrong[0]!r}.")
-    seeds = (int(one) for one in np.random.default_rng(seed).integers(2**31 - 1, size=32))
+    for layer in extra:
+        if not callable(layer):
+            raise invalid("extra", layer, "be a Keras layer or a list of them")
+    seeds = (int(number) for number in np.random.default_rng(seed).integers(2**31 - 1, size=32))
     if domain == "randaugment":
         chosen = [layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)
     elif domain == "augmix":
@@ -115,12 +115,12 @@ def augmentation(
 
 
 def _strengthened(policy: AugmentationPolicy, strength: float) -> AugmentationPolicy:
-    most = {
+    limits = {
         "small_rotation": 180.0,
         **dict.fromkeys(("scale", "aspect", "crop", "light", "color", "noise"), 0.9),
         **dict.fromkeys(("gray", "channel_shuffle", "blur", "jpeg", "grid_mask", "erase"), 1.0),
     }
-    return replace(policy, **{name: min(limit, getattr(policy, name) * strength) for name, limit in most.items()})
+    return replace(policy, **{name: min(limit, getattr(policy, name) * strength) for name, limit in limits.items()})
 
 
 def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:

@@ -1,4 +1,4 @@
-"""Corruptions: the same images under worse conditions, to see how far a model's accuracy holds."""
+"""Corruptions: the same images under worse conditions, to measure how robust a model is."""
 
 import io
 from collections.abc import Callable
@@ -9,10 +9,11 @@ from PIL import Image, ImageFilter
 
 from tlkeras.data.pixel_range import warn_of_pixel_range
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_choice, check_integer
 
 Corruption = Literal["noise", "dark", "blur", "jpeg", "gray"]
 
-# For severity 1 to 5. Noise and JPEG are those of ImageNet-C; blur there is of a lens and here Gaussian.
+# For severities 1 to 5. Noise and JPEG are those of ImageNet-C, whose blur is that of a lens; here it is Gaussian.
 _NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)  # standard deviation, as a share of 255
 _LIGHT_LEFT = (0.75, 0.6, 0.45, 0.3, 0.15)
 _BLUR = (1.0, 1.5, 2.0, 3.0, 4.5)  # standard deviation in pixels of an image of 224 pixels
@@ -21,23 +22,23 @@ _COLOR_LOST = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int = 0) -> np.ndarray:
-    """Corrupts images to a degree, for robustness curves.
+    """Corrupt images to a chosen degree, for robustness curves.
 
-    Severities follow [ImageNet-C](https://arxiv.org/abs/1903.12261): 1 is hardly noticed, 5 is hard for people too.
-    Such figures are comparable between models, not between kinds.
+    Severities follow [ImageNet-C](https://arxiv.org/abs/1903.12261): 1 is hardly noticeable, and 5 is hard for people
+    too. Accuracies at one severity may be compared between models, but not between kinds of corruption.
 
     Args:
-        images: pixels in [0, 255], uint8 or float, of shape `(n, height, width, 3)`.
-        kind: `"noise"` (Gaussian, each pixel by itself), `"dark"`, `"blur"` (Gaussian, in proportion to the size of
+        images: Pixels in [0, 255], uint8 or float, of shape `(n, height, width, 3)`.
+        kind: `"noise"` (Gaussian, independent per pixel), `"dark"`, `"blur"` (Gaussian, in proportion to the size of
             the image), `"jpeg"` (compression) or `"gray"` (loss of color).
-        severity: 1 to 5.
-        seed: of the noise.
+        severity: Integer from 1 to 5. Defaults to 3.
+        seed: Seed of the noise. Defaults to 0.
 
     Returns:
         uint8 array of the same shape.
 
     Raises:
-        InputError: an unknown kind, a severity that is not 1 to 5, or no RGB images.
+        InputError: `kind` is unknown, `severity` is not between 1 and 5, or `images` are not RGB images of one size.
 
     Example:
 
@@ -46,17 +47,15 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
     >>> tlkeras.corrupt(images, "dark", severity=5).max()
     np.uint8(30)
     """
-    if kind not in tuple(_CORRUPTIONS):
-        raise InputError(f"kind must be one of {', '.join(_CORRUPTIONS)}. Received: {kind!r}.")
-    if severity not in range(1, 6):
-        raise InputError(f"severity is a whole number from 1 to 5. Received: severity={severity!r}.")
+    check_choice("kind", kind, tuple(_CORRUPTIONS))
+    severity = check_integer("severity", severity, 1, 5)
+    required = "`images` must be RGB images of one size, an array of shape (n, height, width, 3)"
     try:
         images = np.asarray(images)
     except ValueError:
-        raise InputError("corrupt takes images of one size, (n, height, width, 3). Received: several sizes.") from None
+        raise InputError(f"{required}. Received: images of several sizes.") from None
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype.kind not in "uif":
-        given = f"shape {images.shape}, dtype {images.dtype}"
-        raise InputError(f"corrupt takes RGB images, (n, height, width, 3). Received: {given}.")
+        raise InputError(f"{required}. Received: shape {images.shape}, dtype {images.dtype}.")
     warn_of_pixel_range(images)
     rng = np.random.default_rng(seed)
     changed = np.empty(images.shape, "uint8")

@@ -1,35 +1,39 @@
-"""What may be changed in the images of a domain without changing what they show, and why."""
+"""Policies: which changes leave the labels of a domain's images true, and why."""
 
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Literal
 
-from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_choice, check_number, invalid
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationPolicy:
-    """A declaration of what may be done to the images of a domain while their labels stay true.
+    """Declaration of the changes that leave the labels of a domain's images true.
 
     Attributes:
-        why: the reason for each setting that is on, and for each symmetry that one might expect and that is off.
-        horizontal_flip: left and right may be exchanged.
-        vertical_flip: top and bottom may be exchanged.
-        any_direction: nothing is "up". Turns by any angle, quarter turns among them.
-        small_rotation: turns by up to this many degrees either way.
-        scale: zooms in or out by up to this share.
-        aspect: stretches or squeezes the width by up to this share.
-        crop: shifts by up to this share of the side, so that a part is cut off.
-        light: changes brightness and contrast by up to this share.
-        color: changes saturation by up to this share, and hue by a tenth of it.
-        gray: share of the images that lose their color.
-        blur: share of the images that are blurred (3 x 3 pixels).
-        noise: standard deviation of the pixel noise, as a share of the pixel's value.
-        channel_shuffle: share of the images whose color channels change places (`RandomChannelShuffle`).
-        jpeg: share of the images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
-        grid_mask: share of the images of which a grid of squares is hidden (`GridMask`).
-        erase: share of the images of which a rectangle of 2 to 20% is replaced by noise.
-        fill: what appears behind an edge that moved in: `"reflect"`, `"nearest"`, or a gray level.
+        why: Reason for each setting that is on, and for each symmetry that one might expect and that is off.
+        horizontal_flip: Whether left and right may be exchanged.
+        vertical_flip: Whether top and bottom may be exchanged.
+        any_direction: Whether no direction is "up": images are rotated by any angle.
+        small_rotation: Largest rotation in either direction, in degrees.
+        scale: Largest zoom in or out, as a share of the image.
+        aspect: Largest change of the width alone, as a share of it.
+        crop: Largest shift, as a share of the side; what leaves the image is cut off.
+        light: Largest change of brightness and of contrast, as a share.
+        color: Largest change of saturation, as a share; hue changes by a tenth of it.
+        gray: Share of the images that lose their color.
+        blur: Share of the images that are blurred (3 x 3 pixels).
+        noise: Standard deviation of the pixel noise, as a share of the pixel's value.
+        channel_shuffle: Share of the images whose color channels are shuffled (`RandomChannelShuffle`).
+        jpeg: Share of the images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
+        grid_mask: Share of the images in which a grid of squares is hidden (`GridMask`).
+        erase: Share of the images in which a rectangle of 2 to 20% of the area is replaced by noise.
+        fill: What fills the space behind an edge that moved in: `"reflect"`, `"nearest"`, or a gray level in
+            [0, 255].
+
+    Raises:
+        InputError: A setting is negative, a flag is no boolean, or `fill` is something else.
 
     Example:
 
@@ -60,16 +64,18 @@ class AugmentationPolicy:
 
     def __post_init__(self):
         if not isinstance(self.why, dict):
-            raise InputError(f"why is a dict from settings to reasons, such as {{}}. Received: why={self.why!r}.")
+            raise invalid("why", self.why, "be a dict from settings to reasons, such as {}")
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(field.default, float) and not (isinstance(value, Real) and value >= 0):
-                raise InputError(f"{field.name} is an amount, 0 or more. Received: {field.name}={value!r}.")
+            if isinstance(field.default, float):
+                check_number(field.name, value, "[0, inf]")
+            elif isinstance(field.default, bool):
+                check_choice(field.name, value, (True, False))
         if self.fill not in ("reflect", "nearest") and not (isinstance(self.fill, Real) and 0 <= self.fill <= 255):
-            raise InputError(f"fill is 'reflect', 'nearest' or a gray level, 0 to 255. Received: fill={self.fill!r}.")
+            raise invalid("fill", self.fill, "be 'reflect', 'nearest' or a gray level in [0, 255]")
 
     def __str__(self) -> str:
-        """Gives one line a setting: its name, its value, the reason."""
+        """Write one line per setting: its name, its value and the reason."""
         names = [field.name for field in fields(self) if field.name not in ("why", "fill")]
         return "\n".join(
             f"{name:15}  {getattr(self, name)!s:5}  {self.why.get(name, '')}".rstrip()
@@ -82,25 +88,25 @@ POLICIES = {
     "photo": AugmentationPolicy(
         horizontal_flip=True, small_rotation=10, scale=0.2, crop=0.1, light=0.2, color=0.3, gray=0.1, erase=0.25,
         why={
-            "horizontal_flip": "The world seen in a mirror is as likely, but for writing.",
+            "horizontal_flip": "A mirrored scene is as likely as the scene itself, except for writing.",
             "vertical_flip": "Off: gravity shows in nearly every photograph.",
-            "small_rotation": "Cameras are held askew.",
+            "small_rotation": "Cameras are held at an angle.",
             "scale": "Distance varies.",
             "crop": "Framing varies.",
             "light": "Exposure varies.",
             "color": "White balance varies.",
-            "gray": "Shape should do where color misleads.",
-            "erase": "Things are hidden behind others.",
+            "gray": "Shape should decide where color misleads.",
+            "erase": "Objects hide behind others.",
         },
     ),
     "drawing": AugmentationPolicy(
         horizontal_flip=True, small_rotation=15, scale=0.2, crop=0.1, color=0.6, gray=0.2, fill=255.0,
         why={
-            "horizontal_flip": "A drawing faces left or right as the artist pleases.",
-            "vertical_flip": "Off: drawn things stand upright too.",
+            "horizontal_flip": "A drawing may face left or right.",
+            "vertical_flip": "Off: drawn objects stand upright too.",
             "small_rotation": "Drawings lean.",
             "scale": "The margin is arbitrary.",
-            "crop": "So is the place on the page.",
+            "crop": "The position on the page is arbitrary.",
             "color": "Artists choose colors freely.",
             "gray": "Many drawings are black and white.",
             "light": "Off: paper is white, whatever the light.",
@@ -109,9 +115,9 @@ POLICIES = {
     "document": AugmentationPolicy(
         small_rotation=3, scale=0.1, crop=0.05, light=0.2, gray=0.2, blur=0.2, noise=0.03, fill=255.0,
         why={
-            "horizontal_flip": "Off: writing in a mirror is not writing.",
+            "horizontal_flip": "Off: mirrored writing cannot be read.",
             "vertical_flip": "Off, for the same reason.",
-            "small_rotation": "Pages are fed askew.",
+            "small_rotation": "Pages are fed at an angle.",
             "scale": "Margins vary.",
             "crop": "Margins vary.",
             "light": "Scanners and lamps differ.",
@@ -125,24 +131,24 @@ POLICIES = {
         why={
             "horizontal_flip": "Off: a mirrored 3 is not a 3, and a mirrored 2 looks like a 5.",
             "vertical_flip": "Off, for the same reason.",
-            "small_rotation": "Handwriting slants; beyond some 45 degrees a 6 nears a 9.",
+            "small_rotation": "Handwriting slants; beyond about 45 degrees a 6 begins to look like a 9.",
             "scale": "Handwriting varies in size.",
             "crop": "The digit is rarely centered.",
-            "light": "Ink is thick or thin.",
+            "light": "Ink is dark or pale.",
             "noise": "Sensors have grain.",
         },
     ),
     "xray": AugmentationPolicy(
         small_rotation=5, scale=0.1, crop=0.05, light=0.15, noise=0.03, fill=0.0,
         why={
-            "horizontal_flip": "Off: the heart lies on the left, and a marker says so.",
+            "horizontal_flip": "Off: the heart is on the left, and a marker says so.",
             "vertical_flip": "Off: nobody is X-rayed upside down.",
             "small_rotation": "Patients lean.",
             "scale": "Patients differ in size.",
             "crop": "Positioning varies.",
             "light": "Exposure varies.",
-            "noise": "A low dose is noisy.",
-            "color": "Off: there is none.",
+            "noise": "A low dose gives a noisy image.",
+            "color": "Off: X-rays have no color.",
             "erase": "Off: a finding may be as small as the erased part.",
         },
     ),
@@ -153,12 +159,12 @@ POLICIES = {
             "horizontal_flip": "A slide may lie either way.",
             "vertical_flip": "A slide may lie either way.",
             "any_direction": "A slide has no up.",
-            "scale": "Cells vary in size; more would fake another magnification.",
+            "scale": "Cells vary in size; a larger change would imitate another magnification.",
             "crop": "The field of view is arbitrary.",
             "light": "Lamps differ.",
             "color": "Stains differ between laboratories.",
             "blur": "Focus varies.",
-            "erase": "Off: what counts may be as small as the erased part.",
+            "erase": "Off: the decisive detail may be as small as the erased part.",
         },
     ),
     "aerial": AugmentationPolicy(
@@ -176,13 +182,13 @@ POLICIES = {
     "product": AugmentationPolicy(
         horizontal_flip=True, small_rotation=10, scale=0.2, crop=0.1, light=0.2, color=0.1, erase=0.1, fill=255.0,
         why={
-            "horizontal_flip": "A shoe faces left or right in a catalogue.",
-            "vertical_flip": "Off: products stand.",
-            "small_rotation": "Products are laid down askew.",
+            "horizontal_flip": "A shoe may face left or right in a catalog.",
+            "vertical_flip": "Off: products stand upright.",
+            "small_rotation": "Products are not placed exactly straight.",
             "scale": "Framing varies.",
             "crop": "Framing varies.",
             "light": "Studios differ.",
-            "color": "Little: color often is what distinguishes products.",
+            "color": "A little only: products often differ in nothing but color.",
             "erase": "Labels and hands hide parts.",
         },
     ),
@@ -190,12 +196,12 @@ POLICIES = {
         horizontal_flip=True, small_rotation=10, scale=0.15, crop=0.08, light=0.25, color=0.2, gray=0.1, erase=0.1,
         why={
             "horizontal_flip": "Faces are nearly symmetric.",
-            "vertical_flip": "Off: faces are upright, and networks know it.",
+            "vertical_flip": "Off: faces are upright.",
             "small_rotation": "Heads tilt.",
             "scale": "Distance varies.",
             "crop": "Face detectors frame loosely.",
             "light": "Lamps differ.",
-            "color": "White balance varies; more would change the skin.",
+            "color": "White balance varies; a larger change would alter the skin tone.",
             "gray": "Some cameras see no color.",
             "erase": "Glasses, masks and hands hide parts.",
         },
@@ -204,17 +210,23 @@ POLICIES = {
 
 
 def augmentation_policy(domain: str) -> AugmentationPolicy:
-    """Gives the policy of a domain: `"photo"`, `"drawing"`, `"document"`, `"digits"`, `"xray"`, and so on.
+    """Return the augmentation policy of a domain.
+
+    Args:
+        domain: `"photo"`, `"drawing"`, `"document"`, `"digits"`, `"xray"`, `"microscopy"`, `"aerial"`, `"product"` or
+            `"face"`.
+
+    Returns:
+        An `AugmentationPolicy`. Print it to read the reason for each setting.
 
     Raises:
-        InputError: no such domain; the message lists them.
+        InputError: There is no such domain.
 
     Example:
 
     >>> import tlkeras
     >>> tlkeras.augmentation_policy("xray").why["horizontal_flip"]
-    'Off: the heart lies on the left, and a marker says so.'
+    'Off: the heart is on the left, and a marker says so.'
     """
-    if not (isinstance(domain, str) and domain in POLICIES):
-        raise InputError(f"domain must be one of {', '.join(sorted(POLICIES))}. Received: {domain!r}.")
+    check_choice("domain", domain, sorted(POLICIES))
     return POLICIES[domain]

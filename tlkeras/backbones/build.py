@@ -12,6 +12,7 @@ from tlkeras.backbones.hub import build_hub
 from tlkeras.backbones.inputs import ImageInput
 from tlkeras.backbones.pooling import check_pooling, pool
 from tlkeras.errors import InputError
+from tlkeras.models.graph import infer_by_default
 
 
 def backbone(
@@ -76,7 +77,7 @@ def backbone(
         name = info.name.replace(":", "_")
     features = model.output if pooling is None else pool(model.output, pooling, prefix_tokens)
     (pixels,) = keras.tree.flatten(model.input)
-    return keras.Model(pixels, features, name=name)
+    return infer_by_default(keras.Model(pixels, features, name=name))
 
 
 def _checked_weights(weights):

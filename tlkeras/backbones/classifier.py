@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from numbers import Real
 
 import keras
 from keras import layers
@@ -13,7 +12,9 @@ from tlkeras.backbones.catalog import listed_info
 from tlkeras.backbones.inputs import ImageInput
 from tlkeras.backbones.pooling import check_pooling
 from tlkeras.errors import InputError
+from tlkeras.models.graph import trains_by_default
 from tlkeras.models.heads import class_count, with_head
+from tlkeras.utils.validation import check_choice, check_number, invalid
 
 _ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
 
@@ -41,7 +42,8 @@ def image_classifier(
             (a sigmoid a class; any number of labels an image).
         pooling: `"avg"`, `"max"`, `"concat"` of both, or `"cls"` for the class token of a transformer.
         dropout: Share of the pooled features dropped in training, in [0, 1). 0.2 is what the EfficientNet papers use.
-        augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`); active in training only.
+        augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`). They act in `fit`, and neither in
+            `predict` nor in a plain call `model(x)` nor in an exported model. Defaults to none.
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to the size that the backbone was trained at.
         channels: 3 for RGB images, the default, or 1 for gray ones.
@@ -63,13 +65,11 @@ def image_classifier(
     (None, 3)
     """
     count = class_count(classes)
-    if task not in tuple(_ACTIVATIONS):
-        raise InputError(f"task must be one of {', '.join(_ACTIVATIONS)}. Received: task={task!r}")
+    check_choice("task", task, tuple(_ACTIVATIONS))
     if task == "binary" and count != 2:
         raise InputError(f"A binary task has two classes. Received: {count}")
     check_pooling(pooling)
-    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
-        raise InputError(f"dropout must be in [0, 1). Received: dropout={dropout!r}")
+    check_number("dropout", dropout, "[0, 1)")
     trunk = build_backbone(
         backbone,
         weights=weights,
@@ -92,12 +92,11 @@ def _augmented(backbone, image, augmentation):
     if isinstance(augmentation, Augmentation):
         augmentation = augmentation.for_channels(x.shape[-1])
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
-        if not callable(layer):
-            raise InputError(
-                "augmentation is a Keras layer or a list of them, such as tlkeras.augmentation('photo'). "
-                f"Received: {layer!r}"
-            )
-        x = layer(x)
+        if not isinstance(layer, layers.Layer):
+            advice = "`tlkeras.augmentation('photo')` gives some. What is no layer would act on images to predict, too."
+            raise invalid("augmentation", layer, "be a Keras layer or a list of them", advice)
+        # So recorded, a plain call `model(x)` infers; `fit` asks for training itself.
+        x = layer(x, training=False) if trains_by_default(layer) else layer(x)
     return x
 
 

@@ -13,6 +13,7 @@ from tlkeras.backbones.catalog import listed_info
 from tlkeras.backbones.pooling import check_pooling, pool
 from tlkeras.errors import InputError
 from tlkeras.features.taps import block_output
+from tlkeras.models.graph import infer_by_default
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def build_network(settings):
     if settings.normalize:
         features = layers.UnitNormalization(name="features_normalization")(features)
     if len(model.outputs) == 1 and features is model.outputs[0]:
-        return model
-    return keras.Model(model.inputs[0], features, name=model.name)
+        return infer_by_default(model)
+    return infer_by_default(keras.Model(model.inputs[0], features, name=model.name))
 
 
 def _taps(model, names):

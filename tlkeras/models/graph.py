@@ -1,5 +1,6 @@
 """Functional graphs laid anew over layers that exist: the layers, and so the weights, are shared."""
 
+import inspect
 import warnings
 
 import keras
@@ -50,6 +51,51 @@ def flatten(model):
             model, input_tensors=model.input, clone_function=lambda layer: layer, call_function=unpack
         )
     )
+
+
+def infer_by_default(model):
+    """Let a plain call of a model infer, as `predict` does.
+
+    Keras' preprocessing and augmentation layers, a mere `Resizing` among them, take a plain call `model(x)` for
+    training, and every later layer of the graph then does too: BatchNorm normalizes by the batch and moves its
+    statistics, in `model(x)` and in the files that `model.export` writes. Here such calls are recorded with
+    `training=False`. `fit` asks for training itself, so it augments as before, and the file needs no tlkeras.
+
+    Args:
+        model: A functional or `Sequential` model.
+
+    Returns:
+        A functional model of the same layers and inputs, or `model` itself where a plain call infers already.
+
+    Example:
+
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> model = keras.Model(inputs, keras.layers.RandomErasing(1.0)(inputs))
+    >>> images = keras.ops.ones((1, 8, 8, 3))
+    >>> [bool(keras.ops.all(one(images) == 1)) for one in (model, infer_by_default(model))]
+    [False, True]
+    """
+    graph = graph_of(model)
+    calls = [(node.operation, node.arguments.kwargs) for node in nodes(graph) if not node.is_input]
+    if not any(trains_by_default(operation) and kwargs.get("training") is not False for operation, kwargs in calls):
+        return model
+
+    def call(layer, *args, **kwargs):
+        if trains_by_default(layer):
+            kwargs["training"] = False
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(
+        graph, input_tensors=graph.input, clone_function=lambda layer: layer, call_function=call
+    )
+
+
+def trains_by_default(operation):
+    """Tell whether a layer takes a plain call for training, or is a model with such a layer in its graph."""
+    if graph := graph_of(operation):
+        return any(trains_by_default(node.operation) for node in nodes(graph) if not node.is_input)
+    training = inspect.signature(operation.call).parameters.get("training")
+    return training is not None and training.default is True
 
 
 def graft(model, inputs, x):

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from tlkeras.errors import InputError
+from tlkeras.models.graph import infer_by_default
 from tlkeras.models.layer_tree import check_model
 from tlkeras.utils.validation import invalid
 
@@ -145,7 +146,7 @@ def with_head(
     name = None if "predictions" in {layer.name for layer in model.layers} - dropped else "predictions"
     head = layers.Dense(units, activation=activation, dtype="float32", name=name)
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.input  # a Sequential model may have no `input`
-    return keras.Model(inputs, head(x), name=model.name)
+    return infer_by_default(keras.Model(inputs, head(x), name=model.name))
 
 
 def class_count(classes: int | Sequence[str]) -> int:

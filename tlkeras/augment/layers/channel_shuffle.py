@@ -1,4 +1,4 @@
-"""Images whose color channels have changed places."""
+"""Color channels in a random order."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from tlkeras.augment.layers.random_change import RandomChange
 
 @keras.saving.register_keras_serializable("tlkeras")
 class RandomChannelShuffle(RandomChange):
-    """Puts the color channels of some images into a random order, in training only.
+    """Random order of the color channels of some images, in training only.
 
-    For classes that color does not tell apart: red things become blue, grays stay as they are.
+    Use it for classes that color does not tell apart: red objects become blue, and grays stay as they are.
 
     Args:
-        rate: share of the images whose channels are put into a random order, which may be the old one.
-        seed: of the random numbers; `None` draws one.
+        rate: Share of the images whose channels are put into a random order, which may be the old one. Defaults to 0.5.
+        seed: Seed of the random numbers. Defaults to `None`, which draws one.
 
     Example:
 

@@ -1,30 +1,33 @@
-"""Images mixed in patches of random shape, together with their labels."""
+"""FMix: patches of random shape taken from another image of the batch, and the labels mixed with them."""
 
-import math
-from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_number
 
 
 @keras.saving.register_keras_serializable("tlkeras")
 class FourierMix(keras.layers.Layer):
-    """Puts patches of random shape from another image of the batch into each image, and mixes the labels (FMix).
+    """Mixture of each image with patches of random shape from another image of the batch, labels included (FMix).
 
-    As `keras.layers.CutMix`, but with patches of any shape instead of rectangles: noise of low frequencies above a
-    threshold. An image's label is mixed by exactly the share of its pixels. Give it to `batches(..., mix=...)`.
+    It works as `keras.layers.CutMix` does, but the patches are not rectangles: they are where noise of low frequencies
+    exceeds a threshold. The labels are mixed in proportion to the pixels. Pass it to `batches(..., mix=...)`.
 
     Args:
-        alpha: of the Beta(alpha, alpha) distribution that an image's own share is drawn from; 1, as in the paper,
-            makes all shares equally likely.
-        decay_power: how fast frequencies fall off; more makes fewer, larger patches. 3 is the paper's.
-        seed: of the random numbers; `None` draws one.
+        alpha: Parameter of the Beta(alpha, alpha) distribution from which the share of an image's own pixels is
+            drawn. Defaults to 1, the paper's value, with which all shares are equally likely.
+        decay_power: Power by which frequencies decay: a larger one makes fewer and larger patches. Defaults to 3, the
+            paper's value.
+        seed: Seed of the random numbers. Defaults to `None`, which draws one.
 
     Input and output: a dict of `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`; or
     images alone, as in Keras' layers of this kind.
+
+    Raises:
+        InputError: `alpha` or `decay_power` is not positive, or the layer is called on a single image.
 
     References: [Harris et al., FMix](https://arxiv.org/abs/2002.12047).
 
@@ -38,10 +41,9 @@ class FourierMix(keras.layers.Layer):
 
     def __init__(self, alpha: float = 1.0, decay_power: float = 3.0, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("alpha", alpha), ("decay_power", decay_power)):
-            if not (isinstance(value, Real) and 0 < value < math.inf):
-                raise InputError(f"{name} is a number above 0. Received: {name}={value!r}.")
-        self.alpha, self.decay_power, self.seed = alpha, decay_power, seed
+        self.alpha = check_number("alpha", alpha, "(0, inf)")
+        self.decay_power = check_number("decay_power", decay_power, "(0, inf)")
+        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -49,6 +51,10 @@ class FourierMix(keras.layers.Layer):
             return inputs
         ops = keras.ops
         images = inputs["images"] if isinstance(inputs, dict) else inputs
+        if len(images.shape) != 4:
+            raise InputError(
+                f"`FourierMix` must be called on a batch, since it mixes images. Received: shape {tuple(images.shape)}."
+            )
         partners = keras.random.shuffle(ops.arange(ops.shape(images)[0]), seed=self.seed_generator)
         own = self._masks(images)
         mixed = ops.where(own[..., None], images, ops.take(images, partners, axis=0))
@@ -59,7 +65,7 @@ class FourierMix(keras.layers.Layer):
         return {**inputs, "images": mixed, "labels": share * labels + (1 - share) * ops.take(labels, partners, axis=0)}
 
     def _masks(self, images: Any) -> Any:
-        """Draws for each image which pixels stay its own: bool, `(n, height, width)`."""
+        """Draw which pixels of each image stay its own: bool, `(n, height, width)`."""
         ops = keras.ops
         count, (height, width) = ops.shape(images)[0], images.shape[1:3]
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])

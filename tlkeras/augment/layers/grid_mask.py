@@ -1,30 +1,29 @@
-"""Images of which a grid of squares is hidden."""
+"""GridMask: a grid of squares that hides parts of an image."""
 
 import math
-from numbers import Real
 from typing import Any
 
 import keras
 
-from tlkeras.augment.layers.random_change import RandomChange, interval, share
-from tlkeras.errors import InputError
+from tlkeras.augment.layers.random_change import RandomChange, check_interval
+from tlkeras.utils.validation import check_number
 
 
 @keras.saving.register_keras_serializable("tlkeras")
 class GridMask(RandomChange):
-    """Hides a grid of squares in some images, in training only, so that no one detail decides.
+    """Grid of squares that hides parts of some images, in training only, so that no single detail decides.
 
-    Unlike a single erased rectangle, a grid hides a part of everything and the whole of nothing. Grids differ in
-    width, place and angle.
+    Unlike a single erased rectangle, a grid hides a part of every object and never a whole one. Grids differ in
+    width, position and angle.
 
     Args:
-        rate: share of the images that get a grid.
-        hidden: side of a hidden square, as a share of the distance between two. 0.4 hides 0.16 of the image and is
-            what the paper found best for ImageNet (its `r` of 0.6).
-        distance: smallest and largest distance between two squares, as a share of the longer side of the image; by
-            default the paper's 96 to 224 pixels of 224.
-        fill: what the squares are filled with, in [0, 255]; by default a gray near the mean of photographs.
-        seed: of the random numbers; `None` draws one.
+        rate: Share of the images that get a grid, in [0, 1]. Defaults to 0.5.
+        hidden: Side of a hidden square, as a share of the distance between two squares. Defaults to 0.4, which hides
+            0.16 of the image and was best for ImageNet in the paper (its `r` of 0.6).
+        distance: Smallest and largest distance between two squares, as shares of the longer side of the image.
+            Defaults to the paper's 96 to 224 pixels of 224.
+        fill: Value of the hidden pixels, in [0, 255]. Defaults to a gray near the mean of photographs.
+        seed: Seed of the random numbers. Defaults to `None`, which draws one.
 
     References: [Chen et al., GridMask Data Augmentation](https://arxiv.org/abs/2001.04086).
 
@@ -46,9 +45,9 @@ class GridMask(RandomChange):
         **kwargs,
     ):
         super().__init__(rate, seed, **kwargs)
-        if not (isinstance(fill, Real) and 0 <= fill <= 255):
-            raise InputError(f"fill is a gray level, from 0 to 255. Received: fill={fill!r}.")
-        self.hidden, self.distance, self.fill = share(hidden, "hidden"), interval(distance, "distance", 0.01, 1), fill
+        self.hidden = check_number("hidden", hidden, "[0, 1]")
+        self.distance = check_interval("distance", distance, 0.01, 1)
+        self.fill = check_number("fill", fill, "[0, 255]")
 
     def change(self, images: Any) -> Any:
         ops = keras.ops

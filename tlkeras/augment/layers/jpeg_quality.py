@@ -1,11 +1,11 @@
-"""Images as JPEG would leave them, computed on tensors."""
+"""JPEG compression without encoding: its loss, computed on tensors."""
 
 from typing import Any
 
 import keras
 import numpy as np
 
-from tlkeras.augment.layers.random_change import RandomChange, interval
+from tlkeras.augment.layers.random_change import RandomChange, check_interval
 
 # The tables of the standard (ITU-T T.81, annex K), for quality 50, and its colors (JFIF).
 _LUMINANCE = (
@@ -26,15 +26,15 @@ _DCT[0] /= np.sqrt(2, dtype="float32")
 
 @keras.saving.register_keras_serializable("tlkeras")
 class RandomJpegQuality(RandomChange):
-    """Degrades some images as JPEG compression does, in training only.
+    """Loss of detail in some images as by JPEG compression, in training only.
 
-    For models that will see images that were sent and saved over and over. What JPEG loses is computed on tensors,
-    color at half the resolution included, so it works on every backend and on a GPU. Nothing is encoded.
+    Use it for models that will see images which were saved or sent many times. The loss is computed on tensors, color
+    at half the resolution included, so the layer works on every backend and on a GPU. Nothing is encoded.
 
     Args:
-        rate: share of the images that are compressed.
-        quality: lowest and highest quality, in [1, 100], as `PIL.Image.save` counts.
-        seed: of the random numbers; `None` draws one.
+        rate: Share of the images that are compressed, in [0, 1]. Defaults to 0.5.
+        quality: Lowest and highest quality, in [1, 100], on the scale of `PIL.Image.save`. Defaults to (20, 80).
+        seed: Seed of the random numbers. Defaults to `None`, which draws one.
 
     Example:
 
@@ -47,7 +47,7 @@ class RandomJpegQuality(RandomChange):
 
     def __init__(self, rate: float = 0.5, quality: tuple[float, float] = (20, 80), seed: int | None = None, **kwargs):
         super().__init__(rate, seed, **kwargs)
-        self.quality = interval(quality, "quality", 1, 100)
+        self.quality = check_interval("quality", quality, 1, 100)
 
     def change(self, images: Any) -> Any:
         return _compressed(images, self.draw(images, *self.quality))
@@ -78,7 +78,7 @@ def _compressed(images: Any, quality: Any) -> Any:
 
 
 def _coarse(plane: Any, table: tuple, scale: Any) -> Any:
-    """Rounds the cosine coefficients of each block of 8 x 8 to multiples of the scaled table."""
+    """Round the cosine coefficients of each block of 8 x 8 pixels to multiples of the scaled table."""
     ops = keras.ops
     _, height, width, channels = plane.shape
     blocks = ops.reshape(plane, (-1, height // 8, 8, width // 8, 8, channels))

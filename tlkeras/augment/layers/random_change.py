@@ -1,35 +1,36 @@
-"""What the layers of this folder have in common: a change of some of the images, in training only."""
+"""The base class of the layers in this folder: a change of some of the images, in training only."""
 
 from numbers import Real
 from typing import Any
 
 import keras
 
-from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_number, invalid
 
 
 class RandomChange(keras.layers.Layer):
-    """Changes a share of the images in training; at inference, and in a plain call, it changes none.
+    """Change of a share of the images, in training only; at inference, and in a plain call, none is changed.
 
     Args:
-        rate: share of the images that are changed, in [0, 1].
-        seed: of the random numbers; `None` draws one.
+        rate: Share of the images that are changed, in [0, 1]. Defaults to 0.5.
+        seed: Seed of the random numbers. Defaults to `None`, which draws one.
 
-    Input and output: pixels in [0, 255] of shape `(n, height, width, channels)`.
+    Input and output: pixels in [0, 255] of shape `(n, height, width, channels)`, or one image of shape
+    `(height, width, channels)`.
     """
 
     def __init__(self, rate: float = 0.5, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.rate = share(rate, "rate")
+        self.rate = check_number("rate", rate, "[0, 1]")
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def change(self, images: Any) -> Any:
-        """Gives all images changed, float32 as they come."""
+        """Return all images of a float32 batch changed."""
         raise NotImplementedError
 
     def draw(self, images: Any, low: float = 0.0, high: float = 1.0) -> Any:
-        """Draws a number for each image, float32 of shape `(n, 1, 1, 1)`."""
+        """Draw one number per image, float32 of shape `(n, 1, 1, 1)`."""
         shape = (keras.ops.shape(images)[0], 1, 1, 1)
         return keras.random.uniform(shape, low, high, "float32", seed=self.seed_generator)
 
@@ -37,8 +38,9 @@ class RandomChange(keras.layers.Layer):
         if not training:
             return keras.ops.cast(images, self.compute_dtype)
         images = keras.ops.cast(images, "float32")
-        changed = keras.ops.where(self.draw(images) < self.rate, self.change(images), images)
-        return keras.ops.cast(changed, self.compute_dtype)
+        batch = images[None] if len(images.shape) == 3 else images
+        changed = keras.ops.where(self.draw(batch) < self.rate, self.change(batch), batch)
+        return keras.ops.cast(changed[0] if len(images.shape) == 3 else changed, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -47,16 +49,18 @@ class RandomChange(keras.layers.Layer):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-def share(value: float, name: str) -> float:
-    """Returns `value` if it is a share."""
-    if not (isinstance(value, Real) and 0 <= value <= 1):
-        raise InputError(f"{name} is a share, from 0 to 1. Received: {name}={value!r}.")
-    return float(value)
+def check_interval(name: str, value: tuple[float, float], low: float, high: float) -> tuple[float, float]:
+    """Return `value` as a pair of numbers, or raise where it is no interval within `low` and `high`.
 
+    Example:
 
-def interval(value: tuple[float, float], name: str, low: float, high: float) -> tuple[float, float]:
-    """Returns `value` if it is an interval within `low` and `high`."""
+    >>> check_interval("quality", (20, 80), 1, 100)
+    (20, 80)
+    >>> check_interval("quality", (80, 20), 1, 100)
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: `quality` must be a pair (lowest, highest) of numbers in [1, 100]. Received: ...
+    """
     pair = isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(end, Real) for end in value)
     if not (pair and low <= value[0] <= value[1] <= high):
-        raise InputError(f"{name} is (lowest, highest), within {low:g} and {high:g}. Received: {name}={value!r}.")
+        raise invalid(name, value, f"be a pair (lowest, highest) of numbers in [{low:g}, {high:g}]")
     return value[0], value[1]
