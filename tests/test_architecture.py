@@ -1,11 +1,13 @@
-"""Imports point one way: to the same room, to the left on the same floor, or down; public names have types."""
+"""Imports point one way, between rooms and within them; files are small; public names have types."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "tlkeras"
+ARCHITECTURE = (PACKAGE.parent / "docs" / "architecture.md").read_text().split("## Rooms")[1].split("## How state")[0]
 
 # As drawn in docs/architecture.md, from the ground up; a room is a file or a folder of the package.
 FLOORS = [
@@ -16,45 +18,88 @@ FLOORS = [
     ["teaching", "cli", "__main__", "_registration"],
 ]
 RANK = {room: rank for rank, room in enumerate(room for floor in FLOORS for room in floor)}
+TREES = {
+    path.relative_to(PACKAGE): ast.parse(path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path != PACKAGE / "__init__.py"
+}
+STUB = ast.parse((PACKAGE / "__init__.pyi").read_text()).body
+PUBLIC = {alias.name: node.module for node in STUB for alias in node.names}
 
 
 def _room(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return path.parts[0].removesuffix(".py")
 
 
-def _imported_rooms(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
+def _file(module):
+    """Return the path of a module, relative to the package."""
+    path = Path(*module.split(".")[1:])
+    return path / "__init__.py" if (PACKAGE / path).is_dir() else path.with_suffix(".py")
+
+
+def _imports(tree):
+    """Return the paths of all files of the package that a file imports, inside functions too."""
+    modules = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} has a relative import; name the module in full"
-            names = [node.module if node.module != "tlkeras" else f"tlkeras.{alias.name}" for alias in node.names]
-        yield from (name.split(".")[1] for name in names if name.startswith("tlkeras."))
+            assert node.level == 0, "relative import; name the module in full"
+            within = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules += [one if (PACKAGE / _file(one)).exists() else node.module for one in within]
+    return {_file(module) for module in modules if module.startswith("tlkeras.")}
 
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+IMPORTS = {path: _imports(tree) for path, tree in TREES.items()}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_a_file_imports_from_its_left_and_from_below_only(path):
-    room = _room(path)
-    assert room in RANK, f"{room} stands on no floor; give it one here and in docs/architecture.md"
-    for other in _imported_rooms(path):
-        assert other == room or RANK[other] < RANK[room], f"{path} imports {other}, which stands above it"
+def test_a_file_imports_from_its_left_and_from_below_only():
+    for path, imported in IMPORTS.items():
+        assert _room(path) in RANK, f"{_room(path)} has no floor; add it here and in docs/architecture.md"
+        for other in imported:
+            above = _room(other) != _room(path) and RANK[_room(other)] >= RANK[_room(path)]
+            assert not above, f"{path} imports {other}, which is above it"
 
 
-def test_the_drawing_names_every_room():
-    drawing = (PACKAGE.parent / "docs" / "architecture.md").read_text().split("## Rooms")[1].split("## ")[0]
+def test_no_files_import_each_other_in_a_circle():
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as error:
+        pytest.fail(f"circle: {' <- '.join(map(str, error.args[1]))}")
+
+
+def test_a_folder_within_a_room_does_not_import_the_files_above_it():
+    for path, imported in IMPORTS.items():
+        outside = [one for one in imported if _room(one) == _room(path) and one.parent in path.parent.parents]
+        assert not outside, f"{path} imports {outside[0]}, which is made of it"
+
+
+def test_files_and_functions_are_small():
+    for path, tree in TREES.items():
+        assert len((PACKAGE / path).read_text().splitlines()) <= 300, f"{path} has more than 300 lines"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = node.end_lineno - body[0].lineno + 1 if body else 0
+                assert lines <= 60, f"{node.name} in {path} has {lines} lines"
+
+
+def test_no_room_has_the_name_of_a_public_function():
+    assert not set(RANK) & set(PUBLIC)
+
+
+def test_the_architecture_page_names_every_room_and_file():
     for room in RANK:
-        assert room == "_version" or room in drawing, f"docs/architecture.md does not name {room}"
+        assert room == "_version" or room in ARCHITECTURE, f"docs/architecture.md does not name {room}"
+    for path in TREES:
+        named = path.name == "__init__.py" or f"`{path.stem}`" in ARCHITECTURE or f"`{path.parts[1]}/`" in ARCHITECTURE
+        assert named or path.parent == Path(), f"docs/architecture.md does not name {path}"
 
 
 def _definition(module, name):
-    """The class or function of a public name, looked for where the package has it from."""
-    path = PACKAGE.joinpath(*module.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    for node in ast.parse(path.read_text()).body:
+    """Find the class or function of a public name."""
+    path = _file(f"tlkeras.{module}")
+    for node in TREES[path].body:
         if getattr(node, "name", None) == name:
             return node
         if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
@@ -63,20 +108,18 @@ def _definition(module, name):
 
 
 def _functions(node):
-    """A function itself; of a class those that are called from outside."""
+    """Return a function itself, or the methods of a class that are called from outside."""
     inner = node.body if isinstance(node, ast.ClassDef) else [node]
     return [one for one in inner if isinstance(one, ast.FunctionDef) and (one.name[0] != "_" or one.name == "__init__")]
 
 
-STUB = ast.parse((PACKAGE / "__init__.pyi").read_text()).body
-PUBLIC = {alias.name: node.module for node in STUB for alias in node.names}
-
-
-@pytest.mark.parametrize("name", PUBLIC)
-def test_what_is_public_has_types(name):
-    for function in _functions(_definition(PUBLIC[name], name)):
-        given = function.args
-        arguments = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs]
-        bare = [one.arg for one in arguments if one and one.annotation is None and one.arg not in ("self", "cls")]
-        bare += ["what it returns"] * (function.returns is None and function.name != "__init__")
-        assert not bare, f"{function.name} of {name} has no type for {', '.join(bare)}"
+def test_public_names_have_types_and_a_docstring():
+    for name, module in PUBLIC.items():
+        definition = _definition(module, name)
+        assert ast.get_docstring(definition), f"{name} has no docstring"
+        for function in _functions(definition):
+            given = function.args
+            arguments = [*given.posonlyargs, *given.args, given.vararg, *given.kwonlyargs]
+            bare = [one.arg for one in arguments if one and one.annotation is None and one.arg not in ("self", "cls")]
+            bare += ["what it returns"] * (function.returns is None and function.name != "__init__")
+            assert not bare, f"{function.name} of {name} has no type for {', '.join(bare)}"

@@ -44,12 +44,7 @@ def finding(text):
     >>> finding("Three of four are right.")
     Finding: Three of four are right.
     """
-    print(wrapped(f"Finding: {text}"))
-
-
-def wrapped(text):
-    """Break a sentence into lines as wide as the cells."""
-    return textwrap.fill(text, 88)
+    print(textwrap.fill(f"Finding: {text}", 88))
 
 
 def _draw_inline():

@@ -6,11 +6,11 @@ says what the right answer shows.
 """
 
 import importlib
+import textwrap
 
 import numpy as np
 
 from tlkeras.errors import InputError
-from tlkeras.teaching.session import wrapped
 
 
 class NotYet(AssertionError):
@@ -47,7 +47,7 @@ def check(number, answer, *context):
     except (ImportError, AttributeError) as error:
         raise InputError(f"There is no exercise {number!r}. Exercises have numbers such as '01.2'.") from error
     require(answer is not ..., "replace the ... with your answer, run that cell, then this one.")
-    print(wrapped(f"{number} is right. {examine(answer, *context)}"))
+    print(textwrap.fill(f"{number} is right. {examine(answer, *context)}", 88))
 
 
 def require(holds, message):
