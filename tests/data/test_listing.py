@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkeras.data.listing import list_folder
+from tlkeras.data.listing import list_folder, with_normalized_keys
 from tlkeras.data.loading import load_images
 from tlkeras.errors import InputError
 
@@ -18,6 +18,7 @@ def make(root, *keys):
 
 def listed(root):
     names, files = list_folder(root)
+    files = with_normalized_keys(files)
     return names, [(file.key, file.label, file.part) for file in files]
 
 

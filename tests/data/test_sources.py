@@ -129,8 +129,11 @@ def test_files_that_the_function_gives_no_label_are_left_out(tmp_path):
 
 
 def test_labels_beside_a_directory_are_refused(clipart10):
-    with pytest.raises(InputError, match="`labels` belong to images"):
-        load_images(clipart10, labels=[0, 1])
+    for source in (clipart10, clipart10 / "SOURCES.csv", Rows({"image": [], "label": []})):
+        with pytest.raises(InputError, match="`labels` belong to images"):
+            load_images(source, labels=[0, 1])
+    with pytest.raises(InputError, match="`label_of` belongs to folders"):
+        load_images(clipart10 / "SOURCES.csv", label_of=str)
 
 
 def test_table_of_clipart10_gives_the_same_images_as_its_folders(clipart10):
@@ -397,6 +400,19 @@ def test_unlabeled_arrays_are_left_out_with_their_groups():
     side = {int(path.split()[1]): name for path, name in side_of(images).items()}
     assert sorted(side) == [index for index in range(40) if index % 4 != 3]
     assert all(side[index] == side[index + 1] == side[index + 2] for index in range(0, 40, 4))
+
+
+def test_labels_of_pandas_and_masked_arrays_are_taken_as_they_are():
+    pd = pytest.importorskip("pandas")
+    words = ["cat", "dog", None, "cat", "dog", "cat"] * 5
+    numbers = np.ma.masked_equal([0, 1, 7, 0, 1, 0] * 5, 7)
+    for labels in (pd.Series(words), pd.Series(words, dtype="category"), pd.Series(words, dtype="string"), numbers):
+        with pytest.warns(UserWarning, match="5 of 30 images have no label"):
+            images = load_images(pixels(30), labels=labels, near_duplicates=False)
+        assert sum(split.counts() for split in everything(images)).tolist() == [15, 10]
+    frame = pd.DataFrame({"sun": [0, 1, 1], "sea": [1, 1, 0]}).loc[[0, 1, 2] * 10]
+    images = load_images(pixels(30), labels=frame, near_duplicates=False)
+    assert images.class_names == ("sea", "sun") and images.multilabel
 
 
 def test_near_duplicates_may_be_treated_as_different_images():

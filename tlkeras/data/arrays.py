@@ -49,7 +49,9 @@ def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:
     names = None
     if is_frame(labels):
         names = [name_of(name) for name in labels.columns]
-    if hasattr(labels, "__array__"):
+    if isinstance(labels, np.ma.MaskedArray):
+        labels = np.array(labels.tolist(), object)  # with None where it is masked
+    elif hasattr(labels, "__array__"):
         labels = np.asarray(labels)
     elif _is_matrix(labels):
         labels = np.array([list(row) for row in labels])

@@ -23,7 +23,7 @@ class ImageFile:
     """A file that should be an image, or what stands for one in a data set that is not made of files.
 
     Attributes:
-        key: Unique name within the data set: the path in Unicode's composed form, with forward slashes, or a number.
+        key: Unique name within the data set: the path, with forward slashes, or a number.
         path: Path that opens it, or its name in messages.
         label: Name of its class; a tuple of names in a multi-label data set. Sources may give a number, a list or a
             missing value, which `name_classes` turns into names.
@@ -67,7 +67,7 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
                 (f"{part}/{name}", PART_NAMES[part.lower()]) for part, _ in folders for name in _folders(root / part)
             ]
         files = [
-            ImageFile(normalized(path), str(root / path), name_of(Path(folder).name), part)
+            ImageFile(path, str(root / path), name_of(Path(folder).name), part)
             for folder, part in folders
             for path in files_within(root, folder)
         ]
@@ -75,7 +75,7 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
         raise InputError(f"Cannot list {error.filename!r}: {error.strerror}.") from error
     if not folders:
         raise InputError(f"No images in {str(root)!r}: {_LAYOUT}.")
-    return ordered(name_of(Path(folder).name) for folder, _ in folders), _unique(files)
+    return ordered(name_of(Path(folder).name) for folder, _ in folders), files
 
 
 def check_directory(directory: str | os.PathLike) -> Path:
@@ -91,8 +91,21 @@ def check_directory(directory: str | os.PathLike) -> Path:
 
 
 def normalized(path: str) -> str:
-    """Return a path in Unicode's composed form (NFC), so that a copy from a Mac has the same keys."""
+    """Return a path in Unicode's composed form (NFC)."""
     return unicodedata.normalize("NFC", path)
+
+
+def with_normalized_keys(files: list[ImageFile]) -> list[ImageFile]:
+    """Return the files with keys in composed form, so that a copy from a Mac is split and grouped alike."""
+    seen: set[str] = set()
+    renamed = []
+    for file in files:
+        key = normalized(file.key)
+        while key in seen:  # two names in one folder that look the same
+            key += "'"
+        seen.add(key)
+        renamed.append(replace(file, key=key))
+    return renamed
 
 
 def files_within(root: Path, folder: str = "") -> list[str]:
@@ -121,19 +134,6 @@ def files_within(root: Path, folder: str = "") -> list[str]:
             if not name.startswith(".") and name.lower() not in _SYSTEM_FILES
         ]
     return sorted(paths)
-
-
-def _unique(files: list[ImageFile]) -> list[ImageFile]:
-    """Make keys unique where two names differ in their Unicode form alone."""
-    seen: set[str] = set()
-    unique = []
-    for file in files:
-        key = file.key
-        while key in seen:
-            key += "'"
-        seen.add(key)
-        unique.append(file if key == file.key else replace(file, key=key))
-    return unique
 
 
 def _folders(root: Path) -> list[str]:

@@ -8,12 +8,12 @@ from typing import Any
 
 from tlkeras.data import hugging_face, tfds
 from tlkeras.data.arrays import pair
-from tlkeras.data.listing import ImageFile, check_directory, files_within, list_folder, normalized
+from tlkeras.data.listing import ImageFile, check_directory, files_within, list_folder, normalized, with_normalized_keys
 from tlkeras.data.table_columns import check_columns, has_labels
 from tlkeras.data.table_files import list_table
 from tlkeras.data.tables import SUFFIXES, is_frame, read_table
 from tlkeras.errors import InputError
-from tlkeras.utils.validation import invalid
+from tlkeras.utils.validation import invalid, shown
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def list_source(
     """
     check_columns(table.columns)
     kind = _kind(source, labels, label_of)
-    _check_options(kind, table)
+    _check_options(kind, table, labels=labels, label_of=label_of)
     if kind == "a table":
         return _table(read_table(source), source, table, groups)
     if kind == "a Hugging Face data set":
@@ -78,8 +78,6 @@ def _kind(source: Any, labels: Any, label_of: Any) -> str:
     if label_of is not None and not callable(label_of):
         raise invalid("label_of", label_of, "be a function from a path to a label")
     if isinstance(source, str | os.PathLike):
-        if labels is not None:
-            raise InputError(f"`labels` belong to images or paths in a sequence. Received: source={str(source)!r}.")
         if isinstance(source, str) and source.startswith("tfds:"):
             return "a TensorFlow data set"
         path = Path(source)
@@ -98,7 +96,11 @@ def _kind(source: Any, labels: Any, label_of: Any) -> str:
     )
 
 
-def _check_options(kind: str, table: TableOptions) -> None:
+def _check_options(kind: str, table: TableOptions, labels: Any, label_of: Any) -> None:
+    if labels is not None and kind != "images":
+        raise InputError(f"`labels` belong to images or paths in a sequence. Received: labels with {kind}.")
+    if label_of is not None and kind != "a folder":
+        raise InputError(f"`label_of` belongs to folders. Received: label_of={shown(label_of)} with {kind}.")
     for name in ("columns", "root", "label_separator"):
         value = getattr(table, name)
         columns_of_rows = name == "columns" and kind == "a Hugging Face data set"
@@ -140,13 +142,13 @@ def _folder(source: str | os.PathLike, options: TableOptions, groups: Any) -> Li
     if given := [name for name in ("columns", "root", "label_separator") if getattr(options, name) is not None]:
         raise InputError(f"`{given[0]}` belongs to tables. {str(root)!r} is a folder without a table of labels.")
     names, files = list_folder(root)
-    return Listing(files, names)
+    return Listing(with_normalized_keys(files), names)
 
 
 def _labeled_files(root: Path, label_of: Callable[[str], Any]) -> list[ImageFile]:
     files = []
     for path in files_within(root):
-        label = label_of(key := normalized(path))
+        label = label_of(normalized(path))
         if label is not None:
-            files.append(ImageFile(key, str(root / path), label))
-    return files
+            files.append(ImageFile(path, str(root / path), label))
+    return with_normalized_keys(files)

@@ -61,10 +61,16 @@ def split(
         present = labels[result[part]]
         lacking = np.setdiff1d(labels, present) if labels.ndim == 1 else np.flatnonzero(~present.any(axis=0))
         if len(lacking):
+            name = class_names[lacking[0]]
+            if labels.ndim == 2:
+                raise InputError(
+                    f"No image of class {name!r} is left for {part}: images with several labels, groups and "
+                    "near-duplicates stay whole. Add images, leave the class out, or try another seed."
+                )
             raise InputError(
-                f"The images of class {class_names[lacking[0]]!r} are too few that differ: near-duplicates and groups "
-                f"stay together, so none is left for {part}. Add images, leave the class out, or pass "
-                "near_duplicates=False if all images look alike, with `groups` that keep related ones together."
+                f"The images of class {name!r} are too few that differ: near-duplicates and groups stay together, so "
+                f"none is left for {part}. Add images, leave the class out, or pass near_duplicates=False if all "
+                "images look alike, with `groups` that keep related ones together."
             )
     return result
 

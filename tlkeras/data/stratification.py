@@ -35,18 +35,20 @@ def deal(labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, draws: Sequ
     needs = np.zeros((len(first), labels.shape[1] + 1))
     np.add.at(needs, members, np.column_stack([labels, np.ones(len(labels))]))
     draws, room = np.asarray(draws)[first], np.array(quotas, float)
+    scale = np.maximum(room, 1)
     usable = np.flatnonzero(room[:, -1] > 0)
-    parts, waiting = np.full(len(first), -1), np.ones(len(first), bool)
+    parts, waiting, left = np.empty(len(first), int), np.ones(len(first), bool), needs.sum(axis=0)
     while waiting.any():
-        left = needs[waiting].sum(axis=0)
         rare = np.flatnonzero(left[:-1] > 0)
         label = rare[np.argmin(left[rare])] if len(rare) else -1
         chosen = np.flatnonzero(waiting & (needs[:, label] > 0))
         for group in chosen[np.lexsort((draws[chosen], -needs[chosen, label]))]:
-            turn = int(draws[group] * len(usable))
-            candidates = np.roll(usable, -turn)
-            part = max(candidates, key=lambda one: (room[one, label], room[one, -1]))
+            candidates = np.roll(usable, -int(draws[group] * len(usable)))
+            # Where two parts lack as many images of this label, the other labels decide, then the number of images.
+            others = (room[candidates] / scale[candidates]) @ needs[group]
+            part = candidates[np.lexsort((-room[candidates, -1], -others, -room[candidates, label]))[0]]
             parts[group] = part
             room[part] -= needs[group]
         waiting[chosen] = False
+        left = left - needs[chosen].sum(axis=0)
     return parts[members]
