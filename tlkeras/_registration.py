@@ -1,29 +1,31 @@
-"""Makes the classes of tlkeras that files may hold known to Keras, without importing Keras before its time."""
+"""Register the classes that a `.keras` file may hold with Keras, without importing Keras before its time.
+
+`keras.models.load_model` must find differential optimizers, augmentation layers and losses wherever tlkeras is
+imported, before or after Keras. Yet `import tlkeras` must not import Keras, which takes seconds. Keras offers no hook
+for this: it looks classes up in a plain dict. So this module, and no other, waits for the import of Keras with a finder
+on `sys.meta_path`, which removes itself when it has served.
+"""
 
 import importlib.util
 import sys
 
 
-def register_with_keras():
-    """Registers differential optimizers, augmentation layers and losses now, or as soon as Keras is imported.
-
-    So `keras.models.load_model` finds them wherever tlkeras is imported at all, before or after Keras, while
-    `import tlkeras` alone costs next to nothing.
-    """
+def register_with_keras() -> None:
+    """Register the classes now if Keras is imported, or else as soon as it is."""
     if "keras" in sys.modules:
         _register()
     else:
         sys.meta_path.insert(0, _AfterKeras())
 
 
-def _register():
+def _register() -> None:
     import tlkeras.augment.layers
     import tlkeras.optimizers.classes
-    import tlkeras.training.losses  # noqa: F401 (they register their classes)
+    import tlkeras.training.losses  # noqa: F401 (each registers its classes)
 
 
 class _AfterKeras:
-    """An import hook that serves once: it finds Keras as Python does, and registers when it has been executed."""
+    """A finder that lets Python find Keras as usual, and registers the classes once Keras has been executed."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":

@@ -518,8 +518,8 @@ def test_the_top_begins_at_a_number_fraction_or_name(selection, first, mobilenet
         (True, "an integer, a fraction in (0, 1], or the name"),
         (None, "an integer, a fraction in (0, 1], or the name"),
         ("blok2", "Did you mean 'block2'"),
-        ("zzz", "there are: block1, block2"),
-        ("", "there are: block1, block2"),
+        ("zzz", "There are block1, block2"),
+        ("", "There are block1, block2"),
     ],
 )
 def test_an_impossible_selection_says_what_would_do(selection, message):
@@ -533,7 +533,7 @@ def test_a_number_or_fraction_of_blocks_may_be_of_numpy():
     assert found.top(np.int64(1)) == found.top(np.float32(0.5)) == found.top(1)
 
 
-def test_what_cannot_be_mapped_is_refused_with_the_mend():
+def test_what_cannot_be_mapped_is_refused_with_advice():
     with pytest.raises(InputError, match=r"model.build\(input_shape\)"):
         blocks(Subclassed())
     with pytest.raises(InputError, match=r"`model` must be a keras\.Model. Received: model=<Dense"):

@@ -1,4 +1,4 @@
-"""Compiling anew: the same loss, metrics and settings, and an optimizer that forgets nothing it still needs."""
+"""Recompiling keeps loss, metrics and settings, and the optimizer forgets nothing that it still needs."""
 
 import keras
 import numpy as np
@@ -210,9 +210,9 @@ def test_another_optimizer_is_taken_as_it_is():
 def test_what_is_no_model_or_was_never_compiled_is_refused():
     for model, message in (
         (network(), "never compiled"),
-        (network().layers[-1], "keras.Model.*Received: model=<Dense"),
+        (network().layers[-1], "`model` must be a keras.Model.*Received: model=<Dense"),
     ):
         with pytest.raises(InputError, match=message):
             recompile(model)
-    with pytest.raises(InputError, match="optimizer='adam': pass an instance"):
+    with pytest.raises(InputError, match=r"`optimizer` must be a Keras optimizer\. Received: optimizer='adam'"):
         recompile(compiled(network(), "sgd"), "adam")

@@ -363,6 +363,63 @@ def test_named_blocks_and_layers_overrule_decay():
     assert factors_of(model, layer_decay=0.5, multipliers={"sec*": 0.7, "head": 3}) == [0.25, 0.7, 3.0]
 
 
+def twins():
+    """A model of two nested towers whose layers, and so the paths of their variables, have the same names."""
+    inputs = keras.Input((6,))
+
+    def tower(name):
+        x = keras.Input((6,))
+        return keras.Model(x, keras.layers.Dense(4, name="second")(keras.layers.Dense(5, name="first")(x)), name=name)
+
+    both = keras.layers.Concatenate()([tower(name)(inputs) for name in ("left", "right")])
+    return keras.Model(inputs, keras.layers.Dense(3, name="predictions")(both))
+
+
+def test_equal_towers_have_equal_rates_and_are_told_apart_by_name_also_after_a_reload(tmp_path):
+    model = twins()
+    left, right = (model.get_layer(name) for name in ("left", "right"))
+    assert [weight.path for weight in left.weights] == [weight.path for weight in right.weights]
+    even = differential_optimizer(model, optimizers.SGD(0.1), layer_decay=0.5)
+    assert [even.multiplier(v) for v in left.weights] == [even.multiplier(v) for v in right.weights]
+    scaled = differential_optimizer(model, optimizers.AdamW(0.01), multipliers={"left/*": 0.25, "right/*": 0.5})
+    trained(model, scaled)
+    assert {scaled.multiplier(v) for v in left.weights} == {0.25}
+    assert {model.optimizer.multiplier(v) for v in right.weights} == {0.5}
+    again_in_memory = tlkeras.recompile(model, differential_optimizer(model, scaled, multipliers={"*": 2.0})).optimizer
+    assert {again_in_memory.multiplier(v) for v in model.weights} == {2.0}
+    model.compile(scaled, "mse")
+    tlkeras.recompile(model)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert {again.optimizer.multiplier(v) for v in again.get_layer("left").weights} == {0.25}
+    assert {again.optimizer.multiplier(v) for v in again.get_layer("right").weights} == {0.5}
+    for a, b in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_later_start_of_one_of_two_equal_towers_is_its_own():
+    model = twins()
+    right = model.get_layer("right")
+    right.trainable = False
+    trained(model, differential_optimizer(model, optimizers.Adam(0.01)))
+    right.trainable = True
+    optimizer = tlkeras.recompile(model).optimizer
+    starts = {id(v): optimizer._starts[i] for i, v in enumerate(optimizer._trainable_variables)}
+    assert {starts[id(v)] for v in right.weights} == {6}
+    assert {starts[id(v)] for v in model.get_layer("left").weights} == {0}
+
+
+def test_rates_can_be_listed_before_compiling():
+    model = small_model()
+    table = learning_rate_table(model, differential_optimizer(model, optimizers.SGD(0.1), layer_decay=0.5))
+    assert [row.learning_rate for row in table] == pytest.approx([0.025, 0.05, 0.1])
+    assert [row.multiplier for row in learning_rate_table(model, optimizers.SGD(0.1))] == [1.0] * 3
+    with pytest.raises(InputError, match=r"is not compiled\. Pass an `optimizer`"):
+        learning_rate_table(model)
+    with pytest.raises(InputError, match="`optimizer` must be a Keras optimizer"):
+        learning_rate_table(model, "sgd")
+
+
 def test_the_table_counts_what_trains_and_prints_it():
     model = small_model()
     model.get_layer("first").trainable = False
@@ -431,7 +488,7 @@ def test_optimizers_without_a_rate_of_their_own_are_refused():
     with pytest.raises(InputError, match="be a Keras optimizer"):
         differential_optimizer(model, "adam", layer_decay=0.5)
     if hasattr(optimizers, "MultiOptimizer"):
-        with pytest.raises(InputError, match="no learning rate of its own"):
+        with pytest.raises(InputError, match="an optimizer class with a learning rate"):
             several = optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD()))
             differential_optimizer(model, several, layer_decay=0.5)
 

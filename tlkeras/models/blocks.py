@@ -1,276 +1,68 @@
-"""The block map of a model: the unit in which freezing, learning rates, taps and cuts are spoken of.
+"""The block map of a model: the unit of freezing, learning rates, feature taps and cuts.
 
 A block is what the field calls a stage or a block: `block3` of an EfficientNet, `conv4_x` of a ResNet, one encoder
-layer of a ViT. How a model is divided into blocks is told in `tlkeras.division`.
+layer of a ViT.
 """
 
-import difflib
-import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from numbers import Integral, Real
 
 import keras
 
 from tlkeras.errors import InputError
+from tlkeras.models.block_map import Block, BlockMap
 from tlkeras.models.division import Division, Group, divide, number
-from tlkeras.models.layer_tree import check_model, own_weights
+from tlkeras.models.layer_tree import check_model
 from tlkeras.models.tracing import Unit, units
-from tlkeras.utils.tables import table
-from tlkeras.utils.validation import invalid
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Layers that are frozen, unfrozen and trained together.
-
-    Attributes:
-        name: Unique in its model.
-        layers: The weighted leaf layers, in graph order. A composite layer that also holds weights of its own (a class
-            token, say) is listed for those; its sublayers are listed themselves.
-        role: `"stem"`, `"body"` or `"head"`.
-        parallel: Whether it holds layers of parallel towers. These are selected together.
-    """
-
-    name: str
-    layers: tuple[keras.Layer, ...]
-    role: str
-    parallel: bool = False
-
-    @property
-    def weights(self) -> list[keras.Variable]:
-        """The variables of the block, in layer order."""
-        return [weight for layer in self.layers for weight in own_weights(layer)]
-
-    def count_params(self) -> int:
-        """Number of values in the block's weights."""
-        return sum(math.prod(weight.shape) for weight in self.weights)
-
-    def __repr__(self) -> str:
-        return f"Block({self.name!r}, {len(self.layers)} layers, {self.role})"
-
-
-class BlockMap(Sequence):
-    """The blocks of a model from stem to head. Immutable; `str()` prints it as a table.
-
-    Index it by number or name. `stem` and `head` are blocks or None, `body` is a tuple of blocks.
-
-    Example:
-
-    >>> import tlkeras
-    >>> found = tlkeras.blocks(tlkeras.backbone("efficientnet_lite0", weights=None))
-    >>> found.stem, found["block7"], found.head
-    (Block('stem', 2 layers, stem), Block('block7', 6 layers, body), None)
-    """
-
-    def __init__(self, blocks: Sequence[Block], units: Sequence[Unit] = (), outside: Sequence[Unit] = ()):
-        self._blocks = tuple(blocks)
-        self._paths = {id(layer): unit.path for unit in units for layer in unit.layers}
-        self._outside = tuple(layer for unit in outside for layer in unit.layers)
-        self._by_name = {block.name: block for block in self._blocks}
-        self._by_id = {id(layer): block for block in self._blocks for layer in block.layers}
-        for block in reversed(self._blocks):  # a tied weight belongs to the first block that holds it
-            self._by_id.update((id(weight), block) for weight in block.weights)
-
-    def __len__(self) -> int:
-        return len(self._blocks)
-
-    def __getitem__(self, key: int | slice | str):
-        if not isinstance(key, str):
-            return self._blocks[key]
-        if key not in self._by_name:
-            raise InputError(f"No block is called {key!r}{_did_you_mean(key, self.names)}")
-        return self._by_name[key]
-
-    def __contains__(self, item) -> bool:
-        return item in self._by_name if isinstance(item, str) else item in self._blocks
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the blocks, from stem to head."""
-        return tuple(block.name for block in self._blocks)
-
-    @property
-    def stem(self) -> Block | None:
-        """What comes before the body; None where the first block is as good as any other (VGG)."""
-        return next((block for block in self._blocks if block.role == "stem"), None)
-
-    @property
-    def body(self) -> tuple[Block, ...]:
-        """Blocks between stem and head."""
-        return tuple(block for block in self._blocks if block.role == "body")
-
-    @property
-    def head(self) -> Block | None:
-        """What comes after the last spatial or token dimension; None for a backbone without a head."""
-        return next((block for block in self._blocks if block.role == "head"), None)
-
-    @property
-    def layers(self) -> tuple[keras.Layer, ...]:
-        """All weighted leaf layers, from stem to head."""
-        return tuple(layer for block in self._blocks for layer in block.layers)
-
-    @property
-    def outside(self) -> tuple[keras.Layer, ...]:
-        """Weighted layers below the head that are no part of the nested base: new layers, as a rule."""
-        return self._outside
-
-    def path_of(self, layer: keras.Layer) -> str:
-        """Return the names of the models and layers around a layer, then its own, with slashes between them.
-
-        Raises:
-            InputError: It is not a weighted layer of this model.
-        """
-        self.block_of(layer)
-        return "/".join((*self._paths.get(id(layer), ())[:-1], layer.name))
-
-    def block_of(self, item: keras.Layer | keras.Variable) -> Block:
-        """The block that a layer or variable belongs to.
-
-        Raises:
-            InputError: It is not a weighted layer or a weight of this model.
-        """
-        if id(item) not in self._by_id:
-            name = getattr(item, "path", getattr(item, "name", item))
-            raise InputError(
-                f"{name!r} belongs to no block: give a weighted leaf layer or a weight of this very model."
-            )
-        return self._by_id[id(item)]
-
-    def top(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from a point upward, head included: what trains when only the top of a model trains.
-
-        Args:
-            selection: An integer n for the last n blocks below the head; a fraction (0 < f <= 1) of them, rounded up;
-                or the name of the first block or layer to count in. The beginning of layer names will do, so
-                `"block6b"` starts in the middle of `block6`.
-            argument: What error messages call `selection`, for callers with an argument of another name.
-
-        Returns:
-            Weighted leaf layers in graph order.
-
-        Raises:
-            InputError: The model has fewer blocks, or no block or layer of that name.
-        """
-        if isinstance(selection, str):
-            return self.layers[self._positions(selection)[0] :]
-        trunk = self._trunk
-        kept = trunk[: len(trunk) - self._count(selection, argument)]
-        return self.layers[sum(len(block.layers) for block in kept) :]
-
-    def bottom(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from the input up to a point: what is frozen when only the bottom of a model is.
-
-        Args:
-            selection: An integer n for the first n blocks; a fraction (0 < f <= 1) of those below the head, rounded
-                up; or the name of the last block or layer to count in, or the beginning of layer names.
-            argument: What error messages call `selection`, for callers with an argument of another name.
-
-        Returns:
-            Weighted leaf layers in graph order.
-
-        Raises:
-            InputError: The model has fewer blocks, or no block or layer of that name.
-        """
-        if isinstance(selection, str):
-            return self.layers[: self._positions(selection)[-1] + 1]
-        return tuple(layer for block in self._trunk[: self._count(selection, argument)] for layer in block.layers)
-
-    @property
-    def _trunk(self) -> tuple[Block, ...]:
-        return tuple(block for block in self._blocks if block.role != "head")
-
-    def _count(self, selection: int | float, argument: str) -> int:
-        """Count the blocks meant by a number or fraction of the blocks below the head."""
-        trunk = self._trunk
-        if isinstance(selection, bool) or not isinstance(selection, Real):
-            raise invalid(argument, selection, "be an integer, a fraction in (0, 1], or the name of a block or layer")
-        if not isinstance(selection, Integral):
-            if not 0 < selection <= 1:
-                raise invalid(argument, selection, "be a fraction in (0, 1], or an integer number of blocks")
-            return math.ceil(round(float(selection) * len(trunk), 5))
-        if not 0 <= selection <= len(trunk):
-            names = ", ".join(block.name for block in trunk)
-            raise invalid(argument, selection, f"be between 0 and {len(trunk)} for this model, which has {names}")
-        return int(selection)
-
-    def _positions(self, name: str) -> list[int]:
-        """Where in `layers` those of a block, a layer, a nested model, or a common beginning of names are."""
-        layers = self.layers
-        named = self._by_name[name].layers if name in self._by_name else ()
-        for matches in (
-            lambda layer: layer in named,
-            lambda layer: name in (layer.name, layer.path),
-            lambda layer: f"/{name}/" in f"/{layer.path}/" or f"/{name}/" in f"/{self.path_of(layer)}/",
-            lambda layer: layer.name.startswith(name),
-        ):
-            if name and (positions := [i for i, layer in enumerate(layers) if matches(layer)]):
-                return self._with_whole_parallel_blocks(positions)
-        around = dict.fromkeys(name for path in self._paths.values() for name in path[:-1])
-        raise InputError(
-            f"No block or layer is called {name!r}{_did_you_mean(name, [*self.names, *around, *_names(layers)])}"
-        )
-
-    def _with_whole_parallel_blocks(self, positions: list[int]) -> list[int]:
-        """Add the other positions of blocks that hold layers of parallel towers, which have no order among them."""
-        result = set(positions)
-        start = 0
-        for block in self._blocks:
-            members = range(start, start + len(block.layers))
-            if block.parallel and not result.isdisjoint(members):
-                result.update(members)
-            start += len(block.layers)
-        return sorted(result)
-
-    def __repr__(self) -> str:
-        return f"[{', '.join(map(repr, self._blocks))}]"
-
-    def __str__(self) -> str:
-        rows = [(block.name, block.role, str(len(block.layers)), f"{block.count_params():,}") for block in self]
-        return table(("block", "role", "layers", "parameters"), rows)
 
 
 def blocks(model: keras.Model) -> BlockMap:
-    """The blocks of a model, from stem to head, with every weight in exactly one of them.
+    """Divide a model into blocks from stem to head, with every weight in exactly one of them.
 
-    Works for functional, Sequential, nested and subclassed models, after a save and reload too: everything is read
-    from the layers' names and the graph. Known families (`keras.applications`, KerasHub, KerasCV) get the names their
-    layers carry; others are divided where the resolution changes or, like a transformer, at the repeated layer. The
-    head is what comes after the last spatial or token dimension (global pooling, flatten, class token); of a model of
-    dense layers only, or of a convolutional one that ends in a softmax or sigmoid without a dense layer, it is the last
-    layer. Subclassed models without a graph are read in layer order.
+    Functional, Sequential, nested and subclassed models all work, before and after a file, since everything is read
+    from layer names and the graph. Networks of known families (`keras.applications`, KerasHub, KerasCV) get the block
+    names that their layers carry. Others are divided where the resolution changes or, like a transformer, at the
+    repeated layer. A subclassed model without a graph is read in layer order.
+
+    The head is everything after the last spatial or token dimension: after global pooling, flattening or the choice of
+    a class token. In a model of dense layers only it is the last layer, and so it is in a convolutional one that ends
+    in softmax or sigmoid without a dense layer. Layers that you put on a nested base, or on a network of a known
+    family, belong to the head too.
+
+    Parallel towers share blocks, counted from the head, whatever their order: the last block holds the last layers of
+    all towers. So they are unfrozen together, and have the same learning rates.
 
     Args:
         model: A built Keras model.
 
     Returns:
-        The map.
+        The block map.
 
     Raises:
-        InputError: `model` is not a Keras model, or has no weights yet.
+        InputError: `model` is no Keras model, has no weights yet, or is subclassed and holds models side by side, such
+            as teacher and student.
 
     Example:
 
     >>> import keras
     >>> import tlkeras
     >>> model = keras.applications.MobileNetV2(weights=None, classes=10, input_shape=(32, 32, 3))
-    >>> found = tlkeras.blocks(model)
-    >>> found.names[:3], found.names[-3:]
+    >>> block_map = tlkeras.blocks(model)
+    >>> block_map.names[:3], block_map.names[-3:]
     (('stem', 'expanded_conv', 'block_1'), ('block_16', 'top', 'head'))
-    >>> found.block_of(model.get_layer("block_5_project"))
+    >>> block_map.block_of(model.get_layer("block_5_project"))
     Block('block_5', 6 layers, body)
     """
     check_model(model)
     if not model.built or not model.weights:
         raise InputError(
-            f"The model {model.name!r} has no weights to map: build it first, with model.build(input_shape) "
-            "or by calling it on one batch."
+            f"The model {model.name!r} has no weights to map. Build it first, with `model.build(input_shape)` or by "
+            "calling it on one batch."
         )
     parts = units(model)
     division = divide([unit for unit in parts if not unit.head])
     result = BlockMap(_named(division, [unit for unit in parts if unit.head]), parts, division.outside)
-    missing = [weight.path for weight in model.weights if id(weight) not in result._by_id]
+    placed = {id(weight) for block in result for weight in block.weights}
+    missing = [weight.path for weight in model.weights if id(weight) not in placed]
     if missing:
         raise InputError(f"The model {model.name!r} has weights that no layer of it holds: {', '.join(missing)}")
     return result
@@ -292,12 +84,3 @@ def _named(division: Division, head: list[Unit]) -> list[Block]:
         layers = tuple(layer for unit in group.units for layer in unit.layers)
         result.append(Block(unique, layers, role, group.parallel))
     return result
-
-
-def _names(layers: Sequence[keras.Layer]) -> list[str]:
-    return [layer.name for layer in layers]
-
-
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    return f". Did you mean {' or '.join(map(repr, close))}?" if close else f"; there are: {', '.join(known[:20])}."

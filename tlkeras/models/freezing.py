@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import keras
 
 from tlkeras.errors import InputError, warn
-from tlkeras.models.blocks import BlockMap, blocks
+from tlkeras.models.block_map import BlockMap
+from tlkeras.models.blocks import blocks
 from tlkeras.models.flags import lost_in_a_file, set_flags
 from tlkeras.models.layer_tree import descendants, is_batchnorm
 from tlkeras.models.recompile import is_stale, recompile, sharing

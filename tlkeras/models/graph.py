@@ -1,4 +1,7 @@
-"""Functional graphs laid anew over layers that exist: the layers, and so the weights, are shared."""
+"""The functional graph of a model: find it, walk it, flatten it, graft it on another input, and cut it in two.
+
+New graphs are laid over the same layers, so the weights are shared.
+"""
 
 import inspect
 import warnings
@@ -22,7 +25,7 @@ def graph_of(layer):
 
 
 def flatten(model):
-    """Puts the layers of nested functional and `Sequential` models (ConvNeXt has four) into the graph itself.
+    """Put the layers of nested functional and `Sequential` models (ConvNeXt has four) into the graph itself.
 
     Args:
         model: A functional or `Sequential` model.
@@ -43,7 +46,7 @@ def flatten(model):
         model = keras.Model(model.inputs, model.outputs[0])
 
     def unpack(layer, *args, **kwargs):
-        # Called through `call`, a model runs its layers one by one and makes no node of its own.
+        # Through `call`, a model runs its layers one by one and makes no node of its own.
         return layer.call(*args) if graph_of(layer) else layer(*args, **kwargs)
 
     return flatten(
@@ -99,7 +102,7 @@ def trains_by_default(operation):
 
 
 def graft(model, inputs, x):
-    """Applies a functional model layer by layer to `x`, where calling it would nest it.
+    """Apply a functional model layer by layer to `x`, where calling it would nest it.
 
     Args:
         model: A functional model of one input.
@@ -123,7 +126,7 @@ def graft(model, inputs, x):
         return layer(*args, **kwargs)
 
     with warnings.catch_warnings():
-        # One tensor, packed as the model wants it: bare, in a list or under a name, which need not be its own here.
+        # One tensor, packed as the model takes it: bare, in a list or under a name, which need not be its own here.
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
         grafted = keras.models.clone_model(
             model,
@@ -135,17 +138,17 @@ def graft(model, inputs, x):
 
 
 def forget(former, model):
-    """Has each layer's `output` be that in `model`, laid anew over the layers of `former`, which is used no more.
+    """Make the `output` of each layer the one in `model`, which was built from the layers of `former`.
 
-    Keras gives as a layer's output that of its first call, which was in the graph of `former`, so that a Grad-CAM's
-    `keras.Model(model.input, model.get_layer(name).output)` would be disconnected.
+    Keras returns the output of a layer's first call, which was in the graph of `former`. So
+    `keras.Model(model.input, model.get_layer(name).output)`, as for Grad-CAM, would be disconnected.
 
     Args:
-        former: A functional model; its layers lose their places in its graph.
-        model: The functional model made of them; or `former` itself, where nothing was to be laid anew.
+        former: A functional model that is no longer used: its layers lose their places in its graph.
+        model: The functional model made of them, or `former` itself if there was nothing to change.
 
     Returns:
-        `model`, made again of its inputs and outputs; `former` stays as it is.
+        A new model of the inputs and outputs of `model`.
 
     Example:
 
@@ -169,7 +172,7 @@ def forget(former, model):
 
 
 def nodes(model):
-    """The calls of layers and operations that make up a functional graph, in the order of execution.
+    """Return the calls of layers and operations that make up a functional graph, in the order of execution.
 
     Example:
 
@@ -183,13 +186,13 @@ def nodes(model):
 
 
 def live_tensors(model):
-    """What must be kept at each point of a functional graph: tensors made by then and wanted after it.
+    """List the tensors that are alive after each call in a functional graph: made by then and needed later.
 
     Args:
         model: A functional `keras.Model`.
 
     Returns:
-        A list with one entry for each node: the KerasTensors, in the order in which they were made.
+        A list with one entry per node: the KerasTensors, in the order in which they were made.
 
     Example:
 
@@ -213,14 +216,13 @@ def live_tensors(model):
 
 
 def cut_points(model):
-    """Lists the tensors that everything passes through, from input to output.
+    """List the tensors that everything passes through, from input to output.
 
     Args:
         model: A functional `keras.Model` with one input.
 
     Returns:
-        A list of `(tensor, count)`: a KerasTensor that separates the model in two, and how many calls of layers lie
-        below it.
+        A list of `(tensor, count)`: a KerasTensor that separates the model in two, and the number of calls below it.
 
     Example:
 
@@ -235,14 +237,14 @@ def cut_points(model):
 
 
 def cut(model):
-    """Cuts a model below the first layer that trains.
+    """Cut a model below the first layer that trains.
 
     Args:
         model: A functional `keras.Model` with one input and one output.
 
     Returns:
         `(trunk, top)`, two models that share the layers of `model`, with `model(x) == top(trunk(x))`; training one
-        trains the other. `None` where nothing can be cut off: the first layers train, or the model has no graph.
+        trains the other. None if nothing can be cut off: the first layers train, or the model has no graph.
     """
     graph = graph_of(model)
     if graph is None or len(graph.inputs) != 1 or len(graph.outputs) != 1:

@@ -1,4 +1,4 @@
-"""What an operation does to the positions (pixels, tokens) of a map: halves them, pools them, or leaves them alone."""
+"""The positions (pixels, tokens) of a map, and how an operation changes their number: resolution and pooling."""
 
 import math
 from collections import Counter
@@ -17,14 +17,14 @@ _RESOLUTION_CHANGE = 1.5
 
 @dataclass(eq=False)
 class Tensor:
-    """What a walk along a graph knows of one tensor.
+    """One tensor on a walk along a graph.
 
     Attributes:
         shape: With the batch; None if unknown.
         pooled: Whether no spatial or token dimension is left.
         positions: Number of pixels or tokens, by default what `shape` says; None if unknown.
-        rank: The least that the tensor or any before it had, where axes of more are parts of positions or channels.
-        level: How often the resolution has changed between the model's input and here.
+        rank: Lowest rank of the tensor and those before it. Further axes are parts of positions or channels.
+        level: Number of changes of resolution between the model's input and here.
         sources: Numbers of the weighted steps that it is computed from, without another weighted step in between. Empty
             for the input of the model.
     """
@@ -46,9 +46,9 @@ class Tensor:
 def after(
     layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, sources: frozenset[int] = frozenset()
 ) -> Tensor:
-    """The output of `shape` that a layer or operation makes of the tensors `before`.
+    """Describe the output of `shape` that a layer or operation makes of the tensors `before`.
 
-    Where several are joined, the one nearest in size tells the resolution. So tokens that are cut off and put back
+    Where several are joined, the one nearest in size decides the resolution. So tokens that are cut off and put back
     change nothing, nor do rows of a table that are put in front of the others or added to them.
 
     Example:
@@ -71,7 +71,10 @@ def after(
 
 
 def _change(layer, tensor, shape) -> float:
-    """By what factor the number of positions changes, up or down; 1 if unknown, or if each number becomes a vector."""
+    """Return the factor by which the number of positions changes, up or down.
+
+    It is 1 if unknown, or if each number becomes a vector.
+    """
     if shape is not None and shape[:-1] == tensor.shape:
         return 1.0
     positions = _positions(layer, tensor, shape)
@@ -85,13 +88,13 @@ def _rank(tensor, shape) -> int | None:
 
 
 def _has_strides(layer) -> bool:
-    """Whether a layer strides, which maps that are 1x1 already, or of unknown size, do not tell."""
+    """Check whether a layer strides, which maps of 1x1 or unknown size do not show."""
     strides = getattr(layer, "strides", 1)
     return max(strides) > 1 if isinstance(strides, list | tuple) and strides else strides not in (None, 1, ())
 
 
 def _count(shape) -> int | None:
-    """Number of positions in a map of this shape, batch and channels left out."""
+    """Count the positions in a map of this shape, without batch and channels."""
     if shape is None or len(shape) < 3:
         return None
     channels_first = len(shape) > 3 and keras.config.image_data_format() == "channels_first"
@@ -100,10 +103,10 @@ def _count(shape) -> int | None:
 
 
 def _positions(layer, tensor, shape) -> float | None:
-    """Number of positions after an operation on `tensor`.
+    """Count the positions after an operation on `tensor`.
 
-    Where a mere operation splits axes, as attention does into heads, or exchanges them, there are as many as before,
-    and as many as are kept of them from then on.
+    An operation without weights that splits axes, as attention does into heads, or swaps them leaves their number
+    alone.
     """
     count, former = _count(shape), _count(tensor.shape)
     if shape is None or tensor.shape is None:
@@ -116,7 +119,7 @@ def _positions(layer, tensor, shape) -> float | None:
 
 
 def is_pooled(layer, before: Sequence[Tensor], shape: tuple | None) -> bool:
-    """Whether no spatial or token dimension is left in an output of `shape`.
+    """Check that no spatial or token dimension is left in an output of `shape`.
 
     Example:
 
@@ -135,7 +138,7 @@ def is_pooled(layer, before: Sequence[Tensor], shape: tuple | None) -> bool:
 
 
 def built_on_vectors(layer) -> bool | None:
-    """Whether the layer was built on rank-2 input; None if it does not tell.
+    """Check whether the layer was built on rank-2 input; return None if it does not tell.
 
     Example:
 

@@ -1,6 +1,6 @@
-"""Compiles a model anew after its trainable set has changed, without losing what it has learned about its steps.
+"""Recompile a model after its trainable variables have changed, and keep the state of its optimizer.
 
-Keras fixes the trainable variables at `compile`; a change afterwards is ignored by TensorFlow and an error elsewhere.
+Keras fixes the trainable variables at `compile`. A later change is ignored on TensorFlow and an error elsewhere.
 """
 
 import contextlib
@@ -11,31 +11,32 @@ import keras
 from tlkeras.errors import InputError, warn
 from tlkeras.models.layer_tree import check_model
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
+from tlkeras.utils.validation import invalid
 
 
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
-    """Makes a compiled model train exactly the variables that are trainable now; all else stays as it was.
+    """Let a compiled model train exactly the variables that are trainable now, and change nothing else.
 
-    Loss, metrics, loss weights and all settings are the same objects as before. The optimizer is a copy, with the same
-    settings and learning rate, built on the present trainable variables. Its state is carried: the count of steps, and
-    for each variable that still trains, its slots, told apart by identity and not by name or order. Variables that
-    join get fresh slots (their own value as the start of a moving average). May be called in the middle of `fit`, by a
-    callback at the beginning of an epoch.
+    Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` do so for you. Loss,
+    metrics, loss weights and all settings remain the same objects. The optimizer is a copy with the same settings and
+    learning rate, built on the trainable variables. It keeps its step count, and the slots of each variable that still
+    trains. Variables that join get fresh slots; a moving average starts at their value. A callback may call this
+    function in the middle of `fit`, at the beginning of an epoch.
 
-    Adam and its kin correct their moments by one count of steps for all variables, so variables that join later would
-    take steps 3 to 6 times too long. A `tlkeras.differential_optimizer` counts for each variable and is safe;
-    others get a warning.
+    Adam and its relatives correct their moments by one step count for all variables, so the first steps of variables
+    that join later would be 3 to 6 times too long. An optimizer from `tlkeras.differential_optimizer` counts per
+    variable and is safe. With any other, a warning says so.
 
     Args:
         model: A compiled model.
-        optimizer: Another optimizer to go on with; by default the model's own. One that is built already is copied
-            with its state in the same way; a fresh one is taken as it is.
+        optimizer: Another optimizer to continue with. If it is built, it is copied with its state; otherwise it is used
+            itself. Defaults to the model's own.
 
     Returns:
-        The model.
+        The same model.
 
     Raises:
-        InputError: `model` is not a Keras model, or was never compiled, or `optimizer` is no optimizer.
+        InputError: `model` is no Keras model or was never compiled, or `optimizer` is no optimizer.
 
     Example:
 
@@ -48,27 +49,27 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
     """
     check_model(model)
     if not model.compiled or getattr(model, "optimizer", None) is None:
-        raise InputError(f"The model {model.name!r} was never compiled: call model.compile(optimizer, loss) instead.")
+        raise InputError(f"The model {model.name!r} was never compiled. Call `model.compile(optimizer, loss)` instead.")
     if not isinstance(optimizer, keras.Optimizer | None):
-        raise InputError(f"Received optimizer={optimizer!r}: pass an instance, such as keras.optimizers.AdamW(1e-3).")
+        raise invalid("optimizer", optimizer, "be a Keras optimizer", "Pass one such as keras.optimizers.AdamW(1e-3).")
     old = model.optimizer if optimizer is None else optimizer
     in_training = model.train_function is not None
     with strategy_scope(model):
         new = fresh_copy(old) if old.built or old is model.optimizer else old
         if old.built:
-            _announce_newcomers(old, new, model.trainable_variables)
+            _count_steps_of_joining(old, new, model.trainable_variables)
         _compile(model, new)
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if new is not old:
-            _carry_state(old, new)
+            _copy_state(old, new)
     if in_training:
         model.make_train_function()
     return model
 
 
 def is_stale(model: keras.Model) -> bool:
-    """Whether the trainable set has changed since the model was compiled, so that `fit` would not do as told."""
+    """Check whether the trainable variables have changed since `compile`, so that `fit` would train others."""
     if not model.compiled:
         return False
     compiled_with = getattr(model, "_compiled_trainable_state", {})  # new in Keras 3.15; the optimizer knows the rest
@@ -81,18 +82,18 @@ def is_stale(model: keras.Model) -> bool:
 
 
 def sharing(model: keras.Model) -> list[keras.Model]:
-    """The other compiled models that hold a weight of `model`: one it is nested in, say.
+    """Return the other compiled models that hold a weight of `model`, such as one that it is nested in.
 
-    No layer knows which models it is part of, so all objects are looked through: a third of a second.
+    No layer knows which models it is part of, so this looks through all objects in memory, for a third of a second.
     """
     weights = {id(weight) for weight in model.weights}
-    models = [found for found in gc.get_objects() if issubclass(type(found), keras.Model) and found is not model]
-    compiled = [other for other in models if getattr(other, "compiled", False)]  # one may be half made
+    models = [thing for thing in gc.get_objects() if issubclass(type(thing), keras.Model) and thing is not model]
+    compiled = [other for other in models if getattr(other, "compiled", False)]  # one may be under construction
     return [other for other in compiled if weights & {id(weight) for weight in other.weights}]
 
 
-def _announce_newcomers(old, new, variables):
-    """Tells an optimizer that counts steps for each variable who joins when; warns about one that cannot."""
+def _count_steps_of_joining(old, new, variables):
+    """Note the step at which variables join in an optimizer that counts per variable; warn about any other."""
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
     old, new = unwrapped(old), unwrapped(new)
@@ -102,20 +103,20 @@ def _announce_newcomers(old, new, variables):
     if not joined or not steps:
         return
     if hasattr(new, "starts"):
-        new.starts.update({variable.path: steps for variable in joined})
+        new.starts.update({new.key_of(variable): steps for variable in joined})
     elif hasattr(new, "beta_2"):
         warn(
-            f"{len(joined)} weights join {type(new).__name__} after {steps} steps, which it counts for all weights "
-            "alike, so their first steps will be 3 to 6 times too long: compile with a new optimizer for this phase, "
-            "or with tlkeras.differential_optimizer(model, ...), which counts for each weight."
+            f"{len(joined)} weights join {type(new).__name__} after {steps} steps. It has one step count for all "
+            "weights, so their first steps will be 3 to 6 times too long. Compile with a new optimizer for this phase, "
+            "or with `tlkeras.differential_optimizer(model, ...)`, which counts per weight."
         )
 
 
 def _compile(model, optimizer):
     settings = dict(model._compile_config.config)
     scales_loss = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    # The method of keras.Model: one that a subclass overrides may take other arguments. Without loss and metrics it
-    # leaves both in place, built as they are.
+    # The method of keras.Model, since that of a subclass may take other arguments. Without loss and metrics it leaves
+    # both in place, built as they are.
     keras.Model.compile(
         model,
         optimizer=optimizer,
@@ -128,13 +129,13 @@ def _compile(model, optimizer):
 
 
 def strategy_scope(model):
-    """Where the variables of a distributed model's optimizer are to be made; TensorFlow alone has such a place."""
+    """Return the context in which a distributed model's optimizer creates its variables; TensorFlow alone has one."""
     strategy = getattr(model, "distribute_strategy", None)
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
 
-def _carry_state(old, new):
-    """Copies what `old` remembers: for each variable its slots, and all that is not kept for a variable."""
+def _copy_state(old, new):
+    """Copy the state of `old`: the slots of each variable that still trains, and all that is kept once."""
     positions = {id(variable): i for i, variable in enumerate(old._trainable_variables)}
     pairs = [(positions.get(id(variable)), i) for i, variable in enumerate(new._trainable_variables)]
     for name, after in list(vars(new).items()):
@@ -147,13 +148,14 @@ def _carry_state(old, new):
             for source, target in pairs:
                 if source is not None:
                     _assign(after[target], before[source])
-                elif name == "_model_variables_moving_average":  # which begins at zero in step 0 alone
+                elif name == "_model_variables_moving_average":  # it starts at zero in step 0 alone
                     _assign(after[target], new._trainable_variables[target])
     for inner_old, inner_new in zip(_inner(old), _inner(new), strict=True):
-        _carry_state(inner_old, inner_new)
+        _copy_state(inner_old, inner_new)
 
 
 def _inner(optimizer):
+    """Return the optimizers that an optimizer has inside."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return [unwrapped(optimizer)]
     return getattr(optimizer, "optimizers", [])  # of a MultiOptimizer

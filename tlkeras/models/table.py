@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import keras
 
-from tlkeras.models.blocks import Block, blocks
+from tlkeras.models.block_map import Block
+from tlkeras.models.blocks import blocks
 from tlkeras.models.layer_tree import is_batchnorm
 from tlkeras.models.optimizer_copying import unwrapped
 from tlkeras.utils.tables import Table, table

@@ -1,4 +1,4 @@
-"""The graph of any Keras model, laid flat: its weighted layers in the order in which data passes them.
+"""The weighted parts of any Keras model, in the order in which data passes them.
 
 Nested models are walked through, so a model gives the same units whether its backbone is nested or not.
 """
@@ -21,7 +21,7 @@ _STACK_SHARE = 0.8
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A part of the model that no block boundary divides: one layer, or a composite layer with its sublayers.
+    """A part of a model that is never divided between blocks: a layer, or a composite layer with its sublayers.
 
     Attributes:
         number: Position among the units of the model.
@@ -29,11 +29,12 @@ class Unit:
         path: Names of the models and layers around it, then its own.
         models: Names of the nested models around it, a prefix of `path`.
         layers: The layers that own its weights, in the order in which they were made.
-        level: How often the resolution has changed between the model's input and here.
-        segment: Units with one number lie on parallel branches, so no tensor separates them; the image, and what is
-            computed from it without weights (rotary position embeddings), counts only where a branch begins with it.
-        head: Whether it comes after the last spatial or token dimension has vanished, or makes the probabilities of a
-            model in which no weight does.
+        level: Number of changes of resolution between the model's input and here.
+        segment: Number of the segment. No single tensor separates the units of a segment, which lie on parallel
+            branches. The image, and what is computed from it without weights, such as rotary position embeddings,
+            counts only where a branch begins with it.
+        head: Whether it comes after the last spatial or token dimension, or makes the probabilities of a model that
+            keeps one to its end.
     """
 
     number: int
@@ -56,13 +57,13 @@ class _Step:
     layers: tuple[keras.Layer, ...]
     inputs: list[Tensor]
     outputs: list[Tensor]
-    pooled: bool  # whether what comes in is
+    pooled: bool  # whether its inputs are
     level: int
-    probabilities: bool  # whether what goes out is
+    probabilities: bool  # whether its outputs are
 
 
 def units(model: keras.Model) -> list[Unit]:
-    """Every weighted part of `model` once, in graph order; of a model without a graph, in layer order.
+    """List every weighted part of a model once, in graph order, or in layer order without a graph.
 
     Args:
         model: A built Keras model.
@@ -89,7 +90,7 @@ def _is_attached(part: keras.Layer, traced: set[int]) -> bool:
 
 
 def _is_stack(layer) -> bool:
-    """Whether a layer without a graph is a container of blocks rather than one block."""
+    """Check whether a layer without a graph is a container of blocks rather than one block."""
     inner = [part for part in sublayers(layer) if part.weights]
     if isinstance(layer, keras.Model) or any(isinstance(part, keras.Model) for part in inner):
         return bool(inner)
@@ -102,6 +103,7 @@ def _is_stack(layer) -> bool:
 
 
 def _gives_probabilities(layer) -> bool:
+    """Check whether a layer or operation ends in softmax or sigmoid."""
     function = getattr(layer, "activation", layer)  # of the layer, or of an operation such as keras.ops.softmax
     return getattr(function, "__name__", type(function).__name__).lower() in ("softmax", "sigmoid")
 
@@ -123,13 +125,13 @@ def _refuse_models_side_by_side(model: keras.Layer, parts: list[keras.Layer]) ->
 
 
 class _Trace:
-    """Walks a model once and notes every operation as a step."""
+    """A walk through a model that notes every operation as a step."""
 
     def __init__(self):
         self.steps: list[_Step] = []
 
     def run(self, layer, inputs, shapes, path, models) -> list[Tensor]:
-        """Passes `inputs` through a layer or model; `shapes` are its outputs', None if unknown."""
+        """Pass `inputs` through a layer or model. `shapes` are those of its outputs, None if unknown."""
         graph = graph_of(layer)
         if graph is not None:
             return self._run_graph(layer, graph, inputs, path, models)
@@ -139,11 +141,11 @@ class _Trace:
         return self.step(layer, owners, inputs, shapes, path, models)
 
     def _run_stack(self, layer, inputs, shapes, path, models) -> list[Tensor]:
-        """Passes data through the parts one after another, each giving the first output of the whole."""
+        """Pass data through the parts one after another, each of which makes the first output of the whole."""
         if own_weights(layer):
             inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
         parts = sublayers(layer)
-        if shapes is None:  # all that is known is the order of making, and heads are often made first
+        if shapes is None:  # only the order of assignment is known, and heads are often assigned first
             parts.sort(key=lambda part: bool(built_on_vectors(part)) and not sublayers(part))
             _refuse_models_side_by_side(layer, parts)
         for part in parts:
@@ -153,6 +155,7 @@ class _Trace:
         return [last, *(replace(last, shape=shape, positions=None) for shape in others)]
 
     def _run_graph(self, model, graph, inputs, path, models) -> list[Tensor]:
+        """Pass data through the calls of a functional graph."""
         if own_weights(model):
             inputs = [*self.step(model, (model,), inputs, None, path, models), *inputs[1:]]
         # A model called from within a composite layer gets one chain of data, however many inputs it has.
@@ -172,7 +175,7 @@ class _Trace:
         return [known[id(t)] for t in graph.outputs]
 
     def step(self, layer, owners, inputs, shapes, path, models) -> list[Tensor]:
-        """Notes one operation and returns its outputs."""
+        """Note one operation and return its outputs."""
         below = frozenset().union(*(tensor.sources for tensor in inputs))
         sources = frozenset([len(self.steps)]) if owners else below
         if shapes is None:
@@ -232,8 +235,10 @@ class _Trace:
         return reached
 
     def _last_kernel(self) -> set[int]:
-        """Ids of the last layers with a kernel, if one path leads from there to probabilities: the head of a fully
-        convolutional model, which is pooled after its classifier or not at all. A gate ends in a product instead.
+        """Return the ids of the last layers with a kernel, if a single path leads from there to probabilities.
+
+        They are the head of a fully convolutional model, which is pooled after its classifier or not at all. A gate
+        does not qualify, since it ends in a product.
         """
         last = max((i for i, step in enumerate(self.steps) if any(map(has_kernel, step.layers))), default=0)
         above = self.steps[last:]

@@ -1,34 +1,85 @@
-"""The optimizer classes themselves: any Keras optimizer, with a learning rate of its own for each variable."""
+"""The optimizer classes: any Keras optimizer, with a learning rate for each variable."""
 
 import functools
 import itertools
 import operator
 import re
+from collections import Counter
 
 import keras
 
 from tlkeras.errors import InputError
+from tlkeras.optimizers.saving import make_class, pack, unpack
+from tlkeras.utils.validation import invalid
+
+
+class VariableKeys:
+    """Keys of variables that last beyond a file: their paths, numbered where several are equal.
+
+    The layers of two nested applications have the same names, and their variables the same paths.
+
+    Args:
+        variables: All variables of a model.
+        keys: Their keys. Defaults to those that `keys_of` makes.
+    """
+
+    def __init__(self, variables, keys=None):
+        keys = keys_of(variables) if keys is None else keys
+        self._by_id = {id(variable): (variable, key) for variable, key in zip(variables, keys, strict=True)}
+
+    def get(self, variable) -> str | None:
+        """Return the key of a variable, or None if it is not known."""
+        known, key = self._by_id.get(id(variable), (None, None))
+        return key if known is variable else None
+
+
+def keys_of(variables) -> list[str]:
+    """Return the path of each variable, with `#2` behind it where it occurs for the second time, and so on.
+
+    Example:
+
+    >>> kernel = keras.Variable([1.0], name="kernel")
+    >>> keys_of([kernel, kernel])
+    ['kernel', 'kernel#2']
+    """
+    counts = Counter()
+    keys = []
+    for variable in variables:
+        counts[variable.path] += 1
+        count = counts[variable.path]
+        keys.append(variable.path if count == 1 else f"{variable.path}#{count}")
+    return keys
 
 
 class Differential:
     """Mixin left of an optimizer class: scales the update and the weight decay of each variable.
 
     Scaling the gradient instead would do nothing under Adam, which divides the scale out again.
+
+    Args:
+        args: Arguments of the optimizer class.
+        multipliers: Dict from the key of every variable of the model (see `VariableKeys`) to its multiplier.
+        starts: Dict from the key of each variable that was unfrozen later to the number of updates at that moment.
+        order: Keys of the variables that a saved optimizer was built with.
+        kwargs: More arguments of the optimizer class.
     """
 
-    # Both are keyed by variable path: `multipliers` holds every variable of the model, `starts` those that were
-    # unfrozen later, with the number of updates at that moment. `order` is of the variables that a saved optimizer had.
     def __init__(self, *args, multipliers, starts=None, order=(), **kwargs):
         super().__init__(*args, **kwargs)
         self.multipliers = dict(multipliers)
         self.starts = dict(starts or {})
+        self.variable_keys = VariableKeys([])
         self._order = tuple(order)
         self._decay_multiplier = 1.0
         self._start = 0
 
+    def key_of(self, variable) -> str:
+        """Return the key of a variable, which is its path unless several variables have the same."""
+        return self.variable_keys.get(variable) or variable.path
+
     def multiplier(self, variable) -> float:
-        """The factor on the learning rate of a variable, 1 for the base rate."""
-        factors = {self.multipliers[path] for path in self._saved_paths(variable)}
+        """Return the factor on the learning rate of a variable, 1 for the base rate."""
+        factors = {self.multipliers[key] for key in self._saved_keys(variable)}
         if len(factors) != 1:
             raise InputError(
                 f"The variable {variable.path!r} is {'ambiguous' if factors else 'unknown'} to this differential "
@@ -36,44 +87,48 @@ class Differential:
             )
         return float(factors.pop())
 
-    def _saved_paths(self, variable):
-        """The paths that may be this variable's: a reload may take or add prefixes (`base/conv/kernel`)."""
-        path = variable.path
-        if path in self.multipliers:
-            return [path]
-        return [key for key in self.multipliers if key.endswith(f"/{path}") or path.endswith(f"/{key}")]
+    def _saved_keys(self, variable):
+        """Return the keys that may be this variable's: a reload may drop or add prefixes (`base/conv/kernel`)."""
+        known, path = self.variable_keys.get(variable), variable.path
+        if known in self.multipliers:
+            return [known]
+        equal = [key for key in self.multipliers if key.partition("#")[0] == path]
+        return equal or [key for key in self.multipliers if key.endswith(f"/{path}") or path.endswith(f"/{key}")]
 
     def _start_of(self, variable):
-        paths = [variable.path, *self._saved_paths(variable)]
-        return next((int(self.starts[path]) for path in paths if path in self.starts), 0)
+        keys = [self.key_of(variable), *self._saved_keys(variable)]
+        return next((int(self.starts[key]) for key in keys if key in self.starts), 0)
 
     def build(self, variables):
         if not self.built:
-            self._rename(variables)
+            self._follow_reload(variables)
             self._multipliers = tuple(self.multiplier(variable) for variable in variables)
             self._starts = tuple(self._start_of(variable) for variable in variables)
             self._grouped = _positions(zip(self._multipliers, self._starts, strict=True))
         super().build(variables)
 
-    def _rename(self, variables):
-        """Follows a reload that numbered layers anew, as those of a subclassed model are that were given no names.
+    def _follow_reload(self, variables):
+        """Match the variables of a reloaded model with the saved ones, in their order, where paths do not do it.
 
-        What does not train then has no multiplier any more, since its new number is not known.
+        Keras gives new numbers to the layers of a subclassed model that have no names. What is frozen then has no
+        multiplier any more, since its new number is not known. Paths that occur twice are told apart by their order.
         """
         pairs = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
         if not len(pairs) == len(variables) == len(self._order) or not all(itertools.starmap(_alike, pairs)):
             return
-        # A number may have become that of another layer; where other layers train than before, the head still does.
-        if all(old != new for old, new in pairs) or not all(map(self._saved_paths, variables)):
-            known = [(new, self.multipliers[old], self.starts.get(old, 0)) for old, new in pairs]
-            self.multipliers = {path: multiplier for path, multiplier, _ in known}
-            self.starts = {path: start for path, _, start in known if start}
+        # A number may now be another layer's. If other layers train than before, the head still does.
+        if all(old != new for old, new in pairs) or not all(map(self._saved_keys, variables)):
+            renamed = dict(zip(self._order, keys_of(variables), strict=True))
+            self.multipliers = {new: self.multipliers[old] for old, new in renamed.items()}
+            self.starts = {new: self.starts[old] for old, new in renamed.items() if old in self.starts}
+        elif any("#" in old for old in self._order):
+            self.variable_keys = VariableKeys(variables, self._order)
 
     @property
     def iterations(self):
-        """Updates so far; while a variable unfrozen later is updated, its updates alone.
+        """Number of updates so far; while a variable that was unfrozen later is updated, the number of its own.
 
-        Adam's bias correction must count from the first gradient a slot has seen, or the first steps of a
+        Adam's bias correction must count from the first gradient that a slot has seen. Otherwise the first steps of an
         unfrozen layer are 3 to 6 times too long.
         """
         return super().iterations - self._start if self._start else super().iterations
@@ -103,28 +158,30 @@ class Differential:
         return _scaled(super()._get_current_learning_rate(), self._decay_multiplier)
 
     def _groups(self, variables):
-        """The positions of variables treated alike, as ((multiplier, start), positions)."""
+        """Return the positions of variables that are treated alike, as ((multiplier, start), positions)."""
         if all(map(operator.is_, variables, self._trainable_variables)) and len(variables) == len(self._multipliers):
             return self._grouped
         indices = [self._get_variable_index(variable) for variable in variables]
         return _positions((self._multipliers[index], self._starts[index]) for index in indices)
 
     def get_config(self):
-        # Keras drops an argument called `decay` with a warning. So where tlkeras is not imported, the file opens
-        # all the same, compiled with the plain optimizer and its state.
-        order = [variable.path for variable in self._trainable_variables] if self.built else self._order
-        decay = {"multipliers": dict(self.multipliers), "starts": dict(self.starts), "order": list(order)}
-        return {**super().get_config(), "decay": decay}
+        order = [self.key_of(variable) for variable in self._trainable_variables] if self.built else self._order
+        return pack(
+            super().get_config(),
+            {"multipliers": dict(self.multipliers), "starts": dict(self.starts), "order": list(order)},
+        )
+
+    def get_settings(self) -> dict:
+        """Return the config without what was learned about the variables in training."""
+        return pack(super().get_config(), {"multipliers": dict(self.multipliers)})
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        config.update(config.pop("decay"))
-        return super().from_config(config, custom_objects)
+        return super().from_config(unpack(config), custom_objects)
 
 
 class ForeachDifferential(Differential):
-    """The same for torch, where Keras updates all variables by a few calls of `torch._foreach_*`."""
+    """The mixin for torch, where Keras updates all variables by a few calls of `torch._foreach_*`."""
 
     def _parallel_update_step(self, grads, variables, learning_rate):
         rate = keras.ops.convert_to_tensor(learning_rate)
@@ -141,10 +198,10 @@ class ForeachDifferential(Differential):
 
 
 class FusedDifferential(Differential):
-    """The same for Adam on JAX: one rate for all variables, and the multiplier in the update itself.
+    """The mixin for Adam on JAX: one rate for all variables, and the multiplier in the update itself.
 
-    Adam divides the rate by its bias correction. Where that quotient has several values, XLA on CPU orders the step so
-    that copies of all slots live at once, twice the temporary memory; a factor of the update is fused away.
+    Adam divides the rate by its bias correction. If that quotient has several values, XLA on CPU orders the step so
+    that copies of all slots live at once, which doubles the temporary memory. A factor of the update is fused away.
     """
 
     def _scaled_update_step(self, gradient, variable, learning_rate, multiplier):
@@ -156,7 +213,7 @@ class FusedDifferential(Differential):
 
 
 def _positions(keys):
-    """Where each key occurs, as a tuple of (key, positions)."""
+    """Return where each key occurs, as a tuple of (key, positions)."""
     groups = {}
     for position, key in enumerate(keys):
         groups.setdefault(key, []).append(position)
@@ -164,8 +221,8 @@ def _positions(keys):
 
 
 def _alike(path, other):
-    """Whether two paths differ in no more than prefixes and the numbers that tell apart layers of one class."""
-    path, other = (re.sub(r"_\d+(?=/)", "", f"/{one}") for one in (path, other))
+    """Check whether two paths differ only in prefixes and in the numbers that tell layers of one class apart."""
+    path, other = (re.sub(r"_\d+(?=/)|#\d+$", "", f"/{one}") for one in (path, other))
     return path.endswith(other) or other.endswith(path)
 
 
@@ -174,14 +231,14 @@ def _scaled(rate, multiplier):
 
 
 def _wrappers() -> tuple[type, ...]:
-    """Optimizers that have others do the work, as far as Keras has them: `MultiOptimizer` came with 3.15."""
+    """Return the optimizers that let others do the work, as far as Keras has them: `MultiOptimizer` is new in 3.15."""
     names = ("LossScaleOptimizer", "MultiOptimizer")
     return tuple(getattr(keras.optimizers, name) for name in names if hasattr(keras.optimizers, name))
 
 
 @functools.cache
 def _native_classes() -> frozenset[type]:
-    """What Keras makes of each optimizer class of its own: itself, or on torch its foreach subclass."""
+    """Return what Keras makes of each of its own optimizer classes: the class, or its foreach subclass on torch."""
     optimizers = keras.optimizers
     return frozenset(
         type(base.__new__(base))
@@ -202,46 +259,38 @@ def _mixin(base):
 
 @functools.cache
 def differential_class(base: type) -> type:
-    """The class of `base` with differential rates: a subclass of `base`, made once.
+    """Return the subclass of an optimizer class that `differential_optimizer` makes optimizers of.
 
-    The classes for the optimizers of Keras exist, and are registered for loading, as soon as tlkeras and Keras are
-    imported. Call this before `load_model` for an optimizer class of your own.
+    You need this for one purpose: to load a model that was compiled with a differential version of your own optimizer
+    class, call it before `keras.models.load_model`. The subclasses of Keras' optimizers are registered with Keras as
+    soon as both Keras and tlkeras are imported.
 
     Args:
         base: An optimizer class, such as `keras.optimizers.AdamW`.
 
     Returns:
-        A subclass of `base`, registered with Keras.
+        A subclass of `base`, registered with Keras. The same for each call.
 
     Raises:
-        InputError: If `base` is not the class of an optimizer with a learning rate of its own.
+        InputError: `base` is no optimizer class, or one without a learning rate, such as
+            `keras.optimizers.MultiOptimizer`.
 
     Example:
 
-    >>> import keras
-    >>> from tlkeras.optimizers import differential_class
-    >>> issubclass(differential_class(keras.optimizers.SGD), keras.optimizers.SGD)
+    >>> import keras, tlkeras
+    >>> issubclass(tlkeras.differential_class(keras.optimizers.SGD), keras.optimizers.SGD)
     True
     """
     optimizers = keras.optimizers
-    if not issubclass(base, optimizers.Optimizer) or issubclass(base, (Differential, *_wrappers())):
-        raise InputError(
-            f"Received the optimizer class {base.__name__}, which has no learning rate of its own to scale: use one "
-            "like keras.optimizers.AdamW."
+    known = isinstance(base, type) and issubclass(base, optimizers.Optimizer)
+    if not known or issubclass(base, (Differential, *_wrappers())):
+        raise invalid(
+            "base", base, "be an optimizer class with a learning rate", "Pass one such as keras.optimizers.AdamW."
         )
     native = type(base.__new__(base))  # on torch Keras swaps in its foreach classes, but never for subclasses
     if native is not base:
         return differential_class(native)
-    mixin = _mixin(base)
-    qualified = f"Differential{base.__name__}"
-    if base not in _native_classes():
-        cls = type(qualified, (mixin, base), {"__module__": __name__})
-        return keras.saving.register_keras_serializable("tlkeras")(cls)
-    # Named so that Keras finds `keras.optimizers.<name>` under this name where tlkeras has registered nothing.
-    name = f"optimizers.{base.__name__}"
-    cls = type(name, (mixin, base), {"__module__": "keras", "__qualname__": qualified})
-    keras.saving.get_custom_objects()[name] = cls
-    return cls
+    return make_class(_mixin(base), base, native=base in _native_classes(), module=__name__)
 
 
 for _base in _native_classes():

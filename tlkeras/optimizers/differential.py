@@ -1,14 +1,15 @@
-"""Which share of the learning rate each variable gets: by depth, by block, or by layer name."""
+"""The learning rate of each variable as a share of the optimizer's: by depth, by block, or by layer name."""
 
 import fnmatch
 
 import keras
 
 from tlkeras.errors import InputError
+from tlkeras.models.block_map import BlockMap
 from tlkeras.models.blocks import blocks
 from tlkeras.models.layer_tree import own_weights
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
-from tlkeras.optimizers.classes import Differential, differential_class
+from tlkeras.optimizers.classes import Differential, VariableKeys, differential_class, keys_of
 from tlkeras.utils.validation import check_number, invalid
 
 
@@ -20,40 +21,42 @@ def differential_optimizer(
     multipliers: dict[str, float] | slice | None = None,
     head: float = 1.0,
 ) -> keras.Optimizer:
-    """Gives each block of a model a share of the optimizer's learning rate.
+    """Give each block of a model its own share of an optimizer's learning rate.
 
-    Early blocks of a pretrained network hold general features and want small steps, the new head wants large
-    ones: the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146),
-    the layer-wise decay of ELECTRA and BEiT, fastai's `slice`. The update itself and the decoupled weight decay
-    of a variable are multiplied, so the result equals an optimizer of its own for each block, yet it is one
-    optimizer: one `learning_rate` for schedules and callbacks, one gradient norm for `global_clipnorm`.
+    Early blocks of a pretrained network hold general features and need small steps; the new head needs large ones. This
+    is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and the
+    layer-wise decay of ELECTRA and BEiT. The multiplier of a variable scales its update and its decoupled weight decay,
+    so the result equals one optimizer per block. Yet it is a single optimizer: one `learning_rate` for schedules and
+    callbacks, and one gradient norm for `global_clipnorm`.
 
-    Two optimizers are not proportional in their learning rate by their own design, whatever sets it: Adafactor caps
-    it at 1/sqrt(step), so above the cap a multiplier changes nothing; Ftrl's regularization depends on it.
+    Two optimizers are not proportional in their learning rate, whatever sets it. Adafactor caps it at 1/sqrt(step), so
+    a multiplier changes nothing above the cap; Ftrl's regularization depends on it.
 
-    A saved model keeps the optimizer, its multipliers and its state; `keras.models.load_model` brings them back
-    wherever tlkeras is imported. Where it is not, the file still opens: with `compile=False` as usual, or else
-    compiled with the plain optimizer and its state, Keras then warning that `decay` is ignored.
+    A saved model keeps the optimizer, its multipliers and its state, and `keras.models.load_model` restores them
+    wherever tlkeras is imported. Where it is not, the file still opens, compiled with the plain optimizer and its
+    state; Keras then warns that `decay` is ignored.
 
     Args:
-        model: A built Keras model with a recognizable block map (see `tlkeras.blocks`). Frozen layers get a
-            multiplier too, so they can be unfrozen later.
-        optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. Its state, if it is
-            built already, is copied.
-        layer_decay: In (0, 1]. The head has multiplier 1, the block below it `layer_decay`, the next
-            `layer_decay**2`, and so on down to the stem. Around 0.65-0.9 is usual: smaller for smaller data.
-        multipliers: A dict from block names, or layer name patterns (`"block1*"`, as in `fnmatch`), to positive
-            factors; it overrules `layer_decay`, and without that it must cover all blocks but the head. Or
-            `slice(a, b)`: factors that rise geometrically from `a` at the stem to `b` at the head. Factors, not
-            rates as in fastai, since the rate itself stays with the optimizer and its schedule.
-        head: Multiplies the head's factor, unless `multipliers` names the head.
+        model: A built Keras model. Its blocks are those of `tlkeras.blocks`. Frozen layers get multipliers too, so you
+            can unfreeze them later.
+        optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. If it is built, its state
+            is copied.
+        layer_decay: Factor in (0, 1] from each block to the one below: the head has multiplier 1, the block below it
+            `layer_decay`, the next `layer_decay**2`. Values from 0.65 to 0.9 are common, the smaller for less data.
+            Defaults to no decay.
+        multipliers: A dict from block names, or patterns of layer names (`"block1*"`, as in `fnmatch`; `"left/*"` for
+            the layers of a nested model), to positive factors. It overrules `layer_decay`, and must cover every block
+            but the head without it. Or `slice(a, b)`: factors that rise geometrically from `a` at the stem to `b` at
+            the head. These are factors, not rates as in fastai, since the rate stays with the optimizer and its
+            schedule. Defaults to 1 for all.
+        head: Factor on the multiplier of the head, unless `multipliers` names the head. Defaults to 1.
 
     Returns:
-        An optimizer that is an instance of `type(optimizer)`, not yet part of the model: pass it to `compile`.
+        An optimizer, which is an instance of `type(optimizer)`. Pass it to `compile`.
 
     Raises:
-        InputError: If a variable matches no factor or two, a pattern matches nothing, a factor is not positive,
-            or two variables with different factors have the same path.
+        InputError: A variable matches no multiplier or two, a pattern matches nothing, a factor is not positive, or
+            `optimizer` is no optimizer with a learning rate.
 
     Example:
 
@@ -70,8 +73,10 @@ def differential_optimizer(
     if not isinstance(optimizer, keras.Optimizer):
         raise invalid("optimizer", optimizer, "be a Keras optimizer", "Pass one such as keras.optimizers.AdamW(1e-3).")
     base = next(cls for cls in type(unwrapped(optimizer)).__mro__ if not issubclass(cls, Differential))
-    factors = _by_path(model, _by_variable(model, layer_decay, multipliers, head))
-    scaled = fresh_copy(optimizer, differential_class(base), decay={"multipliers": factors})
+    by_id = _multipliers(blocks(model), layer_decay, multipliers, head)
+    by_key = {key: by_id[id(variable)] for key, variable in zip(keys_of(model.weights), model.weights, strict=True)}
+    scaled = fresh_copy(optimizer, differential_class(base), decay={"multipliers": by_key})
+    unwrapped(scaled).variable_keys = VariableKeys(model.weights)
     if optimizer.built:
         unwrapped(scaled).starts.update(getattr(unwrapped(optimizer), "starts", {}))
         scaled.build(optimizer._trainable_variables)
@@ -80,86 +85,75 @@ def differential_optimizer(
     return scaled
 
 
-def _by_variable(model, layer_decay, multipliers, head):
-    """The factor of each variable, by its id: paths of nested models need not be unique."""
-    by_name = isinstance(multipliers, dict) and all(isinstance(key, str) for key in multipliers)
-    if not (by_name or isinstance(multipliers, slice | None)):
-        raise invalid(
-            "multipliers",
-            multipliers,
-            'be a dict from block or layer names to factors, such as {"block1": 0.1}, or slice(a, b)',
-        )
-    found = blocks(model)
-    by_block = _by_block(found, layer_decay, multipliers, head)
+def _multipliers(
+    block_map: BlockMap, layer_decay: float | None, multipliers: dict[str, float] | slice | None, head: float
+) -> dict[int, float]:
+    """Return the multiplier of each variable by its `id`."""
+    by_block = _by_depth(block_map, layer_decay, multipliers, head)
     patterns = multipliers if isinstance(multipliers, dict) else {}
-    for key, factor in patterns.items():
-        _check_positive(f"multipliers[{key!r}]", factor)
-    used, factors = set(), {}
-    for block in found:
+    used, result = set(), {}
+    for block in block_map:
         for layer in block.layers:
-            keys = [key for key in patterns if key == block.name or fnmatch.fnmatchcase(layer.name, key)]
+            keys = [key for key in patterns if key == block.name or _matches(key, layer, block_map)]
             for variable in own_weights(layer):
-                if id(variable) in factors:  # a tied weight belongs to the first block that holds it
+                if id(variable) in result:  # a tied weight belongs to the first block that holds it
                     continue
                 if len(keys) > 1:
                     raise InputError(
-                        f"The variable {variable.path!r} matches {' and '.join(map(repr, keys))} in multipliers: "
-                        "let each variable match one."
+                        f"The variable {variable.path!r} matches {' and '.join(map(repr, keys))} in `multipliers`. "
+                        "Let each variable match one key."
                     )
-                factor = patterns[keys[0]] if keys else by_block.get(block.name)
-                if factor is None:
+                if not keys and block.name not in by_block:
                     raise InputError(
-                        f"The variable {variable.path!r} of block {block.name!r} matches nothing in multipliers="
-                        f"{multipliers!r}: name its block or layer, or pass `layer_decay` for the rest."
+                        f"The variable {variable.path!r} of block {block.name!r} matches nothing in "
+                        f"multipliers={multipliers!r}. Name its block or layer, or pass `layer_decay` for the rest."
                     )
-                factors[id(variable)] = float(factor)
+                result[id(variable)] = float(patterns[keys[0]] if keys else by_block[block.name])
                 used.update(keys)
     if unused := [key for key in patterns if key not in used]:
         raise InputError(
-            f"multipliers[{unused[0]!r}] matches no variable: use a layer name pattern or one of the blocks "
-            f"{', '.join(found.names)}."
+            f"multipliers[{unused[0]!r}] matches no variable. Use a pattern of layer names or one of the blocks "
+            f"{', '.join(block_map.names)}."
         )
-    return factors
+    return result
 
 
-def _by_block(sequence, layer_decay, multipliers, head):
-    """The factors that depth alone decides, by block name; a block may be missing."""
-    _check_positive("head", head)
-    depth = len(sequence) - 1
-    names = [block.name for block in sequence]
+def _matches(pattern: str, layer: keras.Layer, block_map: BlockMap) -> bool:
+    return fnmatch.fnmatchcase(layer.name, pattern) or fnmatch.fnmatchcase(block_map.path_of(layer), pattern)
+
+
+def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, float]:
+    """Return the multipliers that depth decides, by block name. Blocks that a dict must name are missing."""
+    depth = len(block_map) - 1
     if isinstance(multipliers, slice):
         low, high = multipliers.start, multipliers.stop
         if layer_decay is not None or multipliers.step is not None or low is None or high is None:
             raise InputError(
-                f"A slice of multipliers must be slice(a, b), without `layer_decay`. Received: "
+                "A slice of multipliers must be slice(a, b), without `layer_decay`. Received: "
                 f"multipliers={multipliers}, layer_decay={layer_decay}."
             )
-        _check_positive("multipliers.start", low)
-        _check_positive("multipliers.stop", high)
-        factors = {name: high * (low / high) ** ((depth - i) / max(depth, 1)) for i, name in enumerate(names)}
-    elif layer_decay is not None:
-        check_number("layer_decay", layer_decay, "(0, 1]")
-        factors = {name: layer_decay ** (depth - i) for i, name in enumerate(names)}
+        _check_factor("multipliers.start", low)
+        _check_factor("multipliers.stop", high)
+        result = [high * (low / high) ** ((depth - i) / max(depth, 1)) for i in range(len(block_map))]
     else:
-        factors = {} if multipliers else dict.fromkeys(names, 1.0)
-    for block in sequence:
-        if block.role == "head":
-            factors[block.name] = head * factors.get(block.name, 1.0)
-    return factors
-
-
-def _by_path(model, factors):
-    """The same by path, which survives saving."""
-    paths = {}
-    for variable in model.weights:
-        factor = factors[id(variable)]
-        if paths.setdefault(variable.path, factor) != factor:
-            raise InputError(
-                f"Two variables have the path {variable.path!r} and different factors: give the layers of the "
-                "nested models different names."
+        if multipliers is not None and not isinstance(multipliers, dict):
+            advice = 'Pass {"block1": 0.1}, say, or slice(0.01, 1.0).'
+            raise invalid(
+                "multipliers", multipliers, "be a dict from block or layer names to factors, or a slice", advice
             )
-    return paths
+        for key, factor in (multipliers or {}).items():
+            if not isinstance(key, str):
+                raise invalid("multipliers", multipliers, "be a dict from block or layer names to factors")
+            _check_factor(f"multipliers[{key!r}]", factor)
+        if layer_decay is not None:
+            check_number("layer_decay", layer_decay, "(0, 1]")
+        if layer_decay is None and multipliers:
+            return {block.name: head for block in block_map if block.role == "head"}
+        result = [(layer_decay or 1.0) ** (depth - i) for i in range(len(block_map))]
+    _check_factor("head", head)
+    factors = {"head": head}
+    return {block.name: factor * factors.get(block.role, 1.0) for block, factor in zip(block_map, result, strict=True)}
 
 
-def _check_positive(name, value):
+def _check_factor(name: str, value: object) -> None:
     check_number(name, value, "(0, inf)", "To stop a block, freeze it.")

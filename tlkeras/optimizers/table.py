@@ -1,4 +1,4 @@
-"""What rate each block learns at, to look at before the training and not after it."""
+"""A table of the learning rate of each block, to read before training and not after it."""
 
 import math
 from typing import NamedTuple
@@ -15,7 +15,15 @@ from tlkeras.utils.validation import invalid
 
 
 class BlockRate(NamedTuple):
-    """One row: the variables of a block that train at one rate (`multiplier` and rate are 0 if it is frozen)."""
+    """The variables of a block that train at one rate, as one row.
+
+    Attributes:
+        block: Name of the block.
+        variables: Number of its trainable variables with this rate.
+        parameters: Number of values in them.
+        multiplier: Factor on the optimizer's learning rate, 0 if the block is frozen.
+        learning_rate: Learning rate of the block at this moment, 0 if it is frozen.
+    """
 
     block: str
     variables: int
@@ -37,7 +45,7 @@ class LearningRateTable(Table):
 
 
 def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = None) -> LearningRateTable:
-    """List the learning rate of each block of a model, for this moment of a schedule.
+    """List the learning rate of each block of a model, at this moment of a schedule.
 
     Args:
         model: A built Keras model.
@@ -74,7 +82,8 @@ def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = 
     optimizer = unwrapped(optimizer)
     if hasattr(optimizer, "optimizers"):
         raise InputError(
-            "A MultiOptimizer has no learning rate of its own: make one that has with `tlkeras.differential_optimizer`."
+            "A MultiOptimizer has no single learning rate to list. `tlkeras.differential_optimizer` returns an "
+            "optimizer that has one."
         )
     base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     trainable = {id(variable) for variable in model.trainable_variables}

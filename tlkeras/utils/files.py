@@ -1,21 +1,22 @@
-"""Folders and files that appear whole or not at all."""
+"""Write folders and files whole or not at all, and refuse impossible places early."""
 
 import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tlkeras.errors import InputError
 
 
-def check_output(path, replaceable=frozenset()):
-    """Refuses an output folder early, before any work, rather than late. Makes nothing.
+def check_output(path: str | os.PathLike, replaceable: Collection[str] = frozenset()) -> None:
+    """Refuse an output folder before any work is done. Nothing is created.
 
     Args:
-        path: The folder to be written.
-        replaceable: Names of files that it may hold already, all of which will be replaced.
+        path: The folder to write.
+        replaceable: Names of files that it may hold already, since all of them will be replaced.
 
     Raises:
         InputError: It holds other things, or cannot be written.
@@ -26,14 +27,14 @@ def check_output(path, replaceable=frozenset()):
         raise InputError(f"The output folder {str(path)!r} cannot be written: {error.strerror}.") from error
 
 
-def check_folder(path):
-    """Refuses a folder, there or to be made, that cannot be written to, as far as can be told without trying.
+def check_folder(path: str | os.PathLike) -> None:
+    """Refuse a folder that cannot be written to, whether it exists yet or not, as far as can be told without trying.
 
     Args:
         path: The folder.
 
     Raises:
-        InputError: The folder, or the one that it would be made in, is a file or not open to writing.
+        InputError: The folder, or the one in which it would be created, is a file or not open to writing.
     """
     place = _existing(Path(path).resolve())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
@@ -41,70 +42,71 @@ def check_folder(path):
         raise InputError(f"The folder {str(path)!r} cannot be written: {str(place)!r} is {why}.")
 
 
-def check_outside(path, directory):
-    """Refuses a folder to be written that lies within a folder of images, where it would count as a class.
+def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None:
+    """Refuse an output folder inside a folder of images, where it would count as a class.
 
     Args:
-        path: The folder to be written.
+        path: The folder to write.
         directory: The folder of images.
 
     Raises:
-        InputError: It lies there, or is the same.
+        InputError: It lies inside, or is the same folder.
     """
     if Path(path).resolve().is_relative_to(Path(directory).resolve()):
         raise InputError(
-            f"The folder {str(path)!r} lies within {str(directory)!r} and would count as a class there; choose a "
+            f"The folder {str(path)!r} lies within {str(directory)!r} and would count as a class there. Choose a "
             "folder outside."
         )
 
 
-def check_room(path, size):
-    """Refuses a folder, there or to be made, on whose disk there is no room.
+def check_room(path: str | os.PathLike, size: int) -> None:
+    """Refuse a folder whose disk has no room, whether the folder exists yet or not.
 
     Args:
         path: The folder.
-        size: Bytes that it takes at least.
+        size: Number of bytes that it needs at least.
 
     Raises:
-        InputError: Fewer are free.
+        InputError: Fewer bytes are free.
     """
     place = _existing(Path(path).resolve())
     free = shutil.disk_usage(place).free
     if free < size:
         raise InputError(
             f"The folder {str(path)!r} needs {size / 1e6:.0f} MB or more, and {free / 1e6:.0f} MB are free on its "
-            "disk: make room, or name a folder elsewhere."
+            "disk. Make room, or name a folder elsewhere."
         )
 
 
 def _existing(path):
-    """A folder, or of those it lies in the nearest that there is."""
+    """Return the folder, or the nearest one around it that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _check(path, resolved, replaceable):
+    """Refuse an output folder, with `OSError` where the system does."""
     if resolved == Path.cwd() or resolved in Path.cwd().parents:
-        raise InputError(f"The output folder {str(path)!r} holds the folder you are in; name another one.")
+        raise InputError(f"The output folder {str(path)!r} holds the folder you are in. Name another one.")
     if resolved.exists() and not resolved.is_dir():
-        raise InputError(f"The output {str(path)!r} is a file; name a folder that may be made.")
+        raise InputError(f"The output {str(path)!r} is a file. Name a folder that can be created.")
     if resolved.exists() and any(entry.name not in replaceable for entry in resolved.iterdir()):
-        raise InputError(f"The output folder {str(path)!r} holds other things; name another one.")
+        raise InputError(f"The output folder {str(path)!r} holds other things. Name another one.")
     check_folder(resolved.parent)
     parent = _existing(resolved.parent)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{resolved.name}."):  # a name too long shows itself here
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f".{resolved.name}."):  # a name that is too long fails here
         pass
 
 
 @contextmanager
-def written_whole(path, replaceable=frozenset()):
-    """A folder that appears under its name only when all of it is written.
+def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozenset()) -> Iterator[Path]:
+    """Write a folder that appears under its name only when it is complete.
 
     Args:
-        path: The folder to be.
+        path: The folder to write.
         replaceable: As in `check_output`.
 
     Yields:
-        `pathlib.Path` of a temporary folder beside it, renamed at the end and removed if an error passes through.
+        Path of a temporary folder beside it, which is renamed at the end, or removed after an error.
 
     Raises:
         InputError: As in `check_output`.
@@ -115,7 +117,7 @@ def written_whole(path, replaceable=frozenset()):
     part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield part
-        part.chmod(0o755)  # mkdtemp's is for the owner alone
+        part.chmod(0o755)  # mkdtemp makes it for the owner alone
         if path.exists():
             _replace(path, part)
         else:
@@ -125,14 +127,14 @@ def written_whole(path, replaceable=frozenset()):
 
 
 @contextmanager
-def file_written_whole(path):
-    """A file that appears under its name, or replaces the one that is there, only when all of it is written.
+def file_written_whole(path: Path) -> Iterator[Path]:
+    """Write a file that appears under its name, or replaces an older one, only when it is complete.
 
     Args:
-        path: `pathlib.Path` of the file to be.
+        path: The file to write.
 
     Yields:
-        `pathlib.Path` of a hidden file beside it, of this process alone, to be written.
+        Path of a hidden file beside it, which belongs to this process alone.
     """
     part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     try:
@@ -143,7 +145,7 @@ def file_written_whole(path):
 
 
 def _replace(path, part):
-    """Puts `part` in the place of `path`, which goes back there if that fails."""
+    """Put `part` in the place of `path`, and put `path` back if that fails."""
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     old = path.rename(aside / path.name)
     try:

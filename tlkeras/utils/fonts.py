@@ -1,11 +1,11 @@
-"""Fonts: names of classes and files are in any script, and no font has them all."""
+"""Fonts for names of classes and files, which may be in any script, though no font has them all."""
 
 from functools import cache
 from pathlib import Path
 
 
 def one_line(text: str) -> str:
-    r"""What can be drawn of a text: one line, with question marks for bytes that are no text, as file names may have.
+    r"""Turn a text into one line that can be drawn, with question marks for bytes of file names that are no text.
 
     Example:
 
@@ -16,14 +16,14 @@ def one_line(text: str) -> str:
 
 
 def font_file(text: str) -> str:
-    """Finds a font that has all characters of a text.
+    """Find a font that has all characters of a text.
 
     Args:
-        text: What is to be written, as `one_line` gives it.
+        text: The text to draw, as `one_line` returns it.
 
     Returns:
-        Path of DejaVu Sans, which comes with matplotlib and has the alphabets of Europe and more; or else of a font
-        that is installed and has these characters; where none is, of DejaVu Sans again, which draws boxes for them.
+        Path of DejaVu Sans, which comes with matplotlib and has the alphabets of Europe and more. If it lacks a
+        character, path of an installed font that has them all. If there is none, DejaVu Sans again, which draws boxes.
 
     Example:
 

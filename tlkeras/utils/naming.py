@@ -1,15 +1,21 @@
-"""Names that people type: how they compare, and what a misspelt one may have meant."""
+"""Names that people type: compare them, and suggest what a misspelled one may mean."""
 
 import difflib
 
 
-def comparable(name):
-    """Spelling variants share a key: `EfficientNetB0`, `efficientnet-b0` and `efficientnet_b0`."""
+def comparable(name: str) -> str:
+    """Return a key that spelling variants share, such as `EfficientNetB0`, `efficientnet-b0` and `efficientnet_b0`."""
     return name.lower().translate(str.maketrans("", "", "-_ ."))
 
 
 def suggestions(name: str, known) -> str:
-    """The end of an error message: which of the `known` names `name` comes near to or begins, if any."""
+    """Return a question for the end of an error message, with the known names that are close to `name`, if any.
+
+    Example:
+
+    >>> suggestions("resnet-5", ["ResNet50", "VGG16"])
+    " Did you mean 'ResNet50'?"
+    """
     by_key = {comparable(candidate): candidate for candidate in known}
     near = difflib.get_close_matches(comparable(name), by_key, n=3, cutoff=0.6)
     near = near or [key for key in by_key if key.startswith(comparable(name))][:3]

@@ -1,13 +1,14 @@
-"""The standard streams: TensorFlow writes to them before it can be asked not to."""
+"""Silence for stderr, which TensorFlow writes to before it can be asked not to."""
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def silent_stderr():
-    """Sends all that is written to stderr within a `with` block nowhere, native code's chatter included.
+def silent_stderr() -> Iterator[None]:
+    """Discard everything that is written to stderr inside a `with` block, also by native code.
 
     Example:
 

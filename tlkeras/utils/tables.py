@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned text: words to the left, numbers to the right.
+    """Align rows as text, words on the left and numbers on the right.
 
     Example:
 
@@ -24,7 +24,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 class Table(tuple):
-    """A tuple of rows, to be printed as a table, of which a slice is such a table too."""
+    """A tuple of rows that prints as a table. A slice of it is such a table too."""
 
     __slots__ = ()
 
