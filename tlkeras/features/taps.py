@@ -39,6 +39,8 @@ def block_output(model, name):
     graph = graph_of(model)
     found = blocks(model)
     below = len(found.bottom(name))
+    if below and found.block_of(found.layers[below - 1]).parallel:
+        raise InputError(f"{name!r} belongs to parallel towers, which end in several tensors. Pass one of the towers.")
     inside, above = ({id(layer) for layer in part} for part in (found.layers[:below], found.layers[below:]))
     order = [{id(layer) for layer in _parts(node.operation)} for node in nodes(graph)]
     if any(parts & inside and parts & above for parts in order):

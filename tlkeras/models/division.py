@@ -101,17 +101,21 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
     for name, members in nested.items():
         groups = divisions[name].groups
         if not parallel:
-            groups = number(groups) if len(groups) > 1 else [Group(name, groups[0].units)]
+            groups = _stage(name, divisions[name])
         parts.append(_Part(name, before[name] + members, _with_stem(before[name], groups)))
+    if not parallel:  # stages of one network, with layers in between
+        parts += [_Part("neck", after, [Group("neck", after)])] if after else []
+        return Division(_lined_up(parts, trunk))
     outside = [*shared, *(unit for units in before.values() for unit in units)]
     outside += [unit for division in divisions.values() for unit in division.outside]
     added = [unit for division in divisions.values() for unit in division.added]
-    if parallel:
-        return Division(_lined_up(parts, trunk), added + after, outside)
-    rest = sorted(added + after, key=lambda unit: unit.number)  # stages of one network, with layers in between
-    if rest:
-        parts.append(_Part("neck", rest, [Group("neck", rest)]))
-    return Division(_lined_up(parts, trunk), [], [])
+    return Division(_lined_up(parts, trunk), added + after, outside)
+
+
+def _stage(name: str, division: Division) -> list[Group]:
+    """Return the blocks of one of several nested models that make up a network one after another."""
+    groups = [*division.groups, *([Group("neck", division.added)] if division.added else [])]
+    return number(groups) if len(groups) > 1 else [Group(name, groups[0].units)]
 
 
 def number(groups: Sequence[Group]) -> list[Group]:
