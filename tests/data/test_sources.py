@@ -76,7 +76,7 @@ def test_paths_with_labels(clipart10):
     assert set(side_of(images)) == {str(path) for path in paths}
 
 
-def test_as_many_labels_as_images_are_wanted():
+def test_one_label_per_image_is_required():
     with pytest.raises(InputError, match="4 images, 3 labels"):
         load_images(pixels(4), labels=[0, 1, 0])
     with pytest.raises(InputError, match="without labels"):
@@ -208,7 +208,7 @@ def test_groups_can_be_read_off_the_path(tmp_path):
         assert len({name for path, name in side.items() if Path(path).name.startswith(f"p{patient}_")}) == 1
 
 
-def test_a_group_for_each_image_is_wanted():
+def test_one_group_per_image_is_required():
     with pytest.raises(InputError, match="2 groups for 4 images"):
         load_images(pixels(4), labels=[0, 1, 0, 1], groups=[1, 2])
 
@@ -442,7 +442,7 @@ def test_the_examples_of_the_page_on_data_run(clipart10, monkeypatch):
     assert not failed and tried > 10
 
 
-def test_a_style_and_a_name_of_emoji4_never_meet_across_a_split(clipart10):
+def test_one_name_of_emoji4_lies_on_one_side_of_a_split(clipart10):
     images = load_images(
         clipart10.parent / "emoji4",
         label_of=lambda path: path.split("/")[-2] if path.endswith(".jpg") else None,

@@ -107,7 +107,9 @@ def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ..
     count, listed = marks.total(), ", ".join(mark for mark, _ in marks.most_common(3))
     if count == len(files):
         raise InputError(f"None of the {count} images has a label. Received: {listed}.")
-    warn(f"{count} of {len(files)} images have no label ({listed}) and are left out.")
+    code = any(isinstance(label, str | int | np.integer) and str(label).strip() for label in labels)
+    advice = " If that is a class, name it in `classes`." if code else ""
+    warn(f"{count} of {len(files)} images have no label ({listed}) and are left out.{advice}")
 
 
 def _refuse_joined(names: set[str]) -> None:

@@ -34,21 +34,39 @@ def deal(labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, draws: Sequ
     _, first, members = np.unique(groups, return_index=True, return_inverse=True)
     needs = np.zeros((len(first), labels.shape[1] + 1))
     np.add.at(needs, members, np.column_stack([labels, np.ones(len(labels))]))
-    draws, room = np.asarray(draws)[first], np.array(quotas, float)
-    scale = np.maximum(room, 1)
-    usable = np.flatnonzero(room[:, -1] > 0)
+    draws, cells = np.asarray(draws)[first], _cells(needs)
+    usable = [part for part, quota in enumerate(quotas) if quota[-1] > 0]
+    room, scale = np.array(quotas, float).tolist(), np.maximum(quotas, 1).tolist()
     parts, waiting, left = np.empty(len(first), int), np.ones(len(first), bool), needs.sum(axis=0)
     while waiting.any():
         rare = np.flatnonzero(left[:-1] > 0)
-        label = rare[np.argmin(left[rare])] if len(rare) else -1
+        label = int(rare[np.argmin(left[rare])]) if len(rare) else labels.shape[1]
         chosen = np.flatnonzero(waiting & (needs[:, label] > 0))
-        for group in chosen[np.lexsort((draws[chosen], -needs[chosen, label]))]:
-            candidates = np.roll(usable, -int(draws[group] * len(usable)))
-            # Where two parts lack as many images of this label, the other labels decide, then the number of images.
-            others = (room[candidates] / scale[candidates]) @ needs[group]
-            part = candidates[np.lexsort((-room[candidates, -1], -others, -room[candidates, label]))[0]]
+        for group in chosen[np.lexsort((draws[chosen], -needs[chosen, label]))].tolist():
+            turn = int(draws[group] * len(usable))
+            order = usable[turn:] + usable[:turn]
+            # How much each part lacks: of this label, then of the group's other labels, then of all images.
+            lacks = [
+                (
+                    room[part][label],
+                    sum(count * room[part][one] / scale[part][one] for one, count in cells[group]),
+                    room[part][-1],
+                )
+                for part in order
+            ]
+            part = order[lacks.index(max(lacks))]
             parts[group] = part
-            room[part] -= needs[group]
+            for one, count in cells[group]:
+                room[part][one] -= count
         waiting[chosen] = False
         left = left - needs[chosen].sum(axis=0)
     return parts[members]
+
+
+def _cells(needs: np.ndarray) -> list[list[tuple[int, float]]]:
+    """Return the columns and values that are not 0, per row; plain lists are faster than arrays where they are few."""
+    rows, columns = np.nonzero(needs)
+    cells: list[list[tuple[int, float]]] = [[] for _ in needs]
+    for row, column, count in zip(rows.tolist(), columns.tolist(), needs[rows, columns].tolist(), strict=True):
+        cells[row].append((column, count))
+    return cells
