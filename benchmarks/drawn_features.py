@@ -23,17 +23,14 @@ from unseen_drawings import DATA, FOLDERS
 from weight_mean import drawings
 
 import tlkeras
-from tlkeras.data.duplicates import fingerprint, near_duplicate_pairs
+from tlkeras.data.duplicates import fingerprint, near_duplicate_groups
 from tlkeras.training.steps.batchnorm import recompute_statistics
 from tlkeras.training.steps.data import as_batches
 
 
 def near_duplicates_together(paths):
     """A number for each image, the same for near-duplicates."""
-    groups = np.arange(len(paths))
-    for one, other, _ in near_duplicate_pairs([fingerprint(Image.open(path)) for path in paths]):
-        groups[groups == groups[other]] = groups[one]
-    return groups
+    return near_duplicate_groups([fingerprint(Image.open(path)) for path in paths])
 
 
 def variants(root, paths, labels):

@@ -73,7 +73,7 @@ def unseen(root):
     known = sorted(DATA.glob("*/*.jpg"))
     prints = [fingerprint(Image.open(path)) for path in known] + [fingerprint(pixels(path)) for path, _ in new]
     dropped = set()
-    for first, second, _ in sorted(map(tuple, near_duplicate_pairs(prints))):
+    for first, second in sorted(map(tuple, near_duplicate_pairs(prints))):
         if second >= len(known) and first not in dropped and second not in dropped:
             dropped.add(second)
             left_out["near clipart10" if first < len(known) else "near another"] += 1

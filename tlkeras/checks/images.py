@@ -58,7 +58,7 @@ def check_images(
     >>> import tlkeras
     >>> report = tlkeras.check_images("data/clipart10", backbone=None)
     >>> report.ok, len(report.of("near_duplicate"))
-    (True, 35)
+    (True, 29)
     """
     size = check_image_size(image_size)
     class_names, files = list_folder(directory)
