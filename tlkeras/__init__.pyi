@@ -47,6 +47,9 @@ from .pipelines.fold import fold as fold
 from .pipelines.probe import linear_probe as linear_probe
 from .pipelines.saving import load_pipeline as load_pipeline
 from .pipelines.saving import save_pipeline as save_pipeline
+from .runs.fitting import fit as fit
+from .runs.run import Run as Run
+from .runs.run import load_run as load_run
 from .training.fine_tuning import fine_tune as fine_tune
 from .training.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .training.lr_find import LearningRateCurve as LearningRateCurve

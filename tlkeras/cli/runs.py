@@ -7,14 +7,18 @@ import typer
 
 from tlkeras.cli.terminal import Directory, Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
-from tlkeras.utils.files import check_outside, check_room
-
-# Pixels a side, beyond what any network was made for. At several times this TensorFlow ends in a segmentation fault.
-_LARGEST = 1024
+from tlkeras.runs.checks import LARGEST_SIDE, check_fit
 
 
 def fit(
-    directory: Directory,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Folder with a sub-folder of images per class, perhaps below train, val and test; a table (CSV) of "
+            "paths and labels; or tfds:NAME.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the run to.")],
     backbone: Annotated[
         str,
@@ -25,80 +29,110 @@ def fit(
     strategy: Annotated[
         str,
         typer.Option(
-            help="`features`: logistic regression on frozen features. `finetune`: all layers, after that probe. "
-            "`auto`: both; the fine-tuned model is kept only if it is better beyond chance."
+            help="`features`: a linear probe on frozen features, in seconds. `finetune`: all layers, after that probe, "
+            "in minutes. `auto`: both; the fine-tuned model is kept only if it is better beyond chance."
         ),
     ] = "features",
+    refit: Annotated[
+        bool, typer.Option(help="Learn from all images once the number is known; a given test split never.")
+    ] = True,
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of fine-tuning.")] = 4,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time that fine-tuning may take; epochs and blocks are chosen to fit.")
+    ] = None,
     domain: Annotated[
         str | None,
         typer.Option(help="What the images are (photo, drawing, xray, ...): augments for it in fine-tuning."),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=NAME", help="Column of a table, where its name is another: path=file."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that the paths of a table are relative to.")] = None,
+    label_separator: Annotated[str | None, typer.Option(help="Text between several labels in one cell.")] = None,
+    multilabel: Annotated[
+        bool | None, typer.Option(help="Whether an image may have several labels; by default the labels decide.")
+    ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX|COLUMN",
+            help="What must stay together, such as the images of one patient: an expression with one capture group "
+            "that is searched for in each path, or a column.",
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Use only this class, and others so named.")
+    ] = None,
+    per_class: Annotated[int | None, typer.Option(help="Learn from at most so many images per class.")] = None,
+    class_weight: Annotated[str | None, typer.Option(help="`balanced`: small classes weigh as much as large.")] = None,
+    near_duplicates: Annotated[
+        bool, typer.Option(help="Keep near-duplicates on one side of every split; not for frames of a fixed camera.")
+    ] = True,
     image_size: Annotated[
-        int | None, typer.Option(min=1, max=_LARGEST, help="Side in pixels; by default the backbone's own.")
+        int | None, typer.Option(min=1, max=LARGEST_SIDE, help="Side in pixels; by default the backbone's own.")
     ] = None,
     resize: Annotated[str, typer.Option(help="`stretch`, `crop` or `pad`.")] = "stretch",
-    seed: Annotated[int, typer.Option(min=0, help="Of the splits and of all that is random.")] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the folder if any file cannot be read.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits and of all that is random.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse the images if any file cannot be read.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Train a classifier on a folder of images and measure it on images it has not seen."""
-    from tlkeras.augment.policies import augmentation_policy
-    from tlkeras.backbones.catalog import backbone_info, list_backbones, listed_info
-    from tlkeras.runs.folder import check_run_output
-
+    """Train a classifier on labeled images and measure it on images it has not seen."""
+    arguments = {name: value for name, value in locals().items() if name != "as_json"}
+    arguments["columns"] = _columns(columns)
+    arguments["classes"] = classes or None
     # What can be refused is refused before Keras is loaded, let alone an image.
-    _choice("--strategy", strategy, ("features", "finetune", "auto"))
-    _choice("--resize", resize, ("stretch", "crop", "pad"))
-    if domain is not None:
-        augmentation_policy(domain)
+    chosen, _ = check_fit(**arguments)
     if backbone == "auto":
-        backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
-        say(f"Backbone: {backbone}")
-    side = _side(backbone, image_size)
-    check_run_output(output, overwrite)
-    check_outside(output, directory)
-    if info := listed_info(backbone):
-        check_room(output, 4 * info.parameters)  # bytes of its weights, which the run holds
+        say(f"Backbone: {chosen}")
     load_keras()
-    from tlkeras.runs.fitting import fit_folder
+    from tlkeras.runs import fitting
 
-    metrics = fit_folder(
-        directory,
-        output,
-        backbone=backbone,
-        strategy=strategy,
-        epochs=epochs,
-        domain=domain,
-        image_size=(side, side),
-        resize=resize,
-        seed=seed,
-        strict=strict,
-        overwrite=overwrite,
-        verbose=True,
-    )
-    _say_skipped(metrics["data"]["skipped"])
+    run = fitting.fit(**arguments)
+    _say_skipped(run.metrics["data"]["skipped"])
     if as_json:
-        print_json(metrics)
+        print_json(run.metrics)
         return
-    typer.echo(_scores_text(metrics["test"], "held-out images"))
-    typer.echo(f"Written to {output}/: model.keras, labels.json, metrics.json, confusion.png")
+    typer.echo(run)
+    typer.echo(f"Written to {output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
+
+
+def _columns(pairs):
+    """Read `label=diagnosis` and the like; a column named several times becomes a list."""
+    columns = {}
+    for pair in pairs or ():
+        kind, separator, name = pair.partition("=")
+        if not (separator and name):
+            raise InputError(f"`--columns` must be KIND=NAME, such as label=diagnosis. Received: {pair!r}")
+        columns[kind] = name if kind not in columns else [*_listed(columns[kind]), name]
+    return columns or None
+
+
+def _listed(value):
+    return [value] if isinstance(value, str) else value
 
 
 def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
     """Measure a trained classifier on a folder of labeled images."""
     load_keras()
-    from tlkeras.runs.measuring import evaluate_folder
+    from tlkeras.runs.run import load_run
+    from tlkeras.runs.summary import scores_text
 
-    result = evaluate_folder(run, directory, verbose=True)
+    result = load_run(run).evaluate(directory, verbose=True)
     _say_skipped(result["skipped"])
     if result["seen_in_training"]:
-        say(f"{result['seen_in_training']} of these images served in training: the accuracy flatters.")
+        say(
+            f"The model has learned from {result['seen_in_training']} of these images or was chosen by them: expect "
+            "less on new ones."
+        )
     if as_json:
         print_json(result)
     else:
-        typer.echo(_scores_text(result["scores"], "images" if result["part"] == "all" else f"{result['part']} images"))
+        words = "images" if result["part"] == "all" else f"{result['part']} images"
+        typer.echo(scores_text(result["scores"], f"{result['scores']['images']} {words}"))
 
 
 def predict(
@@ -108,49 +142,29 @@ def predict(
 ):
     """Name the class of images, with its probability."""
     load_keras()
-    from tlkeras.runs.folder import load_run
+    from tlkeras.runs.run import load_run
 
-    answers, unreadable = load_run(run).label(images, verbose=True)
+    answers = load_run(run).predict(images, verbose=True)
+    unreadable = [{"path": one["path"], "reason": one["error"]} for one in answers if "error" in one]
+    answers = [one for one in answers if "error" not in one]
     if as_json:
         print_json({"predictions": answers, "unreadable": unreadable})
     else:
         for answer in answers:
-            typer.echo(f"{answer['path']}\t{answer['class']}\t{answer['probability']:.3f}")
+            typer.echo(_answer_line(answer))
     for one in unreadable:
         say(f"Cannot read image {one['path']!r}: {one['reason']}.")
     if unreadable:
         raise typer.Exit(2)
 
 
-def _side(backbone, image_size):
-    """The side of the images in pixels, as asked for or else as the catalog says."""
-    from tlkeras.backbones.catalog import listed_info
-
-    info = listed_info(backbone)
-    if info is None and image_size is None:
-        raise InputError(f"The catalog does not list {backbone}; say by --image-size what it takes.")
-    return image_size or info.default_size
-
-
-def _scores_text(scores, what):
-    width = max(len(one["name"]) for one in scores["classes"])
-    lines = [f"{'class':<{width}}  images  precision  recall"]
-    lines += [
-        f"{one['name']:<{width}}  {one['images']:>6}  {one['precision']:>9.2f}  {one['recall']:>6.2f}"
-        for one in scores["classes"]
-    ]
-    lines.append(
-        f"Accuracy on {scores['images']} {what}: {scores['accuracy']:.3f} ± {scores['standard_error']:.3f} "
-        f"(standard error); always answering {scores['majority_class']!r}: {scores['majority_accuracy']:.3f}"
-    )
-    return "\n".join(lines)
+def _answer_line(answer):
+    if "class" in answer:
+        return f"{answer['path']}\t{answer['class']}\t{answer['probability']:.3f}"
+    given = (f"{name} {answer['probabilities'][name]:.3f}" for name in answer["labels"])
+    return f"{answer['path']}\t{', '.join(given)}"
 
 
 def _say_skipped(skipped):
     for one in skipped:
         say(f"Skipped {one['path']!r}: {one['reason']}.")
-
-
-def _choice(option, value, choices):
-    if value not in choices:
-        raise InputError(f"{option} must be one of {', '.join(choices)}. Received: {value}")

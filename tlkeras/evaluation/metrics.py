@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from tlkeras.pipelines.cross_validation import mean_with_error
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -33,7 +35,8 @@ class Scores:
         images: number of images.
         accuracy: share of right answers, in [0, 1].
         standard_error: of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two right and two wrong answers
-            more, so that a few images that are all right do not pass for certainty (Agresti and Coull, 1998).
+            more, so that a few images that are all right do not pass for certainty (Agresti and Coull, 1998). Where
+            images come in groups that are right or wrong together, it is that of the mean over groups, if larger.
         majority_class: str, the commonest class of the training images.
         majority_accuracy: what always answering `majority_class` gives.
         classes: a `ClassScore` each.
@@ -53,7 +56,7 @@ class Scores:
         return asdict(self) | {"confusion": self.confusion.tolist()}
 
 
-def score(labels, predictions, class_names, majority):
+def score(labels, predictions, class_names, majority, groups=None):
     """Compares predictions with labels.
 
     Args:
@@ -61,6 +64,8 @@ def score(labels, predictions, class_names, majority):
         predictions: int array of the same shape.
         class_names: Names by class number.
         majority: Number of the commonest class in training; the baseline may not look at these labels.
+        groups: int array of shape `(images,)`: images with equal numbers, such as those of one patient, count as
+            dependent, which widens the standard error. Defaults to None, all images are independent.
 
     Returns:
         `Scores`.
@@ -80,7 +85,7 @@ def score(labels, predictions, class_names, majority):
     return Scores(
         images=len(labels),
         accuracy=accuracy,
-        standard_error=_standard_error(int(np.sum(labels == predictions)), len(labels)),
+        standard_error=_standard_error(labels == predictions, groups),
         majority_class=class_names[majority],
         majority_accuracy=float(np.mean(labels == majority)),
         classes=tuple(
@@ -91,6 +96,9 @@ def score(labels, predictions, class_names, majority):
     )
 
 
-def _standard_error(right, count):
-    share = (right + 2) / (count + 4)
-    return float(np.sqrt(share * (1 - share) / (count + 4)))
+def _standard_error(right, groups):
+    """Compute the standard error of an accuracy, where images of one group count as dependent."""
+    count = len(right)
+    share = (int(right.sum()) + 2) / (count + 4)
+    independent = float(np.sqrt(share * (1 - share) / (count + 4)))
+    return independent if groups is None else max(independent, mean_with_error(right, groups)[1])

@@ -1,110 +1,204 @@
-"""The main job end to end: a folder of images becomes a run."""
+"""`fit`: labeled images become a trained classifier with an honest number, written to a folder."""
 
-import platform
-from collections import Counter
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
+from typing import Any
 
 import keras
 
-from tlkeras._version import __version__
+from tlkeras.data.dataset import ImageSplits
 from tlkeras.data.loading import load_images
-from tlkeras.errors import InputError
+from tlkeras.data.reading import Resize
 from tlkeras.evaluation.confusion import confusion_figure
-from tlkeras.runs.folder import Run, write_report, written_run
-from tlkeras.runs.measuring import digest, measure
-from tlkeras.selection.strategies import train_auto, train_by_fine_tuning, train_on_features
+from tlkeras.evaluation.several_labels import LabelScores
+from tlkeras.features.store import cache_folder
+from tlkeras.runs.checks import check_fit
+from tlkeras.runs.folder import METRICS, write_report, written_run
+from tlkeras.runs.images import at_most, digest, digests
+from tlkeras.runs.log import RunLog
+from tlkeras.runs.measuring import most_common, scores_of
+from tlkeras.runs.report import metrics_of
+from tlkeras.runs.resuming import Unfinished
+from tlkeras.runs.run import Run, load_run
+from tlkeras.selection.automatic import train_automatically
+from tlkeras.selection.by_fine_tuning import train_by_fine_tuning
+from tlkeras.selection.on_features import train_on_features
+from tlkeras.selection.outcome import Task
 
-PARTS = ("train", "validation", "test")
-STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, "auto": train_auto}
+_STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, "auto": train_automatically}
+
+#: Arguments of `fit` that `load_images` takes as they are.
+_LOADING = (
+    "columns",
+    "root",
+    "label_separator",
+    "multilabel",
+    "groups",
+    "classes",
+    "near_duplicates",
+    "resize",
+    "seed",
+    "strict",
+)
 
 
-def fit_folder(
-    directory,
-    output,
+def fit(
+    source: Any,
+    output: str | os.PathLike | None = None,
     *,
-    backbone="efficientnet_lite0",
-    strategy="features",
-    epochs=4,
-    domain=None,
-    image_size=(224, 224),
-    resize="stretch",
-    seed=0,
-    strict=False,
-    overwrite=False,
-    verbose=False,
-):
-    """Trains a classifier on a folder of images, measures it on images it has not seen, and writes the run.
+    backbone: str = "efficientnet_lite0",
+    strategy: str = "features",
+    refit: bool = True,
+    epochs: int = 4,
+    minutes: float | None = None,
+    domain: str | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    root: str | os.PathLike | None = None,
+    label_separator: str | None = None,
+    multilabel: bool | None = None,
+    groups: str | None = None,
+    classes: Sequence[str] | None = None,
+    per_class: int | None = None,
+    class_weight: str | None = None,
+    near_duplicates: bool = True,
+    image_size: int | None = None,
+    resize: Resize = "stretch",
+    seed: int = 0,
+    strict: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: bool = True,
+) -> Run:
+    """Train a classifier on labeled images, measure it on images it has not seen, and write both to a folder.
+
+    The number comes first. With the strategy `"features"` and up to 5000 images, every image is predicted once by a
+    model that has not seen it (grouped, stratified cross-validation); otherwise a fifth is held out. Then the delivered
+    model learns from all images. A test split that the data set defines measures and is never learned from.
+
+    The command `tlkeras fit` is the same, with options of the same names.
 
     Args:
-        directory: Folder with a sub-folder of images for each class.
-        output: Folder to write; see `tlkeras.runs.folder`.
-        backbone: Name of the backbone.
-        strategy: `"features"`, `"finetune"` or `"auto"`; see `tlkeras.selection.strategies`.
-        epochs: Epochs of fine-tuning.
-        domain: What the images are, for augmentation in fine-tuning; `None` for none.
-        image_size: `(height, width)` in pixels.
-        resize: How images are brought to that size, as in `tlkeras.read_image`.
-        seed: Of the splits and of all that is random; one seed on one machine gives one result.
-        strict: Whether a file that cannot be read is an error.
-        overwrite: Whether a run that is there is replaced.
+        source: Images with labels, as `tlkeras.load_images` takes them: a folder with a sub-folder per class, perhaps
+            below `train`, `val` and `test`; a table; a data set's name; or what `load_images` returned.
+        output: Folder to write the run to. Defaults to None: nothing is written.
+        backbone: Name of a backbone, see `tlkeras.list_backbones`, or `"auto"` for the best on ImageNet of those whose
+            weights are on this machine. The default comes with the installation.
+        strategy: `"features"`, a linear probe on frozen features, in seconds. `"finetune"`, `tlkeras.fine_tune`: more
+            accurate, and takes minutes. `"auto"`, both, and the fine-tuned model only if it is better beyond chance.
+        refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
+            on held-out images.
+        epochs: Epochs of fine-tuning. Defaults to 4.
+        minutes: Time that fine-tuning may take; epochs and blocks that train are chosen to fit. Defaults to None, no
+            limit.
+        domain: What the images are, such as `"photo"` or `"xray"`, for augmentation in fine-tuning, see
+            `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
+        columns: As in `tlkeras.load_images`, like the next three.
+        root: Folder that the paths of a table are relative to.
+        label_separator: Text between several labels in one cell of a table.
+        multilabel: Whether an image may have several labels. By default the labels decide.
+        groups: What must stay together, such as the images of one patient: a regular expression with one capture group
+            that is searched for in each path, or the name of a column. Defaults to None, near-duplicates only.
+        classes: Use only these classes, in this order. Defaults to None, all.
+        per_class: Learn from at most so many images per class, for quick trials. Defaults to None, all.
+        class_weight: `"balanced"` to weigh each class inversely to its number of images. Defaults to None, all images
+            alike.
+        near_duplicates: Whether to keep near-duplicates on one side of every split.
+        image_size: Height and width in pixels that images are brought to. Defaults to the size that the backbone was
+            trained at.
+        resize: `"stretch"` (the default), `"crop"` or `"pad"`, as in `tlkeras.read_image`.
+        seed: Seed of the splits and of all that is random; one seed gives one result on one machine. Defaults to 0.
+        strict: Whether a file that cannot be read is an error. By default it is left out and listed.
+        overwrite: Whether a run that is in `output` is replaced.
+        resume: Whether to go on with a run to the same `output` that was killed.
+        callbacks: Keras callbacks for fine-tuning, such as `keras.callbacks.TensorBoard`.
         verbose: Whether to show progress on stderr.
 
     Returns:
-        What `metrics.json` holds, a dict.
+        `Run`, with `.model`, `.metrics`, `.predict` and `.evaluate`; `print` shows the scores.
 
     Raises:
-        InputError: The images or the output folder cannot be used.
+        InputError: The images, an argument or the output folder cannot be used. Nothing is left behind.
+
+    Example:
+
+    >>> import tlkeras
+    >>> run = tlkeras.fit("data/clipart10", per_class=5, verbose=False)
+    >>> run.metrics["scores"]["images"]
+    50
     """
-    if Path(directory).exists() and not Path(directory).is_dir():
-        raise InputError(f"{str(directory)!r} is not a directory; fit takes a folder with a sub-folder for each class.")
-    start = perf_counter()
+    arguments = {name: value for name, value in locals().items() if name not in ("callbacks", "verbose")}
+    backbone, side = check_fit(**arguments)
+    unfinished, log = Unfinished(output), RunLog()
+    if resume and not unfinished.exists and (Path(output) / METRICS).exists():
+        return load_run(output)  # it was finished
     keras.utils.set_random_seed(seed)
-    images = load_images(directory, seed=seed, image_size=image_size, resize=resize, strict=strict)
+    with log.phase("load") as facts:
+        images = _loaded(arguments, side)
+        facts.update(images=sum(map(len, _parts(images))), skipped=len(images.skipped))
+    call = {name: value for name, value in arguments.items() if name not in ("source", "overwrite", "resume")}
+    contents = [digest(one) for part in _parts(images) for one in part.sources]
+    log.continue_in(unfinished.start({**call, "images": contents}, resume))
+    task = Task(
+        images,
+        backbone,
+        refit=refit,
+        class_weight=class_weight,
+        epochs=epochs,
+        domain=domain,
+        minutes=minutes,
+        callbacks=callbacks,
+        cache=True if cache_folder() else unfinished / "features" or False,
+        checkpoint=unfinished / "checkpoints",
+        seed=seed,
+        on_event=log,
+        verbose=verbose,
+    )
+    with unfinished.kept_if("checkpoints/**/*.npz"):
+        trained = _STRATEGIES[strategy](task)
+    return _written(trained, task, log, arguments, unfinished)
+
+
+def _loaded(arguments, side):
+    """Load the images."""
+    source, per_class, seed = (arguments[name] for name in ("source", "per_class", "seed"))
+    images = source
+    if not isinstance(source, ImageSplits):
+        images = load_images(source, image_size=side, **{name: arguments[name] for name in _LOADING})
+    return images if per_class is None else at_most(images, per_class, seed)
+
+
+def _parts(images):
+    return images.train, images.validation, images.test
+
+
+def _written(trained, task, log, arguments, unfinished):
+    """Measure a trained model, and write all that is known of it."""
+    images, source, output = task.images, arguments["source"], arguments["output"]
     data = {
-        "directory": str(directory),
+        "source": str(source) if isinstance(source, str | os.PathLike) else type(source).__name__,
         "skipped": [asdict(one) for one in images.skipped],
-        # Each file with a digest of its content, by which `evaluate` knows images of the training again.
-        "splits": {
-            part: {Path(path).relative_to(directory).as_posix(): digest(path) for path in getattr(images, part).paths}
-            for part in PARTS
-        },
+        "learned": digests(trained.learned, source),
+        "chosen_by": digests(images.validation, source) if arguments["strategy"] != "features" else {},
     }
-    loaded = perf_counter()
-    tuning = {} if strategy == "features" else {"epochs": epochs, "domain": domain}
-    trained = STRATEGIES[strategy](images, backbone, seed=seed, verbose=verbose, **tuning)
-    run = Run(trained.model, images.class_names, tuple(image_size), resize)
-    ready = perf_counter()
-    with written_run(output, run, overwrite) as folder:
-        majority = images.class_names[Counter(images.train.labels.tolist()).most_common(1)[0][0]]
-        test, validation = (measure(run, part, majority, verbose=verbose) for part in (images.test, images.validation))
-        seconds = {"load": loaded - start, **trained.seconds, "measure": perf_counter() - ready}
-        metrics = {
-            "test": test.to_dict(),
-            "validation": validation.to_dict(),
-            "backbone": backbone,
-            "strategy": strategy,
-            **tuning,
-            "choices": trained.choices,
-            "image_size": list(image_size),
-            "resize": resize,
-            "seed": seed,
-            "data": data,
-            "versions": _versions(),
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        }
-        write_report(folder, metrics, confusion_figure(test))
-    return metrics
-
-
-def _versions():
-    backend = keras.backend.backend()
-    packages = ("keras", backend, "numpy", "scikit-learn", "pillow")
-    return {
-        "tlkeras": __version__,
-        "python": platform.python_version(),
-        "backend": backend,
-        **{name: version(name) for name in packages},
-    }
+    scores = scores_of(trained.measured, most_common(trained.learned))
+    thresholds = tuple(one.threshold for one in scores.labels) if isinstance(scores, LabelScores) else None
+    log({"phase": "done", "accuracy": scores.accuracy, "standard_error": scores.standard_error})
+    run = Run(
+        trained.model,
+        images.class_names,
+        images.image_size,
+        images.resize,
+        thresholds=thresholds,
+        path=None if output is None else Path(output),
+        metrics=metrics_of(trained, scores, task, data, arguments["strategy"]),
+        log=log.events,
+    )
+    if output is not None:
+        figure = confusion_figure(scores) if thresholds is None else None
+        with written_run(output, run, arguments["overwrite"] or arguments["resume"]) as folder:
+            write_report(folder, run.metrics, figure, log.events)
+        unfinished.remove()
+    return run

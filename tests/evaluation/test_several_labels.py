@@ -1,0 +1,36 @@
+"""Scores of several labels per image agree with scikit-learn's, and thresholds are never chosen on what they decide."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, f1_score
+
+from tlkeras.evaluation.several_labels import best_thresholds, score_labels
+
+LABELS = np.random.default_rng(0).random((200, 3)) < (0.5, 0.2, 0.1)
+NOISY = 0.3 * LABELS + 0.7 * np.random.default_rng(1).random((200, 3))
+
+
+def test_average_precision_is_that_of_scikit_learn_and_chance_is_the_share_of_each_label():
+    scores = score_labels(LABELS, NOISY, "abc")
+    areas = average_precision_score(LABELS, NOISY, average=None)
+    assert [one.average_precision for one in scores.labels] == pytest.approx(areas)
+    assert scores.mean_average_precision == pytest.approx(areas.mean())
+    assert scores.chance == pytest.approx(LABELS.mean())
+    assert [one.images for one in scores.labels] == LABELS.sum(axis=0).tolist()
+
+
+def test_no_threshold_has_a_higher_f1_than_the_one_chosen():
+    for label, share, chosen in zip(LABELS.T, NOISY.T, best_thresholds(LABELS, NOISY), strict=True):
+        best = max(f1_score(label, share >= edge) for edge in share)
+        assert f1_score(label, share >= chosen) == pytest.approx(best)
+
+
+def test_thresholds_that_fit_their_own_noise_gain_nothing():
+    noise = np.random.default_rng(2).random(LABELS.shape)
+    chosen_on_themselves = f1_score(LABELS, noise >= best_thresholds(LABELS, noise), average="macro")
+    assert score_labels(LABELS, noise, "abc").mean_f1 < chosen_on_themselves
+
+
+def test_a_label_that_no_image_has_scores_zero():
+    scores = score_labels(np.column_stack([LABELS[:, 0], np.zeros(200)]), NOISY[:, :2], "ab")
+    assert (scores.labels[1].average_precision, scores.labels[1].f1, scores.labels[1].threshold) == (0, 0, 0.5)

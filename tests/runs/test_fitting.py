@@ -1,0 +1,172 @@
+"""`tlkeras.fit` learns from all images but a given test split; its number is of models that had not seen the image."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import tlkeras
+from tlkeras.selection import on_features, outcome
+
+COLORS = {"blue": (30, 30, 200), "green": (30, 200, 30), "red": (200, 30, 30)}
+
+
+def picture(color, seed):
+    """Draw a noisy patch: no two are near-duplicates, and color alone tells the class."""
+    blocks = np.random.default_rng(seed).integers(0, 56, (6, 6, 1))
+    return Image.fromarray((np.kron(blocks, np.ones((8, 8, 1))) + np.array(color)).clip(0, 255).astype("uint8"))
+
+
+def folder(root, images=6, swapped=False, seed=0):
+    """Write images per class; if swapped, the pictures of each class are those of another."""
+    names = list(COLORS)
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        color = COLORS[names[number - 1] if swapped else name]
+        for i in range(images):
+            picture(color, [seed, number, i]).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def colors(tmp_path_factory):
+    return folder(tmp_path_factory.mktemp("data") / "colors")
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The mean color: enough to tell the classes apart, and quick."""
+    inputs = keras.Input((16, 16, 3))
+    outputs = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, outputs)
+
+
+@pytest.fixture(autouse=True)
+def _small_network(network, monkeypatch):
+    extractor = on_features.FeatureExtractor
+    monkeypatch.setattr(
+        on_features, "FeatureExtractor", lambda backbone, **options: extractor(network, **options, engine="keras")
+    )
+
+
+def fit(source, *arguments, **options):
+    return tlkeras.fit(source, *arguments, image_size=16, verbose=False, **options)
+
+
+def test_the_delivered_model_has_learned_from_all_images_and_answers_as_scikit_learn_does(colors):
+    run = fit(colors)
+    assert run.metrics["measured"] | {"expected": None} == {
+        "by": "cross-validation",
+        "folds": 5,
+        "expected": None,
+        "learned_from": 18,
+        "refitted": True,
+    }
+    assert (run.metrics["scores"]["images"], run.metrics["scores"]["accuracy"]) == (18, 1.0)
+    paths = sorted(colors.glob("*/*.png"))
+    assert len(run.metrics["data"]["learned"]) == len(paths)
+    pixels = tlkeras.read_images(paths, 16)
+    means = pixels.mean(axis=(1, 2)) / 255
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=run.metrics["choices"]["C"], max_iter=2000))
+    oracle.fit(means, [path.parent.name for path in paths])
+    np.testing.assert_allclose(run.model.predict(pixels, verbose=0), oracle.predict_proba(means), atol=2e-3)
+
+
+def test_a_given_test_split_measures_and_is_never_learned_from_and_a_given_validation_split_joins(tmp_path):
+    folder(tmp_path / "train", seed=1)
+    folder(tmp_path / "val", images=2, seed=2)
+    folder(tmp_path / "test", images=3, seed=3, swapped=True)
+    run = fit(tmp_path)
+    assert run.metrics["scores"]["accuracy"] == 0  # all labels there are wrong
+    assert (run.metrics["measured"]["by"], run.metrics["measured"]["learned_from"]) == ("test images", 24)
+    assert {name.split("/")[0] for name in run.metrics["data"]["learned"]} == {"train", "val"}
+    alone = fit(tmp_path, refit=False)
+    assert {name.split("/")[0] for name in alone.metrics["data"]["learned"]} == {"train"}
+    assert "has learned from 24 images and from none of these" in str(run)
+
+
+def test_of_many_images_a_fifth_is_held_out_and_learned_from_afterwards(colors, monkeypatch):
+    monkeypatch.setattr(on_features, "MOST_TO_CROSS_VALIDATE", 17)
+    run = fit(colors)
+    assert (run.metrics["measured"]["by"], run.metrics["scores"]["images"]) == ("held-out images", 3)
+    assert run.metrics["measured"]["learned_from"] == 18
+    assert fit(colors, refit=False).metrics["measured"]["learned_from"] == 12
+
+
+def test_a_loaded_data_set_and_a_limit_per_class_are_taken(colors):
+    run = fit(tlkeras.load_images(colors, image_size=16, groups=lambda path: path[-5]), per_class=4)
+    assert run.metrics["measured"]["learned_from"] == 12
+    counts = np.unique([name.split("/")[-2] for name in run.metrics["data"]["learned"]], return_counts=True)[1]
+    assert counts.tolist() == [4, 4, 4]
+
+
+def test_a_run_predicts_evaluates_and_opens_again(colors, tmp_path):
+    run = fit(colors, tmp_path / "run")
+    (tmp_path / "empty.png").touch()
+    paths = [colors / "red" / "0.png", tmp_path / "empty.png", colors / "blue" / "1.png"]
+    answers = run.predict(paths)
+    assert [one.get("class") for one in answers] == ["red", None, "blue"]
+    assert answers[1] == {"path": str(paths[1]), "error": "it is empty (zero bytes)"}
+    assert (
+        run.predict(np.stack([np.full((20, 20, 3), 30, "uint8") + COLORS["red"]]).astype("uint8"))[0]["class"] == "red"
+    )
+    opened = tlkeras.load_run(tmp_path / "run")
+    assert opened.metrics == run.metrics and opened.log == run.log
+    assert [one.get("class") for one in opened.predict(paths)] == ["red", None, "blue"]
+    assert opened.evaluate(folder(tmp_path / "new", images=2, seed=9))["scores"]["accuracy"] == 1.0
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Two labels per image that do not depend on one another."""
+    rows = ["path,is_red,is_green"]
+    for i in range(24):
+        red, green = i % 2, i // 2 % 2
+        picture((200 * red, 200 * green, 30), i).save(tmp_path / f"{i}.png")
+        rows.append(f"{i}.png,{red},{green}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    return tmp_path / "labels.csv"
+
+
+def test_several_labels_per_image_get_sigmoids_thresholds_average_precision_and_f1(table, tmp_path):
+    run = fit(table, tmp_path / "run", columns={"label": ["is_red", "is_green"]})
+    scores = run.metrics["scores"]
+    assert [one["name"] for one in scores["labels"]] == ["is_green", "is_red"]
+    assert scores["mean_average_precision"] > 0.95 and scores["mean_f1"] > 0.9
+    assert scores["chance"] == scores["majority_accuracy"] == 0.5
+    opened = tlkeras.load_run(tmp_path / "run")
+    assert opened.thresholds == tuple(one["threshold"] for one in scores["labels"])
+    answers = opened.predict([table.parent / f"{i}.png" for i in range(4)])
+    assert [one["labels"] for one in answers] == [[], ["is_red"], ["is_green"], ["is_green", "is_red"]]
+    assert sum(answers[3]["probabilities"].values()) > 1
+    assert "Mean average precision on 24 images in 5-fold cross-validation" in str(opened)
+
+
+def test_two_runs_with_one_seed_are_equal_to_the_digit(colors):
+    first, second = (fit(colors, seed=3) for _ in range(2))
+    assert first.metrics | {"seconds": None} == second.metrics | {"seconds": None}
+    np.testing.assert_array_equal(*(run.model.get_weights()[-1] for run in (first, second)))
+
+
+def test_a_lead_within_its_standard_error_is_told_from_a_clear_one():
+    lead, error = outcome.paired_lead([True] * 10, [False] * 8 + [True] * 2)
+    assert (lead, error) == (0.8, pytest.approx((0.8 * 0.2 / 10) ** 0.5))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"strategy": "magic"}, "strategy"),
+        ({"class_weight": "equal"}, "class_weight"),
+        ({"minutes": -1}, "minutes"),
+        ({"per_class": 1}, "per_class"),
+        ({"domain": "foto"}, "foto"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_refused_before_an_image_is_read(tmp_path, options, named):
+    with pytest.raises(tlkeras.InputError, match=named):
+        fit(tmp_path / "nowhere", tmp_path / "run", **options)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,143 @@
+"""How well a classifier does where an image may have several labels: average precision, F1, and thresholds."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from sklearn.metrics import average_precision_score, precision_recall_curve, precision_recall_fscore_support
+from sklearn.model_selection import GroupKFold
+
+from tlkeras.pipelines.cross_validation import mean_with_error
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """The scores of one label.
+
+    Attributes:
+        name: str, the label.
+        images: Number of images that have it.
+        threshold: Probability from which on the label is given.
+        average_precision: Area under the curve of precision over recall; at random it is the share of images with
+            this label. 0 where no image has it.
+        precision: Share of the images given the label that have it; 0 where none is given it.
+        recall: Share of the images that have the label that are given it.
+        f1: Harmonic mean of precision and recall.
+    """
+
+    name: str
+    images: int
+    threshold: float
+    average_precision: float
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """What was measured where an image may have several labels.
+
+    Attributes:
+        images: Number of images.
+        mean_average_precision: Mean of the labels' average precisions (mAP).
+        chance: What random probabilities give for it.
+        mean_f1: Mean of the labels' F1.
+        accuracy: Share of right decisions, of all images and labels.
+        standard_error: Of `accuracy`; the labels of one image count as dependent.
+        majority_accuracy: Share of right decisions of who always gives the more common answer for each label.
+        labels: A `LabelScore` per label.
+    """
+
+    images: int
+    mean_average_precision: float
+    chance: float
+    mean_f1: float
+    accuracy: float
+    standard_error: float
+    majority_accuracy: float
+    labels: tuple[LabelScore, ...]
+
+    def to_dict(self):
+        """Return the scores as plain numbers, lists and dicts, as JSON takes them."""
+        return asdict(self)
+
+
+def best_thresholds(labels, probabilities):
+    """Choose, for each label, the probability from which on giving the label has the best F1.
+
+    Args:
+        labels: Array of 0 and 1 of shape `(images, labels)`.
+        probabilities: Array of the same shape.
+
+    Returns:
+        float64 array of shape `(labels,)`; 0.5 for a label that no image has, or that all have.
+
+    Example:
+
+    >>> best_thresholds([[0], [0], [1], [1]], [[0.1], [0.2], [0.3], [0.9]])
+    array([0.25])
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, "float64")
+    return np.array([_best_threshold(*columns) for columns in zip(labels.T, probabilities.T, strict=True)])
+
+
+def _best_threshold(labels, probabilities):
+    if labels.min() == labels.max():
+        return 0.5
+    precision, recall, edges = precision_recall_curve(labels, probabilities)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    edge = edges[int(f1[:-1].argmax())]
+    below = probabilities[probabilities < edge]  # half way to the next one, or a float of less precision falls below
+    return float((edge + below.max()) / 2 if len(below) else edge / 2)
+
+
+def score_labels(labels, probabilities, names, groups=None, folds=5):
+    """Score predicted probabilities of several labels per image.
+
+    Precision, recall, F1 and accuracy are of decisions by thresholds that were chosen on other images: the images are
+    dealt out to folds, and those of one fold are decided by the best thresholds of the others.
+
+    Args:
+        labels: Array of 0 and 1 of shape `(images, labels)`.
+        probabilities: Array of the same shape, by a model that had not seen the images.
+        names: Names of the labels.
+        groups: int array of shape `(images,)`; images of one group stay in one fold. Defaults to None, every image on
+            its own.
+        folds: Number of folds. Defaults to 5.
+
+    Returns:
+        `LabelScores`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> labels = np.array([[0, 1], [1, 0], [1, 1], [0, 0]] * 5)
+    >>> scores = score_labels(labels, 0.1 + 0.8 * labels, ["round", "red"])
+    >>> scores.mean_average_precision, scores.mean_f1, scores.chance
+    (1.0, 1.0, 0.5)
+    """
+    labels, probabilities = np.asarray(labels).astype(int), np.asarray(probabilities, "float64")
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    decided = np.zeros(labels.shape, int)
+    folds = min(folds, len(np.unique(groups)))
+    parts = GroupKFold(folds).split(labels, groups=groups) if folds > 1 else [(slice(None), slice(None))]
+    for others, part in parts:
+        decided[part] = probabilities[part] >= best_thresholds(labels[others], probabilities[others])
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, decided, average=None, zero_division=0)
+    thresholds, counts = best_thresholds(labels, probabilities), labels.sum(axis=0)
+    areas = [
+        float(average_precision_score(one, share)) if one.any() else 0.0
+        for one, share in zip(labels.T, probabilities.T, strict=True)
+    ]
+    rows = zip(names, counts, thresholds, areas, precision, recall, f1, strict=True)
+    right = (decided == labels).mean(axis=1)
+    return LabelScores(
+        images=len(labels),
+        mean_average_precision=float(np.mean(areas)),
+        chance=float(labels.mean()),
+        mean_f1=float(f1.mean()),
+        accuracy=float(right.mean()),
+        standard_error=mean_with_error(right, groups)[1],
+        majority_accuracy=float(np.maximum(labels.mean(axis=0), 1 - labels.mean(axis=0)).mean()),
+        labels=tuple(LabelScore(str(name), int(count), *map(float, rest)) for name, count, *rest in rows),
+    )

@@ -1,0 +1,69 @@
+"""Checks of what `fit` was given, before Keras is loaded and before an image is read."""
+
+import os
+from pathlib import Path
+
+from tlkeras.augment.policies import augmentation_policy
+from tlkeras.backbones.catalog import backbone_info, list_backbones, listed_info
+from tlkeras.errors import InputError
+from tlkeras.runs.folder import check_run_output
+from tlkeras.runs.resuming import Unfinished
+from tlkeras.utils.files import check_outside, check_room
+from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
+
+STRATEGIES = ("features", "finetune", "auto")
+
+#: Pixels per side, beyond what any network was made for. At several times this TensorFlow ends in a segmentation fault.
+LARGEST_SIDE = 1024
+
+
+def check_fit(
+    source,
+    output,
+    backbone,
+    strategy,
+    epochs,
+    minutes,
+    domain,
+    per_class,
+    class_weight,
+    image_size,
+    resize,
+    seed,
+    overwrite,
+    resume,
+    **others,
+):
+    """Check the arguments of `fit` before an image is read; return the name of the backbone and the side of images.
+
+    The side is in pixels, and None where `source` was loaded already. Whatever cannot be used raises an `InputError`.
+    """
+    check_choice("strategy", strategy, STRATEGIES)
+    check_choice("resize", resize, ("stretch", "crop", "pad"))
+    check_choice("class_weight", class_weight, (None, "balanced"))
+    check_integer("seed", seed, 0)
+    check_integer("epochs", epochs, 0)
+    if per_class is not None:
+        check_integer("per_class", per_class, 3, advice="Below that nothing is left to measure on.")
+    if minutes is not None:
+        check_number("minutes", minutes, "(0, inf)")
+    if image_size is not None:
+        check_integer("image_size", image_size, 1, LARGEST_SIDE)
+    if domain is not None:
+        augmentation_policy(domain)
+    if backbone == "auto":
+        backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
+    info = listed_info(backbone)
+    if info is None and image_size is None and not hasattr(source, "image_size"):
+        raise invalid("image_size", None, f"be given for {backbone}, which the catalog does not list")
+    if isinstance(source, str | os.PathLike) and Path(source).is_file() and Path(source).suffix == "":
+        raise InputError(f"{str(source)!r} is not a directory; fit takes a folder with a sub-folder per class.")
+    if output is not None:
+        unfinished = Unfinished(output)
+        check_run_output(output, overwrite or (resume and unfinished.exists))
+        unfinished.check(resume, overwrite)
+        if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+            check_outside(output, source)
+        if info:
+            check_room(output, 4 * info.parameters)  # bytes of its weights, which the run holds
+    return backbone, image_size or (info.default_size if info else None)

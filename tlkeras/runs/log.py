@@ -1,0 +1,68 @@
+"""The log of a run: a line of JSON per event, written as it happens."""
+
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+from tlkeras.utils.files import file_written_whole
+
+LOG = "log.jsonl"
+
+
+class RunLog:
+    """Events of a run, in memory and, once `continue_in` was called, in a JSON Lines file.
+
+    Example:
+
+    >>> log = RunLog()
+    >>> log({"phase": "features", "images": 427})
+    >>> log.events[0]["phase"], log.events[0]["images"]
+    ('features', 427)
+    """
+
+    def __init__(self):
+        self.events, self.path = [], None
+
+    def __call__(self, event):
+        """Add an event, a dict, with the time of day."""
+        self.events.append({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
+        self._append(self.events[-1:])
+
+    @contextmanager
+    def phase(self, name):
+        """Time what is done in a `with` block, and add it as an event; yield a dict for facts about it."""
+        facts, start = {}, perf_counter()
+        yield facts
+        self({"phase": name, "seconds": perf_counter() - start, **facts})
+
+    def continue_in(self, folder):
+        """Write to `log.jsonl` of a folder from now on, behind what an earlier process wrote there.
+
+        Args:
+            folder: `pathlib.Path`, or None to keep events in memory only.
+        """
+        if folder is None:
+            return
+        self.path, new = folder / LOG, self.events
+        before = read_log(self.path) if self.path.exists() else []
+        self.events = [*before, *new]
+        with file_written_whole(self.path) as part:
+            part.write_text("".join(map(_line, self.events)), "utf-8")
+
+    def _append(self, events):
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("".join(map(_line, events)))
+
+
+def read_log(path):
+    """Read the events of a log file; a last line that was cut off is dropped."""
+    lines = Path(path).read_text("utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _line(event):
+    """Write an event as a line of JSON."""
+    return json.dumps(event) + "\n"

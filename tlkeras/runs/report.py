@@ -1,0 +1,61 @@
+"""What is known of a trained model, put together for `metrics.json`."""
+
+import json
+import platform
+from importlib.metadata import version
+
+import keras
+
+from tlkeras._version import __version__
+from tlkeras.runs.measuring import expected_range
+
+
+def metrics_of(trained, scores, task, data, strategy):
+    """Put together what was measured, on which images, with what.
+
+    Args:
+        trained: `tlkeras.selection.outcome.Trained`.
+        scores: `Scores` or `LabelScores` of it.
+        task: `tlkeras.selection.outcome.Task` that it solves.
+        data: Dict of the images' source and digests.
+        strategy: Name of the strategy.
+
+    Returns:
+        A dict that JSON can hold.
+    """
+    images = task.images
+    tuning = {"epochs": task.epochs, "domain": task.domain, "minutes": task.minutes}
+    metrics = {
+        "scores": scores.to_dict(),
+        "measured": {
+            "by": trained.measured.by,
+            "folds": trained.choices.get("folds"),
+            "expected": list(expected_range(scores)),
+            "learned_from": len(trained.learned),
+            "refitted": task.refit,
+        },
+        "backbone": task.backbone,
+        "strategy": strategy,
+        **({} if strategy == "features" else tuning),
+        "choices": trained.choices,
+        "class_weight": task.class_weight,
+        "image_size": list(images.image_size),
+        "resize": images.resize,
+        "seed": task.seed,
+        "data": data,
+        "versions": _versions(),
+        "seconds": {name: round(value, 3) for name, value in trained.seconds.items()},
+    }
+    return json.loads(json.dumps(metrics))  # equal to what is read back
+
+
+def _versions():
+    """Return the versions of what the numbers depend on."""
+    backend = keras.backend.backend()
+    packages = ("keras", backend, "numpy", "scikit-learn", "pillow")
+    return {
+        "tlkeras": __version__,
+        "python": platform.python_version(),
+        "backend": backend,
+        **{name: version(name) for name in packages},
+    }

@@ -1,0 +1,76 @@
+"""What was measured, in words: the table and the sentences that `tlkeras fit` and `tlkeras evaluate` print."""
+
+
+def summary(metrics):
+    """Write what a run's number is, what it is of, and what to expect.
+
+    Args:
+        metrics: Content of a run's `metrics.json`.
+
+    Returns:
+        Text of several lines.
+    """
+    scores, measured = metrics["scores"], metrics["measured"]
+    what = {
+        "cross-validation": f"{scores['images']} images in {measured.get('folds')}-fold cross-validation",
+        "held-out images": f"{scores['images']} held-out images",
+        "test images": f"{scores['images']} test images",
+    }[measured["by"]]
+    return "\n".join([scores_text(scores, what), *_explained(scores, measured)])
+
+
+def scores_text(scores, what):
+    """Write scores as a table per class and a line.
+
+    Args:
+        scores: What `Scores.to_dict` gives.
+        what: Words for the images they were measured on.
+    """
+    if "labels" in scores:
+        return _labels_text(scores, what)
+    width = max(len("class"), *(len(one["name"]) for one in scores["classes"]))
+    lines = [f"{'class':<{width}}  images  precision  recall"]
+    lines += [
+        f"{one['name']:<{width}}  {one['images']:>6}  {one['precision']:>9.2f}  {one['recall']:>6.2f}"
+        for one in scores["classes"]
+    ]
+    lines.append(
+        f"Accuracy on {what}: {scores['accuracy']:.3f} ± {scores['standard_error']:.3f} (standard error); "
+        f"always answering {scores['majority_class']!r}: {scores['majority_accuracy']:.3f}"
+    )
+    return "\n".join(lines)
+
+
+def _labels_text(scores, what):
+    width = max(len("label"), *(len(one["name"]) for one in scores["labels"]))
+    lines = [f"{'label':<{width}}  images  threshold  precision  recall    F1    AP"]
+    lines += [
+        f"{one['name']:<{width}}  {one['images']:>6}  {one['threshold']:>9.2f}  {one['precision']:>9.2f}  "
+        f"{one['recall']:>6.2f}  {one['f1']:>4.2f}  {one['average_precision']:>4.2f}"
+        for one in scores["labels"]
+    ]
+    lines.append(
+        f"Mean average precision on {what}: {scores['mean_average_precision']:.3f} "
+        f"(by chance: {scores['chance']:.3f}); mean F1: {scores['mean_f1']:.3f}"
+    )
+    lines.append(
+        f"Labels right: {scores['accuracy']:.3f} ± {scores['standard_error']:.3f} (standard error); always giving "
+        f"the more common answer for each label: {scores['majority_accuracy']:.3f}"
+    )
+    return "\n".join(lines)
+
+
+def _explained(scores, measured):
+    """Say what the number is of, and what to expect on new images."""
+    low, high = measured["expected"]
+    learned, by = measured["learned_from"], measured["by"]
+    if by == "test images":
+        yield f"The delivered model has learned from {learned} images and from none of these."
+    elif by == "held-out images" and not measured["refitted"]:
+        yield f"The delivered model has learned from {learned} other images."
+    else:
+        yield (
+            f"Measured on models that had not seen the image; the delivered model has learned from all {learned}, so "
+            "expect slightly better."
+        )
+    yield f"On as many new images like these, expect {low:.2f} to {high:.2f} (95% interval)."

@@ -1,0 +1,37 @@
+"""The strategy `auto`: both others, and the fine-tuned model only if it is better beyond chance."""
+
+from dataclasses import replace
+
+from tlkeras.pipelines.probe import linear_probe
+from tlkeras.selection.by_fine_tuning import predicted, refitted, train_by_fine_tuning
+from tlkeras.selection.on_features import extract, train_on_features
+from tlkeras.selection.outcome import paired_lead, right
+
+
+def train_automatically(task):
+    """Train both ways, and keep fine-tuning only if it is better beyond chance on the validation images.
+
+    Beyond chance is a lead in accuracy of more than one standard error, counted over the images that the two judge
+    differently. A tie goes to the probe, which is the simpler answer. Both learn from the training images for this
+    comparison; the one that is kept is then measured and refitted as the strategy of its name does.
+
+    Args:
+        task: `tlkeras.selection.outcome.Task`.
+
+    Returns:
+        `Trained`, with `kept`, `lead` and `lead_standard_error` among its choices.
+    """
+    train, validation = task.images.train, task.images.validation
+    _, features = extract(task)
+    options = {"groups": train.groups, "seed": task.seed, "class_weight": task.class_weight}
+    probe = linear_probe(features["train"], train.labels, **options)
+    tuned = train_by_fine_tuning(replace(task, refit=False))
+    answers = predicted(tuned.model, validation), probe.predict_proba(features["validation"])
+    lead, error = paired_lead(*(right(one, validation.labels).ravel() for one in answers))
+    if lead > error:
+        kept, trained = "finetune", refitted(task, tuned) if task.refit else tuned
+    else:
+        kept, trained = "features", train_on_features(task)
+    seconds = {**trained.seconds, "fine-tune": tuned.seconds["fine-tune"]}
+    choices = {**trained.choices, "kept": kept, "lead": lead, "lead_standard_error": error}
+    return replace(trained, choices=choices, seconds=seconds)

@@ -1,0 +1,105 @@
+"""The strategy `finetune`: `tlkeras.fine_tune` on the training images, measured, then again on all images."""
+
+import inspect
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+
+from tlkeras.augment.augmentation import augmentation
+from tlkeras.backbones.classifier import image_classifier
+from tlkeras.selection.outcome import Measured, Trained
+from tlkeras.training.fine_tuning import fine_tune
+from tlkeras.training.steps.data import each_batch
+from tlkeras.utils.progress import progress
+
+
+def train_by_fine_tuning(task):
+    """Train a classifier with `tlkeras.fine_tune`: a linear probe first, then all layers.
+
+    The number comes first: validation images choose the number of steps, the C of the probe and whether its average
+    with the fine-tuned weights stays, and test images measure. Then, if `task.refit`, a new model is trained on all
+    images with these choices and the same number of steps.
+
+    Args:
+        task: `tlkeras.selection.outcome.Task`.
+
+    Returns:
+        `Trained`, with what `FineTuning.choices` holds among its choices.
+    """
+    start = perf_counter()
+    model, result = _tuned(task, task.images.train, "choose", task.images.validation, epochs=task.epochs)
+    tuned = perf_counter()
+    by = "test images" if "test" in task.images.given else "held-out images"
+    answers = predicted(model, task.images.test, verbose=task.verbose)
+    task.report("measure", perf_counter() - tuned, images=len(answers))
+    measured, learned = Measured(task.images.test, answers, by), task.images.train
+    choices = {**_choices(result), "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
+    choices["stopped"] = result.stopped
+    seconds = {"fine-tune": tuned - start, "measure": perf_counter() - tuned}
+    trained = Trained(model, measured, learned, choices, seconds)
+    return refitted(task, trained) if task.refit else trained
+
+
+def refitted(task, trained):
+    """Train a new model on all images, as the choices of a measured one say.
+
+    Args:
+        task: `Task`.
+        trained: `Trained`, from `train_by_fine_tuning` without `refit`.
+
+    Returns:
+        `Trained`, with the same number.
+    """
+    start, learned = perf_counter(), task.learnable
+    fixed = {
+        name: trained.choices[name] for name in ("C", "steps", "runs", "average_with_probe") if name in trained.choices
+    }
+    if "steps" not in fixed:
+        fixed["epochs"] = trained.choices["epoch"]
+    model, _ = _tuned(task, learned, "refit", **fixed)
+    seconds = {**trained.seconds, "refit": perf_counter() - start}
+    return replace(trained, model=model, learned=learned, seconds=seconds)
+
+
+def _tuned(task, train, stage, validation_data=None, **options):
+    """Fine-tune a new classifier; a stage that was finished before a kill is read from its checkpoint."""
+    images = task.images
+    model = image_classifier(
+        task.backbone,
+        images.class_names,
+        task="multilabel" if train.labels.ndim == 2 else "multiclass",
+        augmentation=None if task.domain is None else augmentation(task.domain, seed=task.seed),
+        image_size=images.image_size,
+    )
+
+    def on_event(event):
+        if task.on_event is not None:
+            task.on_event({"stage": stage, **event})
+
+    options |= {
+        "class_weight": task.class_weight,
+        "checkpoint": None if task.checkpoint is None else task.checkpoint / stage,
+        "on_event": on_event,
+        "callbacks": task.callbacks,
+        "seed": task.seed,
+        "verbose": task.verbose,
+    }
+    known = inspect.signature(fine_tune).parameters
+    result = fine_tune(
+        model, train, validation_data, **{name: value for name, value in options.items() if name in known}
+    )
+    return model, result
+
+
+def _choices(result):
+    if hasattr(result, "choices"):
+        return result.choices
+    return {"C": result.phases[0]["C"], "epochs": result.best_epoch, "average_with_probe": result.average_with_probe}
+
+
+def predicted(model, split, batch_size=32, verbose=False):
+    """Predict a split; float32 of shape `(images, classes)`."""
+    batches = split.batches(batch_size)
+    bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
+    return np.concatenate([model.predict_on_batch(images) for images, _ in bar])

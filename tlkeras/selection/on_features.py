@@ -1,0 +1,107 @@
+"""The strategy `features`: a linear probe on the features of a frozen backbone, folded into one Keras model."""
+
+from time import perf_counter
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.pipelines.cross_validation import cross_validate_probe
+from tlkeras.pipelines.fold import fold
+from tlkeras.pipelines.probe import linear_probe
+from tlkeras.selection.outcome import MOST_TO_CROSS_VALIDATE, Measured, Trained
+
+
+def train_on_features(task):
+    """Train a linear probe on the features of a frozen backbone, and fold both into one Keras model.
+
+    The number comes first. If the data set has no test split, every image is predicted by cross-validation; of more
+    than `MOST_TO_CROSS_VALIDATE` images a fifth is held out instead. Then the probe is fitted on all images. C is
+    always chosen by cross-validation within the images learned from. No image passes the network twice.
+
+    Args:
+        task: `tlkeras.selection.outcome.Task`.
+
+    Returns:
+        `Trained`.
+
+    Example:
+
+    >>> import tlkeras
+    >>> from tlkeras.selection.outcome import Task
+    >>> trained = train_on_features(Task(tlkeras.load_images("data/clipart10", per_class=5)))
+    >>> trained.model.output_shape, trained.measured.by
+    ((None, 10), 'cross-validation')
+    """
+    start, given = perf_counter(), "test" in task.images.given
+    extractor, features = extract(task)
+    extracted = perf_counter()
+    task.report("features", extracted - start, images=sum(map(len, features.values())))
+    learned = task.learnable if task.refit else task.images.train
+    if task.refit and not given and len(learned) <= MOST_TO_CROSS_VALIDATE:
+        probe, measured, choices = _cross_validated(task, learned, features)
+    else:
+        probe, measured, choices = _held_out(task, learned, features, given)
+    fitted = perf_counter()
+    task.report("probe", fitted - extracted, **choices)
+    model = fold(Pipeline([("extractor", extractor), *probe.steps]))
+    seconds = {"features": extracted - start, "probe": fitted - extracted, "fold": perf_counter() - fitted}
+    return Trained(model, measured, learned, choices, seconds)
+
+
+def extract(task):
+    """Compute the features of all images in one pass.
+
+    Args:
+        task: `Task`.
+
+    Returns:
+        `(extractor, features)`: the `FeatureExtractor`, and a dict from `"train"`, `"validation"` and `"test"` to
+        float32 arrays of shape `(images, features)`.
+    """
+    images = task.images
+    extractor = FeatureExtractor(
+        task.backbone, image_size=images.image_size, resize=images.resize, cache=task.cache, verbose=task.verbose
+    )
+    parts = {"train": images.train, "validation": images.validation, "test": images.test}
+    features = extractor.transform(images.train.join(images.validation, images.test))
+    ends = np.cumsum([len(part) for part in parts.values()])
+    return extractor, dict(zip(parts, np.split(features, ends[:-1]), strict=True))
+
+
+def _cross_validated(task, learned, features):
+    """Predict every image by a probe that has not seen it, and fit the probe on all images."""
+    options = {"folds": fold_count(learned), "seed": task.seed, "class_weight": task.class_weight}
+    table = np.concatenate(list(features.values()))
+    result = cross_validate_probe(table, learned.labels, groups=learned.groups, **options)
+    choices = {"C": chosen_C(result.probe), "folds": options["folds"]}
+    return result.probe, Measured(learned, result.probabilities, "cross-validation"), choices
+
+
+def _held_out(task, learned, features, given):
+    """Predict the test images by a probe that has not seen them; then fit it on what else is to be learned from."""
+    images, options = task.images, {"class_weight": task.class_weight, "seed": task.seed}
+    known, parts = images.train, ["train"]
+    if task.refit:
+        known, parts = images.train.join(images.validation), ["train", "validation"]
+    table = np.concatenate([features[part] for part in parts])
+    probe = linear_probe(table, known.labels, groups=known.groups, **options)
+    by = "test images" if given else "held-out images"
+    measured = Measured(images.test, probe.predict_proba(features["test"]), by)
+    if len(learned) > len(known):
+        table = np.concatenate([table, features["test"]])
+        probe = linear_probe(table, learned.labels, groups=learned.groups, Cs=[chosen_C(probe)], **options)
+    return probe, measured, {"C": chosen_C(probe)}
+
+
+def fold_count(split):
+    """Choose the number of folds: 5, or fewer where the rarest class has fewer groups, but at least 3."""
+    labels = split.labels if split.labels.ndim == 2 else split.labels[:, None] == np.arange(len(split.class_names))
+    groups = [len(np.unique(split.groups[column])) for column in labels.T.astype(bool)]
+    return max(3, min(5, *groups))
+
+
+def chosen_C(probe):
+    """Return the C of a fitted probe, also where there is one regression per label."""
+    classifier = probe[-1]
+    return float(getattr(classifier, "estimator", classifier).C)
