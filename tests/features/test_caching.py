@@ -136,10 +136,32 @@ class Own(keras.layers.Layer):
         return x + 1
 
 
-def test_models_with_code_of_ones_own_are_not_cached(files, tmp_path, computed):
-    model = keras.Sequential([keras.Input((16, 16, 3)), Own()])
-    for _ in range(2):
-        _extractor(model, tmp_path).transform(files)
+class OwnOperation(keras.Operation):
+    def call(self, x):
+        return x + 1
+
+    def compute_output_spec(self, x):
+        return x
+
+
+def relu(x):
+    """An activation whose name is that of one of Keras."""
+    return keras.ops.relu(x) * 2
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Own,
+        OwnOperation,
+        lambda: keras.layers.Activation(relu),
+        lambda: keras.layers.TimeDistributed(keras.layers.Dense(2, activation=lambda x: x + 1)),
+        lambda: keras.layers.Lambda(lambda x: x + 1, output_shape=(16, 16, 3)),
+    ],
+)
+def test_models_with_code_of_ones_own_are_not_cached(files, tmp_path, computed, layer):
+    image = keras.Input((16, 16, 3))
+    _extractor(keras.Model(image, layer()(image)), tmp_path).transform(files)
     assert not (tmp_path / "cache").exists()
 
 

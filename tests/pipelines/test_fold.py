@@ -128,8 +128,8 @@ CLASSIFIERS = {
     "perceptron": Perceptron(random_state=0),
     "lda": LinearDiscriminantAnalysis(),
     "shrunken lda": LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
-    "nearest centroid": NearestCentroid(priors="empirical"),
-    "shrunken centroids": NearestCentroid(shrink_threshold=0.5, priors="empirical"),
+    "one-vs-rest centroids": OneVsRestClassifier(NearestCentroid(priors="empirical")),
+    "one-vs-rest centroids, equal priors": OneVsRestClassifier(NearestCentroid()),
     "search": GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression()), {"logisticregression__C": [0.1, 1]}),
 }
 
@@ -160,6 +160,19 @@ def test_a_nearest_centroid_with_equal_priors_is_folded_into_that_by_which_it_pr
     found = tlkeras.fold(pipeline).predict(images[1], batch_size=1000, verbose=0)
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
     _assert_same_decisions(pipeline, found, expected, images[1])
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("shrink_threshold", [None, 0.5])
+def test_a_nearest_centroid_gives_scores_whatever_its_priors(extractor, images, classes, shrink_threshold):
+    classifier = NearestCentroid(shrink_threshold=shrink_threshold, priors="empirical")
+    pipeline = _fitted(extractor, images, classes, StandardScaler(), classifier)
+    answers = tlkeras.fold(pipeline).predict(images[1], batch_size=1000, verbose=0)
+    margins = answers[:, 1:] - answers[:, :1]
+    decisions = pipeline.decision_function(images[1]).reshape(len(images[1]), -1)
+    expected = decisions if classes == 2 else decisions[:, 1:] - decisions[:, :1]
+    assert np.abs(margins - expected).max() <= 1e-5 * np.abs(answers).max()
+    _assert_same_decisions(pipeline, answers, answers, images[1])
 
 
 @pytest.mark.backends

@@ -49,8 +49,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         precision: `"bfloat16"` or `"float16"` for Keras to compute in, on a GPU with tensor cores; None for float32.
         cache: True (the default) to keep features in the user's cache folder (`tlkeras cache` shows and clears it;
             `$TLKERAS_CACHE` names another, or is `off`), a folder, or False. An image is known by its content, a
-            network by its weights, so nothing stale is ever found. Features of a model with layers of your own are
-            not kept, since their code may change.
+            network by its weights, so nothing stale is ever found. Features of a model with layers or functions of
+            your own are not kept, since their code may change.
         on_error: What to do about an image that cannot be read: `"raise"`, or `"nan"` for a row of NaN in its place,
             which keeps rows and labels together.
         batch_size: Images a forward pass of Keras. The runtimes take as few at a time as a core's cache has room for.

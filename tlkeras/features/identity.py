@@ -104,7 +104,15 @@ def _model_hash(model):
 
 
 def _is_known(model):
-    return all(
-        type(layer).__module__.partition(".")[0] in _KNOWN_PACKAGES and not isinstance(layer, keras.layers.Lambda)
-        for layer in model._flatten_layers()
-    )
+    """Check whether all code of a model is that of known packages: its layers, and the functions in them."""
+    for layer in model._flatten_layers():
+        functions = [value for value in vars(layer).values() if callable(value)]  # such as activations
+        operations = getattr(layer, "operations", ())  # of a functional graph; they need not be layers
+        if not all(map(_from_known_package, (layer, layer.dtype_policy, *functions, *operations))):
+            return False
+    return True
+
+
+def _from_known_package(code):
+    # A function knows its module, and an instance that of its class.
+    return str(getattr(code, "__module__", None)).partition(".")[0] in _KNOWN_PACKAGES

@@ -105,16 +105,13 @@ def _(classifier: LinearDiscriminantAnalysis):
 
 @readouts.register
 def _(classifier: NearestCentroid):
-    if classifier.metric != "euclidean":
-        raise InputError(f"Only Euclidean distances are linear; {KEEP}. Received: {classifier!r}")
-    # Squared distances differ between classes by an affine map alone: |x|^2 is the same for all of them. By which
-    # distances scikit-learn predicts depends on the priors; its probabilities are always of the standardised ones.
+    # By which distances scikit-learn predicts depends on the priors, and so on the images: its probabilities always use
+    # standardized ones, its predictions only where the priors differ. So the answers are scores in both cases, of which
+    # the largest decides as `predict` does.
+    standardized = _standardized_nearest(classifier)
     if np.isclose(classifier.class_prior_, 1 / len(classifier.classes_)).all():
         return [Readout(_nearest(classifier.centroids_), "scores")]
-    deviation = np.where(classifier.within_class_std_dev_ == 0, 1, classifier.within_class_std_dev_)
-    standardised = _nearest(classifier.centroids_ / deviation)
-    joint = Affine(1 / deviation, np.zeros_like(deviation)).then(standardised)
-    return [Readout(Affine(joint.matrix, joint.offset + 2 * np.log(classifier.class_prior_)), "softmax")]
+    return [Readout(standardized, "scores")]
 
 
 @readouts.register
@@ -123,7 +120,10 @@ def _(classifier: OneVsRestClassifier):
     for estimator in classifier.estimators_:
         if not hasattr(estimator, "classes_"):
             raise InputError(f"One class has no examples or all of them; {KEEP}. Received: {classifier!r}")
-        part, *more = readouts(estimator)
+        if isinstance(estimator, NearestCentroid):  # judged by its probabilities here, whatever the priors
+            part, more = Readout(_standardized_nearest(estimator), "softmax"), []
+        else:
+            part, *more = readouts(estimator)
         if more:
             raise InputError(f"One against the rest by an ensemble cannot be folded; {KEEP}. Received: {classifier!r}")
         parts.append(part)
@@ -160,6 +160,17 @@ def _calibrated(fitted, whole):
     raise InputError(f"Calibration by {fitted.method!r} cannot be folded; {KEEP}. Received: {whole!r}")
 
 
+def _standardized_nearest(classifier):
+    """Write the `decision_function` of a `NearestCentroid`, up to a number that is the same for all classes."""
+    if classifier.metric != "euclidean":
+        raise InputError(f"Only Euclidean distances are linear; {KEEP}. Received: {classifier!r}")
+    deviation = np.where(classifier.within_class_std_dev_ == 0, 1, classifier.within_class_std_dev_)
+    nearest = _nearest(classifier.centroids_ / deviation)
+    joint = Affine(1 / deviation, np.zeros_like(deviation)).then(nearest)
+    return Affine(joint.matrix, joint.offset + 2 * np.log(classifier.class_prior_))
+
+
+# Squared distances differ between classes by an affine map alone: |x|^2 is the same for all of them.
 def _nearest(centroids):
     """The larger, the nearer: the squared length of x, less the squared distance to each centroid."""
     centroids = float64(centroids)
