@@ -31,6 +31,13 @@ def test_thresholds_that_fit_their_own_noise_gain_nothing():
     assert score_labels(LABELS, noise, "abc").mean_f1 < chosen_on_themselves
 
 
-def test_a_label_that_no_image_has_scores_zero():
-    scores = score_labels(np.column_stack([LABELS[:, 0], np.zeros(200)]), NOISY[:, :2], "ab")
-    assert (scores.labels[1].average_precision, scores.labels[1].f1, scores.labels[1].threshold) == (0, 0, 0.5)
+def test_a_label_that_no_image_has_has_no_scores_and_lowers_no_mean():
+    scores = score_labels(LABELS & (True, True, False), NOISY * (1, 1, 0.1), "abc")
+    empty = scores.labels[2]
+    assert (empty.average_precision, empty.recall, empty.f1, empty.threshold) == (None, None, None, 0.5)
+    known = score_labels(LABELS[:, :2], NOISY[:, :2], "ab")
+    assert (scores.mean_average_precision, scores.mean_f1, scores.chance) == (
+        known.mean_average_precision,
+        known.mean_f1,
+        known.chance,
+    )

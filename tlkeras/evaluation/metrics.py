@@ -15,16 +15,16 @@ class ClassScore:
     Attributes:
         name: str, the class.
         images: how many images have this label.
-        precision: share of those called so that are so; 0 where none is called so.
-        recall: share of those that are so that are called so.
-        f1: harmonic mean of both.
+        precision: share of those called so that are so; None where none is called so.
+        recall: share of those that are so that are called so; None for a class without images.
+        f1: harmonic mean of both; None for a class that neither has images nor is ever answered.
     """
 
     name: str
     images: int
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,7 @@ def score(labels, predictions, class_names, majority, groups=None):
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     numbers = range(len(class_names))
     accuracy = float(np.mean(labels == predictions))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predictions, labels=numbers, zero_division=0
-    )
+    *shares, support = precision_recall_fscore_support(labels, predictions, labels=numbers, zero_division=np.nan)
     return Scores(
         images=len(labels),
         accuracy=accuracy,
@@ -89,11 +87,15 @@ def score(labels, predictions, class_names, majority, groups=None):
         majority_class=class_names[majority],
         majority_accuracy=float(np.mean(labels == majority)),
         classes=tuple(
-            ClassScore(class_names[i], int(support[i]), float(precision[i]), float(recall[i]), float(f1[i]))
-            for i in numbers
+            ClassScore(class_names[i], int(support[i]), *(defined(share[i]) for share in shares)) for i in numbers
         ),
         confusion=confusion_matrix(labels, predictions, labels=numbers),
     )
+
+
+def defined(share):
+    """Return a share as a float, or None where it is NaN: a share of nothing."""
+    return None if np.isnan(share) else float(share)
 
 
 def _standard_error(right, groups):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, precision_recall_fscore_support
 from sklearn.model_selection import GroupKFold
 
+from tlkeras.evaluation.metrics import defined
 from tlkeras.pipelines.cross_validation import mean_with_error
 
 
@@ -18,19 +19,19 @@ class LabelScore:
         images: Number of images that have it.
         threshold: Probability from which on the label is given.
         average_precision: Area under the curve of precision over recall; at random it is the share of images with
-            this label. 0 where no image has it.
-        precision: Share of the images given the label that have it; 0 where none is given it.
-        recall: Share of the images that have the label that are given it.
-        f1: Harmonic mean of precision and recall.
+            this label. None where no image has it.
+        precision: Share of the images given the label that have it; None where none is given it.
+        recall: Share of the images that have the label that are given it; None where no image has it.
+        f1: Harmonic mean of precision and recall; None where no image has the label or is given it.
     """
 
     name: str
     images: int
     threshold: float
-    average_precision: float
-    precision: float
-    recall: float
-    f1: float
+    average_precision: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class LabelScores:
 
     Attributes:
         images: Number of images.
-        mean_average_precision: Mean of the labels' average precisions (mAP).
+        mean_average_precision: Mean of the average precisions (mAP) of the labels that some image has.
         chance: What random probabilities give for it.
-        mean_f1: Mean of the labels' F1.
+        mean_f1: Mean of the F1 of the labels that have one.
         accuracy: Share of right decisions, of all images and labels.
         standard_error: Of `accuracy`; the labels of one image count as dependent.
         majority_accuracy: Share of right decisions of who always gives the more common answer for each label.
@@ -123,21 +124,21 @@ def score_labels(labels, probabilities, names, groups=None, folds=5):
     parts = GroupKFold(folds).split(labels, groups=groups) if folds > 1 else [(slice(None), slice(None))]
     for others, part in parts:
         decided[part] = probabilities[part] >= best_thresholds(labels[others], probabilities[others])
-    precision, recall, f1, _ = precision_recall_fscore_support(labels, decided, average=None, zero_division=0)
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, decided, average=None, zero_division=np.nan)
     thresholds, counts = best_thresholds(labels, probabilities), labels.sum(axis=0)
     areas = [
-        float(average_precision_score(one, share)) if one.any() else 0.0
+        average_precision_score(one, share) if one.any() else np.nan
         for one, share in zip(labels.T, probabilities.T, strict=True)
     ]
     rows = zip(names, counts, thresholds, areas, precision, recall, f1, strict=True)
     right = (decided == labels).mean(axis=1)
     return LabelScores(
         images=len(labels),
-        mean_average_precision=float(np.mean(areas)),
-        chance=float(labels.mean()),
-        mean_f1=float(f1.mean()),
+        mean_average_precision=float(np.nanmean(areas)),
+        chance=float(labels[:, counts > 0].mean()),
+        mean_f1=float(np.nanmean(f1)),
         accuracy=float(right.mean()),
         standard_error=mean_with_error(right, groups)[1],
         majority_accuracy=float(np.maximum(labels.mean(axis=0), 1 - labels.mean(axis=0)).mean()),
-        labels=tuple(LabelScore(str(name), int(count), *map(float, rest)) for name, count, *rest in rows),
+        labels=tuple(LabelScore(str(name), int(count), *map(defined, rest)) for name, count, *rest in rows),
     )

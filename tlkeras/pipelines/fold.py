@@ -32,9 +32,9 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
         A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
         order of the classifier's `classes_`: what `predict_proba` gives, where the classifier has it; else the scores
         of `decision_function`, of which the largest decides. A single score `s`, of two classes, becomes `[-s, s]`.
-        `NearestCentroid` gives scores too, the nearer the larger, since its `predict` and `predict_proba` may disagree. The
-        model shares no weights with the extractor. Answers differ by no more than 1e-5 of the largest; on a GPU that
-        rounds float32 products (TF32) by some 1e-3, see docs/gpu.md.
+        `NearestCentroid` gives scores too, the nearer the larger, as its `predict` and `predict_proba` may disagree.
+        The model shares no weights with the extractor. Answers differ by no more than 1e-5 of the largest; on a GPU
+        that rounds float32 products (TF32) by some 1e-3, see docs/gpu.md.
 
     Raises:
         InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN and the like. Keep the pipeline as it is then,

@@ -31,7 +31,7 @@ def scores_text(scores, what):
     width = max(len("class"), *(len(one["name"]) for one in scores["classes"]))
     lines = [f"{'class':<{width}}  images  precision  recall"]
     lines += [
-        f"{one['name']:<{width}}  {one['images']:>6}  {one['precision']:>9.2f}  {one['recall']:>6.2f}"
+        f"{one['name']:<{width}}  {one['images']:>6}  {_share(one['precision']):>9}  {_share(one['recall']):>6}"
         for one in scores["classes"]
     ]
     lines.append(
@@ -45,8 +45,8 @@ def _labels_text(scores, what):
     width = max(len("label"), *(len(one["name"]) for one in scores["labels"]))
     lines = [f"{'label':<{width}}  images  threshold  precision  recall    F1    AP"]
     lines += [
-        f"{one['name']:<{width}}  {one['images']:>6}  {one['threshold']:>9.2f}  {one['precision']:>9.2f}  "
-        f"{one['recall']:>6.2f}  {one['f1']:>4.2f}  {one['average_precision']:>4.2f}"
+        f"{one['name']:<{width}}  {one['images']:>6}  {one['threshold']:>9.2f}  {_share(one['precision']):>9}  "
+        f"{_share(one['recall']):>6}  {_share(one['f1']):>4}  {_share(one['average_precision']):>4}"
         for one in scores["labels"]
     ]
     lines.append(
@@ -58,6 +58,10 @@ def _labels_text(scores, what):
         f"the more common answer for each label: {scores['majority_accuracy']:.3f}"
     )
     return "\n".join(lines)
+
+
+def _share(value):
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _explained(scores, measured):
