@@ -102,6 +102,14 @@ def test_mixed_labels_are_shares_that_add_up_to_one(mix):
     np.testing.assert_allclose(labels @ np.arange(10), images.mean(axis=(1, 2, 3)), atol=rounding)
 
 
+def test_rows_of_labels_are_mixed_as_one_hot_labels_are():
+    rows = ImageBatches(numbered()._read, np.eye(10, dtype="float32"), 4, mix=keras.layers.MixUp(seed=0))
+    numbers = numbered(mix=keras.layers.MixUp(seed=0), classes=10)
+    for one, other in zip(rows[1], numbers[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert numbered().labels.ndim == 1 and ImageBatches(numbered()._read, np.eye(10), 4)[0][1].shape == (4, 10)
+
+
 def test_data_set_of_tensorflow_holds_the_same_batches_epoch_after_epoch():
     pytest.importorskip("tensorflow")
     batches = numbered(shuffle=True, augment=augmentation("photo"))

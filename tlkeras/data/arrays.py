@@ -32,7 +32,9 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
         kinds = f"{type(images).__name__} and {type(labels).__name__}"
         raise InputError(f"Images and their labels must be sequences or arrays of one length. Received: {kinds}.")
     if len(images) != len(labels):
-        raise InputError(f"There must be a label for each image. Received: {len(images)} images, {len(labels)} labels.")
+        raise InputError(
+            f"`labels` must hold one label per image. Received: {len(images)} images, {len(labels)} labels."
+        )
     if wrong := scaled_pixels(images):
         raise InputError(wrong)
     files = []

@@ -45,19 +45,19 @@ def split(
         InputError: A class has fewer images, or fewer groups, than there are parts.
     """
     shares = _shares(test_size, validation_size)
-    wanted = [part for part in PARTS if shares[part] > 0]
+    used = [part for part in PARTS if shares[part] > 0]
     counts = np.bincount(labels, minlength=len(class_names)) if labels.ndim == 1 else labels.sum(axis=0).astype(int)
     for name, count in zip(class_names, counts, strict=True):
-        if count < len(wanted):
+        if count < len(used):
             images = "image" if count == 1 else "images"
             raise InputError(
-                f"Class {name!r} has {count} readable {images}; a split into {', '.join(wanted)} "
-                f"needs at least {len(wanted)}. Add images or leave the class out.{_quantities(class_names)}"
+                f"Class {name!r} has {count} readable {images}; a split into {', '.join(used)} "
+                f"needs at least {len(used)}. Add images or leave the class out.{_quantities(class_names)}"
             )
     assign = _deal_classes if labels.ndim == 1 else _deal_labels
     parts = assign(keys, labels, groups, np.array([_quotas(count, shares) for count in counts]), shares, seed)
     result = {part: np.flatnonzero(parts == number) for number, part in enumerate(PARTS)}
-    for part in wanted:
+    for part in used:
         present = labels[result[part]]
         lacking = np.setdiff1d(labels, present) if labels.ndim == 1 else np.flatnonzero(~present.any(axis=0))
         if len(lacking):

@@ -60,8 +60,7 @@ def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, 
     usual = {comparable(name): name for name in reversed(table.columns)}
     names = {what: next((usual[name] for name in known if name in usual), None) for what, known in USUAL.items()}
     for what, name in given.items():
-        wanted = [name] if isinstance(name, str) else list(name)
-        for one in wanted:
+        for one in [name] if isinstance(name, str) else name:
             if one not in table.columns:
                 near = suggestions(one, table.columns)
                 raise InputError(f"{table.name} has no column {one!r}. It has {', '.join(table.columns)}.{near}")
