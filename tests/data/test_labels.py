@@ -120,7 +120,7 @@ def test_labels_joined_in_one_cell_are_refused_and_not_made_into_classes():
 
 
 def test_missing_groups_are_each_a_group_of_their_own():
-    given = ["p", None, float("nan"), pd.NA, "", -1, "p", "NA", 7, 7.0]
+    given = ["p", None, float("nan"), pd.NA, "", -1, "p", -1, 7, 7.0]
     numbers = group_numbers(with_groups(files("a" * 10), given))
     assert numbers[0] == numbers[6] and numbers[8] == numbers[9]
     assert len(set(numbers)) == 8

@@ -410,9 +410,11 @@ def test_labels_of_pandas_and_masked_arrays_are_taken_as_they_are():
         with pytest.warns(UserWarning, match="5 of 30 images have no label"):
             images = load_images(pixels(30), labels=labels, near_duplicates=False)
         assert sum(split.counts() for split in everything(images)).tolist() == [15, 10]
-    frame = pd.DataFrame({"sun": [0, 1, 1], "sea": [1, 1, 0]}).loc[[0, 1, 2] * 10]
-    images = load_images(pixels(30), labels=frame, near_duplicates=False)
-    assert images.class_names == ("sea", "sun") and images.multilabel
+    frame = pd.DataFrame({"sun": [0, 1, 1], "sea": [1, 1, 1]}).loc[[0, 1, 2] * 10]
+    for classes, names, counts in ((None, ("sea", "sun"), [30, 20]), (["sun", "sea"], ("sun", "sea"), [20, 30])):
+        images = load_images(pixels(30), labels=frame, classes=classes, near_duplicates=False)
+        assert images.class_names == names and images.multilabel
+        assert sum(split.counts() for split in everything(images)).tolist() == counts
 
 
 def test_near_duplicates_may_be_treated_as_different_images():

@@ -118,6 +118,8 @@ def test_unlabeled_rows_are_left_out_and_counted(pictures):
             labels_by_number(load(write(pictures / "t.csv", {"path": name, "label": values})))
             == ["a", "b", *[None] * 4] * 4
         )
+    words = ["cat", "1.5"] * 12  # text, since not all of it is numbers
+    assert labels_by_number(load(write(pictures / "t.csv", {"path": name, "label": words}))) == words
     numbers = ["0.0", "1.0", "", "-1"] * 6  # as pandas writes integers with missing values
     with pytest.warns(UserWarning, match="12 of 24 images have no label"):
         assert (
@@ -200,6 +202,7 @@ def test_paths_written_on_windows_or_in_the_other_unicode_form_are_found(tmp_pat
     [
         ("file,color\nx/0.png,red", {}, "no column for the label. It has file, color. Name it label"),
         ("photo,label\nx/0.png,red", {}, "no column for the path"),
+        ("path,smoker\nx/0.png,1\nx/1.png,0", {}, "no column for the label"),
         ("path,label\nx/0.png,a\n,b", {}, "line 3: the path is empty"),
         ("path,label\nx/0.png,a\nx/99.png,b", {}, r"1 of the 2 .* do not exist, such as 'x/99.png' \(line 3\)"),
         ("path,label\nx/0.png,a\nx,b", {}, "1 of the 2 files"),
