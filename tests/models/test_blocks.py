@@ -140,7 +140,7 @@ def test_families_get_the_blocks_their_papers_name_flat_nested_and_rebuilt(name,
     assert_every_weight_in_one_block(flat)
     assert contents(nested(base)) == contents(flat)
     assert contents(base) == contents(flat)[:-1]
-    if len(flat.layers) < 300:  # the others take long, and are made of the same layers
+    if name in ("VGG16", "MobileNetV2", "ConvNeXtTiny"):  # the others take long, and are made of the same layers
         assert contents(reloaded(flat)) == contents(flat)
 
 

@@ -13,7 +13,7 @@ import keras
 from tlkeras.errors import InputError
 from tlkeras.models.graph import graph_of, nodes
 from tlkeras.models.layer_tree import descendants, has_kernel, own_weights, sublayers
-from tlkeras.models.positions import Tensor, after, built_on_vectors, is_pooled
+from tlkeras.models.resolution import Tensor, after, built_on_vectors, is_pooled
 
 #: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
 _STACK_SHARE = 0.8
