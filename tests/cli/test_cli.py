@@ -22,7 +22,7 @@ from tlkeras.cli import runs
 from tlkeras.features.store import FeatureStore
 from tlkeras.runs.folder import written_run
 from tlkeras.runs.run import Run
-from tlkeras.selection import on_features
+from tlkeras.selection import by_fine_tuning, on_features
 
 COLORS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
@@ -49,17 +49,24 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def _small_network():
     """The mean color, in place of a backbone: enough to tell the colors apart, and quick."""
-    inputs = keras.Input((32, 32, 3))
-    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs)))
     extractor = on_features.FeatureExtractor
 
+    def network():
+        inputs = keras.Input((32, 32, 3))
+        return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs)))
+
     def small(backbone, image_size, **options):
-        if image_size != (32, 32):
-            return extractor(backbone, image_size=image_size, **options)
-        return extractor(network, image_size=image_size, engine="keras", **options)
+        assert image_size == (32, 32)
+        return extractor(network(), image_size=image_size, engine="keras", **options)
+
+    def classifier(backbone, classes, **options):
+        trunk = network()
+        x = keras.layers.Dense(8, activation="relu")(trunk.output)
+        return keras.Model(trunk.input, keras.layers.Dense(len(classes), activation="softmax", name="predictions")(x))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(on_features, "FeatureExtractor", small)
+        patch.setattr(by_fine_tuning, "image_classifier", classifier)
         yield
 
 
@@ -139,15 +146,15 @@ def test_json_is_all_there_is_on_stdout_and_quiet_says_nothing(folder, tmp_path,
 
 @pytest.mark.parametrize("strategy", ["finetune", "auto"])
 def test_fine_tuning_strategies_write_a_run_too(folder, tmp_path, capsys, strategy):
-    options = ["--image-size", 32, "--strategy", strategy, "--epochs", 1, "--domain", "photo", "--json"]
+    options = ["--image-size", 32, "--strategy", strategy, "--epochs", 1, "--minutes", 1, "--json"]
     assert _main("fit", folder, "-o", tmp_path / "run", *options) == 0
     metrics = json.loads(capsys.readouterr().out)
-    assert metrics["strategy"] == strategy
-    assert metrics["scores"]["accuracy"] > metrics["scores"]["majority_accuracy"]
-    if strategy == "auto":
-        assert metrics["choices"]["kept"] == "features"  # which leaves nothing to gain on three colors
-    else:
-        assert metrics["choices"]["average_with_probe"] in (0, 0.5, 1)  # best epoch, mean, or probe
+    assert metrics["strategy"] == strategy and metrics["measured"]["learned_from"] == 15
+    kept = metrics["choices"].get("kept", strategy)
+    assert metrics["measured"]["by"] == {"finetune": "held-out images", "features": "cross-validation"}[kept]
+    assert 0 <= metrics["choices"]["average_with_probe" if strategy == "finetune" else "lead_standard_error"] <= 1
+    phases = [json.loads(line)["phase"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert phases[0] == "load" and phases[-1] == "done" and "plan" in phases
     assert _main("predict", tmp_path / "run", folder / "red" / "0.png") == 0
 
 

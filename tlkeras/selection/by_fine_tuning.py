@@ -2,12 +2,14 @@
 
 import inspect
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 
 from tlkeras.augment.augmentation import augmentation
 from tlkeras.backbones.classifier import image_classifier
+from tlkeras.selection.budget import BATCH, Announcement, StepTimer, within_minutes
 from tlkeras.selection.outcome import Measured, Trained
 from tlkeras.training.fine_tuning import fine_tune
 from tlkeras.training.steps.data import each_batch
@@ -28,14 +30,17 @@ def train_by_fine_tuning(task):
         `Trained`, with what `FineTuning.choices` holds among its choices.
     """
     start = perf_counter()
-    model, result = _tuned(task, task.images.train, "choose", task.images.validation, epochs=task.epochs)
+    plan = {"epochs": task.epochs, "blocks": None}
+    if task.minutes is not None:
+        plan = within_minutes(task, partial(_step_seconds, task))
+    model, result = _tuned(task, task.images.train, "choose", task.images.validation, **plan)
     tuned = perf_counter()
     by = "test images" if "test" in task.images.given else "held-out images"
     answers = predicted(model, task.images.test, verbose=task.verbose)
     task.report("measure", perf_counter() - tuned, images=len(answers))
     measured, learned = Measured(task.images.test, answers, by), task.images.train
     choices = {**_choices(result), "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
-    choices["stopped"] = result.stopped
+    choices |= {"stopped": result.stopped, "blocks": plan["blocks"]}
     seconds = {"fine-tune": tuned - start, "measure": perf_counter() - tuned}
     trained = Trained(model, measured, learned, choices, seconds)
     return refitted(task, trained) if task.refit else trained
@@ -53,7 +58,9 @@ def refitted(task, trained):
     """
     start, learned = perf_counter(), task.learnable
     fixed = {
-        name: trained.choices[name] for name in ("C", "steps", "runs", "average_with_probe") if name in trained.choices
+        name: trained.choices[name]
+        for name in ("C", "steps", "runs", "average_with_probe", "blocks")
+        if name in trained.choices
     }
     if "steps" not in fixed:
         fixed["epochs"] = trained.choices["epoch"]
@@ -62,16 +69,31 @@ def refitted(task, trained):
     return replace(trained, model=model, learned=learned, seconds=seconds)
 
 
-def _tuned(task, train, stage, validation_data=None, **options):
-    """Fine-tune a new classifier; a stage that was finished before a kill is read from its checkpoint."""
+def _step_seconds(task, blocks):
+    """Time a training step on a few images."""
+    timer = StepTimer()
+    few = task.images.train.take(np.arange(min(len(task.images.train), 4 * BATCH)))
+    fine_tune(_classifier(task), few, epochs=2, blocks=blocks, probe=False, callbacks=timer, cache=False, verbose=False)
+    return timer.seconds
+
+
+def _classifier(task):
+    """Build a new classifier."""
     images = task.images
-    model = image_classifier(
+    return image_classifier(
         task.backbone,
         images.class_names,
-        task="multilabel" if train.labels.ndim == 2 else "multiclass",
+        task="multilabel" if images.train.multilabel else "multiclass",
         augmentation=None if task.domain is None else augmentation(task.domain, seed=task.seed),
         image_size=images.image_size,
     )
+
+
+def _tuned(task, train, stage, validation_data=None, **options):
+    """Fine-tune a new classifier; a stage that was finished before a kill is read from its checkpoint."""
+    model, callbacks = _classifier(task), list(task.callbacks)
+    if stage == "choose" and task.verbose and options["blocks"] is None:
+        callbacks.append(Announcement(task))
 
     def on_event(event):
         if task.on_event is not None:
@@ -81,7 +103,7 @@ def _tuned(task, train, stage, validation_data=None, **options):
         "class_weight": task.class_weight,
         "checkpoint": None if task.checkpoint is None else task.checkpoint / stage,
         "on_event": on_event,
-        "callbacks": task.callbacks,
+        "callbacks": callbacks,
         "seed": task.seed,
         "verbose": task.verbose,
     }
