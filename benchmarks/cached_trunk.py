@@ -23,7 +23,7 @@ def trained(images, seed, cache):
     options = {"blocks": 2, "batch_size": 32, "seed": seed, "verbose": False}
     tlkeras.fine_tune(model, images.train, epochs=0, seed=seed, verbose=False)
     result = tlkeras.fine_tune(model, images.train, probe=False, epochs=EPOCHS, cache=cache, **options)
-    seconds = {phase["name"]: phase["seconds"] for phase in result.phases}
+    seconds = {phase.name: phase.seconds for phase in result.phases}
     predicted = model.predict(images.test.batches(32), verbose=0).argmax(axis=1)
     accuracy = float(np.mean(predicted == images.test.labels))
     return seconds["fine-tune"] / EPOCHS, seconds.get("cache", 0.0), accuracy

@@ -75,7 +75,7 @@ def accuracy():
         start = time.perf_counter()
         result = tlkeras.fine_tune(model, images.train, images.validation, verbose=False)
         total = time.perf_counter() - start
-        phases = {phase["name"]: phase["seconds"] for phase in result.phases}
+        phases = {phase.name: phase.seconds for phase in result.phases}
         right = np.mean(model.predict(pixels, verbose=0).argmax(axis=1) == images.test.labels)
         print(
             f"{policy:24} {phases['probe']:9.1f}   {phases['fine-tune']:9.1f}   {total:12.1f}   {right:13.3f}   "

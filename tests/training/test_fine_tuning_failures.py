@@ -60,6 +60,19 @@ def binary():
     return classifier(1, "sigmoid")
 
 
+@pytest.fixture(scope="module")
+def ages():
+    model = classifier(3, None)
+    model.compile("adam", keras.losses.Huber())
+    return model
+
+
+@pytest.fixture(scope="module")
+def two_outputs():
+    model = classifier()
+    return keras.Model(model.inputs, [model.outputs[0], model.layers[-2].output])
+
+
 IMAGES, LABELS = spots(12)
 HOLED = np.where(np.arange(12)[:, None, None, None] == 3, np.nan, IMAGES.astype("float32"))
 
@@ -109,13 +122,14 @@ class Endless(keras.utils.PyDataset):
         ("several", {"train": (IMAGES, LABELS - 1)}, "from -1 to 1"),
         ("several", {"validation_data": (IMAGES, LABELS + 1)}, "validation_data with labels from 1 to 3"),
         ("several", {"train": (IMAGES, np.eye(4)[LABELS])}, r"\(images, 3\). .* shape \(12, 4\)"),
-        ("several", {"train": (IMAGES, np.array(list("abc"))[LABELS])}, "such as .*a.*: number the classes"),
+        ("several", {"train": (IMAGES, np.array(list("abc"))[LABELS])}, "such as .*a.*. Number the classes"),
         ("several", {"class_weight": "auto"}, "class_weight='auto'"),
         ("several", {"class_weight": {3: 2.0}}, "0 to 2"),
         ("several", {"class_weight": {0: "a"}}, "0 or more"),
         ("several", {"seed": -1}, "seed=-1"),
         ("multilabel", {"train": (IMAGES, LABELS)}, r"multilabel with 3 units, .* \(images, 3\). .* \(12,\)"),
-        ("multilabel", {"class_weight": "balanced"}, "multi-label"),
+        ("multilabel", {"class_weight": {3: 2.0}}, "0 to 2"),
+        ("multilabel", {"C": [1.0, 2.0]}, "one per label .3.. Received: 2"),
         ("binary", {"train": (IMAGES, LABELS)}, "from 0 to 1. .* from 0 to 2"),
         ("binary", {"train": (IMAGES, np.eye(2)[LABELS % 2])}, r"labels of shape \(12, 2\)"),
         ("several", {"epochs": -1}, "epochs=-1"),
@@ -131,9 +145,19 @@ class Endless(keras.utils.PyDataset):
         ("several", {"l2_sp": -1}, "l2_sp=-1"),
         ("several", {"ema_momentum": 1}, "ema_momentum=1"),
         ("several", {"average_with_probe": 2}, "average_with_probe=2"),
-        ("several", {"callbacks": "early"}, "Received: 'early'"),
+        ("several", {"callbacks": "early"}, "callbacks='early'"),
         ("several", {"cache": "yes"}, "cache='yes'"),
         ("several", {"blocks": 9}, "9"),
+        ("several", {"steps": -1}, "steps=-1"),
+        ("several", {"C": 0}, "C=0"),
+        ("several", {"callbacks": keras.callbacks.ReduceLROnPlateau()}, "must not set the learning rate"),
+        ("several", {"callbacks": [keras.callbacks.LearningRateScheduler(abs)]}, "must not set the learning rate"),
+        ("several", {"callbacks": keras.callbacks.SwapEMAWeights()}, "Pass `ema_momentum` instead"),
+        ("several", {"train": (IMAGES, np.linspace(0.1, 0.9, 36).reshape(12, 3))}, "must sum to 1.* boxes, use Keras"),
+        ("binary", {"train": (IMAGES, 20.0 + LABELS)}, "from 20.0 to 22.0. .* ages or boxes, use Keras"),
+        ("multilabel", {"train": (IMAGES, 100.0 * np.eye(3)[LABELS])}, "from 0.0 to 100.0. .* ages or boxes"),
+        ("ages", {}, "compiled for regression, with the loss Huber"),
+        ("two_outputs", {}, "has 2 outputs, and a classifier has one"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_is_changed(request, validation, head, arguments, message):
@@ -178,7 +202,7 @@ def test_a_later_batch_that_cannot_be_used_is_named_and_the_best_weights_stay(wh
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data, r"shape \(16, 16, 3\); .*: batch it"),
+        (lambda data: data, r"shape \(16, 16, 3\); .*. Batch it"),
         (lambda data: data.take(0).batch(4), "train holds no batch"),
         (lambda data: data.batch(64, drop_remainder=True), "train holds no batch"),
         (lambda data: data.batch(4).repeat(), "train never ends"),
@@ -235,14 +259,14 @@ def test_ctrl_c_while_the_trunk_is_computed_keeps_the_probe_and_no_file(train, m
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("tlkeras.training.steps.cached_trunk._reserve", interrupt)
     result = tlkeras.fine_tune(model, train, epochs=2, blocks=1, cache=True)
-    assert (result.stopped, result.best_epoch, [phase["name"] for phase in result.phases]) == (
+    assert (result.stopped, result.best_epoch, [phase.name for phase in result.phases]) == (
         "interrupted",
         0,
         ["probe"],
     )
     assert not list(tmp_path.iterdir())
     assert model.evaluate(*train, verbose=0)[1] > 1 / 3
-    assert "Stopped: interrupted. The model has the weights of epoch 0." in capsys.readouterr().err
+    assert "Stopped: interrupted. The model has the weights from before fine-tuning." in capsys.readouterr().err
 
 
 class Raise(keras.callbacks.Callback):
@@ -309,7 +333,7 @@ class Weighted(keras.utils.PyDataset):
 
 
 def test_sample_weights_that_the_probe_or_the_cache_would_not_heed_are_refused_there(capsys):
-    with pytest.raises(tlkeras.InputError, match=r"yield sample weights.* give class_weight instead, or probe=False"):
+    with pytest.raises(tlkeras.InputError, match=r"yield sample weights.* Pass `class_weight`, or probe=False"):
         tlkeras.fine_tune(classifier(), Weighted(), verbose=False)
     tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, blocks=1)
     assert "No cache: the data yield sample weights." in capsys.readouterr().err

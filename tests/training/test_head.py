@@ -7,7 +7,7 @@ from keras import layers
 
 import tlkeras
 from tlkeras.training.steps.data import as_batches
-from tlkeras.training.steps.probe_head import find_head, fit_head
+from tlkeras.training.steps.probe_head import classifier_head, fit_head
 
 pytestmark = pytest.mark.backends
 
@@ -84,8 +84,8 @@ def test_one_hot_rows_and_columns_of_numbers_are_taken(labels):
 
 
 def test_an_activation_layer_after_the_head_is_seen():
-    assert find_head(_model(3, None, layers.Softmax())).task == "multiclass"
-    assert not find_head(_model(3, None, layers.Activation("softmax"))).from_logits
+    assert classifier_head(_model(3, None, layers.Softmax())).task == "multiclass"
+    assert not classifier_head(_model(3, None, layers.Activation("softmax"))).from_logits
 
 
 def test_a_model_without_a_head_is_refused():
@@ -96,7 +96,7 @@ def test_a_model_without_a_head_is_refused():
     }
     for message, model in wrong.items():
         with pytest.raises(tlkeras.InputError, match=message):
-            find_head(model)
+            classifier_head(model)
 
 
 def test_labels_beyond_the_head_are_refused():

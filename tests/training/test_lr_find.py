@@ -128,6 +128,18 @@ def test_losses_are_those_of_single_batches_at_the_given_rates():
     np.testing.assert_allclose(curve.learning_rates, np.geomspace(1e-3, 0.5, 15))
 
 
+def test_accumulated_gradients_and_several_steps_per_execution_give_the_curve_of_the_plain_run():
+    batch = (np.eye(2, dtype="float32"), np.full((2, 1), 4.0, "float32"))
+    plain = lr_find(linear_model("sgd"), batch, start=1e-3, stop=0.5, steps=15)
+    accumulating = linear_model(keras.optimizers.SGD(gradient_accumulation_steps=4))
+    several = linear_model("sgd")
+    several.compile("sgd", "mse", steps_per_execution=5)
+    for model in (accumulating, several):
+        curve = lr_find(model, batch, start=1e-3, stop=0.5, steps=15)
+        np.testing.assert_allclose(curve.losses, plain.losses, rtol=1e-5)
+    assert several.steps_per_execution == 5 and accumulating.optimizer.gradient_accumulation_steps == 4
+
+
 def test_a_diverging_run_ends_early_with_finite_losses_and_a_rate_that_converges():
     x, y = np.eye(2, dtype="float32"), np.full((2, 1), 4.0, "float32")
     curve = lr_find(linear_model("sgd"), (x, y), start=1e-3, stop=1e6, steps=60)
@@ -215,16 +227,16 @@ def test_the_curve_is_drawn_with_the_suggestion():
     ("how", "message"),
     [
         ({"start": 0.0}, "start=0.0"),
-        ({"start": 1.0, "stop": 0.1}, "rates rise"),
+        ({"start": 1.0, "stop": 0.1}, r"above `start` \(1\)"),
         ({"start": "1e-6"}, "start='1e-6'"),
         ({"steps": 3}, "steps=3"),
         ({"steps": 20.0}, "integer"),
-        ({"divergence": 0}, "above 1"),
+        ({"divergence": 0}, r"in \(1, inf\)"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"data": "data/clipart10"}, "Received: 'data/clipart10'"),
         ({"data": np.eye(6)}, r"a pair of arrays \(x, y\)"),
         ({"data": (np.eye(6), None)}, r"\(ndarray, NoneType\)"),
-        ({"data": (np.eye(6)[:0], np.eye(3)[:0])}, "empty"),
+        ({"data": (np.eye(6)[:0], np.eye(3)[:0])}, "an empty array"),
     ],
 )
 def test_what_cannot_be_used_is_named(how, message):
@@ -248,6 +260,6 @@ def test_several_optimizers_in_one_are_refused_and_nothing_is_changed():
         pytest.skip("MultiOptimizer is new in Keras 3.15")
     several = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD()))
     model = linear_model(several)
-    with pytest.raises(InputError, match="no one learning rate"):
+    with pytest.raises(InputError, match="no single learning rate"):
         lr_find(model, (np.eye(2), np.ones((2, 1))))
     assert model.optimizer is several

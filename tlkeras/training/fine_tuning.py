@@ -1,10 +1,8 @@
 """`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
 
+import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
-from types import SimpleNamespace
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -14,12 +12,14 @@ from tlkeras.models.freezing import unfreeze_top
 from tlkeras.models.recompile import strategy_scope
 from tlkeras.training.losses import core_accuracy, core_loss
 from tlkeras.training.steps.cached_trunk import cached_top
-from tlkeras.training.steps.checks import check_data, check_options, find_fault
-from tlkeras.training.steps.data import are_rows, as_batches, class_weights
-from tlkeras.training.steps.distributed import even_batches, refuse_open_scope, replicas_of, trainee_of
-from tlkeras.training.steps.probe_head import find_head, fit_head
+from tlkeras.training.steps.checkpoint import Checkpoint, assign_all, call_of, values_as_list
+from tlkeras.training.steps.distributed import refuse_open_scope, trainee_of
+from tlkeras.training.steps.options import Options, as_callbacks
+from tlkeras.training.steps.probe_head import classifier_head, fit_head
+from tlkeras.training.steps.random_state import random_state, restore_random_state
 from tlkeras.training.steps.result import FineTuning, Progress
-from tlkeras.training.steps.runs import tune
+from tlkeras.training.steps.runs import Runs
+from tlkeras.training.steps.training_data import training_data
 
 
 def fine_tune(
@@ -28,12 +28,14 @@ def fine_tune(
     validation_data: Any = None,
     *,
     epochs: int = 4,
+    steps: int | None = None,
     batch_size: int = 16,
     learning_rate: float = 3e-4,
     layer_decay: float = 0.9,
     blocks: int | float | str | None = None,
     batchnorm: str = "frozen",
     probe: bool = True,
+    C: float | Sequence[float] | None = None,
     warmup: float = 0.1,
     weight_decay: float = 0.01,
     label_smoothing: float = 0.1,
@@ -48,38 +50,53 @@ def fine_tune(
     cached_views: int = 4,
     seed: int = 0,
     callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] = (),
+    checkpoint: str | os.PathLike | None = None,
+    on_event: Callable[[dict], None] | None = None,
     verbose: bool = True,
 ) -> FineTuning:
-    """Fine-tunes a pretrained classifier: a linear probe first, then all of it, gently (LP-FT).
+    """Fine-tune a pretrained classifier: a linear probe first, then all of it, gently (LP-FT).
 
     First the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with the
     large, random gradients that distort what the backbone knows. Then the chosen blocks train with AdamW, a rate that
-    falls with depth, and warm-up and cosine decay counted in steps. In the end the weights of the epoch with the lowest
-    validation loss are averaged with those of the probe, and of the three the ones with the lowest loss stay. Ctrl-C
-    after the probe ends the training as early stopping does; an exception on the way, from a callback say, passes
-    through, but the best weights are back in place first.
+    falls with depth, and warm-up and cosine decay counted in steps. Finally the weights of the epoch with the lowest
+    validation loss are averaged with those of the probe, and of the three the ones with the lowest loss are kept.
+    Ctrl-C after the probe ends the training as early stopping does. An exception on the way, from a callback say,
+    passes through, but the best weights are back in place first.
+
+    To deliver a model that has learned from all images, choose on held-out data first, then call again without
+    validation data: `fine_tune(fresh, everything, **result.choices)` trains for the same number of steps, with the same
+    C and the same averaging.
 
     Args:
         model: A classifier with a head that can be recognized: functional or Sequential, ending in `Dense`. Dropout is
-            a layer of it, as in `image_classifier(dropout=...)`. It is changed in place, and compiled in the end with
-            core Keras parts, so it can be evaluated and saved; with plain SGD, so that the file holds the weights
-            alone. To train on, compile it anew.
+            a layer of it, as in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted with their
+            preprocessor. The model is changed in place, and compiled in the end with core Keras parts, so it can be
+            evaluated and saved; with plain SGD, so that the file holds the weights alone. To train on, compile it
+            again.
         train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, `tf.data.Dataset` or `DataLoader`.
-            Labels are class numbers or one-hot rows; rows of zeros and ones for a multi-label head.
-        validation_data: The same, or `None`: then there is no early stopping, and the last weights stay.
-        epochs: Epochs of fine-tuning. 0 stops after the probe.
-        batch_size: Images a step, for what is not batched yet. Small, because few images should give many steps.
+            Labels are class numbers or one-hot rows; for a multi-label head (sigmoid) rows of targets from 0 to 1,
+            which the probe rounds at one half.
+        validation_data: Data of the same kinds, or `None`: then there is no early stopping, and the last weights stay.
+        epochs: Number of epochs of fine-tuning. 0 stops after the probe.
+        steps: Number of training steps in each run, in place of `epochs`: the schedule ends there, within an epoch if
+            need be. Defaults to whole epochs.
+        batch_size: Number of images per step, for data that are not batched yet. Small, because few images should give
+            many steps.
         learning_rate: Peak rate of the head and the top block, 3 to 30 times smaller than in training from scratch.
         layer_decay: Factor on the rate from each block to the one below it, in (0, 1]; 1 for one rate.
-        blocks: Which blocks train, as in `tlkeras.unfreeze`; `None` for all.
+        blocks: Blocks that train: a number counted from the head, a fraction, or the name of the lowest one. Defaults
+            to all.
         batchnorm: `"frozen"` or `"train"`, as in `tlkeras.unfreeze`.
         probe: Whether to begin with the linear probe. Without it the head starts as it is.
+        C: Inverse of the probe's L2 penalty, for a multi-label head also a list with one per label. Defaults to
+            cross-validation on the training images.
         warmup: Share of the steps in which the rate climbs from 0.
-        weight_decay: Of AdamW, decoupled.
-        label_smoothing: Share of each label spread over all classes.
-        patience: Epochs without a lower validation loss before training stops.
-        mix: `None`, or a layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`. For
-            class numbers in arrays or splits. It pays from some 20,000 images on (BiT, Kolesnikov et al., 2020).
+        weight_decay: Weight decay of AdamW, decoupled from the gradients.
+        label_smoothing: Share of each label that is spread over all classes.
+        patience: Number of epochs without a lower validation loss before training stops.
+        mix: A layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`, for class
+            numbers in arrays or splits. It pays from some 20,000 images on (BiT, Kolesnikov et al., 2020). Defaults to
+            none.
         ema_momentum: Momentum of a moving average of the weights that is kept in the end, such as 0.99. `None` for no
             average.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
@@ -94,25 +111,37 @@ def fine_tune(
             `average_with_probe` is a number, the run with the lowest loss stays alone if no average has a lower one.
             Two take twice the time of one, and over 13 splits were 0.015 ± 0.008 more accurate on test images, though
             not on drawings from elsewhere; three were no better than two (docs/performance.md).
-        class_weight: `None`, `"balanced"` (inverse to how often a class occurs) or a dict of class number to weight.
-            Not for a multi-label head.
+        class_weight: Weights against unbalanced data: `"balanced"` (inverse to how often a class occurs) or a dict from
+            class number to weight, 1 for classes it leaves out. For a multi-label head a dict weighs the images that
+            have a label, and `"balanced"` both sides of each label. Defaults to none.
         cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
-            pays and fits on the disk), `True` (where it fits) or `False`. Not where the first block trains, nor with
-            `mix` or `callbacks`, nor where several devices share a batch: `True` has that said on stderr.
+            pays and fits on the disk), `True` (where it fits) or `False`. It is not possible where the first block
+            trains, with `mix` or `callbacks`, for a model with a training step of its own, or where several devices
+            share a batch; `True` reports the reason on stderr.
         cached_views: Number of random views of each image to keep, with `cache` and augmentation.
-        seed: Of the order of images and the probe's cross-validation.
+        seed: Seed of the order of images, the cached views and the probe's cross-validation.
         callbacks: Keras callbacks for the second phase, or one. With any, nothing is cached, so that they see `model`.
-            What a `ModelCheckpoint` writes opens wherever tlkeras is imported.
-        verbose: Whether to report on stderr, a line an epoch.
+            None may set the learning rate, which has a schedule. What a `ModelCheckpoint` writes opens wherever tlkeras
+            is imported.
+        checkpoint: Folder in which each epoch begins by saving all that the rest depends on. After a kill at any
+            moment, the same call goes on and ends with the weights and metrics of an undisturbed run, to the digit on
+            one machine, provided that the order of the data depends on nothing but the epoch, as it does for arrays,
+            splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. A call that had ended returns its
+            result at once: remove the folder to train anew. A cached trunk is computed again. Callbacks keep their
+            plain attributes (numbers, strings). Defaults to no checkpoint.
+        on_event: Function called with a dict after each phase and each epoch: `phase`, `seconds`, and what belongs to
+            it (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`, ...).
+            Defaults to none.
+        verbose: Whether to report on stderr, one line per epoch.
 
     Returns:
-        `FineTuning`.
+        `FineTuning`, whose `choices` are arguments for training on all images.
 
     Raises:
-        InputError: The model has no such head, the data is empty, endless or of another kind or shape, images are not
-            finite, labels do not fit the head (in a later batch of a stream, the best weights are back in place), an
-            argument is out of range, or the call is inside a `strategy.scope()`: only the model is built there; see
-            docs/distributed.md.
+        InputError: The model has no such head, or is compiled for regression; the data is empty, endless or of another
+            kind or shape; images are not finite; labels do not fit the head (in a later batch of a stream, the best
+            weights are back in place); an argument is out of range; `checkpoint` holds the state of another call; or
+            the call is inside a `strategy.scope()`: only the model is built there, see docs/distributed.md.
 
     Example:
 
@@ -120,84 +149,131 @@ def fine_tune(
     >>> images = tlkeras.load_images("data/clipart10")
     >>> model = tlkeras.image_classifier("efficientnet_lite0", classes=images.class_names)
     >>> result = tlkeras.fine_tune(model, images.train, images.validation, epochs=0, verbose=False)
-    >>> [phase["name"] for phase in result.phases]
-    ['probe']
+    >>> [phase.name for phase in result.phases], sorted(result.choices)
+    (['probe'], ['C', 'average_with_probe', 'runs', 'steps'])
 
     Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
-    callbacks = [callback for callback in keras.tree.flatten(callbacks) if callback is not None]
-    options = SimpleNamespace(**locals())
-    head, data = _checked(options)
-    progress = Progress(verbose)
-    result = progress.result
-    if probe:
-        with progress.phase("probe") as phase:
-            phase["C"] = fit_head(model, data.in_order, seed=seed, class_weight=data.class_weight)
-    with _plain_in_the_end(model, head, data.one_hot, learning_rate), _interruptible(result), ExitStack() as stack:
-        if epochs:
-            unfreeze_top(model, blocks, batchnorm=batchnorm)
-            trainee, data = cached_top(model, data, options, progress, stack) or (trainee_of(model), data)
-            tune(trainee, head, data, options, progress)
-    if epochs:
-        progress.say((f"Stopped: {result.stopped}. " if result.stopped else "") + f"The model has {result.kept}.")
-    return result
-
-
-@dataclass(frozen=True)
-class _Data:
-    """What a model is trained on, looked through and even among its replicas."""
-
-    in_order: Any  # batches of training images
-    shuffled: Any  # the same, in a new order each epoch, mixed if that is wanted
-    held_out: Any  # batches of validation images, or None
-    one_hot: bool
-    class_weight: dict | None
-    explain: Callable[[], None]  # raises if a later batch is the reason for a loss that is not a number
-
-
-def _checked(options):
-    """Finds the head, and makes batches of the data; whatever does not fit is refused before anything is changed."""
-    check_options(vars(options))
-    model = options.model
-    head = find_head(model)
-    if options.blocks is not None:
-        map_blocks(model).top(options.blocks)
-    refuse_open_scope()
-    train, size = options.train, options.batch_size
-    shuffled = as_batches(train, size, shuffle=True, seed=options.seed, mix=options.mix, classes=head.layer.units)
-    given = {"train": as_batches(train, size)}
-    if options.validation_data is not None:
-        given["validation_data"] = as_batches(options.validation_data, size, name="validation_data")
-    labels = {name: check_data(batches, model, head, name) for name, batches in given.items()}
-    even = partial(even_batches, replicas=replicas_of(model))
-    return head, _Data(
-        in_order=even(given["train"]),
-        shuffled=even(shuffled),
-        held_out=even(given.get("validation_data")),
-        one_hot=are_rows(labels["train"]),
-        class_weight=class_weights(options.class_weight, given["train"], head),
-        explain=lambda: find_fault(given, head),
+    options = Options(
+        epochs=epochs,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        layer_decay=layer_decay,
+        blocks=blocks,
+        batchnorm=batchnorm,
+        probe=probe,
+        C=C,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        patience=patience,
+        mix=mix,
+        ema_momentum=ema_momentum,
+        l2_sp=l2_sp,
+        average_with_probe=average_with_probe,
+        runs=runs,
+        class_weight=class_weight,
+        cache=cache,
+        cached_views=cached_views,
+        seed=seed,
+        callbacks=as_callbacks(callbacks),
     )
+    call = _Call(model, train, validation_data, options, checkpoint, Progress(verbose, on_event))
+    return call.run()
 
 
-@contextmanager
-def _plain_in_the_end(model, head, one_hot, learning_rate):
-    """Compiles the model with core Keras parts, whatever happened to it, so that it can be evaluated and saved."""
-    try:
-        yield
-    finally:
-        with strategy_scope(model):
+class _Call:
+    """One call of `fine_tune`: all that can be refused is refused when it is made, before anything is changed."""
+
+    def __init__(self, model, train, validation_data, options, checkpoint, progress):
+        self.model, self.options, self.progress = model, options, progress
+        self.result = progress.result
+        self.head = classifier_head(model)
+        if options.blocks is not None:
+            map_blocks(model).top(options.blocks)
+        refuse_open_scope()
+        self.data = training_data(model, self.head, train, validation_data, options)
+        self.checkpoint = Checkpoint(checkpoint, call_of(model, self.data, options))
+
+    def run(self):
+        """Fit the probe, fine-tune, and keep the best weights."""
+        if self._restore("done"):
+            self._compile_plainly()
+            return self.result
+        if not self._restore("start"):
+            self._fit_probe()
+            self._save("start")
+        if self.options.trains:
+            with self._compiled_plainly_in_the_end(), self._ended_by_ctrl_c():
+                self._tune()
+            stopped = f"Stopped: {self.result.stopped}. " if self.result.stopped else ""
+            self.progress.say(f"{stopped}The model has {self.result.kept}.")
+        else:
+            self._compile_plainly()
+        if self.result.stopped != "interrupted":
+            self._save("done")
+        return self.result
+
+    def _fit_probe(self):
+        if not self.options.probe:
+            return
+        with self.progress.phase("probe") as details:
+            details["C"] = self.result.C = fit_head(
+                self.model,
+                self.data.in_order,
+                C=self.options.C,
+                seed=self.options.seed,
+                class_weight=self.data.class_weight,
+            )
+
+    def _tune(self):
+        unfreeze_top(self.model, self.options.blocks, batchnorm=self.options.batchnorm, argument="blocks")
+        cached = cached_top(self.model, self.data, self.options, self.progress)
+        trainee, data = cached or (trainee_of(self.model), self.data)
+        try:
+            Runs(self.model, trainee, data, self.options, self.progress, self.checkpoint).tune()
+        finally:
+            data.close()
+
+    def _save(self, name):
+        if self.checkpoint:
+            notes = {"result": self.result.as_dict(), "random": random_state()}
+            self.checkpoint.save(name, values_as_list(self.model.variables), notes)
+
+    def _restore(self, name):
+        """Take over a state that the same call saved before it was killed; return whether there is one."""
+        saved = self.checkpoint.load(name)
+        if saved is None:
+            return False
+        arrays, notes = saved
+        assign_all(self.model.variables, arrays)
+        self.result.restore(notes["result"])
+        restore_random_state(notes["random"])
+        return True
+
+    @contextmanager
+    def _ended_by_ctrl_c(self):
+        """Let Ctrl-C end what comes after the probe."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.result.stopped = "interrupted"
+
+    @contextmanager
+    def _compiled_plainly_in_the_end(self):
+        """Compile the model with core Keras parts, whatever happens to it within the `with` block."""
+        try:
+            yield
+        finally:
+            self._compile_plainly()
+
+    def _compile_plainly(self):
+        """Compile the model with core Keras parts, so that it can be evaluated, and its file opened without tlkeras."""
+        one_hot = self.data.one_hot
+        with strategy_scope(self.model):
             # SGD keeps nothing for each weight: the moments of AdamW would treble the file, and nobody needs them.
-            optimizer = keras.optimizers.SGD(learning_rate)
-            model.compile(optimizer, core_loss(head, one_hot), metrics=[core_accuracy(head, one_hot)])
+            optimizer = keras.optimizers.SGD(self.options.learning_rate)
+            self.model.compile(optimizer, core_loss(self.head, one_hot), metrics=[core_accuracy(self.head, one_hot)])
             # Keras builds the optimizer of a file that it opens, and warns where the file holds none of its variables.
-            optimizer.build(model.trainable_variables)
-
-
-@contextmanager
-def _interruptible(result):
-    """Takes Ctrl-C for the end of what comes after the probe, which stays."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        result.stopped = "interrupted"
+            optimizer.build(self.model.trainable_variables)

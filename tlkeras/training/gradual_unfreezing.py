@@ -1,14 +1,11 @@
 """Unfreezes a model from the top down within one `fit`, losing no state, not even when the process dies."""
 
-import inspect
-import json
 import os
 from collections.abc import Sequence
 from numbers import Integral, Real
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from tlkeras.errors import InputError, warn
 from tlkeras.models.blocks import blocks
@@ -17,7 +14,8 @@ from tlkeras.models.optimizer_copying import unwrapped
 from tlkeras.models.recompile import recompile, strategy_scope
 from tlkeras.optimizers.classes import Differential
 from tlkeras.optimizers.differential import differential_optimizer
-from tlkeras.utils.files import file_written_whole
+from tlkeras.training.steps.checkpoint import assign_all, read_arrays, values_as_list, write_arrays
+from tlkeras.training.steps.resuming import counters
 
 #: Parts of the names of metrics that grow as the model improves, for `mode="auto"`.
 _GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "r2")
@@ -139,8 +137,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.model._initial_epoch = None  # it has served, and would hold for the next `fit` too
-        for callback, counters in zip(self.callbacks, self._counters, strict=False):
-            vars(callback).update(counters)  # not earlier: where training begins, each sets them to zero
+        for callback, values in zip(self.callbacks, self._counters, strict=False):
+            vars(callback).update(values)  # not earlier: where training begins, each sets them to zero
         self._counters = []
         unfreeze_top(self.model, self._selection(epoch), batchnorm=self.batchnorm)
         if not self.model.optimizer.built:
@@ -194,12 +192,11 @@ class GradualUnfreezing(keras.callbacks.Callback):
             "plateau": self._plateau,
             "trainable": self._trainable(),
             "starts": dict(optimizer.starts),
-            "counters": [_counters(callback) for callback in self.callbacks],
+            "counters": [counters(callback) for callback in self.callbacks],
         }
-        arrays = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
-        arrays = [array.astype("float32") if array.dtype.name == "bfloat16" else array for array in arrays]
+        arrays = values_as_list(self._variables())
         try:
-            self._write(arrays, notes)
+            write_arrays(self.backup, arrays, notes)
         except OSError as error:
             if not self.backup.exists():
                 raise InputError(f"The backup {str(self.backup)!r} cannot be written: {error.strerror}.") from error
@@ -208,17 +205,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
                 "goes on, and the one before is still good."
             )
 
-    def _write(self, arrays, notes):
-        self.backup.parent.mkdir(parents=True, exist_ok=True)
-        with file_written_whole(self.backup) as part, part.open("wb") as file:
-            np.savez(file, *arrays, notes=json.dumps(notes))
-            file.flush()
-            os.fsync(file.fileno())
-
     def _restore(self):
-        with np.load(self.backup) as file:
-            notes = json.loads(str(file["notes"]))
-            arrays = [file[f"arr_{i}"] for i in range(len(file.files) - 1)]
+        arrays, notes = read_arrays(self.backup)
         self._plateau, self._counters = notes["plateau"], notes.get("counters", [])
         optimizer = unwrapped(self.model.optimizer)
         optimizer.starts.update(notes["starts"])
@@ -231,13 +219,5 @@ class GradualUnfreezing(keras.callbacks.Callback):
                 f"The backup {str(self.backup)!r} is of another model, optimizer or schedule: remove it to start "
                 "afresh."
             )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
+        assign_all(variables, arrays)
         self.model._initial_epoch = notes["epoch"]
-
-
-def _counters(callback):
-    """The plain attributes of a callback, but for its settings, which may have changed since."""
-    settings = {name for kind in type(callback).__mro__ for name in inspect.signature(kind.__init__).parameters}
-    plain = {name: value for name, value in vars(callback).items() if isinstance(value, int | float | str | None)}
-    return {name: value for name, value in plain.items() if name not in settings}

@@ -16,6 +16,8 @@ class SmoothedCrossentropy(keras.losses.Loss):
         task: `"multiclass"`, `"binary"` or `"multilabel"`; the last two are sigmoid cross-entropies.
         label_smoothing: Share of each label that is spread evenly over all classes, in [0, 1). Szegedy et al., 2016.
         from_logits: Whether the predictions are logits.
+        label_weights: For a multi-label task, weights of shape `(2, labels)`: of the targets 0, and of the targets 1 of
+            each label; a target between weighs what lies between. None for equal weights.
 
     Example:
 
@@ -24,9 +26,10 @@ class SmoothedCrossentropy(keras.losses.Loss):
     0.164
     """
 
-    def __init__(self, task="multiclass", label_smoothing=0.1, from_logits=False):
+    def __init__(self, task="multiclass", label_smoothing=0.1, from_logits=False, label_weights=None):
         super().__init__(name="crossentropy")
         self.task, self.label_smoothing, self.from_logits = task, label_smoothing, from_logits
+        self.label_weights = label_weights
 
     def call(self, y_true, y_pred):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -39,22 +42,38 @@ class SmoothedCrossentropy(keras.losses.Loss):
         known = ops.all((values >= 0) & (values <= highest), axis=-1)
         if are_numbers:
             y_true = ops.one_hot(ops.where(known, ops.cast(y_true[:, 0], "int32"), 0), units)
-        crossentropy = keras.losses.categorical_crossentropy if multiclass else keras.losses.binary_crossentropy
-        loss = crossentropy(ops.cast(y_true, y_pred.dtype), y_pred, self.from_logits, self.label_smoothing)
+        y_true = ops.cast(y_true, y_pred.dtype)
+        if self.label_weights is not None:
+            loss = self._weighted(y_true, y_pred)
+        else:
+            crossentropy = keras.losses.categorical_crossentropy if multiclass else keras.losses.binary_crossentropy
+            loss = crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing)
         return ops.where(known, loss, float("nan"))
 
+    def _weighted(self, y_true, y_pred):
+        """Return the mean over labels of the weighted binary cross-entropies."""
+        negative, positive = (ops.cast(weights, y_pred.dtype) for weights in self.label_weights)
+        smoothed = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
+        losses = ops.binary_crossentropy(smoothed, y_pred, from_logits=self.from_logits)
+        return ops.mean(losses * (y_true * positive + (1 - y_true) * negative), axis=-1)
+
     def get_config(self):
-        return {"task": self.task, "label_smoothing": self.label_smoothing, "from_logits": self.from_logits}
+        return {
+            "task": self.task,
+            "label_smoothing": self.label_smoothing,
+            "from_logits": self.from_logits,
+            "label_weights": self.label_weights,
+        }
 
 
 @keras.saving.register_keras_serializable("tlkeras")
 class Accuracy(keras.metrics.MeanMetricWrapper):
-    """The share of right answers, whichever form the labels have; of a multi-label head that of right labels.
+    """The share of right answers for labels of any form; for a multi-label head the share of right labels.
 
     Args:
         task: As in `SmoothedCrossentropy`.
-        from_logits: Likewise.
-        name: Of the metric.
+        from_logits: Whether the predictions are logits.
+        name: Name of the metric.
 
     Example:
 
@@ -89,10 +108,10 @@ def _is_one_hot(labels):
 
 
 def core_loss(head, one_hot=False):
-    """The core Keras loss for a head, without smoothing, so that a saved model opens with Keras alone.
+    """Return the core Keras loss for a head, without smoothing, so that a saved model opens with Keras alone.
 
     Args:
-        head: `tlkeras.training.steps.probe_head.Head`.
+        head: `tlkeras.models.heads.Head`.
         one_hot: Whether labels are rows and not class numbers.
 
     Returns:
@@ -106,7 +125,7 @@ def core_loss(head, one_hot=False):
 
 
 def core_accuracy(head, one_hot=False):
-    """The core Keras metric for a head, likewise."""
+    """Return the core Keras metric for a head, so that a saved model opens with Keras alone."""
     if head.task != "multiclass":
         return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if head.from_logits else 0.5)
     if one_hot:

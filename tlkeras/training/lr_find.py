@@ -1,9 +1,8 @@
-"""The learning rate range test: one short run in which the rate grows until the loss diverges, and no trace of it."""
+"""The learning-rate range test: one short run in which the rate grows until the loss diverges."""
 
 import math
 import os
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 import keras
@@ -14,7 +13,7 @@ from tlkeras.errors import InputError
 from tlkeras.models.layer_tree import check_model
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
 from tlkeras.training.steps.random_state import random_state_kept
-from tlkeras.utils.validation import shown
+from tlkeras.utils.validation import check_integer, check_number, invalid, shown
 
 #: Weight of the past in the running loss by which divergence is told.
 _MOMENTUM = 0.9
@@ -25,10 +24,10 @@ _WIDTH = 1 / 25
 
 @dataclass(frozen=True)
 class LearningRateCurve:
-    """Loss against learning rate.
+    """The loss of a model against its learning rate.
 
     Attributes:
-        learning_rates: The rates, ascending, float64 of shape `(steps,)`. Of a differential optimizer, the base rate.
+        learning_rates: Ascending rates, float64 of shape `(steps,)`; the base rates of a differential optimizer.
         losses: The loss of the batch that each rate was tried on, of the same shape, all finite.
     """
 
@@ -52,9 +51,9 @@ class LearningRateCurve:
 
     @property
     def suggestion(self) -> float | None:
-        """Where the smoothed loss falls most steeply against the logarithm of the rate, left of its minimum.
+        """The rate at which the smoothed loss falls most steeply, left of its minimum, on a logarithmic axis.
 
-        None if the loss never falls: then the rates are too high already, or the model does not learn at all.
+        None if the loss never falls: then all rates are too high, or the model does not learn at all.
         """
         smoothed = self.smoothed
         lowest = int(np.argmin(smoothed)) if len(smoothed) else 0
@@ -64,10 +63,10 @@ class LearningRateCurve:
         return float(self.learning_rates[np.argmin(slopes)])
 
     def plot(self, ax: Any = None) -> Any:
-        """Draws the curve and the suggestion.
+        """Plot the curve and the suggestion.
 
         Args:
-            ax: A matplotlib `Axes`; by default a new one.
+            ax: A matplotlib `Axes`. Defaults to a new one.
 
         Returns:
             The `Axes`.
@@ -95,33 +94,35 @@ def lr_find(
     batch_size: int | None = None,
     divergence: float = 4.0,
 ) -> LearningRateCurve:
-    """Tries out learning rates, from far too low to far too high, and puts everything back.
+    """Run a learning-rate range test, and restore the model afterwards.
 
     The range test of Smith (2015, https://arxiv.org/abs/1506.01186) with the exponential sweep and the defaults of
-    fastai: one batch a rate. It trains the model's trainable variables with a fresh optimizer of the same settings (a
-    differential one keeps its multipliers), so the rate it finds is for the phase that comes next. Afterwards weights,
-    BatchNorm statistics, the layers' seeds, the model's own optimizer and rate, and the random states of Python, NumPy,
-    Keras and the backend are bit for bit what they were, also after an exception or Ctrl-C.
+    fastai: one batch per rate, each followed by an update, also where the model's own optimizer accumulates gradients
+    or Keras runs several steps per execution. It trains the model's trainable variables with a fresh optimizer of the
+    same settings (a differential one keeps its multipliers), so the rate it finds is for the phase that comes next.
+    Afterwards weights, BatchNorm statistics, the layers' seeds, the model's own optimizer and rate, and the random
+    states of Python, NumPy, Keras and the backend are bit for bit what they were, also after an exception or Ctrl-C.
 
     Args:
         model: A compiled Keras model.
         data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or whatever else
             `fit` takes: a `Dataset`, a `PyDataset`, a torch `DataLoader`. Shuffled data give a better curve; arrays
-            and splits are shuffled here. It is gone through again if it has fewer batches than `steps`. What a
-            generator has yielded cannot be put back.
-        start: Lowest rate.
-        stop: Highest rate.
-        steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the one before.
-        batch_size: Images a batch, for arrays and splits; 32 by default, as in `fit`.
-        divergence: The run ends early once the running loss is this many times its lowest value, or not finite.
+            and splits are shuffled here. Data with fewer batches than `steps` are used again. Items that a generator
+            has yielded cannot be put back.
+        start: Lowest rate. The default is too low for any model.
+        stop: Highest rate. The default is too high for any model.
+        steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the one before. Defaults to 100, as in
+            fastai.
+        batch_size: Number of images per batch, for arrays and splits. Defaults to 32, as in `fit`.
+        divergence: Multiple of the lowest running loss at which the run ends early; it also ends at a loss that is not
+            finite. Defaults to 4, as in fastai.
 
     Returns:
         The curve, with `learning_rates`, `losses`, `suggestion` and `plot()`.
 
     Raises:
-        InputError: If `model` is not a Keras model, is not compiled or trains nothing, its optimizer has no one
-            learning rate, the data are of another kind or empty, or the rates, their number or another option
-            cannot be.
+        InputError: `model` is no Keras model, is not compiled or trains nothing; its optimizer has no single learning
+            rate; the data are of another kind or empty; or an argument is out of range.
 
     Example:
 
@@ -135,30 +136,32 @@ def lr_find(
     """
     check_model(model)
     if not model.compiled or getattr(model, "optimizer", None) is None:
-        raise InputError(f"The model {model.name!r} is not compiled: call `model.compile(optimizer, loss)` first.")
+        raise InputError(f"The model {model.name!r} is not compiled. Call `model.compile(optimizer, loss)` first.")
     if not model.built or not model.trainable_variables:
-        raise InputError(f"The model {model.name!r} has no trainable variable yet: build it, or unfreeze a block.")
+        raise InputError(f"The model {model.name!r} has no trainable variable yet. Build it, or unfreeze a block.")
     if hasattr(unwrapped(model.optimizer), "optimizers"):
-        raise InputError("A MultiOptimizer has no one learning rate to sweep: use tlkeras.differential_optimizer.")
-    if not (isinstance(start, Real) and isinstance(stop, Real) and 0 < start < stop < math.inf):
-        raise InputError(f"Received start={start!r} and stop={stop!r}: rates rise from above 0.")
-    if not isinstance(steps, Integral) or steps < 10:
-        raise InputError(f"Received steps={steps!r}: a curve takes an integer of at least 10.")
-    if not isinstance(divergence, Real) or divergence <= 1:
-        raise InputError(f"Received divergence={divergence!r}: it is a number above 1.")
-    if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
-        raise InputError(f"Received batch_size={batch_size!r}: a batch has one image or more.")
+        raise InputError("A MultiOptimizer has no single learning rate to sweep. Use tlkeras.differential_optimizer.")
+    check_number("start", start, "(0, inf)")
+    check_number("stop", stop, "(0, inf)")
+    if not start < stop < math.inf:
+        raise invalid("stop", stop, f"be finite and above `start` ({start:g})")
+    check_integer("steps", steps, 10)
+    check_number("divergence", divergence, "(1, inf)")
+    if batch_size is not None:
+        check_integer("batch_size", batch_size, 1)
     _check_data(data)
 
     sweep = _Sweep(np.geomspace(start, stop, steps), divergence)
     if hasattr(data, "batches"):
         data, batch_size = data.batches(batch_size or 32, shuffle=True), None
     inputs = dict(zip(("x", "y", "sample_weight"), data, strict=False)) if _is_arrays(data) else {"x": data}
-    kept = {name: getattr(model, name, None) for name in ("optimizer", "train_function", "stop_training", "history")}
+    names = ("optimizer", "train_function", "stop_training", "history", "steps_per_execution")
+    kept = {name: getattr(model, name, None) for name in names}
     values = [(variable, keras.ops.convert_to_numpy(variable).copy()) for variable in model.variables]
     with random_state_kept():
         try:
-            model.optimizer, model.train_function = fresh_copy(model.optimizer, learning_rate=float(start)), None
+            model.optimizer, model.train_function = _plain_copy(model.optimizer, start), None
+            model.steps_per_execution = 1  # or several rates would share one loss
             for variable, value in values:  # JAX gives buffers away, and moving averages may share the weights' own
                 variable.assign(value)
             model.fit(**inputs, batch_size=batch_size, epochs=steps, callbacks=[sweep], verbose=0)
@@ -172,12 +175,17 @@ def lr_find(
     return LearningRateCurve(sweep.rates[:tried], np.array(sweep.losses))
 
 
+def _plain_copy(optimizer, rate):
+    """Copy an optimizer with a constant rate, and with an update after every batch."""
+    return fresh_copy(optimizer, learning_rate=float(rate), gradient_accumulation_steps=None)
+
+
 def _is_arrays(data):
     return isinstance(data, tuple | list)
 
 
 def _check_data(data):
-    """Refuses what `fit` fails on without saying what would do."""
+    """Refuse data on which `fit` fails without saying what would do."""
     if _is_arrays(data):
         wrong = len(data) not in (2, 3) or any(part is None for part in data[:2])
     else:  # an array by itself has no labels, and of splits one is wanted
@@ -186,15 +194,15 @@ def _check_data(data):
     if wrong:
         received = f"({', '.join(type(part).__name__ for part in data)})" if _is_arrays(data) else shown(data)
         raise InputError(
-            "data must be a pair of arrays (x, y), a split of load_images, a PyDataset, a tf.data.Dataset or a "
-            f"DataLoader. Received: {received}"
+            "`data` must be a pair of arrays (x, y), a split of `load_images`, a PyDataset, a tf.data.Dataset or a "
+            f"DataLoader. Received: data={received}."
         )
     if _is_arrays(data) and (0,) in [np.shape(part)[:1] for part in keras.tree.flatten(data[:2])]:
-        raise InputError("data is empty: there is nothing to try a rate on.")
+        raise InputError("`data` must hold at least one image. Received: an empty array.")
 
 
 class _Sweep(keras.callbacks.Callback):
-    """Sets the next rate after each batch and notes the loss of that batch alone."""
+    """Set the next rate after each batch, and note the loss of that batch alone."""
 
     def __init__(self, rates, divergence):
         super().__init__()

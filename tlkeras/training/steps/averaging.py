@@ -1,4 +1,4 @@
-"""Means of weights: of those before and after fine-tuning (WiSE-FT), and of several runs of it (model soups)."""
+"""Average weights: those before and after fine-tuning (WiSE-FT), and those of several runs (model soups)."""
 
 import numpy as np
 from keras import ops
@@ -6,35 +6,28 @@ from keras import ops
 from tlkeras.training.steps.batchnorm import recompute_statistics
 
 
-def share_of(average_with_probe, probe):
-    """The share of the probe's weights in the mean that `tlkeras.fine_tune` is asked for; `None` for no mean."""
-    if average_with_probe == "auto":
-        return 0.5 if probe else None
-    return average_with_probe
-
-
 def values_of(variables):
-    """A copy of the values of variables: dict of a variable's `id` to a NumPy array."""
+    """Return copies of the values of variables: a dict from a variable's `id` to a NumPy array."""
     # JAX hands out views of buffers that the next step writes over.
     return {id(variable): np.array(ops.convert_to_numpy(variable)) for variable in variables}
 
 
-def put_values(variables, values):
-    """Gives variables the values that `values_of` copied."""
+def assign_values(variables, values):
+    """Assign to variables the values that `values_of` copied."""
     for variable in variables:
         variable.assign(values[id(variable)])
 
 
-def put_mean(model, copies, shares=None, batches=None):
-    """Gives a model the mean of several copies of its weights.
+def assign_average(model, copies, shares=None, batches=None):
+    """Set the weights of a model to the average of several copies of them.
 
-    Weights that train are averaged. BatchNorm statistics that train are computed anew, since those of a mean of
-    networks are not the mean of theirs. What does not train stays as it is.
+    Weights that train are averaged. BatchNorm statistics that train are recomputed, since the statistics of an averaged
+    network are not the average of the statistics. What does not train stays as it is.
 
     Args:
         model: `keras.Model`.
         copies: List of what `values_of` gave of the model's weights.
-        shares: Of each copy, with a sum of 1; all alike by default.
+        shares: Share of each copy, with a sum of 1. Defaults to equal shares.
         batches: Training batches, where BatchNorm statistics train; see `tlkeras.training.steps.data.as_batches`.
 
     Example:
@@ -43,7 +36,7 @@ def put_mean(model, copies, shares=None, batches=None):
     >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
     >>> before = values_of(model.weights)
     >>> model.set_weights([np.ones((1, 1)), np.ones(1)])
-    >>> put_mean(model, [before, values_of(model.weights)], [0.75, 0.25])
+    >>> assign_average(model, [before, values_of(model.weights)], [0.75, 0.25])
     >>> model.get_weights()[0].tolist()
     [[0.25]]
 

@@ -1,4 +1,4 @@
-"""BatchNorm statistics that fit weights which did not come from training, such as a mean of two models."""
+"""Recompute BatchNorm statistics for weights that did not come from training, such as an average of two models."""
 
 import keras
 
@@ -6,9 +6,9 @@ from tlkeras.training.steps.data import each_batch
 
 
 def recompute_statistics(model, batches):
-    """Sets the moving statistics of the BatchNorm layers that train to the mean over one pass through the data.
+    """Set the moving statistics of the BatchNorm layers that train to the mean over one pass through the data.
 
-    Every batch counts alike, as in `torch.optim.swa_utils.update_bn`; frozen layers keep theirs.
+    Every batch has the same weight, as in `torch.optim.swa_utils.update_bn`; frozen layers keep theirs.
 
     Args:
         model: A built Keras model.

@@ -1,4 +1,4 @@
-"""Keeping the best weights of a training, whatever ends it."""
+"""Keep the best weights of a training run, whatever ends it."""
 
 import math
 
@@ -6,58 +6,63 @@ import keras
 import numpy as np
 
 
-class BestWeights(keras.callbacks.Callback):
-    """Remembers the weights of the best epoch, stops when no better one comes, and puts them back.
+class BestWeights(keras.callbacks.EarlyStopping):
+    """Early stopping that keeps the best weights also through an interruption, and says why training stopped.
 
-    Unlike `keras.callbacks.EarlyStopping` it counts the weights that training starts from as epoch 0, stops at a loss
-    that is not a number, and can put the weights back after an interruption too.
+    Unlike its base it stops at a loss that is not finite (`keras.callbacks.TerminateOnNaN` prints to stdout and gives
+    no reason), copies weights on every backend, and keeps the last whole epoch where nothing validates.
 
     Args:
-        monitor: What is watched, the lower the better; an epoch without it changes nothing. `None` where nothing can
-            be: then each epoch that ends is the best so far.
-        patience: Epochs without a better one before training stops.
-        start: The value at epoch 0; infinity where it is not known.
+        patience: Epochs without a lower validation loss before training stops.
+        validated: Whether there is a validation loss; else each epoch that ends is the best so far.
     """
 
-    def __init__(self, monitor="val_loss", patience=5, start=math.inf):
-        super().__init__()
-        self.monitor, self.patience = monitor, patience
-        self.best, self.best_epoch, self.last_epoch = start, 0, 0
-        self.stopped = None
-        self._weights = None
+    def __init__(self, patience=5, validated=True):
+        super().__init__("val_loss", mode="min", patience=patience)
+        self.validated = validated
+        self.stopped = None  # the reason
+        self.epochs = 0  # that have ended
+        self.best_epoch = None
+        self.saved = {}  # where training goes on, see `state`
 
     def on_train_begin(self, logs=None):
-        self._weights = self._copy()
+        super().on_train_begin(logs)
+        self.best_epoch, self.best_weights = None, None
+        vars(self).update(self.saved)
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             self._stop("not a number")
 
     def on_epoch_end(self, epoch, logs=None):
-        self.last_epoch = epoch + 1
+        self.epochs = epoch + 1
         if self.stopped:
             return
-        if self.monitor is None:
-            self.best_epoch, self._weights = self.last_epoch, self._copy()
+        if not self.validated:
+            self._keep(epoch)
             return
-        value = (logs or {}).get(self.monitor)
-        if value is None:
+        loss = (logs or {}).get(self.monitor)
+        if loss is None:
             return
-        if value < self.best:
-            self.best, self.best_epoch, self._weights = value, self.last_epoch, self._copy()
-        elif not math.isfinite(value):
+        if not math.isfinite(loss):
             self._stop("not a number")
-        elif self.last_epoch - self.best_epoch >= self.patience:
+            return
+        super().on_epoch_end(epoch, logs)
+        if self.best_epoch == epoch:
+            self._keep(epoch)
+        elif self.model.stop_training and self.wait >= self.patience:
             self._stop("no improvement")
 
-    def restore(self):
-        """Gives the model its best weights, those of epoch 0 if none was better."""
-        if self._weights is not None:
-            self.model.set_weights(self._weights)
+    @property
+    def state(self):
+        """Return what a later object must have as `saved` to go on from here."""
+        names = ("best", "best_epoch", "best_weights", "wait", "epochs")
+        return {name: getattr(self, name) for name in names}
 
-    def _copy(self):
+    def _keep(self, epoch):
+        self.best_epoch = epoch
         # JAX hands out views of buffers that the next step writes over.
-        return [np.array(weight) for weight in self.model.get_weights()]
+        self.best_weights = [np.array(weight) for weight in self.model.get_weights()]
 
     def _stop(self, reason):
         self.stopped = reason

@@ -11,10 +11,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tlkeras.errors import InputError
 from tlkeras.models.graph import cut
-from tlkeras.training.steps.data import all_labels, each_batch, outputs
-from tlkeras.training.steps.distributed import replicas_of
+from tlkeras.training.steps.data import all_labels, are_weighted, each_batch, outputs, steps_per_epoch
+from tlkeras.training.steps.distributed import own_methods, replicas_of
 
 #: Up to this many bytes stay in memory; more goes to a file in the system's temporary folder that is mapped into it.
 MEMORY_BYTES = 1_000_000_000
@@ -23,19 +22,20 @@ MEMORY_BYTES = 1_000_000_000
 class CachedTrunk(keras.utils.PyDataset):
     """Batches of a frozen trunk's output, in place of images.
 
-    Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`.
-    Values are kept as float16, which has the three digits that features of trained networks carry.
+    Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`. What
+    a view looks like depends on nothing but `seed`, its number and how often it was drawn, so a later process can draw
+    the same one. Values are kept as float16, which has the three digits that features of trained networks carry.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
         batches: Batches of images and labels that can be gone through again and again.
-        views: How many augmented views of each image to keep; 1 where nothing is random.
-        random: Whether the trunk answers otherwise each time in training; see `is_random`.
-        refresh: After so many epochs the oldest view is drawn anew, between epochs; 0 for never, and never where
-            nothing is random.
-        batch_size: Images a batch.
+        views: Number of augmented views of each image to keep; 1 where nothing is random.
+        random: Whether the trunk's output differs each time in training; see `is_random`.
+        refresh: Number of epochs after which the oldest view is drawn again; 0 for never, and never where nothing is
+            random.
+        batch_size: Number of images per batch.
         shuffle: Whether each epoch has a new order; else the images come as in `batches`.
-        seed: Of the order.
+        seed: Seed of the order and of the views.
 
     Raises:
         OSError: The disk has no room for it.
@@ -48,9 +48,9 @@ class CachedTrunk(keras.utils.PyDataset):
         self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
         self._folder = None
         self._features, self._labels = None, None
+        self._drawn = [None] * views  # how often each view had been drawn again
         try:
-            for view in range(views):
-                self._draw(view)
+            self.set_epoch(0)
         except BaseException:  # Ctrl-C too
             self.close()
             raise
@@ -71,20 +71,29 @@ class CachedTrunk(keras.utils.PyDataset):
         chosen = np.sort(order[index * self.batch_size : (index + 1) * self.batch_size])
         return self._features[view, chosen].astype("float32"), self._labels[view][chosen]
 
-    def on_epoch_end(self):
-        self.epoch += 1
-        if self.refresh and self.epoch % self.refresh == 0:
-            self._draw((self.epoch // self.refresh - 1) % self.views)
+    def set_epoch(self, epoch):
+        """Go to an epoch, and draw those views again that are due by then."""
+        self.epoch = epoch
+        for view in range(self.views):
+            times = self._refreshes(view)
+            if self._drawn[view] != times:
+                self._draw(view, times)
+                self._drawn[view] = times
+
+    def _refreshes(self, view):
+        """Return how often a view has been drawn again by this epoch: all views take turns."""
+        turns = self.epoch // self.refresh if self.refresh else 0
+        return (turns - view - 1) // self.views + 1 if turns > view else 0
 
     def close(self):
-        """Removes the mapped file and its folder, if there are any."""
+        """Remove the mapped file and its folder, if there are any."""
         self._features = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _draw(self, view):
+    def _draw(self, view, times):
         start, labels = 0, []
-        for features, batch_labels in self._pass():
+        for features, batch_labels in self._pass([self.seed, view, times]):
             if self._features is None:
                 self._features = self._allocate(features.shape[1:])
             self._features[view, start : start + len(features)] = features
@@ -93,13 +102,17 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels = self._labels or [None] * self.views
         self._labels[view] = np.concatenate(labels)
 
-    def _pass(self):
+    def _pass(self, seed):
         if not self.random:
             yield from outputs(self.trunk, self.batches)
-        else:
-            for images, labels in each_batch(self.batches):
-                # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
-                yield keras.ops.convert_to_numpy(self.trunk(images, training=True)), labels
+            return
+        draws = np.random.default_rng(seed)
+        for variable in self.trunk.variables:
+            if variable.name == "seed_generator_state":
+                variable.assign(draws.integers(2**31 - 1, size=2).astype(variable.dtype))
+        for images, labels in each_batch(self.batches):
+            # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
+            yield keras.ops.convert_to_numpy(self.trunk(images, training=True)), labels
 
     def _allocate(self, shape):
         shape = (self.views, len(all_labels(self.batches)), *shape)
@@ -114,70 +127,76 @@ class CachedTrunk(keras.utils.PyDataset):
         return features
 
 
-def cached_top(model, data, options, progress, stack):
-    """Cuts a model where all that trains lies above, and caches what lies below, where that can be, pays and fits.
+def cached_top(model, data, options, progress):
+    """Cut a model where all that trains lies above, and cache the output of what lies below.
 
     Args:
         model: `keras.Model`.
-        data: Dataclass with the batches `in_order` and `shuffled`, for training, and `held_out`, or None.
-        options: Has the arguments of `tlkeras.fine_tune` as attributes.
-        progress: `tlkeras.training.steps.result.Progress`, which is told why there is no cache, but for `cache=False`,
-            and for `"auto"` where none can be.
-        stack: `contextlib.ExitStack`; it removes the cache.
+        data: `tlkeras.training.steps.training_data.TrainingData`.
+        options: `tlkeras.training.steps.options.Options`.
+        progress: `tlkeras.training.steps.result.Progress`, which reports why there is no cache, but for `cache=False`,
+            and for `"auto"` where none is possible.
 
     Returns:
-        `(top, data)`: the model to train and its data, now the trunk's output; or None.
+        `(top, data)`: the model to train and its data, now the trunk's output, to be closed; or None where there is no
+        cache.
     """
     if not options.cache:
         return None
-    obstacle = _obstacle(model, options)
-    parts = None if obstacle else cut(model)
-    if parts is None:
-        if options.cache != "auto":
-            progress.say(f"No cache: {obstacle or 'nothing that is frozen can be cut off below what trains'}.")
+    parts = cut(model)
+    if reason := why_not_cached(model, data, options, parts):
+        if options.cache is True:
+            progress.say(f"No cache: {reason}.")
         return None
     trunk, top = parts
-    try:
-        (images, _), *_ = [
-            next(each_batch(batches, weighted=False))
-            for batches in (data.in_order, data.held_out)
-            if batches is not None
-        ]
-    except InputError:
-        progress.say("No cache: the data yield sample weights.")
-        return None
-    random, batch_size = is_random(trunk, images), len(images)
+    images, _ = next(each_batch(data.in_order))
+    random = is_random(trunk, images)
     views = options.cached_views if random else 1
-    epochs = options.epochs * options.runs
+    epochs = options.count_epochs(steps_per_epoch(data.shuffled)) * options.runs
     if options.cache == "auto" and views >= epochs:
         progress.say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
         return None
     drawn = {"views": views, "random": random, "refresh": views, "shuffle": True, "seed": options.seed}
     try:
-        with progress.phase("cache") as phase, ExitStack() as opened:
-            phase["shape"], phase["views"] = trunk.output_shape[1:], views
-            shuffled = opened.enter_context(closing(CachedTrunk(trunk, data.in_order, batch_size=batch_size, **drawn)))
+        with progress.phase("cache") as details, ExitStack() as opened:
+            details.update(shape=trunk.output_shape[1:], views=views)
+            shuffled = opened.enter_context(closing(CachedTrunk(trunk, data.in_order, batch_size=len(images), **drawn)))
             held_out = data.held_out
             if held_out is not None:
-                held_out = opened.enter_context(closing(CachedTrunk(trunk, held_out, batch_size=batch_size)))
-            stack.enter_context(opened.pop_all())
+                held_out = opened.enter_context(closing(CachedTrunk(trunk, held_out, batch_size=len(images))))
+            opened.pop_all()
     except OSError as error:
         progress.say(f"No cache: {error.strerror}.")
         return None
     return top, replace(data, shuffled=shuffled, held_out=held_out)
 
 
-def _obstacle(model, options):
-    """Why there can be no cache, whatever the model, or None."""
+def why_not_cached(model, data, options, parts):
+    """Return why a model cannot be trained on cached outputs of its trunk, or None where it can.
+
+    Args:
+        model: As in `cached_top`.
+        data: As in `cached_top`.
+        options: As in `cached_top`.
+        parts: What `tlkeras.models.graph.cut` returned for the model.
+    """
     if options.mix is not None:
         return "images are mixed anew in each batch"
     if options.callbacks:
         return "callbacks are to see the whole model"
-    return "several devices share a batch" if replicas_of(model) > 1 else None
+    if replicas_of(model) > 1:
+        return "several devices share a batch"
+    if own := own_methods(model):
+        return f"the model has its own {own[0]}, which would see features in place of images"
+    if parts is None:
+        return "nothing that is frozen can be cut off below what trains"
+    if any(are_weighted(batches) for batches in (data.in_order, data.held_out) if batches is not None):
+        return "the data yield sample weights"
+    return None
 
 
 def is_random(trunk, images):
-    """Whether the trunk answers otherwise each time in training: augmentation, or dropout in frozen blocks."""
+    """Return whether the trunk's output differs each time in training: augmentation, or dropout in frozen blocks."""
     once, again = (keras.ops.convert_to_numpy(trunk(images, training=True)) for _ in range(2))
     return not np.array_equal(once, again)
 
@@ -189,7 +208,7 @@ def _refuse_full_disk(folder, count):
 
 
 def _reserve(path):
-    """Has the disk blocks given now: a mapped file that finds the disk full later ends the process by a signal."""
+    """Reserve the disk blocks now: a mapped file that finds the disk full later ends the process by a signal."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

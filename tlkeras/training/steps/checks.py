@@ -1,7 +1,4 @@
-"""What data must be like for a classifier to be trained on it: told in a sentence, before anything is changed."""
-
-import math
-from numbers import Integral, Real
+"""Refuse data that a classifier cannot be trained on, before anything is changed."""
 
 import keras
 import numpy as np
@@ -11,36 +8,76 @@ from tlkeras.data.pixel_range import check_finite, warn_of_pixel_range
 from tlkeras.errors import InputError
 from tlkeras.training.steps.data import ArrayBatches, are_rows, each_batch, is_endless
 
+#: Losses that a model is compiled with to predict quantities.
+_REGRESSION_LOSSES = {
+    kind().fn: kind.__name__
+    for kind in (
+        keras.losses.MeanSquaredError,
+        keras.losses.MeanAbsoluteError,
+        keras.losses.MeanAbsolutePercentageError,
+        keras.losses.MeanSquaredLogarithmicError,
+        keras.losses.Huber,
+        keras.losses.LogCosh,
+        keras.losses.Poisson,
+    )
+}
 
-def check_data(batches, model, head, name):
-    """Refuses batches that a classifier cannot be trained or measured on.
+_REGRESSION_ADVICE = "`fine_tune` trains classifiers. For quantities such as ages or boxes, use Keras' `fit`."
 
-    Looked at are all images of arrays and the first batch of others, since the rest would have to be read; and all
-    labels, where they can be had without reading images. Later batches of a stream with pixels that do not run from
-    0 to 255 are thus not warned of.
+
+def refuse_regression(model, head):
+    """Refuse a model that is compiled to predict quantities.
+
+    A softmax head is a classifier's whatever its loss.
+
+    Raises:
+        InputError: The loss is one for regression, and the head has no softmax.
+    """
+    loss = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
+    try:
+        loss = keras.losses.get(loss)
+    except (TypeError, ValueError):
+        return  # several losses, or one of the user's own
+    function = getattr(loss, "fn", loss)
+    if callable(function) and function in _REGRESSION_LOSSES and head.activation != "softmax":
+        raise InputError(
+            f"The model {model.name!r} is compiled for regression, with the loss {_REGRESSION_LOSSES[function]}. "
+            f"{_REGRESSION_ADVICE}"
+        )
+
+
+def check_data(raw, batches, model, head, name):
+    """Refuse batches that a classifier cannot be trained or measured on.
+
+    All images of arrays are checked, and the first batch of other data, since the rest would have to be read; and all
+    labels that can be had without reading images. Later batches of a stream whose pixels do not run from 0 to 255 are
+    therefore not warned of.
 
     Args:
-        batches: From `tlkeras.training.steps.data.as_batches`.
+        raw: Batches from `tlkeras.training.steps.data.as_batches`.
+        batches: The same after the model's own preprocessor, if it has one.
         model: The classifier.
-        head: Its `tlkeras.training.steps.probe_head.Head`.
-        name: What to call the data in errors.
+        head: Its `tlkeras.models.heads.Head`.
+        name: Name of the data in errors.
 
     Returns:
-        The labels that were looked at.
+        The labels that were checked.
 
     Raises:
         InputError: There is nothing in it, or no end to it; images or labels are not such as the model takes.
     """
-    if is_endless(batches):
-        raise InputError(f"{name} never ends: give it a length, such as `dataset.take(batches)` of a repeated one.")
-    images, labels = next(each_batch(batches, name), (None, None))
+    if is_endless(raw):
+        raise InputError(f"{name} never ends. Give it a length, such as `dataset.take(batches)` of a repeated one.")
+    images, labels = next(each_batch(raw, name), (None, None))
     if images is None:
         raise InputError(f"{name} holds no batch of images.")
-    _check_shape(images.shape, model, name)
-    images = batches.images if isinstance(batches, ArrayBatches) else images
+    shown = images if raw is batches else next(each_batch(batches, name))[0]
+    _check_shape(shown.shape, model, name)
+    images = raw.images if isinstance(raw, ArrayBatches) else images
     check_finite(images, name)
-    warn_of_pixel_range(images, model)
-    labels = batches.labels if isinstance(batches, ImageBatches) else labels
+    if raw is batches:  # a preprocessor of its own knows its pixels
+        warn_of_pixel_range(images, model)
+    labels = raw.labels if isinstance(raw, ImageBatches) else labels
     check_labels(labels, head, name)
     return labels
 
@@ -49,20 +86,23 @@ def _check_shape(shape, model, name):
     wanted = model.inputs[0].shape
     if len(shape) != len(wanted) or any(size not in (None, given) for size, given in zip(wanted, shape, strict=True)):
         hint = (
-            "batch it, with `.batch(16)` or `batch_size`"
+            "Batch it, with `.batch(16)` or `batch_size`"
             if len(shape) == len(wanted) - 1
-            else "bring them to that, as `load_images(image_size=...)` does"
+            else "Bring them to that, as `load_images(image_size=...)` does"
         )
-        raise InputError(f"{name} gives images of shape {shape}; the model takes batches of shape {wanted}: {hint}.")
+        raise InputError(f"{name} gives images of shape {shape}; the model takes batches of shape {wanted}. {hint}.")
 
 
 def check_labels(labels, head, name):
-    """Refuses labels that do not fit a head: class numbers or one-hot rows for several classes, 0 and 1 for others.
+    """Refuse labels that do not fit a head.
+
+    Several classes take class numbers, one-hot rows, or rows of probabilities that sum to 1; one unit takes 0 and 1; a
+    multi-label head takes rows from 0 to 1.
 
     Args:
         labels: Array of shape `(images,)`, `(images, 1)` or `(images, units)`.
-        head: `tlkeras.training.steps.probe_head.Head`.
-        name: What to call the data in errors.
+        head: `tlkeras.models.heads.Head`.
+        name: Name of the data in errors.
 
     Raises:
         InputError: They have another shape, or are no numbers in the range.
@@ -70,30 +110,42 @@ def check_labels(labels, head, name):
     labels, units = np.asarray(labels), head.layer.units
     rows = are_rows(labels)
     if labels.dtype.kind not in "biuf":
-        raise InputError(f"The labels of {name} are {labels.dtype}, such as {labels.flat[0]!r}: number the classes.")
+        raise InputError(f"The labels of {name} are {labels.dtype}, such as {labels.flat[0]!r}. Number the classes.")
     if (rows and labels.shape[1] != units) or labels.ndim > 2 or (head.task == "multilabel" and not rows):
         raise InputError(
             f"The head is {head.task} with {units} units, which takes labels of shape {_shapes(head)}. "
-            f"Received: {name} with labels of shape {labels.shape}"
+            f"Received: {name} with labels of shape {labels.shape}."
         )
-    if not rows and labels.dtype.kind == "f" and (labels % 1).any():
-        raise InputError(f"The labels of {name} are no whole numbers, such as {labels[labels % 1 != 0].flat[0]}.")
     highest = 1 if rows or head.task == "binary" else units - 1
     if labels.size and not (labels.min() >= 0 and labels.max() <= highest):
+        advice = f" {_REGRESSION_ADVICE}" if labels.dtype.kind == "f" or (head.task == "binary" and rows) else ""
         raise InputError(
             f"The head is {head.task} with {units} units, which takes labels from 0 to {highest}. "
-            f"Received: {name} with labels from {labels.min()} to {labels.max()}"
+            f"Received: {name} with labels from {labels.min()} to {labels.max()}.{advice}"
         )
+    if not rows and labels.dtype.kind == "f" and (labels % 1).any():
+        raise InputError(
+            f"The labels of {name} are no whole numbers, such as {labels[labels % 1 != 0].flat[0]}. "
+            f"{_REGRESSION_ADVICE}"
+        )
+    if rows and head.task == "multiclass":
+        sums = labels.sum(axis=1, dtype="float64")
+        if (wrong := np.flatnonzero(abs(sums - 1) > 1e-2)).size:
+            raise InputError(
+                f"The rows of labels of a head with {units} exclusive classes must sum to 1. Received: {name} with a "
+                f"row that sums to {sums[wrong[0]]:.3g}. For several labels per image, build the head with sigmoid. "
+                f"{_REGRESSION_ADVICE}"
+            )
 
 
 def find_fault(data, head):
-    """Goes through data by which the loss is not a number, in search of the reason.
+    """Look through data that gave a loss that is not a number, for the reason.
 
-    The later batches of a stream are not looked at before, since that would take a pass of reading; `ImageBatches` are.
+    The later batches of a stream are not checked before, since that would take a pass of reading; `ImageBatches` are.
 
     Args:
-        data: Dict from what to call data in errors to batches, from `tlkeras.training.steps.data.as_batches`.
-        head: `tlkeras.training.steps.probe_head.Head`.
+        data: Dict from the name of the data in errors to batches, from `tlkeras.training.steps.data.as_batches`.
+        head: `tlkeras.models.heads.Head`.
 
     Raises:
         InputError: It lies in a batch: images that are not finite, or labels that do not fit the head.
@@ -108,56 +160,3 @@ def find_fault(data, head):
 def _shapes(head):
     rows = f"(images, {head.layer.units})"
     return {"multilabel": rows, "binary": "(images,)", "multiclass": f"(images,) or {rows}"}[head.task]
-
-
-def check_options(options):
-    """Refuses options that are out of range.
-
-    Args:
-        options: Dict of the arguments of `tlkeras.fine_tune`.
-
-    Raises:
-        InputError: An option is out of range, or a callback is no Keras callback.
-    """
-    for name, (fits, wanted) in _RANGES.items():
-        value = options[name]
-        if not fits(value):
-            raise InputError(f"{name} must be {wanted}. Received: {name}={value!r}")
-    for callback in keras.tree.flatten(options["callbacks"]):
-        if not isinstance(callback, keras.callbacks.Callback | None):
-            raise InputError(f"callbacks must be Keras callbacks. Received: {callback!r}")
-
-
-def _whole(lowest):
-    return (lambda value: isinstance(value, Integral) and value >= lowest), f"an integer, {lowest} or more"
-
-
-def _number(fits, wanted):
-    return (lambda value: isinstance(value, Real) and fits(value)), wanted
-
-
-def _or_none(fits, wanted):
-    return (lambda value: value is None or fits(value)), f"None or {wanted}"
-
-
-_RANGES = {
-    "epochs": _whole(0),
-    "batch_size": _whole(1),
-    "patience": _whole(1),
-    "runs": _whole(1),
-    "cached_views": _whole(1),
-    "seed": _whole(0),
-    "learning_rate": _number(lambda value: 0 < value < math.inf, "a number above 0"),
-    "layer_decay": _number(lambda value: 0 < value <= 1, "in (0, 1]"),
-    "warmup": _number(lambda value: 0 <= value < 1, "a share of the steps, in [0, 1)"),
-    "weight_decay": _number(lambda value: value >= 0, "0 or more"),
-    "label_smoothing": _number(lambda value: 0 <= value < 1, "in [0, 1)"),
-    "l2_sp": _number(lambda value: value >= 0, "0 or more"),
-    "ema_momentum": _or_none(*_number(lambda value: 0 < value < 1, "in (0, 1)")),
-    "average_with_probe": (
-        (lambda value: value in (None, "auto") or (isinstance(value, Real) and 0 <= value <= 1)),
-        "'auto', None or in [0, 1]",
-    ),
-    "cache": ((lambda value: value in ("auto", True, False)), "'auto', True or False"),
-    "batchnorm": ((lambda value: value in ("frozen", "train")), "'frozen' or 'train'"),
-}

@@ -1,6 +1,6 @@
 """Whatever `fit` takes, as batches that can be gone through more than once."""
 
-from numbers import Real
+from operator import length_hint
 
 import keras
 import numpy as np
@@ -10,20 +10,20 @@ from tlkeras.errors import InputError
 
 
 def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=None, name="train"):
-    """Turns training or validation data into batches.
+    """Turn training or validation data into batches.
 
     Args:
         data: A split of `tlkeras.load_images`; a pair of arrays `(images, labels)`; or what is batched already: a
             `keras.utils.PyDataset`, a `tf.data.Dataset` or a torch `DataLoader` of such pairs.
-        batch_size: Images a batch, for what is not batched yet; at most as many as there are images.
-        shuffle: Whether each epoch has a new order, likewise.
-        seed: Of the order.
+        batch_size: Number of images per batch, for what is not batched yet; at most as many as there are images.
+        shuffle: Whether each epoch has a new order, for what is not batched yet.
+        seed: Seed of the order.
         mix: A layer that blends images and labels within a batch, for what is not batched yet.
         classes: Number of classes, for `mix`.
-        name: What to call the data in errors.
+        name: Name of the data in errors.
 
     Returns:
-        What `fit` takes; the batched kinds as they are.
+        Batches as `fit` takes them.
 
     Raises:
         InputError: There are no images, or the data is of another kind.
@@ -36,19 +36,19 @@ def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=Non
     """
     if isinstance(data, keras.utils.PyDataset) or _is_stream(data):
         if mix is not None:
-            raise InputError(f"{name} is batched already: mix its images in its own pipeline, or give arrays.")
-        return data
+            raise InputError(f"{name} is batched already. Mix its images in its own pipeline, or pass arrays.")
+        return _with_known_shapes(data, name)
     if hasattr(data, "batches"):
         count = len(data)
     elif isinstance(data, tuple | list) and len(data) == 2:
         images, labels = _arrays(data, name)
         count = len(images)
         if count != len(labels):
-            raise InputError(f"{name} has {count} images and {len(labels)} labels; each image needs one.")
+            raise InputError(f"{name} has {count} images and {len(labels)} labels. Each image needs one.")
     else:
         raise InputError(
-            f"{name} must be a split of load_images, a pair (images, labels), a PyDataset, a tf.data.Dataset or a "
-            f"DataLoader. Received: {type(data).__name__}"
+            f"{name} must be a split of `load_images`, a pair (images, labels), a PyDataset, a tf.data.Dataset or a "
+            f"DataLoader. Received: {type(data).__name__}."
         )
     if count == 0:
         raise InputError(f"{name} holds no images.")
@@ -65,7 +65,7 @@ def _arrays(data, name):
         images, labels = map(np.asarray, data)
     except ValueError:
         raise InputError(
-            f"{name} holds images or labels of several shapes; bring images to one size, as `tlkeras.read_images` does."
+            f"{name} holds images or labels of several shapes. Bring images to one size, as `tlkeras.read_images` does."
         ) from None
     if not images.ndim or not labels.ndim:
         kinds = " and ".join(type(part).__name__ for part in data)
@@ -74,48 +74,54 @@ def _arrays(data, name):
 
 
 class ArrayBatches(ImageBatches):
-    """Batches of `images`, an array in memory, of which all can be looked at without reading."""
+    """Batches of an array in memory, all of whose images can be checked without reading files."""
 
     def __init__(self, images, *arguments, **options):
         super().__init__(images.__getitem__, *arguments, **options)
         self.images = images
 
 
-def each_batch(batches, name="data", weighted=True):
-    """Goes through batches once, yielding pairs of NumPy arrays `(images, labels)`.
+def each_batch(batches, name="data"):
+    """Go through batches once, yielding pairs of NumPy arrays `(images, labels)`; sample weights are left out.
 
     Args:
         batches: See `as_batches`.
-        name: What to call the data in errors.
-        weighted: Whether sample weights may be left out; else they are refused.
+        name: Name of the data in errors.
 
     Raises:
-        InputError: A batch is no pair of images and labels, or holds sample weights that are refused.
+        InputError: A batch is no pair of images and labels.
     """
+    for images, labels, *_ in _each_whole_batch(batches, name):
+        yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
+
+
+def are_weighted(batches, name="data"):
+    """Return whether the first batch holds sample weights."""
+    for _, _, *rest in _each_whole_batch(batches, name):
+        return bool(rest) and rest[0] is not None
+    return False
+
+
+def _each_whole_batch(batches, name):
+    """Go through batches once, as they are, and refuse what is no pair or triple."""
     if isinstance(batches, keras.utils.PyDataset):
         source = map(batches.__getitem__, range(batches.num_batches))
     else:
         source = batches
     for batch in source:
         if not isinstance(batch, tuple | list) or len(batch) < 2:
-            raise InputError(f"{name} must yield pairs (images, labels). Received: {type(batch).__name__}")
-        images, labels, *rest = batch
-        if rest and rest[0] is not None and not weighted:
-            raise InputError(
-                "The data yield sample weights, which the linear probe cannot heed: give class_weight instead, or "
-                "probe=False."
-            )
-        yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
+            raise InputError(f"{name} must yield pairs (images, labels). Received: {type(batch).__name__}.")
+        yield batch
 
 
 def outputs(network, batches):
-    """Goes through batches once, yielding what a network makes of their images, and their labels, as NumPy arrays.
+    """Go through batches once, yielding a network's outputs and the labels as NumPy arrays.
 
     A smaller batch than the first, the last one as a rule, is filled up with images of its own and the answers to these
     are dropped: a backend compiles a network anew for each size, which takes longer than they do.
     """
     size = None
-    for images, labels in each_batch(batches, weighted=False):
+    for images, labels in each_batch(batches):
         count, size = len(images), size or len(images)
         if count < size:
             images = images[np.arange(size) % count]
@@ -123,65 +129,105 @@ def outputs(network, batches):
 
 
 def is_endless(batches):
-    """Whether the data say of themselves that they never end: a repeated `tf.data` set, or a `PyDataset` so made."""
+    """Return whether the data declare that they never end: a repeated `tf.data` set, or a `PyDataset` so made."""
     if hasattr(batches, "cardinality"):
         return int(batches.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
     return isinstance(batches, keras.utils.PyDataset) and batches.num_batches is None
 
 
 def all_labels(batches):
-    """The labels of one pass over the data, in one array; its images are not read where labels can be had alone."""
+    """Return the labels of one pass over the data; images are not read where labels can be had alone."""
     if isinstance(batches, ImageBatches):
         return batches.labels
     return np.concatenate([labels for _, labels in each_batch(batches)])
 
 
 def are_rows(labels):
-    """Whether labels are rows, one-hot or multi-label, and not class numbers."""
+    """Return whether labels are rows, one-hot or multi-label, and not class numbers."""
     return labels.ndim == 2 and labels.shape[1] > 1
 
 
 def class_numbers(labels):
-    """Labels as class numbers of shape `(images,)`, from numbers, a column of them, or one-hot rows."""
+    """Return labels as class numbers of shape `(images,)`, from numbers, a column of them, or one-hot rows."""
     labels = np.asarray(labels)
     if are_rows(labels):
         return labels.argmax(axis=1)
     return labels.reshape(len(labels)).astype("int64")
 
 
-def class_weights(choice, batches, head):
-    """The weight of each class, as `fit` takes it.
+def steps_per_epoch(batches):
+    """Return the number of steps in an epoch, counted where the data do not say."""
+    count = batches.num_batches if isinstance(batches, keras.utils.PyDataset) else length_hint(batches, -1)
+    return count if count > 0 else sum(1 for _ in each_batch(batches))
+
+
+def set_epoch(batches, epoch):
+    """Tell batches of ours which epoch comes next, so that their order depends on nothing but its number."""
+    if isinstance(batches, ImageBatches):
+        batches.epoch = epoch
+    elif hasattr(batches, "set_epoch"):
+        batches.set_epoch(epoch)
+
+
+class PreprocessedBatches(keras.utils.PyDataset):
+    """Batches whose images a model's own preprocessor has prepared, as KerasHub's classifiers do within `fit`.
 
     Args:
-        choice: `None`, `"balanced"` for weights inverse to how often a class occurs, or a dict that is only checked.
-        batches: Training batches.
-        head: `tlkeras.training.steps.probe_head.Head`.
+        batches: A `keras.utils.PyDataset` of pairs `(images, labels)`.
+        preprocess: Function from a batch's `(images, labels)` to the same pair, prepared.
+    """
 
-    Returns:
-        A dict from class number to weight, or None.
+    def __init__(self, batches, preprocess):
+        super().__init__(workers=1)
+        self._batches, self._preprocess = batches, preprocess
+
+    @property
+    def num_batches(self):
+        return self._batches.num_batches
+
+    def __len__(self):
+        return self.num_batches
+
+    def __getitem__(self, index):
+        return tuple(map(keras.ops.convert_to_numpy, self._preprocess(*self._batches[index])))
+
+    def set_epoch(self, epoch):
+        set_epoch(self._batches, epoch)
+
+
+def preprocessed(batches, model, name="train"):
+    """Return batches as the model's graph takes them: through its own preprocessor, where it has one.
 
     Raises:
-        InputError: It is neither of these, or the head is multi-label.
+        InputError: The model has a preprocessor, and the data is a torch `DataLoader`.
     """
-    if choice is None:
-        return None
-    if head.task == "multilabel":
-        raise InputError("class_weight is for classes that exclude each other; the head is multi-label: leave it None.")
-    if choice == "balanced":
-        labels = class_numbers(all_labels(batches))
-        classes, counts = np.unique(labels, return_counts=True)
-        return dict(zip(classes.tolist(), (len(labels) / (len(classes) * counts)).tolist(), strict=True))
-    classes = range(max(head.layer.units, 2))
-    fits = isinstance(choice, dict) and all(isinstance(one, Real) and one >= 0 for one in choice.values())
-    if not fits or not all(number in classes for number in choice):
-        raise InputError(
-            f"class_weight must be None, 'balanced' or a dict from class numbers, 0 to {classes[-1]}, to weights, "
-            f"0 or more. Received: class_weight={choice!r}"
-        )
-    return choice
+    if getattr(model, "preprocessor", None) is None:
+        return batches
+    if isinstance(batches, keras.utils.PyDataset):
+        return PreprocessedBatches(batches, model.preprocess_samples)
+    if hasattr(batches, "element_spec"):
+        return _with_known_shapes(batches.map(model.preprocess_samples), name)
+    raise InputError(
+        f"{name} must be arrays, a split, a PyDataset or a tf.data.Dataset for a model with a preprocessor. Received: "
+        f"{type(batches).__name__}. Preprocess the images in the loader, and set `model.preprocessor = None`."
+    )
+
+
+def _with_known_shapes(data, name):
+    """Return a `tf.data.Dataset` whose elements have known shapes, read off its first batch; others as they are."""
+    kinds = getattr(data, "element_spec", None)
+    if not isinstance(kinds, tuple) or all(kind.shape.rank is not None for kind in keras.tree.flatten(kinds)):
+        return data
+    import tensorflow as tf
+
+    first = next(iter(data), None)
+    if first is None:
+        raise InputError(f"{name} holds no batch of images.")
+    shapes = [(None, *part.shape[1:]) for part in first]
+    return data.map(lambda *parts: tuple(map(tf.ensure_shape, parts, shapes)))
 
 
 def _is_stream(data):
-    """Whether it is a `tf.data.Dataset` or a `DataLoader`, told by name so that neither library is imported."""
+    """Return whether it is a `tf.data.Dataset` or a `DataLoader`, by name, so that neither library is imported."""
     kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(data).__mro__}
     return bool(kinds & {"tensorflow.DatasetV2", "tensorflow.Dataset", "torch.DataLoader"})

@@ -5,10 +5,11 @@ import numpy as np
 from keras import ops
 
 from tlkeras.errors import InputError
+from tlkeras.training.steps.data import set_epoch
 
 
 def replicas_of(model) -> int:
-    """Counts the copies of a model that share each batch among them.
+    """Count the copies of a model that share each batch among them.
 
     Args:
         model: A `keras.Model`, built in the scope of a `tf.distribute` strategy or under a `keras.distribution`.
@@ -32,7 +33,7 @@ def replicas_of(model) -> int:
 
 
 def refuse_open_scope():
-    """Refuses to work inside a `strategy.scope()`, where a model that predicts does so once for each replica.
+    """Refuse to work inside a `strategy.scope()`, where a model that predicts does so once for each replica.
 
     Raises:
         InputError: A scope is open.
@@ -42,11 +43,11 @@ def refuse_open_scope():
     import tensorflow as tf
 
     if tf.distribute.has_strategy():
-        raise InputError("fine_tune was called inside strategy.scope(): build the model there, and call it outside.")
+        raise InputError("`fine_tune` was called inside strategy.scope(). Build the model there, and call it outside.")
 
 
 def even_batches(batches, replicas):
-    """Makes batches divide evenly among replicas, where it is known how they are made.
+    """Make batches divide evenly among replicas, where it is known how they are made.
 
     Args:
         batches: What `fit` takes.
@@ -59,7 +60,7 @@ def even_batches(batches, replicas):
 
 
 class EvenBatches(keras.utils.PyDataset):
-    """Fills the last batch up with images of its own, as `torch.utils.data.DistributedSampler` does.
+    """Batches of which the last is filled up with images of its own, as `torch.utils.data.DistributedSampler` does.
 
     A replica without an image is an error on TensorFlow, and a replica with one less than the others is one on JAX.
 
@@ -94,12 +95,36 @@ class EvenBatches(keras.utils.PyDataset):
         chosen = np.arange(count + -count % self._replicas) % count
         return images[chosen], labels[chosen]
 
+    def set_epoch(self, epoch):
+        """Go to an epoch, whose number decides the order of images."""
+        set_epoch(self._batches, epoch)
+
     def on_epoch_end(self):
         self._batches.on_epoch_end()
 
 
+def own_methods(model):
+    """Return the names of the training methods that a model's own class overrides.
+
+    Example:
+
+    >>> own_methods(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
+    []
+    """
+    names = ("train_step", "test_step", "compute_loss", "compute_metrics", "train_on_batch")
+    own = [name for name in names if getattr(type(model), name) is not getattr(keras.Model, name)]
+    plain = (keras.Sequential.call, keras.src.models.Functional.call)
+    return own if type(model).call in plain or hasattr(model, "preprocessor") else [*own, "call"]
+
+
 def trainee_of(model):
-    """The model to train in place of `model`: a `MultiWorkerModel` where it has several workers, else itself."""
+    """Return the model to train in place of `model`, with its layers.
+
+    That is a `MultiWorkerModel` where there are several workers; the graph alone where the model would prepare images
+    within `fit`, as KerasHub's do, since they are prepared already; else the model itself.
+    """
+    if getattr(model, "preprocessor", None) is not None:
+        return keras.Model(model.inputs, model.outputs)
     resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
     if resolver is None or sum(map(len, resolver.cluster_spec().as_dict().values())) < 2:
         return model

@@ -1,4 +1,4 @@
-"""L2-SP: a penalty on how far weights go from where they started."""
+"""L2-SP: penalize the distance of weights from where they started."""
 
 from contextlib import contextmanager
 
@@ -7,8 +7,8 @@ from keras import ops
 
 
 @contextmanager
-def tied_to(start, strength):
-    """Has weights drawn to where they started, not to zero, within a `with` block.
+def pulled_to_start(start, strength):
+    """Penalize the distance of weights from their start, within a `with` block.
 
     Args:
         start: List of pairs of a variable and its value at the start, a NumPy array.

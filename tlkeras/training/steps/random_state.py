@@ -1,4 +1,4 @@
-"""Keeps every random state that a training run draws from, so that a trial run leaves no trace."""
+"""Read and restore every random state that a training run draws from."""
 
 import random
 import sys
@@ -12,36 +12,63 @@ from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 @contextmanager
 def random_state_kept():
-    """Puts the random states back at the end of a `with` block, also after an exception.
-
-    These are Python's, NumPy's, Keras' global seed generator and, if in use, those of torch and of eager TensorFlow.
-    The seeds of layers are variables of their model and not touched here.
-    """
-    before_python, before_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the global one is meant)
+    """Restore the random states at the end of a `with` block, also after an exception."""
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
-    seed = None if generator is None else keras.ops.convert_to_numpy(generator.state).copy()
-    torch = sys.modules.get("torch")
-    before_torch = torch.get_rng_state() if torch else None
-    before_cuda = torch.cuda.get_rng_state_all() if torch and torch.cuda.is_available() else None
-    eager = _eager_tensorflow()
-    before_eager = eager.getstate() if eager else None
+    before = random_state()
     try:
         yield
     finally:
-        random.setstate(before_python)
-        np.random.set_state(before_numpy)  # noqa: NPY002
         global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
-        if generator is not None:
-            generator.state.assign(seed)
-        if torch:
-            torch.set_rng_state(before_torch)
-        if before_cuda is not None:
-            torch.cuda.set_rng_state_all(before_cuda)
-        if eager:
-            eager.setstate(before_eager)
+        restore_random_state(before)
+
+
+def random_state():
+    """Return the random states of Python, NumPy, Keras and, if in use, torch and eager TensorFlow.
+
+    The seeds of layers are variables of their model and not among them.
+
+    Returns:
+        A dict that JSON can hold, for `restore_random_state`.
+    """
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (the global one is meant)
+    generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    state = {"python": random.getstate(), "numpy": [kind, keys.tolist(), *rest], "keras": None}
+    if generator is not None:
+        state["keras"] = keras.ops.convert_to_numpy(generator.state).tolist()
+    if torch := sys.modules.get("torch"):
+        state["torch"] = torch.get_rng_state().tolist()
+        if torch.cuda.is_available():
+            state["cuda"] = [one.tolist() for one in torch.cuda.get_rng_state_all()]
+    if eager := _eager_tensorflow():
+        state["tensorflow"] = eager.getstate()
+    return state
+
+
+def restore_random_state(state):
+    """Restore the random states that `random_state` returned, also after a round trip through JSON."""
+    random.setstate(_as_tuples(state["python"]))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, "uint32"), *rest))  # noqa: NPY002
+    if state["keras"] is not None:
+        generator = keras.src.random.seed_generator.global_seed_generator()
+        generator.state.assign(np.array(state["keras"], "uint32"))
+    torch = sys.modules.get("torch")
+    if torch and "torch" in state:
+        torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
+    if torch and "cuda" in state:
+        torch.cuda.set_rng_state_all([torch.tensor(one, dtype=torch.uint8) for one in state["cuda"]])
+    eager = _eager_tensorflow()
+    if eager and "tensorflow" in state:
+        eager.setstate(_as_tuples(state["tensorflow"]))
+
+
+def _as_tuples(state):
+    """Return the state of a `random.Random` with tuples, which JSON turns into lists."""
+    version, numbers, rest = state
+    return version, tuple(numbers), rest
 
 
 def _eager_tensorflow():
-    """What seeds the shuffles of `tf.data` after `tf.random.set_seed`; None where there is none."""
+    """Return what seeds the shuffles of `tf.data` after `tf.random.set_seed`; None where there is none."""
     module = sys.modules.get("tensorflow.python.eager.context")
     return getattr(module.context(), "_rng", None) if module else None

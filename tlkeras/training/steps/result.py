@@ -1,108 +1,185 @@
 """What `fine_tune` reports, while it runs and in the end."""
 
 import sys
+from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import perf_counter
 
 import keras
 
-from tlkeras.optimizers.table import LearningRateTable
+from tlkeras.optimizers.table import BlockRate, LearningRateTable
+
+
+@dataclass
+class Phase:
+    """A part of `fine_tune` that has ended.
+
+    Attributes:
+        name: `"probe"`, `"cache"`, `"fine-tune"`, `"average runs"` or `"average"`.
+        seconds: The time it took, in seconds; of a resumed call the last part of it.
+        details: Dict of what was chosen or counted in it, such as `{"C": 0.01}`.
+
+    Example:
+
+    >>> Phase("probe", 2.5, {"C": 0.01})
+    Phase(name='probe', seconds=2.5, details={'C': 0.01})
+    """
+
+    name: str
+    seconds: float
+    details: dict = field(default_factory=dict)
+
+    def __str__(self):
+        details = ", ".join(f"{name} {value}" for name, value in self.details.items())
+        return f"{self.name:<12} {self.seconds:7.1f} s  {details}"
 
 
 @dataclass
 class FineTuning:
-    """What `fine_tune` did; `print` shows a line a phase.
+    """The report of `fine_tune`; `print` shows a line per phase.
 
     Attributes:
-        history: Dict of lists, one value an epoch of fine-tuning, as in `keras.callbacks.History`; of a soup all runs
-            one after another.
-        phases: List of dicts: the `name` of a phase, its `seconds`, and what was chosen in it.
+        history: Dict of lists, one value per epoch of fine-tuning, as in `keras.callbacks.History`; with several runs
+            their epochs follow one another.
+        phases: List of `Phase`, in the order in which they ended.
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
-        best_epoch: Number of the epoch whose weights the model has, from 1; 0 for those that training began with. Of a
-            soup the epoch with the lowest loss on validation data.
+        C: The probe's inverse penalty, a list with one per label for a multi-label head; `None` without a probe.
+        steps: Number of training steps that led to the weights in the model, the mean over the runs that are averaged.
+        best_epoch: Number of the epoch whose weights the model has, from 1 and counted through all runs; 0 for the
+            weights from before fine-tuning. For averaged runs the epoch with the lowest validation loss.
         runs: Number of runs whose weights were averaged; 1 where one was alone, or its loss the lowest.
-        average_with_probe: Share, in the model's weights, of those that fine-tuning began with; the rest are these.
-        stopped: `None`, or why it ended early: `"no improvement"`, `"not a number"` or `"interrupted"`.
+        average_with_probe: Share, in the model's weights, of those that fine-tuning began with; 1 where these stayed.
+        stopped: `None`, or the reason for an early end: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
 
-    >>> FineTuning({"val_loss": [0.7, 0.5, 0.6]}, [{"name": "fine-tune", "seconds": 12.3, "epochs": 3}], best_epoch=2)
+    >>> FineTuning({"val_loss": [0.7, 0.5, 0.6]}, [Phase("fine-tune", 12.3, {"epochs": 3})], best_epoch=2)
     FineTuning(fine-tune 12.3 s, best_epoch=2, val_loss=0.500)
     """
 
     history: dict = field(default_factory=dict)
     phases: list = field(default_factory=list)
     learning_rates: LearningRateTable | None = None
+    C: float | list | None = None
+    steps: int = 0
     best_epoch: int = 0
     runs: int = 1
     average_with_probe: float = 0.0
     stopped: str | None = None
 
+    @property
+    def choices(self) -> dict:
+        """What was chosen on held-out data, as arguments of a call that trains on all data without validation.
+
+        Returns:
+            A dict with `C`, `steps`, `runs` and `average_with_probe`.
+
+        Example:
+
+        >>> FineTuning(C=0.01, steps=48, average_with_probe=0.5).choices
+        {'C': 0.01, 'steps': 48, 'runs': 1, 'average_with_probe': 0.5}
+        """
+        return {"C": self.C, "steps": self.steps, "runs": self.runs, "average_with_probe": self.average_with_probe}
+
     def __repr__(self):
-        parts = [f"{phase['name']} {phase['seconds']:.1f} s" for phase in self.phases]
+        parts = [f"{phase.name} {phase.seconds:.1f} s" for phase in self.phases]
         parts += [f"best_epoch={self.best_epoch}"] + ([f"runs={self.runs}"] if self.runs != 1 else [])
         parts += [f"average_with_probe={self.average_with_probe:g}"] if self.average_with_probe else []
         parts += [
             f"{name}={values[self.best_epoch - 1]:.3f}"
             for name, values in self.history.items()
-            if name.startswith("val_")
-            and 0 < self.best_epoch <= len(values)
-            and not self.average_with_probe
-            and self.runs == 1
+            if name.startswith("val_") and 0 < self.best_epoch <= len(values) and self._one_epoch
         ]
         parts += [f"stopped={self.stopped!r}"] if self.stopped else []
         return f"FineTuning({', '.join(parts)})"
 
     def __str__(self):
         end = self.kept + (f"; stopped: {self.stopped}" if self.stopped else "")
-        return "\n".join([*map(_phase_line, self.phases), end])
+        return "\n".join([*map(str, self.phases), end])
 
     @property
     def kept(self) -> str:
-        """Whose weights the model has, in words."""
-        words = f"the weights of epoch {0 if self.average_with_probe == 1 else self.best_epoch}"
-        if self.runs > 1 and self.average_with_probe < 1:
-            words = f"the mean weights of {self.runs} runs"
+        """Which weights the model has, in words."""
+        words = f"the weights of epoch {self.best_epoch}"
+        if not self.best_epoch:
+            words = "the weights from before fine-tuning"
+        elif self.runs > 1:
+            words = f"the average of {self.runs} runs"
         if self.average_with_probe in (0, 1):
             return words
-        return f"a mean of {1 - self.average_with_probe:.0%} {words} and {self.average_with_probe:.0%} of those before"
+        return f"an average of {1 - self.average_with_probe:.0%} {words} and {self.average_with_probe:.0%} of the start"
+
+    @property
+    def _one_epoch(self):
+        return self.runs == 1 and not self.average_with_probe
+
+    def as_dict(self) -> dict:
+        """Return all of it as a dict that JSON can hold."""
+        return asdict(self)
+
+    def restore(self, values: dict) -> None:
+        """Take over what `as_dict` returned, also after a round trip through JSON."""
+        phases = [Phase(**phase) for phase in values["phases"]]
+        rates = values["learning_rates"]
+        rates = None if rates is None else LearningRateTable(BlockRate(*row) for row in rates)
+        vars(self).update({**values, "phases": phases, "learning_rates": rates})
 
 
 class Progress:
-    """Notes in `result`, a `FineTuning`, what is being done, and says it.
+    """Note in `result`, a `FineTuning`, what is being done, and report it.
 
     Args:
-        verbose: Whether to say it, on stderr.
+        verbose: Whether to report on stderr.
+        on_event: Function called with a dict per event, or None.
     """
 
-    def __init__(self, verbose=True):
-        self.result, self.verbose = FineTuning(), verbose
+    def __init__(self, verbose=True, on_event: Callable[[dict], None] | None = None):
+        self.result, self.verbose, self.on_event = FineTuning(), verbose, on_event
 
     def say(self, text):
+        """Print a line on stderr."""
         if self.verbose:
             print(text, file=sys.stderr)
 
     @contextmanager
     def phase(self, name):
-        """Times a phase that ends without an exception, and notes and says what came of it."""
-        phase, start = {"name": name}, perf_counter()
-        yield phase
-        phase["seconds"] = perf_counter() - start
+        """Time a phase that ends without an exception, note and report it; yield the dict of its details."""
+        details, start = {}, perf_counter()
+        yield details
+        phase = Phase(name, perf_counter() - start, details)
         self.result.phases.append(phase)
-        self.say(_phase_line(phase))
+        self.say(phase)
+        self._emit(phase=name, seconds=phase.seconds, **details)
 
-    def each_epoch(self, epochs):
-        """A callback that says a line an epoch."""
-        return keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self.say(_epoch_line(epoch, epochs, logs))
-        )
+    def each_epoch(self, run, epochs, steps):
+        """Return a callback that notes and reports each epoch of a run."""
+        return _EpochReport(self, run, epochs, steps)
+
+    def note_epoch(self, epoch, logs, **facts):
+        """Add an epoch to the history, and report it."""
+        for name, value in logs.items():
+            self.result.history.setdefault(name, []).append(float(value))
+        numbers = "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
+        self.say(f"epoch {epoch}/{facts['epochs']}  {numbers}")
+        self._emit(phase="fine-tune", epoch=epoch, **facts, **{name: float(value) for name, value in logs.items()})
+
+    def _emit(self, **event):
+        if self.on_event is not None:
+            self.on_event(event)
 
 
-def _phase_line(phase):
-    rest = ", ".join(f"{key} {value}" for key, value in phase.items() if key not in ("name", "seconds"))
-    return f"{phase['name']:<12} {phase['seconds']:7.1f} s  {rest}"
+class _EpochReport(keras.callbacks.Callback):
+    """Time each epoch, and hand it to `Progress`."""
 
+    def __init__(self, progress, run, epochs, steps):
+        super().__init__()
+        self.progress, self.facts = progress, {"run": run + 1, "epochs": epochs, "steps_per_epoch": steps}
 
-def _epoch_line(epoch, epochs, logs):
-    return f"epoch {epoch + 1}/{epochs}  " + "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        seconds = perf_counter() - self.start
+        self.progress.note_epoch(epoch + 1, logs or {}, **self.facts, learning_rate=rate, seconds=seconds)

@@ -1,200 +1,245 @@
-"""The second phase of `fine_tune`: runs of training from one start, and what is kept of them."""
+"""The second phase of `fine_tune`: runs of training from one start, and the choice of the weights that stay."""
 
 import math
 from dataclasses import dataclass, replace
-from operator import length_hint
 
 import keras
 
-from tlkeras.data.batches import ImageBatches
 from tlkeras.errors import InputError
-from tlkeras.models.recompile import strategy_scope
-from tlkeras.optimizers.differential import differential_optimizer
-from tlkeras.optimizers.table import learning_rate_table
-from tlkeras.training.losses import Accuracy, SmoothedCrossentropy
-from tlkeras.training.steps.averaging import put_mean, put_values, share_of, values_of
+from tlkeras.training.steps.averaging import assign_average, assign_values, values_of
 from tlkeras.training.steps.best_weights import BestWeights
-from tlkeras.training.steps.cached_trunk import CachedTrunk
-from tlkeras.training.steps.data import each_batch
-from tlkeras.training.steps.distributed import EvenBatches
-from tlkeras.training.steps.l2_sp import tied_to
-
-
-def tune(trainee, head, data, options, progress):
-    """Fine-tunes a model, and leaves it with the best weights there were, whatever ends it.
-
-    Args:
-        trainee: `keras.Model` that trains: all of `options.model`, or the top of it.
-        head: `tlkeras.training.steps.probe_head.Head` of it.
-        data: What it trains on: batches that are `shuffled`, those `in_order` of whole images, and `held_out` or None.
-        options: Has the arguments of `tlkeras.fine_tune` as attributes.
-        progress: `tlkeras.training.steps.result.Progress`; its `result` is filled in.
-    """
-    _compile(trainee, head, data, options, progress)
-    model, result, share = options.model, progress.result, share_of(options.average_with_probe, options.probe)
-    choose = options.average_with_probe == "auto" and share is not None and data.held_out is not None
-    start = values_of(model.weights)
-    candidates = [_Candidate(start, math.inf, epoch=0, average_with_probe=1.0)]
-    try:
-        with tied_to([(weight, start[id(weight)]) for weight in model.trainable_weights], options.l2_sp):
-            _train(candidates, trainee, data, options, progress, even_if_worse=choose)
-            if len(candidates) > 1:
-                _average(candidates, trainee, data, options, progress, share, choose)
-    finally:
-        kept = min(reversed(candidates), key=lambda candidate: candidate.loss)  # of equals the last
-        put_values(model.weights, kept.values)
-        result.best_epoch, result.runs, result.average_with_probe = kept.epoch, kept.runs, kept.average_with_probe
+from tlkeras.training.steps.checkpoint import assign_all, values_as_list
+from tlkeras.training.steps.data import set_epoch, steps_per_epoch
+from tlkeras.training.steps.l2_sp import pulled_to_start
+from tlkeras.training.steps.random_state import random_state, restore_random_state
+from tlkeras.training.steps.resuming import EpochCheckpoint
+from tlkeras.training.steps.schedule import compile_for_tuning
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """Weights that the model may have in the end."""
+class Candidate:
+    """Weights that the model may have in the end.
 
-    values: dict  # of its variables, see `values_of`
-    loss: float  # on validation data; infinite where it is not known
-    epoch: int  # whose weights they are, counted through all runs; 0 for those before; of a mean the best that is in it
-    runs: int = 1  # of how many runs they are the mean
-    average_with_probe: float = 0.0  # share of the weights before in a mean with them
+    Attributes:
+        values: Values of the model's weights, from `tlkeras.training.steps.averaging.values_of`.
+        loss: Loss on validation data; None where it is not known.
+        epoch: The epoch whose weights they are, counted through all runs; 0 for those from before fine-tuning.
+        steps: Number of training steps that led to them.
+        runs: Number of runs that are averaged.
+        probe_share: Share of the weights from before fine-tuning.
+    """
 
-
-def _compile(trainee, head, data, options, progress):
-    """Compiles for fine-tuning, with rates that fall with depth, and notes these."""
-    model, rate, layer_decay = options.model, options.learning_rate, options.layer_decay
-    # The peak rates, since the schedule begins at 0.
-    peak = differential_optimizer(model, keras.optimizers.AdamW(rate), layer_decay=layer_decay)
-    progress.result.learning_rates = learning_rate_table(model, peak)
-    adamw = keras.optimizers.AdamW(
-        _warmup_cosine(rate, options.warmup, _steps(data.shuffled) * options.epochs),
-        weight_decay=options.weight_decay,
-        use_ema=options.ema_momentum is not None,
-        ema_momentum=options.ema_momentum or 0.99,
-    )
-    loss = SmoothedCrossentropy(head.task, options.label_smoothing, head.from_logits)
-    with strategy_scope(model):
-        trainee.compile(
-            differential_optimizer(model, adamw, layer_decay=layer_decay),
-            loss,
-            metrics=[Accuracy(head.task, head.from_logits)],
-        )
-        trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
+    values: dict
+    loss: float | None
+    epoch: int = 0
+    steps: int = 0
+    runs: int = 1
+    probe_share: float = 0.0
 
 
-def _train(candidates, trainee, data, options, progress, even_if_worse):
-    """Trains as often as is wanted, each time from the weights before, and adds what came of it to the candidates."""
-    model, optimizer, result = options.model, trainee.optimizer, progress.result
-    fresh = values_of(optimizer.variables) if options.runs > 1 else {}  # two thirds of all that there is to copy
-    for run in range(options.runs):
-        with progress.phase("fine-tune") as phase:
-            if run == 0:
-                candidates[0] = start = replace(candidates[0], loss=_loss_before(trainee, data))
-            else:
-                put_values(model.weights, start.values)
-                put_values(optimizer.variables, fresh)
-            past = len(result.history.get("loss", ()))
-            keeper = BestWeights(
-                None if data.held_out is None else "val_loss",
-                options.patience,
-                math.inf if even_if_worse else start.loss,
-            )
-            try:
-                _fit(trainee, data, options, progress, keeper)
-            finally:
-                if keeper.best_epoch:
-                    candidates.append(_Candidate(values_of(model.weights), keeper.best, past + keeper.best_epoch))
-            phase["epochs"] = keeper.last_epoch
-        result.stopped = keeper.stopped
-        if keeper.stopped in ("not a number", "interrupted"):
-            break
-
-
-def _average(candidates, trainee, data, options, progress, share, choose):
-    """Adds the mean of all runs to the candidates, and the mean of that and the weights before.
+class Runs:
+    """All runs of one call, from the weights that the model has now.
 
     Args:
-        candidates: The weights before, then those of each run.
-        trainee: As in `tune`, like the next three.
-        data: Likewise.
-        options: Likewise.
-        progress: Likewise.
-        share: Of the weights before in the mean with them; None for no such mean.
-        choose: Whether the loss on validation data decides if this mean stays; else it does.
+        model: The classifier.
+        trainee: The `keras.Model` that trains and shares its layers: the model, or the top of it.
+        data: `tlkeras.training.steps.training_data.TrainingData` for the trainee.
+        options: `tlkeras.training.steps.options.Options`.
+        progress: `tlkeras.training.steps.result.Progress`, whose result is filled in.
+        checkpoint: `tlkeras.training.steps.checkpoint.Checkpoint`.
     """
-    model, (start, *runs) = options.model, candidates
-    batches = data.in_order if options.batchnorm == "train" else None
-    if len(runs) > 1:
-        with progress.phase("average runs") as phase:
-            phase["runs"] = len(runs)
-            put_mean(model, [run.values for run in runs], batches=batches)
-            best = min(reversed(runs), key=lambda run: run.loss)
-            loss = _loss(trainee, data) if choose or share is None else math.inf
-            candidates.append(_Candidate(values_of(model.weights), loss, best.epoch, runs=len(runs)))
-    if share is not None:
-        with progress.phase("average") as phase:
-            phase["average_with_probe"] = share = float(share)
-            put_mean(model, [start.values, candidates[-1].values], [share, 1 - share], batches)
-            loss = _loss(trainee, data) if choose else -math.inf
-            candidates.append(
-                replace(candidates[-1], values=values_of(model.weights), loss=loss, average_with_probe=share)
+
+    def __init__(self, model, trainee, data, options, progress, checkpoint):
+        self.model, self.trainee, self.data = model, trainee, data
+        self.options, self.progress, self.checkpoint = options, progress, checkpoint
+        self.result = progress.result
+        self.steps_per_epoch = steps_per_epoch(data.shuffled)
+        self.steps = options.count_steps(self.steps_per_epoch)
+        self.epochs = options.count_epochs(self.steps_per_epoch)
+        self.start, self.tuned, self.averages = None, [], []
+
+    def tune(self):
+        """Fine-tune the model, and leave it with the best weights there were, whatever ends the training."""
+        self.result.learning_rates = compile_for_tuning(self.model, self.trainee, self.data, self.options, self.steps)
+        self.start = Candidate(values_of(self.model.weights), None, probe_share=1.0)
+        try:
+            start = [(weight, self.start.values[id(weight)]) for weight in self.model.trainable_weights]
+            with pulled_to_start(start, self.options.l2_sp):
+                self._train()
+                if self.tuned:
+                    self._average_runs()
+                    self._average_with_probe()
+        finally:
+            self._keep(self._best())
+
+    def _train(self):
+        """Train as often as is wanted, each time from the weights before, and collect the best weights of each run."""
+        optimizer = self.trainee.optimizer
+        fresh = values_of(optimizer.variables) if self.options.runs > 1 else {}
+        self.start = replace(self.start, loss=self._loss_before())
+        for run in range(self.options.runs):
+            if not self._restore_run(run):
+                if run:
+                    assign_values(self.model.weights, self.start.values)
+                    assign_values(optimizer.variables, fresh)
+                self._train_once(run)
+            if self.result.stopped in ("not a number", "interrupted"):
+                break
+
+    def _train_once(self, run):
+        past = len(self.result.history.get("loss", ()))
+        best = BestWeights(self.options.patience, validated=self.data.held_out is not None)
+        with self.progress.phase("fine-tune") as details:
+            try:
+                self._fit(run, best)
+            finally:
+                if best.best_epoch is not None:
+                    self.trainee.set_weights(best.best_weights)
+                    epoch = best.best_epoch + 1
+                    loss = float(best.best) if best.validated else None
+                    steps = min(self.steps, epoch * self.steps_per_epoch)
+                    self.tuned.append(Candidate(values_of(self.model.weights), loss, past + epoch, steps))
+            details["epochs"] = best.epochs
+        self.result.stopped = best.stopped
+        if best.stopped != "interrupted":
+            self._save_run(run, best)
+
+    def _fit(self, run, best):
+        """Run `fit` once; Ctrl-C ends it as early stopping does."""
+        averaging = []
+        if self.options.ema_momentum is not None:
+            averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+        resuming = EpochCheckpoint(self, run, best)
+        report = self.progress.each_epoch(run, self.epochs, self.steps_per_epoch)
+        callbacks = [*averaging, resuming, *self.options.callbacks, best, report]
+        try:
+            self.trainee.fit(
+                self.data.shuffled,
+                epochs=self.epochs,
+                initial_epoch=resuming.initial_epoch,
+                validation_data=self.data.held_out,
+                class_weight=self.data.class_weight if self.data.head.task != "multilabel" else None,
+                shuffle=_shuffled_by_keras(self.data.shuffled),
+                callbacks=callbacks,
+                verbose=0,
+            )
+        except KeyboardInterrupt:
+            best.stopped = "interrupted"
+        except Exception:
+            if self.data.class_weight is not None:  # TensorFlow fails to find the weight of a class that there is not
+                self.data.explain_fault()
+            raise
+        if best.stopped == "not a number":
+            self.data.explain_fault()
+
+    def _average_runs(self):
+        """Add the average of all runs to what may stay."""
+        if len(self.tuned) < 2:
+            return
+        with self.progress.phase("average runs") as details:
+            details["runs"] = len(self.tuned)
+            assign_average(self.model, [run.values for run in self.tuned], batches=self._statistics_batches())
+            best = self.tuned[-1]
+            if best.loss is not None:
+                best = min(reversed(self.tuned), key=lambda run: run.loss)
+            average = Candidate(
+                values_of(self.model.weights),
+                self._loss(),
+                best.epoch,
+                round(sum(run.steps for run in self.tuned) / len(self.tuned)),
+                runs=len(self.tuned),
+            )
+            self.averages.append(average)
+
+    def _average_with_probe(self):
+        """Add the average of the tuned weights and those from before to what may stay."""
+        share = self.options.probe_share
+        if not share:
+            return
+        with self.progress.phase("average") as details:
+            details["probe_share"] = float(share)
+            tuned = [*self.tuned, *self.averages][-1]
+            assign_average(
+                self.model, [self.start.values, tuned.values], [share, 1 - share], self._statistics_batches()
+            )
+            self.averages.append(
+                replace(tuned, values=values_of(self.model.weights), loss=self._loss(), probe_share=float(share))
             )
 
+    def _best(self):
+        """Return the weights that stay: the latest, unless the loss on validation data decides."""
+        candidates = [self.start, *self.tuned, *self.averages]
+        known = [candidate for candidate in candidates if candidate.loss is not None]
+        if known and self.options.keeps_lowest_loss:
+            return min(reversed(known), key=lambda candidate: candidate.loss)  # of equals the last
+        return candidates[-1]
 
-def _loss_before(trainee, data):
-    loss = _loss(trainee, data)
-    if data.held_out is not None and loss == math.inf:
-        data.explain()
-        raise InputError(
-            "The loss on the validation data is not a finite number before any fine-tuning: look for NaN in the "
-            "model's weights."
-        )
-    return loss
+    def _keep(self, kept):
+        assign_values(self.model.weights, kept.values)
+        self.result.best_epoch, self.result.steps = kept.epoch, kept.steps
+        self.result.runs, self.result.average_with_probe = kept.runs, kept.probe_share
+
+    def _statistics_batches(self):
+        """Return the batches to recompute BatchNorm statistics on, or None where they are frozen."""
+        return self.data.sources["train"] if self.options.batchnorm == "train" else None
+
+    def _loss_before(self):
+        loss = self._loss()
+        if loss == math.inf:
+            self.data.explain_fault()
+            raise InputError(
+                "The loss on the validation data is not a finite number before any fine-tuning. Look for NaN in the "
+                "model's weights."
+            )
+        return loss
+
+    def _loss(self):
+        """Return the loss on validation data, infinite where it is not a number; None without these."""
+        if self.data.held_out is None:
+            return None
+        loss = self.trainee.evaluate(self.data.held_out, verbose=0, return_dict=True)["loss"]
+        return math.inf if math.isnan(loss) else float(loss)
+
+    def _save_run(self, run, best):
+        if not self.checkpoint:
+            return
+        notes = {"result": self.result.as_dict(), "random": random_state(), "candidate": None}
+        arrays = values_as_list(self.seeds)
+        if best.best_epoch is not None:
+            candidate = self.tuned[-1]
+            notes["candidate"] = {"loss": candidate.loss, "epoch": candidate.epoch, "steps": candidate.steps}
+            arrays += [candidate.values[id(weight)] for weight in self.model.weights]
+        self.checkpoint.save(f"run-{run}", arrays, notes)
+        self.checkpoint.remove("epoch")
+
+    def _restore_run(self, run):
+        """Take over a run that had ended before the call was killed; return whether there is one."""
+        saved = self.checkpoint.load(f"run-{run}")
+        if saved is None:
+            return False
+        arrays, notes = saved
+        assign_all(self.seeds, arrays[: len(self.seeds)])
+        if notes["candidate"]:
+            assign_all(self.model.weights, arrays[len(self.seeds) :])
+            self.tuned.append(Candidate(values_of(self.model.weights), **notes["candidate"]))
+        self.result.restore(notes["result"])
+        restore_random_state(notes["random"])
+        return True
+
+    @property
+    def seeds(self):
+        """The variables of the model that are no weights: seeds of dropout and augmentation."""
+        weights = {id(weight) for weight in self.model.weights}
+        return [variable for variable in self.model.variables if id(variable) not in weights]
+
+    def start_epoch(self, run, epoch):
+        """Have the data give the images of an epoch, in an order that depends on nothing but its number."""
+        set_epoch(self.data.shuffled, run * self.epochs + epoch)
 
 
-def _loss(trainee, data):
-    """On validation data; infinite without, and where it is not a number."""
-    if data.held_out is None:
-        return math.inf
-    loss = trainee.evaluate(data.held_out, verbose=0, return_dict=True)["loss"]
-    return math.inf if math.isnan(loss) else loss
+def _shuffled_by_keras(batches):
+    """Return whether Keras is to shuffle batches: those of the user's own `PyDataset`.
 
-
-def _fit(trainee, data, options, progress, keeper):
-    """Runs `fit` and leaves the weights that `keeper`, a `BestWeights`, found best, whatever ends it."""
-    history = keras.callbacks.History()
-    averaging = [] if options.ema_momentum is None else [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
-    # Keras would shuffle our batches once more, by a state that `seed` does not set and workers do not share.
-    ours = ImageBatches | CachedTrunk | EvenBatches
-    try:
-        trainee.fit(
-            data.shuffled,
-            epochs=options.epochs,
-            validation_data=data.held_out,
-            class_weight=data.class_weight,
-            shuffle=isinstance(data.shuffled, keras.utils.PyDataset) and not isinstance(data.shuffled, ours),
-            callbacks=[*averaging, *options.callbacks, keeper, history, progress.each_epoch(options.epochs)],
-            verbose=0,
-        )
-    except KeyboardInterrupt:
-        keeper.stopped = "interrupted"
-    except Exception:
-        if data.class_weight:  # TensorFlow fails to find the weight of a class that there is not
-            data.explain()
-        raise
-    finally:
-        keeper.restore()
-    if keeper.stopped == "not a number":
-        data.explain()
-    for name, values in history.history.items():
-        progress.result.history.setdefault(name, []).extend(values)
-
-
-def _warmup_cosine(peak, warmup, steps):
-    climb = round(warmup * steps)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if climb else peak, max(1, steps - climb), warmup_target=peak if climb else None, warmup_steps=climb
-    )
-
-
-def _steps(batches):
-    """Steps an epoch; counted where the data does not say."""
-    count = batches.num_batches if isinstance(batches, keras.utils.PyDataset) else length_hint(batches, -1)
-    return count if count > 0 else sum(1 for _ in each_batch(batches))
+    Keras would shuffle ours once more, by a state that `seed` does not set and workers do not share.
+    """
+    return isinstance(batches, keras.utils.PyDataset) and not type(batches).__module__.startswith("tlkeras.")

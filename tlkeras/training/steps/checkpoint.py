@@ -1,0 +1,116 @@
+"""The progress of one `fine_tune` call in a folder, from which the same call goes on after a kill."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.utils.files import check_folder, file_written_whole
+
+
+def write_arrays(path, arrays, notes):
+    """Write arrays and notes to one file, which appears whole, and on the disk, or not at all.
+
+    Args:
+        path: `pathlib.Path` of the file.
+        arrays: List of NumPy arrays; those of bfloat16 are written as float32, which holds the same values.
+        notes: What JSON can hold.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "state.npz"
+    >>> write_arrays(path, [np.arange(3)], {"epoch": 2})
+    >>> read_arrays(path)
+    ([array([0, 1, 2])], {'epoch': 2})
+    """
+    arrays = [array.astype("float32") if array.dtype.name == "bfloat16" else array for array in arrays]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with file_written_whole(path) as part, part.open("wb") as file:
+        np.savez(file, *arrays, notes=json.dumps(notes))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_arrays(path):
+    """Read what `write_arrays` wrote: a list of arrays, and the notes."""
+    with np.load(path) as file:
+        return [file[f"arr_{i}"] for i in range(len(file.files) - 1)], json.loads(str(file["notes"]))
+
+
+def values_as_list(variables):
+    """Return copies of the values of variables, in their order, as NumPy arrays."""
+    # JAX hands out views of buffers that the next step writes over.
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def assign_all(variables, values):
+    """Assign values to variables, in their order."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def call_of(model, data, options):
+    """Return what tells one call of `fine_tune` from another, as a dict that JSON can hold.
+
+    Args:
+        model: The classifier.
+        data: `tlkeras.training.steps.training_data.TrainingData`.
+        options: `tlkeras.training.steps.options.Options`; callbacks are left out.
+    """
+    call = {name: value for name, value in vars(options).items() if name not in ("callbacks", "mix", "class_weight")}
+    call["class_weight"], call["mix"] = repr(options.class_weight), type(options.mix).__name__
+    call["model"] = [[*variable.shape] for variable in model.variables]
+    for name, batches in data.sources.items():
+        labels = getattr(batches, "labels", None)
+        call[name] = None if labels is None else [len(labels), zlib.crc32(np.ascontiguousarray(labels).tobytes())]
+    return call
+
+
+class Checkpoint:
+    """A folder of states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each in a file written whole.
+
+    Args:
+        folder: The folder, made when the first state is saved; None to keep nothing.
+        call: What must be equal for a call to count as the same: a dict that JSON can hold.
+
+    Raises:
+        InputError: The folder cannot be written to, or holds the states of another call.
+    """
+
+    def __init__(self, folder, call):
+        self.folder = None if folder is None else Path(folder)
+        self.call = json.loads(json.dumps(call))
+        if self.folder is None:
+            return
+        check_folder(self.folder)
+        for path in self.folder.glob("*.npz") if self.folder.exists() else ():
+            before = read_arrays(path)[1].get("call", {})
+            other = sorted(name for name in {*before, *self.call} if before.get(name) != self.call.get(name))
+            if other:
+                raise InputError(
+                    f"`checkpoint` must be a new folder or one of the same call. Received: {str(self.folder)!r}, where "
+                    f"another call left its state ({', '.join(other)} differ). Remove the folder to start anew."
+                )
+
+    def save(self, name, arrays, notes):
+        """Write one state."""
+        if self.folder is not None:
+            write_arrays(self.folder / f"{name}.npz", arrays, {**notes, "call": self.call})
+
+    def load(self, name):
+        """Return the arrays and the notes of a state, or None where it was not saved."""
+        path = None if self.folder is None else self.folder / f"{name}.npz"
+        return read_arrays(path) if path and path.exists() else None
+
+    def remove(self, name):
+        """Remove one state."""
+        if self.folder is not None:
+            (self.folder / f"{name}.npz").unlink(missing_ok=True)
+
+    def __bool__(self):
+        return self.folder is not None

@@ -1,0 +1,47 @@
+"""The weights of classes, for the probe and for training."""
+
+from numbers import Real
+
+import numpy as np
+
+from tlkeras.training.steps.data import all_labels, class_numbers
+from tlkeras.utils.validation import invalid
+
+
+def class_weights(choice, batches, head):
+    """Return the weight of each class, none left out.
+
+    Args:
+        choice: `None`; `"balanced"` for weights inverse to how often a class occurs; or a dict from class number to
+            weight, in which missing classes weigh 1.
+        batches: Training batches.
+        head: `tlkeras.models.heads.Head`.
+
+    Returns:
+        None, or for classes that exclude each other a dict from class number to weight, as `fit` takes it. For a
+        multi-label head a float array of shape `(2, labels)`: the weights of answers that are 0 and of those that are
+        1. A dict then weighs the images that have a label; `"balanced"` weighs both sides of each label.
+
+    Raises:
+        InputError: `choice` is none of these.
+    """
+    if choice is None:
+        return None
+    classes = max(head.layer.units, 2)
+    if choice != "balanced":
+        fits = isinstance(choice, dict) and all(isinstance(one, Real) and one >= 0 for one in choice.values())
+        if not fits or not all(number in range(classes) for number in choice):
+            raise invalid(
+                "class_weight",
+                choice,
+                f"be None, 'balanced' or a dict from class numbers, 0 to {classes - 1}, to weights, 0 or more",
+            )
+        weights = {number: float(choice.get(number, 1)) for number in range(classes)}
+        return np.array([[1.0] * classes, list(weights.values())]) if head.task == "multilabel" else weights
+    labels = all_labels(batches)
+    if head.task == "multilabel":
+        counts = np.stack([(labels < 0.5).sum(axis=0), (labels >= 0.5).sum(axis=0)])
+        return np.where((counts > 0).all(axis=0), len(labels) / (2 * np.maximum(counts, 1)), 1.0)
+    found, counts = np.unique(class_numbers(labels), return_counts=True)
+    balanced = dict(zip(found.tolist(), (len(labels) / (len(found) * counts)).tolist(), strict=True))
+    return {number: balanced.get(number, 1.0) for number in range(classes)}

@@ -1,0 +1,121 @@
+"""The settings of one call of `fine_tune`, checked as soon as they are put together."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid, shown
+
+#: Callbacks that set the learning rate, which a schedule of the optimizer does not allow.
+_SETTING_RATES = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+
+_INTEGERS = {"epochs": 0, "batch_size": 1, "patience": 1, "runs": 1, "cached_views": 1, "seed": 0}
+
+_NUMBERS = {
+    "learning_rate": "(0, inf)",
+    "layer_decay": "(0, 1]",
+    "warmup": "[0, 1)",
+    "weight_decay": "[0, inf)",
+    "label_smoothing": "[0, 1)",
+    "l2_sp": "[0, inf)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The settings of one call of `tlkeras.fine_tune`, where each is documented.
+
+    Raises:
+        InputError: A setting is out of range, or a callback cannot be used.
+    """
+
+    epochs: int
+    steps: int | None
+    batch_size: int
+    learning_rate: float
+    layer_decay: float
+    blocks: int | float | str | None
+    batchnorm: str
+    probe: bool
+    C: float | Sequence | None
+    warmup: float
+    weight_decay: float
+    label_smoothing: float
+    patience: int
+    mix: keras.Layer | None
+    ema_momentum: float | None
+    l2_sp: float
+    average_with_probe: float | str | None
+    runs: int
+    class_weight: dict | str | None
+    cache: bool | str
+    cached_views: int
+    seed: int
+    callbacks: tuple
+
+    def __post_init__(self):
+        for name, minimum in _INTEGERS.items():
+            check_integer(name, getattr(self, name), minimum)
+        for name, interval in _NUMBERS.items():
+            check_number(name, getattr(self, name), interval)
+        if self.steps is not None:
+            check_integer("steps", self.steps, 0)
+        if self.ema_momentum is not None:
+            check_number("ema_momentum", self.ema_momentum, "(0, 1)")
+        if self.average_with_probe not in (None, "auto"):
+            check_number("average_with_probe", self.average_with_probe, "[0, 1]", "'auto' and None are accepted too.")
+        for C in self.C if isinstance(self.C, list | tuple) else [self.C]:
+            if C is not None:
+                check_number("C", C, "(0, inf)", "A multi-label head takes a list with one per label.")
+        check_choice("cache", self.cache, ("auto", True, False))
+        check_choice("batchnorm", self.batchnorm, ("frozen", "train"))
+        for callback in self.callbacks:
+            _check_callback(callback)
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything follows the probe."""
+        return self.epochs > 0 if self.steps is None else self.steps > 0
+
+    def count_steps(self, steps_per_epoch: int) -> int:
+        """Return the number of training steps in one run."""
+        return self.epochs * steps_per_epoch if self.steps is None else self.steps
+
+    def count_epochs(self, steps_per_epoch: int) -> int:
+        """Return the number of epochs in one run, of which the last may be cut short."""
+        return math.ceil(self.count_steps(steps_per_epoch) / steps_per_epoch)
+
+    @property
+    def probe_share(self) -> float | None:
+        """The probe's share in the final average; None for no average."""
+        if self.average_with_probe == "auto":
+            return 0.5 if self.probe else None
+        return self.average_with_probe
+
+    @property
+    def keeps_lowest_loss(self) -> bool:
+        """Whether the loss on validation data decides which weights stay; a share that was given decides by itself."""
+        return self.average_with_probe in (None, "auto")
+
+
+def as_callbacks(callbacks):
+    """Return one callback or a nested sequence of them as a tuple, without those that are None."""
+    return tuple(callback for callback in keras.tree.flatten(callbacks) if callback is not None)
+
+
+def _check_callback(callback):
+    """Refuse what is no callback, and callbacks that would fail in the middle of training."""
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise invalid("callbacks", callback, "be Keras callbacks")
+    if isinstance(callback, _SETTING_RATES):
+        raise InputError(
+            f"`callbacks` must not set the learning rate. Received: callbacks={shown(callback)}. `fine_tune` sets it "
+            "itself, with warm-up and cosine decay: choose `learning_rate` and `warmup` instead."
+        )
+    if isinstance(callback, keras.callbacks.SwapEMAWeights):
+        raise InputError(
+            f"`callbacks` must not swap weights. Received: callbacks={shown(callback)}. Pass `ema_momentum` instead."
+        )

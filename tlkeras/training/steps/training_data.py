@@ -1,0 +1,96 @@
+"""The data of one call of `fine_tune`: checked, batched, and even among the replicas of the model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.models.heads import Head
+from tlkeras.training.steps.checks import check_data, find_fault, refuse_regression
+from tlkeras.training.steps.class_weights import class_weights
+from tlkeras.training.steps.data import are_rows, are_weighted, as_batches, class_numbers, preprocessed
+from tlkeras.training.steps.distributed import even_batches, replicas_of
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The data that a model is trained and validated on.
+
+    Attributes:
+        in_order: Batches of training images, in the order they were given in.
+        shuffled: The same images in a new order each epoch, blended where `mix` is given.
+        held_out: Batches of validation images, or None.
+        one_hot: Whether labels are rows and not class numbers.
+        class_weight: See `tlkeras.training.steps.class_weights.class_weights`.
+        sources: Dict from the name of the data to its batches as they were given, to look for faults in.
+        head: Head of the classifier.
+    """
+
+    in_order: Any
+    shuffled: Any
+    held_out: Any
+    one_hot: bool
+    class_weight: Any
+    sources: dict
+    head: Head
+
+    def explain_fault(self):
+        """Raise an `InputError` that names the batch, if a later batch is the reason for a loss that is not finite."""
+        find_fault(self.sources, self.head)
+
+    def close(self):
+        """Remove what the batches keep on disk."""
+        for batches in (self.shuffled, self.held_out):
+            if hasattr(batches, "close"):
+                batches.close()
+
+
+def training_data(model, head, train, validation_data, options):
+    """Check the data of a call and put them in batches; nothing is changed before.
+
+    Args:
+        model: The classifier.
+        head: Its head.
+        train: As in `tlkeras.fine_tune`.
+        validation_data: As in `tlkeras.fine_tune`.
+        options: `tlkeras.training.steps.options.Options`.
+
+    Returns:
+        `TrainingData`.
+
+    Raises:
+        InputError: The model or the data are for regression, or the data cannot be used for another reason.
+    """
+    refuse_regression(model, head)
+    given = {"train": train} if validation_data is None else {"train": train, "validation_data": validation_data}
+    raw = {name: as_batches(data, options.batch_size, name=name) for name, data in given.items()}
+    sources = {name: preprocessed(batches, model, name) for name, batches in raw.items()}
+    labels = {name: check_data(raw[name], sources[name], model, head, name) for name in given}
+    if options.probe:
+        _check_for_probe(sources["train"], labels["train"], raw["train"], head)
+    shuffled = as_batches(
+        train, options.batch_size, shuffle=True, seed=options.seed, mix=options.mix, classes=head.layer.units
+    )
+    replicas = replicas_of(model)
+    return TrainingData(
+        in_order=even_batches(sources["train"], replicas),
+        shuffled=even_batches(preprocessed(shuffled, model), replicas),
+        held_out=even_batches(sources.get("validation_data"), replicas),
+        one_hot=are_rows(labels["train"]),
+        class_weight=class_weights(options.class_weight, raw["train"], head),
+        sources=sources,
+        head=head,
+    )
+
+
+def _check_for_probe(batches, labels, raw, head):
+    """Refuse what the probe cannot learn from, where it shows without a pass over a stream."""
+    if are_weighted(batches, "train"):
+        raise InputError(
+            "The data yield sample weights, which the linear probe does not take. Pass `class_weight`, or probe=False."
+        )
+    whole = isinstance(raw, keras.utils.PyDataset) and hasattr(raw, "labels")
+    if whole and head.task != "multilabel" and len(found := np.unique(class_numbers(labels))) < 2:
+        raise InputError(f"train holds images of class {found[0]} alone. The probe needs two classes or more.")
