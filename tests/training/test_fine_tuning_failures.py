@@ -332,10 +332,10 @@ class Weighted(keras.utils.PyDataset):
         return np.zeros((4, SIZE, SIZE, 3)), np.arange(4) % 3, np.ones(4)
 
 
-def test_sample_weights_that_the_probe_or_the_cache_would_not_heed_are_refused_there(capsys):
+def test_sample_weights_are_refused_by_the_probe_and_turn_the_cache_off(capsys):
     with pytest.raises(tlkeras.InputError, match=r"yield sample weights.* Pass `class_weight`, or probe=False"):
         tlkeras.fine_tune(classifier(), Weighted(), verbose=False)
-    tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, blocks=1)
+    tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, blocks=1, cache=True)
     assert "No cache: the data yield sample weights." in capsys.readouterr().err
 
 
