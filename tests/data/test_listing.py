@@ -58,6 +58,9 @@ def test_a_class_called_like_a_split_may_have_folders_of_its_own(tmp_path):
         (["train/cat/a.png", "test/cat/b.png", "notes/c.png"], "'notes' lies beside them; move it elsewhere"),
         (["val/cat/a.png", "test/cat/b.png"], "none of them is called train"),
         (["train/cat/a.png", "train/dog/b.png", "test/c.png"], "'test' has no class folders"),
+        (["training_set/cat/a.png", "test_set/cat/b.png"], "Rename them train, val or test"),
+        (["seg_train/cat/a.png", "seg_test/cat/b.png", "seg_pred/c.png"], "looks split into seg_test, seg_train"),
+        (["train_images/cat/a.png", "ValImages/cat/b.png", "testset/cat/b.png"], "ValImages, testset, train_images"),
     ],
 )
 def test_what_is_nearly_split_is_refused_and_not_trained_on_as_classes(tmp_path, keys, message):
@@ -116,3 +119,15 @@ def test_links_to_folders_are_followed_once_and_not_in_circles(tmp_path):
     by_class = {name: sorted(key.split("/")[-1] for key, label, _ in files if label == name) for name in names}
     assert by_class["cat"] == ["a.png", "c.png", "d.png"] and by_class["dog"] == ["b.png"]
     assert by_class["bird"][:2] == ["c.png", "d.png"]
+
+
+def test_domains_that_hold_the_same_folders_are_warned_of(tmp_path):
+    root = make(tmp_path, *(f"{top}/{name}/a.png" for top in ("amazon", "webcam") for name in ("bike", "mug")))
+    with pytest.warns(UserWarning, match=r"amazon, webcam, .*\(bike, mug, .*label_of"):
+        assert listed(root)[0] == ("amazon", "webcam")
+
+
+def test_folders_of_the_system_are_no_classes_and_hold_no_images(tmp_path):
+    root = make(tmp_path, "cat/a.png", "cat/@eaDir/a.png/THUMB.jpg", "dog/b.png", "@eaDir/c.png", "lost+found/d.png")
+    make(root, "__MACOSX/cat/._a.png", "$RECYCLE.BIN/e.png", "System Volume Information/f.png")
+    assert [key for key, _, _ in listed(root)[1]] == ["cat/a.png", "dog/b.png"]

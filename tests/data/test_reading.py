@@ -1,5 +1,7 @@
 import os
+import struct
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -54,6 +56,48 @@ def test_sixteen_bit_grayscale_is_scaled_not_clipped(tmp_path, name):
 def test_float_tiff_from_0_to_1_is_scaled(tmp_path):
     path = saved(tmp_path / "a.tif", np.linspace(0, 1, 256, dtype="float32").reshape(16, 16))
     np.testing.assert_array_equal(read_image(path, image_size=None)[..., 0].ravel(), np.arange(256))
+
+
+def test_float_tiff_a_little_above_255_is_clipped(tmp_path):
+    path = saved(tmp_path / "a.tif", np.linspace(0, 256.5, 64, dtype="float32").reshape(8, 8))
+    expected = np.linspace(0, 256.5, 64, dtype="float32").round().clip(0, 255)
+    np.testing.assert_array_equal(read_image(path, image_size=None)[..., 0].ravel(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint32", "int64", "float16", "float32", "float64"])
+@pytest.mark.parametrize("highest", [1, 100])
+def test_arrays_of_any_type_are_pixels_from_0_to_255(dtype, highest):
+    gray = np.full((4, 4), highest, dtype)
+    for pixels in (gray, np.stack([gray] * 3, axis=-1)):
+        assert (read_image(pixels, image_size=None) == highest).all()
+        if dtype != "int8":
+            with pytest.raises(ImageError, match="not from 0 to 255"):
+                read_image(pixels + pixels.dtype.type(300), image_size=None)
+
+
+def _png(depth, gray, transparent):
+    """Write a row of gray pixels, of which one level is transparent, as the PNG standard says."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(gray), 1, depth, 0, 0, 0, 0)
+    row = b"\0" + struct.pack(f">{len(gray)}{'H' if depth == 16 else 'B'}", *gray)
+    chunks = [
+        (b"IHDR", header),
+        (b"tRNS", struct.pack(">H", transparent)),
+        (b"IDAT", zlib.compress(row)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+@pytest.mark.parametrize("level", [0, 60])
+def test_a_transparent_gray_level_is_white_in_8_and_16_bits(level):
+    expected = np.where(np.array([0, 60, 128]) == level, 255, [0, 60, 128])
+    for depth, factor in ((8, 1), (16, 257)):
+        png = _png(depth, [0, 60 * factor, 128 * factor], level * factor)
+        np.testing.assert_array_equal(read_image(png, image_size=None)[0, :, 0], expected)
 
 
 def test_values_that_are_no_8_or_16_bit_pixels_are_refused(tmp_path):

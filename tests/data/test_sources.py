@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlkeras.data.arrays import pair
 from tlkeras.data.loading import load_images
 from tlkeras.errors import InputError
 
@@ -74,6 +75,14 @@ def test_paths_with_labels(clipart10):
     paths = [path for name in ("boat", "bird") for path in sorted((clipart10 / name).iterdir())]
     images = load_images(paths, labels=[path.parent.name for path in paths])
     assert set(side_of(images)) == {str(path) for path in paths}
+
+
+def test_a_path_may_come_twice_with_one_label_and_not_with_two():
+    assert len(pair(["a.png", "b.png"], ["cat", "dog"])) == 2
+    with pytest.warns(UserWarning, match="1 of 3 paths occur earlier"):
+        pair(["a.png", "b.png", "a.png"], ["cat", "dog", b"cat"])
+    with pytest.raises(InputError, match=r"Images 0 and 2 are the same file, 'a.png', with other labels: cat and dog"):
+        pair(["a.png", "b.png", "a.png"], [["cat"], ["dog"], ["dog"]])
 
 
 def test_one_label_per_image_is_required():

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tlkeras.data.labels import is_missing, name_of
+from tlkeras.data.labels import is_missing, label_names, name_of
 from tlkeras.data.listing import ImageFile, normalized
 from tlkeras.data.pixel_range import scaled_pixels
 from tlkeras.data.tables import is_frame
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 from tlkeras.utils.validation import shown
 
 
@@ -23,7 +23,8 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
         classes: Names of the columns of such rows. By default their numbers, or the columns of a data frame.
 
     Raises:
-        InputError: They are not of one length, pixels are scaled, or labels are no classes.
+        InputError: They are not of one length, pixels are scaled, labels are no classes, or a path comes twice with
+            different labels.
     """
     labels = unpacked_labels(labels, classes)
     if hasattr(images, "__array__"):  # a tensor
@@ -37,13 +38,30 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
         )
     if wrong := scaled_pixels(images):
         raise InputError(wrong)
-    files = []
+    files: list[ImageFile] = []
+    first: dict[str, int] = {}
+    repeated = 0
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         is_path = isinstance(image, str | os.PathLike)
         path = os.fspath(image) if is_path else f"image {index}"
         key = normalized(path) if is_path else str(index)
         files.append(ImageFile(key, path, label, content=None if is_path else image))
+        if first.setdefault(key, index) != index:
+            repeated += 1
+            _check_same_label(files, first[key], index)
+    if repeated:
+        warn(f"{repeated} of {len(files)} paths occur earlier in the list, and their images count again.")
     return files
+
+
+def _check_same_label(files: Sequence[ImageFile], index: int, other: int) -> None:
+    names = [label_names(files[one].label) for one in (index, other)]
+    if names[0] != names[1]:
+        raise InputError(
+            f"Images {index} and {other} are the same file, {files[index].path!r}, with other labels: "
+            f"{', '.join(names[0])} and {', '.join(names[1])}. Name each file once, and give "
+            "a list per image if images have several labels."
+        )
 
 
 def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:

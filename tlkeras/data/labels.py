@@ -65,6 +65,12 @@ def name_of(value: Any) -> str:
     return unicodedata.normalize("NFC", str(value)).strip()
 
 
+def label_names(label: Any) -> dict[str, None]:
+    """Return the names in a label, which may be a list of labels; as keys of a dictionary, which keep their order."""
+    several = label if isinstance(label, list | tuple | set) else [label]
+    return {name_of(one): None for one in several if not is_missing(one)}
+
+
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """Sort class names: by value where all are numbers, else alphabetically.
 

@@ -1,13 +1,14 @@
 """List a data set on disk: its files, the class of each, and its split where the folders give one."""
 
 import os
+import re
 import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tlkeras.data.labels import name_of, ordered
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 PART_NAMES = {
@@ -15,6 +16,13 @@ PART_NAMES = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+# Folders that systems put beside one's own: thumbnails of a NAS, forks in a zip file of a Mac, bins.
+_SYSTEM_FOLDERS = {"@eadir", "#recycle", "__macosx", "$recycle.bin", "system volume information", "lost+found"}
+_SPLIT_NAME = re.compile(
+    r"(?:^|[^a-z])(?:train|training|test|testing|val|valid|validation|dev|eval)"
+    r"[^a-z]*(?:set|split|data|images|imgs)?(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
 _LAYOUT = "it must have one folder per class, with image files in it"
 
 
@@ -48,7 +56,8 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
     """List the class folders of a directory and the files in them, in an order that does not depend on the disk.
 
     A directory with the folders `train` and `val` or `test` (or a usual name for them), each with class folders, is
-    taken as already split. Hidden files and files outside of class folders are left out. Symbolic links to folders
+    taken as already split. Hidden files, folders of the system such as `__MACOSX` and `@eaDir`, and files outside of
+    class folders are left out. Symbolic links to folders
     are followed, each folder once per class.
 
     Returns:
@@ -56,8 +65,8 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
         folder and path.
 
     Raises:
-        InputError: There is no such directory; it has no class folders; or it has splits with something else beside
-            them, without `train` among them, or without class folders.
+        InputError: There is no such directory; it has no class folders; or it has splits under unusual names
+            (`training_set`), with something else beside them, without `train` among them, or without class folders.
     """
     root = check_directory(directory)
     try:
@@ -121,7 +130,7 @@ def files_within(root: Path, folder: str = "") -> list[str]:
     seen = {os.path.realpath(parent) for parent in (top, *top.absolute().parents)} | set(map(str, real_top.parents))
     paths = []
     for place, subfolders, names in os.walk(top, onerror=refuse, followlinks=True):
-        visible = [name for name in sorted(subfolders) if not name.startswith(".")]
+        visible = [name for name in sorted(subfolders) if _is_visible(name)]
         subfolders.clear()
         for name in visible:
             real = os.path.realpath(Path(place) / name)
@@ -137,13 +146,18 @@ def files_within(root: Path, folder: str = "") -> list[str]:
 
 
 def _folders(root: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in os.scandir(root) if _is_visible(entry.name) and entry.is_dir())
+
+
+def _is_visible(folder: str) -> bool:
+    return not folder.startswith(".") and folder.lower() not in _SYSTEM_FOLDERS
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
     """Tell whether folders are splits: all are named like splits and hold class folders. Raise on a near miss."""
     parts = [name for name in names if name.lower() in PART_NAMES]
     if not any(_folders(root / name) for name in parts):
+        _check_classes(root, names)
         return False  # classes that happen to be called like splits
     within = {name: {name_of(one) for one in _folders(root / name)} for name in names}
     others = [name for name in names if name not in parts]
@@ -162,3 +176,26 @@ def _is_split(root: Path, names: list[str]) -> bool:
     if bare := [name for name in parts if not within[name]]:
         raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but {bare[0]!r} has no class folders in it.")
     return True
+
+
+def _check_classes(root: Path, names: list[str]) -> None:
+    """Raise where folders are splits by their names, and warn where they hold the same folders, as domains do."""
+    splits = [name for name in names if _SPLIT_NAME.search(name)]
+    tops = splits if len(splits) > 1 else names
+    shared: set[str] | None = None
+    for name in tops:
+        inner = {name_of(one) for one in _folders(root / name)}
+        shared = inner if shared is None else shared & inner
+        if not shared:
+            return  # as a rule after one folder
+    listed, inside = ", ".join(tops[:3]), ", ".join(sorted(shared or ())[:3])
+    if len(splits) > 1:
+        raise InputError(
+            f"{str(root)!r} looks split into {listed}, which hold the same folders ({inside}). Rename them train, val "
+            "or test, the names by which splits are recognized."
+        )
+    if len(tops) > 1 and len(shared or ()) > 1:
+        warn(
+            f"All folders of {str(root)!r} ({listed}, ...) hold folders of the same names ({inside}, ...). The outer "
+            "ones are taken as the classes; if the inner ones are, pass label_of=lambda path: path.split('/')[1]."
+        )

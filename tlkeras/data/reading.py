@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from tlkeras.data.modes import as_rgb
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import check_choice, invalid, shown
 
@@ -54,9 +55,10 @@ def read_image(
 ) -> np.ndarray:
     """Reads one image file as RGB.
 
-    The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted; 16-bit grayscale
-    is scaled to 8 bits, not clipped; transparent pixels are laid over white. Of an animation the first frame
-    is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`.
+    The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted; 16-bit grayscale is
+    scaled to 8 bits, not clipped; transparent pixels are laid over white. Embedded color profiles are ignored, as by
+    Keras and torchvision. Of an animation the first frame is read. Large JPEG files are decoded at a reduced scale,
+    never below twice `image_size`.
 
     Args:
         path: the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
@@ -133,9 +135,9 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else f"<{type(source).__name__}>"
     try:
         if isinstance(source, Image.Image):
-            return _over_white(_upright(source))
+            return as_rgb(_upright(source))
         if isinstance(source, np.ndarray):
-            return _over_white(_from_array(source))
+            return as_rgb(_from_array(source))
         if not isinstance(source, str | os.PathLike | bytes):
             raise ImageError(name, "it is no path, no content of a file, no pixels and no PIL.Image")
         # Opening a named pipe would wait for ever.
@@ -149,7 +151,7 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
                 # A square, because the orientation may still turn the image by 90 degrees.
                 image.draft(None, (2 * max(size), 2 * max(size)))
             image.load()
-            return _over_white(_upright(image))
+            return as_rgb(_upright(image))
     except ImageError:
         raise
     except Exception as error:  # a broken file makes decoders raise nearly anything
@@ -205,11 +207,12 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
         raise ImageError("<ndarray>", reason)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
-    if pixels.dtype.kind == "f" and pixels.ndim == 3:
-        if not (pixels.min() >= 0 and pixels.max() <= 255):
-            raise ValueError(f"its values run from {pixels.min()} to {pixels.max()}, not from 0 to 255")
-        pixels = np.round(pixels).astype("uint8")
-    return Image.fromarray(pixels)
+    if pixels.dtype in ("bool", "uint8") or (pixels.dtype == "uint16" and pixels.ndim == 2):  # 1, 8, 16 bits
+        return Image.fromarray(pixels)
+    if not (pixels.min() >= 0 and pixels.max() <= 255):
+        reason = f"its values run from {pixels.min()} to {pixels.max()}, not from 0 to 255, and are {pixels.dtype}"
+        raise ImageError("<ndarray>", reason)
+    return Image.fromarray(np.round(pixels).astype("uint8"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -219,27 +222,6 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # broken metadata says nothing against the pixels, which are decoded by now
         return image
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image  # convert would copy it
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    if values.min() < 0 or not values.max() <= 65535:
-        raise ValueError(f"its values run from {values.min()} to {values.max()}; 8 or 16 bits a channel would do")
-    if values.dtype.kind == "f":  # 32-bit TIFF: in [0, 1] by convention, otherwise like integers
-        scale = 255.0 if values.max() <= 1 else 1.0 if values.max() <= 255 else 255 / 65535
-    else:
-        scale = 255 / 65535
-    return np.round(values * scale).astype("uint8")
 
 
 def _border_color(image: Image.Image) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tlkeras.data.labels import is_missing, name_of
+from tlkeras.data.labels import is_missing, label_names
 from tlkeras.data.listing import ImageFile, normalized
 from tlkeras.data.table_columns import find_columns, row_labels, row_parts
 from tlkeras.data.tables import Table
@@ -95,7 +95,7 @@ def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | Non
         if values[0] != values[1] and not all(map(is_missing, values)):
             what = "split" if what == "part" else what
             raise InputError(f"{where} name the same image, {one.path!r}, with another {what}: {shown(values)}.")
-    labels = _label_set(one.label), _label_set(other.label)
+    labels = label_names(one.label), label_names(other.label)
     if labels[0] == labels[1]:
         return one
     if multilabel is not True:
@@ -104,8 +104,3 @@ def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | Non
             f"{', '.join(labels[1])}. Correct one of them, or pass multilabel=True if images have several labels."
         )
     return replace(one, label=list({**labels[0], **labels[1]}))
-
-
-def _label_set(label: Any) -> dict[str, None]:
-    several = label if isinstance(label, list | tuple | set) else [label]
-    return {name_of(one): None for one in several if not is_missing(one)}
