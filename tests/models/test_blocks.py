@@ -357,6 +357,14 @@ def test_layers_put_on_a_base_belong_to_the_head_and_others_outside_it_are_known
     assert_every_weight_in_one_block(model)
 
 
+@pytest.mark.parametrize("prefix", ["", "left_"])
+def test_a_family_is_recognized_by_two_of_its_blocks_also_behind_a_shared_prefix(prefix):
+    names = ("Conv1", "bn_Conv1", "block_1_expand", "block_1_project")
+    convs = [layers.Dense(3, name=f"{prefix}{name}") for name in names]
+    model = keras.Sequential([keras.Input((4, 4, 3)), *convs, layers.Flatten(), layers.Dense(2, name="out")])
+    assert blocks(model).names == ("stem", "block_1", "head")
+
+
 def test_layers_put_on_a_flat_network_of_a_known_family_belong_to_the_head(without_values):
     base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
     x = layers.BatchNormalization(name="new_norm")(layers.Conv2D(8, 1, name="new_conv")(base.output))
