@@ -10,6 +10,7 @@ from keras import layers, ops
 
 import tlkeras
 from tlkeras import InputError, blocks
+from tlkeras.features.taps import block_output
 from tlkeras.models.graph import graft
 
 # What each family's paper or source calls its stages, from stem to the last before the head.
@@ -326,6 +327,8 @@ def test_parallel_towers_share_blocks_counted_from_the_head_in_any_order(nested)
         assert [{path[-6:] for path in block} for block in paths][2] == {"conv_1", "norm_1", "conv_2", "norm_2"}
         assert set(found.top("left_conv_1" if not nested else "left")) == set(found.top(1 if not nested else 2))
         assert_every_weight_in_one_block(model)
+        with pytest.raises(InputError, match="'block2' belongs to parallel towers"):
+            block_output(model, "block2")
 
 
 def test_towers_of_one_known_family_get_its_names_and_of_two_families_both():

@@ -35,12 +35,12 @@ def block_output(model, name):
         raise InputError(f"A block is given by its name, such as {blocks(model).names[-1]!r}. Received: {name!r}")
     if graph_of(model) is None:
         raise InputError(f"The model {model.name!r} has no graph, so its blocks cannot be tapped; leave block=None.")
-    model = flatten(model)
-    graph = graph_of(model)
     found = blocks(model)
     below = len(found.bottom(name))
     if below and found.block_of(found.layers[below - 1]).parallel:
         raise InputError(f"{name!r} belongs to parallel towers, which end in several tensors. Pass one of the towers.")
+    model = flatten(model)
+    graph = graph_of(model)
     inside, above = ({id(layer) for layer in part} for part in (found.layers[:below], found.layers[below:]))
     order = [{id(layer) for layer in _parts(node.operation)} for node in nodes(graph)]
     if any(parts & inside and parts & above for parts in order):
