@@ -22,7 +22,7 @@ CHOICES = {
 
 
 def network(nested=False, norm=layers.BatchNormalization):
-    """Four blocks of convolution and norm, and a head. No bias before a norm: its gradient would be zero."""
+    """Build four blocks of convolution and norm, and a head. A bias before a norm would have no gradient."""
     image = keras.Input((8, 8, 3))
     x = image
     for i, stage in enumerate(STAGES):
@@ -42,7 +42,7 @@ def compiled(model, optimizer=None):
 
 
 def values(model):
-    """All weights as `layer/weight`, however deep they lie."""
+    """Return all weights as `layer/weight`, however deeply nested."""
     leaves = (layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model))
     return {
         f"{layer.name}/{w.name}": np.array(keras.ops.convert_to_numpy(w)) for layer in leaves for w in layer.weights
@@ -50,7 +50,7 @@ def values(model):
 
 
 def moved(model, epochs=2):
-    """The weights that `fit` changes by as much as a bit."""
+    """Return the weights that `fit` changes by as much as a bit."""
     before = values(model)
     model.fit(*data(8), batch_size=8, epochs=epochs, verbose=0)
     return changed(before, values(model))
@@ -66,7 +66,7 @@ def data(size):
 
 
 def expected(stages, batchnorm):
-    """The same, said by the names in `network`."""
+    """Name the weights that move, by the layer names in `network`."""
     names = {"out/kernel", "out/bias", *(f"{stage}_conv/kernel" for stage in stages)}
     if batchnorm == "train":
         state = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -124,7 +124,7 @@ def test_a_change_after_compile_and_fit_holds_in_the_next_fit(batchnorm, nested)
 
 
 @pytest.mark.backends
-def test_a_compiled_model_around_the_changed_one_or_beside_it_is_told():
+def test_a_compiled_model_around_the_changed_one_or_beside_it_is_recompiled():
     outer = network(nested=True)
     beside = compiled(replace_head(outer, classes=3))
     moved(compiled(outer), epochs=1)

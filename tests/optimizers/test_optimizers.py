@@ -199,7 +199,7 @@ class Unnamed(keras.Model):
         return self.upper(self.lower(x))
 
 
-def test_multipliers_follow_a_reload_that_numbers_layers_anew(tmp_path):
+def test_multipliers_follow_a_reload_that_gives_layers_new_numbers(tmp_path):
     model = Unnamed()
     model(np.zeros((1, 6)))
     trained(model, differential_optimizer(model, optimizers.AdamW(0.01), multipliers=slice(0.25, 1.0)))

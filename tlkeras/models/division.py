@@ -119,7 +119,7 @@ def _stage(name: str, division: Division) -> list[Group]:
 
 
 def number(groups: Sequence[Group]) -> list[Group]:
-    """Call the groups without a name block1, block2 and so on.
+    """Name the groups without a name block1, block2 and so on.
 
     Example:
 

@@ -8,10 +8,10 @@ from tlkeras.utils.validation import invalid
 
 
 def check_model(model) -> None:
-    """Refuses what is no Keras model.
+    """Raise if the argument `model` is no Keras model.
 
     Raises:
-        InputError: `model` is no Keras model.
+        InputError: It is not.
     """
     if not isinstance(model, keras.Model):
         advice = "`keras.models.load_model` and `tlkeras.image_classifier` return one."
