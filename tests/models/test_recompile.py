@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from tlkeras import InputError, differential_optimizer, freeze, recompile, unfreeze
+from tlkeras.models.recompile import is_stale
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
@@ -107,6 +108,16 @@ def test_newcomers_of_a_differential_adam_take_steps_of_the_learning_rate():
     model.train_on_batch(*data())
     step = np.abs(ops.convert_to_numpy(model.get_layer("low").kernel) - before)
     np.testing.assert_allclose(step, 1e-3, rtol=0.02)
+
+
+def test_changed_flags_are_noticed_by_the_variables_of_the_optimizer_where_keras_records_no_flags():
+    model = compiled(network(), "sgd")
+    model._compiled_trainable_state = {}  # as before Keras 3.15
+    assert not is_stale(model)
+    model.optimizer.build(model.trainable_variables)
+    assert not is_stale(model)
+    model.get_layer("low").trainable = False
+    assert is_stale(model)
 
 
 def test_a_plain_adam_warns_of_newcomers():
