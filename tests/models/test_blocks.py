@@ -360,6 +360,14 @@ def test_layers_put_on_a_base_belong_to_the_head_and_others_outside_it_are_known
     assert_every_weight_in_one_block(model)
 
 
+def test_a_layer_before_a_base_with_a_stem_joins_that_stem():
+    image, base = keras.Input((32, 32, 1)), residual_cnn()
+    x = layers.GlobalAveragePooling2D()(base(layers.Conv2D(3, 1, name="adapter")(image)))
+    found = blocks(keras.Model(image, layers.Dense(2)(x)))
+    assert found.names == ("stem", "block1", "block2", "block3", "head")
+    assert [layer.name for layer in found.stem.layers] == ["adapter", "first"]
+
+
 @pytest.mark.parametrize("prefix", ["", "left_"])
 def test_a_family_is_recognized_by_two_of_its_blocks_also_behind_a_shared_prefix(prefix):
     names = ("Conv1", "bn_Conv1", "block_1_expand", "block_1_project")
