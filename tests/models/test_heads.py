@@ -47,6 +47,13 @@ def test_two_classes_for_a_single_unit_remain_a_single_unit():
     assert tlkeras.replace_head(_model(2, "softmax"), 2).output_shape == (None, 2)
 
 
+def test_the_new_head_takes_the_name_of_the_old_activation_layer_and_of_no_layer_that_stays():
+    named = [keras.Input((6,)), layers.Dense(3, name="logits"), layers.Softmax(name="predictions")]
+    assert tlkeras.replace_head(keras.Sequential(named), 2).layers[-1].name == "predictions"
+    taken = [keras.Input((6,)), layers.Dense(3, name="predictions"), layers.Dense(3, name="out")]
+    assert tlkeras.replace_head(keras.Sequential(taken), 2).layers[-1].name != "predictions"
+
+
 def test_a_replaced_head_is_trained_and_the_old_model_answers_as_before():
     model, x = _model(3, None, layers.Softmax()), np.ones((4, 6), "float32")
     before = model.predict(x, verbose=0)
