@@ -286,6 +286,13 @@ def test_the_head_of_a_fully_convolutional_classifier_is_its_last_convolution(en
     assert blocks(model).names == ("block1", "block2", "head")
 
 
+def test_a_mean_over_one_of_two_dimensions_is_no_pooling():
+    image = keras.Input((8, 8, 3))
+    x = ops.mean(layers.Conv2D(4, 1, name="conv")(image), axis=1, keepdims=True)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, (1, 3), name="along_the_rest")(x))
+    assert [layer.name for layer in blocks(keras.Model(image, layers.Dense(2, name="out")(x))).head.layers] == ["out"]
+
+
 def test_a_gate_at_the_end_of_a_backbone_is_no_head():
     trunk = plain_cnn()
     gate = layers.Conv2D(4, 1, activation="sigmoid")(trunk.output)
