@@ -338,6 +338,38 @@ def test_what_cannot_be_done_is_refused_before_anything_changes(call, message):
     assert all(layer.trainable for layer in model.layers)
 
 
+@keras.saving.register_keras_serializable("test_freezing")
+class Counting(layers.Layer):
+    """A layer with a statistic that moves in training if `counts` is set."""
+
+    def __init__(self, counts=True, **kwargs):
+        super().__init__(**kwargs)
+        self.counts = counts
+
+    def build(self, shape):
+        self.total = self.add_weight(shape=(), trainable=False, initializer="zeros")
+
+    def call(self, x, training=False):
+        if training and self.counts:
+            self.total.assign(self.total + 1)
+        return x
+
+    def get_config(self):
+        return super().get_config() | {"counts": self.counts}
+
+
+@pytest.mark.backends
+def test_frozen_layers_that_move_by_themselves_are_named():
+    image = keras.Input((8, 8, 3))
+    x = layers.SpectralNormalization(layers.Conv2D(4, 3), name="spectral")(image)
+    x = Counting(name="counting")(Counting(counts=False, name="still")(x))
+    x = layers.BatchNormalization()(layers.Dropout(0.5)(x))
+    model = compiled(keras.Model(image, layers.Dense(2, "softmax", name="out")(layers.GlobalAveragePooling2D()(x))))
+    with pytest.warns(UserWarning, match=r"training step: spectral, counting\. "):
+        freeze(model)
+    assert {name.split("/")[0] for name in moved(model, epochs=1)} >= {"spectral", "counting"}
+
+
 def test_the_table_says_what_trains_at_which_rate():
     model = unfreeze(network(), last=1, batchnorm="train")
     rows = trainable_table(model)

@@ -10,6 +10,7 @@ from tlkeras.models.blocks import blocks
 from tlkeras.models.flags import lost_in_a_file, set_flags
 from tlkeras.models.layer_tree import descendants, is_batchnorm
 from tlkeras.models.recompile import is_stale, recompile, sharing
+from tlkeras.models.updates import self_updating
 from tlkeras.utils.validation import check_choice, invalid
 
 
@@ -139,6 +140,7 @@ def _train_only(model: keras.Model, block_map: BlockMap, layers: Sequence[keras.
     set_flags(model, training)
     _warn_of_frozen_new_layers(block_map, training)
     _warn_of_lost_flags(model)
+    _warn_of_self_updating_layers(model)
     if before != [layer.trainable for layer in descendants(model)]:
         for other in sharing(model):
             if is_stale(other):
@@ -161,4 +163,13 @@ def _warn_of_lost_flags(model: keras.Model) -> None:
         warn(
             f"Keras does not save what is frozen inside {lost}. After `keras.models.load_model`, call `tlkeras.freeze` "
             "or `tlkeras.unfreeze` again as you do here."
+        )
+
+
+def _warn_of_self_updating_layers(model: keras.Model) -> None:
+    names = ", ".join(self_updating(model))
+    if names:
+        warn(
+            f"Frozen, but change their own weights in every training step: {names}. In place of SpectralNormalization, "
+            "build the model with the layer that it wraps (`.layer`); layers of your own must look at `self.trainable`."
         )

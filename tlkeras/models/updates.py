@@ -1,0 +1,41 @@
+"""Find frozen layers that update their own weights in training, which no flag prevents."""
+
+import keras
+import numpy as np
+
+from tlkeras.models.layer_tree import descendants, own_weights
+
+#: Packages whose layers keep still when they are frozen, `SpectralNormalization` apart.
+_STILL = ("keras", "keras_hub", "keras_cv", "tlkeras")
+
+
+def self_updating(model: keras.Model) -> list[str]:
+    """Return the names of frozen layers that assign to their own weights in every training step.
+
+    Keras' `SpectralNormalization` does, and layers of one's own that keep statistics may. The latter are tried on a
+    batch of zeros, in a scope in which no variable changes; a model that cannot be called so is taken to keep still.
+
+    Args:
+        model: A built Keras model.
+    """
+    frozen = [layer for layer in descendants(model) if not layer.trainable and layer._non_trainable_variables]
+    spectral = [layer for layer in frozen if isinstance(layer, keras.layers.SpectralNormalization)]
+    own = [layer for layer in frozen if type(layer).__module__.partition(".")[0] not in _STILL]
+    if own:
+        assigned = _assigned(model)
+        own = [layer for layer in own if any(id(weight) in assigned for weight in own_weights(layer))]
+    return [layer.name for layer in (*spectral, *own)]
+
+
+def _assigned(model: keras.Model) -> set[int]:
+    """Return the `id` of each variable to which a call in training mode assigns."""
+    with keras.StatelessScope() as scope:
+        try:
+            zeros = [
+                np.zeros([2, *(size or 32 for size in tensor.shape[1:])], keras.backend.standardize_dtype(tensor.dtype))
+                for tensor in model.inputs
+            ]
+            model(zeros[0] if len(zeros) == 1 else zeros, training=True)
+        except Exception:  # sizes or inputs that zeros do not fit; a warning is not worth an error
+            return set()
+        return {id(weight) for weight in model.weights if scope.get_current_value(weight) is not None}
