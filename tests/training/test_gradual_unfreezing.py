@@ -252,17 +252,17 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({}, "give one of the two"),
-        ({"schedule": {0: 1}, "on_plateau": 1}, "give one of the two"),
-        ({"schedule": {-1: 1}}, "integers from 0"),
-        ({"schedule": [1, 2]}, "is a dict"),
+        ({}, "One of `schedule` and `on_plateau` must be given"),
+        ({"schedule": {0: 1}, "on_plateau": 1}, "One of `schedule` and `on_plateau` must be given"),
+        ({"schedule": {-1: 1}}, "counted from 0"),
+        ({"schedule": [1, 2]}, "be a dict"),
         ({"on_plateau": 0}, "at least 1"),
         ({"on_plateau": 1, "mode": "up"}, "mode='up'"),
         ({"on_plateau": 1, "monitor": 3}, "monitor=3"),
         ({"on_plateau": 1, "patience": "2"}, "patience='2'"),
         ({"on_plateau": 1, "min_delta": "0"}, "min_delta='0'"),
         ({"schedule": {0: 1}, "batchnorm": False}, "batchnorm=False"),
-        ({"on_plateau": 1, "callbacks": ["ReduceLROnPlateau"]}, "Received: 'ReduceLROnPlateau'"),
+        ({"on_plateau": 1, "callbacks": ["ReduceLROnPlateau"]}, "callbacks='ReduceLROnPlateau'"),
     ],
 )
 def test_what_cannot_be_used_is_named(how, message):
@@ -276,7 +276,7 @@ def test_unknown_blocks_and_metrics_and_a_backup_out_of_reach_are_named_in_fit(t
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         fit(model, [GradualUnfreezing({0: 1}, backup=tmp_path / "file" / "backup.npz")], 1)
-    with pytest.raises(InputError, match="which is a folder"):
+    with pytest.raises(InputError, match="It is a folder"):
         GradualUnfreezing({0: 1}, backup=tmp_path)
     with pytest.raises(InputError, match="nowhere"):
         fit(model, [GradualUnfreezing({5: "nowhere"})], 1)

@@ -13,13 +13,14 @@ from tlkeras.models.recompile import strategy_scope
 from tlkeras.training.losses import core_accuracy, core_loss
 from tlkeras.training.steps.cached_trunk import cached_top
 from tlkeras.training.steps.checkpoint import Checkpoint, assign_all, call_of, values_as_list
-from tlkeras.training.steps.distributed import refuse_open_scope, trainee_of
+from tlkeras.training.steps.distributed import has_several_workers, refuse_open_scope, trainee_of
 from tlkeras.training.steps.options import Options, as_callbacks
 from tlkeras.training.steps.probe_head import classifier_head, fit_head
 from tlkeras.training.steps.random_state import random_state, restore_random_state
 from tlkeras.training.steps.result import FineTuning, Progress
 from tlkeras.training.steps.runs import Runs
 from tlkeras.training.steps.training_data import training_data
+from tlkeras.utils.validation import invalid
 
 
 def fine_tune(
@@ -194,6 +195,10 @@ class _Call:
             map_blocks(model).top(options.blocks)
         refuse_open_scope()
         self.data = training_data(model, self.head, train, validation_data, options)
+        if checkpoint is not None and has_several_workers(model):
+            raise invalid(
+                "checkpoint", checkpoint, "be None where several workers train", "They would share its files."
+            )
         self.checkpoint = Checkpoint(checkpoint, call_of(model, self.data, options))
 
     def run(self):

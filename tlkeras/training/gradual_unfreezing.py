@@ -1,8 +1,7 @@
-"""Unfreezes a model from the top down within one `fit`, losing no state, not even when the process dies."""
+"""Unfreeze a model from the top down within one `fit`, keeping all state, even if the process dies."""
 
 import os
 from collections.abc import Sequence
-from numbers import Integral, Real
 from pathlib import Path
 
 import keras
@@ -16,13 +15,14 @@ from tlkeras.optimizers.classes import Differential
 from tlkeras.optimizers.differential import differential_optimizer
 from tlkeras.training.steps.checkpoint import assign_all, read_arrays, values_as_list, write_arrays
 from tlkeras.training.steps.resuming import counters
+from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
 
 #: Parts of the names of metrics that grow as the model improves, for `mode="auto"`.
 _GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "r2")
 
 
 class GradualUnfreezing(keras.callbacks.Callback):
-    """Trains the head first, and unfreezes blocks below it from the top down as the epochs pass.
+    """A callback that trains the head first, and unfreezes the blocks below it from the top down.
 
     The gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head settles
     before its gradients reach pretrained weights. All happens at the beginning of epochs inside one `fit`, so
@@ -42,23 +42,23 @@ class GradualUnfreezing(keras.callbacks.Callback):
     `initial_epoch`.
 
     Args:
-        schedule: Dict from epoch (from 0) to what trains from then on, as in `tlkeras.unfreeze`: a number of blocks
-            below the head, a fraction of them, the name of the lowest block or layer to train, or None for all.
-            Before its first entry the head alone trains.
-        on_plateau: Instead of a schedule, how many more blocks to unfreeze whenever `monitor` has stopped improving.
-        monitor: The logged metric that `on_plateau` watches.
-        mode: `"min"`, `"max"`, or `"auto"` to tell from the metric's name.
-        patience: Epochs without improvement after which to unfreeze.
-        min_delta: The least change that is an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
+        schedule: Dict from epoch (from 0) to the selection that trains from then on: a number of blocks below the head,
+            a fraction of them, the name of the lowest block or layer to train, or None for all. Before its first entry
+            the head alone trains.
+        on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, in place of a schedule.
+        monitor: Name of the logged metric that `on_plateau` watches.
+        mode: `"min"`, `"max"`, or `"auto"` to choose by the metric's name.
+        patience: Number of epochs without improvement after which blocks are unfrozen.
+        min_delta: Smallest change that counts as an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
         batchnorm: `"frozen"` keeps BatchNormalization of unfrozen blocks as it is, `"train"` trains it.
-        backup: Path of the backup file; None for no backup.
-        callbacks: Those of the callbacks that `fit` is given which count too, such as `ReduceLROnPlateau`: the backup
-            holds their plain attributes (numbers, strings), but for what they were made with.
+        backup: Path of the backup file. Defaults to no backup.
+        callbacks: Callbacks passed to `fit` that keep counts, such as `ReduceLROnPlateau`: the backup holds their plain
+            attributes (numbers, strings), except their settings.
 
     Raises:
-        InputError: Unless exactly one of `schedule` and `on_plateau` is given, or if an argument cannot be used; at the
-            beginning of `fit`, if the model has no such block, or the backup is of another model or run or cannot be
-            written; at the end of an epoch, if `monitor` is not logged.
+        InputError: Both or none of `schedule` and `on_plateau` are given, or an argument is out of range. At the
+            beginning of `fit`: the model has no such block, or the backup is of another model or run or cannot be
+            written. At the end of an epoch: `monitor` is not logged.
 
     Example:
 
@@ -88,25 +88,22 @@ class GradualUnfreezing(keras.callbacks.Callback):
         super().__init__()
         if (schedule is None) == (on_plateau is None):
             raise InputError(
-                f"Received schedule={schedule!r} and on_plateau={on_plateau!r}: give one of the two, such as "
-                "schedule={2: 1, 4: None} or on_plateau=1."
+                f"One of `schedule` and `on_plateau` must be given. Received: schedule={schedule!r}, "
+                f"on_plateau={on_plateau!r}. Pass schedule={{2: 1, 4: None}} or on_plateau=1, for example."
             )
-        if schedule is not None and not (
-            isinstance(schedule, dict) and all(isinstance(epoch, Integral) and epoch >= 0 for epoch in schedule)
-        ):
-            raise InputError(f"Received schedule={schedule!r}: it is a dict whose keys are epochs, integers from 0.")
-        if on_plateau is not None and (not isinstance(on_plateau, int) or on_plateau < 1):
-            raise InputError(f"Received on_plateau={on_plateau!r}: it is a number of blocks, at least 1.")
-        if mode not in ("auto", "min", "max"):
-            raise InputError(f"mode is 'auto', 'min' or 'max'. Received: mode={mode!r}")
-        if batchnorm not in ("frozen", "train"):
-            raise InputError(f"batchnorm is 'frozen' or 'train'. Received: batchnorm={batchnorm!r}")
+        if schedule is not None:
+            if not isinstance(schedule, dict):
+                raise invalid("schedule", schedule, "be a dict from epochs to what trains from then on")
+            for epoch in schedule:
+                check_integer("schedule", epoch, 0, advice="Its keys are epochs, counted from 0.")
+        if on_plateau is not None:
+            check_integer("on_plateau", on_plateau, 1)
+        check_choice("mode", mode, ("auto", "min", "max"))
+        check_choice("batchnorm", batchnorm, ("frozen", "train"))
         if not isinstance(monitor, str):
-            raise InputError(f"monitor is the name of a logged metric. Received: monitor={monitor!r}")
-        if not isinstance(patience, Integral) or patience < 0:
-            raise InputError(f"patience is a number of epochs, 0 or more. Received: patience={patience!r}")
-        if not isinstance(min_delta, Real) or not min_delta >= 0:
-            raise InputError(f"min_delta is a number, 0 or more. Received: min_delta={min_delta!r}")
+            raise invalid("monitor", monitor, "be the name of a logged metric")
+        check_integer("patience", patience, 0)
+        check_number("min_delta", min_delta, "[0, inf)")
         self.schedule = schedule
         self.on_plateau = on_plateau
         self.monitor = monitor
@@ -116,10 +113,10 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self.batchnorm = batchnorm
         self.backup = None if backup is None else Path(backup)
         if self.backup is not None and self.backup.is_dir():
-            raise InputError(f"backup is the path of a file. Received: backup={backup!r}, which is a folder")
+            raise invalid("backup", backup, "be the path of a file", "It is a folder.")
         self.callbacks = keras.tree.flatten(callbacks)
         if wrong := [given for given in self.callbacks if not isinstance(given, keras.callbacks.Callback)]:
-            raise InputError(f"callbacks are Keras callbacks. Received: {wrong[0]!r}")
+            raise invalid("callbacks", wrong[0], "be Keras callbacks")
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         found = blocks(self.model)
@@ -178,7 +175,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         return value - best if growing else best - value
 
     def _variables(self):
-        """All whose values matter for what follows, the seeds of dropout and augmentation included."""
+        """Return all variables that the rest of training depends on, including seeds of dropout and augmentation."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _trainable(self):

@@ -125,10 +125,13 @@ def trainee_of(model):
     """
     if getattr(model, "preprocessor", None) is not None:
         return keras.Model(model.inputs, model.outputs)
+    return MultiWorkerModel(model) if has_several_workers(model) else model
+
+
+def has_several_workers(model):
+    """Return whether a model was built in the scope of a strategy with several processes."""
     resolver = getattr(getattr(model, "distribute_strategy", None), "cluster_resolver", None)
-    if resolver is None or sum(map(len, resolver.cluster_spec().as_dict().values())) < 2:
-        return model
-    return MultiWorkerModel(model)
+    return resolver is not None and sum(map(len, resolver.cluster_spec().as_dict().values())) > 1
 
 
 class MultiWorkerModel(keras.Model):
