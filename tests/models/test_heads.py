@@ -21,6 +21,7 @@ HEADS = {
     "softmax layer": (lambda: _model(3, None, layers.Softmax()), "multiclass", False),
     "activation layer": (lambda: _model(3, None, layers.Activation("softmax")), "multiclass", False),
     "logits": (lambda: _model(3, None), "multiclass", True),
+    "linear layer": (lambda: _model(3, "softmax", layers.Activation("linear")), "multiclass", False),
     "sigmoids": (lambda: _model(3, None, layers.Activation("sigmoid")), "multilabel", False),
     "a unit": (lambda: _model(1, "sigmoid"), "binary", False),
 }
@@ -45,6 +46,22 @@ def test_the_head_is_found_and_replaced_and_the_trunk_shared(name):
 def test_two_classes_for_a_single_unit_remain_a_single_unit():
     assert tlkeras.replace_head(_model(1, None, layers.Activation("sigmoid")), 2).output_shape == (None, 1)
     assert tlkeras.replace_head(_model(2, "softmax"), 2).output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("after", [(), (layers.Softmax(),)])
+def test_a_softmax_of_one_unit_is_refused_and_replaced_by_one_of_two(after):
+    model = _model(1, None if after else "softmax", *after)
+    with pytest.raises(tlkeras.InputError, match="a softmax of one unit, which is always 1"):
+        find_head(model)
+    assert find_head(tlkeras.replace_head(model, 2)).layer.units == 2
+
+
+@pytest.mark.parametrize("own", ["relu", "sigmoid", "softmax"])
+def test_two_activations_in_a_row_are_refused_and_replaced_by_the_last(own):
+    model = _model(3, own, layers.Softmax())
+    with pytest.raises(tlkeras.InputError, match="two activations in a row: 'predictions' has one of its own"):
+        find_head(model)
+    assert find_head(tlkeras.replace_head(model, 3)).activation == "softmax"
 
 
 def test_the_new_head_takes_the_name_of_the_old_activation_layer_and_of_no_layer_that_stays():

@@ -50,7 +50,8 @@ def find_head(model: keras.Model) -> Head:
         The head.
 
     Raises:
-        InputError: `model` is no Keras model, is subclassed or not built, has several outputs, or ends otherwise.
+        InputError: `model` is no Keras model, is subclassed or not built, has several outputs, or ends otherwise: also
+            in two activations in a row, or in a softmax of one unit.
 
     Example:
 
@@ -59,12 +60,23 @@ def find_head(model: keras.Model) -> Head:
     >>> head.layer.name, head.task, head.from_logits
     ('logits', 'multiclass', False)
     """
-    layer, features, activation = _ending(model)
+    layer, features, behind = _ending(model)
+    activation = behind or layer.activation
+    if behind and layer.activation is not keras.activations.linear:
+        raise InputError(
+            f"The model {model.name!r} ends in two activations in a row: {layer.name!r} has one of its own. Remove one "
+            "of them, or call `tlkeras.replace_head`."
+        )
+    if layer.units == 1 and activation is keras.activations.softmax:
+        raise InputError(
+            f"The model {model.name!r} ends in a softmax of one unit, which is always 1. Call "
+            "`tlkeras.replace_head(model, 2)` for a softmax of two."
+        )
     return Head(layer, features, getattr(activation, "__name__", type(activation).__name__))
 
 
 def _ending(model):
-    """Return the last `Dense` layer, its input, and the activation of the whole."""
+    """Return the last `Dense` layer, its input, and the activation that a layer behind it adds, or None."""
     check_model(model)
     outputs = getattr(model, "outputs", None) or ()  # a subclassed model has none, an unbuilt one none yet
     if len(outputs) > 1:
@@ -78,12 +90,14 @@ def _ending(model):
         softmax = isinstance(operation, layers.Softmax)
         activation = keras.activations.softmax if softmax else operation.activation
         operation, features = _made_by(features)
+    if activation is keras.activations.linear:  # such a layer changes nothing
+        activation = None
     if not isinstance(operation, layers.Dense):
         raise InputError(
             f"The model {model.name!r} has no head that can be recognized: it should be a built functional or "
             "Sequential model whose last layer is Dense, or Dense with an activation layer behind it."
         )
-    return operation, features, operation.activation if activation is None else activation
+    return operation, features, activation
 
 
 def _made_by(tensor):
@@ -118,8 +132,9 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
     (None, 2)
     """
     count = class_count(classes)
-    layer, features, activation = _ending(model)
-    units = 1 if layer.units == 1 and count == 2 else count
+    layer, features, behind = _ending(model)
+    activation = behind or layer.activation
+    units = 1 if layer.units == 1 and count == 2 and activation is not keras.activations.softmax else count
     if layer.units == 1 and units > 1 and activation is keras.activations.sigmoid:
         activation = "softmax"
     return with_head(model, features, units, activation, dropped={layer.name, model.layers[-1].name})
