@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 import tlkeras
@@ -64,6 +65,26 @@ def test_works_in_a_pipeline_and_when_cloned(extractor, paths):
     labels = [0, 0, 0, 1, 1, 1]
     pipeline = make_pipeline(clone(extractor), LogisticRegression())
     assert pipeline.fit(paths, labels).predict(paths).shape == (6,)
+
+
+@keras.saving.register_keras_serializable("test_extractor")
+class Own(keras.layers.Layer):
+    def call(self, x):
+        return x / 255
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Lambda(lambda x: x / 255), Own(), "subclass"], ids=str)
+def test_a_model_with_code_of_ones_own_is_cross_validated_and_shared(layer, pixels):
+    if layer == "subclass":
+        layer = type("Unregistered", (Own,), {})()  # of which Keras could make no copy
+    model = keras.Sequential([keras.Input((16, 16, 3)), layer, keras.layers.Conv2D(4, 3)])
+    images, labels = np.concatenate([pixels, pixels + 1, pixels[:2]]), np.arange(12) % 2
+    pipeline = make_pipeline(tlkeras.FeatureExtractor(model), LogisticRegression())
+    search = GridSearchCV(pipeline, {"logisticregression__C": [0.1, 1.0]}, cv=2).fit(images, labels)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    extractor = clone(pipeline[0].set_output(transform="default"))
+    assert extractor.backbone is model and extractor is not pipeline[0]
+    assert extractor._sklearn_output_config == {"transform": "default"}
 
 
 def test_feature_names_count_the_features(extractor, paths):
@@ -266,11 +287,11 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
     ("parameters", "message"),
     [
         ({"block": "blok5"}, "Did you mean"),
-        ({"block": ("block3", "block5"), "pooling": None}, "give a pooling"),
+        ({"block": ("block3", "block5"), "pooling": None}, "Take 'avg'"),
         ({"pooling": "cls"}, "class token"),
-        ({"on_error": "skip"}, "on_error must be"),
-        ({"batch_size": 0}, "one image or more"),
-        ({"backbone": 5}, "name or a keras.Model"),
+        ({"on_error": "skip"}, "`on_error` must be"),
+        ({"batch_size": 0}, "at least 1"),
+        ({"backbone": 5}, "the name of a backbone or a"),
         ({"backbone": keras.Sequential([keras.layers.Dense(2)])}, "and built"),
         ({"block": 0}, "the name of a block"),
         ({"block": ["block3", ""]}, "the name of a block"),

@@ -37,6 +37,7 @@ ENDS = {
         [L.BatchNormalization()(L.DepthwiseConv2D(3, padding="same")(x)), L.BatchNormalization(center=False)(x)]
     ),
     "strided after padding": lambda x: L.ReLU(6.0)(L.DepthwiseConv2D(3, 2)(L.ZeroPadding2D(((0, 1), (1, 0)))(x))),
+    "strided as by keras.applications": lambda x: L.DepthwiseConv2D(3, 2)(L.ZeroPadding2D(((0, 1), (0, 1)))(x)),
     "squeeze and excitation": _squeezed,
     "pools side by side": _joined,
     "dilated, with a bias": lambda x: L.Conv2D(4, 3, dilation_rate=2, activation="tanh")(x),
@@ -72,6 +73,19 @@ def test_answers_are_those_of_keras(name, pixels):
     model = _classifier(ENDS[name], activation=None)
     expected = model.predict_on_batch(pixels)
     np.testing.assert_allclose(LiteRtEngine(write_litert(model))(pixels), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_batchnorm_and_relu_cost_no_operators_of_their_own():
+    from ai_edge_litert.interpreter import Interpreter
+
+    def block(x):
+        x = L.ReLU(6.0)(L.BatchNormalization()(L.DepthwiseConv2D(3, 2)(L.ZeroPadding2D(((0, 1), (0, 1)))(x))))
+        return L.GlobalAveragePooling2D()(L.BatchNormalization()(L.Conv2D(4, 1)(x)))
+
+    details = Interpreter(model_content=write_litert(_classifier(block)))._get_ops_details()
+    names = [one["op_name"] for one in details if one["op_name"] != "DELEGATE"]
+    convolutions = ["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"]
+    assert names == ["MUL", "ADD", *convolutions, "MEAN", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", "log_sigmoid"])

@@ -12,7 +12,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest
-from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
@@ -267,12 +267,19 @@ assert "tlkeras" not in sys.modules
         [KernelPCA(3, kernel="rbf"), LogisticRegression()],
         [MinMaxScaler(clip=True), LogisticRegression()],
         [CalibratedClassifierCV(make_pipeline(Normalizer(), LinearSVC()), cv=2)],
+        [PCA(2)],
     ],
     ids=str,
 )
 def test_what_cannot_be_folded_is_refused_with_a_reason_and_a_way_to_keep_it(extractor, images, steps):
     pipeline = _fitted(extractor, images, 3, MinMaxScaler(), *steps)
-    with pytest.raises(tlkeras.InputError, match=r"save_pipeline.*Received"):
+    with pytest.raises(tlkeras.InputError, match=r"cannot be folded: .* Received: .*save_pipeline"):
+        tlkeras.fold(pipeline)
+
+
+def test_a_regressor_is_refused_as_what_it_is(extractor, images):
+    pipeline = make_pipeline(extractor, Ridge()).fit(images[0], np.arange(150.0))
+    with pytest.raises(tlkeras.InputError, match=r"a regressor, which predicts numbers.*Received: Ridge\(\)"):
         tlkeras.fold(pipeline)
 
 

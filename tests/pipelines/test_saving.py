@@ -105,7 +105,7 @@ def test_an_incomplete_folder_is_refused(extractor, images, tmp_path):
 def test_without_skops_its_installation_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "skops.io", None)
     for call in (lambda: tlkeras.save_pipeline(None, tmp_path), lambda: tlkeras.load_pipeline(tmp_path)):
-        with pytest.raises(tlkeras.InputError, match="pip install skops"):
+        with pytest.raises(tlkeras.InputError, match=r"pip install 'tlkeras\[skops\]'"):
             call()
 
 

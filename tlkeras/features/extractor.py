@@ -1,28 +1,29 @@
 """A pretrained network as a scikit-learn transformer: images in, feature vectors out."""
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
-from numbers import Integral
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import validate_data
 
-from tlkeras.data.reading import Resize, check_image_size
+from tlkeras.data.reading import Resize
 from tlkeras.errors import InputError, warn
-from tlkeras.features.engines.choice import check_engine
 from tlkeras.features.extraction import Extraction, collect, run
 from tlkeras.features.identity import weights_hash
 from tlkeras.features.inputs import Images, as_images, flat_shape
-from tlkeras.features.network import NetworkSettings, build_network, shared_network
+from tlkeras.features.network import build_network, own_network, shared_network
+from tlkeras.features.parameters import check_parameters, network_settings
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Turns images into the pooled features of a frozen, pretrained backbone.
 
-    There is nothing to learn: the network stays as it is, so a pipeline may be fitted and applied at once.
+    There is nothing to learn: the network stays as it is, so a pipeline may be fitted and applied at once. Clones share
+    the network of a Keras model, whatever layers it has.
 
     Features are kept on disk (see `cache`), so that cross-validation, another classifier or tomorrow's run find them
     there, and are computed by LiteRT where it can run the network.
@@ -33,28 +34,33 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             several names, whose features are put side by side. Early blocks serve images that look unlike ImageNet's.
         pooling: `"avg"` (the default, what ImageNet classifiers are trained on), `"max"`, `"concat"` of both, `"cls"`
             for the class token of a transformer that has one; or None for the features of every position side by
-            side. Without effect on what is a vector already.
-        normalize: Whether to bring each image's features to Euclidean length 1, as for cosine similarity.
-        image_size: `(height, width)` that images are brought to; by default the size the backbone was trained at. A
-            model as backbone has its own, unless it takes any.
-        resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`.
-        weights: `"imagenet"`, None (random, always the same draw) or a weights file, as in `tlkeras.backbone`.
-        input: `"images"`, or `"flat"` for a table with one flattened image a row: square RGB, else square gray, else
-            one line of gray, as scikit-learn's digits and faces come.
+            side. It has no effect on what is a vector already.
+        normalize: Whether to scale each image's features to Euclidean length 1, as for cosine similarity. Defaults to
+            False, since probes standardize features themselves.
+        image_size: `(height, width)` to resize images to, or one integer. Defaults to None, the size the backbone was
+            trained at. A model as backbone has its own, unless it takes any.
+        resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, which loses
+            nothing of the image.
+        weights: `"imagenet"` (the default), None (random, always the same draw) or a weights file, as in
+            `tlkeras.backbone`.
+        input: `"images"` (the default), or `"flat"` for a table with one flattened image per row: square RGB, else
+            square gray, else one line of gray, as scikit-learn's digits and faces come.
         engine: What runs the network. `"auto"` (the default) takes LiteRT, which is at least twice as fast on a CPU
             and gives the same bits whatever else is in a batch, where the network can be written for it and its
             features equal those of Keras to 1e-4; and Keras otherwise and on a GPU. `verbose=True` says why not.
             `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) or `"openvino"` (extra `openvino`) is taken or
             refused.
-        precision: `"bfloat16"` or `"float16"` for Keras to compute in, on a GPU with tensor cores; None for float32.
+        precision: `"bfloat16"` or `"float16"` for Keras to compute in, on a GPU with tensor cores. Defaults to None,
+            float32.
         cache: True (the default) to keep features in the user's cache folder (`tlkeras cache` shows and clears it;
             `$TLKERAS_CACHE` names another, or is `off`), a folder, or False. An image is known by its content, a
             network by its weights, so nothing stale is ever found. Features of a model with layers or functions of
             your own are not kept, since their code may change.
-        on_error: What to do about an image that cannot be read: `"raise"`, or `"nan"` for a row of NaN in its place,
-            which keeps rows and labels together.
-        batch_size: Images a forward pass of Keras. The runtimes take as few at a time as a core's cache has room for.
-        verbose: Whether to show a progress bar on stderr.
+        on_error: What to do about an image that cannot be read: `"raise"` (the default), or `"nan"` for a row of NaN
+            in its place, which keeps rows and labels together.
+        batch_size: Images per forward pass of Keras. The runtimes take as few at a time as a core's cache has room
+            for. Defaults to 32.
+        verbose: Whether to show a progress bar on stderr. Defaults to False.
 
     Example:
 
@@ -74,7 +80,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         block: str | Sequence[str] | None = None,
         pooling: str | None = "avg",
         normalize: bool = False,
-        image_size: tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | None = None,
         resize: Resize = "stretch",
         weights: str | os.PathLike | None = "imagenet",
         input: str = "images",
@@ -101,7 +107,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learns nothing, the backbone being pretrained; with `input="flat"` notes the number of columns.
+        """Check the parameters; with `input="flat"`, note the number of columns. The backbone is pretrained.
 
         Args:
             X: Images, as in `transform`.
@@ -110,13 +116,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Returns:
             The extractor itself.
         """
-        self._check_parameters()
+        check_parameters(self)
         if self.input == "flat":
             validate_data(self, X, dtype="numeric")
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Computes the features of images.
+        """Compute the features of images.
 
         Args:
             X: Paths of image files, their contents as bytes, or PIL images; an array of shape
@@ -131,42 +137,42 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             InputError: `X` is none of these, or a parameter cannot be used.
             ImageError: An image cannot be read, and `on_error="raise"`.
         """
-        found = self._extract(X, None)
-        if found.unreadable:
-            place, first = next(iter(found.unreadable.items()))
+        extraction = self._extract(X, None)
+        if extraction.unreadable:
+            place, first = next(iter(extraction.unreadable.items()))
             warn(
-                f"{len(found.unreadable)} of {len(found.features)} images cannot be read, and their rows are NaN; "
-                f"`extract` lists them. The first is number {place}, {first.path!r}: {first.reason}."
+                f"{len(extraction.unreadable)} of {len(extraction.features)} images cannot be read, and their rows are "
+                f"NaN; `extract` lists them. The first is number {place}, {first.path!r}: {first.reason}."
             )
-        return found.features
+        return extraction.features
 
     def extract(self, X: Any, out: str | os.PathLike | None = None) -> Extraction:
-        """Computes features as `transform` does, and says which images could not be read, rather than failing on them.
+        """Compute features as `transform` does, and list the images that cannot be read instead of failing on them.
 
         Args:
             X: Images, as in `transform`.
-            out: A `.npy` file to write the features to. They come back mapped from it, so that however many there are,
-                memory holds a few batches.
+            out: A `.npy` file to write the features to. They are returned as a memory map of it, so that memory holds
+                a few batches however many there are. Defaults to None, an array in memory.
 
         Returns:
             `Extraction`.
 
         Example:
 
-        >>> found = FeatureExtractor().extract(["data/clipart10/bug/bee.jpg", "README.md"])
-        >>> found.features.shape, found.unreadable[1].reason
+        >>> extraction = FeatureExtractor().extract(["data/clipart10/bug/bee.jpg", "README.md"])
+        >>> extraction.features.shape, extraction.unreadable[1].reason
         ((2, 1280), 'its content is not an image in a known format')
         """
         return self._extract(X, out, on_error="nan")
 
     def batches(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Computes features batch by batch, for estimators with `partial_fit` and for more than fits into memory.
+        """Compute features batch by batch, for estimators with `partial_fit` and for more than fits into memory.
 
         Args:
             X: Images, as in `transform`.
 
         Yields:
-            `(rows, features)`: places in `X`, int64 `(n,)`, ascending, and features, float32 `(n, features)`. Images
+            `(rows, features)`: positions in `X`, int64 `(n,)`, ascending, and features, float32 `(n, features)`. Images
             that cannot be read are left out if `on_error="nan"`.
 
         Example:
@@ -182,12 +188,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         (10, 1280)
         """
         for items in self._items(X):
-            good = [item for item in items if item.error is None]
-            if good:
-                yield np.array([item.index for item in good]), np.stack([item.features for item in good])
+            readable = [item for item in items if item.error is None]
+            if readable:
+                yield np.array([item.index for item in readable]), np.stack([item.features for item in readable])
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names the features after the network, for `set_output(transform="pandas")`.
+        """Name the features after the network, for `set_output(transform="pandas")`.
 
         Args:
             input_features: Ignored; scikit-learn passes it.
@@ -195,80 +201,32 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Returns:
             Array of str of shape `(features,)`, such as `efficientnet_lite0_17`.
         """
-        settings = self._settings()
+        settings = network_settings(self)
         network = shared_network(settings)
         stem = "_".join([network.name, *settings.blocks])
         return np.array([f"{stem}_{i}" for i in range(network.output_shape[-1])], object)
 
     def build_network(self) -> keras.Model:
-        """Builds the network whose answers are the features, with layers of its own.
+        """Build the network whose answers are the features, with layers of its own.
 
         Returns:
             A flat `keras.Model` from raw pixels `(N, height, width, 3)` to features `(N, features)`.
         """
-        settings = self._settings()
-        network = build_network(settings)
-        if settings.by_name:
-            return network
-        copy = keras.models.clone_model(network, clone_function=_cloned)
-        copy.set_weights(network.get_weights())
-        return copy
+        settings = network_settings(self)
+        return build_network(settings) if settings.by_name else own_network(settings)
 
     def _extract(self, X, out, on_error=None):
-        return collect(self._items(X, on_error), lambda: shared_network(self._settings()).output_shape[-1], out)
+        return collect(self._items(X, on_error), lambda: shared_network(network_settings(self)).output_shape[-1], out)
 
     def _items(self, X, on_error=None):
-        """Yields lists of `pipeline.Item`, in order; raises on the first bad image unless `on_error="nan"`."""
-        self._check_parameters()
-        for items in run(self._images(X), self._settings(), self.get_params(deep=False)):
+        """Yield lists of `streaming.Item`, in order; raise on the first bad image unless `on_error="nan"`."""
+        check_parameters(self)
+        for items in run(self._images(X), network_settings(self), self.get_params(deep=False)):
             if (on_error or self.on_error) == "raise":
                 for item in items:
                     if item.error is not None:
                         raise item.error
             yield items
-
-    def _check_parameters(self):
-        check_engine(self.engine, self.precision)
-        choices_of = {"on_error": ("raise", "nan"), "input": ("images", "flat"), "resize": get_args(Resize)}
-        for name, known in choices_of.items():
-            if getattr(self, name) not in known:
-                choices = " or ".join(map(repr, known))
-                raise InputError(f"{name} must be {choices}. Received: {name}={getattr(self, name)!r}")
-        if not isinstance(self.batch_size, Integral) or self.batch_size < 1:
-            raise InputError(f"A batch has one image or more. Received: batch_size={self.batch_size!r}")
-        if not isinstance(self.backbone, str | keras.Model):
-            raise InputError(f"backbone is a name or a keras.Model. Received: {type(self.backbone).__name__}")
-        if isinstance(self.backbone, keras.Model) and not getattr(self.backbone, "inputs", None):
-            raise InputError(
-                "A keras.Model as backbone is functional or Sequential, and built; of a subclassed one give the model "
-                f"within it. Received: {self.backbone!r}"
-            )
-        if not isinstance(self.weights, str | os.PathLike | None):
-            raise InputError(f"weights is 'imagenet', None or a weights file. Received: weights={self.weights!r}")
-        if not isinstance(self.cache, bool | str | os.PathLike | None):
-            raise InputError(f"cache is True, False or a folder. Received: cache={self.cache!r}")
-        if isinstance(self.backbone, keras.Model) and len(self.backbone.inputs) != 1:
-            raise InputError(
-                f"A backbone takes one image. Received: {self.backbone.name!r} with {len(self.backbone.inputs)} inputs"
-            )
-        if not all(isinstance(name, str) and name for name in self._blocks()):
-            raise InputError(f"block is None, the name of a block or layer, or several names. Received: {self.block!r}")
-
-    def _blocks(self):
-        if self.block is None:
-            return ()
-        return tuple(self.block) if isinstance(self.block, list | tuple | np.ndarray) else (self.block,)
-
-    def _settings(self):
-        return NetworkSettings(
-            backbone=self.backbone,
-            blocks=self._blocks(),
-            pooling=self.pooling,
-            normalize=bool(self.normalize),
-            image_size=check_image_size(self.image_size, optional=True),
-            weights=self.weights if self.weights in ("imagenet", None) else os.fspath(self.weights),
-            policy=keras.config.dtype_policy().name,
-        )
 
     def _images(self, X):
         if self.input == "images":
@@ -276,6 +234,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         table = validate_data(self, X, dtype="numeric", reset=False)
         shape = flat_shape(table.shape[1])
         return Images(np.asarray(table, "float32").reshape(-1, *shape), len(table), shape)
+
+    def __sklearn_clone__(self):
+        # A Keras model cannot be copied where its code is the user's own, and need not be: nothing here trains it.
+        clone = type(self)(**self.get_params(deep=False))
+        for name in ("_metadata_request", "_sklearn_output_config"):  # what scikit-learn's own way of cloning keeps
+            if hasattr(self, name):
+                setattr(clone, name, copy.deepcopy(getattr(self, name)))
+        return clone
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -287,12 +253,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         state = dict(state)
         expected = state.pop("_weights_hash", None)
         super().__setstate__(state)
-        found = weights_hash(self.backbone, self.weights, self.image_size) if expected else None
+        installed = weights_hash(self.backbone, self.weights, self.image_size) if expected else None
         # Weights that are not on this machine yet will be downloaded, and compared with their publisher's hash.
-        if found is not None and found != expected:
+        if installed is not None and installed != expected:
             raise InputError(
                 f"This extractor was saved with other weights of {self.backbone} than are installed here (hash "
-                f"{expected[:12]}, found {found[:12]}), so its features would differ; install those, or make it anew."
+                f"{expected[:12]}, installed {installed[:12]}), so its features would differ. Install those weights, "
+                "or make the extractor anew."
             )
 
     def __sklearn_is_fitted__(self):
@@ -306,8 +273,3 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = flat
         tags.input_tags.string = not flat
         return tags
-
-
-def _cloned(layer):
-    # Keras takes the code of a Lambda for a stranger's when it makes one from a config. It has no weights to share.
-    return layer if isinstance(layer, keras.layers.Lambda) else type(layer).from_config(layer.get_config())

@@ -18,16 +18,16 @@ from tlkeras.models.graph import infer_by_default
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What determines a network of features.
+    """The settings that determine a network of features.
 
     Attributes:
         backbone: Name of a backbone, or a Keras model.
         blocks: Names of the blocks to tap; empty for the backbone's own output.
         pooling: `"avg"`, `"max"`, `"concat"` or `"cls"`; None to lay every position's features side by side.
-        normalize: Whether each image's features are brought to length 1.
+        normalize: Whether each image's features are scaled to length 1.
         image_size: `(height, width)`, or None for the backbone's own.
         weights: `"imagenet"`, None or a weights file.
-        policy: Keras' dtype policy under which layers are made.
+        policy: Keras' dtype policy that layers are made under.
     """
 
     backbone: str | keras.Model
@@ -40,7 +40,7 @@ class NetworkSettings:
 
     @property
     def by_name(self):
-        """Whether the backbone comes from the catalog, and so can be built again anywhere."""
+        """Whether the backbone comes from the catalog, so that it can be built again anywhere."""
         return not isinstance(self.backbone, keras.Model)
 
     @property
@@ -53,7 +53,7 @@ _of_models = weakref.WeakKeyDictionary()
 
 
 def shared_network(settings):
-    """Gives the network of some settings, one for all who ask, since scikit-learn clones extractors freely.
+    """Return the network of some settings, the same one on every call, since scikit-learn clones extractors freely.
 
     The network of a Keras model shares that model's layers, so it follows when the model is trained on.
 
@@ -73,21 +73,23 @@ def shared_network(settings):
 
 
 def build_network(settings):
-    """Builds the network of some settings.
+    """Build the network of some settings.
 
     Args:
         settings: `NetworkSettings`.
 
     Returns:
-        A functional `keras.Model` from raw pixels to features `(N, features)`. Built by name it has layers of its
-        own; on a model it shares those of the model, and is the model itself where nothing is left to do.
+        A functional `keras.Model` from raw pixels to features `(N, features)`. If it is built by name, its layers
+        are its own; on a model it shares those of the model, and is the model itself where nothing is left to do.
 
     Raises:
         InputError: There is no such backbone, block or pooling, or they do not go together.
     """
     check_pooling(settings.pooling, optional=True)
     if len(settings.blocks) > 1 and settings.pooling is None:
-        raise InputError("Feature maps of several blocks have several sizes; give a pooling, such as 'avg'.")
+        raise InputError(
+            "`pooling` must not be None with several blocks, whose feature maps have several sizes. Take 'avg'."
+        )
     if settings.by_name and not settings.blocks and settings.pooling:
         model = _by_name(settings, settings.pooling)
         outputs = [model.output]
@@ -103,23 +105,43 @@ def build_network(settings):
     return infer_by_default(keras.Model(model.inputs[0], features, name=model.name))
 
 
+def own_network(settings):
+    """Build the network of a Keras model with layers of its own, which hold copies of the weights.
+
+    Args:
+        settings: `NetworkSettings`.
+
+    Returns:
+        `keras.Model`, as `build_network` returns it.
+    """
+    network = build_network(settings)
+    copy = keras.models.clone_model(network, clone_function=_copied_layer)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _copied_layer(layer):
+    # Keras distrusts the code of a Lambda when it makes one from a config. It has no weights that could be shared.
+    return layer if isinstance(layer, keras.layers.Lambda) else type(layer).from_config(layer.get_config())
+
+
 def _taps(model, names):
     if len(model.inputs) != 1 or (not names and len(model.outputs) != 1):
         raise InputError(
-            f"A backbone takes one image and gives one output; {model.name!r} has {len(model.inputs)} inputs and "
-            f"{len(model.outputs)} outputs."
+            f"`backbone` must have one input and one output. Received: {model.name!r} with {len(model.inputs)} inputs "
+            f"and {len(model.outputs)} outputs."
         )
     if not names:
         return model, [model.outputs[0]]
-    found = [block_output(model, name) for name in names]
+    tapped = [block_output(model, name) for name in names]
     # Laid flat, each is the same graph over the same layers; one graph has to lead to all taps.
-    if len({id(flat) for flat, _ in found}) > 1:
-        return _taps(found[0][0], names)
-    return found[0][0], [tensor for _, tensor in found]
+    if len({id(flat) for flat, _ in tapped}) > 1:
+        return _taps(tapped[0][0], names)
+    return tapped[0][0], [tensor for _, tensor in tapped]
 
 
 def _vector(tensor, settings):
-    """Pools a feature map or tokens; what is a vector already stays as it is."""
+    """Pool a feature map or tokens; a vector stays as it is."""
     if len(tensor.shape) == 2:
         return tensor
     if settings.pooling is None:

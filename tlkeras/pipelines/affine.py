@@ -10,13 +10,30 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import shown
 
-KEEP = "keep the pipeline as it is beside its network, with tlkeras.save_pipeline"
+
+def not_foldable(reason: str, step: object) -> InputError:
+    """Word the error for a step that cannot be folded.
+
+    Args:
+        reason: Why; it completes "`pipeline` cannot be folded: ...".
+        step: The step.
+
+    Example:
+
+    >>> not_foldable("clip=True is not affine", MinMaxScaler(clip=True)).args[0][:51]
+    '`pipeline` cannot be folded: clip=True is not affin'
+    """
+    return InputError(
+        f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. Keep it beside its network instead: "
+        "`tlkeras.save_pipeline`."
+    )
 
 
 @dataclass(frozen=True)
 class Affine:
-    """The map `x @ matrix + offset`; a matrix that is diagonal is kept as the vector of its diagonal.
+    """The map `x @ matrix + offset`; a diagonal matrix is kept as the vector of its diagonal.
 
     Attributes:
         matrix: float64 of shape `(inputs, outputs)`, or `(inputs,)` where diagonal.
@@ -27,7 +44,7 @@ class Affine:
     offset: np.ndarray
 
     def then(self, other: "Affine") -> "Affine":
-        """Both maps in a row, as one."""
+        """Compose this map with another one that acts after it."""
         if self.matrix.ndim == 1 and other.matrix.ndim == 2:
             matrix = self.matrix[:, None] * other.matrix
         elif other.matrix.ndim == 1:
@@ -38,12 +55,12 @@ class Affine:
         return Affine(matrix, offset + other.offset)
 
     def scaled(self, slopes, shifts) -> "Affine":
-        """Every output times a slope, plus a shift."""
+        """Multiply every output by a slope, and add a shift."""
         return self.then(Affine(np.asarray(slopes, "float64"), np.asarray(shifts, "float64")))
 
 
 def flat_steps(pipeline):
-    """The fitted steps of a pipeline, those of pipelines in it included, and of a search the best it found.
+    """List the fitted steps of a pipeline, including those of pipelines in it and of the best one of a search.
 
     Args:
         pipeline: A `Pipeline`, a search such as `GridSearchCV`, or any one step.
@@ -68,7 +85,7 @@ def flat_steps(pipeline):
 
 @singledispatch
 def affine(step) -> Affine:
-    """Writes a fitted transformer as an affine map.
+    """Write a fitted transformer as an affine map.
 
     Args:
         step: A fitted scikit-learn transformer: a scaler, `PCA`, `IncrementalPCA`, `TruncatedSVD`, or a feature
@@ -86,7 +103,7 @@ def affine(step) -> Affine:
     >>> affine(scaler).offset.round(3)
     array([-1.225])
     """
-    raise InputError(f"Between extractor and classifier this cannot be folded; {KEEP}. Received: {step!r}")
+    raise not_foldable("a step between extractor and classifier is not affine, or not known to be", step)
 
 
 @affine.register
@@ -147,9 +164,9 @@ def _centered(center, scale):
 
 def _refuse_clipping(step):
     if getattr(step, "clip", False):
-        raise InputError(f"clip=True is not affine and cannot be folded; {KEEP}. Received: {step!r}")
+        raise not_foldable("clip=True is not affine", step)
 
 
 def float64(values) -> np.ndarray:
-    """Values as a float64 array, in which maps are put together whatever the estimator was fitted in."""
+    """Return values as a float64 array: maps are composed in double precision, whatever the estimator used."""
     return np.asarray(values, "float64")

@@ -2,22 +2,22 @@
 
 import keras
 from keras import layers, ops
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import check_is_fitted
 
 from tlkeras.errors import InputError
 from tlkeras.features.extractor import FeatureExtractor
-from tlkeras.pipelines.affine import affine, flat_steps
+from tlkeras.pipelines.affine import affine, flat_steps, not_foldable
 from tlkeras.pipelines.readouts import readouts
 from tlkeras.utils.validation import shown
 
 
 def fold(pipeline: BaseEstimator) -> keras.Model:
-    """Folds a fitted pipeline of extractor, scalers and linear classifier into one end-to-end Keras model.
+    """Fold a fitted pipeline of extractor, scalers and linear classifier into one end-to-end Keras model.
 
-    Affine maps in a row are one affine map, so scalers, PCA and the classifier become the weights of one `Dense` layer
+    A chain of affine maps is one affine map, so scalers, PCA and the classifier become the weights of one `Dense` layer
     on top of the extractor's network.
 
     Args:
@@ -30,15 +30,15 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
 
     Returns:
         A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
-        order of the classifier's `classes_`: what `predict_proba` gives, where the classifier has it; else the scores
-        of `decision_function`, of which the largest decides. A single score `s`, of two classes, becomes `[-s, s]`.
-        `NearestCentroid` gives scores too, the nearer the larger, as its `predict` and `predict_proba` may disagree.
-        The model shares no weights with the extractor. Answers differ by no more than 1e-5 of the largest; on a GPU
-        that rounds float32 products (TF32) by some 1e-3, see docs/gpu.md.
+        order of the classifier's `classes_`: the probabilities of `predict_proba`, where the classifier has it;
+        otherwise the scores of `decision_function`, the largest of which decides. A single score `s`, of two classes,
+        becomes `[-s, s]`. `NearestCentroid` gives scores too, the larger the nearer, since its `predict` and
+        `predict_proba` may disagree. The model shares no weights with the extractor. Answers differ by at most 1e-5 of
+        the largest; on a GPU that rounds float32 products (TF32) by some 1e-3, see docs/gpu.md.
 
     Raises:
-        InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN and the like. Keep the pipeline as it is then,
-            beside its network: `tlkeras.save_pipeline`.
+        InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN, a regressor. `tlkeras.save_pipeline` keeps such
+            a pipeline beside its network.
         sklearn.exceptions.NotFittedError: The pipeline is not fitted.
 
     Example:
@@ -58,10 +58,13 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
     steps = list(flat_steps(pipeline))
     if len(steps) < 2 or not isinstance(steps[0], FeatureExtractor):
         raise InputError(
-            "fold takes a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
+            "`pipeline` must be a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
             f"Received: {shown(pipeline)}"
         )
     extractor, *transformers, classifier = steps
+    if not is_classifier(classifier):
+        kind = "a regressor, which predicts numbers" if is_regressor(classifier) else "no classifier"
+        raise not_foldable(f"its last step must be a linear classifier, and is {kind}", classifier)
     for step in (*transformers, classifier):
         check_is_fitted(step)
     outputs = readouts(classifier)
@@ -73,7 +76,7 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
 
 
 def folded_weights(scalers, classifier):
-    """Writes fitted scalers and a fitted logistic regression as one affine map.
+    """Write fitted scalers and a fitted logistic regression as one affine map.
 
     Args:
         scalers: Transformers such as `StandardScaler`, in the order in which they act.
@@ -88,12 +91,12 @@ def folded_weights(scalers, classifier):
     """
     readout, *more = readouts(make_pipeline(*scalers, classifier))
     if more or readout.link != "softmax":
-        raise InputError(f"The probabilities of this classifier are no softmax. Received: {classifier!r}")
+        raise not_foldable("the probabilities of its classifier are no softmax", classifier)
     return readout.affine.matrix, readout.affine.offset
 
 
 def _transformed(features, transformers):
-    """Features after the last step that is not affine, and the affine map that is left for the classifier's layer."""
+    """Apply the steps up to the last one that is not affine; return the affine map that is left for the head, too."""
     pending = None
     for step in transformers:
         if isinstance(step, Normalizer):
@@ -112,7 +115,7 @@ def _mapped(features, pending):
 
 
 def _normalized(features, norm):
-    """As `sklearn.preprocessing.Normalizer`, which leaves a row of zeros as it is."""
+    """Normalize as `sklearn.preprocessing.Normalizer`, which leaves a row of zeros as it is."""
     if features.dtype != "float32":  # float16 has no room for squares
         features = ops.cast(features, "float32")
     if norm == "l2":
@@ -133,7 +136,7 @@ def _answer(features, rest, readout, index):
 
 
 def _dense(joint, activation, name):
-    """The affine map as a layer; in float32 also under mixed precision, where float16 would round probabilities."""
+    """Make a layer of an affine map, in float32 also under mixed precision, where float16 would round probabilities."""
     inputs, units = joint.matrix.shape
     layer = layers.Dense(units, activation=activation, dtype="float32", name=name)
     layer.build((None, inputs))

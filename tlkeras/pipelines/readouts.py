@@ -13,16 +13,15 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC, LinearSVC
 
-from tlkeras.errors import InputError
-from tlkeras.pipelines.affine import KEEP, Affine, affine, flat_steps, float64
+from tlkeras.pipelines.affine import Affine, affine, flat_steps, float64, not_foldable
 
 
 @dataclass(frozen=True)
 class Readout:
-    """What a linear classifier does: an affine map, and a link from its numbers to the answer.
+    """The prediction of a linear classifier: an affine map, and a link from its numbers to the answer.
 
     Attributes:
-        affine: `Affine`, to one number a class.
+        affine: `Affine`, to one number per class.
         link: `"softmax"`; `"one-vs-rest"`, sigmoids divided by their sum; `"sigmoid"`, for several labels at once; or
             `"scores"`, the numbers as they are, of which the largest decides.
     """
@@ -33,7 +32,7 @@ class Readout:
 
 @singledispatch
 def readouts(classifier) -> list[Readout]:
-    """Writes a fitted classifier as affine maps with a link; its answer is the mean of theirs.
+    """Write a fitted classifier as affine maps with a link; its answer is the mean of theirs.
 
     Args:
         classifier: A fitted `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
@@ -41,7 +40,7 @@ def readouts(classifier) -> list[Readout]:
             (sigmoid or temperature) of these; or a pipeline of affine steps that ends in one.
 
     Returns:
-        List of `Readout`, each with one number a class in the order of `classes_`; several only for a calibration
+        List of `Readout`, each with one number per class in the order of `classes_`; several only for a calibration
         with an ensemble.
 
     Raises:
@@ -53,11 +52,8 @@ def readouts(classifier) -> list[Readout]:
     >>> readout.link, readout.affine.matrix.shape
     ('scores', (1, 2))
     """
-    linear = "; LinearSVC would fold" if isinstance(classifier, SVC) and classifier.kernel == "linear" else ""
-    raise InputError(
-        f"Its scores are not one linear map of the features, so it cannot be folded{linear}; {KEEP}. "
-        f"Received: {classifier!r}"
-    )
+    linear = " (LinearSVC would fold)" if isinstance(classifier, SVC) and classifier.kernel == "linear" else ""
+    raise not_foldable(f"the scores of its classifier are not one linear map of the features{linear}", classifier)
 
 
 @readouts.register
@@ -69,7 +65,7 @@ def _(pipeline: Pipeline):
 @readouts.register
 def _(classifier: LogisticRegression):
     if getattr(classifier, "multi_class", "auto") not in ("auto", "deprecated"):  # gone from scikit-learn 1.8
-        raise InputError(f"multi_class is folded as 'auto' only; {KEEP}. Received: {classifier!r}")
+        raise not_foldable("multi_class must be 'auto'", classifier)
     decisions = _decisions(classifier)
     if len(classifier.classes_) == 2:
         return [Readout(_against_zero(decisions), "softmax")]
@@ -89,7 +85,7 @@ def _scores(classifier):
 @readouts.register
 def _(classifier: SGDClassifier):
     if classifier.loss == "modified_huber":
-        raise InputError(f"Probabilities of loss='modified_huber' cannot be folded; {KEEP}. Received: {classifier!r}")
+        raise not_foldable("the probabilities of loss='modified_huber' are not smooth", classifier)
     if classifier.loss != "log_loss":
         return _scores(classifier)
     if len(classifier.classes_) == 2:
@@ -105,9 +101,9 @@ def _(classifier: LinearDiscriminantAnalysis):
 
 @readouts.register
 def _(classifier: NearestCentroid):
-    # By which distances scikit-learn predicts depends on the priors, and so on the images: its probabilities always use
-    # standardized ones, its predictions only where the priors differ. So the answers are scores in both cases, of which
-    # the largest decides as `predict` does.
+    # Which distances scikit-learn predicts by depends on the priors, and so on the images: its probabilities always use
+    # standardized ones, its predictions only where the priors differ. So the answers are scores in both cases, the
+    # largest of which decides as `predict` does.
     standardized = _standardized_nearest(classifier)
     if np.isclose(classifier.class_prior_, 1 / len(classifier.classes_)).all():
         return [Readout(_nearest(classifier.centroids_), "scores")]
@@ -119,13 +115,13 @@ def _(classifier: OneVsRestClassifier):
     parts = []
     for estimator in classifier.estimators_:
         if not hasattr(estimator, "classes_"):
-            raise InputError(f"One class has no examples or all of them; {KEEP}. Received: {classifier!r}")
+            raise not_foldable("one class has no examples or all of them", classifier)
         if isinstance(estimator, NearestCentroid):  # judged by its probabilities here, whatever the priors
             part, more = Readout(_standardized_nearest(estimator), "softmax"), []
         else:
             part, *more = readouts(estimator)
         if more:
-            raise InputError(f"One against the rest by an ensemble cannot be folded; {KEEP}. Received: {classifier!r}")
+            raise not_foldable("one class against the rest is judged by an ensemble", classifier)
         parts.append(part)
     decisions = [_difference(part) for part in parts]
     joint = Affine(
@@ -147,7 +143,7 @@ def _(classifier: CalibratedClassifierCV):
 def _calibrated(fitted, whole):
     *transformers, estimator = flat_steps(getattr(fitted.estimator, "estimator", fitted.estimator))  # unfrozen
     if readouts.dispatch(type(estimator)) is readouts.dispatch(object) or not hasattr(estimator, "coef_"):
-        raise InputError(f"Only a calibrated linear classifier can be folded; {KEEP}. Received: {whole!r}")
+        raise not_foldable("only a linear classifier can be folded when calibrated", whole)
     decisions, calibrators = _after(transformers, _decisions(estimator)), fitted.calibrators
     if fitted.method == "sigmoid":
         joint = decisions.scaled([-one.a_ for one in calibrators], [-one.b_ for one in calibrators])
@@ -157,13 +153,13 @@ def _calibrated(fitted, whole):
         joint = _both_signs(decisions) if decisions.matrix.shape[1] == 1 else decisions
         beta = np.full(len(joint.offset), float(calibrators[0].beta_))
         return Readout(joint.scaled(beta, np.zeros_like(beta)), "softmax")
-    raise InputError(f"Calibration by {fitted.method!r} cannot be folded; {KEEP}. Received: {whole!r}")
+    raise not_foldable(f"calibration by {fitted.method!r} is not linear", whole)
 
 
 def _standardized_nearest(classifier):
     """Write the `decision_function` of a `NearestCentroid`, up to a number that is the same for all classes."""
     if classifier.metric != "euclidean":
-        raise InputError(f"Only Euclidean distances are linear; {KEEP}. Received: {classifier!r}")
+        raise not_foldable("only Euclidean distances are linear", classifier)
     deviation = np.where(classifier.within_class_std_dev_ == 0, 1, classifier.within_class_std_dev_)
     nearest = _nearest(classifier.centroids_ / deviation)
     joint = Affine(1 / deviation, np.zeros_like(deviation)).then(nearest)
@@ -172,38 +168,38 @@ def _standardized_nearest(classifier):
 
 # Squared distances differ between classes by an affine map alone: |x|^2 is the same for all of them.
 def _nearest(centroids):
-    """The larger, the nearer: the squared length of x, less the squared distance to each centroid."""
+    """Score nearness: the squared length of x, less the squared distance to each centroid."""
     centroids = float64(centroids)
     return Affine(2 * centroids.T, -np.sum(centroids**2, axis=1))
 
 
 def _after(transformers, joint):
-    """An affine map with affine steps before it."""
+    """Put affine steps before an affine map."""
     for step in reversed(transformers):
         joint = affine(step).then(joint)
     return joint
 
 
 def _decisions(classifier):
-    """The classifier's `decision_function`: one output where there are two classes."""
+    """Write a classifier's `decision_function`: one output where there are two classes."""
     matrix = np.atleast_2d(float64(classifier.coef_)).T
     return Affine(matrix, np.broadcast_to(float64(classifier.intercept_), matrix.shape[1:]).copy())
 
 
 def _difference(readout):
-    """The logit of the second class against the first, of a readout with two."""
+    """Return the logit of the second class against the first, of a readout with two."""
     matrix, offset = readout.affine.matrix, readout.affine.offset
     factor = 0.5 if readout.link == "scores" else 1
     return Affine(factor * (matrix[:, 1:] - matrix[:, :1]), factor * (offset[1:] - offset[:1]))
 
 
 def _against_zero(decisions):
-    """One logit as two, the first of them zero, since softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]."""
+    """Write one logit as two, the first of them zero, since softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]."""
     return Affine(np.pad(decisions.matrix, [(0, 0), (1, 0)]), np.pad(decisions.offset, (1, 0)))
 
 
 def _both_signs(decisions):
-    """One score as two, for and against: the larger one decides, as its sign did."""
+    """Write one score as two, for and against: the larger one decides, as its sign did."""
     return Affine(
         np.concatenate([-decisions.matrix, decisions.matrix], 1), np.concatenate([-decisions.offset, decisions.offset])
     )

@@ -1,4 +1,4 @@
-"""What cannot be folded is kept beside its network, in one folder that holds nothing that runs code when it is read."""
+"""Pipelines that cannot be folded, kept beside their network in a folder that runs no code when it is read."""
 
 import json
 import os
@@ -21,10 +21,10 @@ _SETTINGS = ("image_size", "resize", "input", "on_error", "batch_size", "engine"
 
 
 def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
-    """Saves a fitted pipeline that starts with a `FeatureExtractor`, whatever classifier it ends in.
+    """Save a fitted pipeline that starts with a `FeatureExtractor`, whatever estimator it ends in.
 
-    Where `tlkeras.fold` can make one Keras model of the pipeline, that is the better way. An SVC with a kernel, trees
-    or k-NN it cannot fold; those stay beside the network.
+    Prefer `tlkeras.fold` where it can make one Keras model of the pipeline. It cannot fold an SVC with a kernel, trees,
+    k-NN or a regressor; these are saved beside the network.
 
     The folder holds `network.keras`, which opens with Keras alone; `estimator.skops`, the steps after the extractor,
     which opens with skops and, unlike a pickle, runs no code when it is read; and `extractor.json`. Needs the extra
@@ -32,7 +32,7 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any steps of scikit-learn.
-        folder: Where to, a folder that is not there yet or is empty. It appears only when it is whole.
+        folder: Folder to write, which must not exist yet or be empty. It appears only when it is whole.
 
     Raises:
         InputError: The pipeline does not start with a `FeatureExtractor`, the folder cannot be written, or skops is not
@@ -60,8 +60,8 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
     if not isinstance(pipeline, Pipeline) or not isinstance(pipeline[0], FeatureExtractor) or len(pipeline) < 2:
         raise InputError(
-            "save_pipeline takes a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
-            f"Received: {shown(pipeline)}"
+            "`pipeline` must be a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
+            f"Received: {shown(pipeline)}."
         )
     check_is_fitted(pipeline[-1])
     extractor, rest = pipeline[0], pipeline[1:]
@@ -77,30 +77,30 @@ def _skops_io():
         import skops.io
     except ImportError as error:
         raise InputError(
-            "save_pipeline and load_pipeline need skops, which is not installed; run: pip install skops"
+            "`save_pipeline` and `load_pipeline` need skops, which is not installed. Run: pip install 'tlkeras[skops]'"
         ) from error
     return skops.io
 
 
 def _plain(value):
-    """What JSON does not know: a size from NumPy, a path of the cache."""
+    """Convert what JSON does not know: a size from NumPy, a path of the cache."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = None) -> Pipeline:
-    """Loads what `tlkeras.save_pipeline` saved.
+    """Load a pipeline that `tlkeras.save_pipeline` saved.
 
     Args:
-        folder: The folder.
-        trusted: Names of types beyond those that skops knows to be safe, as in `skops.io.load`; the error names those
-            that are missing. Trees and forests need `["sklearn.tree._tree.Tree"]`: a forged one could make scikit-learn
-            read memory that is not its own, so trust it in files of your own.
+        folder: Folder that `save_pipeline` wrote.
+        trusted: Names of types to trust beyond those that skops knows to be safe, as in `skops.io.load`; the error
+            lists the missing ones. Trees and forests need `["sklearn.tree._tree.Tree"]`: a forged one could make
+            scikit-learn read memory that is not its own, so trust it only in files of your own. Defaults to None.
 
     Returns:
-        A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the network itself for its backbone.
+        A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the network itself as its backbone.
 
     Raises:
-        InputError: The folder is not such a folder, the file holds types that are not trusted, or skops is not
+        InputError: The folder holds no saved pipeline, a file holds types that are not trusted, or skops is not
             installed.
 
     Example: see `tlkeras.save_pipeline`.
@@ -109,7 +109,10 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
     folder = Path(folder)
     missing = [name for name in ("network.keras", "estimator.skops", "extractor.json") if not (folder / name).exists()]
     if missing:
-        raise InputError(f"{str(folder)!r} holds no pipeline of save_pipeline: {', '.join(missing)} is missing.")
+        raise InputError(
+            f"`folder` must hold a pipeline of `save_pipeline`. Received: {str(folder)!r}, where "
+            f"{', '.join(missing)} is missing."
+        )
     try:
         rest = io.load(folder / "estimator.skops", trusted=trusted)
         settings = json.loads((folder / "extractor.json").read_text())
@@ -119,6 +122,6 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
     except io.exceptions.UntrustedTypesFoundException as error:
         unknown = io.get_untrusted_types(file=folder / "estimator.skops")
         raise InputError(
-            f"{str(folder)!r} holds types not known to be safe; name them in trusted: {unknown}"
+            f"The pipeline in {str(folder)!r} holds types not known to be safe. If you trust it: trusted={unknown}"
         ) from error
     return Pipeline([("extractor", FeatureExtractor(network, **settings)), *rest.steps])

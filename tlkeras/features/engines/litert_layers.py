@@ -98,9 +98,31 @@ def _rescaling(writer, node, layer, inputs):
 
 
 def _padding(writer, node, layer, inputs):
+    follower = writer.only_follower(node.outputs[0], (keras.layers.Conv2D, keras.layers.DepthwiseConv2D))
+    if follower is not None and _pads_as_same(layer, node.input_tensors[0].shape, follower.operation):
+        writer.padded_as_same.add(id(node.outputs[0]))
+        return inputs[0]
     pads = np.array([(0, 0), *layer.padding, (0, 0)], "int32")
     shape = (1, *node.outputs[0].shape[1:])
     return writer.graph.add("PAD", [inputs[0], writer.graph.constant(pads, "int32")], shape)
+
+
+def _pads_as_same(padding, shape, convolution):
+    """Return whether zeros are put where the convolution would put them itself with `padding="same"`."""
+    if convolution.padding != "valid":
+        return False
+    for size, pads, kernel, stride, dilation in zip(
+        shape[1:3],
+        padding.padding,
+        convolution.kernel_size,
+        convolution.strides,
+        convolution.dilation_rate,
+        strict=True,
+    ):
+        total = max((-(-size // stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
+        if tuple(pads) != (total // 2, total - total // 2):
+            return False
+    return True
 
 
 def _pooling(operator):

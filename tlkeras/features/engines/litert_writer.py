@@ -54,12 +54,17 @@ def write_litert(model) -> bytes:
 
 
 class _Writer:
-    """Goes through a flat graph, layer by layer; `tensors` maps each KerasTensor to its number in the file."""
+    """Goes through a flat graph, layer by layer.
+
+    Attributes:
+        tensors: dict from the id of a KerasTensor to its number in the file.
+        padded_as_same: set of ids of KerasTensors whose padding was left to the convolution after them.
+    """
 
     def __init__(self, model):
         graph = getattr(model, "_functional", None) or model
         self.graph, self.output, self.calls = LiteRtGraph(), model.outputs[0], nodes(graph)
-        self.tensors, self.consumers = {}, {}
+        self.tensors, self.consumers, self.padded_as_same = {}, {}, set()
         for node in self.calls:
             for tensor in node.input_tensors:
                 self.consumers.setdefault(id(tensor), []).append(node)
@@ -127,9 +132,9 @@ class _Writer:
     def convolution(self, node, layer, inputs, operator, kernel, channel_axis, options):
         """Write a convolution or dense layer, with the BatchNorm and ReLU that follow it."""
         bias = np.zeros(node.outputs[0].shape[-1])
-        kernel, bias, output = self.folded(node, kernel, bias, channel_axis)
+        kernel, bias, normalized = self.folded(node, kernel, bias, channel_axis)
         own = activation_name(layer)
-        fused, output = self.activated(own, output)
+        fused, output = self.activated(own, normalized)
         if operator == "FULLY_CONNECTED":
             kernel = kernel.T
         elif operator == "CONV_2D":
@@ -138,12 +143,14 @@ class _Writer:
             kernel = kernel.reshape(1, *kernel.shape[:2], -1)
         constants = [self.graph.constant(kernel), self.graph.constant(bias)]
         options = {**options, "fusedActivationFunction": fused or "NONE"}
+        if id(node.input_tensors[0]) in self.padded_as_same:
+            options["padding"] = "SAME"
         result = self.graph.add(operator, [*inputs, *constants], (1, *output.shape[1:]), **options)
-        self.tensors[id(output)] = result
         if fused is None:
             result = self.activation(own, result, layer)
-            self.tensors[id(output)] = result
-        return self.tensors.setdefault(id(node.outputs[0]), result)
+        # What was written together with this layer is not written again.
+        self.tensors.update({id(normalized): result, id(output): result})
+        return result
 
     def activation(self, name, tensor, layer):
         """Write an activation as operators of its own."""
