@@ -111,7 +111,7 @@ def test_a_keras_model_serves_as_backbone():
         ("boat.jpg", "into a list"),
         (b"boat", "into a list"),
         (".", "load_images"),
-        ([1, 2], "a int in it"),
+        ([1, 2], "holds a int"),
         ((path for path in ["boat.jpg"]), "list"),
     ],
 )

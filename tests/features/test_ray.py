@@ -13,7 +13,7 @@ import pytest
 
 import tlkeras
 from tlkeras.features import ray as module
-from tlkeras.features.ray import RayExtraction, extract
+from tlkeras.features.ray import RayExtraction, extract_on_ray
 
 ray = pytest.importorskip("ray")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing_and_the_rest_
     damaged.write_bytes(b"no image")
     paths = [*sorted(map(str, clipart10.glob("b*/*.jpg")))[:40], str(damaged)]
     folder = tmp_path / "features"
-    made = extract(paths, Mortal(network, cache=False, engine="keras"), folder, workers=2, images_per_file=4)
+    made = extract_on_ray(paths, Mortal(network, cache=False, engine="keras"), folder, workers=2, images_per_file=4)
     assert (tmp_path / "killed").exists()
     assert made == RayExtraction(images=41, computed=41, unreadable=1)
 
@@ -87,7 +87,9 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing_and_the_rest_
     lost.unlink()
     # What is lost is worked on in this process: actors have been seen at work above, and take half a minute to start.
     monkeypatch.setattr(module, "_run", _run_here)
-    again = extract(paths, tlkeras.FeatureExtractor(network, cache=False, engine="keras"), folder, images_per_file=4)
+    again = extract_on_ray(
+        paths, tlkeras.FeatureExtractor(network, cache=False, engine="keras"), folder, images_per_file=4
+    )
     assert again == RayExtraction(images=41, computed=4, unreadable=1)
     assert _read(folder) == found
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -95,7 +97,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing_and_the_rest_
     other = keras.models.clone_model(network)
     other.set_weights([weight + 1 for weight in network.get_weights()])
     with pytest.raises(tlkeras.InputError, match="with other weights"):
-        extract(paths, tlkeras.FeatureExtractor(other, cache=False, engine="keras"), folder, images_per_file=4)
+        extract_on_ray(paths, tlkeras.FeatureExtractor(other, cache=False, engine="keras"), folder, images_per_file=4)
 
 
 def test_a_folder_of_weights_that_were_overwritten_since_is_refused(tmp_path, monkeypatch):
@@ -109,24 +111,24 @@ def test_a_folder_of_weights_that_were_overwritten_since_is_refused(tmp_path, mo
     ):
         weights.write_bytes(content)
         with pytest.raises(error, match=message):
-            extract(["one.jpg"], extractor, tmp_path / "features")
+            extract_on_ray(["one.jpg"], extractor, tmp_path / "features")
 
 
 @pytest.mark.parametrize(
     ("paths", "options", "message"),
-    [([], {}, "sequence of paths"), ("one.jpg", {}, "sequence of paths"), (["one.jpg"], {"workers": 0}, "1 or more")],
+    [([], {}, "`paths` must"), ("one.jpg", {}, "`paths` must"), (["one.jpg"], {"workers": 0}, "`workers` must")],
 )
 def test_arguments_that_cannot_be_used_are_refused_before_ray_starts(network, tmp_path, paths, options, message):
     with pytest.raises(tlkeras.InputError, match=message):
-        extract(paths, tlkeras.FeatureExtractor(network), tmp_path / "features", **options)
+        extract_on_ray(paths, tlkeras.FeatureExtractor(network), tmp_path / "features", **options)
     assert not (tmp_path / "features").exists()
 
 
 def test_a_folder_of_another_extraction_is_refused_and_left_as_it_is(network, tmp_path):
     (tmp_path / "_job.json").write_text(json.dumps({"paths": "other"}))
     with pytest.raises(tlkeras.InputError, match="with other paths"):
-        extract(["one.jpg"], tlkeras.FeatureExtractor(network), tmp_path)
+        extract_on_ray(["one.jpg"], tlkeras.FeatureExtractor(network), tmp_path)
     (tmp_path / "_job.json").rename(tmp_path / "thesis.txt")
-    with pytest.raises(tlkeras.InputError, match="holds other things"):
-        extract(["one.jpg"], tlkeras.FeatureExtractor(network), tmp_path)
+    with pytest.raises(tlkeras.InputError, match="`output` must be empty"):
+        extract_on_ray(["one.jpg"], tlkeras.FeatureExtractor(network), tmp_path)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["thesis.txt"]

@@ -1,4 +1,4 @@
-"""One pass over a row of images: which size, store and engine it needs, and what becomes of the features."""
+"""One pass over images: the size, store and engine that it needs, and what becomes of the features."""
 
 import contextlib
 import hashlib
@@ -27,12 +27,12 @@ from tlkeras.utils.progress import progress
 
 @dataclass(frozen=True)
 class Extraction:
-    """Features of a row of images, and which of these could not be read.
+    """Features of images, and the images that could not be read.
 
     Attributes:
         features: float32 array of shape `(images, features)`, in memory or mapped from a file; NaN where an image
             could not be read.
-        unreadable: dict from the place of an image in the row to `SkippedFile(path, reason)`, in that order.
+        unreadable: dict from the position of an image to `SkippedFile(path, reason)`, in that order.
     """
 
     features: np.ndarray
@@ -40,19 +40,19 @@ class Extraction:
 
 
 def run(images, settings, parameters):
-    """Computes the features of images, or finds them in the store.
+    """Compute the features of images, or find them in the store.
 
     Args:
         images: `Images`.
         settings: `NetworkSettings`.
-        parameters: Those of the `FeatureExtractor`, as a dict: how to read, compute and keep.
+        parameters: The parameters of the `FeatureExtractor`, as a dict.
 
     Yields:
-        Lists of `pipeline.Item`, in order, as they are done, each with features or an error that names the image.
+        Lists of `streaming.Item`, in order, as they are done, each with features or an error that names the image.
     """
     engine, precision, cache, batch_size = (parameters[name] for name in ("engine", "precision", "cache", "batch_size"))
     reader = _reader(settings, images, parameters["resize"])
-    images = _looked_at(images, batch_size, reader, None if settings.by_name else settings.backbone)
+    images = _range_checked(images, batch_size, reader, None if settings.by_name else settings.backbone)
     identity = network_identity(settings)
     folder = (cache_folder() if cache is True else Path(cache)) if cache and identity else None
     store = _open_store(folder, os.getpid(), cache is True) if folder else None
@@ -75,10 +75,10 @@ def run(images, settings, parameters):
 
 
 def collect(lists, network_width, out=None):
-    """Fills one array, or one file, with the features of all images.
+    """Fill one array, or one file, with the features of all images.
 
     Args:
-        lists: What `run` yields.
+        lists: Lists of `Item`, as `run` yields them.
         network_width: Function that counts the network's features; called only where no image tells.
         out: A `.npy` file, or None.
 
@@ -103,8 +103,8 @@ def collect(lists, network_width, out=None):
     return Extraction(features, unreadable)
 
 
-def _looked_at(images, count, reader, model):
-    """The same images, after a look at the range of the first few."""
+def _range_checked(images, count, reader, model):
+    """Return the same images, after a look at the pixel range of the first ones."""
     sources = iter(images)
     first = list(islice(sources, count))
     # Grays of 16 bits that are to be resized come to 8 bits on the way.
@@ -113,7 +113,7 @@ def _looked_at(images, count, reader, model):
 
 
 def _reader(settings, images, resize):
-    """Finds the size that images must have, and builds the network only where nothing else tells."""
+    """Find the size that images must have, and build the network only where nothing else tells."""
     info = settings.info
     if settings.image_size is not None and settings.by_name:
         image_size, channels = settings.image_size, 3
@@ -127,14 +127,14 @@ def _reader(settings, images, resize):
         image_size = settings.image_size or (images.shape and images.shape[:2])
         if image_size is None:
             raise InputError(
-                f"The model {settings.backbone.name!r} takes images of any size; give image_size=(height, width), "
-                "which all are brought to."
+                f"`image_size` must be given for the model {settings.backbone.name!r}, which takes images of any size. "
+                "Pass image_size=(height, width), to which all are resized."
             )
     return Reader(image_size, resize, channels)
 
 
 def _named(item):
-    """The error of an image, with its place in the row where it has no name."""
+    """Return the error of an image, with its position where it has no name."""
     if isinstance(item.source, str | os.PathLike):
         return item.error
     return ImageError(f"number {item.index}", item.error.reason)
@@ -142,14 +142,14 @@ def _named(item):
 
 @lru_cache(maxsize=4)
 def _open_store(folder, process, default):
-    """One store for all extractors of a process; a connection must not pass through a fork."""
+    """Open one store for all extractors of a process; a connection must not pass through a fork."""
     del process
     try:
         return FeatureStore(folder)
     except InputError as error:
         if not default:
             raise
-        warn(f"{error} Features are not kept; cache=False says so.")
+        warn(f"{error} Features are not kept. Pass cache=False to silence this.")
         return None
 
 

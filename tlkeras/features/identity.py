@@ -1,4 +1,4 @@
-"""What a network is, in a few bytes, and if possible without building it: for caches and for pickles."""
+"""A network identified by a hash, if possible without building it: for caches and for pickles."""
 
 import functools
 import hashlib

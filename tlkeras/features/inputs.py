@@ -1,4 +1,4 @@
-"""What may be given as images, and how one of them becomes pixels."""
+"""The forms that images may come in, and how one of them becomes pixels."""
 
 import hashlib
 import math
@@ -17,12 +17,12 @@ from tlkeras.errors import InputError
 
 @dataclass(frozen=True)
 class Images:
-    """Images in a row, none of them read yet.
+    """A sequence of images, none of them read yet.
 
     Attributes:
-        sources: What `tlkeras.read_image` takes, one an image; arrays that have the network's size stay as they are.
-            Something that can be gone through once, if `count` is None.
-        count: How many; None where only the end will tell.
+        sources: One source per image, as `tlkeras.read_image` takes; arrays of the network's size stay as they are.
+            An iterator, to be gone through once, if `count` is None.
+        count: Number of images; None where only the end will tell.
         shape: `(height, width, channels)` where all are arrays of one shape; None otherwise.
     """
 
@@ -35,7 +35,7 @@ class Images:
 
 
 def as_images(X) -> Images:
-    """Reads a row of images into what it is.
+    """Recognize a sequence of images.
 
     Args:
         X: Paths of files, their contents as bytes, or PIL images; an array `(images, height, width, 3)` or a sequence
@@ -65,34 +65,36 @@ def as_images(X) -> Images:
             raise _refusal(f"shape {X.shape}, dtype {X.dtype}")
         return Images(X, len(X), tuple(X.shape[1:]))
     if _is_array(X) and X.ndim != 1:
-        hint = "; input='flat' takes a table with one flattened image a row" if X.ndim == 2 else ""
+        hint = ". For a table with one flattened image per row, pass input='flat'" if X.ndim == 2 else ""
         raise _refusal(f"shape {X.shape}, dtype {X.dtype}{hint}")
     sources = list(X)
     for source in sources:
         if not (callable(source) or isinstance(source, str | os.PathLike | bytes) or _is_image(source)):
-            raise _refusal(f"a sequence with a {type(source).__name__} in it")
+            raise _refusal(f"a sequence that holds a {type(source).__name__}")
     return Images(sources, len(sources))
 
 
 def _refuse_common_mistakes(X):
     received = f"Received: {str(X)!r}" if isinstance(X, str | os.PathLike) else f"Received: {type(X).__name__}"
     if isinstance(X, str | os.PathLike) and Path(X).is_dir():
-        raise InputError(f"Of a folder, give a split that tlkeras.load_images makes of it. {received}")
+        raise InputError(
+            f"`X` must be image paths or arrays. {received}, a folder. Pass a split of `tlkeras.load_images`."
+        )
     if isinstance(X, ImageSplits):
-        raise InputError(f"Give one split, such as its train. {received}")
+        raise InputError(f"`X` must be one split. {received}. Pass its `train`, for instance.")
     single_array = isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[-1] in (1, 3, 4)
     if isinstance(X, str | os.PathLike | bytes) or single_array or hasattr(X, "getexif"):
-        raise InputError(f"A sequence of images is wanted; put the image into a list. {received}")
+        raise InputError(f"`X` must be a sequence of images. {received}. Put a single image into a list.")
     if isinstance(X, keras.utils.PyDataset):
-        raise InputError(f"An extractor makes batches itself: give the split that these are of. {received}")
+        raise InputError(f"`X` must be images, not batches. {received}. Pass the split that the batches were made of.")
     if hasattr(X, "columns"):
-        raise InputError(f"Of a table, give the column that holds the paths. {received}")
+        raise InputError(f"`X` must be image paths, not a table. {received}. Pass the column that holds the paths.")
     if not hasattr(X, "__len__"):
-        raise InputError(f"A sequence of images is wanted; list(...) makes one of what can be gone through. {received}")
+        raise InputError(f"`X` must be a sequence of images. {received}. Make a list of it.")
 
 
 def flat_shape(features):
-    """The shape of the image that a row of so many numbers is: square RGB, else square gray, else one gray line.
+    """Return the image shape of a row of numbers: square RGB, else square gray, else one gray line.
 
     Example:
 
@@ -108,12 +110,12 @@ def flat_shape(features):
 
 @dataclass(frozen=True)
 class Reader:
-    """Makes pixels of a source.
+    """Turns sources into pixels.
 
     Attributes:
-        image_size: `(height, width)` of the result; None for that of arrays, which then have one size.
-        resize: How other images are brought to it; see `tlkeras.read_image`.
-        channels: Of the result: 3, or 1 for a network of gray images.
+        image_size: `(height, width)` of the result.
+        resize: How other images are resized; see `tlkeras.read_image`.
+        channels: Channels of the result: 3, or 1 for a network of gray images.
     """
 
     image_size: tuple[int, int] | None
@@ -121,15 +123,15 @@ class Reader:
     channels: int = 3
 
     def content(self, source) -> bytes | None:
-        """What determines the pixels, for hashing; None for what has no content of its own to hash.
+        """Return the bytes that determine the pixels, for hashing; None for a source that has none of its own.
 
-        A file that cannot be read has none; `pixels` says why.
+        A file that cannot be read has none either; `pixels` says why.
         """
         if isinstance(source, bytes):
             return source
         if isinstance(source, str | os.PathLike):
             try:
-                # Opening a named pipe would wait for ever. Not by a Path, which takes as long again as reading does.
+                # Opening a named pipe would wait forever. `Path` would take as long again as reading does.
                 if not os.path.isfile(source):  # noqa: PTH113
                     return None
                 with open(source, "rb", buffering=0) as file:  # noqa: PTH123
@@ -141,20 +143,20 @@ class Reader:
         return None
 
     def hash(self, content: bytes) -> bytes:
-        """16 bytes that stand for a content brought to this size in this way."""
+        """Return 16 bytes that stand for a content resized in this way to this size."""
         digest = hashlib.sha256(content)
         digest.update(f"{self.image_size}{self.resize}{self.channels}".encode())
         return digest.digest()[:16]
 
     def pixels(self, source, content: bytes | None = None) -> np.ndarray:
-        """Decodes and resizes an image.
+        """Decode and resize an image.
 
         Args:
             source: The image.
-            content: Of its file, where it has been read already.
+            content: Content of its file, where it has been read already. Defaults to None.
 
         Returns:
-            uint8 array `(height, width, channels)`, or the array that was given, if it has the size.
+            uint8 array `(height, width, channels)`, or the given array, if it has the size.
 
         Raises:
             ImageError: The image cannot be read.
@@ -173,7 +175,7 @@ class Reader:
         return pixels if self.channels == 3 else np.asarray(_gray(pixels))
 
     def keeps(self, array) -> bool:
-        """Whether the pixels of an array stay as they are: it has the size, and the channels or one for all."""
+        """Return whether an array stays as it is: it has the right size, and the right channels or one for all."""
         return self.image_size in (None, array.shape[:2]) and array.ndim == 3 and array.shape[-1] in (1, self.channels)
 
     def _fitted(self, array):
@@ -190,7 +192,7 @@ def _gray(pixels):
 
 
 def _reason(path, error):
-    """The reason that reading the file itself would give: of an empty file, for instance, that it is empty."""
+    """Return the reason that reading the file itself gives: for an empty file, that it is empty."""
     try:
         open_rgb(path)
     except ImageError as at_file:
@@ -203,8 +205,8 @@ def _from_dataset(dataset):
         images = element[0] if isinstance(element, tuple) else element
         if not isinstance(images, np.ndarray) or images.ndim not in (3, 4):
             raise InputError(
-                "A dataset gives images (height, width, 3), batches of them, or pairs of these and labels. "
-                f"Received: {type(images).__name__} of shape {np.shape(images)}"
+                "`X` must be a dataset of images (height, width, 3), batches of them, or pairs of these and labels. "
+                f"Received: elements of type {type(images).__name__} and shape {np.shape(images)}."
             )
         yield from images if images.ndim == 4 else (images,)
 
@@ -221,6 +223,6 @@ def _is_image(source):
 
 def _refusal(received):
     return InputError(
-        "Images are paths of files, one array of shape (images, height, width, 3), or a sequence of arrays "
-        f"(height, width, 3). Received: {received}"
+        "`X` must be image paths, an array of shape (images, height, width, 3), or a sequence of arrays "
+        f"(height, width, 3). Received: {received}."
     )

@@ -16,7 +16,7 @@ class FeatureFile:
     kills the process, and they leave nothing in its memory.
 
     Args:
-        path: The file to be, `.npy`; one that is there is replaced at the end.
+        path: The `.npy` file to write; an existing one is replaced at the end.
 
     Example:
 
@@ -31,7 +31,7 @@ class FeatureFile:
     def __init__(self, path):
         self.path = Path(path)
         if self.path.suffix != ".npy":
-            raise InputError(f"Features are written to a .npy file. Received: out={str(path)!r}")
+            raise InputError(f"`out` must be a .npy file. Received: out={str(path)!r}.")
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         self._rows, self._width = 0, 0
 
@@ -43,7 +43,7 @@ class FeatureFile:
         return self
 
     def append(self, rows):
-        """Adds rows, float32 `(n, features)`."""
+        """Append rows, float32 `(n, features)`."""
         if not self._rows:
             self._width = rows.shape[1]
             self._write_header()

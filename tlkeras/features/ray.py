@@ -1,8 +1,9 @@
-"""Features of more images than one machine can work through: a Ray Data pipeline, Parquet out (extra `ray`)."""
+"""Features of more images than one machine can compute: a Ray Data pipeline that writes Parquet (extra `ray`)."""
 
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tlkeras.errors import InputError
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.features.identity import weights_hash
 from tlkeras.utils.files import file_written_whole
+from tlkeras.utils.validation import check_integer, invalid
 
 # Readers of a folder of Parquet files pass over names that begin so.
 _JOB = "_job.json"
@@ -23,12 +25,12 @@ _IRRELEVANT = {"cache", "on_error", "batch_size", "verbose"}
 
 @dataclass(frozen=True)
 class RayExtraction:
-    """What `extract` did.
+    """What `extract_on_ray` did.
 
     Attributes:
-        images: How many there are.
-        computed: How many of these this call worked on; the others were there from an earlier one.
-        unreadable: How many, of all, could not be read.
+        images: Number of images.
+        computed: Number of images that this call worked on; the others were done by an earlier one.
+        unreadable: Number of images, of all, that could not be read.
     """
 
     images: int
@@ -36,49 +38,57 @@ class RayExtraction:
     unreadable: int
 
 
-def extract(paths, extractor, output, *, workers=2, images_per_file=1024, num_cpus=1, num_gpus=0):
-    """Computes the features of image files on a Ray cluster, and writes them as Parquet files.
+def extract_on_ray(
+    paths: Sequence[str | os.PathLike],
+    extractor: FeatureExtractor,
+    output: str | os.PathLike,
+    *,
+    workers: int = 2,
+    images_per_file: int = 1024,
+    num_cpus: float = 1,
+    num_gpus: float = 0,
+) -> RayExtraction:
+    """Compute the features of image files on a Ray cluster, and write them as Parquet files.
 
-    Each worker is an actor that builds the network once and turns a file's share of the images into one Parquet file. A
-    file appears under its name only when it is whole, and always under the same name. So a worker that dies loses
-    nothing but the share it was at, which another one does again; nothing is doubled; and a call that was interrupted
-    goes on where it stopped when it is made again.
+    Each worker is an actor that builds the network once and turns its shares of the images into one Parquet file each.
+    A file appears only when it is complete, and always under the same name. So a worker that dies loses only the share
+    it was working on, which another worker repeats; nothing is written twice; and an interrupted call continues where
+    it stopped when it is repeated.
 
-    Connects to the cluster that `ray.init` connected to; without it, starts Ray on this machine, without dashboard and
-    usage statistics. It is for several machines: on one, `FeatureExtractor.extract` does the same in one process.
+    It uses the cluster that `ray.init` connected to, or else starts Ray on this machine, without dashboard and usage
+    statistics. It is for several machines: on one, `FeatureExtractor.extract` does the same in one process.
 
     Args:
         paths: Sequence of paths of image files that all machines can read.
         extractor: `tlkeras.FeatureExtractor`.
         output: A folder that all machines can write to.
-        workers: Actors. One a GPU, or one for every few cores.
-        images_per_file: The share of one task and the rows of one file.
-        num_cpus: Cores that an actor reserves and computes with.
-        num_gpus: GPUs that an actor reserves.
+        workers: Number of actors: one per GPU, or one for every few cores. Defaults to 2.
+        images_per_file: Number of images in one share, and so rows in one file. Defaults to 1024.
+        num_cpus: Cores that an actor reserves and computes with. Defaults to 1.
+        num_gpus: GPUs that an actor reserves. Defaults to 0.
 
     Returns:
         `RayExtraction`. The folder holds `part-00000.parquet` and so on, in the order of `paths`, with the columns
-        `index` (int64, the place in `paths`), `path` (string), `features` (float32, as many in each row; null where
-        the image cannot be read) and `error` (string: why it cannot; null otherwise). pandas, Polars, DuckDB, `pyarrow`
-        and `ray.data.read_parquet` read such a folder.
+        `index` (int64, the position in `paths`), `path` (string), `features` (float32, equally many in each row; null
+        where the image cannot be read) and `error` (string: the reason why not; null otherwise). pandas, Polars,
+        DuckDB, `pyarrow` and `ray.data.read_parquet` read such a folder.
 
     Raises:
-        InputError: The extractor is none, there are no paths, or the folder is of another extraction.
+        InputError: An argument cannot be used, or the folder holds another extraction or other files.
 
     Example:
 
-    >>> from tlkeras.features.ray import extract
-    >>> extract(paths, tlkeras.FeatureExtractor(), "/shared/features", workers=8, num_gpus=1)  # doctest: +SKIP
+    >>> extract_on_ray(paths, tlkeras.FeatureExtractor(), "/shared/features", workers=8, num_gpus=1)  # doctest: +SKIP
     RayExtraction(images=1281167, computed=1281167, unreadable=0)
 
     Reference: Moritz et al., 2018, https://arxiv.org/abs/1712.05889
     """
     if not isinstance(extractor, FeatureExtractor):
-        raise InputError(f"extractor is a tlkeras.FeatureExtractor. Received: {type(extractor).__name__}")
+        raise invalid("extractor", extractor, "be a `tlkeras.FeatureExtractor`")
     if isinstance(paths, str | os.PathLike) or not len(paths):
-        raise InputError(f"paths is a sequence of paths of image files. Received: {paths!r}")
-    if images_per_file < 1 or workers < 1:
-        raise InputError(f"Received: images_per_file={images_per_file}, workers={workers}; both are 1 or more.")
+        raise invalid("paths", paths, "be a sequence of one or more paths of image files")
+    check_integer("images_per_file", images_per_file, minimum=1)
+    check_integer("workers", workers, minimum=1)
     paths = [os.fspath(path) for path in paths]
     output = Path(output)
     _claim(output, paths, extractor, images_per_file)
@@ -97,7 +107,7 @@ def extract(paths, extractor, output, *, workers=2, images_per_file=1024, num_cp
 
 
 def _claim(output, paths, extractor, images_per_file):
-    """Notes in the folder what is extracted to it, so that no other extraction is mixed with it."""
+    """Note in the folder what is extracted to it, so that no other extraction is mixed with it."""
     settings = {name: repr(value) for name, value in extractor.get_params().items() if name not in _IRRELEVANT}
     if isinstance(extractor.backbone, keras.Model):
         del settings["backbone"]  # its repr says no more than its name
@@ -111,17 +121,20 @@ def _claim(output, paths, extractor, images_per_file):
         output.mkdir(parents=True, exist_ok=True)
         found = json.loads((output / _JOB).read_text()) if (output / _JOB).exists() else None
         if found is None and any(not path.name.startswith(".") for path in output.iterdir()):
-            raise InputError(f"The output folder {str(output)!r} holds other things; name another one.")
+            raise invalid("output", str(output), "be empty, or hold an extraction", "Name another folder.")
         if found is None:
             with file_written_whole(output / _JOB) as part:
                 part.write_text(json.dumps(job, indent=2) + "\n")
     except OSError as error:
-        raise InputError(f"The output folder {str(output)!r} cannot be written: {error.strerror}.") from error
-    # What is not known cannot be told apart: weights that are yet to be downloaded have no hash.
+        raise InputError(
+            f"`output` must be a folder that can be written. Received: {str(output)!r}: {error.strerror}."
+        ) from error
+    # What is unknown cannot be compared: weights that are yet to be downloaded have no hash.
     other = [name for name in job if found and None not in (job[name], found.get(name)) and job[name] != found[name]]
     if other:
         raise InputError(
-            f"The output folder {str(output)!r} is of an extraction with other {', '.join(other)}; name another one."
+            f"`output` must hold the same extraction or none. Received: {str(output)!r}, of an extraction with other "
+            f"{', '.join(other)}. Name another folder."
         )
 
 
@@ -147,7 +160,7 @@ def _run(shares, extractor, output, workers, resources):
 
 
 class _Worker:
-    """An actor: holds the network, and turns shares of the images into files."""
+    """An actor that holds the network and turns shares of the images into files."""
 
     def __init__(self, extractor, output):
         self._extractor, self._output = extractor, output

@@ -1,9 +1,9 @@
 """Features kept on disk, found again by the content that they were made from.
 
-SQLite keeps them, for these reasons: it comes with Python; a transaction is whole or not there, whatever is killed
-when; several processes may read while one writes; one indexed lookup an image costs microseconds, where a file an image
-would cost an `open` and a folder of a million files; and rows can be deleted singly, which Parquet and LMDB's map of
-fixed size make hard. It wants a local disk: SQLite's write-ahead log does not work over network file systems.
+SQLite keeps them, for these reasons: it comes with Python; a transaction is complete or absent, whatever is killed
+when; several processes may read while one writes; an indexed lookup costs microseconds per image, where one file per
+image would cost an `open` and a folder of a million files; and single rows can be deleted, which Parquet and LMDB's
+map of fixed size make hard. It needs a local disk: SQLite's write-ahead log does not work over network file systems.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import platformdirs
 
 from tlkeras.errors import InputError, warn
 
-#: Bytes that a new store may take. At 1280 features an image, that is 400,000 images.
+#: Bytes that a new store may take: 400,000 images at 1280 features each.
 DEFAULT_LIMIT = 2_000_000_000
 
 _LAYOUT = 1
@@ -46,7 +46,7 @@ COMMIT;
 
 
 def cache_folder() -> Path | None:
-    """Where tlkeras keeps what it can make again.
+    """Return the folder where tlkeras keeps what it can compute again.
 
     Returns:
         `$TLKERAS_CACHE`, or by default the system's place for what users' programs cache: `~/.cache/tlkeras` on Linux,
@@ -61,11 +61,11 @@ def cache_folder() -> Path | None:
 class FeatureStore:
     """A dictionary on disk from keys to float32 vectors, shared by threads and processes, bounded in size.
 
-    An entry whose checksum does not fit is dropped and counts as missing. A file that is no database any more is
-    renamed to `...damaged` and begun anew. When the store outgrows its limit, what was used longest ago goes first.
+    An entry with a wrong checksum is dropped and counts as missing. A file that is no longer a database is renamed to
+    `...damaged` and started anew. When the store outgrows its limit, the least recently used entries go first.
 
     Args:
-        folder: Folder of the file `features.sqlite`; made if it is not there. On a local disk.
+        folder: Folder of the file `features.sqlite`, on a local disk; created if it does not exist.
 
     Raises:
         InputError: The folder cannot be written.
@@ -83,7 +83,7 @@ class FeatureStore:
         self.path = Path(folder) / "features.sqlite"
         self._lock = threading.RLock()
         self._used: set[int] = set()
-        self._resting = False
+        self._unusable = False
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._open()
@@ -91,14 +91,14 @@ class FeatureStore:
             raise InputError(f"The cache {str(self.path)!r} cannot be written: {error}.") from error
 
     def get(self, key: bytes) -> np.ndarray | None:
-        """Looks a vector up.
+        """Look a vector up.
 
         Returns:
-            Read-only float32 array, or None if there is none, or a damaged one.
+            Read-only float32 array, or None if there is none, or only a damaged one.
         """
-        if self._resting:
+        if self._unusable:
             return None
-        with self._lock, self._mended():
+        with self._lock, self._repaired():
             row = self._connection.execute(
                 "SELECT id, checksum, data, hour FROM features JOIN uses USING (id) WHERE key = ?", (key,)
             ).fetchone()
@@ -114,11 +114,11 @@ class FeatureStore:
         return None
 
     def put(self, entries: Sequence[tuple[bytes, np.ndarray]]) -> None:
-        """Writes vectors, all of them or, if it is interrupted, none. What is there under a key already stays."""
-        if self._resting:
+        """Write vectors, all of them or, if interrupted, none. What is already stored under a key stays."""
+        if self._unusable:
             return
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in entries]
-        with self._lock, self._mended(), self._transaction():
+        with self._lock, self._repaired(), self._transaction():
             self._note_uses()
             for key, data in rows:
                 cursor = self._connection.execute(
@@ -130,15 +130,15 @@ class FeatureStore:
             self._shrink()
 
     def flush(self) -> None:
-        """Notes what was used, so that it is not the first to go."""
-        with self._lock, self._mended():
+        """Note what was used, so that it is not the first to go."""
+        with self._lock, self._repaired():
             if self._used:
                 with self._transaction():
                     self._note_uses()
 
     @property
     def limit(self) -> int:
-        """Bytes that the store may take, remembered in the store itself."""
+        """Bytes that the store may take, kept in the store itself."""
         return self._value("SELECT value FROM settings WHERE name = 'limit'")
 
     @limit.setter
@@ -157,7 +157,7 @@ class FeatureStore:
         return self._value("SELECT count(*) FROM uses")
 
     def clear(self) -> None:
-        """Removes all entries, and gives their room back to the disk."""
+        """Remove all entries, and return their space to the disk."""
         with self._lock:
             with self._transaction():
                 self._connection.execute("DELETE FROM features")
@@ -166,7 +166,7 @@ class FeatureStore:
             self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
 
     def close(self) -> None:
-        """Closes the file, after noting what was used."""
+        """Note what was used, and close the file."""
         self.flush()
         self._connection.close()
 
@@ -180,7 +180,7 @@ class FeatureStore:
             return self._connect()
 
     def _connect(self):
-        """Connects; where several processes make the file at once, SQLite waits for the others in all but one step."""
+        """Connect, and wait for other processes that create the file at once: SQLite does so in all steps but one."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -204,13 +204,13 @@ class FeatureStore:
         return connection
 
     @contextlib.contextmanager
-    def _mended(self):
-        """Begins a new file where the old one turns out to be damaged; does without where it cannot be used."""
+    def _repaired(self):
+        """Start a new file where the old one turns out to be damaged; go on without one where it cannot be used."""
         try:
             yield
         except sqlite3.OperationalError as error:  # a full disk, or a lock that nobody lets go of
-            self._resting = True
-            warn(f"The cache {str(self.path)!r} is left alone, since it fails: {error}.")
+            self._unusable = True
+            warn(f"The cache {str(self.path)!r} is not used, since it fails: {error}.")
         except sqlite3.DatabaseError:
             self._connection.close()
             self._used.clear()
@@ -218,7 +218,7 @@ class FeatureStore:
 
     def _open_anew(self):
         try:
-            fresh = self._connect()  # another process may have mended it already
+            fresh = self._connect()  # another process may have repaired it already
             if fresh.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
                 return fresh
             fresh.close()
@@ -250,7 +250,7 @@ class FeatureStore:
         self._used.clear()
 
     def _shrink(self):
-        """Deletes what was used longest ago, to four fifths of the limit, so that it is not done at every batch."""
+        """Delete the least recently used entries down to four fifths of the limit, not to repeat it at every batch."""
         limit, size = self.limit, self.size
         if size <= limit:
             return

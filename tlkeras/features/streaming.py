@@ -1,4 +1,4 @@
-"""Images in, features out, in order: files are read and decoded ahead, in threads, while the network works."""
+"""Images in, features out, in order: threads read and decode files ahead while the network computes."""
 
 import os
 from collections import deque
@@ -10,18 +10,18 @@ import numpy as np
 
 from tlkeras.data.reading import ImageError, quiet
 
-#: Images a thread reads at a time: enough that handing them over costs nothing beside reading them.
+#: Images that a thread reads at a time: enough that handing them over costs nothing beside reading them.
 _CHUNK = 8
 
 
 @dataclass
 class Item:
-    """One image on its way: it ends with `features` or with an `error`.
+    """One image on its way through the stream, which ends with `features` or with an `error`.
 
     Attributes:
         index: Its place in the row.
         source: What was given.
-        key: Under which the store knows its features; None where it cannot.
+        key: Key of its features in the store; None where it has none.
         pixels: Decoded, until its features are computed.
         features: float32 array `(features,)`.
         error: Why it cannot be read.
@@ -36,19 +36,19 @@ class Item:
 
 
 def stream_features(images, reader, make_engine, batch_size, store=None, prefix=b""):
-    """Computes the features of images, in order and with memory for a few batches only.
+    """Compute the features of images, in order and with memory for a few batches only.
 
-    A thread for each core reads images. An engine that computes on one core is run by these threads too, a batch each,
-    so that no core waits for another; one that takes all cores, or a GPU, is run by the caller's thread beside them.
+    One thread per core reads images. An engine that computes on one core is run by these threads too, a batch each, so
+    that no core waits for another; one that takes all cores, or a GPU, is run by the caller's thread beside them.
 
     Args:
         images: `Images`.
         reader: `Reader`.
-        make_engine: Function that gives an engine (see `engines.choice.make_engine`); called once, and only if there is
-            something to compute.
-        batch_size: Images a forward pass, of an engine that has no size of its own.
+        make_engine: Function that returns an engine (see `engines.choice.make_engine`); called once, and only if there
+            is something to compute.
+        batch_size: Images per forward pass of an engine that has no batch size of its own.
         store: `FeatureStore` or None.
-        prefix: Of the store's keys: what determines the features beside the image.
+        prefix: Start of the store's keys: what determines the features beside the image.
 
     Yields:
         Lists of `Item`, in the order of `images`, as they are done.
@@ -69,7 +69,7 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
             if waiting and engine is None:
                 engine = make_engine()
                 size = engine.batch_size or batch_size
-            # What is done waits for what came before it, but not for ever.
+            # What is done waits for what came before it, but not forever.
             enough = len(pending) >= 16 * batch_size
             while waiting and (len(waiting) >= size or enough):
                 launch()
@@ -90,7 +90,7 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
 
 
 def _read_ahead(pool, images, reader, batch_size, store, prefix):
-    """Yields lists of items, in order; two batches beyond the one that is worked on are being read."""
+    """Yield lists of items, in order, and keep reading two batches beyond the one that is computed."""
 
     def read(chunk):
         with quiet():
@@ -136,7 +136,7 @@ def _compute(items, engine, batch_size, store):
 
 
 def _settle(computing, left):
-    """Hands features to their items, oldest first: of all batches that are done, and until so many are left."""
+    """Hand features to their items, oldest first: those of finished batches, and more until `left` batches remain."""
     while len(computing) > left or (computing and computing[0][1].done()):
         items, features = computing.popleft()
         for item, row in zip(items, features.result(), strict=True):

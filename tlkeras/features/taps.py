@@ -9,12 +9,12 @@ from tlkeras.models.graph import flatten, graph_of, live_tensors, nodes
 
 
 def block_output(model, name):
-    """Finds the tensor in which a block of a model ends, residual sums and pooling that follow its weights included.
+    """Find the tensor that a block of a model ends in, including residual sums and pooling that follow its weights.
 
     Args:
         model: A `keras.Model` with a graph; nested models are laid flat.
-        name: Of a block of `tlkeras.blocks(model)`, of a layer, or the beginning of layers' names: the tap is behind
-            the last of them.
+        name: Name of a block of `tlkeras.blocks(model)` or of a layer, or the start of several layers' names: the tap
+            comes after the last of them.
 
     Returns:
         `(model, tensor)`: the flat model, whose layers are those of `model`, and a KerasTensor of its graph. Where

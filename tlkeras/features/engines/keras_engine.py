@@ -39,12 +39,12 @@ class KerasEngine:
         self.network = network if precision in (None, "float32") else lower_precision(network, precision)
 
     def __call__(self, pixels):
-        """Computes features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
+        """Compute features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
         return np.asarray(self.network.predict_on_batch(pixels), "float32")
 
 
 def lower_precision(network, precision):
-    """Copies a network to one that computes in bfloat16 or float16.
+    """Copy a network to one that computes in bfloat16 or float16.
 
     Args:
         network: A functional or Sequential `keras.Model`.

@@ -30,12 +30,12 @@ class OnnxRuntimeEngine:
         self.batch_size = images_a_call(image_shape)
 
     def __call__(self, pixels):
-        """Computes features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
+        """Compute features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
         return run_in_slices(lambda part: self._session.run(None, {self._input: part})[0], pixels, self._slice)
 
     @staticmethod
     def version():
-        """The version of the runtime."""
+        """Return the version of the runtime."""
         import onnxruntime
 
         return onnxruntime.__version__

@@ -44,7 +44,7 @@ class OpenVinoEngine:
             self._requests.put(model.create_infer_request())
 
     def __call__(self, pixels):
-        """Computes features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
+        """Compute features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
         request = self._requests.get()
         try:
             return run_in_slices(lambda part: _infer(request, part), pixels, self._slice)
@@ -53,7 +53,7 @@ class OpenVinoEngine:
 
     @staticmethod
     def version():
-        """The version of the runtime."""
+        """Return the version of the runtime."""
         import openvino
 
         return openvino.__version__

@@ -8,7 +8,7 @@ _PIXELS = 2 * 224 * 224
 
 
 def images_in_cache(image_shape):
-    """How many images a core computes fastest at a time, a power of two.
+    """Return how many images a core computes fastest at a time, a power of two.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -24,7 +24,7 @@ def images_in_cache(image_shape):
 
 
 def images_a_call(image_shape):
-    """How many images a thread takes at a time: 8 or more, so that handing them over costs nothing beside the rest.
+    """Return how many images a thread takes at a time: 8 or more, so that handing them over costs next to nothing.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -38,7 +38,7 @@ def images_a_call(image_shape):
 
 
 def run_in_slices(run, pixels, batch_size):
-    """Runs a network on a batch, slice by slice.
+    """Run a network on a batch, slice by slice.
 
     Args:
         run: Function from float32 pixels `(batch_size, height, width, channels)` to features `(batch_size, features)`.
