@@ -28,12 +28,10 @@ from .errors import InputError as InputError
 from .evaluation.sheets import contact_sheet as contact_sheet
 from .evaluation.sheets import preview as preview
 from .features.extractor import FeatureExtractor as FeatureExtractor
-from .models.block_map import Block as Block
-from .models.block_map import BlockMap as BlockMap
 from .features.ray import RayExtraction as RayExtraction
 from .features.ray import extract_on_ray as extract_on_ray
-from .models.blocks import Block as Block
-from .models.blocks import BlockMap as BlockMap
+from .models.block_map import Block as Block
+from .models.block_map import BlockMap as BlockMap
 from .models.blocks import blocks as blocks
 from .models.freezing import freeze as freeze
 from .models.freezing import unfreeze as unfreeze

@@ -44,6 +44,7 @@ ENDS = {
     "two users of a convolution": lambda x: L.Add()([x, L.BatchNormalization()(x), L.Activation("relu")(x)]),
     "functions of keras.ops": lambda x: keras.ops.flip(x * 0.5 + 1.0, axis=1),
     "hard activations": lambda x: L.Multiply()([L.Activation("hard_sigmoid")(x), L.Activation("hard_silu")(x)]),
+    "augmented": lambda x: L.RandomFlip()(L.RandomTranslation(0.2, 0.2)(L.GaussianNoise(0.5)(x, training=False))),
     "cropped": lambda x: L.Cropping2D(((1, 2), (0, 1)))(x),
     "global maximum": lambda x: L.Dropout(0.5)(L.GlobalMaxPooling2D()(x)),
     "caffe": lambda x: keras.ops.flip(L.Normalization(axis=-1, mean=[0.1] * 8, variance=[2.0] * 8)(x), axis=-1),

@@ -10,11 +10,11 @@ import numpy as np
 
 from tlkeras.features.engines.litert_graph import LiteRtGraph
 from tlkeras.features.engines.litert_layers import (
-    IDENTITIES,
     LAYERS,
     OPERATIONS,
     UnsupportedLayerError,
     activation_name,
+    does_nothing,
     scale_and_shift,
     weight_array,
 )
@@ -81,7 +81,7 @@ class _Writer:
             write = LAYERS.get(type(layer))
             if not isinstance(layer, keras.Layer):
                 write = OPERATIONS.get(type(layer).__name__)
-            if write is None and not isinstance(layer, IDENTITIES):
+            if write is None and not does_nothing(layer):
                 raise UnsupportedLayerError(f"layer {layer.name!r} is a {type(layer).__name__}")
             inputs = [self.tensors[id(tensor)] for tensor in node.input_tensors]
             self.tensors[id(node.outputs[0])] = inputs[0] if write is None else write(self, node, layer, inputs)
