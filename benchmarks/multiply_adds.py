@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 
 import tlkeras
-from tlkeras.backbones.hub import last_map
+from tlkeras.backbones.hub import REWRITTEN, last_map
 from tlkeras.backbones.unroll import lay_out
 
 LARGEST_MINIMUM = 384  # pixels, as no network needs more
@@ -61,7 +61,7 @@ def build(name, size):
 
         network = getattr(keras_hub.models, entry["constructor"])(**{**arguments, "image_shape": (size, size, 3)})
     image = keras.Input((size, size, 3))
-    return lay_out(network, image, image)
+    return lay_out(network, image, image, REWRITTEN)
 
 
 @functools.cache

@@ -12,6 +12,9 @@ from .backbones.catalog import backbone_info as backbone_info
 from .backbones.catalog import backbone_sources as backbone_sources
 from .backbones.catalog import list_backbones as list_backbones
 from .backbones.classifier import image_classifier as image_classifier
+from .backbones.efficientnet_lite import EfficientNetLite0 as EfficientNetLite0
+from .backbones.efficientnet_lite import EfficientNetLite1 as EfficientNetLite1
+from .backbones.efficientnet_lite import EfficientNetLite2 as EfficientNetLite2
 from .checks.findings import Finding as Finding
 from .checks.findings import ImageReport as ImageReport
 from .checks.images import check_images as check_images

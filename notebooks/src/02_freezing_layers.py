@@ -27,7 +27,6 @@ import numpy as np
 
 import tlkeras
 from tlkeras import evaluation
-from tlkeras.backbones.efficientnet_lite import EfficientNetLite0
 
 # %% [markdown]
 # ## The idea, on three units
@@ -137,7 +136,7 @@ tlkeras.trainable_table(tlkeras.unfreeze(network, last=2))
 # To test task A, we put ImageNet's original top back on the features. Does it still predict the same class as before?
 
 # %%
-imagenet = EfficientNetLite0(input_shape=(*SIZE, 3))
+imagenet = tlkeras.EfficientNetLite0(input_shape=(*SIZE, 3))
 old_kernel, old_bias = imagenet.get_layer("predictions").get_weights()
 trunk = keras.Model(network.input, network.layers[-1].input)
 features = [trunk.predict(test, verbose=0) for _, test in pixels]

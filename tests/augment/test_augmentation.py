@@ -137,6 +137,8 @@ def test_gray_images_stay_gray_under_the_policy_of_xrays(images):
 
 @pytest.mark.parametrize("domain", [*RECIPES, pytest.param(BEYOND_KERAS, id="everything")])
 def test_images_of_one_channel_are_taken(images, domain):
+    if domain in ("randaugment", "augmix") and keras.version() < "3.15":
+        pytest.skip("Keras' own layer takes gray images from 3.15 on")
     gray = images[..., :1]
     changed = apply(augmentation(domain), gray)
     assert changed.shape == gray.shape and changed.min() >= 0 and changed.max() <= 255

@@ -119,7 +119,7 @@ def test_the_default_size_is_that_of_the_weights_and_none_takes_any():
     "arguments, words",
     [
         ({"name": "efficentnet_b0"}, ["'efficentnet_b0'", "Did you mean", "'efficientnet_b0'"]),
-        ({"name": 7}, ["7", "string"]),
+        ({"name": 7}, ["7", "name of a backbone"]),
         ({"image_size": (70, 80)}, ["at least 71 x 71", "(70, 80)"]),
         ({"image_size": (80, 80, 3)}, ["positive integer or a pair", "(80, 80, 3)"]),
         ({"image_size": (80.5, 80)}, ["positive integer", "80.5"]),

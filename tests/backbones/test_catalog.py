@@ -26,7 +26,8 @@ def test_names_are_unique_under_any_spelling_and_families_are_lower_case():
 
 
 def test_every_figure_names_its_source():
-    figures = ("parameters", "default_size", "minimum_size", "width", "top1", "multiply_adds", "file_mb", "license")
+    figures = {"parameters", "default_size", "minimum_size", "width", "pretraining", "top1", "multiply_adds", "file_mb"}
+    figures |= {"license"}
     for entry in entries():
         given = {figure for figure in figures if getattr(entry, figure) is not None}
         assert given == set(entry.sources), entry.name
@@ -38,6 +39,14 @@ def test_figures_are_of_plausible_size():
         assert entry.parameters is None or 1e5 < entry.parameters < 1e10, entry.name
         assert entry.top1 is None or 0.5 < entry.top1 < 0.91, entry.name
         assert entry.multiply_adds is None or 20e6 < entry.multiply_adds < 2e12, entry.name
+
+
+def test_all_published_weights_say_what_they_were_trained_on():
+    kinds = {"imagenet-1k", "imagenet-12k", "imagenet-12k+1k", "imagenet-21k", "imagenet-21k+1k", "self-supervised"}
+    for entry in entries():
+        assert (entry.pretraining in kinds) if entry.weights_url else entry.pretraining is None, entry.name
+    assert backbone_info("efficientnet_lite0").pretraining == "imagenet-1k"
+    assert {entry.pretraining for entry in entries(pattern="hub:dinov*")} == {"self-supervised"}
 
 
 def test_filters_keep_what_meets_them_all():
@@ -97,7 +106,7 @@ def test_a_near_miss_gets_suggestions():
     [
         ("hub:", "Did you mean 'hub:"),
         ("cv:", "Did you mean 'cv:"),
-        ("", "named by a string.*Received: ''"),
+        ("", "name of a backbone.*Received: name=''"),
         (" ", "' '"),
     ],
 )

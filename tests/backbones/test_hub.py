@@ -74,7 +74,35 @@ def tiny_hgnetv2():
     ), keras_hub.layers.HGNetV2ImageConverter(image_size=(32, 32), scale=1 / 255)
 
 
+def text_encoder(kind, **arguments):
+    """The text half of a model of images and texts, as small as can be; it is no part of the backbone."""
+    sizes = {"vocabulary_size": 8, "embedding_dim": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
+    make = getattr(keras_hub.models, f"{kind}TextEncoder")
+    return make(**sizes, intermediate_dim=16, max_sequence_length=4, **arguments)
+
+
+def tiny_image_text(kind, **arguments):
+    models, layers = keras_hub.models, keras_hub.layers
+    vision = getattr(models, f"{kind}VisionEncoder")(
+        patch_size=8, hidden_dim=16, num_layers=2, num_heads=2, intermediate_dim=32, image_shape=(32, 32, 3)
+    )
+    both = getattr(models, f"{kind}Backbone")(vision, text_encoder(kind), **arguments)
+    return both, getattr(layers, f"{kind}ImageConverter")(image_size=(32, 32), scale=1 / 127.5, offset=-1.0), vision
+
+
+def tiny_metaclip_2():
+    return tiny_image_text("MetaCLIP2", projection_dim=8)
+
+
+def tiny_siglip():
+    both, converter, vision = tiny_image_text("SigLIP")
+    return both, converter, keras.Model(vision.input, vision.post_layer_norm.output)
+
+
 TINY = {
+    "clip": lambda: tiny_image_text("CLIP", projection_dim=8),
+    "siglip": tiny_siglip,
+    "metaclip_2": tiny_metaclip_2,
     "vit": tiny_vit,
     "deit": tiny_deit,
     "dinov2": tiny_dinov2,
@@ -83,8 +111,8 @@ TINY = {
     "resnet": tiny_resnet,
     "hgnetv2": tiny_hgnetv2,
 }
-FLAT = ("vit", "deit", "swin", "resnet", "hgnetv2")
-PREFIX_TOKENS = {"vit": 1, "deit": 2, "dinov2": 5, "dinov3": 5}
+FLAT = ("vit", "deit", "swin", "resnet", "hgnetv2", "clip", "siglip", "metaclip_2")
+PREFIX_TOKENS = {"clip": 1, "metaclip_2": 1, "vit": 1, "deit": 2, "dinov2": 5, "dinov3": 5}
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +121,11 @@ def presets(tmp_path_factory):
     made = {}
     for kind, make in TINY.items():
         directory = tmp_path_factory.mktemp(kind)
-        network, converter = make()
+        network, converter, *encoder = make()
         network.save_to_preset(str(directory))
         converter.save_to_preset(str(directory))
         pixels = keras.ops.convert_to_numpy(converter(images(32)))
+        network = encoder[0] if encoder else network
         expected = network(keras.tree.pack_sequence_as(network.input, [pixels]), training=False)
         expected = [*expected.values()][-1] if isinstance(expected, dict) else expected
         made[kind] = f"hub:{directory}", keras.ops.convert_to_numpy(expected)

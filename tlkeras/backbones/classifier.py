@@ -11,7 +11,6 @@ from tlkeras.backbones.build import backbone as build_backbone
 from tlkeras.backbones.catalog import listed_info
 from tlkeras.backbones.inputs import ImageInput
 from tlkeras.backbones.pooling import check_pooling
-from tlkeras.errors import InputError
 from tlkeras.models.graph import trains_by_default
 from tlkeras.models.heads import class_count, with_head
 from tlkeras.utils.validation import check_choice, check_number, invalid
@@ -31,15 +30,15 @@ def image_classifier(
     channels: int = 3,
     weights: str | os.PathLike | None = "imagenet",
 ) -> keras.Model:
-    """Builds a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
+    """Build a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
 
-    It is flat wherever the backbone is; the catalog says which are not (DINOv2 and DINOv3 of KerasHub, say).
+    The model is flat if the backbone is. The catalog says which are not, such as DINOv2 and DINOv3 of KerasHub.
 
     Args:
         backbone: Name of a backbone; see `tlkeras.list_backbones`.
         classes: Number of classes, or their names.
-        task: `"multiclass"` (softmax; one label an image), `"binary"` (one sigmoid, two classes) or `"multilabel"`
-            (a sigmoid a class; any number of labels an image).
+        task: `"multiclass"` (softmax; one label per image), `"binary"` (one sigmoid, two classes) or `"multilabel"`
+            (one sigmoid per class; any number of labels per image).
         pooling: `"avg"`, `"max"`, `"concat"` of both, or `"cls"` for the class token of a transformer.
         dropout: Share of the pooled features dropped in training, in [0, 1). 0.2 is what the EfficientNet papers use.
         augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`). They act in `fit`, and neither in
@@ -67,7 +66,7 @@ def image_classifier(
     count = class_count(classes)
     check_choice("task", task, tuple(_ACTIVATIONS))
     if task == "binary" and count != 2:
-        raise InputError(f"A binary task has two classes. Received: {count}")
+        raise invalid("classes", classes, "be two for a binary task")
     check_pooling(pooling)
     check_number("dropout", dropout, "[0, 1)")
     trunk = build_backbone(

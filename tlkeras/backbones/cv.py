@@ -1,15 +1,17 @@
 """Backbones of KerasCV, which is no longer developed: kept for models that were trained with it.
 
-Its constructors fetch even the architecture from a network. EfficientNet-Lite and the ResNets are built here from
-explicit arguments instead, so that random or own weights need none. All become one flat graph of core layers.
+Its constructors download even the architecture. EfficientNet-Lite and the ResNets are built here from explicit
+arguments instead, so that random weights or your own need no network. All become one flat graph of core layers.
 """
 
 import contextlib
+import math
 import sys
+
+from keras import ops
 
 from tlkeras.backbones.catalog import kaggle_folder, preset_on_disk
 from tlkeras.backbones.preprocessing import PREPROCESSING
-from tlkeras.backbones.segformer import check_square
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights, reads_weights
 from tlkeras.errors import InputError, first_line
@@ -21,11 +23,13 @@ _RESNET_BLOCKS = {
     101: ("block", (3, 4, 23, 3)),
     152: ("block", (3, 8, 36, 3)),
 }
+#: How many pixels wide a position of the last map of a Mix Transformer is.
+_MIT_SHRINKAGE = 32
 _LITE_WIDTH_AND_DEPTH = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2), 3: (1.2, 1.4), 4: (1.4, 1.8)}
 
 
 def build_cv(info, image, weights):
-    """Builds a KerasCV backbone on raw pixels.
+    """Build a KerasCV backbone on raw pixels.
 
     Args:
         info: The `BackboneInfo`; its `constructor` is the preset's name.
@@ -36,8 +40,8 @@ def build_cv(info, image, weights):
         A functional `keras.Model` from raw pixels to the last feature map.
 
     Raises:
-        InputError: KerasCV (or TensorFlow, which it needs) is not installed, the preset has no weights or cannot be
-            had, or images of this size do not fit.
+        InputError: KerasCV (or TensorFlow, which it needs) is not installed, the preset has no weights or is not
+            available, or images of this size do not fit.
     """
     if weights == "imagenet" and info.weights_url is None:
         raise InputError(f"KerasCV publishes no weights for {info.name}; pass weights=None or the path of a file.")
@@ -50,7 +54,7 @@ def build_cv(info, image, weights):
     inputs, x = image.connect(info.name, info.default_size, info.minimum_size)
     fixed = {}
     if info.family == "mit":  # which is built for images of one size
-        check_square(info.name, *x.shape[1:3])
+        _check_square(info.name, *x.shape[1:3])
         fixed = {"input_shape": x.shape[1:]}
     arguments = _arguments(info.constructor)
     if arguments and weights != "imagenet":
@@ -61,8 +65,8 @@ def build_cv(info, image, weights):
     pending = weights not in ("imagenet", None) and not reads_weights(model, weights)
     if not model.get_config().get("include_rescaling", True):
         x = PREPROCESSING["unit"](x)
-    result = lay_out(model, inputs, x)
-    if pending:  # what is no file of KerasCV's network is one of ours, or of none
+    result = lay_out(model, inputs, x, {"SegFormerMultiheadAttention": _reduced_attention})
+    if pending:  # a file that does not fit KerasCV's network may be one of ours
         load_weights([result, model], weights)
     return result
 
@@ -85,7 +89,7 @@ def _from_preset(keras_cv, info, with_weights, **arguments):
 
 
 def _arguments(preset):
-    """The explicit arguments of an architecture, or None for those only KerasCV's presets know."""
+    """Return the explicit arguments of an architecture, or None for those that only KerasCV's presets know."""
     if preset.startswith("efficientnetlite_b"):
         width, depth = _LITE_WIDTH_AND_DEPTH[int(preset[-1])]
         return {
@@ -110,3 +114,54 @@ def _arguments(preset):
             "block_type": block_type,
         }
     return None
+
+
+def _check_square(name, height, width):
+    """Refuse images of a size at which some map of a Mix Transformer is no square of whole patches.
+
+    Args:
+        name: Name of the backbone, for the message.
+        height: Height of the images in pixels; None is refused.
+        width: Width of the images in pixels; None is refused.
+
+    Raises:
+        InputError: The size does not fit.
+
+    Example:
+
+    >>> _check_square("MiT-B0", 224, 224)
+    >>> _check_square("MiT-B0", 224, 256)
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: MiT-B0 needs square images of a multiple of 32 pixels. Received: images of 224 x 256 ...
+    """
+    if height is None or height != width or height % _MIT_SHRINKAGE:
+        raise InputError(
+            f"{name} needs square images of a multiple of {_MIT_SHRINKAGE} pixels. "
+            f"Received: images of {height} x {width} pixels"
+        )
+
+
+def _reduced_attention(attention, tokens):
+    """Attend to a shrunk map, as `SegFormerMultiheadAttention` of KerasCV does, for batches of any size.
+
+    KerasCV's own code names the size of the batch together with that of the shrunk map, so no graph can hold it.
+    Tokens are `(batch, side * side, channels)` of a square map. Source: Xie et al., SegFormer, 2021,
+    https://arxiv.org/abs/2105.15203
+    """
+    count, channels = tokens.shape[1:]
+
+    def heads(x):
+        x = ops.reshape(x, (-1, x.shape[1], attention.num_heads, channels // attention.num_heads))
+        return ops.transpose(x, (0, 2, 1, 3))
+
+    shrunk = tokens
+    if attention.sr_ratio > 1:
+        # Channels are read as positions and back, as in KerasCV, whose weights were trained so.
+        side = math.isqrt(count)
+        x = attention.sr(ops.reshape(ops.transpose(tokens, (0, 2, 1)), (-1, side, side, channels)))
+        x = ops.reshape(x, (-1, channels, math.prod(x.shape[1:3])))
+        shrunk = attention.norm(ops.transpose(x, (0, 2, 1)))
+    query, key, value = heads(attention.q(tokens)), heads(attention.k(shrunk)), heads(attention.v(shrunk))
+    shares = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * attention.scale)
+    x = ops.transpose(ops.matmul(shares, value), (0, 2, 1, 3))
+    return attention.proj(ops.reshape(x, (-1, count, channels)))

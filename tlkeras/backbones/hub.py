@@ -1,7 +1,7 @@
-"""Backbones of KerasHub: its published presets, and preset directories of one's own.
+"""Backbones of KerasHub: its published presets, and preset directories of your own.
 
-Convolutional networks, ViT, DeiT and Swin consist of core layers in the end, and become one flat graph of these; DINOv2
-and DINOv3 too, but for layers of KerasHub's own, which must be installed where they are read.
+Convolutional networks, ViT, DeiT and Swin become one flat graph of core layers. DINOv2 and DINOv3 become a flat graph
+too, but it keeps some layers of KerasHub, which must be installed where their files are read.
 """
 
 import contextlib
@@ -15,13 +15,16 @@ from tlkeras.backbones.catalog import kaggle_folder, listed_info, preset_on_disk
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights, reads_weights
-from tlkeras.backbones.windows import check_sides
+from tlkeras.backbones.windows import check_sides, window_attention, windowed_block
 from tlkeras.errors import InputError, first_line, warn
 from tlkeras.utils.naming import suggestions
 
+#: Layers of KerasHub whose own code cannot be laid out, by class.
+REWRITTEN = {"SwinTransformerBlock": windowed_block, "WindowAttention": window_attention}
+
 
 def build_hub(preset, image, weights):
-    """Builds a KerasHub backbone with the scaling of its preset's image converter in front.
+    """Build a KerasHub backbone with the scaling of its preset's image converter in front.
 
     Args:
         preset: A preset's name (`"vit_base_patch16_224_imagenet"`), a handle (`"kaggle://..."`, `"hf://..."`) or
@@ -31,11 +34,11 @@ def build_hub(preset, image, weights):
 
     Returns:
         `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and
-        how many leading tokens stand for no patch.
+        the number of leading tokens that stand for no patch.
 
     Raises:
-        InputError: KerasHub is not installed, or the preset cannot be had, is none of images, or does not fit the
-            image size.
+        InputError: KerasHub is not installed, or the preset is not available, is no image network, or does not fit
+            the image size.
     """
     try:
         import keras_hub
@@ -43,29 +46,40 @@ def build_hub(preset, image, weights):
         raise InputError(f"hub:{preset} needs KerasHub, which is not installed; run: pip install keras-hub") from error
     name = _known(preset, keras_hub)
     preset = _source(name, keras_hub)
-    model = _load(preset, keras_hub, weights == "imagenet")
-    model = last_map(model)
+    encoder = image_encoder(_load(preset, keras_hub, weights == "imagenet"))
+    model = last_map(encoder)
     shape = _image_shape(preset, model)
     converter = _converter(preset, keras_hub)
     size = shape[0] or (converter.image_size or (224,))[0] if converter else shape[0] or 224
     inputs, x = image.connect(f"hub:{name}", size, _minimum_size(name))
-    if type(model).__name__ == "SwinTransformerBackbone":
-        check_sides(f"hub:{name}", model, *x.shape[1:3])
+    if type(encoder).__name__ == "SwinTransformerBackbone":
+        check_sides(f"hub:{name}", encoder, *x.shape[1:3])
     if None not in shape and shape != x.shape[1:3]:
-        model = _load_at(x.shape[1:], preset, name, keras_hub, weights == "imagenet")
+        encoder = _load_at(x.shape[1:], shape, preset, name, keras_hub, weights == "imagenet")
+        model = last_map(encoder)
     pending = weights not in ("imagenet", None) and not reads_weights(model, weights)
     if converter is None:
         warn(f"The preset {preset} names no image converter, so pixels reach the network as they are, in [0, 255].")
     elif converter.scale is not None or converter.offset is not None:
         x = Preprocessing(_constant(converter.scale, 1.0), _constant(converter.offset, 0.0))(x)
     result = _laid_out(model, inputs, x, name)
-    if pending:  # what is no file of KerasHub's network is one of ours, or of none
+    if pending:  # a file that does not fit KerasHub's network may be one of ours
         load_weights([result], weights)
-    return result, _prefix_tokens(model)
+    return result, _prefix_tokens(model, getattr(encoder, "patch_size", None))
+
+
+def image_encoder(model):
+    """Return the vision encoder of a model of images and texts (CLIP, SigLIP); other models stay as they are."""
+    return getattr(model, "vision_encoder", model)
 
 
 def last_map(model):
-    """The network up to its last feature map, where it gives those of all stages (HGNetV2)."""
+    """Return the network up to its last feature map or tokens.
+
+    HGNetV2 gives the maps of all stages, and SigLIP pools its tokens with an attention of its own, which is left out.
+    """
+    if type(model).__name__ == "SigLIPVisionEncoder":
+        return keras.Model(model.input, model.head.input)
     return keras.Model(model.input, [*model.output.values()][-1]) if isinstance(model.output, dict) else model
 
 
@@ -76,7 +90,7 @@ def _minimum_size(name):
 
 def _laid_out(model, inputs, x, name):
     try:
-        result = lay_out(model, inputs, x)
+        result = lay_out(model, inputs, x, REWRITTEN)
     except ValueError as error:
         raise InputError(f"hub:{name} cannot take images of shape {x.shape[1:]}: {first_line(error)}") from error
     if 0 in result.output.shape:
@@ -85,12 +99,12 @@ def _laid_out(model, inputs, x, name):
 
 
 def _known(preset, keras_hub):
-    """The preset under the spelling that KerasHub knows; a directory or a handle as it is."""
+    """Return the preset in KerasHub's spelling; a directory or a handle stays as it is."""
     if "://" in preset:
         return preset
     if Path(preset).is_dir():
         if not Path(preset, "config.json").is_file():
-            raise InputError(f"{preset} is no KerasHub preset: it has no config.json.")
+            raise InputError(f"{preset} is no KerasHub preset: it has no config.json, which `save_to_preset` writes.")
         return preset
     # Those with an image converter, which is how the registry tells images from text and sound.
     known = {name.lower().replace("-", "_"): name for name in keras_hub.layers.ImageConverter.presets}
@@ -103,7 +117,7 @@ def _known(preset, keras_hub):
 
 
 def _source(preset, keras_hub):
-    """The folder of a preset that is on disk already, so that files put there by hand will do; or its name."""
+    """Return the folder of a preset that is on disk, files put there by hand included; otherwise its name."""
     return str(preset_on_disk(_handle(preset, keras_hub), "keras_hub") or preset)
 
 
@@ -111,16 +125,18 @@ def _handle(preset, keras_hub):
     return keras_hub.models.Backbone.presets.get(preset, {}).get("kaggle_handle", preset)
 
 
-def _load_at(shape, preset, name, keras_hub, load_preset_weights):
-    """The network for images of another shape; most transformers have weights for one."""
+def _load_at(shape, built_for, preset, name, keras_hub, load_preset_weights):
+    """Load the network for images of another shape; most transformers have weights for one only."""
     load = keras_hub.models.Backbone.from_preset
     try:
-        return load(preset, load_weights=load_preset_weights, image_shape=tuple(shape))
+        encoder = image_encoder(load(preset, load_weights=load_preset_weights, image_shape=tuple(shape)))
+        if tuple(keras.tree.flatten(encoder.input)[0].shape[1:]) != tuple(shape):
+            raise ValueError(f"it is built for {built_for[0]} x {built_for[1]} pixels")
+        return encoder
     except Exception as error:  # Of h5py or Keras, each of its own kind.
         reason = first_line(error)
         if load_preset_weights:
-            size = load(preset, load_weights=False).image_shape
-            reason = f"its weights are for {size[0]} x {size[1]} pixels"
+            reason = f"its weights are for {built_for[0]} x {built_for[1]} pixels"
         raise InputError(f"hub:{name} cannot take images of shape {tuple(shape)}: {reason}.") from error
 
 
@@ -144,7 +160,7 @@ def _load(preset, keras_hub, load_preset_weights):
 
 
 def _image_shape(preset, model):
-    """Height and width that the network was built for, None where any will do."""
+    """Return height and width that the network was built for, None where it takes any."""
     tensors = keras.tree.flatten(model.input)
     features = keras.tree.flatten(model.output)
     if len(tensors) != 1 or len(tensors[0].shape) != 4 or len(features) != 1 or len(features[0].shape) not in (3, 4):
@@ -162,20 +178,19 @@ def _converter(preset, keras_hub):
 
 
 def _constant(value, default):
-    """A scale or offset of an image converter as a float, or a tuple of floats, one a channel."""
+    """Return a scale or offset of an image converter as a float, or as a tuple with one float per channel."""
     if value is None:
         return default
     values = keras.tree.flatten(value)
     return float(values[0]) if len(values) == 1 else tuple(map(float, values))
 
 
-def _prefix_tokens(model):
-    """How many tokens are no patch: class, distillation and register tokens, which KerasHub puts first."""
-    patch = getattr(model, "patch_size", None)
+def _prefix_tokens(model, patch):
+    """Count the tokens that are no patch: class, distillation and register tokens, which KerasHub puts first."""
     if patch is None or len(model.output.shape) != 3:
         return 0
     height, width = patch if isinstance(patch, tuple | list) else (patch, patch)
     sides = keras.tree.flatten(model.input)[0].shape[1:3]
     patches = math.prod(side // step for side, step in zip(sides, (height, width), strict=True))
-    # Hierarchical transformers (Swin) merge patches on their way, and have no other tokens.
+    # Hierarchical transformers (Swin) merge patches, and have no other tokens.
     return max(0, model.output.shape[1] - patches)

@@ -1,4 +1,4 @@
-"""The image input of a backbone: what was asked for, checked, and gray images made three channels."""
+"""The image input of a backbone: its size and channels, checked; gray images become three channels."""
 
 from dataclasses import dataclass
 from numbers import Integral

@@ -1,43 +1,43 @@
-"""From a network's last features to one vector an image."""
+"""Pooling: from the last features of a network to one vector per image."""
 
 from keras import layers
 
 from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_choice
 
 POOLINGS = ("avg", "max", "concat", "cls")
 
 
 def check_pooling(pooling, optional=False):
-    """Refuses what is no pooling.
+    """Refuse an unknown pooling.
 
     Args:
         pooling: What was received.
-        optional: Whether None, for no pooling, will do.
+        optional: Whether None, for no pooling, is allowed.
 
     Raises:
-        InputError: `pooling` is none of those that there are.
+        InputError: There is no such pooling.
     """
     choices = (*POOLINGS, None) if optional else POOLINGS
-    if pooling not in choices:
-        raise InputError(f"pooling must be one of {', '.join(map(repr, choices))}. Received: pooling={pooling!r}")
+    check_choice("pooling", pooling, choices)
 
 
 def pool(x, pooling, prefix_tokens=0, name=""):
-    """Pools a feature map, or a sequence of tokens, with core layers.
+    """Pool a feature map or a sequence of tokens with core layers.
 
     Args:
         x: KerasTensor of shape `(batch, height, width, channels)`, or `(batch, tokens, channels)` from a transformer.
         pooling: `"avg"` or `"max"` over positions, `"concat"` for both one after the other (fast.ai's head;
             twice as wide), or `"cls"` for the class token, which only token models with one have.
-        prefix_tokens: How many leading tokens stand for no patch (class, distillation and register tokens).
+        prefix_tokens: Number of leading tokens that stand for no patch (class, distillation and register tokens).
             `"avg"`, `"max"` and `"concat"` leave them out.
-        name: What the layers' names begin with, where one model pools several tensors.
+        name: Prefix of the layers' names, needed where one model pools several tensors.
 
     Returns:
         KerasTensor of shape `(batch, channels)`, or `(batch, 2 * channels)` with `"concat"`.
 
     Raises:
-        InputError: The pooling is unknown, or asks for a class token that is not there.
+        InputError: The pooling is unknown, or needs a class token that the network does not have.
 
     Example:
 

@@ -1,7 +1,7 @@
-"""From raw RGB pixels to what a pretrained network was trained on, in core Keras layers.
+"""Preprocessing: from raw RGB pixels to what a pretrained network was trained on, in core Keras layers.
 
 The constants are those of `keras.applications.imagenet_utils.preprocess_input`. They are kept as one scale and one
-offset a channel, so that a saved model needs nothing but Keras to be read.
+offset per channel, so that a saved model needs nothing but Keras.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """An affine map of each channel, `scale * pixel + offset`, after an optional flip from RGB to BGR.
+    """Affine map of each channel, `scale * pixel + offset`, after an optional flip from RGB to BGR.
 
     Args:
-        scale: One float for all channels, or one a channel.
+        scale: One float for all channels, or one per channel.
         offset: The same, added after scaling.
         bgr: Whether the network reads blue, green, red.
 
@@ -34,7 +34,7 @@ class Preprocessing:
 
     @classmethod
     def standardize(cls, mean, std):
-        """The map `(pixel / 255 - mean) / std`, with `mean` and `std` of pixels in [0, 1].
+        """Return the map `(pixel / 255 - mean) / std`, with `mean` and `std` of pixels in [0, 1].
 
         Example:
 
@@ -44,7 +44,7 @@ class Preprocessing:
         return cls(tuple(1 / (255 * s) for s in std), tuple(-m / s for m, s in zip(mean, std, strict=True)))
 
     def __call__(self, x):
-        """Puts the map on a `(batch, height, width, 3)` KerasTensor.
+        """Apply the map to a KerasTensor of shape `(batch, height, width, 3)`.
 
         Pixels are scaled in float32 under every dtype policy: float16 would round them before the network sees them.
         """

@@ -1,4 +1,4 @@
-"""Reads a `.pth` file of the legacy PyTorch format into NumPy arrays, without torch and without running its code.
+"""Read a `.pth` file of the legacy PyTorch format into NumPy arrays, without torch and without running its code.
 
 Such a file is a run of pickles followed by raw storages. A pickle can call anything it can name, so nothing is
 unpickled before the file's SHA-256 is known to be right, and then only the four names that a state dict needs are
@@ -48,7 +48,7 @@ _ADMITTED = {
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Admits the names of a state dict and refuses every other."""
+    """Admit the names of a state dict and refuse every other."""
 
     def find_class(self, module, name):
         try:
@@ -66,7 +66,7 @@ class _StateDictUnpickler(pickle.Unpickler):
 
 
 def read_state_dict(path, sha256):
-    """Reads a legacy `.pth` state dict after checking that it is the file it should be.
+    """Read a legacy `.pth` state dict after checking its hash.
 
     Args:
         path: The file, a string or `pathlib.Path`.

@@ -1,39 +1,38 @@
-"""Composite layers of KerasHub and KerasCV laid out as the layers they are made of.
+"""Lay out the composite layers of KerasHub and KerasCV as the layers they consist of.
 
 KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
-what lies inside trainable when it reads the file, so a frozen transformer would train; some of these layers cannot be
+what lies inside trainable when it reads the file, so a frozen transformer would train. Some of these layers cannot be
 read at all. Laid out, every leaf is a layer of the graph with its own flag, and where all leaves are core layers (ViT,
-DeiT) the file opens with Keras alone. A `Lambda`, which no file gives back, is laid out as what it calls.
+DeiT) the file opens with Keras alone. A `Lambda`, which no file restores, is laid out as the operations it calls.
 """
 
 import contextlib
 import functools
 import inspect
 import math
+import threading
+from types import MappingProxyType
+from unittest import mock
 
 import keras
 from keras import layers, ops
 
-from tlkeras.backbones.segformer import reduced_attention
-from tlkeras.backbones.windows import window_attention, windowed_block
 from tlkeras.models.graph import forget, graft
 from tlkeras.models.layer_tree import own_weights, sublayers
 
-#: Layers of KerasHub and KerasCV whose own code cannot be laid out, by class.
-_WRITTEN_ANEW = {
-    "SwinTransformerBlock": windowed_block,
-    "WindowAttention": window_attention,
-    "SegFormerMultiheadAttention": reduced_attention,
-}
+#: Held while calls of layers are replaced, which is seen in the whole process.
+_REPLACING = threading.RLock()
 
 
-def lay_out(model, inputs, x):
-    """Applies a backbone to `x` leaf by leaf, or as one nested model where its leaves cannot be run or read.
+def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
+    """Apply a backbone to `x` leaf by leaf, or as one nested model where its leaves cannot be run or read.
 
     Args:
         model: A backbone of KerasHub or KerasCV, of one input.
         inputs: The `keras.Input` from which `x` was made.
         x: KerasTensor that takes the place of the backbone's own input.
+        rewritten: Functions for the layers whose own code cannot be laid out, by the name of the class. Each is called
+            with the layer and its arguments. Defaults to none.
 
     Returns:
         A functional model from `inputs` to the features.
@@ -47,7 +46,7 @@ def lay_out(model, inputs, x):
     ['dense']
     """
     with contextlib.suppress(TypeError, ValueError):
-        with unrolled(model):
+        with unrolled(model, rewritten):
             result = graft(model, inputs, x)
         _leave_batch_size_open(result)
         return forget(model, result)
@@ -55,7 +54,7 @@ def lay_out(model, inputs, x):
 
 
 def _leave_batch_size_open(model):
-    """Has what was reshaped to the size of the batch (DINOv3), which no graph knows, take whatever size comes."""
+    """Replace the size of the batch by -1 in every reshape that names it (DINOv3), since no graph knows it."""
     for operation in model.operations:
         shape = getattr(operation, "newshape", ())
         if isinstance(shape, tuple | list) and None in shape:
@@ -65,13 +64,14 @@ def _leave_batch_size_open(model):
 
 
 @contextlib.contextmanager
-def unrolled(model):
-    """While it is open, composite layers of `model`, called on KerasTensors, lay their parts into the graph.
+def unrolled(model, rewritten=MappingProxyType({})):
+    """Let the composite layers of `model`, called on KerasTensors, lay their parts into the graph.
 
-    Parts get the name of what they were in before their own, so that names stay unique.
+    The name of each part is prefixed with that of the layer it belongs to, so that names stay unique.
 
     Args:
         model: A backbone of KerasHub or KerasCV.
+        rewritten: As in `lay_out`.
 
     Raises:
         ValueError: A layer can neither be read from a file nor be laid out.
@@ -90,54 +90,53 @@ def unrolled(model):
     ...     [layer.name for layer in graft(model, inputs, inputs).layers[1:]]
     ['twice_first', 'twice_second']
     """
-    opened = []
-    try:
-        for layer in model.layers:
-            _open(layer, opened)
+    replaced = {}
+    for layer in model.layers:
+        _open(layer, rewritten, replaced)
+    call_layer = layers.Layer.__call__
+
+    def call(layer, *args, **kwargs):
+        return replaced.get(id(layer), call_layer)(layer, *args, **kwargs)
+
+    with _REPLACING, mock.patch.object(layers.Layer, "__call__", call):
         yield
-    finally:
-        for layer in opened:
-            layer.__class__ = type(layer).__base__
 
 
-def _open(layer, opened):
+def _open(layer, rewritten, replaced):
+    """Note the function that replaces the call of a layer, and of its parts, where it has to be laid out."""
     core = type(layer).__module__.startswith("keras.src.layers")
     parts = [] if core and not isinstance(layer, layers.MultiHeadAttention) else sublayers(layer)
     kind, activation = type(layer).__name__, getattr(layer, "activation", None)
     if kind == "DropPath":
         dropout = _dropout_of_paths(layer)
-        _call_with(layer, lambda layer, x, **kwargs: dropout(x), opened)
+        replaced[id(layer)] = lambda layer, x, **kwargs: dropout(x)
     elif not parts and _is_readable(layer, core):
         return
     elif isinstance(layer, layers.Identity):
-        _call_with(layer, lambda layer, x, **kwargs: x, opened)
+        replaced[id(layer)] = lambda layer, x, **kwargs: x
     elif isinstance(layer, keras.Sequential):
-        _call_with(layer, _one_after_another, opened)
-    elif kind in _WRITTEN_ANEW:
-        _call_with(layer, _WRITTEN_ANEW[kind], opened)
+        replaced[id(layer)] = _one_after_another
+    elif kind in rewritten:
+        replaced[id(layer)] = rewritten[kind]
     elif not own_weights(layer):
-        _call_with(layer, type(layer).call, opened)
-    elif isinstance(activation, layers.Layer):
-        parts = [activation]
-        _call_with(layer, _activate_apart, opened)
+        replaced[id(layer)] = _call_inside
+    elif callable(activation):
+        parts = [activation] if isinstance(activation, layers.Layer) else []
+        replaced[id(layer)] = _activate_apart
     elif hasattr(layer, "patch_embedding") or hasattr(layer, "patch_embeddings"):
-        _call_with(layer, _embed, opened)
+        replaced[id(layer)] = _embed
     else:
         raise ValueError(f"{kind} can neither be read from a file nor be laid out.")
     for part in parts:
         part.name = f"{layer.name}_{part.name}"
-        _open(part, opened)
-
-
-def _call_with(layer, call, opened):
-    """Lets a layer be called as a mere function, which leaves no node of its own in the graph."""
-    cls = type(layer)
-    layer.__class__ = type(cls.__name__, (cls,), {"__call__": call})
-    opened.append(layer)
+        _open(part, rewritten, replaced)
 
 
 def _is_readable(layer, core):
-    """Whether `layer` can be made anew from its own configuration, one of KerasHub with every argument it was given."""
+    """Tell whether a layer can be made from its own configuration; one of KerasHub must name every argument in it."""
+    activation = getattr(layer, "activation", None)
+    if callable(activation) and not activation.__module__.startswith("keras.src"):
+        return False
     try:
         config = layer.get_config()
         type(layer).from_config(dict(config))
@@ -148,20 +147,27 @@ def _is_readable(layer, core):
     return core or named <= config.keys()
 
 
+def _call_inside(layer, *args, **kwargs):
+    """Call what a layer calls; `training` is left out where the layer does not take it (SigLIP)."""
+    if "training" not in inspect.signature(layer.call).parameters:
+        kwargs.pop("training", None)
+    return layer.call(*args, **kwargs)
+
+
 def _one_after_another(model, x, **kwargs):
-    """The layers of a `Sequential`, whose own call would have the graph convert what it is given."""
+    """Call the layers of a `Sequential` in order; its own call would add conversions to the graph."""
     return functools.reduce(lambda x, layer: layer(x), model.layers, x)
 
 
 def _dropout_of_paths(layer):
-    """A provider's layer of stochastic depth in core Keras, which drops a whole sample of tokens."""
+    """Make a provider's stochastic depth of core Keras: a dropout of all tokens of a sample."""
     rate = layer.rate if hasattr(layer, "rate") else layer.drop_prob
     return layers.Dropout(float(rate), noise_shape=(None, 1, 1), dtype=layer.dtype_policy, name=layer.name)
 
 
 def _activate_apart(layer, x, **kwargs):
-    """A core layer whose activation is a layer (squeeze and excite of MobileNetV3), as one and then the other."""
-    linear = type(layer).__base__.from_config({**layer.get_config(), "activation": "linear"})
+    """Call a layer and then its activation, which no file of core Keras can hold (MobileNetV3, SigLIP)."""
+    linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     x = linear(x)
     for weight, value in zip(linear.weights, layer.weights, strict=True):
         weight.assign(value)
@@ -169,16 +175,16 @@ def _activate_apart(layer, x, **kwargs):
 
 
 def _embed(layer, images, **kwargs):
-    """Patches, tokens and positions of a ViT, DeiT or DINOv2 in core layers.
+    """Embed patches, tokens and positions of a ViT, DeiT, DINOv2, CLIP or SigLIP with core layers.
 
     Core Keras has no layer for a weight that is added as it is, so tokens and positions are rows of an `Embedding`,
-    looked up by their number. What only pretraining reads is left out: the token that stands for a masked patch.
+    looked up by their number. The token for masked patches is left out, since only pretraining reads it.
     """
     convolve = layer.patch_embedding if hasattr(layer, "patch_embedding") else layer.patch_embeddings.projection
     x = convolve(images)
     x = layers.Reshape((-1, x.shape[-1]), name=f"{layer.name}_patches")(x)
-    names = ("class_token", "cls_token", "distillation_token")
-    tokens = [getattr(layer, name)[0] for name in names if hasattr(layer, name)]
+    names = ("class_token", "cls_token", "class_embedding", "distillation_token")
+    tokens = [ops.reshape(getattr(layer, name), (1, -1)) for name in names if hasattr(layer, name)]
     if tokens:
         x = ops.concatenate([_rows(layer, "tokens", ops.concatenate(tokens), x[:, : len(tokens)]), x], axis=1)
     positions = _positions(layer)
@@ -191,15 +197,22 @@ def _embed(layer, images, **kwargs):
 
 
 def _positions(layer):
-    """The table of position embeddings that the layer adds, of shape `(tokens, width)`; None where it adds none."""
+    """Return the table of position embeddings that the layer adds, `(tokens, width)`, or None where it adds none."""
     if hasattr(layer, "interpolated_position_embeddings"):
         return layer.interpolated_position_embeddings[0]
     table = getattr(layer, "position_embedding", None)
-    return table.embeddings if isinstance(table, layers.Embedding) else None if table is None else table[0]
+    if not isinstance(table, layers.Embedding):
+        return None if table is None else table[0]
+    # CLIP reads from its file which row each position adds.
+    return (
+        ops.take(table.embeddings, layer.position_ids[0], axis=0)
+        if hasattr(layer, "position_ids")
+        else table.embeddings
+    )
 
 
 def _rows(layer, name, values, like):
-    """The rows of a table of weights, one after another for each image: `(batch, rows, width)`."""
+    """Repeat the rows of a table of weights for each image: `(batch, rows, width)`."""
     table = layers.Embedding(*values.shape, dtype=layer.dtype_policy, name=f"{layer.name}_{name}")
     rows = table(ops.cumsum(ops.ones_like(like[:, :, 0], dtype="int32"), axis=1) - 1)
     table.embeddings.assign(values)

@@ -1,4 +1,4 @@
-"""Weights files: found on disk, or downloaded after saying so, or asked for in one sentence; and read."""
+"""Weights files: find them on disk, or announce a download; then read them."""
 
 import contextlib
 import hashlib
@@ -21,21 +21,21 @@ def _matches(path, expected):
 
 
 def published_file(file, url, expected_hash=None):
-    """Finds a weights file in the folder of Keras, and downloads it only if it is not there.
+    """Find a weights file in the folder of Keras, or download it.
 
-    A download is announced on stderr first, and takes its name only when it is complete, so that an interrupted
-    one, or one without a network, leaves what was there untouched.
+    A download is announced on stderr first. The file gets its name only when it is complete, so an interrupted download
+    leaves the folder as it was.
 
     Args:
         file: Name of the file in `$KERAS_HOME/models` (by default `~/.keras/models`).
-        url: Where it is published.
-        expected_hash: MD5 or SHA-256 that it must have; None if its publisher gives none.
+        url: Address where it is published.
+        expected_hash: MD5 or SHA-256 that it must have. Defaults to None, for publishers who give none.
 
     Returns:
         The `pathlib.Path` of the file.
 
     Raises:
-        InputError: The file is not there, or is another file, and cannot be downloaded.
+        InputError: The file is missing or has another hash, and cannot be downloaded.
 
     Example:
 
@@ -78,14 +78,14 @@ def published_file(file, url, expected_hash=None):
 
 
 def load_weights(models, path):
-    """Reads a weights file into layers that several models share.
+    """Read a weights file into layers that several models share.
 
     Args:
-        models: Functional models of the same layers in different arrangements; the file may hold any of these.
+        models: Functional models of the same layers in different arrangements; the file may hold any of them.
         path: A `.weights.h5`, `.h5` or `.keras` file.
 
     Raises:
-        InputError: The file fits none of them.
+        InputError: The file fits none of the models.
 
     Example:
 
@@ -99,7 +99,7 @@ def load_weights(models, path):
     for model in models:
         try:
             with warnings.catch_warnings():
-                # Said where the file holds another arrangement; weights left unread raise an error besides.
+                # Keras warns where the file holds another arrangement; weights left unread raise an error anyway.
                 warnings.filterwarnings("ignore", message="Skipping nested container")
                 model.load_weights(path)
             return
@@ -111,7 +111,7 @@ def load_weights(models, path):
 
 
 def reads_weights(model, path):
-    """Reads a weights file into a model if it fits.
+    """Read a weights file into a model if it fits.
 
     Args:
         model: A functional model.

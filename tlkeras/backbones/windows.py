@@ -1,8 +1,8 @@
 """Attention within shifted windows (Swin) in core layers and operations, for batches of any size.
 
-KerasHub's own divides by the size of the batch, which no graph knows. Here windows are an axis of their own; the table
-of biases is an `Embedding`, and what does not depend on the image (which bias is whose, which parts of a window meet
-only because the map was rolled) is counted out in the graph, so that a file holds none of it.
+KerasHub's own code divides by the size of the batch, which no graph knows. Here windows are an axis of their own, and
+the table of biases is an `Embedding`. Indices that do not depend on the image are computed in the graph, so that a file
+holds none of them.
 
 Source: Liu et al., Swin Transformer, 2021, https://arxiv.org/abs/2103.14030
 """
@@ -11,18 +11,18 @@ from keras import layers, ops
 
 from tlkeras.errors import InputError
 
-#: Added to the scores of pairs that must not see each other; `exp` leaves nothing of them.
+#: Added to the scores of pairs that must not attend to each other; `exp` makes them zero.
 _APART = -100.0
 
 
 def check_sides(name, backbone, height, width):
-    """Refuses images of a size at which some map of a Swin Transformer cannot be halved or is smaller than a window.
+    """Refuse images of a size at which a map of a Swin Transformer cannot be halved or is smaller than a window.
 
     Args:
-        name: The name of the backbone, for the message.
+        name: Name of the backbone, for the message.
         backbone: A `SwinTransformerBackbone` of KerasHub, of any size.
-        height: Of the images, in pixels; None is refused.
-        width: Likewise.
+        height: Height of the images in pixels; None is refused.
+        width: Width of the images in pixels; None is refused.
 
     Raises:
         InputError: The size does not fit.
@@ -48,7 +48,7 @@ def check_sides(name, backbone, height, width):
 
 
 def windowed_block(block, tokens, **kwargs):
-    """A `SwinTransformerBlock` of KerasHub: tokens `(batch, height * width, channels)` to tokens of the same shape."""
+    """Apply a `SwinTransformerBlock` of KerasHub to tokens `(batch, height * width, channels)`."""
     (height, width), size, shift = block.input_resolution, block.window_size, block.shift_size
     channels = tokens.shape[-1]
     x = ops.reshape(block.norm1(tokens), (-1, height, width, channels))
@@ -64,9 +64,9 @@ def windowed_block(block, tokens, **kwargs):
 
 
 def window_attention(attention, x, regions=None):
-    """A `WindowAttention` of KerasHub on windows `(batch, windows, positions, channels)`.
+    """Apply a `WindowAttention` of KerasHub to windows `(batch, windows, positions, channels)`.
 
-    `regions` of shape `(1, windows, positions, 1)` number the parts of the image, of which none sees another.
+    `regions` of shape `(1, windows, positions, 1)` number the parts of the image that do not attend to each other.
     """
     windows, positions = x.shape[1:3]
 
@@ -86,7 +86,7 @@ def window_attention(attention, x, regions=None):
 
 
 def _split(x, size):
-    """A map, padded at its end, as windows: `(batch, windows, size * size, channels)`."""
+    """Split a map, padded at its end, into windows: `(batch, windows, size * size, channels)`."""
     height, width, channels = x.shape[1:]
     x = ops.pad(x, ((0, 0), (0, -height % size), (0, -width % size), (0, 0)))
     rows, columns = -(-height // size), -(-width // size)
@@ -95,19 +95,19 @@ def _split(x, size):
 
 
 def _join(x, rows, columns):
-    """Windows as the map that they were."""
+    """Join windows to the map that they came from."""
     size, channels = round(x.shape[2] ** 0.5), x.shape[-1]
     x = ops.transpose(ops.reshape(x, (-1, rows, columns, size, size, channels)), (0, 1, 3, 2, 4, 5))
     return ops.reshape(x, (-1, rows * size, columns * size, channels))
 
 
 def _numbers(like, axis):
-    """0, 1, 2, ... along one axis."""
+    """Count 0, 1, 2, ... along one axis."""
     return ops.cumsum(ops.ones_like(like, dtype="int32"), axis=axis) - 1
 
 
 def _regions(x, size, shift):
-    """Numbers of the nine parts of a rolled map that lie in one window, but nowhere near in the image."""
+    """Return a number for each of the nine parts of a rolled map that are no neighbors in the image."""
 
     def part(numbers, length):
         return ops.cast(numbers >= length - size, "int32") + ops.cast(numbers >= length - shift, "int32")
@@ -118,7 +118,7 @@ def _regions(x, size, shift):
 
 
 def _bias(attention, x):
-    """What is added to the scores for where two positions lie to each other: `(1, 1, heads, positions, positions)`."""
+    """Return the bias of the scores by relative position: `(1, 1, heads, positions, positions)`."""
     size = attention.win_h
     number = _numbers(x[:1, 0, :, 0], axis=1)
 
