@@ -158,7 +158,7 @@ def test_replaced_binary_head_stays_binary():
         ({"classes": 3, "dropout": "some"}, "some"),
         ({"classes": "cat"}, "cat"),
         ({"classes": 3.0}, "3.0"),
-        ({"classes": ["cat", "dog", "cat"]}, "name of its own"),
+        ({"classes": ["cat", "dog", "cat"]}, "different name"),
         ({"classes": 3, "augmentation": "photo"}, "Keras layer.*'photo'"),
         ({"classes": 3, "augmentation": [keras.ops.flip]}, "Keras layer.*flip"),
         ({"classes": 3, "augmentation": keras.layers.RandomFlip(), "image_size": (32, 32, 3)}, "Received: image_size="),
