@@ -112,7 +112,7 @@ TINY = {
     "hgnetv2": tiny_hgnetv2,
 }
 FLAT = ("vit", "deit", "swin", "resnet", "hgnetv2", "clip", "siglip", "metaclip_2")
-PREFIX_TOKENS = {"clip": 1, "metaclip_2": 1, "vit": 1, "deit": 2, "dinov2": 5, "dinov3": 5}
+PREFIX_TOKENS = {"clip": 1, "vit": 1, "deit": 2, "dinov2": 5, "dinov3": 5}
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +247,7 @@ def test_sizes_that_a_preset_cannot_take_are_refused_in_one_sentence(presets, mo
         backbone("hub:vgg_16_imagenet", image_size=16)
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", ["vit", "dinov3", "swin", "resnet"])
 def test_a_preset_can_stand_on_other_layers(presets, kind):
     name, expected = presets[kind]
     image = keras.Input((40, 40, 3))
