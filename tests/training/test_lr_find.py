@@ -233,7 +233,7 @@ def test_the_curve_is_drawn_with_the_suggestion():
         ({"steps": 20.0}, "integer"),
         ({"divergence": 0}, r"in \(1, inf\)"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"data": "data/clipart10"}, "Received: 'data/clipart10'"),
+        ({"data": "data/clipart10"}, "data='data/clipart10'"),
         ({"data": np.eye(6)}, r"a pair of arrays \(x, y\)"),
         ({"data": (np.eye(6), None)}, r"\(ndarray, NoneType\)"),
         ({"data": (np.eye(6)[:0], np.eye(3)[:0])}, "an empty array"),
