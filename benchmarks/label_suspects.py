@@ -11,17 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.cluster import AgglomerativeClustering
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, normalize
-from threadpoolctl import threadpool_limits
+from sklearn.preprocessing import normalize
 
 import tlkeras
-from tlkeras.checks.suspects import pooled_features
+from tlkeras.checks.features import feature_function
+from tlkeras.checks.suspects import deal_folds, held_out_probabilities
 from tlkeras.data.duplicates import fingerprint, merge_groups, near_duplicate_groups
 from tlkeras.data.listing import list_folder
-from tlkeras.data.reading import open_rgb, read_images
+from tlkeras.data.reading import open_rgb
 from tlkeras.errors import InputError
 
 DATA = Path("data/clipart10")
@@ -30,9 +27,7 @@ TRIALS, TOP = 15, 20
 
 def out_of_fold(features, labels, groups, folds):
     """Class probabilities of each image from a probe that saw nothing of its group."""
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
-    return cross_val_predict(probe, features, labels, groups=groups, cv=splitter, method="predict_proba")
+    return held_out_probabilities(features, labels, deal_folds(labels, groups, folds, seed=0))
 
 
 def with_clusters(features, labels, groups, size):
@@ -120,13 +115,11 @@ def main():
     for backbone, size in (("efficientnet_lite0", 224), ("efficientnet_lite2", 260)):
         print(f"\n{backbone}, the first {TOP}")
         try:
-            extract = pooled_features(backbone, (size, size))
+            features = feature_function(backbone, (size, size))([file.path for file in files])
         except InputError as error:
             print(error)
             continue
-        features = np.asarray(extract(read_images([file.path for file in files], (size, size))), "float64")
-        with threadpool_limits(1, user_api="blas"):
-            compare_methods(features, labels, groups, verdict)
+        compare_methods(features, labels, groups, verdict)
 
 
 if __name__ == "__main__":

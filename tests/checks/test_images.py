@@ -69,6 +69,19 @@ def test_sixteen_bit_image_is_an_odd_mode(folder):
     assert check_images(folder, None).of("odd_mode")[0].detail == "I;16"
 
 
+def test_a_file_of_12_bits_is_an_odd_mode_that_says_so(folder):
+    Image.fromarray((np.arange(1600, dtype="uint16") * 2).reshape(40, 40)).save(folder / "cat" / "odd.png")
+    assert check_images(folder, None).of("odd_mode")[0].detail == "I;16, read as 12 bits"
+
+
+def test_a_blank_image_is_a_hint_with_a_score(folder):
+    Image.new("RGB", (60, 50), "white").save(folder / "cat" / "blank.png")
+    report = check_images(folder, None)
+    (one,) = report.of("blank")
+    assert one.paths == ("cat/blank.png",) and one.severity == "hint" and one.score == 1
+    assert report.ok and "1 hint" in str(report).splitlines()[0]
+
+
 def test_copies_are_told_apart_by_where_they_lie(folder):
     shutil.copy(folder / "cat" / "0.png", folder / "cat" / "copy.png")
     Image.open(folder / "cat" / "1.png").resize((80, 80)).save(folder / "cat" / "larger.png")
@@ -129,7 +142,7 @@ def test_classes_of_very_few_images_keep_no_label_of_the_others_from_being_suspe
 def test_of_each_fold_two_classes_are_left_to_learn_from():
     labels, pictures = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 2, 3])  # one picture is in both classes
     for seed in range(5):
-        folds = suspects._folds(labels, pictures, 3, seed)
+        folds = suspects.deal_folds(labels, pictures, 3, seed)
         assert folds and all(len(set(labels[train])) == 2 for train, _ in folds)
 
 
@@ -190,8 +203,8 @@ def test_contact_sheets_go_on_over_pages_and_say_of_how_many(folder, tmp_path, m
 
 def test_table_names_the_first_of_many_findings_and_counts_the_rest():
     lines = str(many_copies(73)).splitlines()
-    assert len(lines) == 2 + 50 + 1
-    assert lines[-1].strip().startswith("and 23 more")
+    assert len(lines) == 2 + 10 + 1
+    assert lines[-1].strip().startswith("and 63 more")
     one = Finding("exact_duplicate", tuple(f"cat/{index}.png" for index in range(10)), "")
     assert str(ImageReport("none", {"cat": 10}, (one,))).endswith("cat/5.png and 4 more")
 
@@ -206,6 +219,15 @@ def test_quarantine_moves_unreadable_files_and_extra_copies_only(folder, tmp_pat
     assert {path.name for path in folder.rglob("*.png")} == before - {"copy.png", "empty.png"}
     assert len(moves) == 2
     assert found(check_images(folder, None)) == {"contradiction": [("cat/1.png", "dog/cat.png")]}
+
+
+def test_quarantine_leaves_sound_files_of_other_kinds_where_they_are(folder, tmp_path):
+    (folder / "cat" / "photo.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(40))
+    (folder / "cat" / "scan.png").write_bytes(b"%PDF-1.7")
+    report = check_images(folder, None)
+    assert {one.paths[0] for one in report.of("unsupported")} <= {"cat/photo.heic", "cat/scan.png"}
+    assert ("cat/scan.png",) in found(report)["unsupported"] and not report.ok
+    assert report.quarantine(tmp_path / "away") == []
 
 
 def test_quarantine_overwrites_nothing(folder, tmp_path):
@@ -227,8 +249,8 @@ def test_what_is_no_directory_is_refused():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"backbone": 3}, "a name or a function"),
-        ({"backbone": lambda pixels: pixels}, r"gives \(\d+, 224, 224, 3\)"),
+        ({"backbone": 3}, "be a name, a Keras model or a function"),
+        ({"backbone": lambda pixels: pixels}, r"one of shape \(\d+, 224, 224, 3\)"),
         ({"image_size": 0}, "image_size=0"),
     ],
 )

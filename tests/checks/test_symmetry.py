@@ -49,7 +49,7 @@ def test_quarter_turn_of_an_image_that_is_not_square_is_refused(up_and_down, cli
 
 
 def test_what_is_no_split_is_refused(up_and_down):
-    with pytest.raises(InputError, match="validation is a split"):
+    with pytest.raises(InputError, match="`validation` must be a split"):
         tlkeras.check_symmetry(up_and_down.train, up_and_down, rows)
 
 

@@ -274,16 +274,20 @@ def test_one_unreadable_file_among_many_is_named(tmp_path):
     good = saved(tmp_path / "a.png", gradient())
     with pytest.raises(ImageError, match="gone"):
         read_images([good, tmp_path / "gone.png"])
-    with pytest.raises(InputError, match="read_image reads one"):
+    with pytest.raises(InputError, match="read_image` reads one"):
         read_images(str(good))
     for wrong in (3, None, (name for name in [good]), {"image": good}):
-        with pytest.raises(InputError, match="takes a sequence"):
+        with pytest.raises(InputError, match="be a sequence"):
             read_images(wrong)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [(3, "it is no path"), (np.zeros((2, 8, 8, 3)), r"shape \(2, 8, 8, 3\)"), (np.full((8, 8, 3), "a"), "dtype <U1")],
+    [
+        (3, "it is not a path"),
+        (np.zeros((2, 8, 8, 3)), r"shape \(2, 8, 8, 3\)"),
+        (np.full((8, 8, 3), "a"), "dtype <U1"),
+    ],
 )
 def test_what_is_no_image_is_told_by_what_it_is(wrong, message):
     with pytest.raises(ImageError, match=message):

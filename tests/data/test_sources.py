@@ -103,7 +103,7 @@ def test_one_label_per_image_is_required():
         ({"source": pixels(20) / 255}, "multiply by 255"),
         ({"source": list(pixels(20) / 255)}, "multiply by 255"),
         ({"source": pixels(20) / 127.5 - 1}, "from -1 to 1: give them as they were read.$"),
-        ({"source": list(range(20))}, "it is no path"),
+        ({"source": list(range(20))}, "it is not a path"),
         ({"labels": 3}, "Received: ndarray and int"),
         ({"groups": 3}, "a value per image. Received: groups=3"),
         ({"classes": []}, r"`classes` must be a sequence of class names. Received: classes=\[\]"),

@@ -1,7 +1,8 @@
-"""What `check_images` finds, as a table, as JSON, as contact sheets, and what can be moved out of the way."""
+"""The findings of `check_images`: as a table, as JSON, as contact sheets, and files moved out of the way."""
 
 import os
 import shutil
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,30 @@ from tlkeras.evaluation.sheets import contact_sheet
 from tlkeras.utils.files import check_outside
 
 TINY, HUGE, ODD_ASPECT = 32, 50_000_000, 4.0
-# What is found, whether it is an error (training on it would be wrong) or a warning, and what it means.
+# All kinds of findings, the worst first, each with its severity and its meaning. With an error, training would go wrong
+# or its result would be wrong. A warning is certain and may be meant. A hint is a guess, for a person to look at.
 KINDS = {
-    "unreadable": ("error", "cannot be read as an image"),
+    "unreadable": ("error", "empty or damaged; cannot be read as an image"),
+    "unsupported": ("error", "a sound file of a kind that is not read, or one that may not be opened"),
     "leak": ("error", "the same or nearly the same picture lies in two splits"),
     "contradiction": ("error", "the same picture lies in two classes"),
     "imbalance": ("warning", "few images, absolutely or beside the largest class"),
     "exact_duplicate": ("warning", "the same file lies twice in a class"),
     "near_duplicate": ("warning", "nearly the same picture; load_images keeps them on one side of a split"),
-    "suspect_label": ("warning", "a probe that did not see the image gives another class"),
-    "wrong_extension": ("warning", "the name's ending does not fit the content"),
-    "tiny": ("warning", f"a side of fewer than {TINY} pixels"),
-    "huge": ("warning", f"more than {HUGE // 1_000_000} megapixels; slow to read"),
-    "odd_aspect": ("warning", f"a side more than {ODD_ASPECT:g} times the other; resizing distorts it"),
-    "odd_mode": ("warning", "neither RGB nor 8-bit grayscale; it is converted"),
+    "blank": ("hint", "one color, or nearly so"),
+    "placeholder": ("hint", "plain as no other image here, such as a notice that the image is not available"),
+    "dark": ("hint", "nearly black"),
+    "overexposed": ("hint", "nearly white"),
+    "blurred": ("hint", "without one sharp edge"),
+    "suspect_label": ("hint", "a probe that did not see the image gives another class"),
+    "tiny": ("hint", f"a side of fewer than {TINY} pixels"),
+    "huge": ("hint", f"more than {HUGE // 1_000_000} megapixels; slow to read"),
+    "odd_aspect": ("hint", f"a side more than {ODD_ASPECT:g} times the other; resizing distorts it"),
+    "odd_mode": ("hint", "neither RGB nor 8-bit grayscale; it is converted"),
+    "wrong_extension": ("hint", "the name's ending does not fit the content"),
 }
 
-_LISTED, _NAMED = 50, 6  # findings a kind, and files a finding, that the table names
+_LISTED, _NAMED = 10, 6  # findings per kind, and files per finding, that the table names
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,11 @@ class Finding:
     """Something to look at.
 
     Attributes:
-        kind: a key of `KINDS`.
-        paths: the file or files concerned; empty for what concerns a class.
-        detail: what exactly, in a few words.
-        score: for a suspect label, the probability that the probe gives to all other classes, in [0, 1].
+        kind: A key of `KINDS`.
+        paths: The file or files concerned; empty for what concerns a class.
+        detail: More about it, in a few words.
+        score: For suspected labels the probability that the probe gives to all other classes; for blank, dark,
+            overexposed and blurred images and placeholders how marked the fault is; in [0, 1]. None for others.
     """
 
     kind: str
@@ -49,17 +58,18 @@ class Finding:
 
     @property
     def severity(self) -> str:
+        """Return `"error"`, `"warning"` or `"hint"`."""
         return KINDS[self.kind][0]
 
 
 @dataclass(frozen=True)
 class ImageReport:
-    """What `check_images` found. Print it for a table, which names the first 50 of a kind; `findings` has all.
+    """The result of `check_images`. Print it for a table, which names the first ten of a kind; `findings` has all.
 
     Attributes:
-        directory: str, what was checked.
+        directory: str, the folder that was checked.
         images: dict from class to the number of its readable images.
-        findings: tuple of `Finding`, by kind as in `KINDS`; suspect labels with the strongest suspicion first.
+        findings: tuple of `Finding`, the worst kinds first, and within a kind the highest scores first.
     """
 
     directory: str
@@ -68,53 +78,55 @@ class ImageReport:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no error; warnings are allowed."""
+        """Return whether there are no errors; warnings and hints are allowed."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def of(self, kind: str) -> tuple[Finding, ...]:
-        """Gives the findings of one kind."""
+        """Return the findings of one kind."""
         return tuple(finding for finding in self.findings if finding.kind == kind)
 
     def __str__(self) -> str:
-        lines = [f"{self.directory}: {sum(self.images.values())} images, {len(self.images)} classes"]
+        counts = Counter(one.severity for one in self.findings)
+        total = ", ".join(f"{n} {severity}{'s' * (n > 1)}" for severity, n in counts.items()) or "nothing found"
+        lines = [f"{self.directory}: {sum(self.images.values())} images, {len(self.images)} classes; {total}"]
         for kind, (severity, meaning) in KINDS.items():
-            found = self.of(kind)
-            if not found:
+            findings = self.of(kind)
+            if not findings:
                 continue
-            lines.append(f"{severity}: {kind} ({len(found)}): {meaning}")
-            files = [_named(one.paths) for one in found[:_LISTED]]
+            lines.append(f"{severity}: {kind} ({len(findings)}): {meaning}")
+            files = [_named(one.paths) for one in findings[:_LISTED]]
             width = min(60, max(map(len, files)))
-            rows = (f"{file:{width}}  {one.detail}" for file, one in zip(files, found, strict=False))
+            rows = (f"{file:{width}}  {one.detail}" for file, one in zip(files, findings, strict=False))
             lines += [f"    {row.strip()}" for row in rows]
-            if len(found) > _LISTED:
-                lines.append(f"    and {len(found) - _LISTED} more, which JSON lists")
-        return "\n".join(lines if self.findings else [*lines, "nothing found"])
+            if len(findings) > _LISTED:
+                lines.append(f"    and {len(findings) - _LISTED} more; --json lists all, --sheets draws them")
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Gives the report as plain dicts, lists and strings."""
+        """Return the report as plain dicts, lists and strings."""
         findings = [{"severity": one.severity, **asdict(one), "paths": list(one.paths)} for one in self.findings]
         return {"directory": self.directory, "ok": self.ok, "images": self.images, "findings": findings}
 
     def contact_sheets(self, folder: str | os.PathLike, limit: int = 64, pages: int = 8) -> list[Path]:
-        """Draws the suspects, a kind on one PNG or, where they are many, on several, and returns the files.
+        """Draw the images concerned, one PNG or several per kind, and return the files.
 
-        Each page says how many of how many it shows. Near-duplicates of one another lie on one background.
+        The title of each page says how many of how many images it shows. Near-duplicates share a background.
 
         Args:
-            folder: where to write; created if need be.
-            limit: images a page at most.
-            pages: pages a kind at most; beyond them the report alone lists the rest.
+            folder: Folder to write to; created if necessary.
+            limit: Highest number of images per page.
+            pages: Highest number of pages per kind. The report lists all images.
 
         Raises:
-            InputError: the folder lies within the directory, where it would count as a class.
+            InputError: The folder lies within the directory, where it would count as a class.
         """
         check_outside(folder, self.directory)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         written = []
         for kind, (_, meaning) in KINDS.items():
-            found = () if kind == "unreadable" else self.of(kind)
-            suspects = [(number, path, one.detail) for number, one in enumerate(found) for path in one.paths]
+            findings = () if kind in ("unreadable", "unsupported") else self.of(kind)
+            suspects = [(number, path, one.detail) for number, one in enumerate(findings) for path in one.paths]
             for start in range(0, min(len(suspects), limit * pages), limit):
                 shown = suspects[start : start + limit]
                 with quiet():
@@ -124,28 +136,29 @@ class ImageReport:
                     pictures,
                     ["\n".join([*path.rsplit("/", 1), detail]).rstrip() for _, path, detail in shown],
                     title=f"{kind}, {start + 1} to {start + len(shown)} of {len(suspects)} images: {meaning}",
-                    groups=[number for number, _, _ in shown] if len(suspects) > len(found) else (),
+                    groups=[number for number, _, _ in shown] if len(suspects) > len(findings) else (),
                 ).save(written[-1])
         return written
 
     def quarantine(self, folder: str | os.PathLike) -> list[tuple[str, str]]:
-        """Moves away what is surely of no use: unreadable files, and exact copies but for the first. Deletes nothing.
+        """Move empty and damaged files and extra copies of files to another folder; delete nothing.
+
+        The first of several copies stays, and so do sound files of a kind that is not read.
 
         Args:
-            folder: where to move them, under their paths within the directory. A file that is there already is
-                never overwritten.
+            folder: Folder to move them to, under their paths within the directory. Files in it are never overwritten.
 
         Returns:
             The moves, as pairs of path before and path after.
 
         Raises:
-            InputError: the quarantine lies within the directory, where it would count as a class, or a file of that
-                name is in it already; nothing has been moved then.
+            InputError: The folder lies within the directory, where it would count as a class, or has a file of the
+                same name already. Nothing is moved then.
         """
         check_outside(folder, self.directory)
-        doomed = [path for one in self.of("unreadable") for path in one.paths]
-        doomed += [path for one in self.of("exact_duplicate") for path in one.paths[1:]]
-        moves = [(Path(self.directory) / path, Path(folder) / path) for path in dict.fromkeys(doomed)]
+        surplus = [path for one in self.of("unreadable") for path in one.paths]
+        surplus += [path for one in self.of("exact_duplicate") for path in one.paths[1:]]
+        moves = [(Path(self.directory) / path, Path(folder) / path) for path in dict.fromkeys(surplus)]
         for _, target in moves:
             if target.exists():
                 raise InputError(f"{str(target)!r} exists already; choose an empty quarantine folder.")

@@ -1,8 +1,7 @@
-"""Checking a folder of images before training on it: most projects that fail do so in their data."""
+"""Check a folder of images before training on it: most projects that fail do so in their data."""
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tlkeras.checks.features import Backbone
 from tlkeras.checks.findings import HUGE, KINDS, ODD_ASPECT, TINY, Finding, ImageReport
+from tlkeras.checks.quality import SIDE, Quality, measure_quality, poor_images
 from tlkeras.checks.suspects import suspect_labels
 from tlkeras.data.duplicates import Fingerprint, fingerprint, near_duplicate_groups
 from tlkeras.data.listing import ImageFile, list_folder
@@ -21,37 +22,38 @@ _EXTENSIONS = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"}, "MPO": {".jpg", ".jpeg", ".mpo"}, "PNG": {".png"}, "GIF": {".gif"},
     "BMP": {".bmp", ".dib"}, "WEBP": {".webp"}, "TIFF": {".tif", ".tiff"}, "PPM": {".ppm", ".pgm", ".pbm", ".pnm"},
     "JPEG2000": {".jp2", ".j2k", ".jpx", ".jpf"}, "AVIF": {".avif"}, "ICO": {".ico"},
+    "HEIF": {".heic", ".heif", ".hif"},
 }  # fmt: skip
 
 
 def check_images(
     directory: str | os.PathLike,
-    backbone: str | Callable[[np.ndarray], np.ndarray] | None = "efficientnet_lite0",
+    backbone: Backbone | None = "efficientnet_lite0",
     *,
     image_size: int | tuple[int, int] = 224,
     seed: int = 0,
 ) -> ImageReport:
-    """Checks a folder of images: files, duplicates, leaks between splits, class sizes and labels.
+    """Check a folder of images: files, pictures that show nothing, duplicates, leaks, class sizes and labels.
 
     Labels are suspected by confident learning ([Northcutt et al.](https://arxiv.org/abs/1911.00068)): a linear
     probe on features of a pretrained backbone gives each image its class probabilities without having seen it or a
-    near-duplicate of it. Suspects are the images whose own label has the lowest probability; how many, the
-    probabilities tell. Expect to look at more than one sound image for each wrong one, and to miss wrong ones
-    that come in numbers: where a class holds several knots, a probe learns that knots belong there. A class of one
-    picture is left out: none would be left to learn from.
+    near-duplicate of it. The images whose own label has the lowest probability are suspects. Expect to look at more
+    than one sound image for each wrong one, and to miss wrong ones that come in numbers: if a class holds several
+    knots, a probe learns that knots belong there. Classes of one picture are left out.
 
     Args:
-        directory: a folder with a sub-folder for each class; or `train`, `val`, `test` with those.
-        backbone: name of a pretrained backbone, or a function from pixels `(n, height, width, 3)` in [0, 255] to
-            features `(n, d)`, for the suspicion of labels. `None` leaves that out, which is much faster.
-        image_size: height and width in pixels at which the backbone sees the images, or one integer for both.
-        seed: of the cross-validation.
+        directory: A folder with one folder per class, or with `train`, `val` and `test` that have those.
+        backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
+            [0, 255] to features `(n, d)`, for suspecting labels. `None` skips that, which is much faster.
+        image_size: `(height, width)` in pixels at which the backbone sees the images, or one integer for squares.
+            Defaults to 224, which the default backbone was trained on.
+        seed: Seed of the cross-validation. Defaults to 0.
 
     Returns:
-        `ImageReport`.
+        `ImageReport`. Its `ok` is about errors only; suspected labels and odd images are hints.
 
     Raises:
-        InputError: no such directory, no class folders in it, or a backbone or size that cannot be used.
+        InputError: There is no such directory, it has no class folders, or `backbone` or `image_size` cannot be used.
 
     Example:
 
@@ -64,6 +66,10 @@ def check_images(
     class_names, files = list_folder(directory)
     facts, findings = _inspect(files)
     findings += [finding for one in facts for finding in _file_findings(one)]
+    findings += [
+        Finding(kind, (facts[index].file.key,), detail, score)
+        for index, kind, detail, score in poor_images([one.quality for one in facts])
+    ]
     groups = near_duplicate_groups([one.fingerprint for one in facts])
     findings += _duplicates(facts, groups)
     images = Counter(one.file.label for one in facts)
@@ -83,38 +89,47 @@ class _Facts:
     width: int
     height: int
     digest: bytes
+    highest: int
     fingerprint: Fingerprint
+    quality: Quality
 
 
 def _inspect(files: list[ImageFile]) -> tuple[list[_Facts], list[Finding]]:
+    """Read all files, and return facts about those that are images and a finding for each of the others."""
+
     def look(file: ImageFile) -> _Facts | Finding:
         try:
-            seen = fingerprint(open_rgb(file.path, (64, 64)))
+            picture = open_rgb(file.path, (SIDE, SIDE))
         except ImageError as error:
-            return Finding("unreadable", (file.key,), error.reason)
+            return Finding("unreadable" if error.damaged else "unsupported", (file.key,), error.reason)
+        digest = blake2b(Path(file.path).read_bytes(), digest_size=16).digest()
         with Image.open(file.path) as image:
-            digest = blake2b(Path(file.path).read_bytes(), digest_size=16).digest()
-            return _Facts(file, image.format, image.mode, *image.size, digest, seen)
+            highest = int(np.asarray(image).max()) if image.mode.startswith("I") else 255
+            kind = (image.format, image.mode, *image.size, digest, highest)
+        return _Facts(file, *kind, fingerprint(picture), measure_quality(picture))
 
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(look, files))
-    return [one for one in found if isinstance(one, _Facts)], [one for one in found if isinstance(one, Finding)]
+        results = list(pool.map(look, files))
+    return [one for one in results if isinstance(one, _Facts)], [one for one in results if isinstance(one, Finding)]
 
 
 def _file_findings(one: _Facts) -> list[Finding]:
+    """Check what can be said of a file without looking at others."""
     size = f"{one.width} x {one.height}"
     suffix = Path(one.file.key).suffix.lower()
+    usual = _EXTENSIONS.get(one.format, {suffix})
     checks = {
-        "wrong_extension": (suffix not in _EXTENSIONS[one.format], f"{one.format}, named {suffix or 'nothing'}"),
+        "wrong_extension": (suffix not in usual, f"{one.format}, named {suffix or 'nothing'}"),
         "tiny": (min(one.width, one.height) < TINY, size),
         "huge": (one.width * one.height > HUGE, size),
         "odd_aspect": (max(one.width, one.height) > ODD_ASPECT * min(one.width, one.height), size),
-        "odd_mode": (one.mode not in ("RGB", "L"), one.mode),
+        "odd_mode": (one.mode not in ("RGB", "L"), one.mode + ", read as 12 bits" * (255 < one.highest <= 4095)),
     }
-    return [Finding(kind, (one.file.key,), detail) for kind, (found, detail) in checks.items() if found]
+    return [Finding(kind, (one.file.key,), detail) for kind, (is_odd, detail) in checks.items() if is_odd]
 
 
 def _duplicates(facts: list[_Facts], groups: np.ndarray) -> list[Finding]:
+    """Sort copies and near-duplicates by where they lie: in one class, in two, or in two splits."""
     findings = []
     by_digest, by_group = {}, {}
     for one, group in zip(facts, groups, strict=True):
@@ -137,6 +152,7 @@ def _duplicates(facts: list[_Facts], groups: np.ndarray) -> list[Finding]:
 
 
 def _imbalance(images: dict[str, int]) -> list[Finding]:
+    """Name the classes that are small, absolutely or beside the largest."""
     largest = max(images.values())
     return [
         Finding("imbalance", (), f"class {name!r} has {count} images, the largest has {largest}")

@@ -1,16 +1,15 @@
-"""Measuring whether a symmetry holds: does a probe still know the images when they are flipped or turned?"""
+"""Measure whether a symmetry holds: does a probe still recognize the images when they are flipped or turned?"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from tlkeras.checks.suspects import pooled_features, quick_probe
+from tlkeras.checks.features import Backbone, feature_function
 from tlkeras.data.dataset import ImageSplit
-from tlkeras.errors import InputError
-from tlkeras.utils.validation import shown
+from tlkeras.pipelines.probe import linear_probe
+from tlkeras.utils.validation import check_choice, check_number, invalid
 
 SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "horizontal_flip": lambda images: images[:, :, ::-1],
@@ -22,15 +21,15 @@ SYMMETRIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Symmetry:
-    """What `check_symmetry` measured for one symmetry.
+    """The result of `check_symmetry` for one symmetry.
 
     Attributes:
         name: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.
-        accuracy: of the probe on the images as they are.
-        accuracy_changed: of the same probe on the same images, flipped or turned.
-        standard_error: of the difference of the two, from the images' paired answers.
-        verdict: `"safe"`: a loss of more than the tolerance is ruled out (two standard errors); `"unsafe"`: there
-            is a loss; `"undecided"`: too few images to tell.
+        accuracy: Accuracy of the probe on the images as they are, in [0, 1].
+        accuracy_changed: Accuracy of the same probe on the same images, flipped or turned.
+        standard_error: Standard error of the difference, from the paired answers for each image.
+        verdict: `"safe"` if a loss of more than the tolerance is ruled out (at two standard errors), `"unsafe"` if
+            there is a loss, `"undecided"` if there are too few images to tell.
     """
 
     name: str
@@ -50,30 +49,31 @@ class Symmetry:
 def check_symmetry(
     train: ImageSplit,
     validation: ImageSplit,
-    backbone: str | Callable[[np.ndarray], np.ndarray] = "efficientnet_lite0",
+    backbone: Backbone = "efficientnet_lite0",
     symmetries: tuple[str, ...] = ("horizontal_flip", "vertical_flip"),
     tolerance: float = 0.05,
 ) -> list[Symmetry]:
-    """Measures whether flips and turns leave recognizable what an image shows.
+    """Measure whether images stay recognizable when they are flipped or turned.
 
-    A linear probe is fitted to features of the training images as they are, and scored on the validation images as
-    they are and changed. Where the change costs much accuracy, the labels depend on the direction, or the backbone
-    does: in both cases augmenting by it is a risk. A symmetry that holds for the features need not hold for the
-    labels of a finer task, so the policy's reason still has to convince.
+    A linear probe is fitted to features of the training images as they are. It is then scored on the validation
+    images, as they are and changed. Where the change costs much accuracy, the labels depend on the direction, or the
+    backbone does; in both cases augmenting by it is a risk. A symmetry that holds for the features may still not hold
+    for the labels of a finer task, so check that the policy's reason applies as well.
 
     Args:
-        train: images the probe is fitted to.
-        validation: images it is scored on.
-        backbone: name of a pretrained backbone, or a function from pixels `(n, height, width, 3)` in [0, 255] to
-            features `(n, d)`.
-        symmetries: which to measure: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"`, `"quarter_turn"`.
-        tolerance: loss of accuracy that would still be called safe.
+        train: Images that the probe is fitted to.
+        validation: Images that it is scored on.
+        backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
+            [0, 255] to features `(n, d)`.
+        symmetries: Symmetries to measure: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"`, `"quarter_turn"`.
+        tolerance: Loss of accuracy that still counts as safe. Defaults to 0.05.
 
     Returns:
         One `Symmetry` for each of `symmetries`.
 
     Raises:
-        InputError: what is given is no split, an unknown symmetry, or quarter turns of images that are not square.
+        InputError: `train` or `validation` is not a split, a symmetry is unknown, or images to be turned by 90 degrees
+            are not square.
 
     Example:
 
@@ -83,32 +83,34 @@ def check_symmetry(
     >>> print(tlkeras.check_symmetry(images.train, images.validation, means, ("horizontal_flip",))[0])
     horizontal_flip: 0.200 -> 0.200 (+0.000 +- 0.000): safe
     """
-    unknown = [name for name in symmetries if name not in SYMMETRIES]
-    if unknown:
-        raise InputError(f"symmetries are {', '.join(SYMMETRIES)}. Received: {unknown[0]!r}.")
-    for name, one in (("train", train), ("validation", validation)):
-        if not isinstance(one, ImageSplit):
-            raise InputError(f"{name} is a split of tlkeras.load_images. Received: {name}={shown(one)}")
+    for symmetry in symmetries:
+        check_choice("symmetries", symmetry, tuple(SYMMETRIES))
+    for name, split in (("train", train), ("validation", validation)):
+        if not isinstance(split, ImageSplit):
+            raise invalid(name, split, "be a split, such as tlkeras.load_images(folder).train")
+    tolerance = check_number("tolerance", tolerance, "[0, 1]")
     height, width = train.image_size
     if "quarter_turn" in symmetries and height != width:
-        raise InputError(f"Quarter turns need square images. Received: image_size={train.image_size}.")
-    features = pooled_features(backbone, train.image_size)
-    probe = quick_probe()
-    with threadpool_limits(1, user_api="blas"):  # faster for matrices this small
-        probe.fit(np.asarray(features(train.read()), "float64"), train.labels)
+        raise invalid("symmetries", symmetries, "be without 'quarter_turn' where images are not square")
+    features = feature_function(backbone, train.image_size)
+    probe = linear_probe(features(train.read()), train.labels, folds=1)  # of a fixed strength, to look with
     images = validation.read()
     right = probe.predict(features(images)) == validation.labels
+    changed = (np.ascontiguousarray(SYMMETRIES[name](images)) for name in symmetries)
+    return [
+        _compare(name, right, probe.predict(features(pixels)) == validation.labels, tolerance)
+        for name, pixels in zip(symmetries, changed, strict=True)
+    ]
 
-    results = []
-    for name in symmetries:
-        changed = probe.predict(features(np.ascontiguousarray(SYMMETRIES[name](images)))) == validation.labels
-        difference = changed.astype(float) - right
-        error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
-        change = float(difference.mean())
-        verdict = "undecided"
-        if change + 2 * error < 0:
-            verdict = "unsafe"
-        elif change - 2 * error >= -tolerance:
-            verdict = "safe"
-        results.append(Symmetry(name, float(right.mean()), float(changed.mean()), error, verdict))
-    return results
+
+def _compare(name: str, right: np.ndarray, right_changed: np.ndarray, tolerance: float) -> Symmetry:
+    """Judge a change by which images are recognized without and with it."""
+    difference = right_changed.astype(float) - right
+    error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
+    change = float(difference.mean())
+    verdict = "undecided"
+    if change + 2 * error < 0:
+        verdict = "unsafe"
+    elif change - 2 * error >= -tolerance:
+        verdict = "safe"
+    return Symmetry(name, float(right.mean()), float(right_changed.mean()), error, verdict)

@@ -1,4 +1,4 @@
-"""The command that looks at a folder of images before anything is trained on it: `check`."""
+"""The command that checks a folder of images before anything is trained on it: `check`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +12,14 @@ from tlkeras.utils.files import check_folder, check_outside
 
 def check(
     directory: Directory,
-    labels: Annotated[bool, typer.Option(help="Suspect wrong labels too, which takes a network and a while.")] = True,
-    sheets: Annotated[Path | None, typer.Option(help="Folder to write contact sheets of the suspects to.")] = None,
-    fix: Annotated[Path | None, typer.Option(help="Folder to move unreadable files and exact copies to.")] = None,
+    labels: Annotated[bool, typer.Option(help="Suspect wrong labels too, which takes longer.")] = True,
+    sheets: Annotated[Path | None, typer.Option(help="Folder for contact sheets of the images concerned.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Folder to move damaged files and exact copies to.")] = None,
     as_json: Json = False,
 ):
-    """Check a folder of images: files, duplicates, leaks, class sizes, labels; nothing is ever deleted.
+    """Check a folder of images: files, blank pictures, duplicates, leaks, class sizes, labels. Nothing is deleted.
 
-    Exit status 1 if something is wrong and --fix did not move it away.
+    Exit status 1 if there are errors that --fix did not move away; warnings and hints leave it at 0.
     """
     for folder in (sheets, fix):
         if folder is not None:
@@ -43,6 +43,6 @@ def check(
     if as_json:
         moved = [{"from": source, "to": target} for source, target in moves]
         print_json({**report.to_json(), "sheets": [str(path) for path in written], "moved": moved})
-    mended = set() if fix is None else {"unreadable"}
-    if any(one.severity == "error" and one.kind not in mended for one in report.findings):
+    moved_away = set() if fix is None else {"unreadable"}
+    if any(one.severity == "error" and one.kind not in moved_away for one in report.findings):
         raise typer.Exit(1)

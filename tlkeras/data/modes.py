@@ -1,7 +1,9 @@
-"""Convert the modes of Pillow to RGB."""
+"""Convert the modes of Pillow to RGB, and deep pixels to 8 bits."""
 
 import numpy as np
 from PIL import Image
+
+_PHOTOMETRIC = 262  # TIFF tag
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -10,7 +12,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
         return image  # convert would copy it
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values, transparent = np.asarray(image), image.info.get("transparency")
-        gray = _eight_bits(values)
+        gray = eight_bits(values)
         return Image.fromarray(gray if transparent is None else np.where(values == transparent, 255, gray)).convert(
             "RGB"
         )
@@ -20,10 +22,40 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    if values.min() < 0 or not values.max() <= 65535:
-        raise ValueError(f"its values run from {values.min()} to {values.max()}; 8 or 16 bits a channel would do")
-    scale = 255 / 65535
-    if values.dtype.kind == "f" and values.max() <= 280:  # 32-bit TIFF: in [0, 1] by convention, or in [0, 255]
-        scale = 255.0 if values.max() <= 1 else 1.0
-    return np.round(values * scale).clip(0, 255).astype("uint8")  # bicubic resizing leaves values a little above 255
+def eight_bits(values: np.ndarray) -> np.ndarray:
+    """Scale gray or color values of any width to uint8.
+
+    Values up to 255 are kept. Integers up to 4095 count as 12 bits, as microscopes and X-ray detectors write them into
+    files of 16 bits, and others up to 65535 as 16 bits. Floats up to 1 are scaled by 255, which is the convention of
+    float TIFF files.
+
+    Raises:
+        ValueError: There are negative values, values above 65535, or values that are not finite.
+
+    Example:
+
+    >>> eight_bits(np.array([[0, 255]], "int32")), eight_bits(np.array([[0, 4095]], "uint16"))
+    (array([[  0, 255]], dtype=uint8), array([[  0, 255]], dtype=uint8))
+    """
+    if values.dtype == "uint8":
+        return values
+    if values.dtype.kind == "b":
+        return values * np.uint8(255)
+    lowest, highest = values.min(), values.max()
+    if lowest < 0:
+        raise ValueError(f"its values are signed, from {lowest} to {highest}; scale them to 0 to 255 first")
+    if not highest <= 65535:
+        raise ValueError(f"its values run from {lowest} to {highest}; 8, 12 or 16 bits per channel are read")
+    if values.dtype.kind == "f":
+        top = 1 if highest <= 1 else 255 if highest <= 280 else 65535  # bicubic resizing overshoots 255 a little
+    else:
+        top = 255 if highest <= 255 else 4095 if highest <= 4095 else 65535
+    return np.round(values * (255 / top)).clip(0, 255).astype("uint8")
+
+
+def black_is_zero(image: Image.Image) -> Image.Image:
+    """Invert a decoded 16-bit TIFF in which 0 is white; Pillow does so for 8 bits only."""
+    tags = getattr(image, "tag_v2", {})
+    if not image.mode.startswith("I;16") or tags.get(_PHOTOMETRIC) != 0:
+        return image
+    return Image.fromarray(65535 - np.asarray(image).astype("uint16"))

@@ -1,4 +1,4 @@
-"""Reading image files as RGB pixels, whatever their mode, and saying plainly why one cannot be read."""
+"""Read image files as RGB pixels, whatever their mode, and say plainly why one cannot be read."""
 
 import io
 import os
@@ -13,25 +13,26 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tlkeras.data.modes import as_rgb
+from tlkeras.data.formats import explain_failure, known_formats
+from tlkeras.data.modes import as_rgb, black_is_zero
 from tlkeras.errors import InputError
-from tlkeras.utils.validation import check_choice, invalid, shown
+from tlkeras.utils.validation import check_choice, invalid
 
 Resize = Literal["stretch", "crop", "pad"]
 # A path, the content of a file, pixels, or a function that gives one of these when it is wanted.
 Source = str | os.PathLike | bytes | np.ndarray | Image.Image | Callable[[], Any]
 
-# Formats that Pillow knows by their first bytes and decodes by itself: it would run Ghostscript on EPS.
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO")
 _BILINEAR = Image.Resampling.BILINEAR
 
 
 class ImageError(InputError):
-    """Raised for a file that cannot be read as an image. The message names the file and the reason.
+    """Error for a file that cannot be read as an image; the message names the file and the reason.
 
     Attributes:
         path: str, the file.
         reason: str, what is wrong with it, without the path.
+        damaged: Whether the file is surely of no use: empty, cut off or corrupt. False for a sound file that is of a
+            kind that is not read, for one that may not be opened, and for one that is missing.
 
     Example:
 
@@ -42,29 +43,30 @@ class ImageError(InputError):
     tlkeras.data.reading.ImageError: Cannot read image 'no-such-file.png': there is no such file.
     """
 
-    def __init__(self, path: str, reason: str):
+    def __init__(self, path: str, reason: str, damaged: bool = False):
         super().__init__(f"Cannot read image {path!r}: {reason}.")
-        self.path, self.reason = path, reason
+        self.path, self.reason, self.damaged = path, reason, damaged
 
     def __reduce__(self):
-        return type(self), (self.path, self.reason)
+        return type(self), (self.path, self.reason, self.damaged)
 
 
 def read_image(
     path: Source, image_size: int | tuple[int, int] | None = (224, 224), resize: Resize = "stretch"
 ) -> np.ndarray:
-    """Reads one image file as RGB.
+    """Read one image file as RGB.
 
-    The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted; 16-bit grayscale is
-    scaled to 8 bits, not clipped; transparent pixels are laid over white. Embedded color profiles are ignored, as by
-    Keras and torchvision. Of an animation the first frame is read. Large JPEG files are decoded at a reduced scale,
-    never below twice `image_size`.
+    The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted. 16-bit grayscale is
+    scaled to 8 bits, not clipped; files that use only 12 of the 16 bits are read in full range. Transparent pixels are
+    laid over white. Embedded color profiles are ignored, as by Keras and torchvision. Of an animation the first frame
+    is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`. Formats of Pillow's
+    plugins, such as HEIC by `pillow_heif.register_heif_opener()`, are read once they are registered.
 
     Args:
-        path: the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
+        path: Path of the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
         image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the size of the
             file. Most ImageNet backbones were trained on 224 x 224.
-        resize: how an image of another shape gets to `image_size`: `"stretch"` distorts it, as
+        resize: How an image of another shape gets to `image_size`: `"stretch"` distorts it, as
             `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part that has
             the wanted shape; `"pad"` keeps all of it and fills the rest with the median color of its border.
             All are bilinear and antialiased.
@@ -73,7 +75,7 @@ def read_image(
         uint8 array of shape `(height, width, 3)`.
 
     Raises:
-        ImageError: the file is missing, empty, truncated, not an image, or has more than
+        ImageError: The file is missing, empty, truncated, not an image, or has more than
             `PIL.Image.MAX_IMAGE_PIXELS` pixels (a decompression bomb).
 
     Example:
@@ -93,19 +95,19 @@ def read_images(
     resize: Resize = "stretch",
     workers: int | None = None,
 ) -> np.ndarray:
-    """Reads many image files at once, in threads.
+    """Read many image files at once, in threads.
 
     Args:
-        paths: the files, or whatever else `read_image` takes.
+        paths: Paths of files, or whatever else `read_image` takes.
         image_size: `(height, width)` of the results in pixels, or one integer for squares; not `None`.
-        resize: as in `read_image`.
-        workers: number of threads; by default one a core, since Pillow decodes outside Python's lock.
+        resize: As in `read_image`.
+        workers: Number of threads. Defaults to one per core, since Pillow decodes outside Python's lock.
 
     Returns:
         uint8 array of shape `(len(paths), height, width, 3)`, in the order of `paths`.
 
     Raises:
-        ImageError: one of them cannot be read.
+        ImageError: One of them cannot be read.
 
     Example:
 
@@ -116,7 +118,7 @@ def read_images(
     """
     size = check_image_size(image_size)
     if isinstance(paths, str | os.PathLike | bytes | dict) or not hasattr(paths, "__getitem__"):
-        raise InputError(f"read_images takes a sequence of images; read_image reads one. Received: {shown(paths)}")
+        raise invalid("paths", paths, "be a sequence of images", "`tlkeras.read_image` reads one.")
     pixels = np.empty((len(paths), *size, 3), "uint8")
 
     def read(index: int) -> None:
@@ -129,7 +131,7 @@ def read_images(
 
 
 def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decodes an image to an upright RGB `PIL.Image`; `size` allows a JPEG to come smaller, yet twice that size."""
+    """Decode an image to an upright RGB `PIL.Image`; with `size`, a JPEG may come smaller, but not below twice that."""
     if callable(source):
         source = source()
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else f"<{type(source).__name__}>"
@@ -139,11 +141,11 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
         if isinstance(source, np.ndarray):
             return as_rgb(_from_array(source))
         if not isinstance(source, str | os.PathLike | bytes):
-            raise ImageError(name, "it is no path, no content of a file, no pixels and no PIL.Image")
+            raise ImageError(name, "it is not a path, the content of a file, an array of pixels or a PIL.Image")
         # Opening a named pipe would wait for ever.
         if not isinstance(source, bytes) and not Path(name).is_file():
             raise ImageError(name, _missing(Path(name)))
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else name, formats=_known_formats()) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else name, formats=known_formats()) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, {limit} are allowed")
@@ -151,15 +153,15 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
                 # A square, because the orientation may still turn the image by 90 degrees.
                 image.draft(None, (2 * max(size), 2 * max(size)))
             image.load()
-            return as_rgb(_upright(image))
+            return as_rgb(_upright(black_is_zero(image)))
     except ImageError:
         raise
     except Exception as error:  # a broken file makes decoders raise nearly anything
-        raise ImageError(name, _reason(name, error)) from error
+        raise ImageError(name, *explain_failure(source, error)) from error
 
 
 def to_pixels(image: Image.Image, size: tuple[int, int] | None, resize: Resize) -> np.ndarray:
-    """Brings an RGB image to `size` and returns its pixels, uint8 `(height, width, 3)`."""
+    """Resize an RGB image and return its pixels, uint8 `(height, width, 3)`."""
     check_resize(resize)
     if size is not None and image.size != size[::-1]:
         width_height = size[::-1]
@@ -205,6 +207,9 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
     if pixels.ndim not in (2, 3) or pixels.dtype.kind not in "buif":
         reason = f"it is of shape {pixels.shape}, dtype {pixels.dtype}, and not numbers of shape (height, width, 3)"
         raise ImageError("<ndarray>", reason)
+    if pixels.ndim == 3 and pixels.shape[-1] not in (1, 3, 4):
+        reason = f"it has {pixels.shape[-1]} channels (shape {pixels.shape}); 1 (gray), 3 (RGB) and 4 (RGBA) are read"
+        raise ImageError("<ndarray>", reason)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.dtype in ("bool", "uint8") or (pixels.dtype == "uint16" and pixels.ndim == 2):  # 1, 8, 16 bits
@@ -236,25 +241,8 @@ def _missing(path: Path) -> str:
     return "it is not a regular file" if path.exists() else "there is no such file"
 
 
-def _reason(name: str, error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if Path(name).is_file() and Path(name).stat().st_size == 0:
-        return "it is empty (zero bytes)"
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "its content is not an image in a known format"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"it would be a decompression bomb ({error})"
-    return f"it is damaged ({error or type(error).__name__})".replace("\n", " ")
-
-
-def _known_formats() -> list[str]:
-    Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]  # AVIF and WebP are optional in Pillow
-
-
 class _Quiet:
-    """Silences Pillow's warnings while any thread is inside.
+    """A context that silences Pillow's warnings while any thread is inside.
 
     The filters belong to the process: threads that each saved and restored them would undo one another's, so the
     first to enter saves them and the last to leave restores them.
@@ -285,5 +273,5 @@ _QUIET = _Quiet()
 
 
 def quiet() -> _Quiet:
-    """Silences Pillow's warnings on odd files: what matters is raised as `ImageError`."""
+    """Silence Pillow's warnings on odd files: what matters is raised as `ImageError`."""
     return _QUIET

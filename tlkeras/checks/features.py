@@ -1,0 +1,50 @@
+"""Features of images for a look at them: from a pretrained backbone, or from a function of the user's."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+
+from tlkeras.data.reading import read_images
+from tlkeras.errors import InputError
+from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.utils.validation import invalid
+
+_BATCH = 256  # images given to a function at a time
+
+Backbone = str | keras.Model | Callable[[np.ndarray], np.ndarray]
+
+
+def feature_function(backbone: Backbone, image_size: tuple[int, int]) -> Callable[[Sequence], np.ndarray]:
+    """Return the function that turns images into features.
+
+    Args:
+        backbone: Name of a backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in [0, 255] to
+            features `(n, d)`.
+        image_size: `(height, width)` in pixels that images are brought to.
+
+    Returns:
+        A function from paths, or from pixels of that size, to features of shape `(images, d)`.
+
+    Raises:
+        InputError: `backbone` is none of these. The function raises it too, where the user's gives no features.
+    """
+    if isinstance(backbone, str | keras.Model):
+        return FeatureExtractor(backbone, image_size=image_size).transform
+    if not callable(backbone):
+        raise invalid("backbone", backbone, "be a name, a Keras model or a function from pixels to features")
+
+    def features(images: Sequence) -> np.ndarray:
+        parts = []
+        for start in range(0, len(images), _BATCH):
+            pixels = read_images(images[start : start + _BATCH], image_size)
+            part = np.asarray(backbone(pixels))
+            if part.ndim != 2 or len(part) != len(pixels):
+                raise InputError(
+                    f"`backbone` must return an array of shape ({len(pixels)}, features) for {len(pixels)} images. "
+                    f"Received: one of shape {part.shape}."
+                )
+            parts.append(part)
+        return np.concatenate(parts)
+
+    return features
