@@ -60,6 +60,8 @@ def test_training_follows_the_schedule_and_ends_at_the_last_step():
     rates, steps = [], 7
 
     def note(batch, logs):
+        if hasattr(model, "jax_state_sync"):
+            model.jax_state_sync()
         rates.append(float(ops.convert_to_numpy(model.optimizer.learning_rate)))
 
     model = linear()
