@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from keras import layers
 import tlkeras
 from tlkeras.training.steps.cached_trunk import CachedTrunk
 from tlkeras.training.steps.data import as_batches, each_batch
+from tlkeras.training.steps.l2_sp import pulled_to_start
 
 pytestmark = pytest.mark.backends
 
@@ -361,6 +363,40 @@ def test_l2_sp_keeps_the_weights_near_their_start(train):
         tlkeras.fine_tune(model, train, epochs=3, learning_rate=1e-2, l2_sp=strength, verbose=False)
         moved.append(np.abs(model.get_layer("block1_conv").get_weights()[0] - start).mean())
     assert moved[1] < 0.5 * moved[0]
+
+
+def test_l2_sp_adds_to_the_regularizers_of_the_model_and_leaves_them():
+    dense = layers.Dense(1, kernel_regularizer=keras.regularizers.L2(0.5), kernel_initializer="ones")
+    dense.build((None, 2))
+    start = [(weight, np.zeros(weight.shape, "float32")) for weight in dense.trainable_weights]
+    with pulled_to_start(start, 10.0):
+        assert sum(map(float, dense.losses)) == pytest.approx(0.5 * 2 + 10 * 2)
+    assert [float(loss) for loss in dense.losses] == [pytest.approx(0.5 * 2)]
+
+
+def test_the_file_of_a_model_in_mixed_precision_opens_without_a_warning(train, tmp_path):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        features = [layers.Rescaling(1 / 255), layers.GlobalAveragePooling2D()]
+        model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *features, layers.Dense(3, "softmax", dtype="float32")])
+        tlkeras.fine_tune(model, train, epochs=0, verbose=False)
+        model.save(tmp_path / "model.keras")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Skipping variable loading for optimizer")
+            keras.models.load_model(tmp_path / "model.keras")
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.parametrize("bytes_in_memory", [0, 10**9])
+def test_features_beyond_float16_are_cached_in_float32(monkeypatch, bytes_in_memory):
+    monkeypatch.setattr("tlkeras.training.steps.cached_trunk.MEMORY_BYTES", bytes_in_memory)
+    trunk = keras.Sequential([keras.Input((2,)), layers.Rescaling(1.0)])
+    features = np.arange(20, dtype="float32").reshape(10, 2) * [1, 10_000]  # beyond 65504 from the second batch on
+    cached = CachedTrunk(trunk, as_batches((features, np.zeros(10)), 3), batch_size=10)
+    np.testing.assert_allclose(cached[0][0], features, rtol=1e-3)
+    cached.close()
 
 
 @pytest.mark.parametrize(("activation", "units"), [("sigmoid", 1), (None, 1), (None, 2), ("sigmoid", 2)])

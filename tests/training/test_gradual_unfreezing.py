@@ -209,6 +209,23 @@ def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(tmp_path):
     assert_resumes_to_the_same(backup, **SCHEDULE)
 
 
+def test_a_model_whose_layers_are_numbered_anew_goes_on_to_the_same_result(tmp_path):
+    def run(backup, *callbacks):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), *(layers.Dense(4, activation="tanh") for _ in range(3))])
+        model.compile(keras.optimizers.Adam(0.01), "mse")
+        unfreeze = GradualUnfreezing({1: 1, 2: None}, backup=backup)
+        x = np.random.default_rng(0).normal(size=(24, 4))
+        model.fit(x, np.sin(x), 8, epochs=5, shuffle=False, verbose=0, callbacks=[unfreeze, *callbacks])
+        return model.get_weights()
+
+    backup = tmp_path / "backup.npz"
+    with pytest.raises(KeyboardInterrupt):
+        run(backup, At(3, interrupt))
+    for one, other in zip(run(backup), run(None), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_an_interrupted_run_remembers_its_plateaus(tmp_path):
     backup = tmp_path / "backup.npz"
     with pytest.raises(KeyboardInterrupt):

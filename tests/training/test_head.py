@@ -121,3 +121,21 @@ def test_the_head_of_a_model_that_begins_at_an_inner_layer_is_found_and_fitted()
     fit_head(top, as_batches((hidden, y), 16))
     probe = tlkeras.linear_probe(hidden, y)
     np.testing.assert_allclose(whole.predict(x, verbose=0), probe.predict_proba(hidden), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "obstacle"),
+    [
+        (lambda head: head.enable_lora(2), "LoRA weights"),
+        (lambda head: head.quantize("int8"), "int8 weights"),
+        (lambda head: setattr(head, "kernel_constraint", keras.constraints.NonNeg()), "a constraint on its weights"),
+    ],
+)
+def test_a_head_that_cannot_hold_a_probe_is_refused_before_anything_changes(change, obstacle):
+    model, (x, y) = _model(3, "softmax"), _data(3)
+    change(model.layers[-1])
+    before = model.get_weights()
+    with pytest.raises(tlkeras.InputError, match=f"has {obstacle}, so it cannot be set to a linear probe"):
+        fit_head(model, as_batches((x, y), 16))
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -95,7 +95,8 @@ class Differential:
         equal = [key for key in self.multipliers if key.partition("#")[0] == path]
         return equal or [key for key in self.multipliers if key.endswith(f"/{path}") or path.endswith(f"/{key}")]
 
-    def _start_of(self, variable):
+    def start_of(self, variable) -> int:
+        """Return the number of updates at the moment when a variable was unfrozen, 0 if it trained from the first."""
         keys = [self.key_of(variable), *self._saved_keys(variable)]
         return next((int(self.starts[key]) for key in keys if key in self.starts), 0)
 
@@ -103,7 +104,7 @@ class Differential:
         if not self.built:
             self._follow_reload(variables)
             self._multipliers = tuple(self.multiplier(variable) for variable in variables)
-            self._starts = tuple(self._start_of(variable) for variable in variables)
+            self._starts = tuple(self.start_of(variable) for variable in variables)
             self._grouped = _positions(zip(self._multipliers, self._starts, strict=True))
         super().build(variables)
 

@@ -281,4 +281,4 @@ class _Call:
             optimizer = keras.optimizers.SGD(self.options.learning_rate)
             self.model.compile(optimizer, core_loss(self.head, one_hot), metrics=[core_accuracy(self.head, one_hot)])
             # Keras builds the optimizer of a file that it opens, and warns where the file holds none of its variables.
-            optimizer.build(self.model.trainable_variables)
+            self.model.optimizer.build(self.model.trainable_variables)  # under mixed_float16 it is wrapped

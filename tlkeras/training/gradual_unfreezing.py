@@ -188,7 +188,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
             "epoch": epoch,
             "plateau": self._plateau,
             "trainable": self._trainable(),
-            "starts": dict(optimizer.starts),
+            # By position, since layers without names of their own are numbered anew when the model is built again.
+            "starts": [optimizer.start_of(variable) for variable in self.model.variables],
             "counters": [counters(callback) for callback in self.callbacks],
         }
         arrays = values_as_list(self._variables())
@@ -206,7 +207,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
         arrays, notes = read_arrays(self.backup)
         self._plateau, self._counters = notes["plateau"], notes.get("counters", [])
         optimizer = unwrapped(self.model.optimizer)
-        optimizer.starts.update(notes["starts"])
+        starts = zip(self.model.variables, notes["starts"], strict=False)
+        optimizer.starts.update({optimizer.key_of(variable): start for variable, start in starts if start})
         unfreeze_top(self.model, self._selection(notes["epoch"]), batchnorm=self.batchnorm)
         recompile(self.model)  # the step counts, too, are fixed when an optimizer is built
         variables = self._variables()

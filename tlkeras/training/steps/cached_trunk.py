@@ -24,7 +24,8 @@ class CachedTrunk(keras.utils.PyDataset):
 
     Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`. What
     a view looks like depends on nothing but `seed`, its number and how often it was drawn, so a later process can draw
-    the same one. Values are kept as float16, which has the three digits that features of trained networks carry.
+    the same one. Values are kept as float16, which has the three digits that features of trained networks carry; as
+    float32 from the moment on that one exceeds the range of float16.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
@@ -46,7 +47,7 @@ class CachedTrunk(keras.utils.PyDataset):
         self.trunk, self.batches, self.views = trunk, batches, views
         self.random, self.refresh = random, refresh if random else 0
         self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
-        self._folder = None
+        self._folder, self._dtype = None, "float16"
         self._features, self._labels = None, None
         self._drawn = [None] * views  # how often each view had been drawn again
         try:
@@ -96,11 +97,25 @@ class CachedTrunk(keras.utils.PyDataset):
         for features, batch_labels in self._pass([self.seed, view, times]):
             if self._features is None:
                 self._features = self._allocate(features.shape[1:])
+            if self._dtype == "float16" and (np.abs(features) > np.finfo("float16").max).any():
+                self._widen()
             self._features[view, start : start + len(features)] = features
             labels.append(batch_labels)
             start += len(features)
         self._labels = self._labels or [None] * self.views
         self._labels[view] = np.concatenate(labels)
+
+    def _widen(self):
+        """Go over to float32."""
+        narrow, folder = self._features, self._folder
+        self._folder, self._dtype = None, "float32"
+        try:
+            self._features = self._allocate(narrow.shape[2:])
+            self._features[:] = narrow
+        finally:
+            del narrow
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _pass(self, seed):
         if not self.random:
@@ -116,13 +131,13 @@ class CachedTrunk(keras.utils.PyDataset):
 
     def _allocate(self, shape):
         shape = (self.views, len(all_labels(self.batches)), *shape)
-        count = int(np.prod(shape, dtype="int64")) * 2
+        count = int(np.prod(shape, dtype="int64")) * np.dtype(self._dtype).itemsize
         if count <= MEMORY_BYTES:
-            return np.empty(shape, "float16")
+            return np.empty(shape, self._dtype)
         self._folder = tempfile.mkdtemp(prefix="tlkeras-")
         path = Path(self._folder) / "trunk.npy"
         _refuse_full_disk(path.parent, count)
-        features = np.lib.format.open_memmap(path, "w+", "float16", shape)
+        features = np.lib.format.open_memmap(path, "w+", self._dtype, shape)
         _reserve(path)
         return features
 

@@ -8,7 +8,7 @@ from keras import ops
 
 @contextmanager
 def pulled_to_start(start, strength):
-    """Penalize the distance of weights from their start, within a `with` block.
+    """Penalize the distance of weights from their start, besides their own regularizers, within a `with` block.
 
     Args:
         start: List of pairs of a variable and its value at the start, a NumPy array.
@@ -16,20 +16,21 @@ def pulled_to_start(start, strength):
 
     Reference: Li et al., 2018, https://arxiv.org/abs/1802.01483
     """
+    own = [weight.regularizer for weight, _ in start]
     if strength:
-        for weight, before in start:
-            weight.regularizer = _SquaredDistance(before, strength)
+        for (weight, before), regularizer in zip(start, own, strict=True):
+            weight.regularizer = _SquaredDistance(before, strength, regularizer)
     try:
         yield
     finally:
-        if strength:
-            for weight, _ in start:
-                weight.regularizer = None
+        for (weight, _), regularizer in zip(start, own, strict=True):
+            weight.regularizer = regularizer
 
 
 class _SquaredDistance(keras.regularizers.Regularizer):
-    def __init__(self, start, strength):
-        self._start, self._strength = start, strength
+    def __init__(self, start, strength, own):
+        self._start, self._strength, self._own = start, strength, own
 
     def __call__(self, weight):
-        return self._strength * ops.sum(ops.square(weight - ops.convert_to_tensor(self._start, weight.dtype)))
+        penalty = self._strength * ops.sum(ops.square(weight - ops.convert_to_tensor(self._start, weight.dtype)))
+        return penalty if self._own is None else penalty + self._own(weight)

@@ -58,12 +58,13 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
         images have, or none.
 
     Raises:
-        InputError: The model has no head that can be recognized, the labels do not fit it or are of one class only, or
-            features are not finite.
+        InputError: The model has no head that can be recognized, or one that a probe cannot be put into; the labels do
+            not fit it or are of one class only; or features are not finite.
 
     Reference: the first half of LP-FT, Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
     head = classifier_head(model)
+    _check_settable(head.layer)
     network = keras.Model(model.inputs[0], head.features)
     features, labels = map(np.concatenate, zip(*outputs(network, batches), strict=True))
     check_labels(labels, head, "train")
@@ -81,6 +82,22 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
             kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
     head.layer.set_weights([kernel, bias] if head.layer.use_bias else [kernel])
     return C
+
+
+def _check_settable(layer):
+    """Raise where a head's weights are not a plain kernel and bias that may have any value."""
+    obstacle = None
+    if getattr(layer, "lora_enabled", False):
+        obstacle = "LoRA weights"
+    elif getattr(layer, "quantization_mode", None):
+        obstacle = f"{layer.quantization_mode} weights"
+    elif layer.kernel_constraint or (layer.use_bias and layer.bias_constraint):
+        obstacle = "a constraint on its weights"
+    if obstacle:
+        raise InputError(
+            f"The head {layer.name!r} has {obstacle}, so it cannot be set to a linear probe. Pass `probe=False`, or "
+            "give the model a plain head with `tlkeras.replace_head`."
+        )
 
 
 def _probe_per_label(features, labels, C, seed, class_weight):
