@@ -383,6 +383,33 @@ def test_a_family_is_recognized_by_two_of_its_blocks_also_behind_a_shared_prefix
     assert blocks(model).names == ("stem", "block_1", "head")
 
 
+def vectors(units, *widths):
+    return keras.Sequential([keras.Input((units,)), *(layers.Dense(width) for width in widths)])
+
+
+def test_models_of_vectors_side_by_side_are_refused_and_a_chain_of_equal_shapes_is_not():
+    class Holder(keras.Model):
+        def __init__(self, *parts):
+            super().__init__()
+            self.parts = list(parts)
+
+        def call(self, x):
+            return self.parts[-1](x)
+
+    chain, beside = Holder(vectors(4, 4), vectors(4, 4)), Holder(vectors(4, 2), vectors(4, 2))
+    for model in (chain, beside):
+        model(np.zeros((1, 4)))
+    assert_every_weight_in_one_block(chain)
+    with pytest.raises(InputError, match="side by side"):
+        blocks(beside)
+
+
+def test_a_model_with_two_outputs_is_mapped_to_its_end():
+    image = keras.Input((4,))
+    x = layers.Dense(3, name="trunk")(image)
+    assert_every_weight_in_one_block(keras.Model(image, [layers.Dense(2)(x), layers.Dense(2)(layers.Dense(3)(x))]))
+
+
 def test_layers_put_on_a_flat_network_of_a_known_family_belong_to_the_head(without_values):
     base = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
     x = layers.BatchNormalization(name="new_norm")(layers.Conv2D(8, 1, name="new_conv")(base.output))

@@ -18,7 +18,7 @@ from tlkeras.features.engines.litert_layers import (
     scale_and_shift,
     weight_array,
 )
-from tlkeras.models.graph import flatten, nodes
+from tlkeras.models.graph import flatten, graph_of, nodes
 
 #: Keras' activations that LiteRT computes within a convolution, sum or product.
 _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
@@ -62,7 +62,7 @@ class _Writer:
     """
 
     def __init__(self, model):
-        graph = getattr(model, "_functional", None) or model
+        graph = graph_of(model)
         self.graph, self.output, self.calls = LiteRtGraph(), model.outputs[0], nodes(graph)
         self.tensors, self.consumers, self.padded_as_same = {}, {}, set()
         for node in self.calls:
