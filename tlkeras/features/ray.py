@@ -92,7 +92,15 @@ def extract_on_ray(
     paths = [os.fspath(path) for path in paths]
     output = Path(output)
     _claim(output, paths, extractor, images_per_file)
-    shares = [
+    missing = [share for share in _shares(paths, images_per_file) if not (output / share["file"]).exists()]
+    if missing:
+        _run(missing, extractor, output, min(workers, len(missing)), {"num_cpus": num_cpus, "num_gpus": num_gpus})
+    return RayExtraction(len(paths), sum(len(share["paths"]) for share in missing), _count_errors(output))
+
+
+def _shares(paths, images_per_file):
+    """Divide the images into the shares that become one file each."""
+    return [
         {
             "file": f"part-{start // images_per_file:05d}.parquet",
             "start": start,
@@ -100,10 +108,6 @@ def extract_on_ray(
         }
         for start in range(0, len(paths), images_per_file)
     ]
-    missing = [share for share in shares if not (output / share["file"]).exists()]
-    if missing:
-        _run(missing, extractor, output, min(workers, len(missing)), {"num_cpus": num_cpus, "num_gpus": num_gpus})
-    return RayExtraction(len(paths), sum(len(share["paths"]) for share in missing), _count_errors(output))
 
 
 def _claim(output, paths, extractor, images_per_file):

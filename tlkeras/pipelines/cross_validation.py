@@ -104,13 +104,9 @@ def cross_validate_probe(
     probabilities = np.empty(path.shape[1:])
     for rows, index in zip(parts, chosen, strict=True):
         probabilities[rows] = path[index, rows]
-    numbers = np.empty(len(data.labels), int)
-    for number, rows in enumerate(parts):
-        numbers[rows] = number
     accuracy, error = mean_with_error(_scores(data, probabilities), data.groups)
-    return CrossValidation(
-        accuracy, error, probabilities, data.classes, numbers, tuple(Cs[index] for index in chosen), probe
-    )
+    chosen_Cs = tuple(Cs[index] for index in chosen)
+    return CrossValidation(accuracy, error, probabilities, data.classes, _fold_numbers(parts), chosen_Cs, probe)
 
 
 def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple[float, float]:
@@ -146,6 +142,14 @@ def _chosen_without(data, parts, Cs, class_weight):
         for fold, judge, path in zip(pair, pair[::-1], paths[::-1], strict=True):
             losses[fold] += log_losses(path, data, parts[judge], class_weight).mean(axis=1)
     return losses.argmin(axis=1).tolist()
+
+
+def _fold_numbers(parts):
+    """Number the fold of each image."""
+    numbers = np.empty(sum(map(len, parts)), int)
+    for number, rows in enumerate(parts):
+        numbers[rows] = number
+    return numbers
 
 
 def _scores(data, probabilities):
