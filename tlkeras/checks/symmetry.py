@@ -1,4 +1,4 @@
-"""Measure whether a symmetry holds: does a probe still recognize the images when they are flipped or turned?"""
+"""Measure whether a probe still recognizes images when they are flipped or turned."""
 
 import math
 from collections.abc import Callable

@@ -72,7 +72,7 @@ def near_duplicate_pairs(fingerprints: list[Fingerprint]) -> np.ndarray:
 
 
 def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
-    """Number the groups of images that are linked by near-duplicates, directly or through others.
+    """Group images that are linked by near-duplicates, directly or through others.
 
     Resaved, resized, brightened or darkened, recolored and slightly cropped copies are near-duplicates; rotated and
     mirrored ones are not. Where all images look much alike, as digits do, links can chain strangers together: a large

@@ -1,4 +1,4 @@
-"""Pixels run from 0 to 255: a word where they do not."""
+"""Warn where pixels do not run from 0 to 255."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def scaled_pixels(images: Iterable[Any]) -> str:
-    """What is wrong with images that are floats none of which is above 1; nothing of others.
+    """Return what is wrong with float images that have no value above 1, and nothing for others.
 
     A network that scales pixels itself sees hardly more than black in them, and says nothing. Images that are all
     zeros, of integers, or not read yet are passed over.
@@ -45,7 +45,7 @@ def scaled_pixels(images: Iterable[Any]) -> str:
 
 
 def deep_pixels(images: Iterable[Any]) -> str:
-    """What is wrong with arrays of which a value is far above 255, such as those of 16 bits; nothing of others.
+    """Return what is wrong with arrays that have a value far above 255, such as 16-bit ones, and nothing for others.
 
     Resizing by cubic or Lanczos filters overshoots a little; that is nothing wrong.
 
@@ -63,7 +63,7 @@ def deep_pixels(images: Iterable[Any]) -> str:
 
 
 def check_finite(images: Sequence[np.ndarray], name: str) -> None:
-    """Refuses images with values that are not finite.
+    """Refuse images with values that are not finite.
 
     Args:
         images: One array `(n, height, width, channels)`, or several `(height, width, channels)`.
@@ -78,7 +78,7 @@ def check_finite(images: Sequence[np.ndarray], name: str) -> None:
 
 
 def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None) -> None:
-    """Warns of what `scaled_pixels` and `deep_pixels` find wrong.
+    """Warn of what `scaled_pixels` and `deep_pixels` find wrong.
 
     Args:
         images: As there.

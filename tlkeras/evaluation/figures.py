@@ -16,7 +16,7 @@ COLORS = ("#08519c", "#d94801", "#238b45", "#6a51a3", "#525252")
 
 
 def standard_error(values):
-    """The standard error of the mean of several runs.
+    """Compute the standard error of the mean of several runs.
 
     Args:
         values: Array of shape `(runs, ...)`.
@@ -34,7 +34,7 @@ def standard_error(values):
 
 
 def with_error(values):
-    """Writes the mean of several runs with its standard error.
+    """Write the mean of several runs with its standard error.
 
     Args:
         values: Array of shape `(runs,)`.
@@ -48,7 +48,7 @@ def with_error(values):
 
 
 def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
-    """Draws the mean accuracy of each approach as a bar, with every run as a dot and baselines as lines.
+    """Draw the mean accuracy of each approach as a bar, with every run as a dot and baselines as lines.
 
     Args:
         accuracies: Dict of name to the accuracies of its runs, in [0, 1].
@@ -88,7 +88,7 @@ def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
 
 
 def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
-    """Draws lines with a band of one standard error: accuracy by block, loss by epoch, by number of images.
+    """Draw lines with a band of one standard error: accuracy by block, loss by epoch, by number of images.
 
     Args:
         series: Dict of name to array of shape `(points,)`, or `(runs, points)` to draw their mean and its band. Of
@@ -128,7 +128,7 @@ def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
 
 
 def decision_regions(classifiers, points, labels, title=None):
-    """Draws, for two classes of points in the plane, where each classifier says the second class is.
+    """Draw, for two classes of points in the plane, where each classifier says the second class is.
 
     Args:
         classifiers: Dict of name to a function from points `(n, 2)` to class numbers 0 and 1, `(n,)`.

@@ -52,12 +52,12 @@ class Scores:
     confusion: np.ndarray
 
     def to_dict(self):
-        """The scores as plain numbers, lists and dicts, as JSON takes them."""
+        """Return the scores as plain numbers, lists and dicts, as JSON takes them."""
         return asdict(self) | {"confusion": self.confusion.tolist()}
 
 
 def score(labels, predictions, class_names, majority, groups=None):
-    """Compares predictions with labels.
+    """Compare predictions with labels.
 
     Args:
         labels: int array of shape `(images,)`, the true classes; one image or more.
