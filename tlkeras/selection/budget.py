@@ -27,6 +27,10 @@ class StepTimer(keras.callbacks.Callback):
         super().__init__()
         self.seconds, self._end = None, None
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Leave out what lies between two epochs, or between a kill and its resumption."""
+        self._end = None
+
     def on_train_batch_end(self, batch, logs=None):
         """Note the time that a step took."""
         now = perf_counter()

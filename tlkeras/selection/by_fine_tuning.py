@@ -1,6 +1,5 @@
 """The strategy `finetune`: `tlkeras.fine_tune` on the training images, measured, then again on all images."""
 
-import inspect
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -39,7 +38,7 @@ def train_by_fine_tuning(task):
     answers = predicted(model, task.images.test, verbose=task.verbose)
     task.report("measure", perf_counter() - tuned, images=len(answers))
     measured, learned = Measured(task.images.test, answers, by), task.images.train
-    choices = {**_choices(result), "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
+    choices = {**result.choices, "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
     choices |= {"stopped": result.stopped, "blocks": plan["blocks"]}
     seconds = {"fine-tune": tuned - start, "measure": perf_counter() - tuned}
     trained = Trained(model, measured, learned, choices, seconds)
@@ -57,13 +56,7 @@ def refitted(task, trained):
         `Trained`, with the same number.
     """
     start, learned = perf_counter(), task.learnable
-    fixed = {
-        name: trained.choices[name]
-        for name in ("C", "steps", "runs", "average_with_probe", "blocks")
-        if name in trained.choices
-    }
-    if "steps" not in fixed:
-        fixed["epochs"] = trained.choices["epoch"]
+    fixed = {name: trained.choices[name] for name in ("C", "steps", "runs", "average_with_probe", "blocks")}
     model, _ = _tuned(task, learned, "refit", **fixed)
     seconds = {**trained.seconds, "refit": perf_counter() - start}
     return replace(trained, model=model, learned=learned, seconds=seconds)
@@ -107,17 +100,7 @@ def _tuned(task, train, stage, validation_data=None, **options):
         "seed": task.seed,
         "verbose": task.verbose,
     }
-    known = inspect.signature(fine_tune).parameters
-    result = fine_tune(
-        model, train, validation_data, **{name: value for name, value in options.items() if name in known}
-    )
-    return model, result
-
-
-def _choices(result):
-    if hasattr(result, "choices"):
-        return result.choices
-    return {"C": result.phases[0]["C"], "epochs": result.best_epoch, "average_with_probe": result.average_with_probe}
+    return model, fine_tune(model, train, validation_data, **options)
 
 
 def predicted(model, split, batch_size=32, verbose=False):
