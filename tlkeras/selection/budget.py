@@ -54,7 +54,7 @@ class Announcement(StepTimer):
     def on_train_batch_end(self, batch, logs=None):
         """Announce the time after the fourth step."""
         super().on_train_batch_end(batch, logs)
-        if batch == 3 and not self.said:
+        if batch == 3 and self.task.verbose and not self.said:
             self.said, minutes = True, minutes_for(self.task, self.seconds, self.task.epochs)
             if minutes > 1:
                 text = f"Fine-tuning takes about {minutes:.0f} minutes ({self.seconds:.2f} s per step)"

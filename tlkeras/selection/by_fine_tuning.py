@@ -85,8 +85,8 @@ def _classifier(task):
 def _tuned(task, train, stage, validation_data=None, **options):
     """Fine-tune a new classifier; a stage that was finished before a kill is read from its checkpoint."""
     model, callbacks = _classifier(task), list(task.callbacks)
-    if stage == "choose" and task.verbose and options["blocks"] is None:
-        callbacks.append(Announcement(task))
+    if stage == "choose" and options["blocks"] is None:
+        callbacks.append(Announcement(task))  # verbose or not: a checkpoint counts callbacks
 
     def on_event(event):
         if task.on_event is not None:
