@@ -60,7 +60,7 @@ def check_fit(
         raise InputError(f"{str(source)!r} is not a directory; fit takes a folder with a sub-folder per class.")
     if output is not None:
         unfinished = Unfinished(output)
-        check_run_output(output, overwrite or (resume and unfinished.exists))
+        check_run_output(output, overwrite or resume)  # `resume` returns a finished run
         unfinished.check(resume, overwrite)
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
             check_outside(output, source)
