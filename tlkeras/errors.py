@@ -1,16 +1,16 @@
-"""How a user is told that something is wrong: an error of a kind of its own, and warnings at the user's line."""
+"""Report that something is wrong: one kind of error, and warnings at the user's line."""
 
 import sys
 import warnings
 
-#: Whose frames a warning passes over: ours, and those through which ours are called.
+#: Packages whose frames a warning skips: ours, and those that call ours.
 _BETWEEN = {"tlkeras", "keras", "sklearn"}
 
 
 class InputError(ValueError):
-    """Raised for input that cannot be used: the message names it and says what would do.
+    """Raised for input that cannot be used. The message says what was received and what is accepted.
 
-    A `ValueError`, so code that knows nothing of tlkeras handles it as usual; the command line turns it into exit
+    It is a `ValueError`, so code that does not know tlkeras handles it as usual. The command line turns it into exit
     status 2.
 
     Example:
@@ -22,7 +22,7 @@ class InputError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    r"""What an error of another library says, in a line; its kind where it says nothing.
+    r"""Return the first line of another library's error, or its type if it has no message.
 
     Example:
 
@@ -33,9 +33,9 @@ def first_line(error: BaseException) -> str:
 
 
 def warn(text: str) -> None:
-    """Warns at the line that called us, directly or through Keras or scikit-learn, however deep we are by then.
+    """Warn at the line that called us, directly or through Keras or scikit-learn, at any depth.
 
-    Python shows a warning once for each such line.
+    Python shows a warning once per such line.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:

@@ -28,7 +28,7 @@ def build_application(info, image, weights):
             backend cannot run it.
     """
     if info.constructor == "NASNetMobile" and keras.backend.backend() == "torch":
-        raise InputError("nasnet_mobile cannot be built on the torch backend. Use 'efficientnet_lite0' instead.")
+        raise InputError("`nasnet_mobile` cannot be built on the torch backend. Use 'efficientnet_lite0' instead.")
     _, x = image.connect(info.name, info.default_size, info.minimum_size)
     height, width = x.shape[1:3]
     preprocess = PREPROCESSING[info.preprocessing]

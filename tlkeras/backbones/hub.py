@@ -94,7 +94,7 @@ def _laid_out(model, inputs, x, name):
     except ValueError as error:
         raise InputError(f"hub:{name} cannot take images of shape {x.shape[1:]}: {first_line(error)}") from error
     if 0 in result.output.shape:
-        raise InputError(f"hub:{name} needs larger images. Received: images of shape {x.shape[1:]}")
+        raise InputError(f"The preset `hub:{name}` needs larger images. Received: images of shape {x.shape[1:]}")
     return result
 
 

@@ -45,17 +45,17 @@ def short_count(number):
 
 
 def say(text):
-    """Writes a line to stderr, where progress and complaints go."""
+    """Print a line to stderr, where progress and warnings go."""
     typer.echo(text, err=True)
 
 
 def print_json(content):
-    """Writes what `--json` asks for to stdout."""
+    """Print JSON to stdout."""
     typer.echo(json.dumps(content, indent=2))
 
 
 def load_keras():
-    """Imports Keras, which takes seconds, without TensorFlow's report on itself."""
+    """Import Keras, which takes seconds, without TensorFlow's startup messages."""
     say("Loading Keras ...")
     with silent_stderr():
         import keras  # noqa: F401

@@ -51,7 +51,7 @@ def with_groups(files: Sequence[ImageFile], groups: Groups | None, columns: Iter
 
 
 def group_numbers(files: Sequence[ImageFile]) -> np.ndarray | None:
-    """Number the groups, int64 of shape `(images,)`; an image without one is alone. None if no image has a group."""
+    """Return a group number per image, int64 of shape `(images,)`, or None if no image has a group."""
     if all(file.group is None for file in files):
         return None
     numbers: dict[Any, int] = {}

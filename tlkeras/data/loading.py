@@ -86,7 +86,7 @@ def load_images(
         resize: How to resize, as in `read_image`.
         test_size: Share of the images, in [0, 1). Every class has at least one image in each split whose share is not
             0. Defaults to a fifth, which leaves enough images to see a difference between two models.
-        validation_size: Share of the images, likewise.
+        validation_size: Share of the images for validation, in [0, 1).
         strict: Whether a file that cannot be read is an error. Defaults to `False`.
 
     Returns:

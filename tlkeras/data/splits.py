@@ -35,7 +35,7 @@ def split(
         class_names: Names for error messages.
         test_size: Share of each class, in [0, 1). With a share of 0 the part stays empty; otherwise it gets at least
             one image of every class.
-        validation_size: Share of each class, likewise; together the two are less than 1.
+        validation_size: Share of each class for validation. Together with `test_size` it must be less than 1.
         seed: Seed. Another one gives another split.
 
     Returns:
@@ -150,7 +150,8 @@ def _shares(test_size: float, validation_size: float) -> dict[str, float]:
     train = 1 - test_size - validation_size
     if train <= 1e-9:
         raise InputError(
-            f"test_size and validation_size leave nothing to train on. Received: {test_size!r} and {validation_size!r}."
+            f"`test_size` and `validation_size` must leave images to train on. Received: {test_size!r} and "
+            f"{validation_size!r}."
         )
     return {"train": train, "validation": validation_size, "test": test_size}
 

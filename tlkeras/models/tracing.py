@@ -78,7 +78,7 @@ def units(model: keras.Model) -> list[Unit]:
     traced = {id(layer) for step in trace.steps for layer in step.layers}
     if graph:  # models attached to a functional one, but not part of its graph
         _refuse_models_side_by_side(model, [model, *(part for part in sublayers(model) if _is_attached(part, traced))])
-    for layer in descendants(model):  # attached layers likewise
+    for layer in descendants(model):  # attached layers too
         if own_weights(layer) and id(layer) not in traced:
             outputs = trace.step(layer, (layer,), outputs, None, (layer.name,), ())
     return trace.units(outputs)
@@ -141,7 +141,7 @@ class _Trace:
         return self.step(layer, owners, inputs, shapes, path, models)
 
     def _run_stack(self, layer, inputs, shapes, path, models) -> list[Tensor]:
-        """Pass data through the parts one after another, each of which makes the first output of the whole."""
+        """Pass data through the parts one after another. Each of them produces the first output of the whole."""
         if own_weights(layer):
             inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
         parts = sublayers(layer)

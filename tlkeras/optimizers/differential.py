@@ -112,7 +112,7 @@ def _multipliers(
                 used.update(keys)
     if unused := [key for key in patterns if key not in used]:
         raise InputError(
-            f"multipliers[{unused[0]!r}] matches no variable. Use a pattern of layer names or one of the blocks "
+            f"`multipliers[{unused[0]!r}]` matches no variable. Use a pattern of layer names or one of the blocks "
             f"{', '.join(block_map.names)}."
         )
     return result

@@ -31,7 +31,7 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
     Returns:
         A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
         order of the classifier's `classes_`: the probabilities of `predict_proba`, where the classifier has it;
-        otherwise the scores of `decision_function`, the largest of which decides. A single score `s`, of two classes,
+        otherwise the scores of `decision_function`, and the largest decides. A single score `s`, of two classes,
         becomes `[-s, s]`. `NearestCentroid` gives scores too, the larger the nearer, since its `predict` and
         `predict_proba` may disagree. The model shares no weights with the extractor. Answers differ by at most 1e-5 of
         the largest; on a GPU that rounds float32 products (TF32) by some 1e-3, see docs/gpu.md.

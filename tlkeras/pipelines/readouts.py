@@ -23,7 +23,7 @@ class Readout:
     Attributes:
         affine: `Affine`, to one number per class.
         link: `"softmax"`; `"one-vs-rest"`, sigmoids divided by their sum; `"sigmoid"`, for several labels at once; or
-            `"scores"`, the numbers as they are, of which the largest decides.
+            `"scores"`, the raw numbers; the largest decides.
     """
 
     affine: Affine
@@ -103,7 +103,7 @@ def _(classifier: LinearDiscriminantAnalysis):
 def _(classifier: NearestCentroid):
     # Which distances scikit-learn predicts by depends on the priors, and so on the images: its probabilities always use
     # standardized ones, its predictions only where the priors differ. So the answers are scores in both cases, the
-    # largest of which decides as `predict` does.
+    # largest decides, as in `predict`.
     standardized = _standardized_nearest(classifier)
     if np.isclose(classifier.class_prior_, 1 / len(classifier.classes_)).all():
         return [Readout(_nearest(classifier.centroids_), "scores")]

@@ -66,7 +66,7 @@ def evaluate(run, source, verbose=False):
         seen |= set(run.metrics["data"]["chosen_by"].values())
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"metrics.json of {str(run.path)!r} is not what `tlkeras fit` writes. Train the run again."
+            f"The file metrics.json of {str(run.path)!r} is not one that `tlkeras fit` writes. Train the run again."
         ) from error
     given = {file.part for file in files}
     part = next((part for part in ("test", "validation") if part in given), "all")

@@ -118,8 +118,8 @@ def _named(name, network, exports, batch_shape):
         return _verified(_RUNTIMES[name], network, exports, batch_shape)
     except ImportError as error:
         raise InputError(
-            f"engine={name!r} needs packages that are not installed ({error}). Run: pip install {_PACKAGES[name]}. "
-            "Or leave engine='auto'."
+            f"`engine={name!r}` needs packages that are not installed ({error}). Run: pip install {_PACKAGES[name]}. "
+            "Or keep engine='auto'."
         ) from error
     except Exception as error:  # the exporters and runtimes each have errors of their own
         raise InputError(

@@ -60,7 +60,7 @@ def even_batches(batches, replicas):
 
 
 class EvenBatches(keras.utils.PyDataset):
-    """Batches of which the last is filled up with images of its own, as `torch.utils.data.DistributedSampler` does.
+    """Batches with the last one filled up with its own images, as in `torch.utils.data.DistributedSampler`.
 
     A replica without an image is an error on TensorFlow, and a replica with one less than the others is one on JAX.
 

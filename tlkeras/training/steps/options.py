@@ -85,7 +85,7 @@ class Options:
         return self.epochs * steps_per_epoch if self.steps is None else self.steps
 
     def count_epochs(self, steps_per_epoch: int) -> int:
-        """Return the number of epochs in one run, of which the last may be cut short."""
+        """Return the number of epochs in one run. The last one may be cut short."""
         return math.ceil(self.count_steps(steps_per_epoch) / steps_per_epoch)
 
     @property

@@ -76,7 +76,9 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
     else:
         labels = class_numbers(labels)
         if len(found := np.unique(labels)) < 2:
-            raise InputError(f"train holds images of class {found[0]} alone. The probe needs two classes or more.")
+            raise InputError(
+                f"`train` must hold images of two classes or more. Received: images of class {found[0]} only."
+            )
         kernel, bias, C = _probe(features, labels, max(head.layer.units, 2), C, seed, class_weight)
         if head.task == "binary":
             kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]

@@ -93,4 +93,4 @@ def _check_for_probe(batches, labels, raw, head):
         )
     whole = isinstance(raw, keras.utils.PyDataset) and hasattr(raw, "labels")
     if whole and head.task != "multilabel" and len(found := np.unique(class_numbers(labels))) < 2:
-        raise InputError(f"train holds images of class {found[0]} alone. The probe needs two classes or more.")
+        raise InputError(f"`train` must hold images of two classes or more. Received: images of class {found[0]} only.")
