@@ -43,7 +43,9 @@ def build_hub(preset, image, weights):
     try:
         import keras_hub
     except ImportError as error:
-        raise InputError(f"hub:{preset} needs KerasHub, which is not installed; run: pip install keras-hub") from error
+        raise InputError(
+            f"`hub:{preset}` needs KerasHub, which is not installed. Run: pip install keras-hub"
+        ) from error
     name = _known(preset, keras_hub)
     preset = _source(name, keras_hub)
     encoder = image_encoder(_load(preset, keras_hub, weights == "imagenet"))
@@ -165,7 +167,8 @@ def _image_shape(preset, model):
     features = keras.tree.flatten(model.output)
     if len(tensors) != 1 or len(tensors[0].shape) != 4 or len(features) != 1 or len(features[0].shape) not in (3, 4):
         raise InputError(
-            f"hub:{preset} is a {type(model).__name__}, which does not go from one batch of images to one feature map."
+            f"The preset `hub:{preset}` is a {type(model).__name__}, which does not turn one batch of images into one "
+            "feature map."
         )
     return tensors[0].shape[1:3]
 

@@ -40,8 +40,8 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     if not highest > 0:
         return ""
     lowest = min(image.min() for image in floats)
-    mend = "give them as they were read" + (", or multiply by 255" if lowest >= 0 else "")
-    return f"Pixels run from 0 to 255; these are {floats[0].dtype} from {lowest:.3g} to {highest:.3g}: {mend}."
+    advice = "give them as they were read" + (", or multiply by 255" if lowest >= 0 else "")
+    return f"Pixels run from 0 to 255; these are {floats[0].dtype} from {lowest:.3g} to {highest:.3g}: {advice}."
 
 
 def deep_pixels(images: Iterable[Any]) -> str:

@@ -145,7 +145,7 @@ def _chosen_without(data, parts, Cs, class_weight):
 
 
 def _fold_numbers(parts):
-    """Number the fold of each image."""
+    """Return the number of each image's fold."""
     numbers = np.empty(sum(map(len, parts)), int)
     for number, rows in enumerate(parts):
         numbers[rows] = number
