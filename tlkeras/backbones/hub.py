@@ -94,7 +94,9 @@ def _laid_out(model, inputs, x, name):
     try:
         result = lay_out(model, inputs, x, REWRITTEN)
     except ValueError as error:
-        raise InputError(f"hub:{name} cannot take images of shape {x.shape[1:]}: {first_line(error)}") from error
+        raise InputError(
+            f"The preset `hub:{name}` cannot take images of shape {x.shape[1:]}: {first_line(error)}"
+        ) from error
     if 0 in result.output.shape:
         raise InputError(f"The preset `hub:{name}` needs larger images. Received: images of shape {x.shape[1:]}")
     return result
@@ -139,7 +141,7 @@ def _load_at(shape, built_for, preset, name, keras_hub, load_preset_weights):
         reason = first_line(error)
         if load_preset_weights:
             reason = f"its weights are for {built_for[0]} x {built_for[1]} pixels"
-        raise InputError(f"hub:{name} cannot take images of shape {tuple(shape)}: {reason}.") from error
+        raise InputError(f"The preset `hub:{name}` cannot take images of shape {tuple(shape)}: {reason}.") from error
 
 
 def _load(preset, keras_hub, load_preset_weights):
