@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from tlkeras.data import duplicates
-from tlkeras.data.alignment import aligned_correlation
+from tlkeras.data.duplicate_alignment import aligned_correlation
 from tlkeras.data.duplicates import fingerprint, near_duplicate_groups, near_duplicate_pairs
 
 
@@ -128,7 +128,7 @@ def test_results_do_not_depend_on_how_many_pairs_are_compared_at_once(radiograph
     prints = [fingerprint(image) for image in [*radiographs, *map(crop(0.03), radiographs[:9])]]
     pairs, groups = near_duplicate_pairs(prints), near_duplicate_groups(prints)
     monkeypatch.setattr("tlkeras.data.duplicates._BLOCK", 500)
-    monkeypatch.setattr("tlkeras.data.alignment._BATCH", 7)
+    monkeypatch.setattr("tlkeras.data.duplicate_alignment._BATCH", 7)
     np.testing.assert_array_equal(near_duplicate_pairs(prints), pairs)
     np.testing.assert_array_equal(near_duplicate_groups(prints), groups)
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from tlkeras._version import __version__
-from tlkeras.cli.images import check
+from tlkeras.cli.checking import check
 from tlkeras.cli.machine import backbones, cache, doctor
 from tlkeras.cli.runs import evaluate, fit, predict
 from tlkeras.cli.terminal import say

@@ -14,7 +14,7 @@ from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tlkeras.data.alignment import aligned_correlation
+from tlkeras.data.duplicate_alignment import aligned_correlation
 
 SIDE = 40  # of the reduced image; smaller ones tell X-rays of two people apart less well
 # First look: how many of the 192 bits may differ. Unrelated photographs differ in about half of them. Of 809 images,

@@ -10,7 +10,7 @@ from tlkeras.data import hugging_face, tfds
 from tlkeras.data.arrays import pair
 from tlkeras.data.listing import ImageFile, check_directory, files_within, list_folder, normalized, with_normalized_keys
 from tlkeras.data.table_columns import check_columns, has_labels
-from tlkeras.data.table_files import list_table
+from tlkeras.data.table_listing import list_table
 from tlkeras.data.tables import SUFFIXES, is_frame, read_table
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import invalid, shown

@@ -11,7 +11,7 @@ import keras
 from tlkeras.data.dataset import ImageSplits
 from tlkeras.data.loading import load_images
 from tlkeras.data.reading import Resize
-from tlkeras.evaluation.confusion import confusion_figure
+from tlkeras.evaluation.confusion_figure import confusion_figure
 from tlkeras.evaluation.several_labels import LabelScores
 from tlkeras.features.store import cache_folder
 from tlkeras.runs.checks import check_fit

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tlkeras.evaluation.confusion import confusion_figure
+from tlkeras.evaluation.confusion_figure import confusion_figure
 from tlkeras.evaluation.metrics import score
 from tlkeras.utils import fonts
 
