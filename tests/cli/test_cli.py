@@ -348,11 +348,22 @@ def test_a_file_in_place_of_the_folder_of_images_is_refused(tmp_path, capsys):
 
 
 def test_a_table_is_a_source_and_what_is_missing_in_it_is_named(folder, tmp_path, capsys):
-    rows = [f"{path},{path.parent.name}" for path in sorted(folder.glob("*/*.png"))]
+    rows = [f"{path.relative_to(folder).as_posix()},{path.parent.name}" for path in sorted(folder.glob("*/*.png"))]
     (tmp_path / "table.csv").write_text("\n".join(["file,color", *rows]))
     assert _main("fit", tmp_path / "table.csv", "-o", tmp_path / "run", "--image-size", 32) == 2
     assert "no column for the label" in capsys.readouterr().err.splitlines()[-1] and not (tmp_path / "run").exists()
-    options = ["--columns", "path=file", "--columns", "label=color", "--classes", "red", "--classes", "blue"]
+    options = [
+        "--root",
+        folder,
+        "--columns",
+        "path=file",
+        "--columns",
+        "label=color",
+        "--classes",
+        "red",
+        "--classes",
+        "blue",
+    ]
     assert _main("fit", tmp_path / "table.csv", "-o", tmp_path / "run", "--image-size", 32, *options) == 0
     assert json.loads((tmp_path / "run" / "labels.json").read_text())["class_names"] == ["red", "blue"]
 

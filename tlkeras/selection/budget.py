@@ -25,19 +25,18 @@ class StepTimer(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self.seconds, self._end = None, None
+        self.seconds, self._start, self._compiled = None, None, False
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Leave out what lies between two epochs, or between a kill and its resumption."""
-        self._end = None
+    def on_train_batch_begin(self, batch, logs=None):
+        """Start the clock."""
+        self._start = perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         """Note the time that a step took."""
-        now = perf_counter()
-        if self._end is not None:
-            taken = now - self._end
+        taken = perf_counter() - self._start
+        if self._compiled:
             self.seconds = taken if self.seconds is None else min(self.seconds, taken)
-        self._end = now
+        self._compiled = True
 
 
 class Announcement(StepTimer):
@@ -54,7 +53,7 @@ class Announcement(StepTimer):
     def on_train_batch_end(self, batch, logs=None):
         """Announce the time after the fourth step."""
         super().on_train_batch_end(batch, logs)
-        if batch == 3 and self.task.verbose and not self.said:
+        if batch == 3 and self.seconds and self.task.verbose and not self.said:
             self.said, minutes = True, minutes_for(self.task, self.seconds, self.task.epochs)
             if minutes > 1:
                 text = f"Fine-tuning takes about {minutes:.0f} minutes ({self.seconds:.2f} s per step)"
