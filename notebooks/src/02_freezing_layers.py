@@ -112,7 +112,7 @@ teaching.finding(
 # ## The same with a real network
 #
 # EfficientNet-Lite0 has learned its task A: ImageNet's thousand classes. Task B is ours: drawings in ten classes. A
-# network is frozen from below, block by block, because early blocks hold the most general features.
+# network is frozen from the bottom up, block by block, because early blocks hold the most general features.
 
 # %%
 SIZE = (96, 96)
@@ -236,7 +236,7 @@ teaching.finding(
 #
 # BatchNorm layers hold two kinds of numbers: scale and offset, which are moved by gradients, and moving statistics,
 # which move whenever the layer sees images in training mode. A recipe in many tutorials calls the base with
-# `training=False`, so that the statistics should stay fixed, and then sets `base.trainable = True`.
+# `training=False` to keep the statistics fixed, and then sets `base.trainable = True`.
 #
 # We follow this recipe with a learning rate of *zero*. Nothing at all should change.
 
@@ -272,8 +272,8 @@ trap = shifts(imagenets, statistics())
 trap_kept, _ = compare(features[0], base.predict(pixels[0][1], verbose=0))
 
 # %% [markdown]
-# The fix is to freeze the BatchNorm layers themselves, and `tlkeras.unfreeze` does so by default. It was at work above,
-# where all layers trained at a rate that was far too high. Did the statistics move there?
+# The fix is to freeze the BatchNorm layers themselves, and `tlkeras.unfreeze` does so by default. It was in effect
+# above, where all layers trained at a rate that was far too high. Did the statistics move there?
 
 # %%
 network.set_weights(all_trained)
@@ -283,7 +283,7 @@ identical = all(np.array_equal(a, b) for pair in pairs for a, b in zip(*pair))
 weights_moved = not np.array_equal(start[0], all_trained[0])
 
 # %% [markdown]
-# **Predict.** The network has several dozen BatchNorm layers. How many moving means have moved with the recipe, and how
+# **Predict.** The network has several dozen BatchNorm layers. How many moving means moved with the recipe, and how
 # many with the fix?
 
 # %%
@@ -330,11 +330,11 @@ assert identical and weights_moved and not np.any(fixed), "the fix does not hold
 # ### Exercise 1 · Predict
 #
 # Train the last two blocks again, at a *hundredth* of the rate. Will ImageNet's old answers be `"forgotten"` (for most
-# images), `"partly"` kept, or `"kept"` (for most images)? Decide before you run the cell below yours.
+# images), `"partly"` kept, or `"kept"` (for most images)? Decide before you run the cell after yours.
 #
 # <details><summary>Hint</summary>
 #
-# Adam's steps are about as long as its learning rate, whatever the gradient. How many steps are there in one epoch?
+# Adam's steps are about as large as its learning rate, whatever the gradient. How many steps are there in one epoch?
 #
 # </details>
 
@@ -355,9 +355,9 @@ teaching.check("02.1", prediction, gentle_kept)
 # %% [markdown]
 # ### Exercise 2 · Change
 #
-# Never trust a flag: look. Write `moved(model, x, y)`. It trains the compiled `model` for one epoch and returns the set
-# of names of all layers in `model.layers` in which anything changed, moving statistics included. The check tries it on
-# small models of its own.
+# Do not trust a flag; check. Write `moved(model, x, y)`. It trains the compiled `model` for one epoch and returns the
+# set of names of all layers in `model.layers` in which anything changed, moving statistics included. The check tries it
+# on small models of its own.
 #
 # <details><summary>Hint</summary>
 #
@@ -388,7 +388,7 @@ teaching.check("02.2", moved)
 # %% [markdown]
 # ### Exercise 3 · Your own data
 #
-# Point `my_folder` to a folder of your own images, one folder per class (here, four of our classes stand in). Create
+# Point `my_folder` at a folder of your own images, one folder per class (here, four of our classes stand in). Create
 # `my_images`, the splits, and `my_model`, a classifier on EfficientNet-Lite0 that beats the majority class on the test
 # images. At least its stem must be frozen, and frozen weights must still be ImageNet's.
 #

@@ -557,7 +557,7 @@ def test_backbones_reads_and_writes_counts_with_their_unit(capsys):
     figures = dict(zip(heading.split(), rows[0].split(), strict=True))
     assert (figures["params"], figures["madds"], figures["top-1"]) == ("3.4M", "384M", "0.751")
     assert _main("backbones", "--max-params", "few") == 2
-    assert "'few' is no count such as 5M" in capsys.readouterr().err
+    assert "'few' is not a count such as 5M" in capsys.readouterr().err
 
 
 def test_a_pattern_that_matches_no_backbone_gets_a_wider_one(capsys):

@@ -81,7 +81,9 @@ def test_a_path_may_come_twice_with_one_label_and_not_with_two():
     assert len(pair(["a.png", "b.png"], ["cat", "dog"])) == 2
     with pytest.warns(UserWarning, match="1 of 3 paths occur earlier"):
         pair(["a.png", "b.png", "a.png"], ["cat", "dog", b"cat"])
-    with pytest.raises(InputError, match=r"Images 0 and 2 are the same file, 'a.png', with other labels: cat and dog"):
+    with pytest.raises(
+        InputError, match=r"Images 0 and 2 are the same file, 'a.png', with different labels: cat and dog"
+    ):
         pair(["a.png", "b.png", "a.png"], [["cat"], ["dog"], ["dog"]])
 
 

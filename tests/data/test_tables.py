@@ -96,7 +96,7 @@ def test_the_same_rows_as_csv_json_lines_parquet_and_data_frame_give_the_same_sp
     assert tests[0] == tests[1] == tests[2] == tests[3]
     assert parquet.read_schema("t.parquet").names[0] == "path"
     Path("broken.parquet").write_bytes(b"no")
-    with pytest.raises(InputError, match="is no Parquet file"):
+    with pytest.raises(InputError, match="is not a Parquet file"):
         load("broken.parquet")
 
 
@@ -175,7 +175,7 @@ def test_rows_of_one_image_add_up_to_its_labels_on_request(pictures):
     table = write(pictures / "t.csv", {"path": lambda index: name(index // 2), "label": label})
     assert labels_by_number(load(table, multilabel=True)) == ["a|b"] * 12 + [None] * 12
     with pytest.raises(
-        InputError, match=r"line 2 and line 3 name the same image, .*0.png', with other labels: a and b"
+        InputError, match=r"line 2 and line 3 name the same image, .*0.png', with different labels: a and b"
     ):
         load(table)
 

@@ -296,7 +296,7 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
         ({"block": 0}, "the name of a block"),
         ({"block": ["block3", ""]}, "the name of a block"),
         ({"image_size": 0}, "height, width"),
-        ({"weights": "none.weights.h5"}, "a weights file that exists"),
+        ({"weights": "none.weights.h5"}, "an existing weights file"),
         ({"weights": 3}, "weights=3"),
         ({"cache": 3}, "cache=3"),
     ],

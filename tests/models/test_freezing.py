@@ -175,7 +175,7 @@ def test_new_layers_on_a_base_train_while_it_is_frozen_and_a_new_layer_below_it_
     x = layers.BatchNormalization(name="new_norm")(layers.Conv2D(4, 1, use_bias=False, name="new_conv")(x))
     x = layers.GlobalAveragePooling2D()(layers.Activation("gelu")(x))
     model = keras.Model(image, layers.Dense(2, activation="softmax", name="out")(x))
-    with pytest.warns(UserWarning, match=r"no part of the pretrained base: adapter\. .*`trainable = True`"):
+    with pytest.warns(UserWarning, match=r"not part of the pretrained base: adapter\. .*`trainable = True`"):
         compiled(freeze(model))
     before = values(model)
     images, labels = data(8)

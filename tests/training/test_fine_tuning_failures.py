@@ -107,7 +107,7 @@ class Endless(keras.utils.PyDataset):
         ("several", {"train": "data/clipart10"}, "Received: str"),
         ("several", {"train": (IMAGES, None)}, "Received: ndarray and NoneType"),
         ("several", {"train": ([IMAGES[0], IMAGES[1, :8]], LABELS[:2])}, "train holds .* several shapes"),
-        ("several", {"train": (IMAGES, LABELS / 2)}, "no whole numbers, such as 0.5"),
+        ("several", {"train": (IMAGES, LABELS / 2)}, "not whole numbers, such as 0.5"),
         ("several", {"train": iter([(IMAGES, LABELS)])}, "Received: list_iterator"),
         ("several", {"train": Endless()}, "train never ends"),
         ("several", {"train": (IMAGES[..., :1], LABELS)}, r"shape \(12, 16, 16, 1\); .* \(None, 16, 16, 3\)"),

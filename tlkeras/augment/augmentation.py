@@ -66,18 +66,18 @@ def augmentation(
     """Build the augmentation layers that suit a domain.
 
     They are Keras' own layers, so a model that holds them saves and loads without tlkeras; only what Keras lacks
-    (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras`. They keep
-    pixels in [0, 255]. In a classifier of `image_classifier` they act in `fit` and nowhere else. In a model of your
-    own, call Keras' layers with `training=False`: `fit` still augments then, and a plain call `model(x)` does not.
+    (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras`. They keep pixels
+    in [0, 255]. In a classifier from `image_classifier`, they act only in `fit`. In a model of your own, call Keras'
+    layers with `training=False`: `fit` still augments then, and a plain call `model(x)` does not.
 
     Layers that mix images together with their labels (`keras.layers.MixUp`, `keras.layers.CutMix`,
     `tlkeras.FourierMix`) cannot be part of a classifier, which has no labels. Pass them to `batches(..., mix=...)`.
 
     Args:
-        domain: Name of a domain, see `augmentation_policy`, or a policy of your own. Also `"randaugment"`
+        domain: Name of a domain (see `augmentation_policy`), or a policy of your own. Also `"randaugment"`
             ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
-            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which are meant for photos of any kind;
-            on gray images they need Keras 3.15.
+            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which are meant for photos of any kind; on gray
+            images they need Keras 3.15.
         strength: Factor for the size and the frequency of all changes. Defaults to 1, the policy as declared; 0
             leaves no layer.
         seed: Seed of all layers. Defaults to 0.
@@ -91,7 +91,7 @@ def augmentation(
         augment the data.
 
     Raises:
-        InputError: There is no such domain, `strength` is negative, or `extra` holds something that is no layer.
+        InputError: There is no such domain, `strength` is negative, or `extra` holds something that is not a layer.
 
     Example:
 

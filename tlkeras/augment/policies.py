@@ -33,7 +33,7 @@ class AugmentationPolicy:
             [0, 255].
 
     Raises:
-        InputError: A setting is negative, a flag is no boolean, or `fill` is something else.
+        InputError: A setting is negative, a flag is not a boolean, or `fill` is something else.
 
     Example:
 

@@ -32,11 +32,11 @@ def backbone(
     where tlkeras is not installed.
 
     Args:
-        name: A name of the catalog (see `list_backbones`); case, hyphens and underscores do not matter. Also `"hub:"`
-            followed by any other KerasHub preset of an image backbone, or by the directory of one.
+        name: A catalog name (see `list_backbones`); case, hyphens and underscores do not matter. Also `"hub:"` followed
+            by any other KerasHub preset of an image backbone, or by the directory of one.
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to the size that the published weights were made for.
-        channels: 3 for RGB images, the default, or 1 for gray ones, which are repeated to three.
+        channels: 3 for RGB images, the default, or 1 for gray ones, which are repeated across three channels.
         weights: `"imagenet"` for the published weights, None for random ones, or the path of a weights file
             (`.weights.h5`, `.h5`) of this network without its head. Published weights of `efficientnet_lite0` come
             with the installation; others may be downloaded once, which is announced on stderr.
@@ -46,7 +46,7 @@ def backbone(
             takes the place of `image_size` and `channels`. Defaults to a new `keras.Input`.
 
     Returns:
-        A functional `keras.Model`, float32 in and out. Token models give `(batch, tokens, channels)`.
+        A functional `keras.Model`, float32 in and out. Token models return `(batch, tokens, channels)`.
 
     Raises:
         InputError: There is no such backbone, pooling or weights file, or the image size does not suit the network.
@@ -85,7 +85,7 @@ def _checked_weights(weights):
     if weights in ("imagenet", None):
         return weights
     if not isinstance(weights, str | os.PathLike) or not Path(weights).is_file():
-        raise invalid("weights", weights, "be 'imagenet', None or the path of a weights file that exists")
+        raise invalid("weights", weights, "be 'imagenet', None or the path of an existing weights file")
     if not str(weights).endswith((".h5", ".keras")):
         raise invalid("weights", str(weights), "be a file that ends in .weights.h5, .h5 or .keras")
     return weights

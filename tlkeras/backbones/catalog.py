@@ -167,14 +167,14 @@ def backbone_info(name: str) -> BackboneInfo:
     """Look up a backbone in the catalog.
 
     Args:
-        name: A catalog name. Case, hyphens, dots and underscores do not matter, so that the constructors' own
-            names do too: `"EfficientNetB0"` is `"efficientnet_b0"`.
+        name: A catalog name. Case, hyphens, dots and underscores do not matter, so the constructors' own names work
+            too: `"EfficientNetB0"` is `"efficientnet_b0"`.
 
     Returns:
         Its `BackboneInfo`.
 
     Raises:
-        InputError: There is no such backbone; the message suggests near misses.
+        InputError: There is no such backbone; the message suggests similar names.
 
     Example:
 
@@ -240,12 +240,12 @@ def list_backbones(
         pattern: A name with shell wildcards, such as `"efficientnet*"` or `"hub:vit_*"`.
         family: An architecture family, such as `"resnet"`.
         max_params: Largest number of parameters, without the classification head, such as `5e6`.
-        max_madds: Largest number of multiply-adds of one image at the default size, such as `400e6`.
+        max_madds: Largest number of multiply-adds per image at the default size, such as `400e6`.
         min_top1: Smallest ImageNet top-1 accuracy, as a share in [0, 1].
         offline: True for those whose weights are on this machine, False for those that need a download.
 
     Returns:
-        Names, in the order of the catalog.
+        Names, in catalog order.
 
     Raises:
         InputError: There is no such family, or a condition cannot be met.

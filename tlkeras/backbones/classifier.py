@@ -32,7 +32,7 @@ def image_classifier(
 ) -> keras.Model:
     """Build a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
 
-    The model is flat if the backbone is. The catalog says which are not, such as DINOv2 and DINOv3 of KerasHub.
+    The model is flat if the backbone is. The catalog says which are not, such as KerasHub's DINOv2 and DINOv3.
 
     Args:
         backbone: Name of a backbone; see `tlkeras.list_backbones`.
@@ -41,15 +41,15 @@ def image_classifier(
             (one sigmoid per class; any number of labels per image).
         pooling: `"avg"`, `"max"`, `"concat"` of both, or `"cls"` for the class token of a transformer.
         dropout: Share of the pooled features dropped in training, in [0, 1). 0.2 is what the EfficientNet papers use.
-        augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`). They act in `fit`, and neither in
-            `predict` nor in a plain call `model(x)` nor in an exported model. Defaults to none.
+        augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`). They act only in `fit`, not in
+            `predict`, a plain call `model(x)` or an exported model. Defaults to none.
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to the size that the backbone was trained at.
         channels: 3 for RGB images, the default, or 1 for gray ones.
         weights: `"imagenet"`, `None` (random, for training from scratch) or a weights file of the backbone.
 
     Returns:
-        An uncompiled `keras.Model`, flat and of core layers where the backbone is. It takes pixels in [0, 255], uint8
+        An uncompiled `keras.Model`, flat and made of core layers if the backbone is. It takes pixels in [0, 255], uint8
         or float, of shape `(N, height, width, channels)`, and gives float32 probabilities of shape `(N, classes)`, or
         `(N, 1)` for `"binary"`. The head is the layer `"predictions"`.
 
@@ -92,7 +92,7 @@ def _augmented(backbone, image, augmentation):
         augmentation = augmentation.for_channels(x.shape[-1])
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
         if not isinstance(layer, layers.Layer):
-            advice = "`tlkeras.augmentation('photo')` gives some. What is no layer would act on images to predict, too."
+            advice = "`tlkeras.augmentation('photo')` gives some. Anything else would act in `predict` too."
             raise invalid("augmentation", layer, "be a Keras layer or a list of them", advice)
         # So recorded, a plain call `model(x)` infers; `fit` asks for training itself.
         x = layer(x, training=False) if trains_by_default(layer) else layer(x)

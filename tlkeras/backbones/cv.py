@@ -83,7 +83,7 @@ def _from_preset(keras_cv, info, with_weights, **arguments):
         handle = info.weights_url.removeprefix("kaggle://")
         raise InputError(
             f"The KerasCV preset {info.constructor} cannot be downloaded ({first_line(error)}); fetch its files from "
-            f"https://www.kaggle.com/models/{handle} on a machine with a network and put them into "
+            f"https://www.kaggle.com/models/{handle} on a machine with internet access and put them into "
             f"{kaggle_folder(info.weights_url)}."
         ) from error
 
@@ -117,7 +117,7 @@ def _arguments(preset):
 
 
 def _check_square(name, height, width):
-    """Refuse images of a size at which some map of a Mix Transformer is no square of whole patches.
+    """Refuse images of a size at which some map of a Mix Transformer is not a square of whole patches.
 
     Args:
         name: Name of the backbone, for the message.

@@ -37,7 +37,7 @@ def build_hub(preset, image, weights):
         the number of leading tokens that stand for no patch.
 
     Raises:
-        InputError: KerasHub is not installed, or the preset is not available, is no image network, or does not fit
+        InputError: KerasHub is not installed, or the preset is not available, is not an image network, or does not fit
             the image size.
     """
     try:
@@ -78,7 +78,7 @@ def image_encoder(model):
 def last_map(model):
     """Return the network up to its last feature map or tokens.
 
-    HGNetV2 gives the maps of all stages, and SigLIP pools its tokens with an attention of its own, which is left out.
+    HGNetV2 returns the maps of all stages. SigLIP pools its tokens with its own attention layer, which is left out.
     """
     if type(model).__name__ == "SigLIPVisionEncoder":
         return keras.Model(model.input, model.head.input)
@@ -108,7 +108,9 @@ def _known(preset, keras_hub):
         return preset
     if Path(preset).is_dir():
         if not Path(preset, "config.json").is_file():
-            raise InputError(f"{preset} is no KerasHub preset: it has no config.json, which `save_to_preset` writes.")
+            raise InputError(
+                f"{preset} is not a KerasHub preset: it has no config.json, which `save_to_preset` writes."
+            )
         return preset
     # Those with an image converter, which is how the registry tells images from text and sound.
     known = {name.lower().replace("-", "_"): name for name in keras_hub.layers.ImageConverter.presets}
@@ -159,7 +161,7 @@ def _load(preset, keras_hub, load_preset_weights):
         folder = kaggle_folder(handle) if handle.startswith("kaggle://") else "a directory named after 'hub:'"
         raise InputError(
             f"The KerasHub preset {preset} cannot be downloaded ({reason}); fetch config.json, image_converter.json "
-            f"and model.weights.h5 from {page} on a machine with a network and put them into {folder}."
+            f"and model.weights.h5 from {page} on a machine with internet access and put them into {folder}."
         ) from error
 
 
@@ -191,7 +193,7 @@ def _constant(value, default):
 
 
 def _prefix_tokens(model, patch):
-    """Count the tokens that are no patch: class, distillation and register tokens, which KerasHub puts first."""
+    """Count the tokens that are not patches: class, distillation and register tokens, which KerasHub puts first."""
     if patch is None or len(model.output.shape) != 3:
         return 0
     height, width = patch if isinstance(patch, tuple | list) else (patch, patch)

@@ -22,7 +22,7 @@ class ImageInput:
             `image_size` and `channels`.
 
     Raises:
-        InputError: An argument is no image size, no number of channels, or no KerasTensor of images.
+        InputError: An argument is not an image size, a number of channels or a KerasTensor of images.
 
     Example:
 
@@ -48,11 +48,11 @@ class ImageInput:
         object.__setattr__(self, "image_size", _sides(self.image_size))
 
     def connect(self, name, default_size, minimum_size):
-        """Make the input of a network, or find that of `tensor`, and give the network three channels.
+        """Create the input of a network, or find that of `tensor`, and give the network three channels.
 
         Args:
             name: Name of the network, for messages.
-            default_size: Height and width in pixels where no `image_size` was asked for; None for any.
+            default_size: Height and width in pixels if no `image_size` was given; None for any.
             minimum_size: Smallest height and width in pixels that the network takes.
 
         Returns:

@@ -123,6 +123,6 @@ def _parse(stream, path):
 def _view(tensor, values):
     last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True))
     if tensor.offset < 0 or last >= len(values):
-        raise InputError(f"A tensor of shape {tensor.shape} reaches beyond its storage of {len(values)} values.")
+        raise InputError(f"A tensor of shape {tensor.shape} extends past its storage of {len(values)} values.")
     strides = [step * values.itemsize for step in tensor.strides]
     return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, strides, writeable=False)

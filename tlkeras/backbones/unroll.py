@@ -28,11 +28,11 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
     """Apply a backbone to `x` leaf by leaf, or as one nested model where its leaves cannot be run or read.
 
     Args:
-        model: A backbone of KerasHub or KerasCV, of one input.
+        model: A backbone of KerasHub or KerasCV with one input.
         inputs: The `keras.Input` from which `x` was made.
         x: KerasTensor that takes the place of the backbone's own input.
-        rewritten: Functions for the layers whose own code cannot be laid out, by the name of the class. Each is called
-            with the layer and its arguments. Defaults to none.
+        rewritten: Functions for the layers whose own code cannot be laid out, by class name. Each is called with the
+            layer and its arguments. Defaults to none.
 
     Returns:
         A functional model from `inputs` to the features.
@@ -65,7 +65,7 @@ def _leave_batch_size_open(model):
 
 @contextlib.contextmanager
 def unrolled(model, rewritten=MappingProxyType({})):
-    """Let the composite layers of `model`, called on KerasTensors, lay their parts into the graph.
+    """Make the composite layers of `model`, when called on KerasTensors, add their parts to the graph.
 
     The name of each part is prefixed with that of the layer it belongs to, so that names stay unique.
 
@@ -133,7 +133,7 @@ def _open(layer, rewritten, replaced):
 
 
 def _is_readable(layer, core):
-    """Tell whether a layer can be made from its own configuration; one of KerasHub must name every argument in it."""
+    """Return whether a layer can be made from its own configuration; one of KerasHub must name every argument in it."""
     activation = getattr(layer, "activation", None)
     if callable(activation) and not activation.__module__.startswith("keras.src"):
         return False

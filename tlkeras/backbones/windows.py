@@ -107,7 +107,7 @@ def _numbers(like, axis):
 
 
 def _regions(x, size, shift):
-    """Return a number for each of the nine parts of a rolled map that are no neighbors in the image."""
+    """Return a number for each of the nine parts of a rolled map that are not neighbors in the image."""
 
     def part(numbers, length):
         return ops.cast(numbers >= length - size, "int32") + ops.cast(numbers >= length - shift, "int32")

@@ -35,16 +35,16 @@ def check_images(
 ) -> ImageReport:
     """Check a folder of images: files, pictures that show nothing, duplicates, leaks, class sizes and labels.
 
-    Labels are suspected by confident learning ([Northcutt et al.](https://arxiv.org/abs/1911.00068)): a linear
+    Suspect labels are found by confident learning ([Northcutt et al.](https://arxiv.org/abs/1911.00068)): a linear
     probe on features of a pretrained backbone gives each image its class probabilities without having seen it or a
     near-duplicate of it. The images whose own label has the lowest probability are suspects. Expect to look at more
-    than one sound image for each wrong one, and to miss wrong ones that come in numbers: if a class holds several
-    knots, a probe learns that knots belong there. Classes of one picture are left out.
+    than one correct label for each wrong one, and to miss errors that are frequent: if a class holds several knots, a
+    probe learns that knots belong there. Classes with a single picture are left out.
 
     Args:
         directory: A folder with one folder per class, or with `train`, `val` and `test` that have those.
         backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
-            [0, 255] to features `(n, d)`, for suspecting labels. `None` skips that, which is much faster.
+            [0, 255] to features `(n, d)`, for finding suspect labels. `None` skips that, which is much faster.
         image_size: `(height, width)` in pixels at which the backbone sees the images, or one integer for squares.
             Defaults to 224, which the default backbone was trained on.
         seed: Seed of the cross-validation. Defaults to 0.

@@ -102,10 +102,10 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, folds: list
 
 
 def deal_folds(labels: np.ndarray, groups: np.ndarray, most: int, seed: int) -> list:
-    """Deal images to as many folds as possible, each with two classes or more left to learn from.
+    """Deal images to as many folds as possible, each leaving two classes or more to learn from.
 
     Returns:
-        Pairs of indices, to fit on and to judge; empty where no such folds exist.
+        Pairs of indices, to fit on and to judge; empty if no such folds exist.
     """
     largest_class = np.bincount(labels).max()
     for count in range(min(most, largest_class), 1, -1):

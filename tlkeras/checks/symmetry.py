@@ -55,10 +55,10 @@ def check_symmetry(
 ) -> list[Symmetry]:
     """Measure whether images stay recognizable when they are flipped or turned.
 
-    A linear probe is fitted to features of the training images as they are. It is then scored on the validation
-    images, as they are and changed. Where the change costs much accuracy, the labels depend on the direction, or the
-    backbone does; in both cases augmenting by it is a risk. A symmetry that holds for the features may still not hold
-    for the labels of a finer task, so check that the policy's reason applies as well.
+    A linear probe is fitted to features of the training images as they are. It is then scored on the validation images,
+    as they are and changed. Where the change costs much accuracy, the labels depend on the direction, or the backbone
+    does; in both cases augmenting with it is a risk. A symmetry that holds for the features may still not hold for the
+    labels of a finer task, so check that the policy's reason applies as well.
 
     Args:
         train: Images that the probe is fitted to.

@@ -42,11 +42,11 @@ def fit(
     ] = None,
     domain: Annotated[
         str | None,
-        typer.Option(help="What the images are (photo, drawing, xray, ...): augments for it in fine-tuning."),
+        typer.Option(help="What the images are (photo, drawing, xray, ...), for augmentation in fine-tuning."),
     ] = None,
     columns: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=NAME", help="Column of a table, where its name is another: path=file."),
+        typer.Option(metavar="KIND=NAME", help="Column of a table with another name: path=file."),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the paths of a table are relative to.")] = None,
     label_separator: Annotated[str | None, typer.Option(help="Text between several labels in one cell.")] = None,
@@ -62,9 +62,9 @@ def fit(
         ),
     ] = None,
     classes: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Use only this class, and others so named.")
+        list[str] | None, typer.Option(metavar="NAME", help="Use only this class; repeat for several.")
     ] = None,
-    per_class: Annotated[int | None, typer.Option(help="Learn from at most so many images per class.")] = None,
+    per_class: Annotated[int | None, typer.Option(help="Learn from at most this many images per class.")] = None,
     class_weight: Annotated[str | None, typer.Option(help="`balanced`: small classes weigh as much as large.")] = None,
     near_duplicates: Annotated[
         bool, typer.Option(help="Keep near-duplicates on one side of every split; not for frames of a fixed camera.")
@@ -73,10 +73,10 @@ def fit(
         int | None, typer.Option(min=1, max=LARGEST_SIDE, help="Side in pixels; by default the backbone's own.")
     ] = None,
     resize: Annotated[str, typer.Option(help="`stretch`, `crop` or `pad`.")] = "stretch",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits and of all that is random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for the splits and everything random.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse the images if any file cannot be read.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is there.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was killed.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is already there.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a run that was killed.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):

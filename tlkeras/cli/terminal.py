@@ -29,7 +29,7 @@ def count(text):
     try:
         return float(number) * _UNITS[text.strip().upper().removeprefix(number)]
     except (ValueError, KeyError):
-        raise typer.BadParameter(f"{text!r} is no count such as 5M, 1.2G or 400000.") from None
+        raise typer.BadParameter(f"{text!r} is not a count such as 5M, 1.2G or 400000.") from None
 
 
 def short_count(number):

@@ -23,7 +23,7 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
         classes: Names of the columns of such rows. By default their numbers, or the columns of a data frame.
 
     Raises:
-        InputError: They are not of one length, pixels are scaled, labels are no classes, or a path comes twice with
+        InputError: They are not of one length, pixels are scaled, labels are not classes, or a path comes twice with
             different labels.
     """
     labels = unpacked_labels(labels, classes)
@@ -58,7 +58,7 @@ def _check_same_label(files: Sequence[ImageFile], index: int, other: int) -> Non
     names = [label_names(files[one].label) for one in (index, other)]
     if names[0] != names[1]:
         raise InputError(
-            f"Images {index} and {other} are the same file, {files[index].path!r}, with other labels: "
+            f"Images {index} and {other} are the same file, {files[index].path!r}, with different labels: "
             f"{', '.join(names[0])} and {', '.join(names[1])}. Name each file once, and give "
             "a list per image if images have several labels."
         )
@@ -89,7 +89,7 @@ def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:
 
 
 def _is_matrix(labels: Any) -> bool:
-    """Tell whether labels are rows of numbers of one length, rather than lists of names."""
+    """Return whether labels are rows of numbers of one length, rather than lists of names."""
     if not isinstance(labels, list | tuple) or not labels:
         return False
     rows = [row for row in labels if isinstance(row, list | tuple | np.ndarray)]

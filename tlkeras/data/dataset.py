@@ -59,7 +59,7 @@ class ImageSplit:
 
     @property
     def multilabel(self) -> bool:
-        """Tell whether an image may have several labels, or none."""
+        """Return whether an image may have several labels, or none."""
         return self.labels.ndim == 2
 
     def counts(self) -> np.ndarray:
@@ -125,7 +125,7 @@ class ImageSplit:
             seed: Seed of the choice. Defaults to 0.
 
         Raises:
-            InputError: `per_class` is no positive integer.
+            InputError: `per_class` is not a positive integer.
 
         Example:
 
@@ -183,7 +183,7 @@ class ImageSplit:
             and int64 `(n,)` or, if mixed or multi-label, float32 `(n, classes)`.
 
         Raises:
-            InputError: `batch_size` is no positive integer, or `augment` or `mix` cannot be called.
+            InputError: `batch_size` is not a positive integer, or `augment` or `mix` cannot be called.
 
         Example:
 
@@ -224,7 +224,7 @@ class ImageSplits:
 
     @property
     def multilabel(self) -> bool:
-        """Tell whether an image may have several labels, or none."""
+        """Return whether an image may have several labels, or none."""
         return self.train.multilabel
 
     def __repr__(self) -> str:

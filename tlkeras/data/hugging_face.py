@@ -16,7 +16,7 @@ _IMAGES = ("image", "img", "images", "picture", "pixelvalues")
 
 
 def is_hugging_face(source: Any) -> bool:
-    """Tell whether `source` is a data set of the package `datasets`, or a dictionary of them."""
+    """Return whether `source` is a data set of the package `datasets`, or a dictionary of them."""
     if isinstance(source, dict):
         return bool(source) and all(hasattr(part, "cast_column") for part in source.values())
     return hasattr(source, "cast_column")

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def is_missing(value: Any) -> bool:
-    """Tell whether a value stands for no value: None, NaN, NaT, `pandas.NA`, a masked one, or a word for these.
+    """Return whether a value stands for no value: None, NaN, NaT, `pandas.NA`, a masked one, or a word for these.
 
     Example:
 
@@ -39,7 +39,7 @@ def name_of(value: Any) -> str:
     A Mac writes accents as separate characters (NFD), so the same folder has two spellings without this.
 
     Raises:
-        InputError: The value is a number with a fraction, or is no single value.
+        InputError: The value is a number with a fraction, or is not a single value.
 
     Example:
 

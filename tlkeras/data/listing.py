@@ -88,7 +88,7 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
 
 
 def check_directory(directory: str | os.PathLike) -> Path:
-    """Return `directory` as a path, or raise where it is none."""
+    """Return `directory` as a path, or raise if it is not a directory."""
     if not isinstance(directory, str | os.PathLike):
         raise InputError(f"A directory of images is needed. Received: {type(directory).__name__}.")
     root = Path(directory)
@@ -154,7 +154,7 @@ def _is_visible(folder: str) -> bool:
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
-    """Tell whether folders are splits: all are named like splits and hold class folders. Raise on a near miss."""
+    """Return whether folders are splits: all are named like splits and hold class folders. Raise on a near miss."""
     parts = [name for name in names if name.lower() in PART_NAMES]
     if not any(_folders(root / name) for name in parts):
         _check_classes(root, names)

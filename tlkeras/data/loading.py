@@ -44,17 +44,17 @@ def load_images(
 
     Every image is decoded once, so that a damaged one shows up now and not in the middle of training. The splits are
     stratified: each class has its share in each. Near-duplicates, across classes too, and images of one group stay on
-    one side, since the same picture in training and test flatters the result. The splits depend on the seed, on the
-    names of the files within the data set and on their contents, and on nothing else. Multi-label data sets are split
-    by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
+    one side, since the same picture in both training and test inflates the result. The splits depend on the seed, on
+    the names of the files within the data set and on their contents, and on nothing else. Multi-label data sets are
+    split by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
 
-    Splits that the data set itself defines are kept. A missing one is taken from its training images.
+    Splits that the data set itself defines are kept. A missing split is taken from the training images.
 
     Unlabeled images (-1, None, NaN, NA, an empty cell) are left out, and one warning counts them. Hidden files and
-    files outside of the class folders are ignored. Other files that cannot be read are skipped and listed.
+    files outside the class folders are ignored. Other files that cannot be read are skipped and listed.
 
     Args:
-        source: Where the images are:
+        source: Where the images come from:
             a folder with one folder per class, which may have subfolders and links to folders;
             a folder of `train` and `val` or `test`, each with one folder per class;
             with `label_of`, a folder of files in any order;
@@ -70,17 +70,18 @@ def load_images(
             `"split"` and `"group"`. A list of label columns, each of 0 and 1, has one column per class.
         root: Folder that the paths of a table are relative to. Defaults to the folder of the table.
         label_separator: Text between several labels in one cell, such as `"|"`.
-        multilabel: Whether an image may have several labels. By default it may if any has several or none.
+        multilabel: Whether an image may have several labels. By default, it may if any image has several labels or
+            none.
         groups: What must stay together, such as the images of one patient: a regular expression with one capture
             group that is searched for in each path within the data set, the name of a column, a function of the path,
             or a value per image. An image without a group (None, NaN, "", -1) stands alone.
-        classes: Classes to load, in this order. By default all, sorted, by value where all names are numbers. In a
-            multi-label data set, images with none of them are kept as examples of none.
-        per_class: Highest number of training images per class, see `ImageSplit.sample`. Validation and test images are
+        classes: Classes to load, in this order. By default all, sorted, by value if all names are numbers. In a
+            multi-label data set, images with none of them are kept as examples of no class.
+        per_class: Largest number of training images per class; see `ImageSplit.sample`. Validation and test images are
             not affected. By default all are used.
         near_duplicates: Whether near-duplicates are kept on one side of a split. `False` is for images that all look
-            alike, such as the frames of a fixed camera; give `groups` then.
-        seed: Seed of the splits. Another seed gives other splits. Defaults to 0.
+            alike, such as the frames of a fixed camera; pass `groups` as well.
+        seed: Seed of the splits. A different seed gives different splits. Defaults to 0.
         image_size: Height and width in pixels that images are resized to when they are read, or one integer for both.
             Defaults to 224, which most backbones were trained on.
         resize: How to resize, as in `read_image`.

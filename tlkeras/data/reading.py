@@ -199,7 +199,7 @@ def check_image_size(image_size: int | tuple[int, int] | None, optional: bool = 
 
 
 def check_resize(resize: Resize) -> None:
-    """Raise where `resize` is no known way to resize."""
+    """Raise where `resize` is not a known way to resize."""
     check_choice("resize", resize, get_args(Resize))
 
 

@@ -80,7 +80,7 @@ def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, 
 
 
 def has_labels(table: Table, given: Mapping[str, Any] | None) -> bool:
-    """Tell whether a table has a label column, given or with a usual name."""
+    """Return whether a table has a label column, either the given one or one with a usual name."""
     return "label" in (given or {}) or any(comparable(name) in USUAL["label"] for name in table.columns)
 
 

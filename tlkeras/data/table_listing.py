@@ -100,7 +100,7 @@ def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | Non
         return one
     if multilabel is not True:
         raise InputError(
-            f"{where} name the same image, {one.path!r}, with other labels: {', '.join(labels[0])} and "
+            f"{where} name the same image, {one.path!r}, with different labels: {', '.join(labels[0])} and "
             f"{', '.join(labels[1])}. Correct one of them, or pass multilabel=True if images have several labels."
         )
     return replace(one, label=list({**labels[0], **labels[1]}))

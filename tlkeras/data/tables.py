@@ -34,7 +34,7 @@ class Table:
 
 
 def is_frame(source: Any) -> bool:
-    """Tell whether `source` is a data frame of pandas or Polars."""
+    """Return whether `source` is a data frame of pandas or Polars."""
     return hasattr(source, "columns") and (hasattr(source, "iloc") or hasattr(source, "to_dicts"))
 
 
@@ -130,6 +130,6 @@ def _parquet(path: Path) -> Table:
     try:
         table = parquet.read_table(path)
     except ArrowException as error:
-        raise InputError(f"{str(path)!r} is no Parquet file: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{str(path)!r} is not a Parquet file: {str(error).splitlines()[0]}") from error
     rows = table.to_pylist()
     return Table(repr(str(path)), tuple(table.column_names), rows, [f"row {number}" for number in range(len(rows))])

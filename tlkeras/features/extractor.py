@@ -26,40 +26,40 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     the network of a Keras model, whatever layers it has.
 
     Features are kept on disk (see `cache`), so that cross-validation, another classifier or tomorrow's run find them
-    there, and are computed by LiteRT where it can run the network.
+    there. They are computed by LiteRT if it can run the network.
 
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.
         block: Where to tap the network: None for its output; the name of a block (see `tlkeras.blocks`) or layer; or
-            several names, whose features are put side by side. Early blocks serve images that look unlike ImageNet's.
+            several names, whose features are put side by side. Early blocks suit images that look unlike ImageNet's.
         pooling: `"avg"` (the default, what ImageNet classifiers are trained on), `"max"`, `"concat"` of both, `"cls"`
-            for the class token of a transformer that has one; or None for the features of every position side by
-            side. It has no effect on what is a vector already.
+            for the class token of a transformer that has one; or None for the features of every position side by side.
+            It has no effect on features that are already vectors.
         normalize: Whether to scale each image's features to Euclidean length 1, as for cosine similarity. Defaults to
             False, since probes standardize features themselves.
         image_size: `(height, width)` to resize images to, or one integer. Defaults to None, the size the backbone was
-            trained at. A model as backbone has its own, unless it takes any.
-        resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, which loses
-            nothing of the image.
+            trained at. A model passed as `backbone` has its own size, unless it accepts any.
+        resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, which keeps the
+            whole image.
         weights: `"imagenet"` (the default), None (random, always the same draw) or a weights file, as in
             `tlkeras.backbone`.
         input: `"images"` (the default), or `"flat"` for a table with one flattened image per row: square RGB, else
-            square gray, else one line of gray, as scikit-learn's digits and faces come.
-        engine: What runs the network. `"auto"` (the default) takes LiteRT, which is at least twice as fast on a CPU
-            and gives the same bits whatever else is in a batch, where the network can be written for it and its
-            features equal those of Keras to 1e-4; and Keras otherwise and on a GPU. `verbose=True` says why not.
-            `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) or `"openvino"` (extra `openvino`) is taken or
-            refused.
+            square gray, else one line of gray, the format of scikit-learn's digits and faces.
+        engine: What runs the network. `"auto"` (the default) uses LiteRT if it can run the network and its features
+            equal those of Keras to 1e-4, and Keras otherwise and on a GPU. LiteRT is at least twice as fast on a CPU,
+            and its results do not depend on what else is in a batch. `verbose=True` says why it is not used. `"keras"`,
+            `"litert"`, `"onnxruntime"` (extra `onnx`) or `"openvino"` (extra `openvino`) is used, or an error is
+            raised.
         precision: `"bfloat16"` or `"float16"` for Keras to compute in, on a GPU with tensor cores. Defaults to None,
             float32.
         cache: True (the default) to keep features in the user's cache folder (`tlkeras cache` shows and clears it;
-            `$TLKERAS_CACHE` names another, or is `off`), a folder, or False. An image is known by its content, a
-            network by its weights, so nothing stale is ever found. Features of a model with layers or functions of
-            your own are not kept, since their code may change.
+            `$TLKERAS_CACHE` sets another, or `off`), a folder, or False. An image is known by its content, a network by
+            its weights, so nothing stale is ever found. Features of a model with layers or functions of your own are
+            not kept, since their code may change.
         on_error: What to do about an image that cannot be read: `"raise"` (the default), or `"nan"` for a row of NaN
             in its place, which keeps rows and labels together.
-        batch_size: Images per forward pass of Keras. The runtimes take as few at a time as a core's cache has room
-            for. Defaults to 32.
+        batch_size: Images per forward pass of Keras. The other engines take only as many at a time as fit in a core's
+            cache. Defaults to 32.
         verbose: Whether to show a progress bar on stderr. Defaults to False.
 
     Example:
@@ -127,8 +127,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Args:
             X: Paths of image files, their contents as bytes, or PIL images; an array of shape
                 `(images, height, width, 3)` or arrays of different sizes, uint8 or float in [0, 255]; a split of
-                `tlkeras.load_images`; or a `tf.data.Dataset` of images, with or without labels. Other sizes than
-                `image_size` are resized. With `input="flat"`, a table of shape `(images, pixels)`.
+                `tlkeras.load_images`; or a `tf.data.Dataset` of images, with or without labels. Images of other sizes
+                are resized to `image_size`. With `input="flat"`, a table of shape `(images, pixels)`.
 
         Returns:
             float32 array of shape `(images, features)`.
@@ -152,7 +152,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Args:
             X: Images, as in `transform`.
             out: A `.npy` file to write the features to. They are returned as a memory map of it, so that memory holds
-                a few batches however many there are. Defaults to None, an array in memory.
+                only a few batches at a time. Defaults to None, an array in memory.
 
         Returns:
             `Extraction`.
@@ -166,7 +166,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return self._extract(X, out, on_error="nan")
 
     def batches(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Compute features batch by batch, for estimators with `partial_fit` and for more than fits into memory.
+        """Compute features batch by batch, for estimators with `partial_fit` and for more images than fit in memory.
 
         Args:
             X: Images, as in `transform`.
@@ -207,7 +207,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return np.array([f"{stem}_{i}" for i in range(network.output_shape[-1])], object)
 
     def build_network(self) -> keras.Model:
-        """Build the network whose answers are the features, with layers of its own.
+        """Build the network whose outputs are the features, with layers of its own.
 
         Returns:
             A flat `keras.Model` from raw pixels `(N, height, width, 3)` to features `(N, features)`.

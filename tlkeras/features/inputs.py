@@ -114,7 +114,7 @@ class Reader:
 
     Attributes:
         image_size: `(height, width)` of the result.
-        resize: How other images are resized; see `tlkeras.read_image`.
+        resize: How images of other sizes are resized; see `tlkeras.read_image`.
         channels: Channels of the result: 3, or 1 for a network of gray images.
     """
 

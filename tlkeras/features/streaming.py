@@ -19,10 +19,10 @@ class Item:
     """One image on its way through the stream, which ends with `features` or with an `error`.
 
     Attributes:
-        index: Its place in the row.
-        source: What was given.
+        index: Its position in the input.
+        source: The image as given.
         key: Key of its features in the store; None where it has none.
-        pixels: Decoded, until its features are computed.
+        pixels: Decoded pixels, kept until its features are computed.
         features: float32 array `(features,)`.
         error: Why it cannot be read.
     """

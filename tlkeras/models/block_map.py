@@ -108,7 +108,7 @@ class BlockMap(Sequence):
 
     @property
     def outside(self) -> tuple[keras.Layer, ...]:
-        """Weighted layers below the head that are no part of the nested base: new layers, as a rule."""
+        """Weighted layers below the head that are not part of the nested base; usually new layers."""
         return self._outside
 
     def path_of(self, layer: keras.Layer) -> str:
@@ -124,7 +124,7 @@ class BlockMap(Sequence):
         """Return the block that a layer or variable belongs to.
 
         Raises:
-            InputError: It is no weighted layer and no weight of this model.
+            InputError: It is neither a weighted layer nor a weight of this model.
         """
         if id(item) not in self._by_id:
             name = getattr(item, "path", getattr(item, "name", item))

@@ -18,15 +18,15 @@ from tlkeras.models.tracing import Unit, units
 def blocks(model: keras.Model) -> BlockMap:
     """Divide a model into blocks from stem to head, with every weight in exactly one of them.
 
-    Functional, Sequential, nested and subclassed models all work, before and after a file, since everything is read
+    Functional, Sequential, nested and subclassed models all work, before and after saving, since everything is read
     from layer names and the graph. Networks of known families (`keras.applications`, KerasHub, KerasCV) get the block
     names that their layers carry. Others are divided where the resolution changes or, like a transformer, at the
     repeated layer. A subclassed model without a graph is read in layer order.
 
     The head is everything after the last spatial or token dimension: after global pooling, flattening or the choice of
-    a class token. In a model of dense layers only it is the last layer, and so it is in a convolutional one that ends
-    in softmax or sigmoid without a dense layer. Layers that you put on a nested base, or on a network of a known
-    family, belong to the head too.
+    a class token. In a model with only dense layers it is the last layer, and also in a convolutional one that ends in
+    softmax or sigmoid without a dense layer. Layers that you put on a nested base, or on a network of a known family,
+    belong to the head too.
 
     Parallel towers share blocks, counted from the head, whatever their order: the last block holds the last layers of
     all towers. So they are unfrozen together, and have the same learning rates.
@@ -38,8 +38,8 @@ def blocks(model: keras.Model) -> BlockMap:
         The block map.
 
     Raises:
-        InputError: `model` is no Keras model, has no weights yet, or is subclassed and holds models side by side, such
-            as teacher and student.
+        InputError: `model` is not a Keras model, has no weights yet, or is subclassed and holds models side by side,
+            such as teacher and student.
 
     Example:
 

@@ -43,7 +43,7 @@ class Division:
 
     Attributes:
         groups: The blocks, from the input up.
-        added: Units on top of a base that are no part of it: new layers, as a rule.
+        added: Units on top of a base that are not part of it; usually new layers.
         outside: Other units outside of a base, such as a convolution from one channel to three before it.
     """
 

@@ -32,7 +32,7 @@ def freeze(
         model: A built Keras model: functional, Sequential, nested or subclassed.
         first: How many blocks to freeze, counted from the input: an integer, or a fraction in (0, 1] of the blocks
             below the head, rounded up. Defaults to all below the head.
-        end: Instead of `first`, the name of the last block or layer to freeze. The beginning of layer names will do:
+        end: Instead of `first`, the name of the last block or layer to freeze. A prefix of layer names also works:
             `"block6b"`.
         batchnorm: What BatchNormalization above that point does, as in `unfreeze`. Defaults to `"frozen"`.
 
@@ -67,7 +67,7 @@ def unfreeze(
 
     Without `last` or `start`, the whole model trains.
 
-    A saved model keeps what trains, with one exception that lies in Keras: the parts of a composite layer, such as
+    A saved model keeps what trains, with one exception, due to Keras: the parts of a composite layer, such as
     `MultiHeadAttention` or a KerasHub backbone, come back trainable although the layer was frozen. A warning says
     where, and asks you to call this function again after `load_model`.
 
@@ -75,11 +75,11 @@ def unfreeze(
         model: A built Keras model: functional, Sequential, nested or subclassed.
         last: How many blocks to train, counted from the head, which always trains and is not counted: an integer, or a
             fraction in (0, 1] of the blocks below the head, rounded up. Defaults to the whole model.
-        start: Instead of `last`, the name of the first block or layer to train. The beginning of layer names will do:
+        start: Instead of `last`, the name of the first block or layer to train. A prefix of layer names also works:
             `"block6b"`.
         batchnorm: Mode of BatchNormalization in the unfrozen blocks. `"frozen"` keeps scale, offset and moving
             statistics as they are, since they would drift with the small batches and few images of fine-tuning.
-            `"train"` trains them. In the head they always train. Defaults to `"frozen"`.
+            `"train"` trains them. In the head, BatchNormalization always trains. Defaults to `"frozen"`.
 
     Returns:
         The same model. If it was compiled, it is recompiled with the state of its optimizer (see `tlkeras.recompile`),
@@ -152,7 +152,7 @@ def _warn_of_frozen_new_layers(block_map: BlockMap, training: set[int]) -> None:
     frozen = [layer.name for layer in block_map.outside if id(layer) not in training and layer._trainable_variables]
     if frozen:
         warn(
-            f"Frozen although they are no part of the pretrained base: {', '.join(frozen)}. If they are new, they stay "
+            f"Frozen although not part of the pretrained base: {', '.join(frozen)}. If they are new, they stay "
             "at their random start: set `trainable = True` on them and compile the model again."
         )
 

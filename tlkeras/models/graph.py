@@ -94,7 +94,7 @@ def infer_by_default(model):
 
 
 def trains_by_default(operation):
-    """Tell whether a layer takes a plain call for training, or is a model with such a layer in its graph."""
+    """Return whether a layer takes a plain call for training, or is a model with such a layer in its graph."""
     if graph := graph_of(operation):
         return any(trains_by_default(node.operation) for node in nodes(graph) if not node.is_input)
     training = inspect.signature(operation.call).parameters.get("training")
@@ -222,7 +222,7 @@ def cut_points(model):
         model: A functional `keras.Model` with one input.
 
     Returns:
-        A list of `(tensor, count)`: a KerasTensor that separates the model in two, and the number of calls below it.
+        A list of `(tensor, count)`: a KerasTensor that splits the model in two, and the number of calls below it.
 
     Example:
 

@@ -50,8 +50,8 @@ def find_head(model: keras.Model) -> Head:
         The head.
 
     Raises:
-        InputError: `model` is no Keras model, is subclassed or not built, has several outputs, or ends otherwise: also
-            in two activations in a row, or in a softmax of one unit.
+        InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or ends otherwise:
+            also in two activations in a row, or in a softmax of one unit.
 
     Example:
 
@@ -111,8 +111,8 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
     """Give a trained classifier a new head for other classes, and keep everything that comes before it.
 
     Args:
-        model: A functional or Sequential classifier that ends in a `Dense` layer, or in one with an `Activation` or
-            `Softmax` layer behind it. It is left as it is.
+        model: A functional or Sequential classifier that ends in a `Dense` layer, or in one followed by an `Activation`
+            or `Softmax` layer. It is not changed.
         classes: Number of the new classes, or their names.
 
     Returns:
@@ -121,8 +121,8 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
         `model`, so freezing one freezes the other, and `tlkeras.freeze` recompiles both.
 
     Raises:
-        InputError: `model` is no Keras model, is subclassed or not built, or ends in another layer; or `classes` is no
-            number of at least 2, nor a list of different names.
+        InputError: `model` is not a Keras model, is subclassed or not built, or ends in another layer; or `classes` is
+            neither a number of at least 2 nor a list of different names.
 
     Example:
 
@@ -153,7 +153,7 @@ def with_head(
         x: KerasTensor of its features.
         units: Number of outputs.
         activation: As in `keras.layers.Dense`.
-        dropped: Names of the layers of `model` that are no part of the result.
+        dropped: Names of the layers of `model` that are not part of the result.
 
     Returns:
         A functional model that shares the layers below `x`.

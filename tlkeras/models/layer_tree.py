@@ -8,7 +8,7 @@ from tlkeras.utils.validation import invalid
 
 
 def check_model(model) -> None:
-    """Raise if the argument `model` is no Keras model.
+    """Raise if the argument `model` is not a Keras model.
 
     Raises:
         InputError: It is not.

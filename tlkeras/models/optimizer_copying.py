@@ -19,7 +19,7 @@ def fresh_copy(optimizer, kind=None, **settings):
     """Copy an optimizer with all of its settings and none of its state.
 
     A schedule is passed on as it is, since one of your own class need not be registered with Keras. So are the
-    variables excluded from weight decay, which are no part of the config.
+    variables excluded from weight decay, which are not part of the config.
 
     Args:
         optimizer: A Keras optimizer. The one inside a `LossScaleOptimizer` is copied too.

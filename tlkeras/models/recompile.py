@@ -19,12 +19,12 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
 
     Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` do so for you. Loss,
     metrics, loss weights and all settings remain the same objects. The optimizer is a copy with the same settings and
-    learning rate, built on the trainable variables. It keeps its step count, and the slots of each variable that still
-    trains. Variables that join get fresh slots; a moving average starts at their value. A callback may call this
+    learning rate, built on the trainable variables. It keeps its step count and the slots of each variable that still
+    trains. Newly trainable variables get fresh slots; a moving average starts at their value. A callback may call this
     function in the middle of `fit`, at the beginning of an epoch.
 
     Adam and its relatives correct their moments by one step count for all variables, so the first steps of variables
-    that join later would be 3 to 6 times too long. An optimizer from `tlkeras.differential_optimizer` counts per
+    that join later would be 3 to 6 times too large. An optimizer from `tlkeras.differential_optimizer` counts per
     variable and is safe. With any other, a warning says so.
 
     Args:
@@ -36,7 +36,7 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
         The same model.
 
     Raises:
-        InputError: `model` is no Keras model or was never compiled, or `optimizer` is no optimizer.
+        InputError: `model` is not a Keras model or was never compiled, or `optimizer` is not an optimizer.
 
     Example:
 

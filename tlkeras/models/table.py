@@ -54,7 +54,7 @@ def _rate_text(row: TrainableRow) -> str:
 
 
 def trainable_table(model: keras.Model) -> TrainableTable:
-    """List what trains in each block of a model, and at which learning rate: a table to read before training.
+    """List what trains in each block of a model, and at what learning rate, as a table to read before training.
 
     Args:
         model: A built Keras model.
@@ -64,7 +64,7 @@ def trainable_table(model: keras.Model) -> TrainableTable:
         have different learning rates.
 
     Raises:
-        InputError: `model` is no Keras model, or has no weights.
+        InputError: `model` is not a Keras model, or has no weights.
 
     Example:
 

@@ -25,16 +25,16 @@ class Unit:
 
     Attributes:
         number: Position among the units of the model.
-        sources: Numbers of the units right below: data passes from them to this one through no other unit.
+        sources: Numbers of the units directly below, whose data reaches this one through no other unit.
         path: Names of the models and layers around it, then its own.
         models: Names of the nested models around it, a prefix of `path`.
         layers: The layers that own its weights, in the order in which they were made.
-        level: Number of changes of resolution between the model's input and here.
+        level: Number of resolution changes between the model's input and here.
         segment: Number of the segment. No single tensor separates the units of a segment, which lie on parallel
             branches. The image, and what is computed from it without weights, such as rotary position embeddings,
             counts only where a branch begins with it.
-        head: Whether it comes after the last spatial or token dimension, or makes the probabilities of a model that
-            keeps one to its end.
+        head: Whether it comes after the last spatial or token dimension, or computes the probabilities of a model that
+            keeps such a dimension to its end.
     """
 
     number: int

@@ -273,7 +273,7 @@ def differential_class(base: type) -> type:
         A subclass of `base`, registered with Keras. The same for each call.
 
     Raises:
-        InputError: `base` is no optimizer class, or one without a learning rate, such as
+        InputError: `base` is not an optimizer class, or one without a learning rate, such as
             `keras.optimizers.MultiOptimizer`.
 
     Example:

@@ -42,11 +42,11 @@ def differential_optimizer(
         optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. If it is built, its state
             is copied.
         layer_decay: Factor in (0, 1] from each block to the one below: the head has multiplier 1, the block below it
-            `layer_decay`, the next `layer_decay**2`. Values from 0.65 to 0.9 are common, the smaller for less data.
+            `layer_decay`, the next `layer_decay**2`. Values from 0.65 to 0.9 are common, smaller ones for less data.
             Defaults to no decay.
         multipliers: A dict from block names, or patterns of layer names (`"block1*"`, as in `fnmatch`; `"left/*"` for
-            the layers of a nested model), to positive factors. It overrules `layer_decay`, and must cover every block
-            but the head without it. Or `slice(a, b)`: factors that rise geometrically from `a` at the stem to `b` at
+            the layers of a nested model), to positive factors. It overrides `layer_decay`; without that, it must cover
+            every block but the head. Or `slice(a, b)`: factors that rise geometrically from `a` at the stem to `b` at
             the head. These are factors, not rates as in fastai, since the rate stays with the optimizer and its
             schedule. Defaults to 1 for all.
         head: Factor on the multiplier of the head, unless `multipliers` names the head. Defaults to 1.
@@ -55,8 +55,8 @@ def differential_optimizer(
         An optimizer, which is an instance of `type(optimizer)`. Pass it to `compile`.
 
     Raises:
-        InputError: A variable matches no multiplier or two, a pattern matches nothing, a factor is not positive, or
-            `optimizer` is no optimizer with a learning rate.
+        InputError: A variable matches no multiplier or more than one, a pattern matches nothing, a factor is not
+            positive, or `optimizer` is not an optimizer with a learning rate.
 
     Example:
 

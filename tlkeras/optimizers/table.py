@@ -53,12 +53,12 @@ def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = 
             with.
 
     Returns:
-        A tuple of rows `(block, variables, parameters, multiplier, learning_rate)` from stem to head, counting
-        trainable variables alone. A block whose layers have different rates has a row for each.
+        A tuple of rows `(block, variables, parameters, multiplier, learning_rate)` from stem to head, counting only
+        trainable variables. A block whose layers have different rates has a row for each.
 
     Raises:
-        InputError: `model` is no Keras model, or neither compiled nor accompanied by an optimizer; or the optimizer is
-            a `keras.optimizers.MultiOptimizer`.
+        InputError: `model` is not a Keras model, or neither compiled nor accompanied by an optimizer; or the optimizer
+            is a `keras.optimizers.MultiOptimizer`.
 
     Example:
 

@@ -58,8 +58,8 @@ def cross_validate_probe(
     """Measure a linear probe by nested cross-validation over all images, then fit it on all of them.
 
     Each image is predicted once, by a probe that has seen neither the image nor its group, and whose C was chosen
-    without them. So the number is free of the choice, and its standard error is about half of that of a fifth of
-    the images held out. The probe that is returned has learned from all images; expect it to be slightly better.
+    without them. So the choice of C does not bias the result, and its standard error is about half that of holding out
+    a fifth of the images. The probe that is returned has learned from all images; expect it to be slightly better.
 
     Choosing C for one fold by leaving out another one needs the regressions that leave out both, and so does choosing
     for the other: each pair of folds is fitted once.
@@ -68,9 +68,9 @@ def cross_validate_probe(
         features: Array of shape `(images, features)`.
         labels: Class numbers or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
         groups: Array of shape `(images,)`, such as patients or near-duplicates (`ImageSplit.groups`): images of one
-            group are held out together. Defaults to None, every image on its own.
+            group are held out together. Defaults to None, which puts every image in its own group.
         Cs: As in `tlkeras.linear_probe`.
-        folds: Number of folds, 3 or more. Defaults to 5, four fifths of the images to learn from.
+        folds: Number of folds, 3 or more. Defaults to 5, which leaves four fifths of the images to learn from.
         seed: Seed of the folds. Defaults to 0.
         class_weight: As in `tlkeras.linear_probe`.
 

@@ -91,7 +91,7 @@ def folded_weights(scalers, classifier):
     """
     readout, *more = readouts(make_pipeline(*scalers, classifier))
     if more or readout.link != "softmax":
-        raise not_foldable("the probabilities of its classifier are no softmax", classifier)
+        raise not_foldable("the probabilities of its classifier are not a softmax", classifier)
     return readout.affine.matrix, readout.affine.offset
 
 

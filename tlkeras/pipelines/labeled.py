@@ -140,7 +140,7 @@ def _label_columns(labels):
     labels = labels.astype(int)
     if (labels.sum(axis=1) == 1).all():
         raise invalid(
-            "labels", labels, "be class numbers where each image has exactly one", "Pass `labels.argmax(axis=1)`."
+            "labels", labels, "be class numbers if each image has exactly one label", "Pass `labels.argmax(axis=1)`."
         )
     constant = [column for column in range(labels.shape[1]) if labels[:, column].min() == labels[:, column].max()]
     if constant:

@@ -35,15 +35,16 @@ def linear_probe(
         labels: Array of shape `(images,)` of class numbers or names, two classes or more; or zeros and ones of shape
             `(images, classes)` where an image may have several labels or none.
         groups: Array of shape `(images,)`, such as patients or near-duplicates: images of one group are never on both
-            sides of a fold. Defaults to None, every image on its own.
-        Cs: Values of C, the inverse of the L2 penalty, to choose from. Of equals the smallest is taken, the most
-            cautious one. The default spans 1e-4 to 10, since on a thousand features the best C of few images lies far
-            below scikit-learn's 1.
-        folds: Number of cross-validation folds. There are fewer where the rarest class has fewer images (or groups),
-            and C is 0.01 where it has only one. Defaults to 5.
+            sides of a fold. Defaults to None, which puts every image in its own group.
+        Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest, the most cautious one.
+            The default spans 1e-4 to 10, since on a thousand features the best C for few images is far below
+            scikit-learn's 1.
+        folds: Number of cross-validation folds. There are fewer if the rarest class has fewer images (or groups), and C
+            is 0.01 if it has only one. Defaults to 5.
         seed: Seed of the folds. Defaults to 0.
         class_weight: None, `"balanced"` or a dict from class to weight, as in `LogisticRegression`; the held-out loss
-            that chooses C is weighted alike. No dict with several labels per image. Defaults to None.
+            that chooses C is weighted the same way. A dict cannot be used with several labels per image. Defaults to
+            None.
 
     Returns:
         A fitted `sklearn.pipeline.Pipeline` of the two steps. The C chosen is `pipeline[-1].C`. With several labels
@@ -51,8 +52,8 @@ def linear_probe(
         `pipeline[-1].estimator.C`.
 
     Raises:
-        InputError: The arrays have other shapes, hold no numbers or some that are not finite, labels are missing or
-            all of one class, or an option cannot be used.
+        InputError: The arrays have other shapes, hold values that are not finite numbers, labels are missing or all of
+            one class, or an option cannot be used.
 
     Example:
 

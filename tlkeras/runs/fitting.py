@@ -74,20 +74,21 @@ def fit(
 ) -> Run:
     """Train a classifier on labeled images, measure it on images it has not seen, and write both to a folder.
 
-    The number comes first. With the strategy `"features"` and up to 5000 images, every image is predicted once by a
+    Accuracy is measured first. With the strategy `"features"` and up to 5000 images, every image is predicted once by a
     model that has not seen it (grouped, stratified cross-validation); otherwise a fifth is held out. Then the delivered
-    model learns from all images. A test split that the data set defines measures and is never learned from.
+    model learns from all images. A test split that the data set defines is used for measuring, never for training.
 
-    The command `tlkeras fit` is the same, with options of the same names.
+    The command `tlkeras fit` does the same, with options of the same names.
 
     Args:
-        source: Images with labels, as `tlkeras.load_images` takes them: a folder with a sub-folder per class, perhaps
-            below `train`, `val` and `test`; a table; a data set's name; or what `load_images` returned.
+        source: Images with labels, as `tlkeras.load_images` takes them: a folder with a sub-folder per class,
+            optionally under `train`, `val` and `test`; a table; a data set's name; or what `load_images` returned.
         output: Folder to write the run to. Defaults to None: nothing is written.
         backbone: Name of a backbone, see `tlkeras.list_backbones`, or `"auto"` for the best on ImageNet of those whose
             weights are on this machine. The default comes with the installation.
-        strategy: `"features"`, a linear probe on frozen features, in seconds. `"finetune"`, `tlkeras.fine_tune`: more
-            accurate, and takes minutes. `"auto"`, both, and the fine-tuned model only if it is better beyond chance.
+        strategy: `"features"` fits a linear probe on frozen features, in seconds. `"finetune"` calls
+            `tlkeras.fine_tune`, which is more accurate and takes minutes. `"auto"` tries both and keeps the fine-tuned
+            model only if it is better beyond chance.
         refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
             on held-out images.
         epochs: Epochs of fine-tuning. Defaults to 4.
@@ -102,17 +103,18 @@ def fit(
         groups: What must stay together, such as the images of one patient: a regular expression with one capture group
             that is searched for in each path, or the name of a column. Defaults to None, near-duplicates only.
         classes: Use only these classes, in this order. Defaults to None, all.
-        per_class: Learn from at most so many images per class, for quick trials. Defaults to None, all.
+        per_class: Learn from at most this many images per class, for quick trials. Defaults to None, all.
         class_weight: `"balanced"` to weigh each class inversely to its number of images. Defaults to None, all images
             alike.
         near_duplicates: Whether to keep near-duplicates on one side of every split.
-        image_size: Height and width in pixels that images are brought to. Defaults to the size that the backbone was
+        image_size: Height and width in pixels that images are resized to. Defaults to the size that the backbone was
             trained at.
         resize: `"stretch"` (the default), `"crop"` or `"pad"`, as in `tlkeras.read_image`.
-        seed: Seed of the splits and of all that is random; one seed gives one result on one machine. Defaults to 0.
+        seed: Seed for the splits and everything else that is random; on one machine, the same seed gives the same
+            result. Defaults to 0.
         strict: Whether a file that cannot be read is an error. By default it is left out and listed.
-        overwrite: Whether a run that is in `output` is replaced.
-        resume: Whether to go on with a run to the same `output` that was killed.
+        overwrite: Whether to replace a run that is already in `output`.
+        resume: Whether to resume a run to the same `output` that was killed.
         callbacks: Keras callbacks for fine-tuning, such as `keras.callbacks.TensorBoard`.
         verbose: Whether to show progress on stderr.
 

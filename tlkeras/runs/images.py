@@ -9,7 +9,7 @@ import numpy as np
 
 
 def at_most(images, per_class, seed):
-    """Keep at most so many images per class of those that may be learned from, whatever their split.
+    """Keep at most this many images per class of those that may be learned from, whatever their split.
 
     Args:
         images: `ImageSplits`.

@@ -31,7 +31,7 @@ def scores_of(measured, majority):
 
 
 def expected_range(scores):
-    """Predict the accuracy on as many new images like those measured.
+    """Predict the accuracy on as many similar new images as were measured.
 
     Both this accuracy and the measured one have a standard error, so the interval is a root of two wider than one for
     the mean; it is centered on the share that counts two right and two wrong images more (Agresti and Coull, 1998).

@@ -22,7 +22,7 @@ from tlkeras.utils.progress import progress
 
 
 class Run:
-    """A trained classifier, the meaning of its answers, and what was measured of it.
+    """A trained classifier, the meaning of its answers, and how well it did.
 
     `tlkeras.fit` returns one, and `tlkeras.load_run` opens the folder that it was written to. `print` shows the scores.
 
@@ -30,10 +30,10 @@ class Run:
         model: `keras.Model` from raw pixels in [0, 255], of shape `(images, height, width, 3)`, to probabilities of
             shape `(images, classes)`.
         class_names: Tuple of str, by position in the answer.
-        image_size: `(height, width)` that images are brought to, in pixels.
+        image_size: `(height, width)` that images are resized to, in pixels.
         resize: How, as in `tlkeras.read_image`.
-        thresholds: None, or, where an image may have several labels, a tuple of the probabilities from which on each
-            label is given.
+        thresholds: None, or, where an image may have several labels, a tuple of the probabilities at which each label
+            is assigned.
         path: `pathlib.Path` of the run's folder, or None for a run that was not written.
 
     Example:
@@ -75,7 +75,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict:
-        """What was measured, on which images, with what: the content of `metrics.json`.
+        """The measurements and how they were made: the content of `metrics.json`.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -87,7 +87,7 @@ class Run:
 
     @cached_property
     def log(self) -> list[dict]:
-        """The events of the training, in order: the content of `log.jsonl`, see docs/logging.md."""
+        """The training events, in order: the content of `log.jsonl`; see docs/logging.md."""
         path = self.path / LOG
         return read_log(path) if path.exists() else []
 
@@ -119,7 +119,7 @@ class Run:
         """Measure on other labeled images.
 
         Args:
-            source: Folder with a sub-folder of images per class, or per class of some of the known ones.
+            source: Folder with a sub-folder of images per class, for all known classes or some.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
@@ -134,7 +134,7 @@ class Run:
         return evaluate(self, source, verbose)
 
     def probabilities(self, images: Any, batch_size: int = 32, verbose: bool = False) -> Iterator[tuple[Any, Any]]:
-        """Predict batch by batch, for more images than memory has room for.
+        """Predict batch by batch, for more images than fit in memory.
 
         Args:
             images: As in `predict`.
@@ -187,7 +187,7 @@ def load_run(path: str | os.PathLike) -> Run:
         `Run`.
 
     Raises:
-        InputError: It is no such folder, or its model or labels cannot be read.
+        InputError: The folder is not a run, or its model or labels cannot be read.
 
     Example:
 
@@ -206,8 +206,8 @@ def load_run(path: str | os.PathLike) -> Run:
         raise InputError(f"{str(path / LABELS)!r} cannot be read: {error!r}. Train the run again.") from error
     try:
         model = keras.saving.load_model(path / MODEL, compile=False)
-    except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is no model
-        reason = first_line(error) if is_zipfile(path / MODEL) else "it is no whole zip file."
+    except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is not a model
+        reason = first_line(error) if is_zipfile(path / MODEL) else "it is not a complete zip file."
         raise InputError(f"{str(path / MODEL)!r} is not a Keras model: {reason} Train the run again.") from error
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, *size, 3), (None, len(names))):

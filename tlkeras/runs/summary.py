@@ -77,4 +77,4 @@ def _explained(scores, measured):
             f"Measured on models that had not seen the image; the delivered model has learned from all {learned}, so "
             "expect slightly better."
         )
-    yield f"On as many new images like these, expect {low:.2f} to {high:.2f} (95% interval)."
+    yield f"On the same number of new images like these, expect {low:.2f} to {high:.2f} (95% interval)."

@@ -55,84 +55,83 @@ def fine_tune(
     on_event: Callable[[dict], None] | None = None,
     verbose: bool = True,
 ) -> FineTuning:
-    """Fine-tune a pretrained classifier: a linear probe first, then all of it, gently (LP-FT).
+    """Fine-tune a pretrained classifier: first a linear probe, then the whole model, gently (LP-FT).
 
     First the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with the
     large, random gradients that distort what the backbone knows. Then the chosen blocks train with AdamW, a rate that
     falls with depth, and warm-up and cosine decay counted in steps. Finally the weights of the epoch with the lowest
-    validation loss are averaged with those of the probe, and of the three the ones with the lowest loss are kept.
-    Ctrl-C after the probe ends the training as early stopping does. An exception on the way, from a callback say,
-    passes through, but the best weights are back in place first.
+    validation loss are averaged with those of the probe, and the weights with the lowest loss of the three are kept.
+    Ctrl-C after the probe ends the training as early stopping does. Any other exception, such as one from a callback,
+    is raised after the best weights have been restored.
 
-    To deliver a model that has learned from all images, choose on held-out data first, then call again without
-    validation data: `fine_tune(fresh, everything, **result.choices)` trains for the same number of steps, with the same
-    C and the same averaging.
+    To deliver a model that has learned from all images, make the choices on held-out data first, then call it again
+    without validation data: `fine_tune(fresh, everything, **result.choices)` trains for the same number of steps, with
+    the same C and the same averaging.
 
     Args:
-        model: A classifier with a head that can be recognized: functional or Sequential, ending in `Dense`. Dropout is
-            a layer of it, as in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted with their
-            preprocessor. The model is changed in place, and compiled in the end with core Keras parts, so it can be
-            evaluated and saved; with plain SGD, so that the file holds the weights alone. To train on, compile it
-            again.
+        model: A classifier with a recognizable head: functional or Sequential, ending in `Dense`. Dropout is one of its
+            layers, as in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted with their preprocessor.
+            The model is changed in place and compiled at the end with core Keras parts, so it can be evaluated and
+            saved; with plain SGD, so that the file holds only the weights. To continue training, compile it again.
         train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, `tf.data.Dataset` or `DataLoader`.
             Labels are class numbers or one-hot rows; for a multi-label head (sigmoid) rows of targets from 0 to 1,
             which the probe rounds at one half.
-        validation_data: Data of the same kinds, or `None`: then there is no early stopping, and the last weights stay.
+        validation_data: Data of the same kinds, or `None` for no early stopping, which keeps the last weights.
         epochs: Number of epochs of fine-tuning. 0 stops after the probe.
-        steps: Number of training steps in each run, in place of `epochs`: the schedule ends there, within an epoch if
-            need be. Defaults to whole epochs.
-        batch_size: Number of images per step, for data that are not batched yet. Small, because few images should give
-            many steps.
+        steps: Number of training steps in each run, in place of `epochs`: the schedule ends there, even within an
+            epoch. Defaults to whole epochs.
+        batch_size: Number of images per step, for data that is not batched yet. Small by default, so that few images
+            give many steps.
         learning_rate: Peak rate of the head and the top block, 3 to 30 times smaller than in training from scratch.
         layer_decay: Factor on the rate from each block to the one below it, in (0, 1]; 1 for one rate.
         blocks: Blocks that train: a number counted from the head, a fraction, or the name of the lowest one. Defaults
             to all.
         batchnorm: `"frozen"` or `"train"`, as in `tlkeras.unfreeze`.
         probe: Whether to begin with the linear probe. Without it the head starts as it is.
-        C: Inverse of the probe's L2 penalty, for a multi-label head also a list with one per label. Defaults to
+        C: Inverse of the probe's L2 penalty; for a multi-label head, also a list with one per label. Defaults to
             cross-validation on the training images.
         warmup: Share of the steps in which the rate climbs from 0.
         weight_decay: Weight decay of AdamW, decoupled from the gradients.
         label_smoothing: Share of each label that is spread over all classes.
         patience: Number of epochs without a lower validation loss before training stops.
         mix: A layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`, for class
-            numbers in arrays or splits. It pays from some 20,000 images on (BiT, Kolesnikov et al., 2020). Defaults to
-            none.
-        ema_momentum: Momentum of a moving average of the weights that is kept in the end, such as 0.99. `None` for no
-            average.
+            numbers in arrays or splits. It pays off from about 20,000 images (BiT, Kolesnikov et al., 2020). Defaults
+            to none.
+        ema_momentum: Momentum, such as 0.99, of a moving average of the weights, which is kept at the end. `None` for
+            no average.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
         average_with_probe: Share in [0, 1] of the probe's weights in the final average with the fine-tuned weights
             (WiSE-FT, Wortsman et al., 2022). `None` for no average. `"auto"` averages half and half after a probe,
-            which on new images was better than either in all we measured (docs/performance.md). With validation data,
-            the average is kept only if its loss there is lower than that of the fine-tuned weights and of the probe.
-            Without a probe `"auto"` averages nothing.
-        runs: Number of fine-tuning runs from the same start, with other orders of images and other augmentation (not so
-            on the views of a cached trunk). Their weights are averaged, and then `average_with_probe` is applied (model
-            soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless
-            `average_with_probe` is a number, the run with the lowest loss stays alone if no average has a lower one.
-            Two take twice the time of one, and over 13 splits were 0.015 ± 0.008 more accurate on test images, though
-            not on drawings from elsewhere; three were no better than two (docs/performance.md).
-        class_weight: Weights against unbalanced data: `"balanced"` (inverse to how often a class occurs) or a dict from
-            class number to weight, 1 for classes it leaves out. For a multi-label head a dict weighs the images that
-            have a label, and `"balanced"` both sides of each label. Defaults to none.
-        cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (where it
-            pays and fits on the disk), `True` (where it fits) or `False`. It is not possible where the first block
-            trains, with `mix` or `callbacks`, for a model with a training step of its own, or where several devices
-            share a batch; `True` reports the reason on stderr.
+            which was better on new images than either in all our measurements (docs/performance.md). With validation
+            data, the average is kept only if its loss there is lower than that of the fine-tuned weights and of the
+            probe. Without a probe `"auto"` averages nothing.
+        runs: Number of fine-tuning runs from the same start, with different image orders and augmentation (the same
+            augmented views with a cached trunk). Their weights are averaged, and then `average_with_probe` is applied
+            (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless
+            `average_with_probe` is a number, the run with the lowest loss is kept if no average has a lower one. Two
+            take twice as long as one, and over 13 splits were 0.015 ± 0.008 more accurate on test images, though not on
+            drawings from elsewhere; three were no better than two (docs/performance.md).
+        class_weight: Class weights for unbalanced data: `"balanced"` (inverse to how often a class occurs) or a dict
+            from class number to weight, 1 for classes it leaves out. For a multi-label head a dict weighs the images
+            that have a label, and `"balanced"` both sides of each label. Defaults to none.
+        cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (if it pays
+            off and fits on the disk), `True` (if it fits) or `False`. It is not possible if the first block trains,
+            with `mix` or `callbacks`, for a model with its own training step, or if several devices share a batch;
+            `True` reports the reason on stderr.
         cached_views: Number of random views of each image to keep, with `cache` and augmentation.
-        seed: Seed of the order of images, the cached views and the probe's cross-validation.
-        callbacks: Keras callbacks for the second phase, or one. With any, nothing is cached, so that they see `model`.
-            None may set the learning rate, which has a schedule. What a `ModelCheckpoint` writes opens wherever tlkeras
-            is imported.
-        checkpoint: Folder in which each epoch begins by saving all that the rest depends on. After a kill at any
-            moment, the same call goes on and ends with the weights and metrics of an undisturbed run, to the digit on
-            one machine, provided that the order of the data depends on nothing but the epoch, as it does for arrays,
-            splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. A call that had ended returns its
-            result at once: remove the folder to train anew. A cached trunk is computed again. Callbacks keep their
-            plain attributes (numbers, strings). Defaults to no checkpoint.
-        on_event: Function called with a dict after each phase and each epoch: `phase`, `seconds`, and what belongs to
-            it (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`, ...).
-            Defaults to none.
+        seed: Seed for the order of images, the cached views and the probe's cross-validation.
+        callbacks: One or more Keras callbacks for the second phase. With any, nothing is cached, so that they see
+            `model`. They must not set the learning rate, which has a schedule. What a `ModelCheckpoint` writes opens
+            wherever tlkeras is imported.
+        checkpoint: Folder where the state of training is saved at the beginning of each epoch. After a kill at any
+            moment, the same call resumes and ends with exactly the weights and metrics of an undisturbed run on the
+            same machine, provided that the order of the data depends only on the epoch, as it does for arrays, splits,
+            and a `PyDataset` or `tf.data.Dataset` that is not shuffled. A call that has already finished returns its
+            result at once; remove the folder to train again. A cached trunk is recomputed. Callbacks keep their plain
+            attributes (numbers, strings). Defaults to no checkpoint.
+        on_event: Function called with a dict after each phase and each epoch: `phase`, `seconds`, and the values that
+            belong to it (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`, `val_loss`, `val_accuracy`,
+            `learning_rate`, ...). Defaults to none.
         verbose: Whether to report on stderr, one line per epoch.
 
     Returns:
@@ -141,8 +140,8 @@ def fine_tune(
     Raises:
         InputError: The model has no such head, or is compiled for regression; the data is empty, endless or of another
             kind or shape; images are not finite; labels do not fit the head (in a later batch of a stream, the best
-            weights are back in place); an argument is out of range; `checkpoint` holds the state of another call; or
-            the call is inside a `strategy.scope()`: only the model is built there, see docs/distributed.md.
+            weights are restored); an argument is out of range; `checkpoint` holds the state of another call; or the
+            call is inside a `strategy.scope()`: only the model is built there; see docs/distributed.md.
 
     Example:
 

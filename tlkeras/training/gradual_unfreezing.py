@@ -25,26 +25,25 @@ class GradualUnfreezing(keras.callbacks.Callback):
     """A callback that trains the head first, and unfreezes the blocks below it from the top down.
 
     The gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head settles
-    before its gradients reach pretrained weights. All happens at the beginning of epochs inside one `fit`, so
-    schedules, early stopping and other callbacks go on undisturbed. Weights that train already keep their optimizer
-    slots; weights that join begin as in a new optimizer, with a step count of their own, or Adam's first steps would be
-    3 to 6 times too long. For that the model gets a differential optimizer with its own optimizer's settings
-    (`model.optimizer` is then a new object of the same family; multipliers of one, if it had none).
+    before its gradients reach pretrained weights. All of this happens at the beginning of epochs inside one `fit`, so
+    schedules, early stopping and other callbacks continue undisturbed. Weights that train already keep their optimizer
+    slots; weights that join start as in a new optimizer, with their own step count; otherwise Adam's first steps would
+    be 3 to 6 times too large. To do so, the model gets a differential optimizer with its own optimizer's settings
+    (`model.optimizer` is then a new object of the same family, with all multipliers 1 if it had none).
 
     With `backup`, each epoch begins by writing weights, optimizer, phase, trainable variables and the random state of
-    the layers to one file, and a later `fit` of the same program goes on from there to the very result that it would
-    have reached undisturbed, provided that each epoch's data depend on nothing but its number (`shuffle=False`). The
-    file is renamed into place when complete, so a kill at any moment leaves a good one; where the disk is full by then,
-    a warning says so, and training goes on. `fit` removes the file when it ends.
-    `keras.callbacks.BackupAndRestore` cannot do this: it loads optimizer state before the trainable set is known, and
-    a kill in the middle of its two files leaves them apart. What other callbacks count is kept of those in `callbacks`.
-    A `.keras` file from `ModelCheckpoint` holds the trainable flags and the optimizer too: load it and call `fit` with
-    `initial_epoch`.
+    the layers to one file, and a later `fit` of the same program continues from there to exactly the result that it
+    would have reached undisturbed, provided that each epoch's data depends only on its number (`shuffle=False`). The
+    file is renamed into place when complete, so a kill at any moment leaves a good one; if the disk is full by then, a
+    warning says so and training continues. `fit` removes the file when it ends. `keras.callbacks.BackupAndRestore`
+    cannot do this: it loads optimizer state before the trainable set is known, and a kill between its two files leaves
+    them inconsistent. The counts of other callbacks are kept only for those in `callbacks`. A `.keras` file from
+    `ModelCheckpoint` holds the trainable flags and the optimizer too: load it and call `fit` with `initial_epoch`.
 
     Args:
         schedule: Dict from epoch (from 0) to the selection that trains from then on: a number of blocks below the head,
-            a fraction of them, the name of the lowest block or layer to train, or None for all. Before its first entry
-            the head alone trains.
+            a fraction of them, the name of the lowest block or layer to train, or None for all. Before its first entry,
+            only the head trains.
         on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, in place of a schedule.
         monitor: Name of the logged metric that `on_plateau` watches.
         mode: `"min"`, `"max"`, or `"auto"` to choose by the metric's name.
@@ -56,7 +55,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             attributes (numbers, strings), except their settings.
 
     Raises:
-        InputError: Both or none of `schedule` and `on_plateau` are given, or an argument is out of range. At the
+        InputError: Both or neither of `schedule` and `on_plateau` are given, or an argument is out of range. At the
             beginning of `fit`: the model has no such block, or the backup is of another model or run or cannot be
             written. At the end of an epoch: `monitor` is not logged.
 

@@ -97,18 +97,18 @@ def lr_find(
     """Run a learning-rate range test, and restore the model afterwards.
 
     The range test of Smith (2015, https://arxiv.org/abs/1506.01186) with the exponential sweep and the defaults of
-    fastai: one batch per rate, each followed by an update, also where the model's own optimizer accumulates gradients
-    or Keras runs several steps per execution. It trains the model's trainable variables with a fresh optimizer of the
-    same settings (a differential one keeps its multipliers), so the rate it finds is for the phase that comes next.
+    fastai: one batch per rate, each followed by an update, even if the model's own optimizer accumulates gradients or
+    Keras runs several steps per execution. It trains the model's trainable variables with a fresh optimizer of the same
+    settings (a differential one keeps its multipliers), so the rate it finds is for the phase that comes next.
     Afterwards weights, BatchNorm statistics, the layers' seeds, the model's own optimizer and rate, and the random
-    states of Python, NumPy, Keras and the backend are bit for bit what they were, also after an exception or Ctrl-C.
+    states of Python, NumPy, Keras and the backend are bit for bit what they were, even after an exception or Ctrl-C.
 
     Args:
         model: A compiled Keras model.
         data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or whatever else
-            `fit` takes: a `Dataset`, a `PyDataset`, a torch `DataLoader`. Shuffled data give a better curve; arrays
-            and splits are shuffled here. Data with fewer batches than `steps` are used again. Items that a generator
-            has yielded cannot be put back.
+            `fit` takes: a `Dataset`, a `PyDataset`, a torch `DataLoader`. Shuffled data gives a better curve; arrays
+            and splits are shuffled here. Data with fewer batches than `steps` is reused. Items that a generator has
+            yielded cannot be put back.
         start: Lowest rate. The default is too low for any model.
         stop: Highest rate. The default is too high for any model.
         steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the one before. Defaults to 100, as in
@@ -121,8 +121,8 @@ def lr_find(
         The curve, with `learning_rates`, `losses`, `suggestion` and `plot()`.
 
     Raises:
-        InputError: `model` is no Keras model, is not compiled or trains nothing; its optimizer has no single learning
-            rate; the data are of another kind or empty; or an argument is out of range.
+        InputError: `model` is not a Keras model, is not compiled or trains nothing; its optimizer has no single
+            learning rate; the data are of another kind or empty; or an argument is out of range.
 
     Example:
 

@@ -50,7 +50,7 @@ def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None
         directory: The folder of images.
 
     Raises:
-        InputError: It lies inside, or is the same folder.
+        InputError: `path` lies inside `directory`, or is the same folder.
     """
     if Path(path).resolve().is_relative_to(Path(directory).resolve()):
         raise InputError(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def one_line(text: str) -> str:
-    r"""Turn a text into one line that can be drawn, with question marks for bytes of file names that are no text.
+    r"""Turn a text into one line that can be drawn, with question marks for bytes of file names that are not text.
 
     Example:
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-#: Seconds between two lines where stderr is no terminal.
+#: Seconds between two lines where stderr is not a terminal.
 INTERVAL = 10
 
 

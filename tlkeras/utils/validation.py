@@ -29,12 +29,12 @@ def invalid(name: str, value: object, requirement: str, advice: str = "") -> Inp
 
 
 def check_integer(name: str, value: object, minimum: int, maximum: int | None = None, advice: str = "") -> int:
-    """Return `value` as an `int`, or raise where it is no integer between `minimum` and `maximum`.
+    """Return `value` as an `int`, or raise where it is not an integer between `minimum` and `maximum`.
 
     Booleans are refused, since `True` is rarely meant as 1. NumPy integers are accepted.
 
     Raises:
-        InputError: `value` is no integer or out of bounds.
+        InputError: `value` is not an integer or out of bounds.
 
     Example:
 
@@ -53,7 +53,7 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
 
 
 def check_number(name: str, value: object, interval: str, advice: str = "") -> float:
-    """Return `value` as a `float`, or raise where it is no number of an interval.
+    """Return `value` as a `float`, or raise where it is not a number of an interval.
 
     Args:
         name: Name of the argument.
@@ -63,7 +63,7 @@ def check_number(name: str, value: object, interval: str, advice: str = "") -> f
         advice: A sentence on what to do. Defaults to none.
 
     Raises:
-        InputError: `value` is no number or lies outside.
+        InputError: `value` is not a number or lies outside.
 
     Example:
 

@@ -50,7 +50,7 @@ class RandomChange(keras.layers.Layer):
 
 
 def check_interval(name: str, value: tuple[float, float], low: float, high: float) -> tuple[float, float]:
-    """Return `value` as a pair of numbers, or raise where it is no interval within `low` and `high`.
+    """Return `value` as a pair of numbers, or raise where it is not an interval within `low` and `high`.
 
     Example:
 

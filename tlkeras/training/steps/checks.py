@@ -105,7 +105,7 @@ def check_labels(labels, head, name):
         name: Name of the data in errors.
 
     Raises:
-        InputError: They have another shape, or are no numbers in the range.
+        InputError: They have another shape, or are not numbers in the range.
     """
     labels, units = np.asarray(labels), head.layer.units
     rows = are_rows(labels)
@@ -125,7 +125,7 @@ def check_labels(labels, head, name):
         )
     if not rows and labels.dtype.kind == "f" and (labels % 1).any():
         raise InputError(
-            f"The labels of {name} are no whole numbers, such as {labels[labels % 1 != 0].flat[0]}. "
+            f"The labels of {name} are not whole numbers, such as {labels[labels % 1 != 0].flat[0]}. "
             f"{_REGRESSION_ADVICE}"
         )
     if rows and head.task == "multiclass":

@@ -65,7 +65,7 @@ def _arrays(data, name):
         images, labels = map(np.asarray, data)
     except ValueError:
         raise InputError(
-            f"{name} holds images or labels of several shapes. Bring images to one size, as `tlkeras.read_images` does."
+            f"{name} holds images or labels of several shapes. Resize images as `tlkeras.read_images` does."
         ) from None
     if not images.ndim or not labels.ndim:
         kinds = " and ".join(type(part).__name__ for part in data)
@@ -89,7 +89,7 @@ def each_batch(batches, name="data"):
         name: Name of the data in errors.
 
     Raises:
-        InputError: A batch is no pair of images and labels.
+        InputError: A batch is not a pair of images and labels.
     """
     for images, labels, *_ in _each_whole_batch(batches, name):
         yield keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
@@ -103,7 +103,7 @@ def are_weighted(batches, name="data"):
 
 
 def _each_whole_batch(batches, name):
-    """Go through batches once, as they are, and refuse what is no pair or triple."""
+    """Go through batches once, as they are, and refuse what is not a pair or triple."""
     if isinstance(batches, keras.utils.PyDataset):
         source = map(batches.__getitem__, range(batches.num_batches))
     else:

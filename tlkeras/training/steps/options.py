@@ -107,7 +107,7 @@ def as_callbacks(callbacks):
 
 
 def _check_callback(callback):
-    """Refuse what is no callback, and callbacks that would fail in the middle of training."""
+    """Refuse what is not a callback, and callbacks that would fail in the middle of training."""
     if not isinstance(callback, keras.callbacks.Callback):
         raise invalid("callbacks", callback, "be Keras callbacks")
     if isinstance(callback, _SETTING_RATES):

@@ -22,8 +22,8 @@ def classifier_head(model):
         `tlkeras.models.heads.Head`.
 
     Raises:
-        InputError: It is no Keras model, is not built, takes more than images, has several outputs, or ends in another
-            layer or activation.
+        InputError: It is not a Keras model, is not built, takes more than images, has several outputs, or ends in
+            another layer or activation.
 
     Example:
 

@@ -40,16 +40,17 @@ class FineTuning:
     """The report of `fine_tune`; `print` shows a line per phase.
 
     Attributes:
-        history: Dict of lists, one value per epoch of fine-tuning, as in `keras.callbacks.History`; with several runs
-            their epochs follow one another.
+        history: Dict of lists, one value per epoch of fine-tuning, as in `keras.callbacks.History`; several runs follow
+            one after another.
         phases: List of `Phase`, in the order in which they ended.
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
         C: The probe's inverse penalty, a list with one per label for a multi-label head; `None` without a probe.
-        steps: Number of training steps that led to the weights in the model, the mean over the runs that are averaged.
-        best_epoch: Number of the epoch whose weights the model has, from 1 and counted through all runs; 0 for the
-            weights from before fine-tuning. For averaged runs the epoch with the lowest validation loss.
-        runs: Number of runs whose weights were averaged; 1 where one was alone, or its loss the lowest.
-        average_with_probe: Share, in the model's weights, of those that fine-tuning began with; 1 where these stayed.
+        steps: Number of training steps that produced the model's weights, as a mean over the averaged runs.
+        best_epoch: Number of the epoch that the model's weights come from, starting at 1 and counted through all runs;
+            0 for the weights from before fine-tuning. For averaged runs the epoch with the lowest validation loss.
+        runs: Number of runs whose weights were averaged; 1 if there was only one run, or a single one had the lowest
+            loss.
+        average_with_probe: Share, in the model's weights, of those that fine-tuning began with; 1 if these were kept.
         stopped: `None`, or the reason for an early end: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
@@ -100,7 +101,7 @@ class FineTuning:
 
     @property
     def kept(self) -> str:
-        """Which weights the model has, in words."""
+        """A description of the weights that the model has."""
         words = f"the weights of epoch {self.best_epoch}"
         if not self.best_epoch:
             words = "the weights from before fine-tuning"
@@ -115,7 +116,7 @@ class FineTuning:
         return self.runs == 1 and not self.average_with_probe
 
     def as_dict(self) -> dict:
-        """Return all of it as a dict that JSON can hold."""
+        """Return the report as a dict that JSON can hold."""
         return asdict(self)
 
     def restore(self, values: dict) -> None:

@@ -18,13 +18,13 @@ from tlkeras.training.steps.schedule import compile_for_tuning
 
 @dataclass(frozen=True)
 class Candidate:
-    """Weights that the model may have in the end.
+    """Weights that the model may end up with.
 
     Attributes:
         values: Values of the model's weights, from `tlkeras.training.steps.averaging.values_of`.
-        loss: Loss on validation data; None where it is not known.
-        epoch: The epoch whose weights they are, counted through all runs; 0 for those from before fine-tuning.
-        steps: Number of training steps that led to them.
+        loss: Loss on validation data; None if unknown.
+        epoch: Epoch that the weights come from, counted through all runs; 0 for those from before fine-tuning.
+        steps: Number of training steps that produced them.
         runs: Number of runs that are averaged.
         probe_share: Share of the weights from before fine-tuning.
     """
@@ -228,7 +228,7 @@ class Runs:
 
     @property
     def seeds(self):
-        """The variables of the model that are no weights: seeds of dropout and augmentation."""
+        """The variables of the model that are not weights: seeds of dropout and augmentation."""
         weights = {id(weight) for weight in self.model.weights}
         return [variable for variable in self.model.variables if id(variable) not in weights]
 
