@@ -23,7 +23,11 @@ MODULES = {
     "efficientnet_v2": applications.efficientnet_v2,
     "convnext": applications.convnext,
 }
-SLOW = {"convnext_large", "convnext_xlarge", "efficientnet_v2_l", "nasnet_large"}
+#: One per family: their siblings differ in depth and width only, and run with the slow tests.
+QUICK = {
+    "xception", "vgg16", "resnet50", "resnet50_v2", "inception_v3", "mobilenet", "mobilenet_v2", "mobilenet_v3_small",
+    "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny",
+}  # fmt: skip
 APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
 
 
@@ -65,7 +69,7 @@ def answer(model, values, pixels):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in APPLICATIONS]
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in APPLICATIONS]
 )
 def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
     info = backbone_info(name)
