@@ -151,9 +151,10 @@ def test_two_runs_with_one_seed_are_equal_to_the_digit(colors):
     np.testing.assert_array_equal(*(run.model.get_weights()[-1] for run in (first, second)))
 
 
-def test_a_lead_within_its_standard_error_is_told_from_a_clear_one():
-    lead, error = outcome.paired_lead([True] * 10, [False] * 8 + [True] * 2)
-    assert (lead, error) == (0.8, pytest.approx((0.8 * 0.2 / 10) ** 0.5))
+def test_the_labels_of_one_image_count_as_one_score():
+    probabilities = np.array([[0.9, 0.2], [0.6, 0.7]])
+    np.testing.assert_array_equal(outcome.right(probabilities, np.array([[1, 1], [1, 1]])), [0.5, 1.0])
+    np.testing.assert_array_equal(outcome.right(probabilities, np.array([0, 0])), [1.0, 0.0])
 
 
 @pytest.mark.parametrize(

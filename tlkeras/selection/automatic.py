@@ -2,18 +2,19 @@
 
 from dataclasses import replace
 
+from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.pipelines.probe import linear_probe
 from tlkeras.selection.by_fine_tuning import predicted, refitted, train_by_fine_tuning
 from tlkeras.selection.on_features import extract, train_on_features
-from tlkeras.selection.outcome import paired_lead, right
+from tlkeras.selection.outcome import right
 
 
 def train_automatically(task):
     """Train both ways, and keep fine-tuning only if it is better beyond chance on the validation images.
 
-    Beyond chance is a lead in accuracy of more than one standard error, counted over the images that the two judge
-    differently. A tie goes to the probe, which is the simpler answer. Both learn from the training images for this
-    comparison; the one that is kept is then measured and refitted as the strategy of its name does.
+    Beyond chance is a lead in accuracy of more than one standard error of the paired difference, which counts the
+    images of a group as dependent. A tie goes to the probe, which is simpler. Both learn from the training images for this
+    comparison. The one that is kept is then measured and refitted as the strategy of its name does.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
@@ -27,7 +28,8 @@ def train_automatically(task):
     probe = linear_probe(features["train"], train.labels, **options)
     tuned = train_by_fine_tuning(replace(task, refit=False))
     answers = predicted(tuned.model, validation), probe.predict_proba(features["validation"])
-    lead, error = paired_lead(*(right(one, validation.labels).ravel() for one in answers))
+    tuned_right, probe_right = (right(one, validation.labels) for one in answers)
+    lead, error = mean_with_error(tuned_right - probe_right, validation.groups)
     if lead > error:
         kept, trained = "finetune", refitted(task, tuned) if task.refit else tuned
     else:

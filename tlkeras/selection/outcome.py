@@ -105,27 +105,8 @@ class Trained:
     seconds: dict = field(default_factory=dict)
 
 
-def paired_lead(first, second):
-    """Measure by how much the first of two classifiers is ahead on the same images.
-
-    Args:
-        first: bool array of shape `(images,)`: where the first is right.
-        second: The same for the second.
-
-    Returns:
-        `(lead, standard_error)`, both shares of the images.
-
-    Example:
-
-    >>> paired_lead([True, True, True, False], [True, False, True, True])[0]
-    0.0
-    """
-    difference = np.asarray(first, "float64") - np.asarray(second, "float64")
-    return float(difference.mean()), float(difference.std() / np.sqrt(len(difference)))
-
-
 def right(probabilities, labels):
-    """Tell which predictions are right: bool of shape `(images,)`, or `(images, labels)` for several labels each."""
+    """Score each prediction: float64 of shape `(images,)`, the share of right labels where an image has several."""
     if labels.ndim == 2:
-        return (probabilities >= 0.5) == (labels >= 0.5)
-    return probabilities.argmax(axis=1) == labels
+        return ((probabilities >= 0.5) == (labels >= 0.5)).mean(axis=1)
+    return (probabilities.argmax(axis=1) == labels).astype("float64")
