@@ -13,8 +13,8 @@ def train_automatically(task):
     """Train both ways, and keep fine-tuning only if it is better beyond chance on the validation images.
 
     Beyond chance is a lead in accuracy of more than one standard error of the paired difference, which counts the
-    images of a group as dependent. A tie goes to the probe, which is simpler. Both learn from the training images for this
-    comparison. The one that is kept is then measured and refitted as the strategy of its name does.
+    images of a group as dependent. A tie goes to the probe, which is simpler. Both learn from the training images
+    for this. The one that is kept is then measured and refitted as the strategy of its name does.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
