@@ -25,5 +25,5 @@ def test_the_page_has_a_section_for_each_public_name_and_for_no_other(script):
 def test_docstrings_become_markdown_with_balanced_code(script):
     page = script.page()
     assert page.count("```python\n") == page.count("```\n") == len(re.findall(r"^```", page, re.MULTILINE)) / 2
-    assert "- `name`: A name of the catalog" in page  # an argument of `backbone`
+    assert "- `name`: A catalog name (see" in page  # an argument of `backbone`
     assert "\n>>> model = backbone(" in page
