@@ -1,9 +1,9 @@
-"""Register the classes that a `.keras` file may hold with Keras, without importing Keras before its time.
+"""Register the classes that a `.keras` file may hold with Keras, without importing Keras too early.
 
 `keras.models.load_model` must find differential optimizers, augmentation layers and losses wherever tlkeras is
 imported, before or after Keras. Yet `import tlkeras` must not import Keras, which takes seconds. Keras offers no hook
 for this: it looks classes up in a plain dict. So this module, and no other, waits for the import of Keras with a finder
-on `sys.meta_path`, which removes itself when it has served.
+on `sys.meta_path`, which removes itself after use.
 """
 
 import importlib.util

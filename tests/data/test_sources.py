@@ -141,9 +141,9 @@ def test_files_that_the_function_gives_no_label_are_left_out(tmp_path):
 
 def test_labels_beside_a_directory_are_refused(clipart10):
     for source in (clipart10, clipart10 / "SOURCES.csv", Rows({"image": [], "label": []})):
-        with pytest.raises(InputError, match="`labels` belong to images"):
+        with pytest.raises(InputError, match="`labels` can only be used with a sequence"):
             load_images(source, labels=[0, 1])
-    with pytest.raises(InputError, match="`label_of` belongs to folders"):
+    with pytest.raises(InputError, match="`label_of` can only be used with folders"):
         load_images(clipart10 / "SOURCES.csv", label_of=str)
 
 

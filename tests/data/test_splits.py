@@ -91,7 +91,7 @@ def test_class_with_fewer_images_than_parts_is_named():
 
 
 def test_class_whose_images_are_all_alike_is_named():
-    with pytest.raises(InputError, match="class 'b' are too few that differ"):
+    with pytest.raises(InputError, match="Class 'b' has too few distinct images"):
         split(keys(15), np.repeat([0, 1], [10, 5]), np.r_[np.arange(10), np.full(5, 99)], NAMES[:2])
 
 

@@ -250,9 +250,9 @@ def test_table_that_is_missing_or_in_another_encoding_is_refused(tmp_path):
 
 def test_options_of_tables_are_refused_for_other_sources(clipart10):
     for options in ({"columns": {"label": "x"}}, {"root": "."}, {"label_separator": "|"}):
-        with pytest.raises(InputError, match=f"`{next(iter(options))}` belongs to tables"):
+        with pytest.raises(InputError, match=f"`{next(iter(options))}` can only be used with tables"):
             load(clipart10, **options)
-        with pytest.raises(InputError, match=f"`{next(iter(options))}` belongs to tables"):
+        with pytest.raises(InputError, match=f"`{next(iter(options))}` can only be used with tables"):
             load(np.zeros((2, 8, 8, 3)), labels=[0, 1], **options)
 
 

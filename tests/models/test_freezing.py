@@ -322,7 +322,7 @@ def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_chang
         (lambda model: freeze(model, first=-1), "`first` must be between 0 and 4"),
         (lambda model: unfreeze(model, last="block1"), "For a name, pass `start`."),
         (lambda model: freeze(model, end=2), "For a number, pass `first`."),
-        (lambda model: freeze(model, first=1, end="block1"), "`first` and `end` exclude each other"),
+        (lambda model: freeze(model, first=1, end="block1"), "`first` and `end` are mutually exclusive"),
         (lambda model: unfreeze(model, start="block9"), "No block or layer is called 'block9'. Did you mean"),
         (lambda model: freeze(model, first=2.0), "(0, 1]"),
         (lambda model: unfreeze(model, last=1, batchnorm=False), "`batchnorm` must be 'frozen' or 'train'"),

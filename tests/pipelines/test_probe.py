@@ -93,7 +93,7 @@ def test_a_class_of_few_images_does_not_stop_it(rarest):
         (np.zeros((4, 2)), ["cat", None, "dog", "dog"], "1 have none"),
         (np.zeros((4, 2)), [0, 1, np.nan, np.nan], "2 have none"),
         (np.zeros((4, 2)), [0, 1, -1, 1], "-1 stands for a missing label"),
-        (np.zeros((4, 2)), [0.1, 0.5, 0.2, 0.9], "take a regressor"),
+        (np.zeros((4, 2)), [0.1, 0.5, 0.2, 0.9], "use a regressor"),
         (np.zeros((4, 2)), np.array([0, "cat", 1, "dog"], object), "all of one kind"),
         ("features.npy", [0, 1], "Received: 'features.npy'"),
         ([[1.0, 2.0], [3.0]], [0, 1], "numbers of shape"),

@@ -89,7 +89,7 @@ def _twice(features):
 
 def test_what_is_there_is_not_replaced(extractor, images, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(tlkeras.InputError, match="holds other things"):
+    with pytest.raises(tlkeras.InputError, match="contains other files"):
         tlkeras.save_pipeline(_fitted(extractor, images, KNeighborsClassifier()), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -1,4 +1,4 @@
-"""A killed `fit` goes on with `resume` and ends with the numbers of an uninterrupted one."""
+"""A killed `fit` resumes with `resume` and ends with the numbers of an uninterrupted one."""
 
 import os
 import signal

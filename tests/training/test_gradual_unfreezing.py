@@ -269,8 +269,8 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({}, "One of `schedule` and `on_plateau` must be given"),
-        ({"schedule": {0: 1}, "on_plateau": 1}, "One of `schedule` and `on_plateau` must be given"),
+        ({}, "Exactly one of `schedule` and `on_plateau` must be given"),
+        ({"schedule": {0: 1}, "on_plateau": 1}, "Exactly one of `schedule` and `on_plateau` must be given"),
         ({"schedule": {-1: 1}}, "counted from 0"),
         ({"schedule": [1, 2]}, "be a dict"),
         ({"on_plateau": 0}, "at least 1"),

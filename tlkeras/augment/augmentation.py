@@ -81,7 +81,7 @@ def augmentation(
         strength: Factor for the size and the frequency of all changes. Defaults to 1, the policy as declared; 0
             leaves no layer.
         seed: Seed of all layers. Defaults to 0.
-        extra: A layer or several to append. A model that holds them loads only where their package is installed. Use
+        extra: One or more layers to append. A model that holds them loads only where their package is installed. Use
             layers of KerasCV in `batches(..., augment=...)` only: in a model they would act at inference too.
             Defaults to none.
 

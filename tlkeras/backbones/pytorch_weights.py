@@ -48,7 +48,7 @@ _ADMITTED = {
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Admit the names of a state dict and refuse every other."""
+    """Allow the names of a state dict and refuse all others."""
 
     def find_class(self, module, name):
         try:
@@ -76,7 +76,7 @@ def read_state_dict(path, sha256):
         A dict from parameter name to a read-only `numpy.ndarray` (float32 or int64) in PyTorch's axis order.
 
     Raises:
-        InputError: The file's SHA-256 is another one, it is not of the legacy format, or its pickle names anything
+        InputError: The file has a different SHA-256, is not in the legacy format, or its pickle names anything
             but tensors.
 
     Example:
@@ -92,7 +92,7 @@ def read_state_dict(path, sha256):
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise InputError(
-            f"The weights file {path} is damaged or another one: its SHA-256 is {found}, expected {sha256}. "
+            f"The weights file {path} is damaged or a different file: its SHA-256 is {found}, expected {sha256}. "
             "Reinstall the package that it belongs to."
         )
     return _parse(io.BytesIO(content), path)

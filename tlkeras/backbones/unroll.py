@@ -1,4 +1,4 @@
-"""Lay out the composite layers of KerasHub and KerasCV as the layers they consist of.
+"""Expand the composite layers of KerasHub and KerasCV into the layers they consist of.
 
 KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
 what lies inside trainable when it reads the file, so a frozen transformer would train. Some of these layers cannot be

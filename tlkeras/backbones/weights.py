@@ -23,12 +23,12 @@ def _matches(path, expected):
 def published_file(file, url, expected_hash=None):
     """Find a weights file in the folder of Keras, or download it.
 
-    A download is announced on stderr first. The file gets its name only when it is complete, so an interrupted download
-    leaves the folder as it was.
+    A download is first announced on stderr. The file gets its final name only when it is complete, so an interrupted
+    download leaves the folder as it was.
 
     Args:
         file: Name of the file in `$KERAS_HOME/models` (by default `~/.keras/models`).
-        url: Address where it is published.
+        url: Address that it is published at.
         expected_hash: MD5 or SHA-256 that it must have. Defaults to None, for publishers who give none.
 
     Returns:

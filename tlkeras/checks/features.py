@@ -1,4 +1,4 @@
-"""Features of images for a look at them: from a pretrained backbone, or from a function of the user's."""
+"""Features of images, for checks: from a pretrained backbone or the user's function."""
 
 from collections.abc import Callable, Sequence
 

@@ -48,7 +48,7 @@ class Finding:
         paths: The file or files concerned; empty for what concerns a class.
         detail: More about it, in a few words.
         score: For suspected labels the probability that the probe gives to all other classes; for blank, dark,
-            overexposed and blurred images and placeholders how marked the fault is; in [0, 1]. None for others.
+            overexposed and blurred images and placeholders how severe the fault is; in [0, 1]. None for others.
     """
 
     kind: str
@@ -143,7 +143,7 @@ class ImageReport:
     def quarantine(self, folder: str | os.PathLike) -> list[tuple[str, str]]:
         """Move empty and damaged files and extra copies of files to another folder; delete nothing.
 
-        The first of several copies stays, and so do sound files of a kind that is not read.
+        The first of several copies stays, and so do intact files in unsupported formats.
 
         Args:
             folder: Folder to move them to, under their paths within the directory. Files in it are never overwritten.

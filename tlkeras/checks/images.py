@@ -152,7 +152,7 @@ def _duplicates(facts: list[_Facts], groups: np.ndarray) -> list[Finding]:
 
 
 def _imbalance(images: dict[str, int]) -> list[Finding]:
-    """Name the classes that are small, absolutely or beside the largest."""
+    """Name the classes that are small, absolutely or relative to the largest."""
     largest = max(images.values())
     return [
         Finding("imbalance", (), f"class {name!r} has {count} images, the largest has {largest}")

@@ -1,4 +1,4 @@
-"""Suspect labels: find images that a probe which did not see them takes for another class."""
+"""Suspect labels: find images that a probe assigns to another class without having seen them."""
 
 import warnings
 from collections import Counter

@@ -91,7 +91,7 @@ def check_symmetry(
     tolerance = check_number("tolerance", tolerance, "[0, 1]")
     height, width = train.image_size
     if "quarter_turn" in symmetries and height != width:
-        raise invalid("symmetries", symmetries, "be without 'quarter_turn' where images are not square")
+        raise invalid("symmetries", symmetries, "not contain 'quarter_turn' if the images are not square")
     features = feature_function(backbone, train.image_size)
     probe = linear_probe(features(train.read()), train.labels, folds=1)  # of a fixed strength, to look with
     images = validation.read()

@@ -57,7 +57,7 @@ def main():
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    """Write a warning as a line; the place in our code that Python would add says nothing to a user."""
+    """Write a warning as a line; the location in our code that Python would add means nothing to a user."""
     say(f"Warning: {' '.join(str(message).split())}")
 
 

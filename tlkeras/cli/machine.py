@@ -62,7 +62,7 @@ def backbones(
 def doctor(as_json: Json = False):
     """Check that this machine can run the notebooks: packages, memory, weights, speed. Exit status 1 if it cannot.
 
-    The line `notebooks` is of what they need besides: where it alone fails, tlkeras works.
+    The line `notebooks` covers what only the notebooks need: if nothing else fails, tlkeras itself works.
     """
     from tlkeras.teaching.doctor import examine
 
@@ -82,12 +82,12 @@ def cache(
     limit: Annotated[float | None, typer.Option(min=0, help="Gigabytes that features may take from now on.")] = None,
     as_json: Json = False,
 ):
-    """Show what is kept on disk of features and exported networks; `$TLKERAS_CACHE` names the folder, or is `off`."""
+    """Show which features and exported networks are kept on disk; `$TLKERAS_CACHE` names the folder, or is `off`."""
     from tlkeras.features.store import FeatureStore, cache_folder
 
     folder = cache_folder()
     if folder is None:
-        raise InputError("Nothing is kept: TLKERAS_CACHE is 'off'. Name a folder in it, or unset it.")
+        raise InputError("There is no cache: TLKERAS_CACHE is 'off'. Set it to a folder, or unset it.")
     store, networks = FeatureStore(folder), folder / "networks"
     if limit is not None:
         store.limit = int(limit * 1e9)

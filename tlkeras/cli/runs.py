@@ -15,7 +15,7 @@ def fit(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Folder with a sub-folder of images per class, perhaps below train, val and test; a table (CSV) of "
+            help="Folder with a subfolder of images per class, perhaps below train, val and test; a table (CSV) of "
             "paths and labels; or tfds:NAME.",
         ),
     ],
@@ -30,7 +30,7 @@ def fit(
         str,
         typer.Option(
             help="`features`: a linear probe on frozen features, in seconds. `finetune`: all layers, after that probe, "
-            "in minutes. `auto`: both; the fine-tuned model is kept only if it is better beyond chance."
+            "in minutes. `auto`: both; the fine-tuned model is kept only if it is better by more than chance."
         ),
     ] = "features",
     refit: Annotated[
@@ -140,7 +140,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     as_json: Json = False,
 ):
-    """Name the class of images, with its probability."""
+    """Predict the class of each image, with its probability."""
     load_keras()
     from tlkeras.runs.run import load_run
 

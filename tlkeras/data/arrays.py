@@ -1,4 +1,4 @@
-"""Images in memory, or paths, with labels beside them."""
+"""Images in memory, or paths, with their labels."""
 
 import os
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
         classes: Names of the columns of such rows. By default their numbers, or the columns of a data frame.
 
     Raises:
-        InputError: They are not of one length, pixels are scaled, labels are not classes, or a path comes twice with
+        InputError: They differ in length, pixels are scaled, labels are not classes, or a path occurs twice with
             different labels.
     """
     labels = unpacked_labels(labels, classes)

@@ -26,7 +26,7 @@ class ImageBatches(keras.utils.PyDataset):
         shuffle: Whether to draw a new order each epoch.
         seed: Seed of that order. Epoch 0 with one seed has the same order on every machine.
         augment: Layer or function, called as `augment(images, training=True)` on each batch. The random state of a
-            layer is set anew for every batch from `seed`, the epoch and the number of the batch.
+            layer is reset for every batch from `seed`, the epoch and the number of the batch.
         mix: As `augment`, but called with `{"images": ..., "labels": ...}`, the labels one-hot.
         classes: Number of classes, for one-hot labels.
         workers: Threads that prepare batches ahead.
@@ -71,7 +71,7 @@ class ImageBatches(keras.utils.PyDataset):
     def as_dataset(self) -> Any:
         """Return the same batches, in the same order, as a `tf.data.Dataset`. Needs TensorFlow.
 
-        It is for pipelines that go on in `tf.data` (`map`, `cache`, distribution strategies). `fit` takes the batches
+        For pipelines that continue in `tf.data` (`map`, `cache`, distribution strategies). `fit` takes the batches
         themselves as well; neither is reliably faster. Each pass over the data set is one epoch.
 
         Returns:

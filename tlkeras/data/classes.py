@@ -119,6 +119,6 @@ def _refuse_joined(names: set[str]) -> None:
             parts = [part.strip() for part in name.split(separator)]
             if len(parts) > 1 and names.issuperset(parts):
                 raise InputError(
-                    f"The label {name!r} joins labels that occur alone, too. If it means several labels, pass "
+                    f"The label {name!r} joins labels that also occur alone. If it means several labels, pass "
                     f"label_separator={separator!r}; if it is one class, list all classes in `classes`."
                 )

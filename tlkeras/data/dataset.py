@@ -116,8 +116,8 @@ class ImageSplit:
     def sample(self, per_class: int, seed: int = 0) -> "ImageSplit":
         """Return a split of at most `per_class` images of each class, for learning curves.
 
-        With one seed, a smaller sample is part of every larger one, so that a curve shows the effect of more images
-        and not of other ones. Of a multi-label data set, it holds the first `per_class` images of each label, and as
+        With one seed, a smaller sample is part of every larger one, so a curve shows the effect of more images rather
+        than of different ones. In a multi-label data set, it has the first `per_class` images of each label, and as
         many without labels; a common label then comes along with rarer ones and has more.
 
         Args:
@@ -239,7 +239,7 @@ class ImageSplits:
 
         Args:
             count: Number of folds. Defaults to 5.
-            seed: Seed. Another one gives other folds.
+            seed: Seed. A different seed gives different folds.
 
         Returns:
             `count` pairs of training and validation `ImageSplit`. Every image is in one validation split, folds are

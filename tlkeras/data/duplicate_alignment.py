@@ -1,4 +1,4 @@
-"""Align pairs of small gray images, and correlate what is fine in them."""
+"""Align pairs of small gray images, and correlate their fine detail."""
 
 from functools import cache
 
@@ -18,13 +18,14 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | n
     """Correlate pairs of images after shifting and scaling the second of each pair onto the first.
 
     The alignment has a scale and a shift per axis, and is found by Gauss-Newton steps on band-passed images, from
-    coarse to fine. So a crop of a few percent costs little correlation, while a rotated or mirrored image keeps none.
+    coarse to fine. Therefore, a crop of a few percent costs little correlation, while a rotated or mirrored image keeps
+    none.
 
     Args:
         first: Array of shape `(pairs, side, side)`, gray values in [0, 255].
         second: Array of the same shape.
-        enough: Correlations, of one pair each or of all, that need no alignment. Pairs that reach it as they are stay
-            as they are, which is much faster. Defaults to 1: align all.
+        enough: Correlations, of one pair each or of all, that need no alignment. Pairs that already reach it are not
+            aligned, which is much faster. Defaults to 1: align all.
 
     Returns:
         float32 array of shape `(pairs,)`: correlation coefficients of the fine detail in [-1, 1]. Two images without

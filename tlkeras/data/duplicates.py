@@ -1,8 +1,9 @@
 """Near-duplicates: images so alike that one of them in training would give away the other in the test.
 
-Two looks find them. The first compares hashes of all pairs, which is fast, but where all images share a layout, as
-X-rays do and frames of a fixed camera, it calls strangers alike. The second aligns each pair that is left and
-correlates its fine detail. How much correlation it takes depends on how alike the images of the collection are.
+They are found in two passes. The first compares hashes of all pairs, which is fast, but where all images share a
+layout, as X-rays do and frames of a fixed camera, it takes unrelated images for near-duplicates. The second aligns each
+pair that is left and correlates its fine detail. How much correlation it takes depends on how alike the images of the
+collection are.
 """
 
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def fingerprint(image: Image.Image) -> Fingerprint:
 
 
 def near_duplicate_pairs(fingerprints: list[Fingerprint]) -> np.ndarray:
-    """Find all pairs of near-duplicates; where hundreds are copies of one another, all of their pairs.
+    """Find all pairs of near-duplicates, including every pair within a large set of copies.
 
     Args:
         fingerprints: One per image.
@@ -75,8 +76,8 @@ def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
     """Group images that are linked by near-duplicates, directly or through others.
 
     Resaved, resized, brightened or darkened, recolored and slightly cropped copies are near-duplicates; rotated and
-    mirrored ones are not. Where all images look much alike, as digits do, links can chain strangers together: a large
-    group in which few of the pairs are near-duplicates is taken apart again, by tighter thresholds.
+    mirrored ones are not. Where all images look much alike, as digits do, links can chain unrelated images together: a
+    large group in which few of the pairs are near-duplicates is taken apart again, by tighter thresholds.
 
     Memory grows with the number of images, and is about 2 KB for each. Time grows with its square: about a minute for
     100,000 images.
@@ -155,15 +156,15 @@ class _Collection:
         return np.stack([self.fingerprints[index].pixels for index in indices])
 
     def candidates(self, members: np.ndarray, groups: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Take the first look at all pairs of `members`, in blocks of rows.
+        """Run the first pass over all pairs of `members`, in blocks of rows.
 
         Args:
             members: Indices, ascending.
-            groups: A group for each of them; pairs within a group are left out. Read anew for each block.
+            groups: A group for each of them; pairs within a group are left out. Reread for each block.
 
         Yields:
             The place `start` of a block's first row in `members`, and a float32 array of shape `(rows, after)`: how
-            alike each row is to each of the members from `start` on, and -1 where the first look says no.
+            alike each row is to each of the members from `start` on, and -1 where the first pass rules it out.
         """
         hashes, coarse, aspects = self.hashes[members], self.coarse[members], self.aspects[members]
         floors = _between(_MIN_COARSE, self.likeness[members]).astype("float32")
@@ -181,7 +182,7 @@ class _Collection:
             yield start, np.where(near, alike, np.float32(-1))
 
     def same(self, pairs: np.ndarray, level: int = 0) -> np.ndarray:
-        """Take the second look at pairs of indices; each level of strictness allows a third less deviation."""
+        """Run the second pass on pairs of indices; each level of strictness allows a third less deviation."""
         same = np.empty(len(pairs), bool)
         for start in range(0, len(pairs), 4096):
             one, other = pairs[start : start + 4096].T
@@ -194,7 +195,7 @@ class _Collection:
     def link(self, members: np.ndarray, level: int) -> np.ndarray:
         """Group `members` by near-duplicates, and return the place of the first of its group for each of them.
 
-        Pairs within a group need no second look. So each image goes down the list of those that it is most like, in
+        Pairs within a group need no second pass. So each image goes down the list of those that it is most like, in
         steps of doubling length, and stops at a step without any near-duplicate.
         """
         groups = np.arange(len(members))

@@ -37,7 +37,7 @@ def explain_failure(source: Any, error: Exception) -> tuple[str, bool]:
         error: The exception that reading it raised.
 
     Returns:
-        A reason that completes "Cannot read image ...:", and whether the file is surely of no use.
+        A reason that completes "Cannot read image ...:", and whether the file is certainly unusable.
     """
     if isinstance(error, PermissionError):
         return "permission denied", False

@@ -60,7 +60,7 @@ def group_numbers(files: Sequence[ImageFile]) -> np.ndarray | None:
 
 
 def check_given_splits(files: Sequence[ImageFile]) -> None:
-    """Raise where a group has images in more than one of the splits that the data set gives."""
+    """Raise if a group has images in more than one of the splits that the data set gives."""
     if all(file.part is None for file in files):
         return
     first: dict[str, ImageFile] = {}

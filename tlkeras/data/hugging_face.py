@@ -49,7 +49,7 @@ def list_rows(
     for split, part in kept_splits(sets).items():
         rows = sets[split]
         if not hasattr(rows, "__len__"):
-            raise InputError("A data set that is streamed cannot be split. Load it without streaming=True.")
+            raise InputError("A streamed data set cannot be split. Load it without streaming=True.")
         names = tuple(rows.column_names)
         chosen = _columns(rows, check_columns(columns), groups)
         feature = rows.features[chosen["label"]]
@@ -72,7 +72,7 @@ def kept_splits(splits: Any) -> dict[str, str | None]:
 
 
 def named(label: Any, classes: list[str]) -> Any:
-    """Return the name of a label that counts in `classes`, or of each in a list; -1 is unlabeled."""
+    """Return the name of a label that is an index into `classes`, or of each in a list; -1 is unlabeled."""
     if label is None:
         return None
     if hasattr(label, "__len__"):

@@ -66,7 +66,7 @@ def name_of(value: Any) -> str:
 
 
 def label_names(label: Any) -> dict[str, None]:
-    """Return the names in a label, which may be a list of labels; as keys of a dictionary, which keep their order."""
+    """Return the names in a label or list of labels, as the keys of a dictionary, which keep their order."""
     several = label if isinstance(label, list | tuple | set) else [label]
     return {name_of(one): None for one in several if not is_missing(one)}
 

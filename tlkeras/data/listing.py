@@ -120,7 +120,7 @@ def with_normalized_keys(files: list[ImageFile]) -> list[ImageFile]:
 def files_within(root: Path, folder: str = "") -> list[str]:
     """List the visible files below a folder, as sorted paths relative to `root`.
 
-    Links to folders are followed once per real folder, and never upward, so that a circle of links ends.
+    Links to folders are followed once per real folder, and never upward, so circular links do no harm.
     """
 
     def refuse(error: OSError) -> None:
@@ -166,7 +166,7 @@ def _is_split(root: Path, names: list[str]) -> bool:
         if not any(within[part] & within[name] for part, name in pairs):
             return False  # a class with folders of its own
         raise InputError(
-            f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} lies beside them; move it elsewhere, "
+            f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} is next to them; move it elsewhere, "
             "or name it train, val or test if it is a split. If train is a class, rename it."
         )
     if len(parts) < 2:
@@ -179,7 +179,7 @@ def _is_split(root: Path, names: list[str]) -> bool:
 
 
 def _check_classes(root: Path, names: list[str]) -> None:
-    """Raise where folders are splits by their names, and warn where they hold the same folders, as domains do."""
+    """Raise if folders are splits by their names, and warn where they hold the same folders, as domains do."""
     splits = [name for name in names if _SPLIT_NAME.search(name)]
     tops = splits if len(splits) > 1 else names
     shared: set[str] | None = None

@@ -186,7 +186,7 @@ def _scan(files: list[ImageFile], near_duplicates: bool) -> tuple[list[Fingerpri
 def _check_readable(place: str, prints: list[Any], skipped: list[SkippedFile], strict: bool) -> None:
     if strict and skipped:
         first, more = skipped[0], f" ({len(skipped) - 1} more such files)" if len(skipped) > 1 else ""
-        raise InputError(f"{ImageError(first.path, first.reason)}{more} Repair or remove it, or leave strict off.")
+        raise InputError(f"{ImageError(first.path, first.reason)}{more} Repair or remove it, or pass strict=False.")
     if len(skipped) == len(prints):
         why = "there are no files of the chosen classes in it."
         if skipped:

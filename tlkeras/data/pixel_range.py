@@ -14,9 +14,9 @@ _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def scaled_pixels(images: Iterable[Any]) -> str:
-    """Return what is wrong with float images that have no value above 1, and nothing for others.
+    """Describe what is wrong with float images that have no value above 1; return `""` for others.
 
-    A network that scales pixels itself sees hardly more than black in them, and says nothing. Images that are all
+    A network that scales pixels itself sees almost black images, and gives no error. Images that are all
     zeros, of integers, or not read yet are passed over.
 
     Args:
@@ -45,9 +45,9 @@ def scaled_pixels(images: Iterable[Any]) -> str:
 
 
 def deep_pixels(images: Iterable[Any]) -> str:
-    """Return what is wrong with arrays that have a value far above 255, such as 16-bit ones, and nothing for others.
+    """Describe what is wrong with arrays that have values far above 255, such as 16-bit ones; return `""` for others.
 
-    Resizing by cubic or Lanczos filters overshoots a little; that is nothing wrong.
+    Resizing with cubic or Lanczos filters overshoots a little; that is harmless.
 
     Example:
 
@@ -78,12 +78,12 @@ def check_finite(images: Sequence[np.ndarray], name: str) -> None:
 
 
 def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None) -> None:
-    """Warn of what `scaled_pixels` and `deep_pixels` find wrong.
+    """Warn about what `scaled_pixels` and `deep_pixels` find wrong.
 
     Args:
         images: As there.
-        model: A model of the user's own that is to take them: only one with a `Rescaling` or `Normalization` layer is
-            sure to want raw pixels, so of others nothing is said.
+        model: The user's model that will receive them. Only one with a `Rescaling` or `Normalization` layer certainly
+            expects raw pixels, so there is no warning for others.
     """
     wants_raw = model is None or any(isinstance(layer, _SCALING) for layer in descendants(model))
     if wants_raw and (text := scaled_pixels(images) or deep_pixels(images)):

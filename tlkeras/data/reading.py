@@ -31,8 +31,8 @@ class ImageError(InputError):
     Attributes:
         path: str, the file.
         reason: str, what is wrong with it, without the path.
-        damaged: Whether the file is surely of no use: empty, cut off or corrupt. False for a sound file that is of a
-            kind that is not read, for one that may not be opened, and for one that is missing.
+        damaged: Whether the file is certainly unusable: empty, truncated or corrupt. False for an intact file in an
+            unsupported format, for one without read permission, and for a missing one.
 
     Example:
 
@@ -58,9 +58,9 @@ def read_image(
 
     The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted. 16-bit grayscale is
     scaled to 8 bits, not clipped; files that use only 12 of the 16 bits are read in full range. Transparent pixels are
-    laid over white. Embedded color profiles are ignored, as by Keras and torchvision. Of an animation the first frame
-    is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`. Formats of Pillow's
-    plugins, such as HEIC by `pillow_heif.register_heif_opener()`, are read once they are registered.
+    laid over white. Embedded color profiles are ignored, as by Keras and torchvision. Only the first frame of an
+    animation is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`. Formats of
+    Pillow's plugins, such as HEIC by `pillow_heif.register_heif_opener()`, are read once they are registered.
 
     Args:
         path: Path of the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
@@ -199,7 +199,7 @@ def check_image_size(image_size: int | tuple[int, int] | None, optional: bool = 
 
 
 def check_resize(resize: Resize) -> None:
-    """Raise where `resize` is not a known way to resize."""
+    """Raise if `resize` is not a known way to resize."""
     check_choice("resize", resize, get_args(Resize))
 
 

@@ -98,14 +98,14 @@ def _kind(source: Any, labels: Any, label_of: Any) -> str:
 
 def _check_options(kind: str, table: TableOptions, labels: Any, label_of: Any) -> None:
     if labels is not None and kind != "images":
-        raise InputError(f"`labels` belong to images or paths in a sequence. Received: labels with {kind}.")
+        raise InputError(f"`labels` can only be used with a sequence of images or paths. Received: labels with {kind}.")
     if label_of is not None and kind != "a folder":
-        raise InputError(f"`label_of` belongs to folders. Received: label_of={shown(label_of)} with {kind}.")
+        raise InputError(f"`label_of` can only be used with folders. Received: label_of={shown(label_of)} with {kind}.")
     for name in ("columns", "root", "label_separator"):
         value = getattr(table, name)
         columns_of_rows = name == "columns" and kind == "a Hugging Face data set"
         if value is not None and kind not in ("a table", "a folder") and not columns_of_rows:
-            raise InputError(f"`{name}` belongs to tables. Received: {name}={value!r} with {kind}.")
+            raise InputError(f"`{name}` can only be used with tables. Received: {name}={value!r} with {kind}.")
     if table.label_separator is not None and not (isinstance(table.label_separator, str) and table.label_separator):
         raise invalid("label_separator", table.label_separator, "be text such as '|'")
     if table.multilabel not in (None, True, False):
@@ -140,7 +140,9 @@ def _folder(source: str | os.PathLike, options: TableOptions, groups: Any) -> Li
             ]
         return Listing(files, columns=columns)
     if given := [name for name in ("columns", "root", "label_separator") if getattr(options, name) is not None]:
-        raise InputError(f"`{given[0]}` belongs to tables. {str(root)!r} is a folder without a table of labels.")
+        raise InputError(
+            f"`{given[0]}` can only be used with tables. {str(root)!r} is a folder without a table of labels."
+        )
     names, files = list_folder(root)
     return Listing(with_normalized_keys(files), names)
 

@@ -36,7 +36,7 @@ def split(
         test_size: Share of each class, in [0, 1). With a share of 0 the part stays empty; otherwise it gets at least
             one image of every class.
         validation_size: Share of each class for validation. Together with `test_size` it must be less than 1.
-        seed: Seed. Another one gives another split.
+        seed: Seed. A different seed gives a different split.
 
     Returns:
         `{"train": indices, "validation": indices, "test": indices}`, each in ascending order.
@@ -68,7 +68,7 @@ def split(
                     "near-duplicates stay whole. Add images, leave the class out, or try another seed."
                 )
             raise InputError(
-                f"The images of class {name!r} are too few that differ: near-duplicates and groups stay together, so "
+                f"Class {name!r} has too few distinct images: near-duplicates and groups stay together, so "
                 f"none is left for {part}. Add images, leave the class out, or pass near_duplicates=False if all "
                 "images look alike, with `groups` that keep related ones together."
             )
@@ -82,7 +82,7 @@ def folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0) -> 
         labels: Int array of shape `(images,)`, or array of 0 and 1 of shape `(images, classes)`.
         groups: Int array of shape `(images,)`; images with equal numbers stay together.
         count: Number of folds, at least 2.
-        seed: Seed. Another one gives other folds.
+        seed: Seed. A different seed gives different folds.
 
     Returns:
         `count` arrays of indices, each in ascending order; every image is in one of them.
@@ -164,7 +164,7 @@ def _quotas(count: int, shares: dict[str, float]) -> list[int]:
 
 
 def _preference(draw: float, count: int, shares: dict[str, float]) -> tuple[int, ...]:
-    """Return the parts by preference: single images fill test, validation, train in turn; groups fall by lot."""
+    """Return the parts by preference: single images fill test, validation, train in turn; groups are random."""
     train, validation, test = range(len(PARTS))
     if count == 1 or draw < shares["test"]:
         return test, validation, train

@@ -95,7 +95,7 @@ def _indicator_columns(table: Table, names: Mapping[str, Any]) -> list[str]:
 
 
 def check_columns(given: Mapping[str, str | Sequence[str]] | None) -> dict[str, str | Sequence[str]]:
-    """Return `columns` as a dictionary, or raise where a key or a name cannot be used."""
+    """Return `columns` as a dictionary, or raise if a key or a name cannot be used."""
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not given.keys() <= USUAL.keys():
@@ -110,10 +110,10 @@ def check_columns(given: Mapping[str, str | Sequence[str]] | None) -> dict[str, 
 def row_labels(table: Table, columns: Columns, separator: str | None = None) -> list[Any]:
     """Return the labels of each row: a name, a number, a list of these, or a missing value.
 
-    Text that writes numbers becomes numbers, and text that writes lists, as pandas saves them, becomes lists.
+    Text that holds numbers becomes numbers, and text that holds lists, as pandas saves them, becomes lists.
 
     Raises:
-        InputError: A label column holds something else than 0 and 1.
+        InputError: A label column holds anything other than 0 and 1.
     """
     if columns.indicators:
         return [_positive(table, index, columns.labels) for index in range(len(table.rows))]
@@ -134,7 +134,7 @@ def row_parts(table: Table, columns: Columns) -> list[str | None]:
     """Return the split of each row, None where the cell is empty.
 
     Raises:
-        InputError: A split is none of train, validation and test.
+        InputError: A split is not train, validation or test.
     """
     if columns.split is None:
         return [None] * len(table.rows)

@@ -59,7 +59,7 @@ def list_table(
         raise InputError(
             f"{len(missing)} of the {len(files)} files of {table.name} do not exist, such as "
             f"{table.rows[missing[0]][chosen.path]!r} ({table.places[missing[0]]}). Paths are relative to "
-            f"{str(root)!r}; pass root=FOLDER for another one."
+            f"{str(root)!r}; pass root=FOLDER for a different one."
         )
     if repeated:
         warn(f"{repeated} rows of {table.name} repeat an earlier row and are left out.")
@@ -89,7 +89,7 @@ def _resolved(where: str, cell: Any, root: Path) -> Path:
 
 
 def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | None) -> ImageFile:
-    """Return one image for two rows with its path, or raise where they contradict each other."""
+    """Return one image for two rows with its path, or raise if they contradict each other."""
     for what in ("part", "group"):
         values = getattr(one, what), getattr(other, what)
         if values[0] != values[1] and not all(map(is_missing, values)):

@@ -42,7 +42,7 @@ def read_table(source: Any) -> Table:
     """Read a table from a file, by its suffix, or from a data frame.
 
     Raises:
-        InputError: There is no such file, it is not in UTF-8 or damaged, or its package is not installed.
+        InputError: There is no such file, it is not in UTF-8 or is damaged, or its package is not installed.
     """
     if is_frame(source):
         rows = source.to_dicts() if hasattr(source, "to_dicts") else source.to_dict("records")

@@ -12,7 +12,7 @@ def find_builder(name: str) -> Any:
     """Return the builder of a data set that is on this machine.
 
     Raises:
-        InputError: TensorFlow Datasets is not installed, knows no such data set, or has not downloaded it yet.
+        InputError: TensorFlow Datasets is not installed, has no such data set, or has not downloaded it yet.
     """
     try:
         import tensorflow_datasets as tfds

@@ -16,10 +16,10 @@ _LONGEST = 32  # letters of a name
 
 
 def confusion_figure(scores, title=None):
-    """Draws a confusion matrix: a row a true class, shaded by the share of the row, with counts.
+    """Draw a confusion matrix with counts: one row per true class, shaded by the share of the row.
 
-    Of many classes, the figure stays within 13 inches a side: letters shrink, then counts are left out, and of the
-    names all but every second, third, ...
+    With many classes, the figure stays within 13 inches per side: text shrinks, then counts are left out, and only
+    every second, third, ... name is shown.
 
     Args:
         scores: `tlkeras.evaluation.metrics.Scores`.

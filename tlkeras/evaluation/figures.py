@@ -1,4 +1,4 @@
-"""Figures of experiments: bars of accuracies, curves, and what a classifier makes of the plane.
+"""Figures of experiments: bars of accuracies, curves, and how a classifier divides the plane.
 
 All are readable in grayscale: series differ in markers, dashes and hatches, and every axis has its name. They are
 `matplotlib.figure.Figure`s, not tied to pyplot, so nothing pops up and nothing needs closing.
@@ -53,7 +53,7 @@ def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
     Args:
         accuracies: Dict of name to the accuracies of its runs, in [0, 1].
         baselines: Dict of name to one accuracy, or to those of several runs, whose mean is drawn.
-        xlabel: Name of the axis; another share than the accuracy will do.
+        xlabel: Name of the axis; a share other than accuracy also works.
         title: Heading.
 
     Returns:
@@ -91,8 +91,8 @@ def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
     """Draw lines with a band of one standard error: accuracy by block, loss by epoch, by number of images.
 
     Args:
-        series: Dict of name to array of shape `(points,)`, or `(runs, points)` to draw their mean and its band. Of
-            several lengths, shorter ones end early.
+        series: Dict of name to array of shape `(points,)`, or `(runs, points)` to draw their mean and its band. If
+            lengths differ, shorter ones end early.
         x: Positions of the points, numbers, or names.
         xlabel: Name of the horizontal axis.
         ylabel: Name of the vertical axis.
@@ -137,7 +137,7 @@ def decision_regions(classifiers, points, labels, title=None):
         title: Heading.
 
     Returns:
-        `matplotlib.figure.Figure`, a panel a classifier; above each, the share of the points that it gets right.
+        `matplotlib.figure.Figure`, one panel per classifier, titled with the share of points that it gets right.
 
     Example:
 

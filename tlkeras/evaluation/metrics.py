@@ -1,4 +1,4 @@
-"""How well a classifier does, with what chance and the majority class alone would give beside it."""
+"""How well a classifier does, compared with chance and with the majority class."""
 
 from dataclasses import asdict, dataclass
 
@@ -10,14 +10,14 @@ from tlkeras.pipelines.cross_validation import mean_with_error
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fares.
+    """The scores of one class.
 
     Attributes:
         name: str, the class.
         images: how many images have this label.
-        precision: share of those called so that are so; None where none is called so.
-        recall: share of those that are so that are called so; None for a class without images.
-        f1: harmonic mean of both; None for a class that neither has images nor is ever answered.
+        precision: share of the images predicted as this class that belong to it; None if there are none.
+        recall: share of the images of this class that are predicted as it; None for a class without images.
+        f1: harmonic mean of both; None for a class that has no images and is never predicted.
     """
 
     name: str
@@ -34,10 +34,11 @@ class Scores:
     Attributes:
         images: number of images.
         accuracy: share of right answers, in [0, 1].
-        standard_error: of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two right and two wrong answers
-            more, so that a few images that are all right do not pass for certainty (Agresti and Coull, 1998). Where
-            images come in groups that are right or wrong together, it is that of the mean over groups, if larger.
-        majority_class: str, the commonest class of the training images.
+        standard_error: standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two more right and two
+            more wrong answers, so that a few images that are all right do not look like certainty (Agresti and Coull,
+            1998). Where images come in groups that are right or wrong together, it is that of the mean over groups, if
+            larger.
+        majority_class: str, the most common class of the training images.
         majority_accuracy: what always answering `majority_class` gives.
         classes: a `ClassScore` each.
         confusion: int array of shape `(classes, classes)`, true class by predicted class.
@@ -52,7 +53,7 @@ class Scores:
     confusion: np.ndarray
 
     def to_dict(self):
-        """Return the scores as plain numbers, lists and dicts, as JSON takes them."""
+        """Return the scores as plain numbers, lists and dicts, ready for JSON."""
         return asdict(self) | {"confusion": self.confusion.tolist()}
 
 
@@ -63,7 +64,7 @@ def score(labels, predictions, class_names, majority, groups=None):
         labels: int array of shape `(images,)`, the true classes; one image or more.
         predictions: int array of the same shape.
         class_names: Names by class number.
-        majority: Number of the commonest class in training; the baseline may not look at these labels.
+        majority: Number of the most common class in training; the baseline must not use these labels.
         groups: int array of shape `(images,)`: images with equal numbers, such as those of one patient, count as
             dependent, which widens the standard error. Defaults to None, all images are independent.
 

@@ -17,12 +17,12 @@ class LabelScore:
     Attributes:
         name: str, the label.
         images: Number of images that have it.
-        threshold: Probability from which on the label is given.
+        threshold: Probability at or above which the label is assigned.
         average_precision: Area under the curve of precision over recall; at random it is the share of images with
             this label. None where no image has it.
-        precision: Share of the images given the label that have it; None where none is given it.
-        recall: Share of the images that have the label that are given it; None where no image has it.
-        f1: Harmonic mean of precision and recall; None where no image has the label or is given it.
+        precision: Share of the images assigned the label that have it; None where none is assigned it.
+        recall: Share of the images with the label that are assigned it; None where no image has it.
+        f1: Harmonic mean of precision and recall; None where no image has the label or is assigned it.
     """
 
     name: str
@@ -41,11 +41,11 @@ class LabelScores:
     Attributes:
         images: Number of images.
         mean_average_precision: Mean of the average precisions (mAP) of the labels that some image has.
-        chance: What random probabilities give for it.
+        chance: The same for random probabilities.
         mean_f1: Mean of the F1 of the labels that have one.
         accuracy: Share of right decisions, of all images and labels.
         standard_error: Of `accuracy`; the labels of one image count as dependent.
-        majority_accuracy: Share of right decisions of who always gives the more common answer for each label.
+        majority_accuracy: Share of right decisions when always giving the more common answer for each label.
         labels: A `LabelScore` per label.
     """
 
@@ -59,12 +59,12 @@ class LabelScores:
     labels: tuple[LabelScore, ...]
 
     def to_dict(self):
-        """Return the scores as plain numbers, lists and dicts, as JSON takes them."""
+        """Return the scores as plain numbers, lists and dicts, ready for JSON."""
         return asdict(self)
 
 
 def best_thresholds(labels, probabilities):
-    """Choose, for each label, the probability from which on giving the label has the best F1.
+    """Choose, for each label, the probability threshold with the best F1.
 
     Args:
         labels: Array of 0 and 1 of shape `(images, labels)`.
@@ -95,15 +95,15 @@ def _best_threshold(labels, probabilities):
 def score_labels(labels, probabilities, names, groups=None, folds=5):
     """Score predicted probabilities of several labels per image.
 
-    Precision, recall, F1 and accuracy are of decisions by thresholds that were chosen on other images: the images are
+    Precision, recall, F1 and accuracy use thresholds that were chosen on other images: the images are
     dealt out to folds, and those of one fold are decided by the best thresholds of the others.
 
     Args:
         labels: Array of 0 and 1 of shape `(images, labels)`.
         probabilities: Array of the same shape, by a model that had not seen the images.
         names: Names of the labels.
-        groups: int array of shape `(images,)`; images of one group stay in one fold. Defaults to None, every image on
-            its own.
+        groups: int array of shape `(images,)`; images of one group stay in one fold. Defaults to None, which puts every
+            image in its own group.
         folds: Number of folds. Defaults to 5.
 
     Returns:

@@ -48,7 +48,7 @@ def run(images, settings, parameters):
         parameters: The parameters of the `FeatureExtractor`, as a dict.
 
     Yields:
-        Lists of `streaming.Item`, in order, as they are done, each with features or an error that names the image.
+        Lists of `streaming.Item`, in order, as they become ready, each with features or an error that names the image.
     """
     engine, precision, cache, batch_size = (parameters[name] for name in ("engine", "precision", "cache", "batch_size"))
     reader = _reader(settings, images, parameters["resize"])
@@ -79,7 +79,7 @@ def collect(lists, network_width, out=None):
 
     Args:
         lists: Lists of `Item`, as `run` yields them.
-        network_width: Function that counts the network's features; called only where no image tells.
+        network_width: Function that counts the network's features; called only if there are no images.
         out: A `.npy` file, or None.
 
     Returns:
@@ -113,7 +113,7 @@ def _range_checked(images, count, reader, model):
 
 
 def _reader(settings, images, resize):
-    """Find the size that images must have, and build the network only where nothing else tells."""
+    """Find the size that images must have, and build the network only if nothing else determines it."""
     info = settings.info
     if settings.image_size is not None and settings.by_name:
         image_size, channels = settings.image_size, 3
@@ -166,10 +166,10 @@ def _exports(folder, identity):
 
 
 def _prefix(identity, engine, precision, folder, make):
-    """Hash what determines the features beside the image: the network, and the engine that computes them.
+    """Hash what determines the features apart from the image: the network, and the engine that computes them.
 
-    Engines agree to rounding only, so their features are kept apart. The engine is made only where nothing else tells
-    which one it will be.
+    Engines agree to rounding only, so their features are kept apart. The engine is made only if there is no other way
+    to tell which one it will be.
     """
     name = known_choice(engine, precision, _exports(folder, identity)) or make().name
     kind = [identity, f"keras {keras.backend.backend()}" if name == "keras" else name, precision]

@@ -172,8 +172,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             X: Images, as in `transform`.
 
         Yields:
-            `(rows, features)`: positions in `X`, int64 `(n,)`, ascending, and features, float32 `(n, features)`. Images
-            that cannot be read are left out if `on_error="nan"`.
+            `(rows, features)`: positions in `X`, int64 `(n,)`, ascending, and features, float32 `(n, features)`.
+            Unreadable images are left out if `on_error="nan"`.
 
         Example:
 
@@ -259,7 +259,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             raise InputError(
                 f"This extractor was saved with other weights of {self.backbone} than are installed here (hash "
                 f"{expected[:12]}, installed {installed[:12]}), so its features would differ. Install those weights, "
-                "or make the extractor anew."
+                "or create the extractor again."
             )
 
     def __sklearn_is_fitted__(self):

@@ -19,14 +19,15 @@ _KNOWN_PACKAGES = ("keras", "keras_hub", "keras_cv")
 
 
 def network_identity(settings):
-    """Hashes what determines the answers of a network: its weights, its graph, and the versions that build it.
+    """Hash what determines the outputs of a network: its weights, its graph, and the versions that build it.
 
     Args:
         settings: `NetworkSettings`.
 
     Returns:
-        32 hexadecimal digits; or None where equal digits would not mean equal answers: a model with layers whose
-        code is not the installed packages' may answer differently tomorrow, and weights not yet downloaded are unknown.
+        32 hexadecimal digits, or None where equal digits would not guarantee equal outputs: for a model with layers
+        whose code is not from an installed package, since that code may change, and for weights that are not downloaded
+        yet.
     """
     weights = weights_hash(settings.backbone, settings.weights, settings.image_size)
     if weights is None or (not settings.by_name and not _is_known(settings.backbone)):
@@ -38,7 +39,7 @@ def network_identity(settings):
 
 
 def weights_hash(backbone, weights="imagenet", image_size=None):
-    """Hashes the weights of a backbone; those of a named one without building it.
+    """Hash the weights of a backbone, without building it if it is given by name.
 
     Args:
         backbone: A name, or a Keras model.

@@ -21,8 +21,8 @@ class Images:
 
     Attributes:
         sources: One source per image, as `tlkeras.read_image` takes; arrays of the network's size stay as they are.
-            An iterator, to be gone through once, if `count` is None.
-        count: Number of images; None where only the end will tell.
+            An iterator to be consumed once, if `count` is None.
+        count: Number of images; None if it is not known in advance.
         shape: `(height, width, channels)` where all are arrays of one shape; None otherwise.
     """
 
@@ -40,7 +40,8 @@ def as_images(X) -> Images:
     Args:
         X: Paths of files, their contents as bytes, or PIL images; an array `(images, height, width, 3)` or a sequence
             of arrays `(height, width, 3)` of different sizes, uint8 or float in [0, 255]; a split of
-            `tlkeras.load_images`; or a `tf.data.Dataset` of images, of batches of them, or of pairs of such and labels.
+            `tlkeras.load_images`; or a `tf.data.Dataset` of images, of batches of them, or of pairs of these and
+            labels.
 
     Returns:
         `Images`.
@@ -123,7 +124,7 @@ class Reader:
     channels: int = 3
 
     def content(self, source) -> bytes | None:
-        """Return the bytes that determine the pixels, for hashing; None for a source that has none of its own.
+        """Return the bytes that determine the pixels, for hashing; None for a source without such bytes.
 
         A file that cannot be read has none either; `pixels` says why.
         """

@@ -1,4 +1,4 @@
-"""Features written to a `.npy` file row by row, with memory for one batch."""
+"""Features written to a `.npy` file row by row, holding only one batch in memory."""
 
 import os
 from pathlib import Path

@@ -14,7 +14,7 @@ from tlkeras.utils.validation import check_choice, check_integer, invalid
 
 
 def check_parameters(extractor):
-    """Check the parameters of a `FeatureExtractor`, as scikit-learn wants it: when they are used.
+    """Check the parameters of a `FeatureExtractor`, when they are used, as scikit-learn requires.
 
     Raises:
         InputError: One of them cannot be used.

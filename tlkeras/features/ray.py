@@ -30,7 +30,7 @@ class RayExtraction:
     Attributes:
         images: Number of images.
         computed: Number of images that this call worked on; the others were done by an earlier one.
-        unreadable: Number of images, of all, that could not be read.
+        unreadable: Number of images, in total, that could not be read.
     """
 
     images: int
@@ -55,8 +55,8 @@ def extract_on_ray(
     it was working on, which another worker repeats; nothing is written twice; and an interrupted call continues where
     it stopped when it is repeated.
 
-    It uses the cluster that `ray.init` connected to, or else starts Ray on this machine, without dashboard and usage
-    statistics. It is for several machines: on one, `FeatureExtractor.extract` does the same in one process.
+    It uses the cluster that `ray.init` connected to, or else starts Ray on this machine, without the dashboard and
+    usage statistics. It is for several machines: on one, `FeatureExtractor.extract` does the same in one process.
 
     Args:
         paths: Sequence of paths of image files that all machines can read.
@@ -69,8 +69,8 @@ def extract_on_ray(
 
     Returns:
         `RayExtraction`. The folder holds `part-00000.parquet` and so on, in the order of `paths`, with the columns
-        `index` (int64, the position in `paths`), `path` (string), `features` (float32, equally many in each row; null
-        where the image cannot be read) and `error` (string: the reason why not; null otherwise). pandas, Polars,
+        `index` (int64, the position in `paths`), `path` (string), `features` (float32, the same number in each row;
+        null where the image cannot be read) and `error` (string: the reason why not; null otherwise). pandas, Polars,
         DuckDB, `pyarrow` and `ray.data.read_parquet` read such a folder.
 
     Raises:

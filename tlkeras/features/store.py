@@ -49,7 +49,7 @@ def cache_folder() -> Path | None:
     """Return the folder where tlkeras keeps what it can compute again.
 
     Returns:
-        `$TLKERAS_CACHE`, or by default the system's place for what users' programs cache: `~/.cache/tlkeras` on Linux,
+        `$TLKERAS_CACHE`, or by default the system's cache folder: `~/.cache/tlkeras` on Linux,
         `~/Library/Caches/tlkeras` on macOS. None if `$TLKERAS_CACHE` is `off`.
     """
     named = os.environ.get("TLKERAS_CACHE")
@@ -62,7 +62,7 @@ class FeatureStore:
     """A dictionary on disk from keys to float32 vectors, shared by threads and processes, bounded in size.
 
     An entry with a wrong checksum is dropped and counts as missing. A file that is no longer a database is renamed to
-    `...damaged` and started anew. When the store outgrows its limit, the least recently used entries go first.
+    `...damaged` and recreated. When the store outgrows its limit, the least recently used entries go first.
 
     Args:
         folder: Folder of the file `features.sqlite`, on a local disk; created if it does not exist.
@@ -91,7 +91,7 @@ class FeatureStore:
             raise InputError(f"The cache {str(self.path)!r} cannot be written: {error}.") from error
 
     def get(self, key: bytes) -> np.ndarray | None:
-        """Look a vector up.
+        """Look up a vector.
 
         Returns:
             Read-only float32 array, or None if there is none, or only a damaged one.
@@ -180,7 +180,7 @@ class FeatureStore:
             return self._connect()
 
     def _connect(self):
-        """Connect, and wait for other processes that create the file at once: SQLite does so in all steps but one."""
+        """Connect, and wait for other processes creating the same file: SQLite itself waits in all steps but one."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -205,7 +205,7 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def _repaired(self):
-        """Start a new file where the old one turns out to be damaged; go on without one where it cannot be used."""
+        """Start a new file where the old one turns out to be damaged; continue without one if it cannot be used."""
         try:
             yield
         except sqlite3.OperationalError as error:  # a full disk, or a lock that nobody lets go of
@@ -250,7 +250,7 @@ class FeatureStore:
         self._used.clear()
 
     def _shrink(self):
-        """Delete the least recently used entries down to four fifths of the limit, not to repeat it at every batch."""
+        """Delete the least recently used entries down to four fifths of the limit, so that not every batch has to."""
         limit, size = self.limit, self.size
         if size <= limit:
             return

@@ -36,10 +36,10 @@ class Item:
 
 
 def stream_features(images, reader, make_engine, batch_size, store=None, prefix=b""):
-    """Compute the features of images, in order and with memory for a few batches only.
+    """Compute the features of images, in order and holding only a few batches in memory.
 
-    One thread per core reads images. An engine that computes on one core is run by these threads too, a batch each, so
-    that no core waits for another; one that takes all cores, or a GPU, is run by the caller's thread beside them.
+    One thread per core reads images. These threads also run an engine that uses one core, one batch each, so no core
+    waits for another. The caller's thread runs an engine that uses all cores or a GPU.
 
     Args:
         images: `Images`.
@@ -48,10 +48,10 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
             is something to compute.
         batch_size: Images per forward pass of an engine that has no batch size of its own.
         store: `FeatureStore` or None.
-        prefix: Start of the store's keys: what determines the features beside the image.
+        prefix: Start of the store's keys: what determines the features apart from the image.
 
     Yields:
-        Lists of `Item`, in the order of `images`, as they are done.
+        Lists of `Item`, in the order of `images`, as they become ready.
     """
     workers = os.cpu_count() or 1
     pool = ThreadPoolExecutor(workers)

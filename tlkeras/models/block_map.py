@@ -129,7 +129,7 @@ class BlockMap(Sequence):
         if id(item) not in self._by_id:
             name = getattr(item, "path", getattr(item, "name", item))
             raise InputError(
-                f"{name!r} belongs to no block. Pass a leaf layer with weights, or a weight, of this very model."
+                f"{name!r} belongs to no block. Pass a leaf layer with weights, or a weight, of this model."
             )
         return self._by_id[id(item)]
 

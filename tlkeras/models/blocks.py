@@ -69,7 +69,7 @@ def blocks(model: keras.Model) -> BlockMap:
 
 
 def _named(division: Division, head: list[Unit]) -> list[Block]:
-    """Make blocks of a division, with the head on top and a number after a name that occurs again."""
+    """Make blocks from a division, with the head last and numbers added to repeated names."""
     groups = [
         (group.name, "stem" if group.name.rpartition("/")[2] == "stem" else "body", group)
         for group in number(division.groups)

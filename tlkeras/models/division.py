@@ -64,7 +64,7 @@ class _Part:
 def divide(trunk: list[Unit], depth: int = 0) -> Division:
     """Divide what lies below the head into blocks.
 
-    Nested models that make up most of it are divided each on their own. Parallel ones are lined up at their upper ends:
+    Nested models that make up most of it are each divided on their own. Parallel ones are lined up at their upper ends:
     the last block holds the last layers of all of them, whatever their order.
 
     Args:

@@ -1,4 +1,4 @@
-"""The families of networks whose layer names tell the block a layer belongs to."""
+"""The families of networks whose layer names indicate the block a layer belongs to."""
 
 import re
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ _RECOGNIZED = 0.6
 
 
 def divide_by_names(trunk: Sequence[Unit]) -> tuple[list[tuple[str, list[Unit]]], list[Unit]] | None:
-    """Divide a network of a known family into the blocks that its layer names tell.
+    """Divide a network of a known family into the blocks that its layer names indicate.
 
     A network whose layers all share a prefix (`left_block1_conv`) is recognized by the names without it.
 

@@ -8,7 +8,7 @@ from tlkeras.models.layer_tree import descendants, own_weights, sublayers
 
 
 def lost_in_a_file(layer: keras.Layer) -> Iterator[str]:
-    """Yield the names of layers in which something is frozen that a file would bring back trainable, or vice versa."""
+    """Yield the names of layers whose frozen or trainable state would not survive saving and loading."""
     if type(layer).__module__.startswith("keras.src.models"):
         for part in sublayers(layer):  # each is saved with its own configuration
             yield from lost_in_a_file(part)

@@ -121,7 +121,7 @@ def _one_of(count_name: str, count: int | float | None, label_name: str, label: 
     """Return the one selection that was given, by count or by name, or None."""
     if count is not None and label is not None:
         raise InputError(
-            f"`{count_name}` and `{label_name}` exclude each other. Received: {count_name}={count!r}, "
+            f"`{count_name}` and `{label_name}` are mutually exclusive. Received: {count_name}={count!r}, "
             f"{label_name}={label!r}. Keep one of them."
         )
     if isinstance(count, str):
@@ -170,6 +170,7 @@ def _warn_of_self_updating_layers(model: keras.Model) -> None:
     names = ", ".join(self_updating(model))
     if names:
         warn(
-            f"Frozen, but change their own weights in every training step: {names}. In place of SpectralNormalization, "
-            "build the model with the layer that it wraps (`.layer`); layers of your own must look at `self.trainable`."
+            f"These frozen layers still change their own weights in every training step: {names}. "
+            "In place of SpectralNormalization, build the model with the layer that it wraps (`.layer`); "
+            "custom layers must check `self.trainable`."
         )

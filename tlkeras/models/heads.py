@@ -1,4 +1,4 @@
-"""The head of a classifier: find the `Dense` layer that answers, and replace it."""
+"""The head of a classifier: find the `Dense` layer that produces the output, and replace it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,8 +50,8 @@ def find_head(model: keras.Model) -> Head:
         The head.
 
     Raises:
-        InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or ends otherwise:
-            also in two activations in a row, or in a softmax of one unit.
+        InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or ends in anything
+            else, including two activations in a row or a softmax of one unit.
 
     Example:
 
@@ -145,8 +145,8 @@ def with_head(
 ) -> keras.Model:
     """Put a `Dense` head on a tensor of a model.
 
-    It is called "predictions" unless a layer of that name stays in the model, and answers in float32 under mixed
-    precision too, where float16 would round probabilities.
+    It is called "predictions" unless a layer of that name stays in the model, and outputs float32 under mixed precision
+    too, where float16 would round probabilities.
 
     Args:
         model: The model whose inputs and name the result takes.

@@ -18,7 +18,7 @@ def unwrapped(optimizer):
 def fresh_copy(optimizer, kind=None, **settings):
     """Copy an optimizer with all of its settings and none of its state.
 
-    A schedule is passed on as it is, since one of your own class need not be registered with Keras. So are the
+    A schedule is passed on as it is, since a schedule class of your own might not be registered with Keras. So are the
     variables excluded from weight decay, which are not part of the config.
 
     Args:
@@ -27,7 +27,7 @@ def fresh_copy(optimizer, kind=None, **settings):
         settings: Values that replace those of its config.
 
     Returns:
-        An optimizer that is not built.
+        An unbuilt optimizer.
 
     Example:
 

@@ -1,6 +1,6 @@
 """Recompile a model after its trainable variables have changed, and keep the state of its optimizer.
 
-Keras fixes the trainable variables at `compile`. A later change is ignored on TensorFlow and an error elsewhere.
+Keras fixes the trainable variables at `compile`. A later change is ignored on TensorFlow and raises an error elsewhere.
 """
 
 import contextlib

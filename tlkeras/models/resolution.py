@@ -48,7 +48,7 @@ def after(
 ) -> Tensor:
     """Describe the output of `shape` that a layer or operation makes of the tensors `before`.
 
-    Where several are joined, the one nearest in size decides the resolution. So tokens that are cut off and put back
+    If several are joined, the one closest in size decides the resolution. So tokens that are cut off and put back
     change nothing, nor do rows of a table that are put in front of the others or added to them.
 
     Example:

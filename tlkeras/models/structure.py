@@ -1,4 +1,4 @@
-"""The blocks of a network whose layer names tell nothing: where its resolution changes, or its structure repeats."""
+"""The blocks of a network whose layer names reveal nothing: where its resolution changes, or its structure repeats."""
 
 import re
 from collections.abc import Callable

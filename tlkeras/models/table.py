@@ -1,4 +1,4 @@
-"""A table of what trains in a model, to read before training and not after it."""
+"""A table of what trains in a model, to read before training rather than after it."""
 
 import math
 from typing import NamedTuple

@@ -12,8 +12,9 @@ _STILL = ("keras", "keras_hub", "keras_cv", "tlkeras")
 def self_updating(model: keras.Model) -> list[str]:
     """Return the names of frozen layers that assign to their own weights in every training step.
 
-    Keras' `SpectralNormalization` does, and layers of one's own that keep statistics may. The latter are tried on a
-    batch of zeros, in a scope in which no variable changes; a model that cannot be called so is taken to keep still.
+    Keras' `SpectralNormalization` does, and custom layers that keep statistics may. The latter are tried on a
+    batch of zeros, in a scope in which no variable changes; a model that cannot be called this way is assumed not to
+    update itself.
 
     Args:
         model: A built Keras model.

@@ -14,7 +14,7 @@ from tlkeras.utils.validation import invalid
 
 
 class VariableKeys:
-    """Keys of variables that last beyond a file: their paths, numbered where several are equal.
+    """Keys of variables that survive saving and loading: their paths, numbered where several are equal.
 
     The layers of two nested applications have the same names, and their variables the same paths.
 
@@ -34,7 +34,7 @@ class VariableKeys:
 
 
 def keys_of(variables) -> list[str]:
-    """Return the path of each variable, with `#2` behind it where it occurs for the second time, and so on.
+    """Return the path of each variable, with `#2` appended at its second occurrence, and so on.
 
     Example:
 
@@ -52,7 +52,7 @@ def keys_of(variables) -> list[str]:
 
 
 class Differential:
-    """Mixin left of an optimizer class: scales the update and the weight decay of each variable.
+    """Mixin that precedes an optimizer class among the bases: scales the update and the weight decay of each variable.
 
     Scaling the gradient instead would do nothing under Adam, which divides the scale out again.
 
@@ -96,7 +96,7 @@ class Differential:
         return equal or [key for key in self.multipliers if key.endswith(f"/{path}") or path.endswith(f"/{key}")]
 
     def start_of(self, variable) -> int:
-        """Return the number of updates at the moment when a variable was unfrozen, 0 if it trained from the first."""
+        """Return the number of updates before a variable was unfrozen, or 0 if it trained from the start."""
         keys = [self.key_of(variable), *self._saved_keys(variable)]
         return next((int(self.starts[key]) for key in keys if key in self.starts), 0)
 
@@ -109,10 +109,10 @@ class Differential:
         super().build(variables)
 
     def _follow_reload(self, variables):
-        """Match the variables of a reloaded model with the saved ones, in their order, where paths do not do it.
+        """Match the variables of a reloaded model with the saved ones, by order, where paths do not suffice.
 
-        Keras gives new numbers to the layers of a subclassed model that have no names. What is frozen then has no
-        multiplier any more, since its new number is not known. Paths that occur twice are told apart by their order.
+        Keras gives new numbers to the layers of a subclassed model that have no names. Frozen variables then no longer
+        have a multiplier, since their new numbers are not known. Paths that occur twice are told apart by their order.
         """
         pairs = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
         if not len(pairs) == len(variables) == len(self._order) or not all(itertools.starmap(_alike, pairs)):
@@ -232,7 +232,7 @@ def _scaled(rate, multiplier):
 
 
 def _wrappers() -> tuple[type, ...]:
-    """Return the optimizers that let others do the work, as far as Keras has them: `MultiOptimizer` is new in 3.15."""
+    """Return the optimizers that delegate to others, if this Keras has them: `MultiOptimizer` is new in 3.15."""
     names = ("LossScaleOptimizer", "MultiOptimizer")
     return tuple(getattr(keras.optimizers, name) for name in names if hasattr(keras.optimizers, name))
 

@@ -29,8 +29,8 @@ def differential_optimizer(
     so the result equals one optimizer per block. Yet it is a single optimizer: one `learning_rate` for schedules and
     callbacks, and one gradient norm for `global_clipnorm`.
 
-    Two optimizers are not proportional in their learning rate, whatever sets it. Adafactor caps it at 1/sqrt(step), so
-    a multiplier changes nothing above the cap; Ftrl's regularization depends on it.
+    With two optimizers, updates are not proportional to the learning rate, however it is set. Adafactor caps it at
+    1/sqrt(step), so a multiplier changes nothing above the cap; Ftrl's regularization depends on it.
 
     A saved model keeps the optimizer, its multipliers and its state, and `keras.models.load_model` restores them
     wherever tlkeras is imported. Where it is not, the file still opens, compiled with the plain optimizer and its

@@ -39,9 +39,9 @@ def make_class(mixin: type, base: type, *, native: bool, module: str) -> type:
     """Make the subclass of `base` with `mixin`, and register it with Keras.
 
     Args:
-        mixin: A class to stand left of `base`.
+        mixin: A class that precedes `base` among the bases.
         base: An optimizer class.
-        native: Whether `base` is a class of Keras itself. The file of any other needs its own code, and so may need
+        native: Whether `base` is a class of Keras itself. The file of any other needs its own code, and may need
             tlkeras too.
         module: Name of the module that the class of a base that is not native belongs to.
 

@@ -1,4 +1,4 @@
-"""A table of the learning rate of each block, to read before training and not after it."""
+"""A table of the learning rate of each block, to read before training rather than after it."""
 
 import math
 from typing import NamedTuple

@@ -14,7 +14,7 @@ from tlkeras.utils.validation import shown
 
 
 def not_foldable(reason: str, step: object) -> InputError:
-    """Word the error for a step that cannot be folded.
+    """Build the error for a step that cannot be folded.
 
     Args:
         reason: Why; it completes "`pipeline` cannot be folded: ...".

@@ -23,7 +23,7 @@ from tlkeras.utils.validation import check_integer, invalid
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What a probe is worth, and the probe itself.
+    """The cross-validated accuracy of a probe, and the probe itself.
 
     Attributes:
         accuracy: Share of the images that are predicted right by a probe that has not seen their group; with several
@@ -33,7 +33,7 @@ class CrossValidation:
         classes: Array of shape `(classes,)`: what the columns of `probabilities` stand for.
         folds: int array of shape `(images,)`: the fold that each image was held out with.
         Cs: The C chosen within each fold, without the images that it was measured on.
-        probe: The fitted `sklearn.pipeline.Pipeline` to use: learned from all images.
+        probe: The fitted `sklearn.pipeline.Pipeline` to use, trained on all images.
     """
 
     accuracy: float

@@ -34,7 +34,7 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
         otherwise the scores of `decision_function`, and the largest decides. A single score `s`, of two classes,
         becomes `[-s, s]`. `NearestCentroid` gives scores too, the larger the nearer, since its `predict` and
         `predict_proba` may disagree. The model shares no weights with the extractor. Answers differ by at most 1e-5 of
-        the largest; on a GPU that rounds float32 products (TF32) by some 1e-3, see docs/gpu.md.
+        the largest; on a GPU that rounds float32 products (TF32), by about 1e-3, see docs/gpu.md.
 
     Raises:
         InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN, a regressor. `tlkeras.save_pipeline` keeps such

@@ -121,7 +121,7 @@ def _classes(labels):
     if len(classes) < 2:
         raise invalid("labels", labels, "hold two classes or more", f"All are {classes.tolist()}.")
     if labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
-        raise invalid("labels", labels, "be class numbers or names", "For numbers to predict, take a regressor.")
+        raise invalid("labels", labels, "be class numbers or names", "For numbers to predict, use a regressor.")
     if labels.dtype.kind in "if" and -1 in classes and len(classes) > 2:
         raise invalid(
             "labels",
@@ -135,7 +135,10 @@ def _classes(labels):
 def _label_columns(labels):
     if labels.shape[1] < 2 or labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         raise invalid(
-            "labels", labels, "be zeros and ones, one column per class, where it has two axes", "Soft targets are not."
+            "labels",
+            labels,
+            "be zeros and ones, one column per class, where it has two axes",
+            "Soft targets are not supported.",
         )
     labels = labels.astype(int)
     if (labels.sum(axis=1) == 1).all():

@@ -95,7 +95,7 @@ def fit_probe(data, C, class_weight=None):
 
 
 def check_probe_options(Cs, class_weight, multilabel):
-    """Check what every probe takes, and return the Cs in ascending order.
+    """Check the options that all probes share, and return the Cs in ascending order.
 
     Raises:
         InputError: One of the options cannot be used.

@@ -1,4 +1,4 @@
-"""Fitted linear classifiers of scikit-learn as affine maps, and what they make of the numbers that come out."""
+"""Fitted linear classifiers of scikit-learn as affine maps, and how their outputs become predictions."""
 
 from dataclasses import dataclass
 from functools import singledispatch

@@ -36,7 +36,7 @@ def deal_folds(data, count, seed):
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     """Fit a regression for each C without some images, and predict these.
 
-    The Cs are gone through from the strongest penalty on, each fit starting where the one before it ended. Two Cs in a
+    The Cs are tried from the strongest penalty down, each fit starting where the previous one ended. Two Cs in a
     row without a lower loss end the path, since weak penalties take longest and overfit. Each part ends its path by
     its own loss alone, so what is chosen by one part does not depend on the labels of another.
 
@@ -99,7 +99,7 @@ def log_losses(probabilities, data, rows, class_weight=None):
     Args:
         probabilities: Array of shape `(..., rows, classes)`.
         data: `LabeledFeatures`.
-        rows: The images that the probabilities are of.
+        rows: The images that the probabilities belong to.
         class_weight: As in `tlkeras.linear_probe`.
 
     Returns:
@@ -140,7 +140,7 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None):
 
 
 def _fewer_columns(seen, unseen):
-    """Express both in the axes that the rows of `seen` span, where there are fewer of these than columns.
+    """Express both in the axes that the rows of `seen` span, if there are fewer rows than columns.
 
     A regression with an L2 penalty is the same there: its weights are a sum of the rows, and a turn of the axes changes
     no length. It is many times faster with 200 columns than with 1280.

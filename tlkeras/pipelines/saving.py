@@ -32,7 +32,7 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any steps of scikit-learn.
-        folder: Folder to write, which must not exist yet or be empty. It appears only when it is whole.
+        folder: Folder to write, which must be empty or not exist yet. It appears only when it is complete.
 
     Raises:
         InputError: The pipeline does not start with a `FeatureExtractor`, the folder cannot be written, or skops is not
@@ -83,7 +83,7 @@ def _skops_io():
 
 
 def _plain(value):
-    """Convert what JSON does not know: a size from NumPy, a path of the cache."""
+    """Convert what JSON does not support: a size from NumPy, a path of the cache."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
@@ -92,8 +92,8 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
 
     Args:
         folder: Folder that `save_pipeline` wrote.
-        trusted: Names of types to trust beyond those that skops knows to be safe, as in `skops.io.load`; the error
-            lists the missing ones. Trees and forests need `["sklearn.tree._tree.Tree"]`: a forged one could make
+        trusted: Names of types to trust in addition to those that skops considers safe, as in `skops.io.load`; the
+            error lists the missing ones. Trees and forests need `["sklearn.tree._tree.Tree"]`: a forged one could make
             scikit-learn read memory that is not its own, so trust it only in files of your own. Defaults to None.
 
     Returns:
@@ -110,7 +110,7 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
     missing = [name for name in ("network.keras", "estimator.skops", "extractor.json") if not (folder / name).exists()]
     if missing:
         raise InputError(
-            f"`folder` must hold a pipeline of `save_pipeline`. Received: {str(folder)!r}, where "
+            f"`folder` must hold a pipeline saved by `save_pipeline`. Received: {str(folder)!r}, where "
             f"{', '.join(missing)} is missing."
         )
     try:

@@ -57,7 +57,7 @@ def check_fit(
     if info is None and image_size is None and not hasattr(source, "image_size"):
         raise invalid("image_size", None, f"be given for {backbone}, which the catalog does not list")
     if isinstance(source, str | os.PathLike) and Path(source).is_file() and Path(source).suffix == "":
-        raise InputError(f"{str(source)!r} is not a directory; fit takes a folder with a sub-folder per class.")
+        raise InputError(f"{str(source)!r} is not a directory; fit takes a folder with a subfolder per class.")
     if output is not None:
         unfinished = Unfinished(output)
         check_run_output(output, overwrite or resume)  # `resume` returns a finished run

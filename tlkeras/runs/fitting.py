@@ -81,14 +81,14 @@ def fit(
     The command `tlkeras fit` does the same, with options of the same names.
 
     Args:
-        source: Images with labels, as `tlkeras.load_images` takes them: a folder with a sub-folder per class,
+        source: Images with labels, as `tlkeras.load_images` takes them: a folder with a subfolder per class,
             optionally under `train`, `val` and `test`; a table; a data set's name; or what `load_images` returned.
         output: Folder to write the run to. Defaults to None: nothing is written.
         backbone: Name of a backbone, see `tlkeras.list_backbones`, or `"auto"` for the best on ImageNet of those whose
             weights are on this machine. The default comes with the installation.
         strategy: `"features"` fits a linear probe on frozen features, in seconds. `"finetune"` calls
             `tlkeras.fine_tune`, which is more accurate and takes minutes. `"auto"` tries both and keeps the fine-tuned
-            model only if it is better beyond chance.
+            model only if it is better by more than chance.
         refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
             on held-out images.
         epochs: Epochs of fine-tuning. Defaults to 4.

@@ -28,12 +28,12 @@ def check_run_output(path, overwrite=False):
         overwrite: Whether a run that is there may be replaced. Anything else is never replaced.
 
     Raises:
-        InputError: A run is there already, or the folder holds other things, or it cannot be written.
+        InputError: A run is there already, or the folder contains other files, or it cannot be written.
     """
     check_output(path, _FILES)
     found = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
     if found and METRICS not in found:
-        raise InputError(f"The output folder {str(path)!r} holds no whole run to replace; name another one.")
+        raise InputError(f"The output folder {str(path)!r} contains no complete run to replace; choose another folder.")
     if found and not overwrite:
         raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
 
@@ -74,7 +74,7 @@ def written_run(path, run, overwrite=False):
 
 
 def write_report(folder, metrics, figure, events):
-    """Write what was measured and how it came about.
+    """Write what was measured, and how.
 
     Args:
         folder: `pathlib.Path` to write to.

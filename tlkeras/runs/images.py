@@ -1,4 +1,4 @@
-"""The images of a run: loaded, limited, and known again by their content."""
+"""The images of a run: loaded, limited, and recognized by their content."""
 
 import os
 from dataclasses import replace

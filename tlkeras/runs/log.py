@@ -12,7 +12,7 @@ LOG = "log.jsonl"
 
 
 class RunLog:
-    """Events of a run, in memory and, once `continue_in` was called, in a JSON Lines file.
+    """Events of a run, in memory and, after a call of `continue_in`, in a JSON Lines file.
 
     Example:
 
@@ -32,13 +32,13 @@ class RunLog:
 
     @contextmanager
     def phase(self, name):
-        """Time what is done in a `with` block, and add it as an event; yield a dict for facts about it."""
+        """Time a `with` block, and log it as an event; yield a dict for details."""
         facts, start = {}, perf_counter()
         yield facts
         self({"phase": name, "seconds": perf_counter() - start, **facts})
 
     def continue_in(self, folder):
-        """Write to `log.jsonl` of a folder from now on, behind what an earlier process wrote there.
+        """Write to `log.jsonl` of a folder from now on, after what an earlier process wrote there.
 
         Args:
             folder: `pathlib.Path`, or None to keep events in memory only.

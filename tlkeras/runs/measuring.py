@@ -1,4 +1,4 @@
-"""Measuring: the scores of a trained classifier, and an eye on images that it has learned from."""
+"""Measuring: the scores of a trained classifier, with attention to images that it has learned from."""
 
 from collections import Counter
 
@@ -33,8 +33,8 @@ def scores_of(measured, majority):
 def expected_range(scores):
     """Predict the accuracy on as many similar new images as were measured.
 
-    Both this accuracy and the measured one have a standard error, so the interval is a root of two wider than one for
-    the mean; it is centered on the share that counts two right and two wrong images more (Agresti and Coull, 1998).
+    Both this accuracy and the measured one have a standard error, so the interval is wider by a factor of √2 than one
+    for the mean; it is centered on the share that counts two right and two wrong images more (Agresti and Coull, 1998).
 
     Args:
         scores: `Scores` or `LabelScores`.
@@ -48,7 +48,7 @@ def expected_range(scores):
 
 
 def most_common(split):
-    """Return the number of the most common class of a split; of equals the first."""
+    """Return the number of the most common class of a split; the first one in a tie."""
     labels = split.labels.argmax(axis=1) if split.labels.ndim == 2 else split.labels
     return Counter(sorted(labels.tolist())).most_common(1)[0][0]
 
@@ -59,14 +59,14 @@ def evaluate(run, source, verbose=False):
     unknown = sorted(set(class_names) - set(run.class_names))
     if unknown:
         known = shown(run.class_names)
-        raise InputError(f"{str(source)!r} has a class {unknown[0]!r} that the run does not know; it knows {known}.")
+        raise InputError(f"{str(source)!r} has a class {unknown[0]!r} the run was not trained on. It knows {known}.")
     numbers = {name: number for number, name in enumerate(run.class_names)}
     try:
         seen, majority = set(run.metrics["data"]["learned"].values()), numbers[run.metrics["scores"]["majority_class"]]
         seen |= set(run.metrics["data"]["chosen_by"].values())
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"The file metrics.json of {str(run.path)!r} is not one that `tlkeras fit` writes. Train the run again."
+            f"The file metrics.json of {str(run.path)!r} was not written by `tlkeras fit`. Train the run again."
         ) from error
     given = {file.part for file in files}
     part = next((part for part in ("test", "validation") if part in given), "all")

@@ -1,4 +1,4 @@
-"""The unfinished run: a hidden folder beside the output, from which a killed `fit` goes on."""
+"""The unfinished run: a hidden folder beside the output, from which a killed `fit` resumes."""
 
 import json
 import shutil
@@ -38,29 +38,29 @@ class Unfinished:
         return self.folder is not None and (self.folder / CALL).exists()
 
     def check(self, resume, overwrite):
-        """Refuse, before any work, to lose what an earlier call has left.
+        """Refuse, before any work, to overwrite what an earlier call left.
 
         Raises:
-            InputError: There is an unfinished run, and it is to be neither resumed nor overwritten.
+            InputError: There is an unfinished run, and neither `resume` nor `overwrite` is set.
         """
         if self.exists and not (resume or overwrite):
             raise InputError(
-                f"An unfinished run is in {str(self.folder)!r}; add --resume (`resume=True`) to go on with it, or "
-                "--overwrite to start anew."
+                f"An unfinished run is in {str(self.folder)!r}; add --resume (`resume=True`) to continue it, or "
+                "--overwrite to start over."
             )
 
     def start(self, call, resume):
-        """Make the folder, or go on with one of the same call.
+        """Create the folder, or resume the one of the same call.
 
         Args:
-            call: Dict of what must be equal for a run to go on: arguments, and digests of images.
-            resume: Whether to go on with what is there; otherwise it is removed.
+            call: Dict of what must be equal for a run to resume: arguments, and digests of images.
+            resume: Whether to resume from what is there; otherwise it is removed.
 
         Returns:
             `pathlib.Path` of the folder, or None without output.
 
         Raises:
-            InputError: What is there was left by another call.
+            InputError: The folder was left by another call.
         """
         if self.folder is None:
             return None
@@ -70,7 +70,7 @@ class Unfinished:
             if other := sorted(name for name in {*before, *call} if before.get(name) != call.get(name)):
                 raise InputError(
                     f"The unfinished run in {str(self.folder)!r} was started with other arguments or images "
-                    f"({', '.join(other)}). Repeat that call, or add --overwrite without --resume to start anew."
+                    f"({', '.join(other)}). Repeat that call, or add --overwrite without --resume to start over."
                 )
             return self.folder
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -81,7 +81,7 @@ class Unfinished:
 
     @contextmanager
     def kept_if(self, pattern):
-        """Remove the folder if a `with` block fails, unless it holds files that match a pattern to go on from."""
+        """Remove the folder if a `with` block fails, unless it holds files to resume from, which match a pattern."""
         try:
             yield
         except BaseException:

@@ -95,7 +95,8 @@ class Run:
         """Predict the class of images.
 
         Args:
-            images: Paths of image files, or anything else that `tlkeras.read_image` takes; one or a sequence.
+            images: Paths of image files, or anything else that `tlkeras.read_image` takes; a single image or a
+                sequence.
             batch_size: Images per forward pass. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 
@@ -119,13 +120,13 @@ class Run:
         """Measure on other labeled images.
 
         Args:
-            source: Folder with a sub-folder of images per class, for all known classes or some.
+            source: Folder with a subfolder of images per class, for all known classes or some.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
             A dict: `scores` (what `tlkeras.evaluation.metrics.Scores` holds), `part` (what was scored: `"test"` where
             the folder has a test part, else `"validation"` where it has that, else `"all"`), `seen_in_training` (how
-            many of these images the model has learned from or was chosen by), `skipped` (files of this part that
+            many of these images were used to train or choose the model), `skipped` (files of this part that
             cannot be read, with the reason).
 
         Raises:
@@ -212,7 +213,7 @@ def load_run(path: str | os.PathLike) -> Run:
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, *size, 3), (None, len(names))):
         raise InputError(
-            f"{str(path / MODEL)!r} does not fit its labels.json, of {len(names)} classes and images of {size}. "
-            "Train the run again."
+            f"{str(path / MODEL)!r} does not match its labels.json, which has {len(names)} classes and images "
+            f"of {size}. Train the run again."
         )
     return Run(model, names, size, resize, thresholds=None if thresholds is None else tuple(thresholds), path=path)

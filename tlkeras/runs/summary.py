@@ -2,7 +2,7 @@
 
 
 def summary(metrics):
-    """Write what a run's number is, what it is of, and what to expect.
+    """Explain a run's accuracy, what it was measured on, and what to expect.
 
     Args:
         metrics: Content of a run's `metrics.json`.
@@ -65,7 +65,7 @@ def _share(value):
 
 
 def _explained(scores, measured):
-    """Say what the number is of, and what to expect on new images."""
+    """Say what the accuracy was measured on, and what to expect on new images."""
     low, high = measured["expected"]
     learned, by = measured["learned_from"], measured["by"]
     if by == "test images":
@@ -74,7 +74,7 @@ def _explained(scores, measured):
         yield f"The delivered model has learned from {learned} other images."
     else:
         yield (
-            f"Measured on models that had not seen the image; the delivered model has learned from all {learned}, so "
+            f"Each image was predicted by a model that had not seen it. The final model learned from all {learned}; "
             "expect slightly better."
         )
     yield f"On the same number of new images like these, expect {low:.2f} to {high:.2f} (95% interval)."

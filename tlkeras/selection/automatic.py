@@ -1,4 +1,4 @@
-"""The strategy `auto`: both others, and the fine-tuned model only if it is better beyond chance."""
+"""The strategy `auto`: both others, and the fine-tuned model only if it is better by more than chance."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from tlkeras.selection.outcome import right
 
 
 def train_automatically(task):
-    """Train both ways, and keep fine-tuning only if it is better beyond chance on the validation images.
+    """Train both ways, and keep fine-tuning only if it is better by more than chance on the validation images.
 
-    Beyond chance is a lead in accuracy of more than one standard error of the paired difference, which counts the
+    More than chance means a lead in accuracy of more than one standard error of the paired difference, which counts the
     images of a group as dependent. A tie goes to the probe, which is simpler. Both learn from the training images
     for this. The one that is kept is then measured and refitted as the strategy of its name does.
 

@@ -79,10 +79,11 @@ def minutes_for(task, step_seconds, epochs):
 
 
 def within_minutes(task, time_step):
-    """Choose epochs and blocks such that fine-tuning takes at most `task.minutes`.
+    """Choose epochs and blocks so that fine-tuning takes at most `task.minutes`.
 
     All blocks with two epochs or more come first; then the top blocks alone, whose trunk is computed once, with as many
-    epochs as fit. If nothing fits, the quickest is chosen. A choice that was made before a kill is kept.
+    epochs as fit. If nothing fits, the quickest is chosen. A choice that was made before the process was killed is
+    kept.
 
     Args:
         task: `Task` with `minutes`.

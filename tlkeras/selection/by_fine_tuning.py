@@ -46,7 +46,7 @@ def train_by_fine_tuning(task):
 
 
 def refitted(task, trained):
-    """Train a new model on all images, as the choices of a measured one say.
+    """Train a new model on all images, with the choices of a measured one.
 
     Args:
         task: `Task`.
@@ -83,7 +83,7 @@ def _classifier(task):
 
 
 def _tuned(task, train, stage, validation_data=None, **options):
-    """Fine-tune a new classifier; a stage that was finished before a kill is read from its checkpoint."""
+    """Fine-tune a new classifier; a stage that finished before the process was killed is read from its checkpoint."""
     model, callbacks = _classifier(task), list(task.callbacks)
     if stage == "choose" and options["blocks"] is None:
         callbacks.append(Announcement(task))  # verbose or not: a checkpoint counts callbacks

@@ -17,7 +17,7 @@ def train_on_features(task):
 
     The number comes first. If the data set has no test split, every image is predicted by cross-validation; of more
     than `MOST_TO_CROSS_VALIDATE` images a fifth is held out instead. Then the probe is fitted on all images. C is
-    always chosen by cross-validation within the images learned from. No image passes the network twice.
+    always chosen by cross-validation within the images learned from. No image passes through the network twice.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
@@ -79,7 +79,7 @@ def _cross_validated(task, learned, features):
 
 
 def _held_out(task, learned, features, given):
-    """Predict the test images by a probe that has not seen them; then fit it on what else is to be learned from."""
+    """Predict the test images by a probe that has not seen them; then fit it on the rest."""
     images, options = task.images, {"class_weight": task.class_weight, "seed": task.seed}
     known, parts = images.train, ["train"]
     if task.refit:

@@ -88,7 +88,7 @@ class Measured:
 
 @dataclass
 class Trained:
-    """A classifier and how it came about.
+    """A classifier, and how it was trained.
 
     Attributes:
         model: `keras.Model` from raw pixels to class probabilities.
@@ -106,7 +106,7 @@ class Trained:
 
 
 def right(probabilities, labels):
-    """Score each prediction: float64 of shape `(images,)`, the share of right labels where an image has several."""
+    """Score each prediction: float64 of shape `(images,)`; with several labels per image, the share of correct ones."""
     if labels.ndim == 2:
         return ((probabilities >= 0.5) == (labels >= 0.5)).mean(axis=1)
     return (probabilities.argmax(axis=1) == labels).astype("float64")

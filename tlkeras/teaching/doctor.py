@@ -49,7 +49,7 @@ class Diagnosis:
 
     Attributes:
         checks: Tuple of `Check`.
-        minutes: Dict from notebook to the minutes that it is expected to run here. Empty if the machine's speed could
+        minutes: Dict from notebook to the minutes that it is expected to take here. Empty if the machine's speed could
             not be measured.
     """
 
@@ -257,7 +257,7 @@ def _requirements(extra, requirements=None):
             requirements = metadata.requires("tlkeras") or []
         except metadata.PackageNotFoundError as error:
             raise InputError(
-                f"tlkeras is not installed here, so its requirements are unknown. In its clone run {_python()} -m pip "
+                f"tlkeras is not installed here, so its requirements are unknown. In a clone, run {_python()} -m pip "
                 "install ."
             ) from error
     needs = [Requirement(text) for text in requirements]

@@ -11,7 +11,7 @@ def clipart10():
     """Find the drawings that ship with the source: 427 of them in ten classes.
 
     Returns:
-        `pathlib.Path` of the folder `data/clipart10`. It is looked for in the current folder, above it, and next
+        `pathlib.Path` of the folder `data/clipart10`. It is searched for in the current folder, above it, and next
         to the package.
 
     Raises:
@@ -27,7 +27,7 @@ def clipart10():
         if (drawings := folder / "data" / "clipart10").is_dir():
             return drawings
     raise InputError(
-        f"The folder data/clipart10 is neither in {here} nor above it. Run this in a clone of the repository."
+        f"The folder data/clipart10 was not found in {here} or above it. Run this in a clone of the repository."
     )
 
 

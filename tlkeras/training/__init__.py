@@ -1,1 +1,1 @@
-"""Fine-tuning and what it is made of."""
+"""Fine-tuning and its parts."""

@@ -123,12 +123,12 @@ def fine_tune(
         callbacks: One or more Keras callbacks for the second phase. With any, nothing is cached, so that they see
             `model`. They must not set the learning rate, which has a schedule. What a `ModelCheckpoint` writes opens
             wherever tlkeras is imported.
-        checkpoint: Folder where the state of training is saved at the beginning of each epoch. After a kill at any
-            moment, the same call resumes and ends with exactly the weights and metrics of an undisturbed run on the
-            same machine, provided that the order of the data depends only on the epoch, as it does for arrays, splits,
-            and a `PyDataset` or `tf.data.Dataset` that is not shuffled. A call that has already finished returns its
-            result at once; remove the folder to train again. A cached trunk is recomputed. Callbacks keep their plain
-            attributes (numbers, strings). Defaults to no checkpoint.
+        checkpoint: Folder where the state of training is saved at the beginning of each epoch. If the process is killed
+            at any moment, the same call resumes and ends with exactly the weights and metrics of an uninterrupted run
+            on the same machine, provided that the order of the data depends only on the epoch, as it does for arrays,
+            splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. A call that has already finished
+            returns its result at once; remove the folder to train again. A cached trunk is recomputed. Callbacks keep
+            their plain attributes (numbers, strings). Defaults to no checkpoint.
         on_event: Function called with a dict after each phase and each epoch: `phase`, `seconds`, and the values that
             belong to it (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`, `val_loss`, `val_accuracy`,
             `learning_rate`, ...). Defaults to none.
@@ -184,7 +184,7 @@ def fine_tune(
 
 
 class _Call:
-    """One call of `fine_tune`: all that can be refused is refused when it is made, before anything is changed."""
+    """One call of `fine_tune`: everything that can be refused is refused up front, before anything is changed."""
 
     def __init__(self, model, train, validation_data, options, checkpoint, progress):
         self.model, self.options, self.progress = model, options, progress
@@ -246,7 +246,7 @@ class _Call:
             self.checkpoint.save(name, values_as_list(self.model.variables), notes)
 
     def _restore(self, name):
-        """Take over a state that the same call saved before it was killed; return whether there is one."""
+        """Restore a state that the same call saved before it was killed; return whether there is one."""
         saved = self.checkpoint.load(name)
         if saved is None:
             return False

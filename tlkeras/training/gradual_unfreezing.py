@@ -25,25 +25,26 @@ class GradualUnfreezing(keras.callbacks.Callback):
     """A callback that trains the head first, and unfreezes the blocks below it from the top down.
 
     The gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head settles
-    before its gradients reach pretrained weights. All of this happens at the beginning of epochs inside one `fit`, so
-    schedules, early stopping and other callbacks continue undisturbed. Weights that train already keep their optimizer
-    slots; weights that join start as in a new optimizer, with their own step count; otherwise Adam's first steps would
-    be 3 to 6 times too large. To do so, the model gets a differential optimizer with its own optimizer's settings
-    (`model.optimizer` is then a new object of the same family, with all multipliers 1 if it had none).
+    before its gradients reach the pretrained weights. All of this happens at the beginning of epochs inside one `fit`,
+    so schedules, early stopping and other callbacks continue undisturbed. Weights that train already keep their
+    optimizer slots; weights that join start as in a new optimizer, with their own step count; otherwise Adam's first
+    steps would be 3 to 6 times too large. To do so, the model gets a differential optimizer with its own optimizer's
+    settings (`model.optimizer` is then a new object of the same family, with all multipliers 1 if it had none).
 
     With `backup`, each epoch begins by writing weights, optimizer, phase, trainable variables and the random state of
     the layers to one file, and a later `fit` of the same program continues from there to exactly the result that it
-    would have reached undisturbed, provided that each epoch's data depends only on its number (`shuffle=False`). The
-    file is renamed into place when complete, so a kill at any moment leaves a good one; if the disk is full by then, a
-    warning says so and training continues. `fit` removes the file when it ends. `keras.callbacks.BackupAndRestore`
-    cannot do this: it loads optimizer state before the trainable set is known, and a kill between its two files leaves
-    them inconsistent. The counts of other callbacks are kept only for those in `callbacks`. A `.keras` file from
-    `ModelCheckpoint` holds the trainable flags and the optimizer too: load it and call `fit` with `initial_epoch`.
+    would have reached without interruption, provided that each epoch's data depends only on its number
+    (`shuffle=False`). The file is renamed into place when complete, so a valid one remains if the process is killed at
+    any moment; if the disk is full by then, a warning says so and training continues. `fit` removes the file when it
+    ends. `keras.callbacks.BackupAndRestore` cannot do this: it loads optimizer state before the trainable set is known,
+    and if the process is killed between writing its two files, they are inconsistent. The counts of other callbacks are
+    kept only for those in `callbacks`. A `.keras` file from `ModelCheckpoint` holds the trainable flags and the
+    optimizer too: load it and call `fit` with `initial_epoch`.
 
     Args:
-        schedule: Dict from epoch (from 0) to the selection that trains from then on: a number of blocks below the head,
-            a fraction of them, the name of the lowest block or layer to train, or None for all. Before its first entry,
-            only the head trains.
+        schedule: Dict from epoch (starting at 0) to the selection that trains from that epoch: a number of blocks below
+            the head, a fraction of them, the name of the lowest block or layer to train, or None for all. Before its
+            first entry, only the head trains.
         on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, in place of a schedule.
         monitor: Name of the logged metric that `on_plateau` watches.
         mode: `"min"`, `"max"`, or `"auto"` to choose by the metric's name.
@@ -56,8 +57,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     Raises:
         InputError: Both or neither of `schedule` and `on_plateau` are given, or an argument is out of range. At the
-            beginning of `fit`: the model has no such block, or the backup is of another model or run or cannot be
-            written. At the end of an epoch: `monitor` is not logged.
+            beginning of `fit`: the model has no such block, or the backup was made by another model or run, or cannot
+            be written. At the end of an epoch: `monitor` is not logged.
 
     Example:
 
@@ -87,12 +88,12 @@ class GradualUnfreezing(keras.callbacks.Callback):
         super().__init__()
         if (schedule is None) == (on_plateau is None):
             raise InputError(
-                f"One of `schedule` and `on_plateau` must be given. Received: schedule={schedule!r}, "
+                f"Exactly one of `schedule` and `on_plateau` must be given. Received: schedule={schedule!r}, "
                 f"on_plateau={on_plateau!r}. Pass schedule={{2: 1, 4: None}} or on_plateau=1, for example."
             )
         if schedule is not None:
             if not isinstance(schedule, dict):
-                raise invalid("schedule", schedule, "be a dict from epochs to what trains from then on")
+                raise invalid("schedule", schedule, "be a dict from epochs to the blocks that train from then on")
             for epoch in schedule:
                 check_integer("schedule", epoch, 0, advice="Its keys are epochs, counted from 0.")
         if on_plateau is not None:
@@ -199,7 +200,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
                 raise InputError(f"The backup {str(self.backup)!r} cannot be written: {error.strerror}.") from error
             warn(
                 f"The backup {str(self.backup)!r} of epoch {epoch} could not be written ({error.strerror}); training "
-                "goes on, and the one before is still good."
+                "continues, and the previous backup is still valid."
             )
 
     def _restore(self):
@@ -214,7 +215,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         shapes = [tuple(variable.shape) for variable in variables]
         if notes["trainable"] != self._trainable() or shapes != [array.shape for array in arrays]:
             raise InputError(
-                f"The backup {str(self.backup)!r} is of another model, optimizer or schedule: remove it to start "
+                f"The backup {str(self.backup)!r} was made by another model, optimizer or schedule: remove it to start "
                 "afresh."
             )
         assign_all(variables, arrays)

@@ -1,4 +1,4 @@
-"""Cross-entropy with label smoothing, and accuracy, for labels as they come."""
+"""Cross-entropy with label smoothing, and accuracy, for labels in any form."""
 
 import keras
 from keras import ops
@@ -9,15 +9,15 @@ class SmoothedCrossentropy(keras.losses.Loss):
     """Cross-entropy for class numbers or one-hot rows, with label smoothing.
 
     Keras smooths one-hot labels only. This takes class numbers of shape `(N,)` or `(N, 1)` as well, so data can stay
-    as it is. A label out of range makes the loss NaN on every backend, and so ends a training: some would take it for
-    no class at all.
+    as it is. A label out of range makes the loss NaN on every backend, which ends training; some backends would treat
+    it as no class at all.
 
     Args:
         task: `"multiclass"`, `"binary"` or `"multilabel"`; the last two are sigmoid cross-entropies.
         label_smoothing: Share of each label that is spread evenly over all classes, in [0, 1). Szegedy et al., 2016.
         from_logits: Whether the predictions are logits.
         label_weights: For a multi-label task, weights of shape `(2, labels)`: of the targets 0, and of the targets 1 of
-            each label; a target between weighs what lies between. None for equal weights.
+            each label; targets in between are interpolated. None for equal weights.
 
     Example:
 

@@ -185,7 +185,7 @@ def _is_arrays(data):
 
 
 def _check_data(data):
-    """Refuse data on which `fit` fails without saying what would do."""
+    """Refuse data on which `fit` fails without saying what it accepts."""
     if _is_arrays(data):
         wrong = len(data) not in (2, 3) or any(part is None for part in data[:2])
     else:  # an array by itself has no labels, and of splits one is wanted

@@ -1,4 +1,4 @@
-"""Write folders and files whole or not at all, and refuse impossible places early."""
+"""Write folders and files completely or not at all, and refuse unusable locations early."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ def check_output(path: str | os.PathLike, replaceable: Collection[str] = frozens
         replaceable: Names of files that it may hold already, since all of them will be replaced.
 
     Raises:
-        InputError: It holds other things, or cannot be written.
+        InputError: It contains other files, or cannot be written.
     """
     try:
         _check(Path(path), Path(path).resolve(), replaceable)
@@ -60,11 +60,11 @@ def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None
 
 
 def check_room(path: str | os.PathLike, size: int) -> None:
-    """Refuse a folder whose disk has no room, whether the folder exists yet or not.
+    """Refuse a folder whose disk is too full, whether the folder exists yet or not.
 
     Args:
         path: The folder.
-        size: Number of bytes that it needs at least.
+        size: Minimum number of bytes that it needs.
 
     Raises:
         InputError: Fewer bytes are free.
@@ -74,7 +74,7 @@ def check_room(path: str | os.PathLike, size: int) -> None:
     if free < size:
         raise InputError(
             f"The folder {str(path)!r} needs {size / 1e6:.0f} MB or more, and {free / 1e6:.0f} MB are free on its "
-            "disk. Make room, or name a folder elsewhere."
+            "disk. Free some space, or choose a folder on another disk."
         )
 
 
@@ -90,7 +90,7 @@ def _check(path, resolved, replaceable):
     if resolved.exists() and not resolved.is_dir():
         raise InputError(f"The output {str(path)!r} is a file. Name a folder that can be created.")
     if resolved.exists() and any(entry.name not in replaceable for entry in resolved.iterdir()):
-        raise InputError(f"The output folder {str(path)!r} holds other things. Name another one.")
+        raise InputError(f"The output folder {str(path)!r} contains other files. Choose another folder.")
     check_folder(resolved.parent)
     parent = _existing(resolved.parent)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f".{resolved.name}."):  # a name that is too long fails here

@@ -1,4 +1,4 @@
-"""Names that people type: compare them, and suggest what a misspelled one may mean."""
+"""Names that users type: compare them, and suggest what a misspelled one may mean."""
 
 import difflib
 

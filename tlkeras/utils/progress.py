@@ -1,4 +1,4 @@
-"""A progress bar in a terminal, and a plain line now and then in a log file."""
+"""A progress bar in a terminal, and an occasional plain line in a log file."""
 
 import sys
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class _Lines(tqdm):
 def progress(
     iterable: Iterable | None = None, *, description: str, unit: str, total: int | None = None, verbose: bool = True
 ) -> tqdm:
-    """Show on stderr how far a loop is.
+    """Show the progress of a loop on stderr.
 
     In a terminal, this is a bar. Elsewhere, such as in a log file, it is a plain line at most every `INTERVAL` seconds;
     a loop that takes less time writes nothing.

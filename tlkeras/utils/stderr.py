@@ -1,4 +1,4 @@
-"""Silence for stderr, which TensorFlow writes to before it can be asked not to."""
+"""Silence stderr, which TensorFlow writes to before it can be told not to."""
 
 import os
 import sys

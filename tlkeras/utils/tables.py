@@ -24,7 +24,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 class Table(tuple):
-    """A tuple of rows that prints as a table. A slice of it is such a table too."""
+    """A tuple of rows that prints as a table. A slice of it is also such a table."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Check arguments, and word the error in one way: what was required, what was received, what would do."""
+"""Check arguments, and phrase all errors in the same way: what was required, what was received, what to do."""
 
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -7,13 +7,13 @@ from tlkeras.errors import InputError
 
 
 def invalid(name: str, value: object, requirement: str, advice: str = "") -> InputError:
-    """Word the error for an argument that cannot be used.
+    """Build the error for an argument that cannot be used.
 
     Args:
         name: Name of the argument, as the caller wrote it.
         value: What was received. Shown in one line of at most 80 characters.
         requirement: What the argument must be; it completes "`name` must ...".
-        advice: A sentence or two on what to do. Defaults to none.
+        advice: One or two sentences on what to do. Defaults to none.
 
     Returns:
         An `InputError`, to be raised by the caller.
@@ -29,12 +29,12 @@ def invalid(name: str, value: object, requirement: str, advice: str = "") -> Inp
 
 
 def check_integer(name: str, value: object, minimum: int, maximum: int | None = None, advice: str = "") -> int:
-    """Return `value` as an `int`, or raise where it is not an integer between `minimum` and `maximum`.
+    """Return `value` as an `int`, or raise if it is not an integer between `minimum` and `maximum`.
 
     Booleans are refused, since `True` is rarely meant as 1. NumPy integers are accepted.
 
     Raises:
-        InputError: `value` is not an integer or out of bounds.
+        InputError: `value` is not an integer or is out of bounds.
 
     Example:
 
@@ -53,7 +53,7 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
 
 
 def check_number(name: str, value: object, interval: str, advice: str = "") -> float:
-    """Return `value` as a `float`, or raise where it is not a number of an interval.
+    """Return `value` as a `float`, or raise if it is not a number in an interval.
 
     Args:
         name: Name of the argument.
@@ -82,7 +82,7 @@ def check_number(name: str, value: object, interval: str, advice: str = "") -> f
 
 
 def check_choice(name: str, value: object, choices: Collection, advice: str = "") -> None:
-    """Raise where `value` is none of `choices`.
+    """Raise if `value` is none of `choices`.
 
     Raises:
         InputError: It is not; the message lists the choices.

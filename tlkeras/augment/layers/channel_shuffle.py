@@ -15,7 +15,7 @@ class RandomChannelShuffle(RandomChange):
 
     Args:
         rate: Share of the images whose channels are put into a random order, which may be the old one. Defaults to 0.5.
-        seed: Seed of the random numbers. Defaults to `None`, which draws one.
+        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
 
     Example:
 

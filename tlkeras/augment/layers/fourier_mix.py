@@ -21,7 +21,7 @@ class FourierMix(keras.layers.Layer):
             drawn. Defaults to 1, the paper's value, with which all shares are equally likely.
         decay_power: Power by which frequencies decay: a larger one makes fewer and larger patches. Defaults to 3, the
             paper's value.
-        seed: Seed of the random numbers. Defaults to `None`, which draws one.
+        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
 
     Input and output: a dict of `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`; or
     images alone, as in Keras' layers of this kind.
@@ -65,7 +65,7 @@ class FourierMix(keras.layers.Layer):
         return {**inputs, "images": mixed, "labels": share * labels + (1 - share) * ops.take(labels, partners, axis=0)}
 
     def _masks(self, images: Any) -> Any:
-        """Draw which pixels of each image stay its own: bool, `(n, height, width)`."""
+        """Draw which pixels each image keeps: bool, `(n, height, width)`."""
         ops = keras.ops
         count, (height, width) = ops.shape(images)[0], images.shape[1:3]
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])

@@ -11,7 +11,7 @@ from tlkeras.utils.validation import check_number
 
 @keras.saving.register_keras_serializable("tlkeras")
 class GridMask(RandomChange):
-    """Grid of squares that hides parts of some images, in training only, so that no single detail decides.
+    """Grid of squares that hides parts of some images, in training only, so that no single detail is decisive.
 
     Unlike a single erased rectangle, a grid hides a part of every object and never a whole one. Grids differ in
     width, position and angle.
@@ -23,7 +23,7 @@ class GridMask(RandomChange):
         distance: Smallest and largest distance between two squares, as shares of the longer side of the image.
             Defaults to the paper's 96 to 224 pixels of 224.
         fill: Value of the hidden pixels, in [0, 255]. Defaults to a gray near the mean of photographs.
-        seed: Seed of the random numbers. Defaults to `None`, which draws one.
+        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
 
     References: [Chen et al., GridMask Data Augmentation](https://arxiv.org/abs/2001.04086).
 

@@ -26,7 +26,7 @@ _DCT[0] /= np.sqrt(2, dtype="float32")
 
 @keras.saving.register_keras_serializable("tlkeras")
 class RandomJpegQuality(RandomChange):
-    """Loss of detail in some images as by JPEG compression, in training only.
+    """Loss of detail in some images, as from JPEG compression, in training only.
 
     Use it for models that will see images which were saved or sent many times. The loss is computed on tensors, color
     at half the resolution included, so the layer works on every backend and on a GPU. Nothing is encoded.
@@ -34,7 +34,7 @@ class RandomJpegQuality(RandomChange):
     Args:
         rate: Share of the images that are compressed, in [0, 1]. Defaults to 0.5.
         quality: Lowest and highest quality, in [1, 100], on the scale of `PIL.Image.save`. Defaults to (20, 80).
-        seed: Seed of the random numbers. Defaults to `None`, which draws one.
+        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
 
     Example:
 

@@ -13,7 +13,7 @@ class RandomChange(keras.layers.Layer):
 
     Args:
         rate: Share of the images that are changed, in [0, 1]. Defaults to 0.5.
-        seed: Seed of the random numbers. Defaults to `None`, which draws one.
+        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
 
     Input and output: pixels in [0, 255] of shape `(n, height, width, channels)`, or one image of shape
     `(height, width, channels)`.
@@ -50,7 +50,7 @@ class RandomChange(keras.layers.Layer):
 
 
 def check_interval(name: str, value: tuple[float, float], low: float, high: float) -> tuple[float, float]:
-    """Return `value` as a pair of numbers, or raise where it is not an interval within `low` and `high`.
+    """Return `value` as a pair of numbers, or raise if it is not an interval within `low` and `high`.
 
     Example:
 

@@ -1,1 +1,1 @@
-"""What runs a network of features: Keras itself, or a runtime made for inference only."""
+"""What runs a feature network: Keras itself, or a runtime made for inference only."""

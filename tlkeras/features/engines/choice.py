@@ -37,7 +37,9 @@ def check_engine(name, precision):
     check_choice("engine", name, ENGINES)
     check_choice("precision", precision, PRECISIONS)
     if name in _RUNTIMES and precision not in (None, "float32"):
-        raise invalid("precision", precision, f"be None or 'float32' with engine={name!r}", "Keras computes in others.")
+        raise invalid(
+            "precision", precision, f"be None or 'float32' with engine={name!r}", "Only Keras supports others."
+        )
 
 
 def make_engine(name, network, batch_shape, *, precision=None, folder=None, verbose=False):
@@ -81,7 +83,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
 
 
 def known_choice(name, precision, folder):
-    """Return the name of the engine that `make_engine` will choose, or None where only trying tells."""
+    """Return the name of the engine that `make_engine` will choose, or None if only a trial can tell."""
     if name != "auto":
         return name
     # A GPU is faster than any runtime on the CPU.
@@ -92,7 +94,7 @@ def known_choice(name, precision, folder):
 
 
 def has_accelerator():
-    """Return whether Keras computes on another device than the processor."""
+    """Return whether Keras computes on a device other than the CPU."""
     if keras.backend.backend() == "torch":  # for which Keras lists no devices
         import torch
 
@@ -104,7 +106,7 @@ def has_accelerator():
 
 
 class _DifferenceError(RuntimeError):
-    """Raised for a runtime whose answers are not those of Keras."""
+    """Raised for a runtime whose outputs differ from those of Keras."""
 
 
 def _keras(network, precision, reason, verbose):
@@ -123,7 +125,7 @@ def _named(name, network, exports, batch_shape):
         ) from error
     except Exception as error:  # the exporters and runtimes each have errors of their own
         raise InputError(
-            f"{name} cannot run this network as Keras does: {first_line(error)}. Take engine='keras'."
+            f"{name} cannot run this network as Keras does: {first_line(error)}. Use engine='keras'."
         ) from error
 
 

@@ -29,7 +29,7 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
     Args:
         model: A functional or Sequential `keras.Model` from raw pixels `(N, height, width, channels)` of a fixed size
             to probabilities or scores `(N, classes)`.
-        path: The `.tflite` file, which appears whole or not at all; one that is there is replaced.
+        path: The `.tflite` file, which appears complete or not at all; an existing one is replaced.
 
     Returns:
         None if the file was written; otherwise the reason why not: a layer that has no LiteRT form here, answers that

@@ -1,4 +1,4 @@
-"""Networks written in the formats of inference runtimes, once, and kept."""
+"""Networks exported once to the formats of inference runtimes, and kept."""
 
 import contextlib
 import io
@@ -22,7 +22,7 @@ class ExportFolder:
     """A folder of the exported forms of one network, and of what is remembered about them.
 
     Args:
-        folder: `pathlib.Path` of a folder to keep; None for one that goes when the program ends.
+        folder: `pathlib.Path` of a folder to keep; None for one that is deleted when the program ends.
     """
 
     def __init__(self, folder):
@@ -32,11 +32,11 @@ class ExportFolder:
         self.folder = folder
 
     def path(self, format):
-        """Return where the network is in a format, or would be."""
+        """Return the path of the network in a format, whether or not it exists yet."""
         return self.folder / f"network{_SUFFIX[format]}"
 
     def export(self, network, format):
-        """Write a network, if it is not there; the file appears whole or not at all.
+        """Write a network, if it is not there; the file appears complete or not at all.
 
         Args:
             network: `keras.Model`, or a function that returns one and is called only if it is needed.
@@ -47,7 +47,7 @@ class ExportFolder:
             `pathlib.Path` of the file.
 
         Raises:
-            Exception: Whatever the exporter raises, for instance because a package that it needs is not installed.
+            Exception: Whatever the exporter raises, for example if a package that it needs is not installed.
         """
         path = self.path(format)
         if path.is_file():

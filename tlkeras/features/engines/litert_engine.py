@@ -1,6 +1,6 @@
 """A network run by LiteRT, from a file that needs neither Keras nor TensorFlow.
 
-LiteRT is the runtime of the phone, so a phone that runs the same file gives the same answers.
+LiteRT is also the runtime on phones, so a phone that runs the same file gives the same answers.
 """
 
 import os
@@ -15,9 +15,9 @@ from tlkeras.errors import InputError
 class LiteRtEngine:
     """Runs a LiteRT file on images, on one core of the CPU for each thread that calls.
 
-    For features and for a classifier's probabilities alike. Images are computed one at a time, so an answer depends on
-    no other image of a batch, and is equal to the last bit however images are dealt out to threads. Several threads may
-    call one engine; each gets an interpreter of its own.
+    It serves features and a classifier's probabilities alike. Images are computed one at a time, so an output does not
+    depend on the rest of the batch, and is bit-identical however images are distributed over threads. Several threads
+    may call one engine; each gets an interpreter of its own.
 
     Args:
         source: A `.tflite` file with one input `(1, height, width, channels)` and one output `(1, outputs)`, such as
@@ -28,7 +28,7 @@ class LiteRtEngine:
         image_shape: `(height, width, channels)` of the images that it takes.
 
     Raises:
-        InputError: LiteRT is not installed, or the file is none that it can run, or for other images.
+        InputError: LiteRT is not installed, cannot run the file, or the file is for other images.
 
     Example:
 
@@ -93,7 +93,7 @@ class LiteRtEngine:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise InputError(
-                f"LiteRT cannot be loaded ({error}). Run: pip install ai-edge-litert. Or take engine='keras'."
+                f"LiteRT cannot be loaded ({error}). Run: pip install ai-edge-litert. Or use engine='keras'."
             ) from error
         try:
             interpreter = Interpreter(model_content=self._content, num_threads=1)

@@ -13,7 +13,7 @@ class UnsupportedLayerError(Exception):
 
 
 def does_nothing(layer):
-    """Return whether a layer does nothing at inference, as dropout and augmentation.
+    """Return whether a layer does nothing at inference, like dropout and augmentation.
 
     Augmentation is known by its names, Keras' and tlkeras' own. A wrong guess would show when answers are compared.
     """
@@ -226,7 +226,7 @@ OPERATIONS = {
 
 
 def activation_name(layer):
-    """Name the activation of a layer in Keras' words; a ReLU with other bounds than 6 has none."""
+    """Name the activation of a layer in Keras' words; a ReLU with a bound other than 6 has none."""
     if isinstance(layer, keras.layers.Softmax):
         return "softmax" if layer.axis == -1 else "softmax over another axis"
     if isinstance(layer, keras.layers.ReLU):

@@ -38,7 +38,7 @@ def write_litert(model) -> bytes:
 
     Raises:
         UnsupportedLayerError: The network has a layer that cannot be written, several inputs or outputs, no fixed
-            size, or computes in another precision than float32.
+            size, or computes in a precision other than float32.
 
     Example:
 
@@ -94,7 +94,7 @@ class _Writer:
             raise UnsupportedLayerError(f"layer {layer.name!r} has its channels first")
 
     def only_follower(self, tensor, kind):
-        """Find the call that alone uses a tensor, if it is of a kind of layer."""
+        """Find the only call that uses a tensor, if its layer is of the given type."""
         followers = self.consumers.get(id(tensor), [])
         if len(followers) == 1 and tensor is not self.output and isinstance(followers[0].operation, kind):
             return followers[0]
@@ -117,10 +117,10 @@ class _Writer:
         return kernel, bias, output
 
     def activated(self, first, output):
-        """Find what LiteRT computes with a layer: the activation of its own, or the ReLU that alone follows it.
+        """Find what LiteRT computes with a layer: its own activation, or the ReLU that is the only layer after it.
 
         Returns:
-            `(name of LiteRT's, KerasTensor after it)`; the name is None where the activation is not one of these.
+            `(name of LiteRT's, KerasTensor after it)`; the name is None if LiteRT has no such activation.
         """
         if first != "linear":
             return _FUSED.get(first), output

@@ -12,7 +12,7 @@ class OnnxRuntimeEngine:
 
     Raises:
         ImportError: ONNX Runtime is not installed.
-        Exception: Of ONNX Runtime, where it cannot run the file.
+        Exception: ONNX Runtime cannot run the file.
     """
 
     name = "onnxruntime"

@@ -15,7 +15,7 @@ class OpenVinoEngine:
 
     Raises:
         ImportError: OpenVINO is not installed.
-        Exception: Of OpenVINO, where it cannot run the file.
+        Exception: OpenVINO cannot run the file.
     """
 
     name = "openvino"

@@ -42,8 +42,8 @@ def run_in_slices(run, pixels, batch_size):
 
     Args:
         run: Function from float32 pixels `(batch_size, height, width, channels)` to features `(batch_size, features)`.
-        pixels: `(n, height, width, channels)`, of any dtype. A last slice that is short is filled up with zeros, since
-            some runtimes make code for each shape they meet.
+        pixels: `(n, height, width, channels)`, of any dtype. A short last slice is padded with zeros, since some
+            runtimes compile code for each shape they see.
         batch_size: Images per slice.
 
     Returns:

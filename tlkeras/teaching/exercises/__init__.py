@@ -1,4 +1,4 @@
-"""Check the exercises of the notebooks by what an answer does, so that any right answer passes.
+"""Check the exercises of the notebooks by what an answer does, so that any correct answer passes.
 
 The checks of notebook NN are the functions `exercise_1` to `exercise_3` of the module `notebook_NN`. Each takes the
 answer, and sometimes measurements of the notebook. It calls `require` for each property and returns a sentence that
@@ -83,7 +83,7 @@ def answers(model, images):
 
 
 def beaten_majority(predicted, images):
-    """Require test accuracy above the majority class, and describe it."""
+    """Require test accuracy above that of the majority class, and describe it."""
     accuracy = float(np.mean(predicted == images.test.labels))
     majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
     require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")

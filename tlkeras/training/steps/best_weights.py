@@ -7,14 +7,14 @@ import numpy as np
 
 
 class BestWeights(keras.callbacks.EarlyStopping):
-    """Early stopping that keeps the best weights also through an interruption, and says why training stopped.
+    """Early stopping that keeps the best weights even after an interruption, and says why training stopped.
 
-    Unlike its base it stops at a loss that is not finite (`keras.callbacks.TerminateOnNaN` prints to stdout and gives
-    no reason), copies weights on every backend, and keeps the last whole epoch where nothing validates.
+    Unlike its base class, it stops at a loss that is not finite (`keras.callbacks.TerminateOnNaN` prints to stdout and
+    gives no reason), copies weights on every backend, and without validation data keeps the last complete epoch.
 
     Args:
         patience: Epochs without a lower validation loss before training stops.
-        validated: Whether there is a validation loss; else each epoch that ends is the best so far.
+        validated: Whether there is a validation loss; without one, the latest epoch counts as the best.
     """
 
     def __init__(self, patience=5, validated=True):
@@ -55,7 +55,7 @@ class BestWeights(keras.callbacks.EarlyStopping):
 
     @property
     def state(self):
-        """Return what a later object must have as `saved` to go on from here."""
+        """Return what a later object needs as `saved` to resume from here."""
         names = ("best", "best_epoch", "best_weights", "wait", "epochs")
         return {name: getattr(self, name) for name in names}
 

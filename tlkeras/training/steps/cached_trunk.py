@@ -25,11 +25,11 @@ class CachedTrunk(keras.utils.PyDataset):
     Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`. What
     a view looks like depends on nothing but `seed`, its number and how often it was drawn, so a later process can draw
     the same one. Values are kept as float16, which has the three digits that features of trained networks carry; as
-    float32 from the moment on that one exceeds the range of float16.
+    float32 as soon as one exceeds the range of float16.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
-        batches: Batches of images and labels that can be gone through again and again.
+        batches: Batches of images and labels that can be iterated over repeatedly.
         views: Number of augmented views of each image to keep; 1 where nothing is random.
         random: Whether the trunk's output differs each time in training; see `is_random`.
         refresh: Number of epochs after which the oldest view is drawn again; 0 for never, and never where nothing is
@@ -106,7 +106,7 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels[view] = np.concatenate(labels)
 
     def _widen(self):
-        """Go over to float32."""
+        """Switch to float32."""
         narrow, folder = self._features, self._folder
         self._folder, self._dtype = None, "float32"
         try:

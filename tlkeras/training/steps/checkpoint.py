@@ -1,4 +1,4 @@
-"""The progress of one `fine_tune` call in a folder, from which the same call goes on after a kill."""
+"""The progress of one `fine_tune` call in a folder, from which the same call resumes after being killed."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from tlkeras.utils.files import check_folder, file_written_whole
 
 
 def write_arrays(path, arrays, notes):
-    """Write arrays and notes to one file, which appears whole, and on the disk, or not at all.
+    """Write arrays and notes to one file, which appears on the disk complete or not at all.
 
     Args:
         path: `pathlib.Path` of the file.
@@ -72,7 +72,7 @@ def call_of(model, data, options):
 
 
 class Checkpoint:
-    """A folder of states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each in a file written whole.
+    """A folder of states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each written atomically.
 
     Args:
         folder: The folder, made when the first state is saved; None to keep nothing.
@@ -94,7 +94,7 @@ class Checkpoint:
             if other:
                 raise InputError(
                     f"`checkpoint` must be a new folder or one of the same call. Received: {str(self.folder)!r}, where "
-                    f"another call left its state ({', '.join(other)} differ). Remove the folder to start anew."
+                    f"another call left its state ({', '.join(other)} differ). Remove the folder to start over."
                 )
 
     def save(self, name, arrays, notes):

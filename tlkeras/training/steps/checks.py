@@ -50,8 +50,8 @@ def check_data(raw, batches, model, head, name):
     """Refuse batches that a classifier cannot be trained or measured on.
 
     All images of arrays are checked, and the first batch of other data, since the rest would have to be read; and all
-    labels that can be had without reading images. Later batches of a stream whose pixels do not run from 0 to 255 are
-    therefore not warned of.
+    labels that can be had without reading images. Later batches of a stream whose pixels do not run from 0 to 255
+    therefore cause no warning.
 
     Args:
         raw: Batches from `tlkeras.training.steps.data.as_batches`.
@@ -64,7 +64,7 @@ def check_data(raw, batches, model, head, name):
         The labels that were checked.
 
     Raises:
-        InputError: There is nothing in it, or no end to it; images or labels are not such as the model takes.
+        InputError: It is empty or endless; images or labels do not suit the model.
     """
     if is_endless(raw):
         raise InputError(f"{name} never ends. Give it a length, such as `dataset.take(batches)` of a repeated one.")
@@ -139,16 +139,16 @@ def check_labels(labels, head, name):
 
 
 def find_fault(data, head):
-    """Look through data that gave a loss that is not a number, for the reason.
+    """Search data that produced a NaN loss for the cause.
 
-    The later batches of a stream are not checked before, since that would take a pass of reading; `ImageBatches` are.
+    Later batches of a stream are not checked beforehand, since that would take a full pass; `ImageBatches` are.
 
     Args:
         data: Dict from the name of the data in errors to batches, from `tlkeras.training.steps.data.as_batches`.
         head: `tlkeras.models.heads.Head`.
 
     Raises:
-        InputError: It lies in a batch: images that are not finite, or labels that do not fit the head.
+        InputError: A batch has images that are not finite, or labels that do not fit the head.
     """
     for name, batches in data.items():
         streamed = () if isinstance(batches, ImageBatches) else each_batch(batches, name)

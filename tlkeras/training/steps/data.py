@@ -1,4 +1,4 @@
-"""Whatever `fit` takes, as batches that can be gone through more than once."""
+"""Whatever `fit` takes, as batches that can be iterated over more than once."""
 
 from operator import length_hint
 
@@ -117,8 +117,8 @@ def _each_whole_batch(batches, name):
 def outputs(network, batches):
     """Go through batches once, yielding a network's outputs and the labels as NumPy arrays.
 
-    A smaller batch than the first, the last one as a rule, is filled up with images of its own and the answers to these
-    are dropped: a backend compiles a network anew for each size, which takes longer than they do.
+    A smaller batch than the first, the last one as a rule, is padded with its own images, and their outputs are
+    dropped: a backend recompiles the network for each batch size, which takes longer than computing them does.
     """
     size = None
     for images, labels in each_batch(batches):
@@ -129,7 +129,7 @@ def outputs(network, batches):
 
 
 def is_endless(batches):
-    """Return whether the data declare that they never end: a repeated `tf.data` set, or a `PyDataset` so made."""
+    """Return whether the data declare that they never end: a repeated `tf.data` set, or a `PyDataset` made that way."""
     if hasattr(batches, "cardinality"):
         return int(batches.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
     return isinstance(batches, keras.utils.PyDataset) and batches.num_batches is None
@@ -162,7 +162,7 @@ def steps_per_epoch(batches):
 
 
 def set_epoch(batches, epoch):
-    """Tell batches of ours which epoch comes next, so that their order depends on nothing but its number."""
+    """Tell our batches which epoch comes next, so that their order depends on nothing but its number."""
     if isinstance(batches, ImageBatches):
         batches.epoch = epoch
     elif hasattr(batches, "set_epoch"):

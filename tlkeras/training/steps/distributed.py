@@ -60,7 +60,7 @@ def even_batches(batches, replicas):
 
 
 class EvenBatches(keras.utils.PyDataset):
-    """Batches with the last one filled up with its own images, as in `torch.utils.data.DistributedSampler`.
+    """Batches with the last one padded with its own images, as in `torch.utils.data.DistributedSampler`.
 
     A replica without an image is an error on TensorFlow, and a replica with one less than the others is one on JAX.
 
@@ -137,10 +137,9 @@ def has_several_workers(model):
 class MultiWorkerModel(keras.Model):
     """A functional model whose `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
-    Keras 3 (3.15) stops there before the first step, since it wants to average the images of all workers to learn
-    their shape, and again after it, since it wants to average scalar metrics along their first axis. A model made
-    outside the strategy's scope does without the first, and a step that answers with vectors of one element allows
-    the second.
+    Keras 3 (3.15) fails there before the first step, because it averages the images of all workers to learn their
+    shape, and again after it, because it averages scalar metrics along their first axis. A model made outside the
+    strategy's scope avoids the first, and a step that returns one-element vectors avoids the second.
 
     Args:
         model: A functional or Sequential model built in the strategy's scope; all its layers are shared.

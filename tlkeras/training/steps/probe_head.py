@@ -47,15 +47,15 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
 
     Args:
         model: A classifier; see `classifier_head`. Nothing but its head changes.
-        batches: Training batches, gone through once; see `tlkeras.training.steps.data.as_batches`.
+        batches: Training batches, iterated over once; see `tlkeras.training.steps.data.as_batches`.
         C: Inverse of the L2 penalty, for a multi-label head also a list with one per label. None to choose it by
             cross-validation.
         seed: Seed of the cross-validation.
         class_weight: From `tlkeras.training.steps.class_weights.class_weights`, or a dict from class number to weight.
 
     Returns:
-        The C that was used: a float, or for a multi-label head a list with one per label, None for a label that all
-        images have, or none.
+        The C that was used: a float, or for a multi-label head a list with one per label, with None for a label that
+        all images or no images have.
 
     Raises:
         InputError: The model has no head that can be recognized, or one that a probe cannot be put into; the labels do
@@ -87,7 +87,7 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
 
 
 def _check_settable(layer):
-    """Raise where a head's weights are not a plain kernel and bias that may have any value."""
+    """Raise if a head's weights are not a plain kernel and bias that may have any value."""
     obstacle = None
     if getattr(layer, "lora_enabled", False):
         obstacle = "LoRA weights"

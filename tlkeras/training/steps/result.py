@@ -120,7 +120,7 @@ class FineTuning:
         return asdict(self)
 
     def restore(self, values: dict) -> None:
-        """Take over what `as_dict` returned, also after a round trip through JSON."""
+        """Restore what `as_dict` returned, also after a round trip through JSON."""
         phases = [Phase(**phase) for phase in values["phases"]]
         rates = values["learning_rates"]
         rates = None if rates is None else LearningRateTable(BlockRate(*row) for row in rates)

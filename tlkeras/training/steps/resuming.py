@@ -1,4 +1,4 @@
-"""Save the state of a run at the beginning of each epoch, and go on from there."""
+"""Save the state of a run at the beginning of each epoch, and resume from there."""
 
 import inspect
 

@@ -38,7 +38,7 @@ class Candidate:
 
 
 class Runs:
-    """All runs of one call, from the weights that the model has now.
+    """All runs of one call, starting from the model's current weights.
 
     Args:
         model: The classifier.
@@ -59,7 +59,7 @@ class Runs:
         self.start, self.tuned, self.averages = None, [], []
 
     def tune(self):
-        """Fine-tune the model, and leave it with the best weights there were, whatever ends the training."""
+        """Fine-tune the model, and leave it with the best weights found, however training ends."""
         self.result.learning_rates = compile_for_tuning(self.model, self.trainee, self.data, self.options, self.steps)
         self.start = Candidate(values_of(self.model.weights), None, probe_share=1.0)
         try:
@@ -73,7 +73,7 @@ class Runs:
             self._keep(self._best())
 
     def _train(self):
-        """Train as often as is wanted, each time from the weights before, and collect the best weights of each run."""
+        """Train the requested number of runs, each time from the weights before, and collect the best of each."""
         optimizer = self.trainee.optimizer
         fresh = values_of(optimizer.variables) if self.options.runs > 1 else {}
         self.start = replace(self.start, loss=self._loss_before())
@@ -213,7 +213,7 @@ class Runs:
         self.checkpoint.remove("epoch")
 
     def _restore_run(self, run):
-        """Take over a run that had ended before the call was killed; return whether there is one."""
+        """Restore a run that had ended before the call was killed; return whether there is one."""
         saved = self.checkpoint.load(f"run-{run}")
         if saved is None:
             return False
