@@ -1,4 +1,4 @@
-"""A killed `fine_tune` goes on to the weights and metrics of an undisturbed one."""
+"""A killed `fine_tune` resumes to the weights and metrics of an uninterrupted one."""
 
 import contextlib
 import json

@@ -144,7 +144,7 @@ def _check_square(name, height, width):
 def _reduced_attention(attention, tokens):
     """Attend to a shrunk map, as `SegFormerMultiheadAttention` of KerasCV does, for batches of any size.
 
-    KerasCV's own code hard-codes the batch size in the reshape, so no graph can hold it.
+    KerasCV's own code names the batch size along with the map size in one reshape, so no graph can hold it.
     Tokens are `(batch, side * side, channels)` of a square map. Source: Xie et al., SegFormer, 2021,
     https://arxiv.org/abs/2105.15203
     """
