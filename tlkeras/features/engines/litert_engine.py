@@ -4,12 +4,15 @@ LiteRT is also the runtime on phones, so a phone that runs the same file gives t
 """
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, LifoQueue
+from threading import Lock
 
 import numpy as np
 
 from tlkeras.errors import InputError
+from tlkeras.utils.stderr import silent_stderr
 
 
 class LiteRtEngine:
@@ -96,8 +99,22 @@ class LiteRtEngine:
                 f"LiteRT cannot be loaded ({error}). Run: pip install ai-edge-litert. Or use engine='keras'."
             ) from error
         try:
-            interpreter = Interpreter(model_content=self._content, num_threads=1)
-            interpreter.allocate_tensors()
+            with _quiet_the_first_time():
+                interpreter = Interpreter(model_content=self._content, num_threads=1)
+                interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise InputError(f"LiteRT cannot run this file: {error}") from error
         return interpreter
+
+
+_FIRST = Lock()
+
+
+@contextmanager
+def _quiet_the_first_time():
+    """Silence stderr for the first interpreter of a process: LiteRT's native code announces its delegate there once."""
+    if not _FIRST.acquire(blocking=False):  # never released
+        yield
+        return
+    with silent_stderr():
+        yield
