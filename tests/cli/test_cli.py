@@ -89,7 +89,7 @@ def _main(*arguments):
 
 
 def test_fit_writes_a_whole_run(run):
-    names = {"model.keras", "labels.json", "metrics.json", "confusion.png", "log.jsonl"}
+    names = {"model.keras", "model.tflite", "labels.json", "metrics.json", "confusion.png", "log.jsonl"}
     assert {path.name for path in run.iterdir()} == names
     assert not list(run.parent.glob(".*"))
     metrics = json.loads((run / "metrics.json").read_text())
@@ -104,7 +104,7 @@ def test_fit_writes_a_whole_run(run):
 
 def test_the_runs_model_opens_with_keras_alone_and_answers_alike(run, folder, capsys):
     image = folder / "green" / "1.png"
-    assert _main("predict", run, image, "--json") == 0
+    assert _main("predict", run, image, "--probabilities", "--json") == 0
     answer = json.loads(capsys.readouterr().out)["predictions"][0]
     script = """if True:
         import sys, json, keras, numpy
@@ -173,6 +173,19 @@ def test_evaluate_knows_images_of_the_training_again(run, folder, capsys):
     assert result["seen_in_training"] == 15
 
 
+def test_evaluate_takes_a_table_and_refuses_several_labels_per_image(run, tmp_path, capsys):
+    for name in ("red", "blue"):
+        _image(COLORS[name], 7).save(tmp_path / f"{name}.png")
+    (tmp_path / "one.csv").write_text("file,color\nred.png,red\nblue.png,red\n")
+    options = ["--columns", "path=file", "--columns", "label=color"]
+    assert _main("evaluate", run, tmp_path / "one.csv", *options, "--json") == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert (scores["images"], scores["accuracy"]) == (2, 0.5)
+    (tmp_path / "several.csv").write_text("file,color\nred.png,red|blue\n")
+    assert _main("evaluate", run, tmp_path / "several.csv", *options, "--label-separator", "|") == 2
+    assert "the run gives one" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("names", [["red", "blue"], ["red"]])
 def test_evaluate_takes_folders_with_some_of_the_classes(run, tmp_path, capsys, names):
     for name in names:
@@ -188,13 +201,15 @@ def test_predict_names_each_image_and_lists_the_unreadable(run, folder, tmp_path
     odd = tmp_path / 'it\'s a "red" ünïcode\nname.png'
     _image(COLORS["red"], 3).save(odd)
     (tmp_path / "empty.png").touch()
-    status = _main("predict", run, folder / "blue" / "0.png", tmp_path / "empty.png", odd, "--json")
+    paths = [folder / "blue" / "0.png", tmp_path / "empty.png", odd]
+    status = _main("predict", run, *paths, "--json", "--probabilities")
     answers = json.loads(capsys.readouterr().out)
     assert [one["class"] for one in answers["predictions"]] == ["blue", "red"]
     assert answers["predictions"][1]["path"] == str(odd)
     assert sum(answers["predictions"][0]["probabilities"].values()) == pytest.approx(1)
     assert [one["path"] for one in answers["unreadable"]] == [str(tmp_path / "empty.png")]
-    assert status == 2
+    assert status == 0
+    assert _main("predict", run, tmp_path / "empty.png") == 2
 
 
 def test_predict_takes_names_with_leading_dashes(run, tmp_path, monkeypatch, capsys):
@@ -570,6 +585,14 @@ def test_options_of_fit_and_arguments_of_tlkeras_fit_are_the_same():
     options, arguments = (inspect.signature(one).parameters for one in (runs.fit, tlkeras.fit))
     assert set(options) - {"as_json"} == set(arguments) - {"callbacks"}  # which a command line cannot give
     for name in set(options) & set(arguments) - {"output"}:
+        assert options[name].default == arguments[name].default, name
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_options_of_a_command_on_a_run_and_arguments_of_its_method_are_the_same(command):
+    options, arguments = (inspect.signature(getattr(one, command)).parameters for one in (runs, Run))
+    assert set(options) - {"run", "as_json"} == set(arguments) - {"self"}
+    for name in set(arguments) - {"self", "verbose"}:  # a terminal shows progress
         assert options[name].default == arguments[name].default, name
 
 

@@ -140,8 +140,18 @@ def test_several_labels_per_image_get_sigmoids_thresholds_average_precision_and_
     opened = tlkeras.load_run(tmp_path / "run")
     assert opened.thresholds == tuple(one["threshold"] for one in scores["labels"])
     answers = opened.predict([table.parent / f"{i}.png" for i in range(4)])
+    assert all(len(one["labels"]) == len(one["label_probabilities"]) for one in answers)
     assert [one["labels"] for one in answers] == [[], ["is_red"], ["is_green"], ["is_green", "is_red"]]
-    assert sum(answers[3]["probabilities"].values()) > 1
+    assert sum(answers[3]["label_probabilities"]) > 1
+    opened.predict(
+        [table.parent / "3.png", table.parent / "0.png"], output=tmp_path / "answers.csv", probabilities=True
+    )
+    header, both, none = (tmp_path / "answers.csv").read_text().splitlines()
+    assert header == "path,labels,label_probabilities,probability of is_green,probability of is_red,error"
+    assert "3.png,is_green|is_red,0." in both and "0.png,,,0." in none
+    measured = opened.evaluate(table, columns={"label": ["is_red", "is_green"]})
+    assert (measured["scores"]["images"], measured["seen_in_training"], measured["scores"]["accuracy"]) == (24, 24, 1)
+    assert [one["threshold"] for one in measured["scores"]["labels"]] == list(opened.thresholds)
     assert "Mean average precision on 24 images in 5-fold cross-validation" in str(opened)
 
 

@@ -1,13 +1,16 @@
 """The commands that make a classifier and use it: `fit`, `evaluate`, `predict`."""
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tlkeras.cli.terminal import Directory, Json, RunFolder, load_keras, print_json, say
+from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
 from tlkeras.runs.checks import LARGEST_SIDE, check_fit
+from tlkeras.utils.stderr import silent_stderr
 
 
 def fit(
@@ -115,13 +118,25 @@ def _listed(value):
     return [value] if isinstance(value, str) else value
 
 
-def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
-    """Measure a trained classifier on a folder of labeled images."""
+def evaluate(
+    run: RunFolder,
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="Labeled images, as `tlkeras fit` takes them: folder, table, tfds:NAME."),
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=NAME", help="Column of a table, where its name is another: path=file."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder that the paths of a table are relative to.")] = None,
+    label_separator: Annotated[str | None, typer.Option(help="Text between several labels in one cell.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
+    as_json: Json = False,
+):
+    """Measure a trained classifier on labeled images."""
+    options = {"columns": _columns(columns), "root": root, "label_separator": label_separator, "verbose": verbose}
     load_keras()
-    from tlkeras.runs.run import load_run
-    from tlkeras.runs.summary import scores_text
-
-    result = load_run(run).evaluate(directory, verbose=True)
+    result = _open(run).evaluate(source, **options)
     _say_skipped(result["skipped"])
     if result["seen_in_training"]:
         say(
@@ -131,38 +146,96 @@ def evaluate(run: RunFolder, directory: Directory, as_json: Json = False):
     if as_json:
         print_json(result)
     else:
+        from tlkeras.runs.summary import scores_text
+
         words = "images" if result["part"] == "all" else f"{result['part']} images"
         typer.echo(scores_text(result["scores"], f"{result['scores']['images']} {words}"))
 
 
 def predict(
     run: RunFolder,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...", help="Image files, folders (all files below), patterns; `-` for a list on stdin."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File for the answers: .csv, .jsonl or .parquet. Nothing on stdout then."),
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name per image.")] = 1,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Give the probabilities of all classes.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass in Keras.")] = 32,
+    verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Predict the class of each image, with its probability."""
-    load_keras()
-    from tlkeras.runs.run import load_run
+    """Predict the class of each image, with its probability.
 
-    answers = load_run(run).predict(images, verbose=True)
-    unreadable = [{"path": one["path"], "reason": one["error"]} for one in answers if "error" in one]
-    answers = [one for one in answers if "error" not in one]
-    if as_json:
-        print_json({"predictions": answers, "unreadable": unreadable})
+    Answers come in the order given. Exit status 2 means that no image could be read; those that cannot are listed.
+    """
+    from tlkeras.runs.answers import answer_file, check_answer_file
+    from tlkeras.runs.predicting import predict_each
+
+    if output is not None:
+        check_answer_file(output)
+    paths = [one for path in images for one in (_stdin_lines() if path == "-" else [path])]
+    if not paths:
+        raise InputError("The list of images on stdin is empty.")
+    options = {"top_k": top_k, "probabilities": probabilities}
+    opened, kept, unreadable, count = _open(run), [], [], 0
+    if output is not None:
+        target = answer_file(output, opened, **options)
     else:
-        for answer in answers:
-            typer.echo(_answer_line(answer))
+        target = nullcontext(kept.append if as_json else _print_answer)
+    with target as write:
+        for answer in predict_each(opened, paths, **options, batch_size=batch_size, verbose=verbose):
+            count += 1
+            if "error" in answer:
+                unreadable.append({"path": answer["path"], "reason": answer["error"]})
+            if "error" not in answer or output is not None:
+                write(answer)
+    if as_json:
+        answers = {"predictions": kept} if output is None else {"output": str(output), "images": count}
+        print_json({**answers, "unreadable": unreadable})
     for one in unreadable:
         say(f"Cannot read image {one['path']!r}: {one['reason']}.")
-    if unreadable:
+    if output is not None:
+        say(f"Written to {output}: {count - len(unreadable)} answers, {len(unreadable)} errors.")
+    if len(unreadable) == count:
         raise typer.Exit(2)
 
 
-def _answer_line(answer):
-    if "class" in answer:
-        return f"{answer['path']}\t{answer['class']}\t{answer['probability']:.3f}"
-    given = (f"{name} {answer['probabilities'][name]:.3f}" for name in answer["labels"])
-    return f"{answer['path']}\t{', '.join(given)}"
+def _open(run):
+    """Open a run; load Keras first, with a word about it, if the run has no LiteRT file."""
+    from tlkeras.runs.folder import LITERT
+    from tlkeras.runs.run import load_run
+
+    if not (run / LITERT).is_file():
+        load_keras()
+    with silent_stderr():  # LiteRT names what it runs on
+        return load_run(run)
+
+
+def _stdin_lines():
+    """Read paths from stdin, one per line."""
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="surrogateescape")  # file names need not be valid text
+    return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+
+
+def _print_answer(answer):
+    """Print an answer as a line: path, class and probability, and so on, separated by tabs."""
+    if "labels" in answer:
+        given = answer.get("probabilities") or dict(zip(answer["labels"], answer["label_probabilities"], strict=True))
+        typer.echo(f"{answer['path']}\t{', '.join(f'{name} {share:.3f}' for name, share in given.items())}")
+        return
+    best = [(one["class"], one["probability"]) for one in answer.get("top", [answer])]
+    if "probabilities" in answer:
+        best = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
+    typer.echo("\t".join([answer["path"], *(f"{name}\t{share:.3f}" for name, share in best)]))
 
 
 def _say_skipped(skipped):

@@ -92,10 +92,10 @@ def _best_threshold(labels, probabilities):
     return float((edge + below.max()) / 2 if len(below) else edge / 2)
 
 
-def score_labels(labels, probabilities, names, groups=None, folds=5):
+def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=None):
     """Score predicted probabilities of several labels per image.
 
-    Precision, recall, F1 and accuracy use thresholds that were chosen on other images: the images are
+    Precision, recall, F1 and accuracy use thresholds that were chosen on other images. By default the images are
     dealt out to folds, and those of one fold are decided by the best thresholds of the others.
 
     Args:
@@ -105,6 +105,8 @@ def score_labels(labels, probabilities, names, groups=None, folds=5):
         groups: int array of shape `(images,)`; images of one group stay in one fold. Defaults to None, which puts every
             image in its own group.
         folds: Number of folds. Defaults to 5.
+        thresholds: Probability per label at or above which it is assigned, chosen on other images. Defaults to None,
+            chosen by folds.
 
     Returns:
         `LabelScores`.
@@ -119,13 +121,12 @@ def score_labels(labels, probabilities, names, groups=None, folds=5):
     """
     labels, probabilities = np.asarray(labels).astype(int), np.asarray(probabilities, "float64")
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
-    decided = np.zeros(labels.shape, int)
-    folds = min(folds, len(np.unique(groups)))
-    parts = GroupKFold(folds).split(labels, groups=groups) if folds > 1 else [(slice(None), slice(None))]
-    for others, part in parts:
-        decided[part] = probabilities[part] >= best_thresholds(labels[others], probabilities[others])
+    if thresholds is None:
+        decided, thresholds = _decided(labels, probabilities, groups, folds), best_thresholds(labels, probabilities)
+    else:
+        decided = (probabilities >= np.asarray(thresholds)).astype(int)
     precision, recall, f1, _ = precision_recall_fscore_support(labels, decided, average=None, zero_division=np.nan)
-    thresholds, counts = best_thresholds(labels, probabilities), labels.sum(axis=0)
+    counts = labels.sum(axis=0)
     areas = [
         average_precision_score(one, share) if one.any() else np.nan
         for one, share in zip(labels.T, probabilities.T, strict=True)
@@ -142,3 +143,13 @@ def score_labels(labels, probabilities, names, groups=None, folds=5):
         majority_accuracy=float(np.maximum(labels.mean(axis=0), 1 - labels.mean(axis=0)).mean()),
         labels=tuple(LabelScore(str(name), int(count), *map(defined, rest)) for name, count, *rest in rows),
     )
+
+
+def _decided(labels, probabilities, groups, folds):
+    """Decide the labels of each fold by the best thresholds of the other folds."""
+    decided = np.zeros(labels.shape, int)
+    folds = min(folds, len(np.unique(groups)))
+    parts = GroupKFold(folds).split(labels, groups=groups) if folds > 1 else [(slice(None), slice(None))]
+    for others, part in parts:
+        decided[part] = probabilities[part] >= best_thresholds(labels[others], probabilities[others])
+    return decided

@@ -1,6 +1,7 @@
 """The folder of a run: a trained classifier and all that is known of it.
 
-`model.keras` opens with Keras alone; `labels.json` says what its answers mean and how images are brought to its size;
+`model.keras` opens with Keras alone; `model.tflite` gives the same answers in LiteRT, without Keras, where the model
+can be written for it; `labels.json` says what the answers mean and how images are brought to the model's size;
 `metrics.json` says what was measured, on which files, with what; `confusion.png` shows the mistakes; `log.jsonl` has a
 line per event of the training.
 """
@@ -10,14 +11,16 @@ import shutil
 import tempfile
 import warnings
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from tlkeras.errors import InputError, first_line
 from tlkeras.runs.log import LOG
 from tlkeras.utils.files import check_output, written_whole
 
-MODEL, LABELS, METRICS, CONFUSION = "model.keras", "labels.json", "metrics.json", "confusion.png"
-_FILES = frozenset({MODEL, LABELS, METRICS, CONFUSION, LOG})
+MODEL, LITERT = "model.keras", "model.tflite"
+LABELS, METRICS, CONFUSION = "labels.json", "metrics.json", "confusion.png"
+_FILES = frozenset({MODEL, LITERT, LABELS, METRICS, CONFUSION, LOG})
 
 
 def check_run_output(path, overwrite=False):
@@ -91,6 +94,39 @@ def write_report(folder, metrics, figure, events):
         figure.savefig(folder / CONFUSION, dpi=150)
 
 
+def read_litert(folder, labels, image_shape, classes):
+    """Open the LiteRT file of a run if it belongs to the Keras model that is there now.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+        labels: Content of its `labels.json`, with the digests of both files.
+        image_shape: `(height, width, 3)`.
+        classes: Number of classes.
+
+    Returns:
+        `LiteRtEngine`; None if there is no such file, one of the two has changed, or LiteRT does not run it.
+    """
+    import numpy as np  # `fit --help` reads this file and does without
+
+    from tlkeras.features.engines.litert_engine import LiteRtEngine
+
+    digests = labels.get("digests")
+    if not isinstance(digests, dict) or set(digests) != {MODEL, LITERT}:
+        return None
+    try:
+        if digests != _digests(folder):
+            return None
+        engine = LiteRtEngine(folder / LITERT, image_shape)
+    except (OSError, InputError):
+        return None
+    return engine if engine(np.zeros((1, *image_shape), "uint8")).shape == (1, classes) else None
+
+
+def _digests(folder):
+    """Return the digests of a run's model in both its forms."""
+    return {name: blake2b((folder / name).read_bytes(), digest_size=16).hexdigest() for name in (MODEL, LITERT)}
+
+
 def _keep(path, run):
     """Write the model where there may be room; return the folder, or None."""
     for place in (path.parent, tempfile.gettempdir()):
@@ -112,7 +148,19 @@ def _write_model(folder, run):
     if run.thresholds is not None:
         labels["thresholds"] = list(run.thresholds)
     run.model.save(folder / MODEL)
+    if _written_litert(folder, run):
+        labels["digests"] = _digests(folder)
     _write_json(folder / LABELS, labels)
+
+
+def _written_litert(folder, run):
+    """Write the LiteRT file beside the model; tell whether that was possible."""
+    from tlkeras.features.engines.compiled import compile_classifier  # imports Keras
+
+    try:
+        return compile_classifier(run.model, folder / LITERT) is None
+    except Exception:  # it only saves time: nothing may cost the trained model
+        return False
 
 
 def _write_json(path, content):

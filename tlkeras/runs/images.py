@@ -33,8 +33,10 @@ def digest(source):
     """Return a short name of an image's content: the hexadecimal BLAKE2b of 128 bits.
 
     Args:
-        source: Path of a file, its content, a PIL image or an array of pixels.
+        source: Path of a file, its content, a PIL image or an array of pixels, or a function that returns one of them.
     """
+    if callable(source):
+        source = source()
     if isinstance(source, str | os.PathLike):
         content = Path(source).read_bytes()
     else:

@@ -1,11 +1,13 @@
 """Measuring: the scores of a trained classifier, with attention to images that it has learned from."""
 
+import os
 from collections import Counter
 
 import numpy as np
 
-from tlkeras.data.listing import list_folder
+from tlkeras.data.classes import name_classes
 from tlkeras.data.reading import ImageError
+from tlkeras.data.sources import list_source
 from tlkeras.errors import InputError
 from tlkeras.evaluation.metrics import score
 from tlkeras.evaluation.several_labels import score_labels
@@ -53,37 +55,72 @@ def most_common(split):
     return Counter(sorted(labels.tolist())).most_common(1)[0][0]
 
 
-def evaluate(run, source, verbose=False):
-    """Measure a run on a folder of labeled images; see `tlkeras.runs.run.Run.evaluate`."""
-    class_names, files = list_folder(source)
-    unknown = sorted(set(class_names) - set(run.class_names))
-    if unknown:
-        known = shown(run.class_names)
-        raise InputError(f"{str(source)!r} has a class {unknown[0]!r} the run was not trained on. It knows {known}.")
-    numbers = {name: number for number, name in enumerate(run.class_names)}
+def evaluate(run, source, table, verbose=False):
+    """Measure a run on labeled images; see `tlkeras.runs.run.Run.evaluate`.
+
+    Args:
+        run: `Run`.
+        source: Images with labels, as `load_images` takes them.
+        table: `TableOptions`.
+        verbose: Whether to show progress on stderr.
+    """
+    seen, majority = _known_from_training(run)
+    files = _labeled_files(run, source, table)
+    given = {file.part for file in files}
+    part = next((part for part in ("test", "validation") if part in given), "all")
+    files = [file for file in files if part in ("all", file.part)]
+    measured, rows, skipped = [], [], []
+    answers = run.probabilities([file.source for file in files], verbose=verbose)
+    for file, (_, answer) in zip(files, answers, strict=True):
+        if isinstance(answer, ImageError):
+            skipped.append({"path": file.path, "reason": answer.reason})
+        else:
+            measured.append(file)
+            rows.append(answer)
+    if not measured:
+        why = f"none of {len(skipped)} can be read." if skipped else "there are no files in it."
+        raise InputError(f"No images in {_named(source)}: {why}")
+    return {
+        "scores": _scores(run, [file.label for file in measured], np.stack(rows), majority).to_dict(),
+        "part": part,
+        "seen_in_training": sum(digest(file.source) in seen for file in measured),
+        "skipped": skipped,
+    }
+
+
+def _known_from_training(run):
+    """Return the digests of the images that a run was trained on or chosen by, and its most common class."""
     try:
-        seen, majority = set(run.metrics["data"]["learned"].values()), numbers[run.metrics["scores"]["majority_class"]]
-        seen |= set(run.metrics["data"]["chosen_by"].values())
-    except (KeyError, TypeError, AttributeError) as error:
+        data, scores = run.metrics["data"], run.metrics["scores"]
+        seen = {*data["learned"].values(), *data["chosen_by"].values()}
+        return seen, None if run.thresholds else run.class_names.index(scores["majority_class"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"The file metrics.json of {str(run.path)!r} was not written by `tlkeras fit`. Train the run again."
         ) from error
-    given = {file.part for file in files}
-    part = next((part for part in ("test", "validation") if part in given), "all")
-    labels = {file.path: numbers[file.label] for file in files if part in ("all", file.part)}
-    predicted, skipped = {}, []
-    for path, answer in run.probabilities(list(labels), verbose=verbose):
-        if isinstance(answer, ImageError):
-            skipped.append({"path": answer.path, "reason": answer.reason})
-        else:
-            predicted[path] = int(answer.argmax())
-    if not predicted:
-        why = f"none of {len(skipped)} can be read." if skipped else "there are no files in it."
-        raise InputError(f"No images in {str(source)!r}: {why}")
-    scores = score([labels[path] for path in predicted], list(predicted.values()), run.class_names, majority)
-    return {
-        "scores": scores.to_dict(),
-        "part": part,
-        "seen_in_training": sum(digest(path) in seen for path in predicted),
-        "skipped": skipped,
-    }
+
+
+def _labeled_files(run, source, table):
+    """List labeled images, all of classes that the run knows."""
+    listing = list_source(source, table=table)
+    names, files, several = name_classes(listing.files, multilabel=table.multilabel)
+    if several and run.thresholds is None:
+        raise InputError(f"{_named(source)} has images with several labels or none, and the run gives one to each.")
+    unknown = [name for name in names if name not in run.class_names]
+    if unknown:
+        known = shown(run.class_names)
+        raise InputError(f"{_named(source)} has a class {unknown[0]!r} the run was not trained on. It knows {known}.")
+    return files
+
+
+def _scores(run, labels, probabilities, majority):
+    """Score answers to images with the names of their classes."""
+    if run.thresholds is None:
+        labels = [run.class_names.index(label) for label in labels]
+        return score(labels, probabilities.argmax(axis=1), run.class_names, majority)
+    labels = [[name in given for name in run.class_names] for given in labels]
+    return score_labels(labels, probabilities, run.class_names, thresholds=run.thresholds)
+
+
+def _named(source):
+    return repr(str(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"

@@ -2,23 +2,22 @@
 
 import json
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
-import keras
-import numpy as np
-
-from tlkeras.data.reading import ImageError, read_image
 from tlkeras.errors import InputError, first_line
-from tlkeras.runs.folder import LABELS, METRICS, MODEL
+from tlkeras.features.engines.litert_engine import LiteRtEngine
+from tlkeras.runs.answers import answer_file
+from tlkeras.runs.folder import LABELS, METRICS, MODEL, read_litert
 from tlkeras.runs.log import LOG, read_log
-from tlkeras.runs.measuring import evaluate
+from tlkeras.runs.predicting import predict_each, stream_probabilities
 from tlkeras.runs.summary import summary
-from tlkeras.utils.progress import progress
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Run:
@@ -28,7 +27,7 @@ class Run:
 
     Attributes:
         model: `keras.Model` from raw pixels in [0, 255], of shape `(images, height, width, 3)`, to probabilities of
-            shape `(images, classes)`.
+            shape `(images, classes)`; read from the disk when it is first used.
         class_names: Tuple of str, by position in the answer.
         image_size: `(height, width)` that images are resized to, in pixels.
         resize: How, as in `tlkeras.read_image`.
@@ -40,16 +39,16 @@ class Run:
 
     >>> import tlkeras
     >>> run = tlkeras.fit("data/clipart10", per_class=5, verbose=False)
-    >>> answer = run.predict(["data/clipart10/bug/bee.jpg"])[0]
-    >>> sorted(answer), len(answer["probabilities"])
-    (['class', 'path', 'probability', 'probabilities'], 10)
+    >>> answer = run.predict("data/clipart10/bug/bee.jpg", top_k=3)[0]
+    >>> sorted(answer), len(answer["top"])
+    (['class', 'path', 'probability', 'top'], 3)
     >>> run.metrics["measured"]["by"]
     'cross-validation'
     """
 
     def __init__(
         self,
-        model: keras.Model,
+        model: "keras.Model | None",
         class_names: tuple[str, ...],
         image_size: tuple[int, int],
         resize: str,
@@ -58,9 +57,12 @@ class Run:
         path: Path | None = None,
         metrics: dict | None = None,
         log: list[dict] | None = None,
+        litert: LiteRtEngine | None = None,
     ):
-        self.model, self.class_names, self.image_size, self.resize = model, class_names, image_size, resize
-        self.thresholds, self.path = thresholds, path
+        self.class_names, self.image_size, self.resize = class_names, image_size, resize
+        self.thresholds, self.path, self._litert = thresholds, path, litert
+        if model is not None:  # otherwise it is read when it is needed
+            self.model = model
         if metrics is not None:
             self.metrics = metrics
         if log is not None:
@@ -91,48 +93,98 @@ class Run:
         path = self.path / LOG
         return read_log(path) if path.exists() else []
 
-    def predict(self, images: Any, *, batch_size: int = 32, verbose: bool = False) -> list[dict]:
+    @cached_property
+    def model(self) -> "keras.Model":
+        """The classifier, read from `model.keras` when it is first used.
+
+        Raises:
+            InputError: The file is missing, damaged, or does not fit `labels.json`.
+        """
+        return _load_model(self.path, self.image_size, len(self.class_names))
+
+    def predict(
+        self,
+        images: Any,
+        *,
+        output: str | os.PathLike | None = None,
+        top_k: int = 1,
+        probabilities: bool = False,
+        batch_size: int = 32,
+        verbose: bool = False,
+    ) -> list[dict]:
         """Predict the class of images.
 
+        LiteRT answers where the run has a file for it, on all cores and without Keras. Keras answers where there is
+        none, and once `model` is in memory, where it may have been changed. The two agree to 1e-5. The command
+        `tlkeras predict` does the same, with options of the same names.
+
         Args:
-            images: Paths of image files, or anything else that `tlkeras.read_image` takes; a single image or a
-                sequence.
-            batch_size: Images per forward pass. Defaults to 32.
+            images: Paths of image files, folders (all files below) or patterns such as `"photos/*.jpg"`, or anything
+                else that `tlkeras.read_image` takes; one or many.
+            output: File for the answers, `.csv`, `.jsonl` or `.parquet`, which appears when it is complete. Memory
+                stays flat then, however many images there are. Defaults to None, no file.
+            top_k: Number of classes to name, the most probable first. Defaults to 1.
+            probabilities: Whether to give the probabilities of all classes. Defaults to False.
+            batch_size: Images per forward pass in Keras. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
-            A dict per image, in the order given: `path`, `class`, `probability` and the `probabilities` of all
-            classes; where an image may have several labels, `labels` instead of `class` and `probability`. For an
-            image that cannot be read, `path` and `error`.
-        """
-        if isinstance(images, str | os.PathLike):
-            images = [images]
-        answers = []
-        for place, (image, probabilities) in enumerate(self.probabilities(images, batch_size, verbose)):
-            path = str(image) if isinstance(image, str | os.PathLike) else f"image {place}"
-            if isinstance(probabilities, ImageError):
-                answers.append({"path": path, "error": probabilities.reason})
-            else:
-                answers.append({"path": path, **self._answer(probabilities)})
-        return answers
+            A dict per image, in the order given: `path`, `class`, `probability`; with `top_k` also `top`, a list of
+            dicts with `class` and `probability`; with `probabilities` also those, by class. Where an image may have
+            several labels, `labels` and `label_probabilities` instead of `class` and `probability`: those that reach
+            their thresholds. For an image that cannot be read, `path` and `error`. With `output`, the images that
+            cannot be read only.
 
-    def evaluate(self, source: str | os.PathLike, *, verbose: bool = False) -> dict:
+        Raises:
+            InputError: An argument or the output cannot be used.
+        """
+        options = {"top_k": top_k, "probabilities": probabilities}
+        answers = predict_each(self, images, **options, batch_size=batch_size, verbose=verbose)
+        if output is None:
+            return list(answers)
+        unreadable = []
+        with answer_file(output, self, **options) as write:
+            for answer in answers:
+                write(answer)
+                if "error" in answer:
+                    unreadable.append(answer)
+        return unreadable
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        columns: Mapping[str, str | Sequence[str]] | None = None,
+        root: str | os.PathLike | None = None,
+        label_separator: str | None = None,
+        verbose: bool = False,
+    ) -> dict:
         """Measure on other labeled images.
 
         Args:
-            source: Folder with a subfolder of images per class, for all known classes or some.
+            source: Images with labels, as `tlkeras.fit` takes them, of all known classes or some: a folder with a
+                subfolder per class, a table, a data set's name.
+            columns: As in `tlkeras.load_images`, like the next two.
+            root: Folder that the paths of a table are relative to.
+            label_separator: Text between several labels in one cell of a table.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
-            A dict: `scores` (what `tlkeras.evaluation.metrics.Scores` holds), `part` (what was scored: `"test"` where
-            the folder has a test part, else `"validation"` where it has that, else `"all"`), `seen_in_training` (how
-            many of these images were used to train or choose the model), `skipped` (files of this part that
-            cannot be read, with the reason).
+            A dict: `scores` (what `tlkeras.evaluation.metrics.Scores` holds, or `LabelScores` by the run's thresholds
+            where an image may have several labels), `part` (what was scored: `"test"` where the source has a test part,
+            else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of these images were used
+            to train or choose the model), `skipped` (files of this part that cannot be read, with the reason).
 
         Raises:
-            InputError: There is no such folder, or it has a class that the run does not know.
+            InputError: There is no such source, it has a class that the run does not know, or several labels per image
+                where the run gives one.
         """
-        return evaluate(self, source, verbose)
+        # These import Keras and scikit-learn, which takes seconds, and `predict` does without.
+        from tlkeras.data.sources import TableOptions
+        from tlkeras.runs.measuring import evaluate
+
+        table = TableOptions(columns, root, label_separator, None if self.thresholds is None else True)
+        return evaluate(self, source, table, verbose)
 
     def probabilities(self, images: Any, batch_size: int = 32, verbose: bool = False) -> Iterator[tuple[Any, Any]]:
         """Predict batch by batch, for more images than fit in memory.
@@ -142,9 +194,9 @@ class Run:
             batch_size: As in `predict`.
             verbose: As in `predict`.
 
-        Yields:
-            Each image with its probabilities, float32 of shape `(classes,)`, or with the `ImageError` that reading it
-            raised.
+        Returns:
+            An iterator over pairs: each image, and its probabilities, float32 of shape `(classes,)`, or the
+            `ImageError` that reading it raised.
 
         Example:
 
@@ -153,29 +205,15 @@ class Run:
         >>> [answer.shape for path, answer in run.probabilities(["data/clipart10/bug/bee.jpg"])]
         [(10,)]
         """
-        starts = progress(range(0, len(images), batch_size), description="predicting", unit="batch", verbose=verbose)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in starts:
-                batch = images[start : start + batch_size]
-                read = list(pool.map(self._read, batch))
-                pixels = [one for one in read if not isinstance(one, ImageError)]
-                answers = iter(self.model.predict_on_batch(np.stack(pixels)) if pixels else ())
-                for image, one in zip(batch, read, strict=True):
-                    yield image, one if isinstance(one, ImageError) else next(answers)
+        return stream_probabilities(images, self.image_size, self.resize, self._make_engine, batch_size, verbose)
 
-    def _read(self, image):
-        try:
-            return read_image(image, self.image_size, self.resize)
-        except ImageError as error:
-            return error
+    def _make_engine(self):
+        """Make what computes probabilities of pixels: LiteRT, or Keras once the model is in memory."""
+        if "model" not in self.__dict__ and self._litert is not None:
+            return self._litert
+        from tlkeras.features.engines.keras_engine import KerasEngine
 
-    def _answer(self, probabilities):
-        shares = dict(zip(self.class_names, map(float, probabilities), strict=True))
-        if self.thresholds is None:
-            best = max(shares, key=shares.get)
-            return {"class": best, "probability": shares[best], "probabilities": shares}
-        pairs = zip(shares.items(), self.thresholds, strict=True)
-        return {"labels": [name for (name, share), least in pairs if share >= least], "probabilities": shares}
+        return KerasEngine(self.model)
 
 
 def load_run(path: str | os.PathLike) -> Run:
@@ -205,15 +243,26 @@ def load_run(path: str | os.PathLike) -> Run:
         thresholds = labels.get("thresholds")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{str(path / LABELS)!r} cannot be read: {error!r}. Train the run again.") from error
+    thresholds = None if thresholds is None else tuple(thresholds)
+    engine = read_litert(path, labels, (*size, 3), len(names))
+    model = None if engine else _load_model(path, size, len(names))
+    return Run(model, names, size, resize, thresholds=thresholds, path=path, litert=engine)
+
+
+def _load_model(folder, size, classes):
+    """Read the Keras model of a run and check its shapes."""
+    import keras
+
+    path = folder / MODEL
     try:
-        model = keras.saving.load_model(path / MODEL, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is not a model
-        reason = first_line(error) if is_zipfile(path / MODEL) else "it is not a complete zip file."
-        raise InputError(f"{str(path / MODEL)!r} is not a Keras model: {reason} Train the run again.") from error
+        reason = first_line(error) if is_zipfile(path) else "it is not a complete zip file."
+        raise InputError(f"{str(path)!r} is not a Keras model: {reason} Train the run again.") from error
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if shapes != ((None, *size, 3), (None, len(names))):
+    if shapes != ((None, *size, 3), (None, classes)):
         raise InputError(
-            f"{str(path / MODEL)!r} does not match its labels.json, which has {len(names)} classes and images "
-            f"of {size}. Train the run again."
+            f"{str(path)!r} does not match its labels.json, which has {classes} classes and images of {size}. "
+            "Train the run again."
         )
-    return Run(model, names, size, resize, thresholds=None if thresholds is None else tuple(thresholds), path=path)
+    return model

@@ -1,0 +1,167 @@
+"""The answer to one image, as a dict and as a row of a file of answers."""
+
+import csv
+import importlib.util
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+from tlkeras.errors import InputError, first_line
+from tlkeras.utils.files import check_folder, file_written_whole
+from tlkeras.utils.validation import check_integer, invalid
+
+#: Rows that are written to a Parquet file at a time.
+_ROWS = 4096
+
+
+def answer_of(run, probabilities, top_k, all_probabilities):
+    """Return the answer to one image: a dict as `Run.predict` describes it, without the path.
+
+    Args:
+        run: `Run`.
+        probabilities: Array of shape `(classes,)`.
+        top_k: Number of classes to name.
+        all_probabilities: Whether to give the probability of every class.
+    """
+    shares = dict(zip(run.class_names, map(float, probabilities), strict=True))
+    if run.thresholds is not None:
+        pairs = zip(shares.items(), run.thresholds, strict=True)
+        given = {name: share for (name, share), least in pairs if share >= least}
+        answer = {"labels": list(given), "label_probabilities": list(given.values())}
+    else:
+        best = sorted(shares, key=shares.get, reverse=True)[:top_k]
+        answer = {"class": best[0], "probability": shares[best[0]]}
+        if top_k > 1:
+            answer["top"] = [{"class": name, "probability": shares[name]} for name in best]
+    return {**answer, "probabilities": shares} if all_probabilities else answer
+
+
+def check_top_k(run, top_k):
+    """Refuse a number of classes that a run cannot name."""
+    check_integer("top_k", top_k, 1, len(run.class_names))
+    if top_k > 1 and run.thresholds is not None:
+        raise invalid(
+            "top_k", top_k, "be 1 for a run with several labels per image", "`probabilities` gives those of all labels."
+        )
+
+
+def check_answer_file(path):
+    """Refuse a file of answers before any work is done.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It has no known suffix, its folder cannot be written, or its package is not installed.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise invalid("output", str(path), "end in .csv, .jsonl or .parquet")
+    if path.is_dir():
+        raise invalid("output", str(path), "be a file, and this is a folder")
+    check_folder(path.parent)
+    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise InputError("Parquet files need the package pyarrow: pip install 'tlkeras[tables]'.")
+
+
+@contextmanager
+def answer_file(path, run, top_k, probabilities):
+    """Write a file of answers, which appears whole or not at all.
+
+    CSV and Parquet have a row per image with the columns `path`, `class`, `probability`, `class_2`, `probability_2` and
+    so on up to `top_k`, or `labels` and `label_probabilities`, each joined by `|`; with `probabilities` a column
+    `probability of NAME` per class; and last `error`. JSON lines hold the dicts of `Run.predict`.
+
+    Args:
+        path: File whose suffix names the format.
+        run: `Run` whose answers they are.
+        top_k: As in `Run.predict`.
+        probabilities: As in `Run.predict`.
+
+    Yields:
+        A function that writes one answer.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    check_answer_file(path)
+    check_top_k(run, top_k)
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            file_written_whole(path) as part,
+            _WRITERS[path.suffix.lower()](part, _columns(run, top_k, probabilities)) as write,
+        ):
+            yield write
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be written: {error.strerror or first_line(error)}.") from error
+
+
+def _columns(run, top_k, probabilities):
+    """Return the types of the columns by their names."""
+    columns = {"path": str}
+    if run.thresholds is not None:
+        columns |= {"labels": str, "label_probabilities": str}
+    else:
+        for rank in range(top_k):
+            columns |= {_ranked("class", rank): str, _ranked("probability", rank): float}
+    if probabilities:
+        columns |= {f"probability of {name}": float for name in run.class_names}
+    return columns | {"error": str}
+
+
+def _ranked(name, rank):
+    return f"{name}_{rank + 1}" if rank else name
+
+
+def _row(answer):
+    """Return the cells of an answer by the names of their columns."""
+    row = {name: value for name, value in answer.items() if isinstance(value, str | float)}
+    row["path"] = row["path"].encode("utf-8", "backslashreplace").decode()  # a file name need not be valid text
+    for rank, one in enumerate(answer.get("top", ())):
+        row |= {_ranked(name, rank): value for name, value in one.items()}
+    for name in ("labels", "label_probabilities"):
+        if name in answer:
+            row[name] = "|".join(map(str, answer[name]))
+    return row | {f"probability of {name}": share for name, share in answer.get("probabilities", {}).items()}
+
+
+@contextmanager
+def _csv(path, columns):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        yield lambda answer: writer.writerow(_row(answer))
+
+
+@contextmanager
+def _json_lines(path, columns):
+    with path.open("w", encoding="utf-8") as file:
+        yield lambda answer: file.write(json.dumps(answer) + "\n")
+
+
+@contextmanager
+def _parquet(path, columns):
+    import pyarrow
+    from pyarrow import parquet
+
+    types = {str: pyarrow.string(), float: pyarrow.float64()}
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])
+    rows = []
+
+    def flush():
+        writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+        rows.clear()
+
+    def write(answer):
+        rows.append(_row(answer))
+        if len(rows) == _ROWS:
+            flush()
+
+    with parquet.ParquetWriter(path, schema) as writer:
+        yield write
+        flush()
+
+
+_WRITERS = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}
