@@ -10,7 +10,6 @@ import typer
 from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
 from tlkeras.runs.checks import LARGEST_SIDE, check_fit
-from tlkeras.utils.stderr import silent_stderr
 
 
 def fit(
@@ -215,8 +214,7 @@ def _open(run):
 
     if not (run / LITERT).is_file():
         load_keras()
-    with silent_stderr():  # LiteRT names what it runs on
-        return load_run(run)
+    return load_run(run)
 
 
 def _stdin_lines():
