@@ -44,6 +44,7 @@ def test_uint8_pixels_can_be_fitted():
     np.testing.assert_array_equal(pixels, images(4, 32))
 
 
+@pytest.mark.slow
 def test_saved_backbones_of_every_mode_need_keras_only(tmp_path):
     for name in ONE_A_MODE.values():
         model = backbone(name, weights=None, image_size=32, channels=1, pooling="concat")

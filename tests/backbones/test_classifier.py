@@ -90,6 +90,7 @@ def test_learns(pixels):
     assert history.history["loss"][-1] < history.history["loss"][0]
 
 
+@pytest.mark.slow
 def test_a_classifier_augments_in_fit_only_and_its_file_too_where_tlkeras_is_not_imported(pixels, tmp_path):
     policy = tlkeras.AugmentationPolicy(why={}, small_rotation=90, crop=0.5, light=0.5)
     model = tlkeras.image_classifier(classes=3, augmentation=tlkeras.augmentation(policy), **SMALL)

@@ -6,6 +6,8 @@ import pytest
 
 from tlkeras import InputError, backbone, backbone_info, blocks, list_backbones, unfreeze
 
+pytestmark = pytest.mark.slow
+
 keras_cv = pytest.importorskip("keras_cv", reason="keras-cv is not installed (extra 'cv')")
 
 BUILT_OFFLINE = [name for name in list_backbones("cv:*") if name.startswith(("cv:resnet", "cv:efficientnetlite"))]

@@ -9,6 +9,8 @@ import pytest
 from tlkeras import InputError, backbone, backbone_info, blocks, image_classifier, list_backbones, unfreeze
 from tlkeras.backbones import hub
 
+pytestmark = pytest.mark.slow
+
 keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is not installed (extra 'hub')")
 
 

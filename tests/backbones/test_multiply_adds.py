@@ -9,6 +9,8 @@ from keras import layers
 
 from tlkeras import backbone_info, list_backbones
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tensorflow")
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "multiply_adds.py"

@@ -102,6 +102,7 @@ def test_fit_writes_a_whole_run(run):
     assert events[1]["images"] == 15 and events[1]["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_the_runs_model_opens_with_keras_alone_and_answers_alike(run, folder, capsys):
     image = folder / "green" / "1.png"
     assert _main("predict", run, image, "--probabilities", "--json") == 0

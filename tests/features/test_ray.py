@@ -15,6 +15,8 @@ import tlkeras
 from tlkeras.features import ray as module
 from tlkeras.features.ray import RayExtraction, extract_on_ray
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray")
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -52,7 +54,6 @@ def _run_here(shares, extractor, output, *_):
         worker({name: [value] for name, value in share.items()})
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing_and_the_rest_can_be_made_up(
     cluster, network, clipart10, tmp_path, monkeypatch
 ):

@@ -81,6 +81,7 @@ def test_what_tlkeras_makes_of_a_model_infers_in_a_plain_call(model, images):
         np.testing.assert_allclose(plain_call(one, images), one.predict_on_batch(images), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_backbone_on_resized_images_is_exported_as_it_predicts(images, tmp_path):
     tf = pytest.importorskip("tensorflow")
     image = keras.Input((16, 16, 3))

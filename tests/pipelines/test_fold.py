@@ -202,6 +202,7 @@ def test_a_search_over_the_whole_pipeline_is_folded(extractor, images):
 
 
 @pytest.mark.backends
+@pytest.mark.slow
 def test_the_real_backbone_folds_to_the_same_answers(images):
     images = images[0][:60]
     extractor = tlkeras.FeatureExtractor(image_size=(32, 32), engine="keras", cache=False)
@@ -233,6 +234,7 @@ def test_the_folded_model_shares_no_weights_with_the_extractor(extractor, images
 
 
 @pytest.mark.backends
+@pytest.mark.slow
 def test_the_folded_model_is_flat_and_opens_with_keras_alone(extractor, images, tmp_path):
     everything = [StandardScaler(), Normalizer(), PCA(5), Normalizer("l1"), CalibratedClassifierCV(LinearSVC(), cv=2)]
     folded = tlkeras.fold(_fitted(extractor, images, 3, *everything))

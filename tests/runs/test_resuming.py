@@ -16,6 +16,8 @@ from tlkeras.runs.log import LOG, RunLog
 from tlkeras.runs.resuming import Unfinished
 from tlkeras.selection import by_fine_tuning
 
+pytestmark = pytest.mark.slow
+
 
 def small_classifier(backbone, classes, **options):
     """Build a network that trains in a second."""

@@ -17,6 +17,8 @@ import tlkeras
 from tlkeras.training.steps.data import as_batches
 from tlkeras.training.steps.distributed import EvenBatches, even_batches, replicas_of, trainee_of
 
+pytestmark = pytest.mark.slow
+
 on = keras.backend.backend()
 
 # Every process trains so, whatever it makes of devices before, and keeps the history and the weights. All fork from one
@@ -124,7 +126,6 @@ def _free_ports(count):
             one.close()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(on != "tensorflow", reason="tf.distribute is TensorFlow's")
 def test_two_workers_and_two_mirrored_devices_end_with_the_weights_and_history_of_one(tmp_path):
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
@@ -135,7 +136,6 @@ def test_two_workers_and_two_mirrored_devices_end_with_the_weights_and_history_o
     _assert_equal(saved["mirrored"], saved["one"], atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.backends
 @pytest.mark.skipif(on != "jax", reason="of TensorFlow and torch, Keras' DataParallel knows nothing")
 def test_two_devices_of_data_parallel_end_with_the_weights_and_history_of_one(tmp_path):

@@ -105,6 +105,7 @@ def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):
     assert not np.array_equal(before["block2_conv"][0], model.get_layer("block2_conv").get_weights()[0])
 
 
+@pytest.mark.slow
 def test_saved_model_opens_with_keras_alone_and_without_a_warning(train, validation, tmp_path):
     model = classifier()
     tlkeras.fine_tune(model, train, validation, epochs=1, verbose=False)
@@ -262,6 +263,7 @@ def test_average_with_probe_is_the_mean_of_probe_and_fine_tuned_weights(train):
 
 
 @pytest.mark.parametrize(("learning_rate", "rows"), [(1e-3, 48), (3e-2, 48), (3e-2, 3)])
+@pytest.mark.slow
 def test_of_probe_tuned_weights_and_their_mean_the_best_on_validation_data_stays(
     learning_rate, rows, train, validation
 ):
@@ -409,6 +411,7 @@ def test_binary_and_multi_label_heads_and_logits_are_trained(activation, units):
     assert np.isfinite(result.history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_takes_any_data_that_fit_takes(train, validation):
     class Batches(keras.utils.PyDataset):
         def __len__(self):

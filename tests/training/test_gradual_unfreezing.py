@@ -133,6 +133,7 @@ def test_a_plateau_unfreezes_the_next_block(name, values):
     assert unfreeze._selection(7) == 2  # epochs 5 and 6 brought nothing either
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_whole_model_goes_on_from_its_phase(tmp_path):
     whole, part = small_model(), small_model()
     for model in (whole, part):
@@ -209,6 +210,7 @@ def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(tmp_path):
     assert_resumes_to_the_same(backup, **SCHEDULE)
 
 
+@pytest.mark.slow
 def test_a_model_whose_layers_are_numbered_anew_goes_on_to_the_same_result(tmp_path):
     def run(backup, *callbacks):
         keras.utils.set_random_seed(0)
@@ -226,6 +228,7 @@ def test_a_model_whose_layers_are_numbered_anew_goes_on_to_the_same_result(tmp_p
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_remembers_its_plateaus(tmp_path):
     backup = tmp_path / "backup.npz"
     with pytest.raises(KeyboardInterrupt):
@@ -233,6 +236,7 @@ def test_an_interrupted_run_remembers_its_plateaus(tmp_path):
     assert_resumes_to_the_same(backup, **PLATEAU)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_costs_a_warning_and_leaves_the_last_good_backup(tmp_path, monkeypatch):
     backup = tmp_path / "backup.npz"
 

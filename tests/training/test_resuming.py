@@ -14,7 +14,7 @@ from keras import layers
 
 import tlkeras
 
-pytestmark = pytest.mark.backends
+pytestmark = [pytest.mark.backends, pytest.mark.slow]
 
 # All processes fork from one that has imported everything and started nothing, since importing takes longer than
 # training. The first is not disturbed; the second is killed at random moments until it ends by itself.
@@ -89,7 +89,6 @@ def killed_and_undisturbed(folder, seed=0, kills=3):
     return *saved, json.loads(output.splitlines()[-1])["kills"]
 
 
-@pytest.mark.slow
 def test_a_call_killed_at_random_moments_goes_on_to_the_result_of_an_undisturbed_one(tmp_path):
     killed, undisturbed, kills = killed_and_undisturbed(tmp_path)
     assert kills and killed.keys() == undisturbed.keys()
