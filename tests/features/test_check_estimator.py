@@ -1,8 +1,12 @@
 """scikit-learn's own checks of what an estimator must do."""
 
+import datetime
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
+from keras.src.saving import saving_lib
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import tlkeras
@@ -17,6 +21,13 @@ def _network(shape):
 
 FLAT = tlkeras.FeatureExtractor(_network((None, None, 3)), input="flat", engine="keras")
 IMAGES = tlkeras.FeatureExtractor(_network((8, 8, 3)), engine="keras")
+
+
+@pytest.fixture(autouse=True)
+def _one_date(monkeypatch):
+    """Stop the clock: Keras writes the second into a pickled model, and a check compares pickles before and after."""
+    date = datetime.datetime(2026, 1, 1)
+    monkeypatch.setattr(saving_lib, "datetime", SimpleNamespace(datetime=SimpleNamespace(now=lambda: date)))
 
 
 def _checks(estimator):

@@ -117,7 +117,7 @@ class Endless(keras.utils.PyDataset):
             r"validation_data gives images of shape \(12, 8, 16, 3\)",
         ),
         ("several", {"train": (HOLED, LABELS), "batch_size": 2}, "1 of the 12 images of train hold NaN"),
-        ("several", {"train": (IMAGES, 0 * LABELS)}, "images of class 0 alone"),
+        ("several", {"train": (IMAGES, 0 * LABELS)}, "images of class 0 only"),
         ("several", {"train": (IMAGES, LABELS + 1)}, "from 0 to 2. .* train with labels from 1 to 3"),
         ("several", {"train": (IMAGES, LABELS - 1)}, "from -1 to 1"),
         ("several", {"validation_data": (IMAGES, LABELS + 1)}, "validation_data with labels from 1 to 3"),
@@ -344,7 +344,7 @@ def test_a_model_of_two_inputs_is_refused():
     model = keras.Model([image, place], layers.Dense(2)(layers.Concatenate()([image, place])))
     with pytest.raises(tlkeras.InputError, match="takes 2 inputs; fine_tune gives it images alone"):
         tlkeras.fine_tune(model, (np.zeros((4, 4)), np.arange(4) % 2))
-    with pytest.raises(tlkeras.InputError, match=r"A backbone takes one image\. Received: .* with 2 inputs"):
+    with pytest.raises(tlkeras.InputError, match=r"`backbone` must take one image\. Received: .* with 2 inputs"):
         tlkeras.FeatureExtractor(model).transform(np.zeros((4, 4, 4, 3), "uint8"))
 
 
