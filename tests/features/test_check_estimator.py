@@ -1,6 +1,8 @@
 """scikit-learn's own checks of what an estimator must do."""
 
 import datetime
+import time
+import zipfile
 from types import SimpleNamespace
 
 import keras
@@ -25,9 +27,10 @@ IMAGES = tlkeras.FeatureExtractor(_network((8, 8, 3)), engine="keras")
 
 @pytest.fixture(autouse=True)
 def _one_date(monkeypatch):
-    """Stop the clock: Keras writes the second into a pickled model, and a check compares pickles before and after."""
+    """Stop the clock: a pickled model holds the time twice, and a check compares pickles before and after `fit`."""
     date = datetime.datetime(2026, 1, 1)
     monkeypatch.setattr(saving_lib, "datetime", SimpleNamespace(datetime=SimpleNamespace(now=lambda: date)))
+    monkeypatch.setattr(zipfile, "time", SimpleNamespace(time=date.timestamp, localtime=time.localtime))
 
 
 def _checks(estimator):
