@@ -54,7 +54,7 @@ def test_a_class_called_like_a_split_may_have_folders_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (["Trainn/cat/a.png", "Trainn/dog/b.png", "test/cat/c.png"], "'Trainn' lies beside.* name it train"),
+        (["Trainn/cat/a.png", "Trainn/dog/b.png", "test/cat/c.png"], "'Trainn' is next to them.* name it train"),
         (["train/cat/a.png", "test/cat/b.png", "notes/c.png"], "'notes' is next to them; move it elsewhere"),
         (["val/cat/a.png", "test/cat/b.png"], "none of them is called train"),
         (["train/cat/a.png", "train/dog/b.png", "test/c.png"], "'test' has no class folders"),

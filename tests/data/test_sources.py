@@ -190,7 +190,7 @@ def test_split_that_is_not_given_is_taken_from_training(tmp_path):
 def test_folder_beside_the_splits_is_refused_by_name(tmp_path):
     root = make_split_folder(tmp_path, "train", "test")
     write(root / "masks" / "cat" / "0.png", pixels(1)[0])
-    with pytest.raises(InputError, match="'masks' lies beside"):
+    with pytest.raises(InputError, match="'masks' is next to them"):
         load_images(root)
 
 

@@ -85,7 +85,7 @@ def test_a_runtime_with_other_answers_is_not_used_and_that_is_said(network, pixe
     monkeypatch.setattr(choice.LiteRtEngine, "__call__", lambda self, pixels: right(self, pixels) * 1.01)
     with pytest.warns(UserWarning, match="differ from Keras' by 1.0e-02"):
         assert _engine("auto", network, pixels).name == "keras"
-    with pytest.raises(tlkeras.InputError, match="Take engine='keras'"):
+    with pytest.raises(tlkeras.InputError, match="Use engine='keras'"):
         _engine("litert", network, pixels)
 
 
@@ -115,7 +115,7 @@ def test_lower_precision_computes_so_and_answers_nearly_alike(network, pixels, p
     [
         ("tensorrt", None, "`engine` must be"),
         ("keras", "int4", "`precision` must be"),
-        ("openvino", "float16", "Keras computes"),
+        ("openvino", "float16", "Only Keras supports others"),
     ],
 )
 def test_what_there_is_not_is_refused(engine, precision, message):

@@ -287,7 +287,7 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
     ("parameters", "message"),
     [
         ({"block": "blok5"}, "Did you mean"),
-        ({"block": ("block3", "block5"), "pooling": None}, "Take 'avg'"),
+        ({"block": ("block3", "block5"), "pooling": None}, "Use 'avg'"),
         ({"pooling": "cls"}, "class token"),
         ({"on_error": "skip"}, "`on_error` must be"),
         ({"batch_size": 0}, "at least 1"),

@@ -100,12 +100,12 @@ def check_choice(name: str, value: object, choices: Collection, advice: str = ""
 
 
 def shown(value: object) -> str:
-    """Return the `repr` of a received value, in one line of at most 80 characters.
+    """Return the `repr` of a received value, in one line of at most 80 characters with its beginning and its end.
 
     Example:
 
     >>> shown("effnet"), shown(list(range(100)))
-    ("'effnet'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21...')
+    ("'effnet'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1..., 91, 92, 93, 94, 95, 96, 97, 98, 99]')
     """
     text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= 80 else f"{text[:40]}...{text[-37:]}"
