@@ -1,5 +1,6 @@
 """Check arguments, and phrase all errors in the same way: what was required, what was received, what to do."""
 
+import os
 from collections.abc import Collection
 from numbers import Integral, Real
 
@@ -100,12 +101,18 @@ def check_choice(name: str, value: object, choices: Collection, advice: str = ""
 
 
 def shown(value: object) -> str:
-    """Return the `repr` of a received value, in one line of at most 80 characters with its beginning and its end.
+    """Return the `repr` of a received value, in one line of at most 80 characters.
+
+    Of a long text, such as a path, the beginning and the end are kept, since the end tells files apart.
 
     Example:
 
     >>> shown("effnet"), shown(list(range(100)))
-    ("'effnet'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1..., 91, 92, 93, 94, 95, 96, 97, 98, 99]')
+    ("'effnet'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21...')
+    >>> shown("/data/" + 20 * "deep/" + "weights.txt")
+    "'/data/deep/deep/deep/deep/deep/deep/dee...deep/deep/deep/deep/deep/weights.txt'"
     """
     text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:40]}...{text[-37:]}"
+    if len(text) <= 80:
+        return text
+    return f"{text[:40]}...{text[-37:]}" if isinstance(value, str | os.PathLike) else f"{text[:77]}..."
