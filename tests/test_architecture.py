@@ -14,7 +14,7 @@ FLOORS = [
     ["_version", "errors", "utils"],
     ["models", "data", "augment", "backbones", "optimizers"],
     ["features", "pipelines", "evaluation", "checks"],
-    ["training", "selection", "runs"],
+    ["training", "adaptation", "selection", "report", "runs", "exporters", "serving"],
     ["teaching", "cli", "__main__", "_registration"],
 ]
 RANK = {room: rank for rank, room in enumerate(room for floor in FLOORS for room in floor)}
