@@ -21,12 +21,12 @@ CHOICES = {
 }
 
 
-def network(nested=False, norm=layers.BatchNormalization):
-    """Build four blocks of convolution and norm, and a head. A bias before a norm would have no gradient."""
+def network(nested=False, norm=layers.BatchNormalization, bias=False):
+    """Build four blocks of convolution and norm, and a head. A bias before a norm that trains has no gradient."""
     image = keras.Input((8, 8, 3))
     x = image
     for i, stage in enumerate(STAGES):
-        x = layers.Conv2D(4, 3, strides=1 + i % 2, padding="same", use_bias=False, name=f"{stage}_conv")(x)
+        x = layers.Conv2D(4, 3, strides=1 + i % 2, padding="same", use_bias=bias, name=f"{stage}_conv")(x)
         x = layers.Activation("gelu")(norm(name=f"{stage}_norm")(x))
     if nested:
         trunk, image = keras.Model(image, x, name="trunk"), keras.Input((8, 8, 3))
@@ -139,6 +139,54 @@ def test_layer_norm_trains_with_its_block_whatever_batchnorm_says():
     model = compiled(unfreeze(network(norm=layers.LayerNormalization), last=1, batchnorm="frozen"))
     norm = {"block3a_norm/gamma", "block3a_norm/beta"}
     assert moved(model) == expected(STAGES[3:], "frozen") | norm
+
+
+AFFINE, MOMENTS = ("norm/gamma", "norm/beta"), ("norm/moving_mean", "norm/moving_variance")
+
+
+@pytest.mark.backends
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+@pytest.mark.parametrize(
+    ("parameters", "norm", "batchnorm", "moving", "kept_by_a_file"),
+    [
+        ("norm", layers.BatchNormalization, "frozen", AFFINE, False),
+        ("norm", layers.BatchNormalization, "train", AFFINE + MOMENTS, True),
+        ("norm", layers.LayerNormalization, "frozen", AFFINE, True),
+        ("bias", layers.BatchNormalization, "frozen", ("conv/bias", "norm/beta"), False),
+        ("bias", layers.LayerNormalization, "frozen", ("conv/bias", "norm/beta"), False),
+    ],
+)
+def test_norms_or_biases_train_alone_and_a_file_that_loses_this_is_announced_and_comes_back_frozen(
+    parameters, norm, batchnorm, moving, kept_by_a_file, tmp_path, recwarn
+):
+    nested = batchnorm == "train"
+    choose = {"last": 2, "batchnorm": batchnorm, "parameters": parameters}
+    model = compiled(unfreeze(network(nested, norm, bias=batchnorm == "frozen"), **choose))
+    announced = [str(warning.message) for warning in recwarn if "one flag per layer" in str(warning.message)]
+    assert len(announced) == (not kept_by_a_file)
+    head = {"out/kernel", "out/bias"}
+    expected = head | {f"{stage}_{name}" for stage in STAGES[2:] for name in moving}
+    assert moved(model) == expected
+    again = reloaded(model, tmp_path)
+    assert moved(again) == (expected if kept_by_a_file else head)
+    assert moved(unfreeze(again, **choose)) == expected
+    assert moved(freeze(model, batchnorm=batchnorm)) == head
+
+
+@pytest.mark.backends
+def test_norms_join_an_optimizer_with_its_state_at_the_rate_of_their_block():
+    model = freeze(network())
+    compiled(model, differential_optimizer(model, keras.optimizers.SGD(0.5, momentum=0.9), layer_decay=0.1))
+    moved(model, epochs=1)
+    momentum = model.optimizer.momentums[0].numpy() if keras.backend.backend() == "tensorflow" else None
+    unfreeze(model, last=1, parameters="norm")
+    row = trainable_table(model)[-2]
+    assert (row.trainable, row.batchnorm, row.learning_rate) == (8, "frozen", pytest.approx(0.05))
+    assert len(model.optimizer.momentums) == 4
+    if momentum is not None:
+        np.testing.assert_array_equal(model.optimizer.momentums[-2], momentum)
+    rates = [model.optimizer.multiplier(weight) for weight in model.trainable_weights]
+    assert rates == [pytest.approx(0.1)] * 2 + [1.0] * 2
 
 
 def test_batchnorm_of_the_head_trains_with_the_head():
@@ -326,6 +374,8 @@ def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_chang
         (lambda model: unfreeze(model, start="block9"), "No block or layer is called 'block9'. Did you mean"),
         (lambda model: freeze(model, first=2.0), "(0, 1]"),
         (lambda model: unfreeze(model, last=1, batchnorm=False), "`batchnorm` must be 'frozen' or 'train'"),
+        (lambda model: unfreeze(model, parameters="norms"), "`parameters` must be 'all', 'norm' or 'bias'"),
+        (lambda model: unfreeze(network(norm=layers.Identity), last=1, parameters="norm"), "no normalization layers"),
         (lambda model: trainable_table(keras.Sequential()), "has no weights to map"),
         (lambda model: trainable_table("mobilenet_v2"), "`model` must be a keras.Model"),
     ],

@@ -54,6 +54,13 @@ class Watch(keras.callbacks.Callback):
         self.weights.append({v.path: keras.ops.convert_to_numpy(v).copy() for v in self.model.weights})
 
 
+def test_only_norms_join_where_parameters_says_so():
+    model, watch = small_model(), Watch()
+    model.compile("adam", "mse")
+    fit(model, [GradualUnfreezing({1: 2}, parameters="norm"), watch], epochs=2)
+    assert watch.training == [["predictions"], ["norm", "predictions"]]
+
+
 def test_blocks_join_when_the_schedule_says_and_what_is_frozen_does_not_move():
     model = small_model()
     model.compile("adam", "mse", metrics=["mae"])

@@ -39,27 +39,36 @@ def _flags(layer: keras.Layer) -> Iterator[bool]:
             yield part.trainable
 
 
-def set_flags(layer: keras.Layer, training: set[int]) -> None:
-    """Make exactly the given leaves trainable in a layer and everything inside it.
+def differs_from_its_weights(layer: keras.Layer) -> bool:
+    """Check whether a leaf has weights whose flags differ from its own, which is all that a file holds."""
+    lora = getattr(layer, "lora_enabled", False)
+    return not sublayers(layer) and not lora and any(w.trainable != layer.trainable for w in layer._trainable_variables)
 
-    A container is trainable if anything in it trains. Outer layers come before inner ones, since setting the flag of a
-    container sets all flags inside.
+
+def set_flags(layer: keras.Layer, training: set[int], weights: set[int]) -> None:
+    """Make exactly the given leaves and weights trainable in a layer and everything inside it.
+
+    A weight may train although the flag of its layer is off: the scale of a BatchNormalization in inference mode, or
+    the bias beside a frozen kernel. A container is trainable if anything in it trains, or else Keras would not train
+    it. Outer layers come before inner ones, since setting the flag of a container sets all flags inside.
 
     Args:
         layer: A layer or model.
-        training: The `id` of each layer whose own weights are to train.
+        training: The `id` of each layer whose flag is to be on.
+        weights: The `id` of each weight that is to train.
     """
     inner = sublayers(layer)
-    layer.trainable = _trains(layer, training) or not layer.weights
-    if inner and own_weights(layer):
-        for weight in layer._trainable_variables:
-            weight.trainable = id(layer) in training
+    on = _trains(layer, training, weights) if inner else id(layer) in training
+    layer.trainable = on or not layer.weights
+    for weight in layer._trainable_variables:
+        weight.trainable = id(weight) in weights
     if getattr(layer, "lora_enabled", False):  # its flag would unfreeze the kernel that the adapter replaces
         kernel = layer._embeddings if isinstance(layer, keras.layers.Embedding) else layer._kernel
         kernel.trainable = False
     for part in inner:
-        set_flags(part, training)
+        set_flags(part, training, weights)
 
 
-def _trains(layer: keras.Layer, training: set[int]) -> bool:
-    return id(layer) in training or any(_trains(part, training) for part in sublayers(layer))
+def _trains(layer: keras.Layer, training: set[int], weights: set[int]) -> bool:
+    own = id(layer) in training or any(id(weight) in weights for weight in layer._trainable_variables)
+    return own or any(_trains(part, training, weights) for part in sublayers(layer))

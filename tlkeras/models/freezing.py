@@ -7,8 +7,8 @@ import keras
 from tlkeras.errors import InputError, warn
 from tlkeras.models.block_map import BlockMap
 from tlkeras.models.blocks import blocks
-from tlkeras.models.flags import lost_in_a_file, set_flags
-from tlkeras.models.layer_tree import descendants, is_batchnorm
+from tlkeras.models.flags import differs_from_its_weights, lost_in_a_file, set_flags
+from tlkeras.models.layer_tree import descendants, is_batchnorm, is_bias, is_norm
 from tlkeras.models.recompile import is_stale, recompile, sharing
 from tlkeras.models.updates import self_updating
 from tlkeras.utils.validation import check_choice, invalid
@@ -53,7 +53,7 @@ def freeze(
     block_map = blocks(model)
     selection = _one_of("first", first, "end", end)
     bottom = block_map.bottom(1.0 if selection is None else selection, argument="first")
-    return _train_only(model, block_map, block_map.layers[len(bottom) :], batchnorm)
+    return _train_only(model, block_map, block_map.layers[len(bottom) :], batchnorm, "all")
 
 
 def unfreeze(
@@ -62,14 +62,21 @@ def unfreeze(
     last: int | float | None = None,
     start: str | None = None,
     batchnorm: str = "frozen",
+    parameters: str = "all",
 ) -> keras.Model:
     """Unfreeze the top of a model, and freeze everything below it.
 
     Without `last` or `start`, the whole model trains.
 
-    A saved model keeps what trains, with one exception, due to Keras: the parts of a composite layer, such as
-    `MultiHeadAttention` or a KerasHub backbone, come back trainable although the layer was frozen. A warning says
-    where, and asks you to call this function again after `load_model`.
+    With few images that resemble those of the pretraining, a few thousand parameters adapt a network almost as well as
+    all of them: those of its normalizations (Frankle et al. 2021, https://arxiv.org/abs/2003.00152) or its biases
+    (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199). `parameters` restricts the unfrozen blocks to these.
+
+    A saved model keeps what trains, with two exceptions, due to Keras. The parts of a composite layer, such as
+    `MultiHeadAttention` or a KerasHub backbone, come back trainable although the layer was frozen. A layer of which
+    some weights train comes back with all of them frozen, since a file holds one flag per layer; so it is with
+    `"bias"`, and with `"norm"` for BatchNormalization in inference mode. A warning says where, and asks you to call
+    this function again after `load_model`.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
@@ -80,13 +87,18 @@ def unfreeze(
         batchnorm: Mode of BatchNormalization in the unfrozen blocks. `"frozen"` keeps scale, offset and moving
             statistics as they are, since they would drift with the small batches and few images of fine-tuning.
             `"train"` trains them. In the head, BatchNormalization always trains. Defaults to `"frozen"`.
+        parameters: What trains in the unfrozen blocks. `"norm"`: the scales and offsets of all normalizations.
+            `"bias"`: biases and the offsets of normalizations. Both include BatchNormalization, which stays in
+            inference mode with its moving statistics unless `batchnorm="train"`. The head, and new layers outside the
+            base, train all their weights. Defaults to `"all"`.
 
     Returns:
         The same model. If it was compiled, it is recompiled with the state of its optimizer (see `tlkeras.recompile`),
         so `fit` can follow at once. So is every other compiled model that shares its layers.
 
     Raises:
-        InputError: An unknown name, more blocks than there are, both `last` and `start`, or a model without weights.
+        InputError: An unknown name, more blocks than there are, both `last` and `start`, a model without weights, or
+            unfrozen blocks without weights of the kind that `parameters` names.
 
     Example:
 
@@ -95,11 +107,17 @@ def unfreeze(
     >>> sorted({weight.path.split("/")[0] for weight in tlkeras.unfreeze(model, last=1).trainable_weights})
     ['Conv_1', 'predictions']
     """
-    return unfreeze_top(model, _one_of("last", last, "start", start), batchnorm=batchnorm, argument="last")
+    selection = _one_of("last", last, "start", start)
+    return unfreeze_top(model, selection, batchnorm=batchnorm, parameters=parameters, argument="last")
 
 
 def unfreeze_top(
-    model: keras.Model, selection: int | float | str | None, *, batchnorm: str = "frozen", argument: str = "selection"
+    model: keras.Model,
+    selection: int | float | str | None,
+    *,
+    batchnorm: str = "frozen",
+    parameters: str = "all",
+    argument: str = "selection",
 ) -> keras.Model:
     """Unfreeze the top of a model, for callers that accept a number, a fraction or a name in one argument.
 
@@ -107,6 +125,7 @@ def unfreeze_top(
         model: A built Keras model.
         selection: As in `BlockMap.top`; None for the whole model.
         batchnorm: As in `unfreeze`.
+        parameters: As in `unfreeze`.
         argument: Name of the caller's argument, for error messages.
 
     Returns:
@@ -114,7 +133,7 @@ def unfreeze_top(
     """
     block_map = blocks(model)
     top = block_map.layers if selection is None else block_map.top(selection, argument=argument)
-    return _train_only(model, block_map, top, batchnorm)
+    return _train_only(model, block_map, top, batchnorm, parameters)
 
 
 def _one_of(count_name: str, count: int | float | None, label_name: str, label: str | None) -> int | float | str | None:
@@ -131,21 +150,61 @@ def _one_of(count_name: str, count: int | float | None, label_name: str, label: 
     return count if label is None else label
 
 
-def _train_only(model: keras.Model, block_map: BlockMap, layers: Sequence[keras.Layer], batchnorm: str) -> keras.Model:
+def _train_only(
+    model: keras.Model, block_map: BlockMap, layers: Sequence[keras.Layer], batchnorm: str, parameters: str
+) -> keras.Model:
     """Make `layers` the trainable ones, and recompile every compiled model that this concerns."""
     check_choice("batchnorm", batchnorm, ("frozen", "train"))
-    head = {id(layer) for layer in block_map.head.layers} if block_map.head else set()
-    training = {id(layer) for layer in layers if batchnorm == "train" or id(layer) in head or not is_batchnorm(layer)}
-    before = [layer.trainable for layer in descendants(model)]
-    set_flags(model, training)
+    check_choice("parameters", parameters, tuple(_KINDS))
+    training, weights = _what_trains(block_map, layers, batchnorm, parameters)
+    before = _state(model)
+    set_flags(model, training, weights)
     _warn_of_frozen_new_layers(block_map, training)
     _warn_of_lost_flags(model)
     _warn_of_self_updating_layers(model)
-    if before != [layer.trainable for layer in descendants(model)]:
+    if before != _state(model):
         for other in sharing(model):
             if is_stale(other):
                 recompile(other)
     return recompile(model) if is_stale(model) else model
+
+
+#: Which of a layer's weights each choice of `parameters` trains.
+_KINDS = {
+    "all": lambda layer: list(layer._trainable_variables),
+    "norm": lambda layer: list(layer._trainable_variables) if is_norm(layer) else [],
+    "bias": lambda layer: [weight for weight in layer._trainable_variables if is_bias(weight)],
+}
+
+
+def _what_trains(
+    block_map: BlockMap, layers: Sequence[keras.Layer], batchnorm: str, parameters: str
+) -> tuple[set[int], set[int]]:
+    """Return the `id` of each layer whose flag is to be on, and of each weight that is to train."""
+    head = {id(layer) for layer in block_map.head.layers} if block_map.head else set()
+    new = head | {id(layer) for layer in block_map.outside}
+    training, weights, restricted = set(), set(), []
+    for layer in layers:
+        kind = "all" if id(layer) in new else parameters
+        chosen = _KINDS[kind](layer)
+        on = len(chosen) == len(layer._trainable_variables) and (kind == "all" or bool(chosen))
+        if is_batchnorm(layer) and id(layer) not in head:
+            on = batchnorm == "train"
+            chosen = chosen if on or kind != "all" else []
+        if on:
+            training.add(id(layer))
+        weights.update(map(id, chosen))
+        restricted += chosen if kind != "all" else []
+    if parameters != "all" and not restricted and any(id(layer) not in new for layer in layers):
+        what = {"norm": "normalization layers", "bias": "biases"}[parameters]
+        advice = f"There are no {what}. `tlkeras.trainable_table(model)` lists the blocks."
+        raise invalid("parameters", parameters, "name weights that the unfrozen blocks have", advice)
+    return training, weights
+
+
+def _state(model: keras.Model) -> list[bool]:
+    """Return the flags of all layers and weights."""
+    return [*(layer.trainable for layer in descendants(model)), *(weight.trainable for weight in model.weights)]
 
 
 def _warn_of_frozen_new_layers(block_map: BlockMap, training: set[int]) -> None:
@@ -163,6 +222,13 @@ def _warn_of_lost_flags(model: keras.Model) -> None:
         warn(
             f"Keras does not save what is frozen inside {lost}. After `keras.models.load_model`, call `tlkeras.freeze` "
             "or `tlkeras.unfreeze` again as you do here."
+        )
+    partly = [layer.name for layer in descendants(model) if differs_from_its_weights(layer)]
+    if partly:
+        shown = ", ".join(partly[:3]) + (f" and {len(partly) - 3} more" if len(partly) > 3 else "")
+        warn(
+            f"Keras saves one flag per layer, but in {shown} some weights train and others do not. After "
+            "`keras.models.load_model`, call `tlkeras.unfreeze` again as you do here."
         )
 
 

@@ -1,5 +1,6 @@
 """The layers inside a layer or model, and the weights that each holds itself."""
 
+import re
 from collections.abc import Iterator
 
 import keras
@@ -31,6 +32,20 @@ def has_kernel(layer: keras.Layer) -> bool:
 def is_batchnorm(layer: keras.Layer) -> bool:
     """Check whether the layer is a `BatchNormalization`."""
     return isinstance(layer, keras.layers.BatchNormalization)
+
+
+def is_norm(layer: keras.Layer) -> bool:
+    """Check whether the layer normalizes activations, by the name of its class: LayerNormalization, RmsNorm2d.
+
+    `SpectralNormalization` normalizes a kernel, not activations, and is excluded.
+    """
+    name = type(layer).__name__
+    return name != "SpectralNormalization" and re.search(r"norm(alization)?(\dd)?$", name, re.IGNORECASE) is not None
+
+
+def is_bias(weight: keras.Variable) -> bool:
+    """Check whether a weight is only added: a bias, or the offset of a normalization."""
+    return weight.name in ("bias", "beta") or weight.name.endswith("_bias")
 
 
 def sublayers(layer: keras.Layer) -> list[keras.Layer]:

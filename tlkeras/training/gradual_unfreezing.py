@@ -51,6 +51,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         patience: Number of epochs without improvement after which blocks are unfrozen.
         min_delta: Smallest change that counts as an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
         batchnorm: `"frozen"` keeps BatchNormalization of unfrozen blocks as it is, `"train"` trains it.
+        parameters: What trains in the unfrozen blocks: `"all"`, `"norm"` or `"bias"`, as in `tlkeras.unfreeze`.
         backup: Path of the backup file. Defaults to no backup.
         callbacks: Callbacks passed to `fit` that keep counts, such as `ReduceLROnPlateau`: the backup holds their plain
             attributes (numbers, strings), except their settings.
@@ -82,6 +83,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         patience: int = 2,
         min_delta: float = 1e-4,
         batchnorm: str = "frozen",
+        parameters: str = "all",
         backup: str | os.PathLike | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
     ):
@@ -100,6 +102,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             check_integer("on_plateau", on_plateau, 1)
         check_choice("mode", mode, ("auto", "min", "max"))
         check_choice("batchnorm", batchnorm, ("frozen", "train"))
+        check_choice("parameters", parameters, ("all", "norm", "bias"))
         if not isinstance(monitor, str):
             raise invalid("monitor", monitor, "be the name of a logged metric")
         check_integer("patience", patience, 0)
@@ -111,6 +114,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self.patience = patience
         self.min_delta = min_delta
         self.batchnorm = batchnorm
+        self.parameters = parameters
         self.backup = None if backup is None else Path(backup)
         if self.backup is not None and self.backup.is_dir():
             raise invalid("backup", backup, "be the path of a file", "It is a folder.")
@@ -137,7 +141,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         for callback, values in zip(self.callbacks, self._counters, strict=False):
             vars(callback).update(values)  # not earlier: where training begins, each sets them to zero
         self._counters = []
-        unfreeze_top(self.model, self._selection(epoch), batchnorm=self.batchnorm)
+        self._unfreeze(epoch)
         if not self.model.optimizer.built:
             with strategy_scope(self.model):
                 self.model.optimizer.build(self.model.trainable_variables)  # or TensorFlow traces the step twice
@@ -163,6 +167,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         if self.backup is not None:
             self.backup.unlink(missing_ok=True)
+
+    def _unfreeze(self, epoch):
+        unfreeze_top(self.model, self._selection(epoch), batchnorm=self.batchnorm, parameters=self.parameters)
 
     def _selection(self, epoch):
         if self.schedule is None:
@@ -209,7 +216,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         optimizer = unwrapped(self.model.optimizer)
         starts = zip(self.model.variables, notes["starts"], strict=False)
         optimizer.starts.update({optimizer.key_of(variable): start for variable, start in starts if start})
-        unfreeze_top(self.model, self._selection(notes["epoch"]), batchnorm=self.batchnorm)
+        self._unfreeze(notes["epoch"])
         recompile(self.model)  # the step counts, too, are fixed when an optimizer is built
         variables = self._variables()
         shapes = [tuple(variable.shape) for variable in variables]
