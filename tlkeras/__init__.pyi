@@ -55,6 +55,9 @@ from .pipelines.saving import save_pipeline as save_pipeline
 from .runs.fitting import fit as fit
 from .runs.run import Run as Run
 from .runs.run import load_run as load_run
+from .selection.rank import rank as rank
+from .selection.ranking import Ranked as Ranked
+from .selection.ranking import Ranking as Ranking
 from .training.fine_tuning import fine_tune as fine_tune
 from .training.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .training.lr_find import LearningRateCurve as LearningRateCurve

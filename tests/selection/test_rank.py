@@ -1,0 +1,199 @@
+"""Candidates are compared on the same folds; ties are called ties, and the cheapest of them is recommended."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import tlkeras
+from tlkeras.data.dataset import ImageSplit, ImageSplits
+from tlkeras.selection import comparison
+from tlkeras.selection.candidates import Candidate, Tapped
+from tlkeras.selection.checks import within_budgets
+from tlkeras.selection.comparison import lead, probe_scores, quick_scores
+from tlkeras.selection.images import images_to_choose_on
+from tlkeras.selection.rank import compare
+
+
+def split_of(labels, groups=None, sources=None):
+    names, classes = np.array([f"{i}.png" for i in range(len(labels))]), int(np.max(labels)) + 1
+    labels = np.asarray(labels)
+    classes = labels.shape[1] if labels.ndim == 2 else classes
+    groups = np.arange(len(labels)) if groups is None else groups
+    names_of_classes = tuple("abcdefgh"[:classes])
+    return ImageSplit(names, labels, names_of_classes, (8, 8), "stretch", groups, names if sources is None else sources)
+
+
+def candidate(name, multiply_adds, block=None, top1=0.7):
+    return Candidate(name, block, 4, 10 * multiply_adds, multiply_adds, top1, 1.0, 3)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_of(np.arange(150) % 3)
+
+
+def table(split, strength, seed=0):
+    noise = np.random.default_rng(seed).normal(size=(len(split), 12))
+    noise[:, :3] += strength * np.eye(3)[split.labels]
+    return noise
+
+
+def test_a_tie_goes_to_the_cheapest_and_is_called_a_tie(split):
+    good = table(split, 3)
+    ranking = compare([candidate("big", 9, top1=0.9), candidate("small", 3)], [good, good], split)
+    assert [row.tied for row in ranking.rows] == [True, True]
+    assert ranking.recommended.candidate.backbone == "small"
+    assert ranking.prior.candidate.backbone == "big"
+    assert not ranking.beats_prior
+    assert "does not beat it here" in str(ranking) and "tie" in str(ranking)
+
+
+def test_a_candidate_out_of_chance_wins_whatever_it_costs_and_beats_the_prior(split):
+    candidates = [candidate("weak", 1, top1=0.9), candidate("strong", 9), candidate("strong", 5, block="early")]
+    ranking = compare(candidates, [table(split, 0.5), table(split, 3), table(split, 0.1, 1)], split)
+    assert ranking.recommended is ranking.best is ranking.rows[0]
+    assert ranking.best.candidate.label == "strong"
+    assert ranking.beats_prior and "beats it here" in str(ranking)
+    assert ranking.rows[-1].accuracy is None  # out of reach after the quick look
+    low, high = ranking.best.interval
+    assert low < ranking.best.accuracy < high
+    assert ranking.to_json()["recommended"] == {"backbone": "strong", "block": None}
+    assert max(map(len, str(ranking).splitlines())) <= 90
+
+
+def test_the_standard_error_of_a_lead_is_the_spread_over_repetitions():
+    generator = np.random.default_rng(0)
+    groups = np.repeat(np.arange(150), 2)  # both images of a group are equally hard
+    leads, errors = [], []
+    for _ in range(400):
+        hard = np.repeat(generator.random(150), 2)
+        first = (hard < 0.8).astype(float)
+        second = np.where(np.repeat(generator.random(150), 2) < 0.1, 1 - first, first)  # agrees with it mostly
+        one, error = lead(first, second, groups)
+        leads.append(one)
+        errors.append(error)
+    assert np.mean(errors) == pytest.approx(np.std(leads), rel=0.1)
+    apart = np.sqrt(2 * 0.8 * 0.2 / 300)
+    assert np.mean(errors) < apart  # pairing pays off
+
+
+def test_probes_are_those_of_scikit_learn_on_shared_folds(split, monkeypatch):
+    monkeypatch.setattr(comparison, "CS", (0.01,))
+    weak = table(split, 1)
+    folds = comparison.deal_folds(comparison.labeled_features(weak, split.labels), 5, 0)
+    pairs = [(np.setdiff1d(np.arange(150), held_out), held_out) for held_out in folds]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
+    expected = cross_val_predict(model, weak, split.labels, cv=pairs) == split.labels
+    np.testing.assert_array_equal(probe_scores([weak, weak], split), [expected, expected])
+
+
+def test_no_image_takes_part_in_the_choice_of_its_own_penalty(split):
+    # If it did, labels of pure noise would be predicted better than by chance.
+    noise = np.random.default_rng(3).normal(size=(150, 300))
+    assert probe_scores([noise], split).mean() < 0.33 + 3 * np.sqrt(0.33 * 0.67 / 150)
+    assert quick_scores([noise], split).mean() < 0.33 + 3 * np.sqrt(0.33 * 0.67 / 150)
+
+
+def test_several_labels_per_image_are_scored_by_the_share_of_right_ones():
+    generator = np.random.default_rng(0)
+    labels = (generator.random((80, 3)) < 0.5).astype("float32")
+    several = split_of(labels)
+    features = np.concatenate([labels + 0.1 * generator.normal(size=labels.shape), labels], axis=1)
+    assert quick_scores([features], several).min() == 1
+    assert probe_scores([features], several).min() == 1
+
+
+def test_near_duplicates_are_held_out_together():
+    labels = np.random.default_rng(0).integers(2, size=60).repeat(2)
+    noise = np.random.default_rng(1).normal(size=(60, 200)).repeat(2, axis=0)  # each image twice, labels by chance
+    together, apart = split_of(labels, np.arange(60).repeat(2)), split_of(labels)
+    for scores in (quick_scores, probe_scores):
+        assert scores([noise], apart).mean() > 0.8
+        assert scores([noise], together).mean() < 0.75
+
+
+def test_budgets_leave_what_meets_all_of_them_or_say_what_would():
+    small, large = candidate("small", 3), candidate("large", 30)
+    assert within_budgets([small, large], {"max_params": 100, "max_madds": None}) == [small]
+    assert within_budgets([small, large], {"max_file_size": large.file_size}) == [small, large]
+    with pytest.raises(tlkeras.InputError, match=r"`max_madds` must leave at least one.*The smallest needs 3\."):
+        within_budgets([small, large], {"max_params": 1e9, "max_madds": 2})
+
+
+def test_test_images_are_not_looked_at():
+    parts = [split_of(np.arange(12) % 3) for _ in range(3)]
+    images = ImageSplits(*parts, ("a", "b", "c"), (8, 8), "stretch")
+    assert len(images_to_choose_on(images)[0]) == 24
+    assert len(images_to_choose_on(parts[0])[0]) == 12
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "message"),
+    [
+        ([0, 0, 1], [0, 1, 2], r"Class 'b' has 1 image, which count as 1: .*2 distinct images per class"),
+        ([0, 0, 1, 1], [0, 1, 2, 2], r"Class 'b' has 2 images, which count as 1"),
+    ],
+)
+def test_a_class_that_cannot_be_held_out_is_refused(labels, groups, message):
+    with pytest.raises(tlkeras.InputError, match=message):
+        images_to_choose_on(split_of(labels, np.array(groups)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"images": "no/such/folder"}, "There is no directory 'no/such/folder'"),
+        ({"backbones": "nonet"}, "no backbone named 'nonet'"),
+        ({"backbones": []}, "`backbones` must be names"),
+        ({"blocks": "block3"}, "Put a single name into a list"),
+        ({"max_ms": 0}, "`max_ms` must be a positive number"),
+        ({"seed": -1}, "`seed` must be"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(split, arguments, message):
+    with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.rank(**{"images": split, **arguments})
+
+
+@pytest.fixture(scope="module")
+def network():
+    layers = [
+        keras.Input((8, 8, 3)),
+        keras.layers.Conv2D(4, 3, padding="same", strides=2, name="block1_conv"),
+        keras.layers.BatchNormalization(name="block1_bn"),
+        keras.layers.ReLU(name="block1_relu"),
+        keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="block2_dwconv"),
+        keras.layers.Conv2D(6, 1, use_bias=False, name="block2_conv"),
+    ]
+    return keras.Sequential(layers, name="tiny")
+
+
+def test_costs_are_counted_up_to_each_block(network):
+    candidates = Tapped(network, "all", cache=False).candidates(classes=2)
+    assert [(one.block, one.width) for one in candidates] == [("block1", 4), (None, 6)]
+    # 3·3·3·4 weights at 4 · 4 places; then 3 · 3 · 4 and 4 · 6 at as many
+    assert [one.multiply_adds for one in candidates] == [108 * 16, 108 * 16 + (36 + 24) * 16]
+    assert [one.parameters for one in candidates] == [112 + 16, network.count_params()]
+    assert candidates[0].file_size == 4 * (128 + 5 * 2)
+
+
+def test_models_are_ranked_by_their_blocks_in_one_pass(network, tmp_path):
+    generator = np.random.default_rng(0)
+    labels = np.arange(24) % 2
+    pixels = generator.integers(0, 100, (24, 8, 8, 3)).astype("uint8")
+    pixels[labels == 1, ..., 0] += 120
+    split = split_of(labels, sources=np.array([None] * 24, object))
+    split.sources[:] = list(pixels)
+    ranking = tlkeras.rank(split, [network], cache=tmp_path)
+    assert {row.candidate.block for row in ranking.rows} == {"block1", None}
+    assert ranking.best.accuracy > 0.9
+    assert all(row.candidate.milliseconds > 0 for row in ranking.rows)
+    features = Tapped(network, ["block1"], cache=tmp_path).features(split)
+    expected = tlkeras.FeatureExtractor(network, block="block1", cache=False).transform(split)
+    np.testing.assert_allclose(features[0], expected, rtol=1e-4)
+    with pytest.raises(tlkeras.InputError, match="'tiny' has no block 'block9'"):
+        tlkeras.rank(split, [network], ["block9"], cache=tmp_path)

@@ -1,0 +1,190 @@
+"""What can be chosen: backbones and their blocks, what each costs, and the features of all of them in one pass."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import keras
+import numpy as np
+
+from tlkeras.backbones.catalog import listed_info
+from tlkeras.errors import InputError
+from tlkeras.features.engines.choice import make_engine
+from tlkeras.features.engines.exported import ExportFolder
+from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.features.identity import network_identity
+from tlkeras.features.network import shared_network
+from tlkeras.features.parameters import network_settings
+from tlkeras.features.store import cache_folder
+from tlkeras.features.taps import block_output
+from tlkeras.models.blocks import blocks as map_blocks
+
+#: Single images that are timed; the fastest counts, since other programs can only make it slower.
+TIMED = 9
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone, whole or up to one of its blocks, and what it costs.
+
+    Attributes:
+        backbone: Name of the backbone.
+        block: Name of the block whose output gives the features; None for the whole backbone.
+        width: Number of features.
+        parameters: Number of weights up to there, moving statistics included, without a head.
+        multiply_adds: Multiply-adds per image up to there.
+        top1: ImageNet accuracy of the whole backbone as a share, or None if it is not published.
+        milliseconds: Time per image on this machine, one image at a time, on one core where the engine is LiteRT.
+            Measured on the whole backbone; below its output, a share of that by multiply-adds. None if not measured.
+        classes: Number of classes of the head.
+    """
+
+    backbone: str
+    block: str | None
+    width: int
+    parameters: int
+    multiply_adds: int
+    top1: float | None
+    milliseconds: float | None
+    classes: int
+
+    @property
+    def label(self) -> str:
+        """Backbone and block as one text."""
+        return self.backbone if self.block is None else f"{self.backbone}, {self.block}"
+
+    @property
+    def file_size(self) -> int:
+        """Bytes of a classifier's float32 weights, head included: nearly all that its file holds."""
+        return 4 * (self.parameters + (self.width + 1) * self.classes)
+
+
+class Tapped:
+    """A backbone that is tapped at several blocks in one pass.
+
+    Args:
+        backbone: Name of a backbone, or a Keras model that takes raw pixels.
+        blocks: None for the output only, `"all"`, or names of blocks.
+        image_size: As in `FeatureExtractor`.
+        cache: As in `FeatureExtractor`; with False, a temporary folder serves this object.
+        verbose: Whether to show progress on stderr.
+    """
+
+    def __init__(self, backbone, blocks, image_size=None, cache=True, verbose=False):
+        self.name = backbone.name if isinstance(backbone, keras.Model) else backbone
+        self._folder = cache_folder() if cache is True else cache and Path(cache)
+        if not self._folder:
+            self._temporary = tempfile.TemporaryDirectory(prefix="tlkeras-")
+            self._folder = Path(self._temporary.name)
+        options = {"image_size": image_size, "cache": self._folder, "verbose": verbose}
+        self._whole = FeatureExtractor(backbone, **options)
+        self._facts = ExportFolder(self._exports(self._whole))
+        self._layout = self._remembered("layout", self._lay_out)
+        names = [name for name, *_ in self._layout]
+        if blocks not in (None, "all"):
+            _check_names(self.name, blocks, names)
+            self._layout = [row for row in self._layout if row[0] in (*blocks, names[-1])]
+        self._layout = self._layout[-1:] if blocks is None else self._layout
+        taps = [name for name, *_ in self._layout]
+        self._extractor = self._whole if len(taps) == 1 else FeatureExtractor(backbone, block=tuple(taps), **options)
+
+    def candidates(self, classes):
+        """List the candidates, the lowest block first and the whole backbone last, without their times."""
+        info = self._info
+        rows = [
+            Candidate(self.name, name, width, parameters, multiply_adds, info and info.top1, None, classes)
+            for name, width, parameters, multiply_adds in self._layout
+        ]
+        return [*rows[:-1], replace(rows[-1], block=None)]
+
+    def features(self, images):
+        """Compute the features of a split: a list of float32 arrays `(images, width)`, one per candidate."""
+        table = self._extractor.transform(images)
+        return np.split(table, np.cumsum([width for _, width, *_ in self._layout])[:-1], axis=1)
+
+    def milliseconds(self):
+        """Measure the time per image of the whole backbone, once per machine where features are cached."""
+        return self._remembered("milliseconds", self._time)
+
+    @property
+    def _info(self):
+        return listed_info(self._whole.backbone) if isinstance(self._whole.backbone, str) else None
+
+    def _exports(self, extractor):
+        identity = network_identity(network_settings(extractor))
+        return identity and self._folder / "networks" / identity
+
+    def _remembered(self, name, find):
+        known = self._facts.remembered().get(name)
+        if known is None:
+            known = find()
+            self._facts.remember(**{name: known})
+        return known
+
+    def _lay_out(self):
+        """List `(name, width, parameters, multiply-adds)` up to each block that can be tapped, as JSON can hold it."""
+        backbone = self._whole.backbone
+        model = backbone if isinstance(backbone, keras.Model) else shared_network(network_settings(self._whole))
+        rows, parameters, products = [], 0, 0
+        block_map = map_blocks(model)
+        for block in block_map:
+            parameters += block.count_params()
+            products += sum(map(_multiply_adds, block.layers))
+            try:
+                width = model.output_shape[-1] if block is block_map[-1] else _width(model, block.name)
+            except InputError:  # it ends within a layer, or beside another
+                continue
+            rows.append([block.name, width, parameters, products])
+        return _as_published(rows, self._info, network_settings(self._whole).image_size)
+
+    def _time(self):
+        """Time single images; returns the fastest of several, in milliseconds."""
+        settings = network_settings(self._extractor)
+        network = self._whole.backbone if isinstance(self._whole.backbone, keras.Model) else None
+        info, size = self._info, settings.image_size
+        if size is None:
+            size = (info.default_size,) * 2 if info else (network or shared_network(settings)).input_shape[1:3]
+        channels = 3 if network is None else network.input_shape[-1]
+        shape = (1, *size, channels)
+        engine = make_engine("auto", lambda: shared_network(settings), shape, folder=self._exports(self._extractor))
+        image = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
+        engine(image)
+        times = []
+        for _ in range(TIMED):
+            start = perf_counter()
+            engine(image)
+            times.append(perf_counter() - start)
+        return 1000 * min(times)
+
+
+def _check_names(backbone, blocks, names):
+    for name in blocks:
+        if name not in names:
+            raise InputError(f"{backbone!r} has no block {name!r} that can be tapped. Its blocks: {', '.join(names)}.")
+
+
+def _as_published(rows, info, image_size):
+    """Scale multiply-adds so that those of the whole are the catalog's, which counts attention too."""
+    if info is None or not info.multiply_adds:
+        return rows
+    height, width = image_size or (info.default_size, info.default_size)
+    factor = info.multiply_adds * height * width / info.default_size**2 / rows[-1][-1]
+    return [[*row[:-1], round(row[-1] * factor)] for row in rows]
+
+
+def _width(model, name):
+    return block_output(model, name)[1].shape[-1]
+
+
+def _multiply_adds(layer):
+    """Count the multiply-adds of a layer: each kernel's size times the positions that it is applied at.
+
+    Products of two activations, as in attention, are not counted.
+    """
+    kernels = sum(int(np.prod(weight.shape)) for weight in layer.weights if len(weight.shape) > 1)
+    try:
+        positions = int(np.prod(layer.output.shape[1:-1]))
+    except (AttributeError, TypeError, ValueError):  # inside a composite layer, or images of any size
+        positions = 1
+    return kernels * positions

@@ -1,0 +1,100 @@
+"""Candidates compared on the same images: a quick look at all of them, then cross-validation of those within reach."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from tlkeras.pipelines.cross_validation import mean_with_error
+from tlkeras.pipelines.labeled import labeled_features
+from tlkeras.pipelines.regularization import deal_folds, log_losses, probability_paths
+from tlkeras.selection.leave_one_out import leave_one_out
+
+#: Folds of the cross-validation; fewer where the rarest class has fewer distinct images.
+FOLDS = 5
+
+#: Values of C for the cross-validation. `linear_probe` tries weaker penalties too, which take longest and rarely win.
+CS = (1e-3, 1e-2, 1e-1)
+
+
+def quick_scores(tables, split):
+    """Score each candidate by ridge regression without each image in turn.
+
+    Args:
+        tables: Features of each candidate, arrays `(images, features)`.
+        split: `ImageSplit` of the images.
+
+    Returns:
+        float64 array of shape `(candidates, images)`: whether each prediction is right; with several labels per image,
+        the share of right ones.
+    """
+    classes = np.arange(len(split.class_names))
+    present = split.labels > 0 if split.multilabel else split.labels[:, None] == classes
+    targets = np.where(present, 1.0, -1.0)
+
+    def score(table):
+        predicted = leave_one_out(table, targets, split.groups)
+        if split.multilabel:
+            return ((predicted > 0) == present).mean(axis=1)
+        return (predicted.argmax(axis=1) == split.labels).astype("float64")
+
+    return np.array(_in_threads(score, tables))
+
+
+def probe_scores(tables, split, seed=0):
+    """Score each candidate by logistic regression in cross-validation, all on the same folds.
+
+    Each fold's C is the one with the lowest loss on the other folds, so that no image takes part in the choice of the
+    regression that predicts it.
+
+    Args:
+        tables: Features of each candidate, arrays `(images, features)`.
+        split: `ImageSplit` of the images.
+        seed: Seed of the folds.
+
+    Returns:
+        float64 array of shape `(candidates, images)`, as from `quick_scores`.
+    """
+
+    def score(table):
+        data = labeled_features(table, split.labels.astype(int) if split.multilabel else split.labels, split.groups)
+        answers = _held_out(data, deal_folds(data, min(FOLDS, data.rarest), seed))
+        if data.multilabel:
+            return ((answers >= 0.5) == data.numbers).mean(axis=1)
+        return (answers.argmax(axis=1) == data.numbers).astype("float64")
+
+    return np.array(_in_threads(score, tables))
+
+
+def lead(first, second, groups):
+    """Compare two candidates on the same images.
+
+    Args:
+        first: Scores of shape `(images,)`.
+        second: Scores of the other candidate.
+        groups: Groups of the images, which count as dependent.
+
+    Returns:
+        `(lead, standard_error)`: the mean of `first - second`, and its error, which is far below that of two accuracies
+        measured apart, since most images are easy or hard for both.
+    """
+    return mean_with_error(np.subtract(first, second), groups)
+
+
+def _held_out(data, parts):
+    """Predict every image without its fold; float64 of shape `(images, classes)`."""
+    paths = [probability_paths(data, [rows], CS)[0] for rows in parts]
+    losses = [log_losses(path, data, rows).mean(axis=1) for path, rows in zip(paths, parts, strict=True)]
+    answers = np.empty((len(data.labels), len(data.classes)))
+    for fold, (path, rows) in enumerate(zip(paths, parts, strict=True)):
+        others = [loss for number, loss in enumerate(losses) if number != fold]
+        reached = int(np.isfinite(losses[fold]).sum()) - 1  # a path ends where weaker penalties stopped paying off
+        answers[rows] = path[min(int(np.mean(others, axis=0).argmin()), reached)]
+    return answers
+
+
+def _in_threads(function, tables):
+    """Apply a function to each table, with one thread per core; each multiplies matrices by one thread."""
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, tables))

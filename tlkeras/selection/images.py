@@ -1,0 +1,54 @@
+"""The images that a choice may depend on."""
+
+import os
+
+import numpy as np
+
+from tlkeras.data.dataset import ImageSplit, ImageSplits
+from tlkeras.data.loading import load_images
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import invalid
+
+#: Images to compare candidates on. With more, differences have a standard error below 0.01 anyway.
+MOST_IMAGES = 5000
+
+
+def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
+    """Load the images that a choice may depend on: all but test images.
+
+    Args:
+        images: A source of `load_images`, of which only a test split that it defines is left out; an `ImageSplits`, of
+            which training and validation images are used; or an `ImageSplit`, of which all are.
+        seed: Seed of the choice among more than `MOST_IMAGES` images.
+
+    Returns:
+        `(split, skipped)`: the images, and a tuple of files that cannot be read.
+
+    Raises:
+        InputError: There are no such images, there is one class only, or a class has fewer than two distinct images.
+    """
+    skipped = ()
+    if isinstance(images, str | os.PathLike):
+        images = load_images(images, validation_size=0, test_size=0)
+    if isinstance(images, ImageSplits):
+        skipped, images = images.skipped, images.train.join(images.validation)
+    if not isinstance(images, ImageSplit):
+        raise invalid("images", images, "be a folder with one folder per class, or what `tlkeras.load_images` returns")
+    _check_distinct(images)
+    if len(images) > MOST_IMAGES:
+        chosen = np.random.default_rng(seed).choice(len(images), MOST_IMAGES, replace=False)
+        images = images.take(np.sort(chosen))
+    return images, skipped
+
+
+def _check_distinct(images):
+    """Refuse a class that cannot be both learned and held out."""
+    labels = images.labels if images.multilabel else np.eye(len(images.class_names))[images.labels]
+    for name, column in zip(images.class_names, labels.T, strict=True):
+        distinct = len(np.unique(images.groups[column > 0]))
+        if distinct < 2:
+            count = int(column.sum())
+            raise InputError(
+                f"Class {name!r} has {count} {'image' if count == 1 else 'images'}, which count as {distinct}: "
+                "comparing needs at least 2 distinct images per class. Add images, or leave the class out."
+            )

@@ -1,0 +1,162 @@
+"""The public `rank`: backbones and blocks compared on the user's own images, with what is certain about it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkeras.pipelines.cross_validation import mean_with_error
+from tlkeras.selection.candidates import Tapped
+from tlkeras.selection.checks import check_choosing, within_budgets
+from tlkeras.selection.comparison import lead, probe_scores, quick_scores
+from tlkeras.selection.images import images_to_choose_on
+from tlkeras.selection.ranking import Ranked, Ranking
+
+#: Candidates that are cross-validated for their accuracy; the static prior and the cheapest in reach come on top.
+FINALISTS = 3
+
+#: Standard errors behind the best of the quick look, up to which a candidate is within reach.
+REACH = 2
+
+
+def rank(
+    images: Any,
+    backbones: Sequence[str | keras.Model] | str | None = None,
+    blocks: Sequence[str] | str | None = "all",
+    *,
+    max_params: float | None = None,
+    max_madds: float | None = None,
+    max_ms: float | None = None,
+    max_file_size: float | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    cache: bool | str | os.PathLike = True,
+    seed: int = 0,
+    verbose: bool = False,
+) -> Ranking:
+    """Rank backbones and their blocks by how well a linear probe on their features answers the user's images.
+
+    One pass per backbone computes the features of all blocks. A quick look at all candidates follows: ridge regression,
+    with exact leave-one-out in closed form. Those within reach of the best are cross-validated with logistic
+    regression, all on the same folds, so that differences are paired: images that are hard for all do not blur them.
+    Candidates within one standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates
+    are held out together.
+
+    The accuracy of the best of several is a little too high, since it was chosen for it; `tlkeras.fit` measures anew.
+
+    Args:
+        images: A folder with one folder per class, or another source of `tlkeras.load_images`; all images but those of
+            a test split that it defines are used. Or what `load_images` returns, whose test images are not looked at;
+            or one `ImageSplit`. Of more than 5,000 images a random 5,000 are used.
+        backbones: Names, or Keras models that take raw pixels. Defaults to those whose weights are on this machine.
+        blocks: `"all"` for every block of each backbone, names of blocks, or None for the outputs alone. Earlier blocks
+            are cheaper, and better for images unlike ImageNet's. Defaults to `"all"`, which costs little.
+        max_params: Largest number of parameters without the head, such as `5e6`. Budgets default to none.
+        max_madds: Largest number of multiply-adds per image, such as `400e6`.
+        max_ms: Longest time per image on this machine, in milliseconds.
+        max_file_size: Largest size, in bytes, of a classifier's float32 weights.
+        image_size: Side in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
+        cache: As in `tlkeras.FeatureExtractor`.
+        seed: Seed of the folds. Defaults to 0.
+        verbose: Whether to show progress on stderr.
+
+    Returns:
+        `Ranking`, which prints as a table.
+
+    Raises:
+        InputError: The images cannot be used, a class has fewer than two distinct images, there is no such backbone or
+            block, weights cannot be downloaded, or no candidate meets the budgets.
+
+    Example:
+
+    >>> import tlkeras
+    >>> images = tlkeras.load_images("data/clipart10", per_class=8)
+    >>> ranking = tlkeras.rank(images, ["efficientnet_lite0"], ["block3", "block5"], image_size=96)
+    >>> sorted(row.candidate.block or "output" for row in ranking.rows)
+    ['block3', 'block5', 'output']
+
+    References: Allen, 1974, https://doi.org/10.1080/00401706.1974.10489157, on leave-one-out in closed form; Abou Baker
+    and Handmann, 2025, https://arxiv.org/abs/2510.06448, on static lists as strong priors.
+    """
+    budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
+    backbones = check_choosing(images, backbones, blocks, budgets, image_size, seed)
+    split, skipped = images_to_choose_on(images, seed)
+    options = {"image_size": image_size, "cache": cache if isinstance(cache, bool) else Path(cache), "verbose": verbose}
+    classes = len(split.class_names)
+    tapped = {backbone: Tapped(backbone, blocks, **options) for backbone in backbones}
+    timed = {backbone: _timed(each, classes) for backbone, each in tapped.items()}
+    kept = within_budgets([one for each in timed.values() for one in each], budgets)
+    candidates, tables = [], []
+    for backbone, each in tapped.items():
+        if any(one in kept for one in timed[backbone]):
+            for one, table in zip(timed[backbone], each.features(split), strict=True):
+                if one in kept:
+                    candidates.append(one)
+                    tables.append(table)
+    return compare(candidates, tables, split, skipped, seed)
+
+
+def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
+    """Rank candidates whose features are known.
+
+    Args:
+        candidates: List of `Candidate`.
+        tables: Their features, arrays `(images, width)`.
+        split: `ImageSplit` of the images.
+        skipped: Files that cannot be read.
+        seed: Seed of the folds.
+
+    Returns:
+        `Ranking`.
+    """
+    groups = split.groups
+    quick = quick_scores(tables, split)
+    wholes = [number for number, one in enumerate(candidates) if one.block is None] or range(len(candidates))
+    prior = max(wholes, key=lambda number: (candidates[number].top1 or 0, -candidates[number].multiply_adds))
+    finalists = _finalists(candidates, quick, prior, groups)
+    scores = dict(zip(finalists, probe_scores([tables[number] for number in finalists], split, seed), strict=True))
+    best = max(finalists, key=lambda number: (scores[number].mean(), -candidates[number].multiply_adds))
+    rows = {}
+    for number, one in enumerate(candidates):
+        rows[number] = Ranked(one, float(quick[number].mean()))
+        if number in scores:
+            accuracy, error = mean_with_error(scores[number], groups)
+            behind, behind_error = lead(scores[best], scores[number], groups)
+            rows[number] = replace(
+                rows[number], accuracy=accuracy, standard_error=error, behind=behind, behind_error=behind_error
+            )
+    tied = [number for number in finalists if rows[number].tied]
+    recommended = min(tied, key=lambda number: (candidates[number].multiply_adds, -scores[number].mean()))
+    order = sorted(rows, key=lambda number: (number not in scores, -(rows[number].accuracy or quick[number].mean())))
+    return Ranking(
+        tuple(rows[number] for number in order),
+        rows[best],
+        rows[recommended],
+        rows[prior],
+        *lead(scores[recommended], scores[prior], groups),
+        len(split),
+        len(split.class_names),
+        tuple(skipped),
+    )
+
+
+def _timed(tapped, classes):
+    """List the candidates of a backbone with their times."""
+    candidates, whole = tapped.candidates(classes), tapped.milliseconds()
+    most = max(1, candidates[-1].multiply_adds)
+    return [replace(one, milliseconds=whole * one.multiply_adds / most) for one in candidates]
+
+
+def _finalists(candidates, quick, prior, groups):
+    """Choose which candidates are cross-validated: positions, in order of their quick accuracy."""
+    accuracies = quick.mean(axis=1)
+    top = int(accuracies.argmax())
+    leads = [lead(quick[top], scores, groups) for scores in quick]
+    reach = [number for number, (behind, error) in enumerate(leads) if behind <= REACH * error]
+    reach = sorted(reach, key=lambda number: -accuracies[number])
+    ties = [number for number, (behind, error) in enumerate(leads) if behind <= error]
+    cheapest = min(ties, key=lambda number: candidates[number].multiply_adds)
+    return list(np.unique([top, *reach[:FINALISTS], prior, cheapest]))

@@ -1,0 +1,197 @@
+"""The answer of `rank`: what was compared, who is within chance of whom, and a recommendation, as text and as JSON."""
+
+import textwrap
+from dataclasses import asdict, dataclass
+
+from tlkeras.selection.candidates import Candidate
+from tlkeras.utils.tables import table
+
+#: Columns of a terminal that text is made for.
+COLUMNS = 80
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate, and how well a probe on its features does.
+
+    Attributes:
+        candidate: `Candidate`: backbone, block, and what they cost.
+        quick_accuracy: Accuracy of ridge regression in leave-one-out, as a share.
+        accuracy: Cross-validated accuracy of logistic regression, as a share; None for a candidate that was out of
+            reach after the quick look.
+        standard_error: Standard error of `accuracy`, in which near-duplicates count as dependent.
+        behind: Accuracy of the best candidate less this one's, or None.
+        behind_error: Standard error of `behind`, from the same images.
+    """
+
+    candidate: Candidate
+    quick_accuracy: float
+    accuracy: float | None = None
+    standard_error: float | None = None
+    behind: float | None = None
+    behind_error: float | None = None
+
+    @property
+    def tied(self) -> bool:
+        """Whether it is within one standard error of the best."""
+        return self.behind is not None and self.behind <= self.behind_error
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95% interval of the accuracy on images like these, or None."""
+        if self.accuracy is None:
+            return None
+        half = 1.96 * self.standard_error
+        return max(0.0, self.accuracy - half), min(1.0, self.accuracy + half)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Backbones and blocks compared on the user's images. It prints as a table with a recommendation.
+
+    Attributes:
+        rows: `Ranked` for each candidate: first those that were cross-validated, best first, then the others by their
+            quick accuracy.
+        best: The row with the highest cross-validated accuracy.
+        recommended: The cheapest row, by multiply-adds, within one standard error of the best.
+        prior: The row of the whole backbone with the highest ImageNet accuracy among those that meet the budgets: what
+            a static list would choose without a look at the images.
+        lead: Accuracy of `recommended` less that of `prior`, measured on the same images.
+        lead_error: Standard error of `lead`.
+        images: Number of images compared on.
+        classes: Number of classes.
+        skipped: Files that cannot be read, a tuple of `SkippedFile`.
+    """
+
+    rows: tuple[Ranked, ...]
+    best: Ranked
+    recommended: Ranked
+    prior: Ranked
+    lead: float
+    lead_error: float
+    images: int
+    classes: int
+    skipped: tuple = ()
+
+    @property
+    def ties(self) -> tuple[Ranked, ...]:
+        """The rows within one standard error of the best, the best included."""
+        return tuple(row for row in self.rows if row.tied)
+
+    @property
+    def beats_prior(self) -> bool:
+        """Whether the recommendation is more accurate than the static prior by more than one standard error."""
+        return self.lead > self.lead_error
+
+    def to_json(self) -> dict:
+        """Return the ranking as a dict that JSON can hold."""
+        return {
+            "images": self.images,
+            "classes": self.classes,
+            "skipped": [asdict(one) for one in self.skipped],
+            "recommended": _name(self.recommended),
+            "best": _name(self.best),
+            "ties": [_name(row) for row in self.ties],
+            "prior": {
+                **_name(self.prior),
+                "lead": self.lead,
+                "lead_error": self.lead_error,
+                "beaten": self.beats_prior,
+            },
+            "rows": [_row(row) for row in self.rows],
+        }
+
+    def __str__(self) -> str:
+        return "\n".join([*self._heading(), "", *self._profiles(), self._table(), "", *self._sentences()])
+
+    def _heading(self):
+        backbones = len({row.candidate.backbone for row in self.rows})
+        compared = f"{_counted(backbones, 'backbone')}, {_counted(len(self.rows), 'candidate')}"
+        yield f"{self.images:,} images, {self.classes} classes; {compared}"
+        if self.skipped:
+            yield f"{_counted(len(self.skipped), 'file')} cannot be read; the first: {self.skipped[0].path}"
+
+    def _profiles(self):
+        """Write the quick accuracy of each block, one line per backbone."""
+        profiles = {}
+        for row in self.rows:
+            profiles.setdefault(row.candidate.backbone, []).append(row)
+        if all(len(rows) == 1 for rows in profiles.values()):
+            return
+        yield "Quick look (ridge regression, leave-one-out accuracy), from the first block to the output:"
+        width = max(map(len, profiles))
+        for name, rows in profiles.items():
+            rows = sorted(rows, key=lambda row: row.candidate.multiply_adds)
+            best = max(rows, key=lambda row: row.quick_accuracy)
+            shares = " ".join(f"{row.quick_accuracy:.2f}".removeprefix("0") for row in rows)
+            text = f"{name:<{width}}  {shares}  best: {best.candidate.block or 'output'}"
+            yield textwrap.fill(text, max(COLUMNS, width + 40), subsequent_indent=" " * (width + 2))
+        yield ""
+
+    def _table(self):
+        """Write the cross-validated rows as a table."""
+        header = ("backbone", "block", "accuracy", "95%", "vs best", "ms", "madds", "params", "file")
+        rows = []
+        for row in self.rows:
+            if row.accuracy is not None:
+                one = row.candidate
+                low, high = row.interval
+                ms = "-" if one.milliseconds is None else f"{one.milliseconds:.{0 if one.milliseconds >= 10 else 1}f}"
+                cells = (one.backbone, one.block or "output", f"{row.accuracy:.3f}", f"{low:.2f}-{high:.2f}")
+                costs = (ms, _short(one.multiply_adds), _short(one.parameters), f"{one.file_size / 1e6:.1f}M")
+                rows.append((*cells, self._versus(row), *costs))
+        return table(header, rows)
+
+    def _versus(self, row):
+        if row is self.best:
+            return "best"
+        return "tie" if row.tied else f"-{row.behind:.3f}"
+
+    def _sentences(self):
+        chosen, prior = self.recommended, self.prior
+        why = "the most accurate" if chosen is self.best else "the cheapest within one standard error of the best"
+        if chosen is self.best and len(self.ties) > 1:
+            why += ", and the cheapest of those within one standard error"
+        elif chosen is not self.best:
+            why += f" ({chosen.behind:.3f} ± {chosen.behind_error:.3f} behind)"
+        yield _wrapped(f"Recommended: {chosen.candidate.label}: {why}.")
+        name = f"Static prior (the largest affordable by ImageNet accuracy): {prior.candidate.label}"
+        if prior is chosen:
+            yield _wrapped(f"{name}: the same.")
+            return
+        saved = 1 - chosen.candidate.multiply_adds / prior.candidate.multiply_adds
+        fewer = f"{saved:.0%} fewer multiply-adds" if saved > 0.005 else ""
+        measured = f"({self.lead:+.3f} ± {self.lead_error:.3f})"
+        if self.beats_prior:
+            verdict = f"The recommendation beats it here {measured}" + (fewer and f", with {fewer}")
+        else:
+            verdict = f"The ranking does not beat it here {measured}" + (fewer and f", but needs {fewer}")
+        yield _wrapped(f"{name}. {verdict}.")
+
+
+def _counted(number, noun):
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _wrapped(text):
+    return textwrap.fill(text, COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _short(number):
+    """Write a count in at most five characters."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if number >= size or unit == "K":
+            return f"{number / size:.{0 if number >= 100 * size else 1}f}{unit}"
+    return str(number)
+
+
+def _name(row):
+    return {"backbone": row.candidate.backbone, "block": row.candidate.block}
+
+
+def _row(row):
+    costs = {
+        name: getattr(row.candidate, name) for name in ("parameters", "multiply_adds", "milliseconds", "file_size")
+    }
+    measured = {key: value for key, value in asdict(row).items() if key != "candidate"}
+    return {**_name(row), **measured, "interval": row.interval, "tied": row.tied, **costs}
