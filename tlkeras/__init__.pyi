@@ -28,6 +28,8 @@ from .data.reading import ImageError as ImageError
 from .data.reading import read_image as read_image
 from .data.reading import read_images as read_images
 from .errors import InputError as InputError
+from .evaluation.activation_maps import activation_maps as activation_maps
+from .evaluation.activation_maps import activation_overlay as activation_overlay
 from .evaluation.sheets import contact_sheet as contact_sheet
 from .evaluation.sheets import preview as preview
 from .features.extractor import FeatureExtractor as FeatureExtractor
