@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 import tlkeras
 from tlkeras.pipelines.cross_validation import _chosen_without, mean_with_error
 from tlkeras.pipelines.labeled import labeled_features
+from tlkeras.pipelines.probe import check_probe_options
 from tlkeras.pipelines.regularization import deal_folds
 
 CS = (0.001, 0.01, 0.1, 1.0)
@@ -45,7 +46,7 @@ def test_equals_a_grid_search_within_each_fold(table, measured):
             cv=PredefinedSplit(measured.folds[train]),
             scoring="neg_log_loss",
         ).fit(X[train], y[train])
-        assert measured.Cs[fold] == search.best_params_["logisticregression__C"]
+        assert measured.strengths[fold] == search.best_params_["logisticregression__C"]
         np.testing.assert_allclose(measured.probabilities[held_out], search.predict_proba(X[held_out]), atol=2e-3)
     assert measured.accuracy == (measured.probabilities.argmax(1) == y).mean()
     refitted = tlkeras.linear_probe(X, y, Cs=CS, folds=4, seed=1)
@@ -55,10 +56,11 @@ def test_equals_a_grid_search_within_each_fold(table, measured):
 def test_a_fold_has_no_say_in_its_own_C(table):
     data = labeled_features(*table)
     parts = deal_folds(data, 4, seed=0)
-    before = _chosen_without(data, parts, CS, None)
+    family = check_probe_options("logistic", CS, None, multilabel=False)
+    before = _chosen_without(data, parts, family, None)
     numbers = data.numbers.copy()
     numbers[parts[0]] = np.random.default_rng(0).permutation(numbers[parts[0]])
-    after = _chosen_without(replace(data, numbers=numbers, labels=numbers), parts, CS, None)
+    after = _chosen_without(replace(data, numbers=numbers, labels=numbers), parts, family, None)
     assert after[0] == before[0]
     assert after != before  # the other folds were judged by the shuffled labels
 

@@ -131,3 +131,38 @@ def test_several_labels_per_image_are_regressions_that_share_a_C():
     for label in range(3):
         alone = LogisticRegression(C=C, max_iter=2000).fit(scaled, Y[:, label])
         np.testing.assert_allclose(probe.predict_proba(X)[:, label], alone.predict_proba(scaled)[:, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize(("images", "columns", "classes"), [(60, 150, 3), (60, 150, 2), (200, 30, 4)])
+def test_lda_is_scikit_learns_but_for_its_temperature(images, columns, classes):
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    X, y = make_classification(images, columns, n_informative=8, n_classes=classes, random_state=0)
+    probe = tlkeras.linear_probe(X, y, estimator="lda")
+    scaled = probe[0].transform(X)
+    plain = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(scaled, y)
+    np.testing.assert_allclose(probe[-1].coef_ * probe[-1].temperature, plain.coef_, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(probe[-1].intercept_ * probe[-1].temperature, plain.intercept_, rtol=1e-7, atol=1e-9)
+    balanced = tlkeras.linear_probe(X, y, estimator="lda", class_weight="balanced")
+    np.testing.assert_allclose(balanced[-1].priors_, 1 / classes)
+
+
+def test_the_temperature_of_lda_makes_its_confidence_that_of_new_images():
+    X, y = make_classification(1200, 300, n_informative=20, n_classes=3, class_sep=0.7, random_state=0)
+    probe = tlkeras.linear_probe(X[:200], y[:200], estimator="lda")
+    answers = probe.predict_proba(X[200:])
+    confidence, accuracy = answers.max(axis=1).mean(), (answers.argmax(axis=1) == y[200:]).mean()
+    assert probe[-1].temperature > 1.5 and abs(confidence - accuracy) < 0.08
+    measured = tlkeras.cross_validate_probe(X[:200], y[:200], estimator="lda")
+    assert abs(measured.accuracy - accuracy) < 0.08
+
+
+def test_lda_knows_one_label_per_image():
+    with pytest.raises(tlkeras.InputError, match="estimator"):
+        tlkeras.linear_probe(np.eye(4), np.array([[1, 0], [0, 1], [1, 1], [0, 0]]), estimator="lda")
+    with pytest.raises(tlkeras.InputError, match="estimator"):
+        tlkeras.linear_probe(np.eye(4), [0, 1, 0, 1], estimator="svm")
+
+
+def test_a_single_C_is_used_as_it_is():
+    assert tlkeras.linear_probe(np.eye(4), [0, 1, 0, 1], Cs=[3.0], folds=1)[-1].C == 3.0

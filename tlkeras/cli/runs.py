@@ -35,6 +35,9 @@ def fit(
             "in minutes. `auto`: both; the fine-tuned model is kept only if it is better by more than chance."
         ),
     ] = "features",
+    probe: Annotated[
+        str, typer.Option(help="Classifier that `features` fits: `logistic` regression, or `lda`, which is faster.")
+    ] = "logistic",
     refit: Annotated[
         bool, typer.Option(help="Learn from all images once the number is known; a given test split never.")
     ] = True,

@@ -10,13 +10,12 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from tlkeras.pipelines.labeled import labeled_features
-from tlkeras.pipelines.probe import check_probe_options, fit_probe
+from tlkeras.pipelines.probe import check_probe_options
 from tlkeras.pipelines.regularization import (
     DEFAULT_CS,
     cross_validated_path,
     deal_folds,
     log_losses,
-    probability_paths,
 )
 from tlkeras.utils.validation import check_integer, invalid
 
@@ -32,7 +31,8 @@ class CrossValidation:
         probabilities: float64 array of shape `(images, classes)`: the predictions, each made without its fold.
         classes: Array of shape `(classes,)`: what the columns of `probabilities` stand for.
         folds: int array of shape `(images,)`: the fold that each image was held out with.
-        Cs: The C chosen within each fold, without the images that it was measured on.
+        strengths: The C (for LDA, the temperature) chosen within each fold, without the images that it was measured
+            on.
         probe: The fitted `sklearn.pipeline.Pipeline` to use, trained on all images.
     """
 
@@ -41,7 +41,7 @@ class CrossValidation:
     probabilities: np.ndarray = field(repr=False)
     classes: np.ndarray = field(repr=False)
     folds: np.ndarray = field(repr=False)
-    Cs: tuple[float, ...]
+    strengths: tuple[float, ...]
     probe: Pipeline
 
 
@@ -49,6 +49,7 @@ def cross_validate_probe(
     features: ArrayLike,
     labels: ArrayLike,
     *,
+    estimator: str = "logistic",
     groups: ArrayLike | None = None,
     Cs: Sequence[float] = DEFAULT_CS,
     folds: int = 5,
@@ -67,6 +68,7 @@ def cross_validate_probe(
     Args:
         features: Array of shape `(images, features)`.
         labels: Class numbers or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
+        estimator: As in `tlkeras.linear_probe`.
         groups: Array of shape `(images,)`, such as patients or near-duplicates (`ImageSplit.groups`): images of one
             group are held out together. Defaults to None, which puts every image in its own group.
         Cs: As in `tlkeras.linear_probe`.
@@ -92,21 +94,21 @@ def cross_validate_probe(
     https://arxiv.org/abs/2411.00640, on standard errors of clustered answers.
     """
     data = labeled_features(features, labels, groups)
-    Cs = check_probe_options(Cs, class_weight, data.multilabel)
+    family = check_probe_options(estimator, Cs, class_weight, data.multilabel)
     count = len(np.unique(data.groups))
     if check_integer("folds", folds, minimum=3) > count:
         raise invalid("folds", folds, f"be at most {count}, the number of groups", "More groups would help most.")
     parts = deal_folds(data, folds, seed)
     with threadpool_limits(1, user_api="blas"):
-        chosen = _chosen_without(data, parts, Cs, class_weight)
-        path, losses = cross_validated_path(data, parts, Cs, class_weight, chosen)
-        probe = fit_probe(data, Cs[int(losses.argmin())], class_weight)
+        chosen = _chosen_without(data, parts, family, class_weight)
+        path, losses = cross_validated_path(data, parts, family.strengths, class_weight, chosen, family.paths)
+        probe = family.fit(data, family.strengths[int(losses.argmin())], class_weight)
     probabilities = np.empty(path.shape[1:])
     for rows, index in zip(parts, chosen, strict=True):
         probabilities[rows] = path[index, rows]
     accuracy, error = mean_with_error(_scores(data, probabilities), data.groups)
-    chosen_Cs = tuple(Cs[index] for index in chosen)
-    return CrossValidation(accuracy, error, probabilities, data.classes, _fold_numbers(parts), chosen_Cs, probe)
+    strengths = tuple(family.strengths[index] for index in chosen)
+    return CrossValidation(accuracy, error, probabilities, data.classes, _fold_numbers(parts), strengths, probe)
 
 
 def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple[float, float]:
@@ -134,11 +136,11 @@ def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple
     return mean, float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(scores))
 
 
-def _chosen_without(data, parts, Cs, class_weight):
-    """Choose a C for each fold by cross-validation over the others; returns positions in `Cs`."""
-    losses = np.zeros((len(parts), len(Cs)))
+def _chosen_without(data, parts, family, class_weight):
+    """Choose a strength for each fold by cross-validation over the others; return positions in the strengths."""
+    losses = np.zeros((len(parts), len(family.strengths)))
     for pair in combinations(range(len(parts)), 2):
-        paths = probability_paths(data, [parts[fold] for fold in pair], Cs, class_weight)
+        paths = family.paths(data, [parts[fold] for fold in pair], family.strengths, class_weight)
         for fold, judge, path in zip(pair, pair[::-1], paths[::-1], strict=True):
             losses[fold] += log_losses(path, data, parts[judge], class_weight).mean(axis=1)
     return losses.argmin(axis=1).tolist()

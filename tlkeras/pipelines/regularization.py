@@ -117,7 +117,7 @@ def log_losses(probabilities, data, rows, class_weight=None):
     return losses.mean(axis=-1) if data.multilabel else losses
 
 
-def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None):
+def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, paths=probability_paths):
     """Predict every image without its fold, for each C.
 
     Args:
@@ -126,6 +126,7 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None):
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
         at_least: A position in `Cs` per fold that its path does not end before, or None.
+        paths: Function that fits and predicts, like `probability_paths`.
 
     Returns:
         `(path, losses)`: float64 arrays of shapes `(Cs, images, classes)`, NaN where a path had ended, and `(Cs,)`,
@@ -134,7 +135,7 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None):
     path = np.full((len(Cs), len(data.labels), len(data.classes)), np.nan)
     losses = np.zeros(len(Cs))
     for held_out, reach in zip(folds, at_least or [0] * len(folds), strict=True):
-        (path[:, held_out],) = probability_paths(data, [held_out], Cs, class_weight, reach)
+        (path[:, held_out],) = paths(data, [held_out], Cs, class_weight, reach)
         losses += log_losses(path[:, held_out], data, held_out, class_weight).mean(axis=1)
     return path, losses / len(folds)
 

@@ -22,6 +22,7 @@ def check_fit(
     output,
     backbone,
     strategy,
+    probe,
     epochs,
     minutes,
     domain,
@@ -39,6 +40,9 @@ def check_fit(
     The side is in pixels, and None where `source` was loaded already. Whatever cannot be used raises an `InputError`.
     """
     check_choice("strategy", strategy, STRATEGIES)
+    check_choice("probe", probe, ("logistic", "lda"))
+    if probe != "logistic" and strategy == "finetune":
+        raise invalid("probe", probe, "be 'logistic' with strategy='finetune'", "Fine-tuning starts from its weights.")
     check_choice("resize", resize, ("stretch", "crop", "pad"))
     check_choice("class_weight", class_weight, (None, "balanced"))
     check_integer("seed", seed, 0)

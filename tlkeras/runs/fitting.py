@@ -50,6 +50,7 @@ def fit(
     *,
     backbone: str = "efficientnet_lite0",
     strategy: str = "features",
+    probe: str = "logistic",
     refit: bool = True,
     epochs: int = 4,
     minutes: float | None = None,
@@ -89,6 +90,8 @@ def fit(
         strategy: `"features"` fits a linear probe on frozen features, in seconds. `"finetune"` calls
             `tlkeras.fine_tune`, which is more accurate and takes minutes. `"auto"` tries both and keeps the fine-tuned
             model only if it is better by more than chance.
+        probe: Classifier that `"features"` fits: `"logistic"` (regression), the default, or `"lda"`, see
+            `tlkeras.linear_probe`; not for several labels per image.
         refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
             on held-out images.
         epochs: Epochs of fine-tuning. Defaults to 4.
@@ -146,6 +149,7 @@ def fit(
     task = Task(
         images,
         backbone,
+        probe=probe,
         refit=refit,
         class_weight=class_weight,
         epochs=epochs,

@@ -36,6 +36,7 @@ def metrics_of(trained, scores, task, data, strategy):
         },
         "backbone": task.backbone,
         "strategy": strategy,
+        "probe": task.probe,
         **({} if strategy == "features" else tuning),
         "choices": trained.choices,
         "class_weight": task.class_weight,

@@ -24,7 +24,7 @@ def train_automatically(task):
     """
     train, validation = task.images.train, task.images.validation
     _, features = extract(task)
-    options = {"groups": train.groups, "seed": task.seed, "class_weight": task.class_weight}
+    options = {"estimator": task.probe, "groups": train.groups, "seed": task.seed, "class_weight": task.class_weight}
     probe = linear_probe(features["train"], train.labels, **options)
     tuned = train_by_fine_tuning(replace(task, refit=False))
     answers = predicted(tuned.model, validation), probe.predict_proba(features["validation"])

@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.pipelines.cross_validation import cross_validate_probe
 from tlkeras.pipelines.fold import fold
-from tlkeras.pipelines.probe import linear_probe
+from tlkeras.pipelines.probe import chosen_strength, linear_probe
 from tlkeras.selection.outcome import MOST_TO_CROSS_VALIDATE, Measured, Trained
 
 
@@ -71,16 +71,16 @@ def extract(task):
 
 def _cross_validated(task, learned, features):
     """Predict every image by a probe that has not seen it, and fit the probe on all images."""
-    options = {"folds": fold_count(learned), "seed": task.seed, "class_weight": task.class_weight}
+    options = {"folds": fold_count(learned), **_probe_options(task)}
     table = np.concatenate(list(features.values()))
     result = cross_validate_probe(table, learned.labels, groups=learned.groups, **options)
-    choices = {"C": chosen_C(result.probe), "folds": options["folds"]}
+    choices = {**chosen_strength(result.probe), "folds": options["folds"]}
     return result.probe, Measured(learned, result.probabilities, "cross-validation"), choices
 
 
 def _held_out(task, learned, features, given):
     """Predict the test images by a probe that has not seen them; then fit it on the rest."""
-    images, options = task.images, {"class_weight": task.class_weight, "seed": task.seed}
+    images, options = task.images, _probe_options(task)
     known, parts = images.train, ["train"]
     if task.refit:
         known, parts = images.train.join(images.validation), ["train", "validation"]
@@ -90,8 +90,9 @@ def _held_out(task, learned, features, given):
     measured = Measured(images.test, probe.predict_proba(features["test"]), by)
     if len(learned) > len(known):
         table = np.concatenate([table, features["test"]])
-        probe = linear_probe(table, learned.labels, groups=learned.groups, Cs=[chosen_C(probe)], **options)
-    return probe, measured, {"C": chosen_C(probe)}
+        C = chosen_strength(probe).get("C", 1.0)  # LDA ignores it
+        probe = linear_probe(table, learned.labels, groups=learned.groups, Cs=[C], **options)
+    return probe, measured, chosen_strength(probe)
 
 
 def fold_count(split):
@@ -101,7 +102,6 @@ def fold_count(split):
     return max(3, min(5, *groups))
 
 
-def chosen_C(probe):
-    """Return the C of a fitted probe, also where there is one regression per label."""
-    classifier = probe[-1]
-    return float(getattr(classifier, "estimator", classifier).C)
+def _probe_options(task):
+    """Return the arguments that all probes of a task share."""
+    return {"estimator": task.probe, "class_weight": task.class_weight, "seed": task.seed}

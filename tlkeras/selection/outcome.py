@@ -25,6 +25,7 @@ class Task:
     Attributes:
         images: `ImageSplits`.
         backbone: Name of the backbone.
+        probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         refit: Whether the delivered model learns from all images, once the number is known.
         class_weight: None or `"balanced"`.
         epochs: Epochs of fine-tuning.
@@ -40,6 +41,7 @@ class Task:
 
     images: ImageSplits
     backbone: str = "efficientnet_lite0"
+    probe: str = "logistic"
     refit: bool = True
     class_weight: str | None = None
     epochs: int = 4
