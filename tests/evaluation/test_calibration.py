@@ -1,0 +1,129 @@
+"""Calibration: the error against its definition, the temperature against scikit-learn's, the model against both."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import softmax
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_classification
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+import tlkeras
+from tlkeras.evaluation.calibration import cross_fitted, scale_temperature
+
+
+def answers(images=2000, classes=4, sharpness=1.0, seed=0):
+    """Draw labels from probabilities, and return them with the probabilities sharpened."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (images, classes))
+    labels = np.array([rng.choice(classes, p=row) for row in softmax(logits, axis=1)])
+    return labels, softmax(logits * sharpness, axis=1)
+
+
+def test_the_error_is_the_mean_distance_of_confidence_and_accuracy_in_bins():
+    labels, probabilities = answers(300)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    expected = 0
+    for low in np.arange(15) / 15:
+        inside = (confidence > low) & (confidence <= low + 1 / 15)
+        if inside.any():
+            expected += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    assert tlkeras.expected_calibration_error(labels, probabilities, bins=15) == pytest.approx(expected)
+    found = tlkeras.reliability(labels, probabilities, bins=15)
+    assert found.expected_calibration_error == pytest.approx(expected)
+    parts = [one.images * abs(one.confidence - one.accuracy) for one in found.bins if one.images]
+    assert sum(parts) / 300 == pytest.approx(expected) and sum(one.images for one in found.bins) == 300
+
+
+def test_a_perfect_classifier_shows_about_the_error_called_noise_and_an_overconfident_one_more():
+    errors = [tlkeras.expected_calibration_error(*answers(300, seed=seed)) for seed in range(40)]
+    assert np.mean(errors) == pytest.approx(tlkeras.reliability(*answers(300)).noise, rel=0.15)
+    sharp = tlkeras.reliability(*answers(300, sharpness=4))
+    assert sharp.interval[0] > sharp.noise and sharp.confidence > sharp.accuracy
+
+
+def test_the_interval_of_grouped_images_is_wider():
+    labels, probabilities = answers(100, sharpness=2)
+    copies = np.repeat(np.arange(100), 9)
+    alone = tlkeras.reliability(labels[copies], probabilities[copies]).interval
+    grouped = tlkeras.reliability(labels[copies], probabilities[copies], groups=copies).interval
+    assert np.diff(grouped) > 2 * np.diff(alone)
+
+
+def test_the_temperature_is_that_of_scikit_learn():
+    X, y = make_classification(900, 20, n_informative=6, n_classes=3, flip_y=0.3, random_state=0)
+    sharp = LogisticRegression(C=1000, max_iter=2000).fit(X[:60], y[:60])
+    oracle = CalibratedClassifierCV(FrozenEstimator(sharp), method="temperature").fit(X[60:], y[60:])
+    temperature = tlkeras.fit_temperature(y[60:], sharp.predict_proba(X[60:]))
+    assert temperature == pytest.approx(1 / oracle.calibrated_classifiers_[0].calibrators[0].beta_, rel=1e-4)
+    scaled = scale_temperature(sharp.predict_proba(X), temperature)
+    np.testing.assert_allclose(scaled, oracle.predict_proba(X), atol=1e-5)
+
+
+def test_an_image_does_not_choose_its_own_temperature():
+    labels, probabilities = answers(200, sharpness=3)
+    changed = labels.copy()
+    changed[0] = (labels[0] + 1) % 4
+    first, second = (cross_fitted(one, probabilities)[0] for one in (labels, changed))
+    np.testing.assert_array_equal(first, second)
+    before, after = (tlkeras.reliability(labels, one) for one in (probabilities, cross_fitted(labels, probabilities)))
+    assert (
+        after.expected_calibration_error < before.expected_calibration_error / 2 and after.accuracy == before.accuracy
+    )
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("ending", ["dense", "softmax layer"])
+def test_a_calibrated_model_gives_scaled_probabilities_the_same_classes_and_opens_with_keras_alone(ending, tmp_path):
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(8, activation="relu")(inputs)
+    if ending == "dense":
+        outputs = keras.layers.Dense(3, activation="softmax")(hidden)
+    else:
+        outputs = keras.layers.Softmax()(keras.layers.Dense(3)(hidden))
+    model = keras.Model(inputs, outputs)
+    X = 6 * np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
+    y = np.random.default_rng(1).integers(0, 3, 200)
+    before = model.predict(X, verbose=0)
+    result = tlkeras.calibrate(model, X, y)
+    after = model.predict(X, verbose=0)
+    np.testing.assert_allclose(after, scale_temperature(before, result.temperature), atol=1e-5)
+    assert (after.argmax(axis=1) == before.argmax(axis=1)).all()
+    assert result.temperature == pytest.approx(tlkeras.fit_temperature(y, before)) and result.temperature > 2
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "model.keras").predict(X, verbose=0), after)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "words"),
+    [
+        ([0, 1], [[0.5, 0.5]], "one row per image"),
+        ([[0, 1]], [[0.5, 0.5]], "one label per image"),
+        ([2], [[0.5, 0.5]], "from 0 to 1"),
+        ([0], [[3.0, -1.0]], "softmax first"),
+        ([0], [[0.9, 0.9]], "sum to 1"),
+        ([], np.zeros((0, 2)), "one row per image"),
+    ],
+)
+def test_what_is_not_probabilities_is_refused(labels, probabilities, words):
+    with pytest.raises(tlkeras.InputError, match=words):
+        tlkeras.fit_temperature(labels, probabilities)
+
+
+def test_a_model_without_a_softmax_is_refused():
+    inputs = keras.Input((2,))
+    for activation in ("sigmoid", None):
+        model = keras.Model(inputs, keras.layers.Dense(3, activation=activation)(inputs))
+        with pytest.raises(tlkeras.InputError, match="a temperature scales a softmax"):
+            tlkeras.calibrate(model, np.zeros((4, 2)), [0, 1, 2, 0])
+
+
+def test_a_reliability_diagram_shows_each_measurement_in_a_panel():
+    labels, probabilities = answers(200, sharpness=3)
+    found = tlkeras.reliability(labels, probabilities)
+    figure = tlkeras.reliability_figure({"before": found, "after": tlkeras.reliability(*answers(200))})
+    assert len(figure.axes) == 4
+    assert figure.axes[0].get_title() == f"before: error {found.expected_calibration_error:.3f}"
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert heights == pytest.approx([one.accuracy for one in found.bins if one.images])

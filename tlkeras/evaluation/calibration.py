@@ -1,0 +1,294 @@
+"""Whether probabilities can be believed: reliability, expected calibration error, and temperature scaling."""
+
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+
+from tlkeras.errors import InputError
+from tlkeras.utils.validation import check_integer, check_number, invalid
+
+#: Temperatures to choose from. Where a few images are all predicted right, the loss alone would ask for certainty (0).
+BOUNDS = (0.2, 20.0)
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """The images whose most probable class has a probability within one interval.
+
+    Attributes:
+        low: Lower end of the interval; a probability of exactly this value belongs to the bin below, except for 0.
+        high: Upper end of the interval, included.
+        images: Number of images.
+        confidence: Mean probability of the predicted class; None without images.
+        accuracy: Share of right predictions; None without images.
+    """
+
+    low: float
+    high: float
+    images: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How far probabilities and shares of right answers lie apart.
+
+    Attributes:
+        images: Number of images.
+        accuracy: Share of right predictions.
+        confidence: Mean probability of the predicted classes. Above `accuracy` the classifier is overconfident.
+        expected_calibration_error: Mean over images of the distance between confidence and accuracy in their bin.
+        interval: 95% bootstrap interval `(low, high)` of that error.
+        noise: Error that a perfectly calibrated classifier with the same probabilities would show on average on as
+            many images, because the bins hold few of them. An error of this size is no evidence of miscalibration.
+        log_loss: Mean negative logarithm of the probability of the true class.
+        bins: A `ReliabilityBin` each.
+    """
+
+    images: int
+    accuracy: float
+    confidence: float
+    expected_calibration_error: float
+    interval: tuple[float, float]
+    noise: float
+    log_loss: float
+    bins: tuple[ReliabilityBin, ...] = field(repr=False)
+
+    def to_dict(self) -> dict:
+        """Return the measurements as plain numbers, lists and dicts, ready for JSON."""
+        return asdict(self) | {"interval": list(self.interval), "bins": [asdict(one) for one in self.bins]}
+
+
+def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
+    """Compute the expected calibration error: how far stated probabilities lie from the share of right answers.
+
+    Images are sorted into bins of equal width by the probability of their predicted class. In each bin the mean
+    probability is compared with the share of right predictions, and the distances are averaged over images.
+
+    Args:
+        labels: Class numbers of shape `(images,)`.
+        probabilities: Array of shape `(images, classes)`.
+        bins: Number of bins. Defaults to 10: with few images, more bins measure mostly noise.
+
+    Returns:
+        The error, in [0, 1].
+
+    Raises:
+        InputError: The arrays do not fit together, or `probabilities` are none.
+
+    Example:
+
+    >>> expected_calibration_error([0, 0, 0, 1], [[0.9, 0.1]] * 4)  # says 0.9, is right in 0.75
+    0.15
+
+    References: Naeini et al., 2015, https://doi.org/10.1609/aaai.v29i1.9602; Guo et al., 2017,
+    https://arxiv.org/abs/1706.04599
+    """
+    labels, probabilities = check_probabilities(labels, probabilities)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    return round(float(_errors(right[None, :], confidence, check_integer("bins", bins, 1))[0]), 12)
+
+
+def reliability(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    bins: int = 10,
+    groups: ArrayLike | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Reliability:
+    """Compare the probabilities of predicted classes with the share of right predictions.
+
+    Args:
+        labels: Class numbers of shape `(images,)`.
+        probabilities: Array of shape `(images, classes)`, of images that the classifier has not learned from.
+        bins: Number of bins, as in `tlkeras.expected_calibration_error`. Defaults to 10.
+        groups: Array of shape `(images,)`: images of one group are drawn together in the bootstrap. Defaults to None,
+            all images are independent.
+        resamples: Number of bootstrap samples. Defaults to 1000, which fixes the interval to about 5% of its width.
+        seed: Seed for the samples. Defaults to 0.
+
+    Returns:
+        `Reliability`.
+
+    Raises:
+        InputError: The arrays do not fit together, or an argument cannot be used.
+
+    Example:
+
+    >>> found = reliability([0, 0, 0, 1], [[0.9, 0.1]] * 4)
+    >>> found.accuracy, found.confidence, found.expected_calibration_error
+    (0.75, 0.9, 0.15)
+    """
+    labels, probabilities = check_probabilities(labels, probabilities)
+    bins, resamples = check_integer("bins", bins, 1), check_integer("resamples", resamples, 1)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    rng = np.random.default_rng(seed)
+    _, numbers = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    spread, noise = _resampled(right, confidence, numbers, bins, resamples, rng)
+    return Reliability(
+        images=len(labels),
+        accuracy=float(right.mean()),
+        confidence=round(float(confidence.mean()), 12),
+        expected_calibration_error=expected_calibration_error(labels, probabilities, bins),
+        interval=tuple(float(bound) for bound in np.quantile(spread, (0.025, 0.975))),
+        noise=float(noise.mean()),
+        log_loss=_log_loss(labels, probabilities),
+        bins=tuple(_each_bin(right, confidence, bins)),
+    )
+
+
+def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
+    """Fit the temperature that probabilities must be scaled with to be believed.
+
+    The logits are divided by the temperature, which is chosen for the lowest log loss: above 1 it makes an
+    overconfident classifier more cautious. The order of the classes, and so accuracy, stays the same.
+
+    Args:
+        labels: Class numbers of shape `(images,)`, of images that the classifier has not learned from.
+        probabilities: Array of shape `(images, classes)`. Logarithms of probabilities are logits up to a constant that
+            a softmax ignores.
+
+    Returns:
+        The temperature, between 0.2 and 20.
+
+    Raises:
+        InputError: The arrays do not fit together, or `probabilities` are none.
+
+    Example:
+
+    >>> overconfident = np.tile([0.99, 0.01], (10, 1))  # and right 8 times in 10
+    >>> round(fit_temperature([0] * 8 + [1] * 2, overconfident), 2)
+    3.31
+
+    Reference: Guo et al., 2017, https://arxiv.org/abs/1706.04599
+    """
+    labels, probabilities = check_probabilities(labels, probabilities)
+    result = minimize_scalar(
+        lambda log: _log_loss(labels, scale_temperature(probabilities, np.exp(log))),
+        bounds=np.log(BOUNDS),
+        method="bounded",
+        options={"xatol": 1e-8},
+    )
+    return float(np.exp(result.x))
+
+
+def scale_temperature(probabilities: ArrayLike, temperature: float) -> np.ndarray:
+    """Divide the logits behind probabilities by a temperature.
+
+    Args:
+        probabilities: Array of shape `(images, classes)`.
+        temperature: A positive number; 1 changes nothing.
+
+    Returns:
+        float64 array of the same shape.
+
+    Example:
+
+    >>> scale_temperature([[0.8, 0.2]], 2.0).round(3)
+    array([[0.667, 0.333]])
+    """
+    temperature = check_number("temperature", temperature, "(0, inf)")
+    floor = np.finfo("float32").tiny  # probabilities of float32 models reach 0
+    return softmax(np.log(np.maximum(np.asarray(probabilities, "float64"), floor)) / temperature, axis=1)
+
+
+def cross_fitted(
+    labels: np.ndarray, probabilities: np.ndarray, groups: ArrayLike | None = None, folds: int = 5, seed: int = 0
+) -> np.ndarray:
+    """Scale each image's probabilities with a temperature fitted without its fold, to measure without bias.
+
+    Args:
+        labels: Class numbers of shape `(images,)`.
+        probabilities: Array of shape `(images, classes)`.
+        groups: Images of one group are in one fold. Defaults to None, all are independent.
+        folds: Number of folds.
+        seed: Seed of the folds.
+
+    Returns:
+        float64 array of shape `(images, classes)`.
+    """
+    labels, probabilities = check_probabilities(labels, probabilities)
+    _, numbers = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(numbers.max() + 1)[numbers] % folds
+    scaled = np.array(probabilities)
+    for one in np.unique(fold):
+        if (fold != one).any():
+            temperature = fit_temperature(labels[fold != one], probabilities[fold != one])
+            scaled[fold == one] = scale_temperature(probabilities[fold == one], temperature)
+    return scaled
+
+
+def check_probabilities(labels, probabilities):
+    """Return labels and float64 probabilities, or raise if they do not fit together.
+
+    Raises:
+        InputError: The arrays have other shapes, or hold other values.
+    """
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, "float64")
+    if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities) or not len(labels):
+        raise InputError(
+            "`labels` and `probabilities` must have one row per image: (images,) and (images, classes). Received: "
+            f"{labels.shape} and {probabilities.shape}. Calibration takes one label per image."
+        )
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
+        raise invalid("labels", labels, f"be class numbers from 0 to {probabilities.shape[1] - 1}")
+    if not (np.isfinite(probabilities).all() and probabilities.min() >= 0):
+        raise invalid("probabilities", probabilities, "be finite and not negative", "Logits need a softmax first.")
+    if not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
+        raise invalid("probabilities", probabilities, "sum to 1 for each image", "Logits need a softmax first.")
+    return labels, probabilities
+
+
+def _bin_numbers(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+
+
+def _errors(right, confidence, bins, weights=None):
+    """Compute the calibration errors of several samples.
+
+    Args:
+        right: bool of shape `(samples, images)`, or `(images,)` for one sample weighted differently.
+        confidence: float64 of shape `(images,)`.
+        bins: Number of bins.
+        weights: How often each image was drawn, of shape `(samples, images)`; None for once.
+
+    Returns:
+        float64 of shape `(samples,)`.
+    """
+    gaps = right - confidence
+    if weights is not None:
+        gaps = gaps * weights
+    member = np.eye(bins)[_bin_numbers(confidence, bins)]
+    total = gaps.shape[1] if weights is None else np.maximum(weights.sum(axis=1), 1)
+    return np.abs(gaps @ member).sum(axis=1) / total
+
+
+def _resampled(right, confidence, groups, bins, resamples, rng):
+    """Compute the errors of bootstrap samples of groups, and those of labels drawn from the confidences."""
+    count, spread, noise = groups.max() + 1, [], []
+    chunk = max(1, 2_000_000 // len(right))  # 16 MB at a time
+    for size in np.diff([*range(0, resamples, chunk), resamples]):
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size)[:, groups]
+        spread.append(_errors(right, confidence, bins, drawn))
+        noise.append(_errors(rng.random((size, len(right))) < confidence, confidence, bins))
+    return np.concatenate(spread), np.concatenate(noise)
+
+
+def _each_bin(right, confidence, bins):
+    numbers, edges = _bin_numbers(confidence, bins), np.linspace(0, 1, bins + 1).round(12)
+    for number in range(bins):
+        inside = numbers == number
+        means = (float(confidence[inside].mean()), float(right[inside].mean())) if inside.any() else (None, None)
+        yield ReliabilityBin(float(edges[number]), float(edges[number + 1]), int(inside.sum()), *means)
+
+
+def _log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    chosen = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(chosen, np.finfo("float64").tiny)).mean())

@@ -1,0 +1,230 @@
+"""Whether an image belongs to none of the known classes, by how far its features lie from those of known images."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tlkeras.errors import InputError, first_line
+from tlkeras.utils.files import file_written_whole
+from tlkeras.utils.validation import invalid
+
+Score = Literal["knn", "mahalanobis"]
+SCORES = ("knn", "mahalanobis")
+
+#: The answer to an image of none of the known classes.
+UNKNOWN = "unknown"
+
+_ARRAYS = ("center", "scale", "distances", "matrix", "references")
+
+
+@dataclass(frozen=True)
+class HeldOutClass:
+    """How well the images of a class are recognized as unknown by a rejector that has not seen the class.
+
+    Attributes:
+        name: The class, str.
+        images: Number of its images.
+        caught: Share of them that are called unknown.
+        auroc: Share of the pairs of one of them and an image of a known class in which it lies farther away.
+    """
+
+    name: str
+    images: int
+    caught: float
+    auroc: float
+
+
+@dataclass(frozen=True)
+class RejectionReport:
+    """How many images of unknown classes are caught, measured by leaving out one class at a time.
+
+    Attributes:
+        score: `"knn"` or `"mahalanobis"`: the distance that tells left-out classes apart best.
+        false_alarms: Share of the images of known classes that may be called unknown.
+        caught: Mean over left-out classes of the share of images that are called unknown. For each class the distance
+            is the one that does best on the others, so the choice does not flatter the number.
+        standard_error: Standard error of `caught` over classes.
+        auroc: Dict from each distance to its mean AUROC over left-out classes.
+        images: Number of images of known classes.
+        classes: A `HeldOutClass` each.
+    """
+
+    score: Score
+    false_alarms: float
+    caught: float
+    standard_error: float
+    auroc: dict[str, float]
+    images: int
+    classes: tuple[HeldOutClass, ...] = field(repr=False)
+
+    def to_dict(self) -> dict:
+        """Return the report as plain numbers, lists and dicts, ready for JSON."""
+        return asdict(self) | {"classes": [asdict(one) for one in self.classes]}
+
+
+@dataclass(frozen=True, eq=False)
+class Rejector:
+    """Tells images of none of the known classes by their features; `tlkeras.fit_rejection` makes one.
+
+    The unknown score of an image is the share of known images that lie nearer to the others. It needs no knowledge of
+    the distance to be understood: an image with a score of 0.99 lies farther away than 99% of known images.
+
+    Attributes:
+        score: The distance: `"knn"`, to the nearest known image, or `"mahalanobis"`, to the nearest class mean in units
+            of the spread within classes.
+        false_alarms: Share of images of known classes that may be called unknown.
+        center: float32 array of shape `(features,)`: mean of the features' signed square roots.
+        scale: float32 array of shape `(features,)`: their standard deviations.
+        distances: float32 array of shape `(images,)`, ascending: distances of known images from others.
+        matrix: float32 array of shape `(features, axes)` for `"mahalanobis"`, else empty: the inverse of the covariance
+            within classes is `precision * identity - matrix @ matrix.T`.
+        references: float32 array of known images, of shape `(images, features)`, or of class means, of shape
+            `(classes, features)`.
+        precision: Number, see `matrix`.
+        report: `RejectionReport`.
+
+    Example:
+
+    >>> from sklearn.datasets import load_digits
+    >>> import tlkeras
+    >>> X, y = load_digits(return_X_y=True)
+    >>> rejector = tlkeras.fit_rejection(X[y < 5], y[y < 5])
+    >>> bool(rejector.is_unknown(X[y == 7]).mean() > 0.5)
+    True
+    """
+
+    score: Score
+    false_alarms: float
+    center: np.ndarray = field(repr=False)
+    scale: np.ndarray = field(repr=False)
+    distances: np.ndarray = field(repr=False)
+    matrix: np.ndarray = field(repr=False)
+    references: np.ndarray = field(repr=False)
+    precision: float = 0.0
+    report: RejectionReport | None = None
+
+    @property
+    def features(self) -> int:
+        """The number of features of an image."""
+        return len(self.center)
+
+    def unknown_scores(self, features: np.ndarray) -> np.ndarray:
+        """Score images: near 0 amid the known ones, near 1 far from all of them.
+
+        Args:
+            features: Array of shape `(images, features)`.
+
+        Returns:
+            float64 array of shape `(images,)`, in [0, 1): one minus the conformal p-value, that is, the share of the
+            known images and the image itself that lie nearer than it. New images of known classes exceed
+            `1 - false_alarms` with a probability of `false_alarms` at most.
+
+        Raises:
+            InputError: `features` have another shape.
+
+        Reference: Bates et al., 2023, https://doi.org/10.1214/22-AOS2244
+        """
+        nearer = np.searchsorted(self.distances, self.measure(features), side="left")
+        return nearer / (len(self.distances) + 1)
+
+    def is_unknown(self, features: np.ndarray) -> np.ndarray:
+        """Tell which images belong to none of the known classes.
+
+        Args:
+            features: Array of shape `(images, features)`.
+
+        Returns:
+            bool array of shape `(images,)`.
+        """
+        return self.exceeds(self.unknown_scores(features))
+
+    def exceeds(self, scores: np.ndarray) -> np.ndarray:
+        """Tell which unknown scores mean `"unknown"`."""
+        return np.asarray(scores) >= 1 - self.false_alarms - 1e-9
+
+    def measure(self, features: np.ndarray) -> np.ndarray:
+        """Compute the distance of images from the known ones, float32 `(images,)`."""
+        features = np.asarray(features)
+        if features.ndim != 2 or features.shape[1] != self.features:
+            raise InputError(
+                f"`features` must have shape (images, {self.features}), of the network that the rejector was fitted "
+                f"with. Received: shape {features.shape}."
+            )
+        embedded = embed(features, self.center, self.scale)
+        if self.score == "knn":
+            return np.float32(1) - (embedded @ self.references.T).max(axis=1)
+        plain, along = (
+            _squared_distances(points, means)
+            for points, means in (
+                (embedded, self.references),
+                (embedded @ self.matrix, self.references @ self.matrix),
+            )
+        )
+        return (self.precision * plain - along).min(axis=1)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write an `.npz` file that NumPy alone opens.
+
+        Args:
+            path: The file, which appears complete or not at all.
+        """
+        about = {"score": self.score, "false_alarms": self.false_alarms, "precision": self.precision}
+        about["report"] = None if self.report is None else self.report.to_dict()
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        with file_written_whole(Path(path)) as part, part.open("wb") as file:
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Rejector":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: The file is missing, damaged, or of another kind.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                about, arrays = json.loads(str(file["about"])), {name: file[name] for name in _ARRAYS}
+            report = about["report"]
+            if report is not None:
+                report = RejectionReport(
+                    **{**report, "classes": tuple(HeldOutClass(**one) for one in report["classes"])}
+                )
+            if about["score"] not in SCORES:
+                raise invalid("score", about["score"], "be 'knn' or 'mahalanobis'")
+            options = {name: about[name] for name in ("score", "false_alarms", "precision")}
+            return cls(**options, **arrays, report=report)
+        except Exception as error:  # zipfile, json and NumPy each have errors of their own for a damaged file
+            raise InputError(
+                f"{os.fspath(path)!r} cannot be read as a rejector: {first_line(error)}. Fit it again."
+            ) from error
+
+
+def embed(features: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Standardize the signed square roots of features, and scale each image to length 1.
+
+    Square roots tame the few features that dominate lengths, and every feature then has a say.
+
+    Returns:
+        float32 array of the shape of `features`.
+    """
+    return unit((signed_root(features) - center) / scale)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Scale each row to Euclidean length 1; a row of zeros stays."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+
+
+def signed_root(features: np.ndarray) -> np.ndarray:
+    """Return the square roots of absolute values with the sign of each, in float32."""
+    features = np.asarray(features, "float32")
+    return np.sign(features) * np.sqrt(np.abs(features))
+
+
+def _squared_distances(points, means):
+    """Return the squared distance of each point from each mean, `(points, means)`."""
+    return (points**2).sum(axis=1)[:, None] - 2 * points @ means.T + (means**2).sum(axis=1)

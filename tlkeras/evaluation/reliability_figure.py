@@ -1,0 +1,71 @@
+"""The reliability diagram: stated probabilities against the share of right answers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tlkeras.errors import InputError
+from tlkeras.evaluation.calibration import Reliability
+
+
+def reliability_figure(measured: Mapping[str, Reliability], title: str | None = None) -> Figure:
+    """Draw reliability diagrams side by side, such as before and after calibration.
+
+    Bars show the share of right predictions among images of similar probability. A bar below the diagonal is
+    overconfidence. The histogram below shows how many images there are.
+
+    Args:
+        measured: Dict of name to `tlkeras.reliability` of the same images.
+        title: Heading. Defaults to none.
+
+    Returns:
+        `matplotlib.figure.Figure`, not tied to pyplot.
+
+    Raises:
+        InputError: `measured` is empty.
+
+    Example:
+
+    >>> import tlkeras
+    >>> found = tlkeras.reliability([0, 0, 0, 1], [[0.9, 0.1]] * 4)
+    >>> reliability_figure({"as trained": found}).axes[0].get_title()
+    'as trained: error 0.150'
+    """
+    if not measured:
+        raise InputError("`measured` must hold one `tlkeras.reliability` or more, by name. Received: none.")
+    figure = Figure(figsize=(0.5 + 3.5 * len(measured), 4.6), layout="constrained")
+    panels = figure.subplots(2, len(measured), squeeze=False, sharex=True, height_ratios=(3, 1))
+    for column, (name, one) in enumerate(measured.items()):
+        _draw(*panels[:, column], name, one)
+    panels[0, 0].set_ylabel("share of right answers")
+    panels[1, 0].set_ylabel("images")
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def _draw(upper, lower, name, one):
+    used = [part for part in one.bins if part.images]
+    lefts = [part.low for part in used]
+    widths = [part.high - part.low for part in used]
+    accuracies = np.array([part.accuracy for part in used])
+    confidences = [part.confidence for part in used]
+    style = {"align": "edge", "color": "#c6dbef", "edgecolor": "black", "linewidth": 0.8}
+    upper.bar(lefts, accuracies, widths, **style)
+    # Two more right and two more wrong answers, as in `score`: a single image does not look like certainty.
+    counts = np.array([part.images for part in used])
+    shares = (accuracies * counts + 2) / (counts + 4)
+    errors = np.sqrt(shares * (1 - shares) / (counts + 4))
+    upper.errorbar(confidences, accuracies, yerr=errors, fmt="o", color="black", markersize=4, capsize=3, linewidth=1.2)
+    upper.plot([0, 1], [0, 1], "--", color="#525252", linewidth=1.5)
+    upper.set_xlim(0, 1)
+    upper.set_ylim(0, 1)
+    upper.set_title(f"{name}: error {one.expected_calibration_error:.3f}", fontsize=10)
+    low, high = one.interval
+    text = f"95% interval {low:.3f} to {high:.3f}\nby chance {one.noise:.3f}"
+    upper.text(0.03, 0.97, text, va="top", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
+    lower.bar(lefts, counts, widths, **style)
+    lower.set_xlabel("probability of the predicted class")
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,106 @@
+"""Temperature scaling of a Keras classifier, folded into the weights of its head."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tlkeras.errors import InputError
+from tlkeras.evaluation.calibration import Reliability, cross_fitted, fit_temperature, reliability
+from tlkeras.models.heads import find_head
+from tlkeras.utils.validation import check_number
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What calibration changed.
+
+    Attributes:
+        temperature: What the logits were divided by. Above 1 the model was overconfident.
+        before: `Reliability` of the model as it was.
+        after: `Reliability` with the temperature. Each image is scaled by a temperature that was fitted without it, so
+            the improvement is not flattered.
+    """
+
+    temperature: float
+    before: Reliability
+    after: Reliability
+
+    def to_dict(self) -> dict:
+        """Return the measurements as plain numbers, lists and dicts, ready for JSON."""
+        return {"temperature": self.temperature, "before": self.before.to_dict(), "after": self.after.to_dict()}
+
+
+def calibrate(
+    model: keras.Model, images: Any, labels: ArrayLike | None = None, *, batch_size: int = 32, seed: int = 0
+) -> Calibration:
+    """Make the probabilities of a classifier believable, by temperature scaling on images it has not learned from.
+
+    The weights of the model's head are divided by the temperature, in place. The saved model needs nothing else, and
+    every image keeps its predicted class.
+
+    Args:
+        model: Classifier that ends in a softmax over a `Dense` layer.
+        images: A split of `tlkeras.load_images`, such as the validation split, or pixels of shape
+            `(images, height, width, 3)`.
+        labels: Class numbers of shape `(images,)`. Defaults to None, those of the split.
+        batch_size: Images per forward pass. Defaults to 32.
+        seed: Seed of the folds and bootstrap samples that measure. Defaults to 0.
+
+    Returns:
+        `Calibration`: the temperature, and how reliable the probabilities were before and are now.
+
+    Raises:
+        InputError: The model ends in something else, or images and labels do not fit together.
+
+    Example:
+
+    >>> inputs = keras.Input((4,))
+    >>> model = keras.Model(inputs, keras.layers.Dense(3, "softmax")(inputs))
+    >>> X = np.random.default_rng(0).normal(size=(60, 4))
+    >>> calibrate(model, X, np.arange(60) % 3).before.images
+    60
+
+    Reference: Guo et al., 2017, https://arxiv.org/abs/1706.04599
+    """
+    _check_softmax(model)
+    groups = getattr(images, "groups", None)
+    if labels is None:
+        if not hasattr(images, "labels"):
+            raise InputError("`labels` must be given unless `images` is a split of `tlkeras.load_images`.")
+        labels = images.labels
+    pixels = images.read() if hasattr(images, "read") else np.asarray(images)
+    probabilities = np.asarray(model.predict(pixels, batch_size=batch_size, verbose=0), "float64")
+    temperature = fit_temperature(labels, probabilities)
+    after = cross_fitted(labels, probabilities, groups, seed=seed)
+    scale_head(model, temperature)
+    before, after = (reliability(labels, one, groups=groups, seed=seed) for one in (probabilities, after))
+    return Calibration(temperature, before, after)
+
+
+def scale_head(model: keras.Model, temperature: float) -> None:
+    """Divide the logits of a classifier by a temperature, in the weights of its head.
+
+    Args:
+        model: Classifier that ends in a softmax over a `Dense` layer. It is changed in place.
+        temperature: A positive number.
+
+    Raises:
+        InputError: The model ends in something else.
+    """
+    temperature = check_number("temperature", temperature, "(0, inf)")
+    head = _check_softmax(model)
+    head.set_weights([np.asarray(weights) / np.asarray(temperature, weights.dtype) for weights in head.get_weights()])
+
+
+def _check_softmax(model):
+    """Return the `Dense` layer of a classifier's head, or raise if no softmax follows it."""
+    head = find_head(model)
+    if head.activation != "softmax":
+        raise InputError(
+            f"The model {model.name!r} ends in {head.activation!r}, and a temperature scales a softmax. Thresholds fit "
+            "a model that gives several labels."
+        )
+    return head.layer
