@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlkeras
+from tlkeras.evaluation.calibration import scale_temperature
 from tlkeras.selection import on_features, outcome
 
 COLORS = {"blue": (30, 30, 200), "green": (30, 200, 30), "red": (200, 30, 30)}
@@ -181,3 +182,66 @@ def test_arguments_that_cannot_be_used_are_refused_before_an_image_is_read(tmp_p
     with pytest.raises(tlkeras.InputError, match=named):
         fit(tmp_path / "nowhere", tmp_path / "run", **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_with_a_rejector_answers_unknown_with_and_without_keras(tmp_path):
+    folder(tmp_path / "more", images=20)
+    run = fit(tmp_path / "more", tmp_path / "run", reject=True)
+    known, violet = [tmp_path / "more" / "red" / "0.png"], tmp_path / "violet.png"
+    picture((180, 30, 180), [5, 5]).save(violet)
+    opened = tlkeras.load_run(tmp_path / "run")
+    assert opened._litert is not None  # which gives the features, too
+    for one in (run, opened):
+        answers = one.predict([*known, violet], top_k=2)
+        assert [answer["class"] for answer in answers] == ["red", "unknown"]
+        assert answers[0]["unknown_score"] < 0.95 < answers[1]["unknown_score"]
+        assert answers[1]["probability"] == answers[1]["top"][0]["probability"]
+        ((_, probabilities),) = one.probabilities(known)
+        assert probabilities.shape == (3,)
+    run.predict([violet], output=tmp_path / "answers.csv")
+    head, row = (tmp_path / "answers.csv").read_text().splitlines()
+    assert head == "path,class,probability,unknown_score,error" and row.split(",")[1] == "unknown"
+    assert keras.saving.load_model(tmp_path / "run" / "model.keras").output_shape == (None, 3)
+    report = run.metrics["rejection"]
+    assert report == opened.rejector.report.to_dict() and [one["name"] for one in report["classes"]] == list(COLORS)
+    assert "are answered 'unknown', at 5% false alarms" in str(run)
+
+
+def test_calibration_is_measured_always_and_a_temperature_changes_probabilities_only(colors):
+    plain, scaled = fit(colors), fit(colors, calibrate=True)
+    before = plain.metrics["calibration"]
+    assert before["temperature"] is None and before["after"] is None
+    found = scaled.metrics["calibration"]
+    assert found["before"] == before["before"] and plain.metrics["scores"] == scaled.metrics["scores"]
+    pixels = tlkeras.read_images(sorted(colors.glob("*/*.png")), 16)
+    expected = scale_temperature(plain.model.predict(pixels, verbose=0), found["temperature"])
+    np.testing.assert_allclose(scaled.model.predict(pixels, verbose=0), expected, atol=1e-5)
+
+
+def test_a_given_test_split_does_not_choose_the_temperature(tmp_path):
+    folder(tmp_path / "train", seed=1)
+    folder(tmp_path / "test", images=3, seed=3, swapped=True)
+    found = fit(tmp_path, calibrate=True).metrics["calibration"]
+    assert found["before"]["accuracy"] == 0  # all labels there are wrong, which asks for a high temperature
+    assert found["temperature"] < 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"reject": True, "strategy": "finetune"}, "`strategy` must be 'features' with reject=True"),
+        ({"reject": 0.05}, "`reject` must be True or False"),
+        ({"calibrate": True, "multilabel": True}, "`calibrate` must be False with several labels"),
+        ({"reject": True}, "with 19 images or more. Received: 18 images"),
+    ],
+)
+def test_what_cannot_be_calibrated_or_rejected_is_refused_in_a_sentence(colors, options, words):
+    with pytest.raises(tlkeras.InputError, match=words):
+        fit(colors, **options)
+
+
+def test_a_class_called_unknown_cannot_be_told_from_the_answer(tmp_path):
+    folder(tmp_path)
+    (tmp_path / "red").rename(tmp_path / "unknown")
+    with pytest.raises(tlkeras.InputError, match="A class is called 'unknown'"):
+        fit(tmp_path, reject=True)

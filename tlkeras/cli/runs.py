@@ -10,6 +10,7 @@ import typer
 from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
 from tlkeras.runs.checks import LARGEST_SIDE, check_fit
+from tlkeras.runs.trust import UNKNOWN
 
 
 def fit(
@@ -38,6 +39,12 @@ def fit(
     probe: Annotated[
         str, typer.Option(help="Classifier that `features` fits: `logistic` regression, or `lda`, which is faster.")
     ] = "logistic",
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Scale the probabilities so that they can be believed.")
+    ] = False,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Recognize images of none of the classes; `predict` answers `unknown`.")
+    ] = False,
     refit: Annotated[
         bool, typer.Option(help="Learn from all images once the number is known; a given test split never.")
     ] = True,
@@ -228,12 +235,17 @@ def _stdin_lines():
 
 
 def _print_answer(answer):
-    """Print an answer as a line: path, class and probability, and so on, separated by tabs."""
+    """Print an answer as a line: path, class and probability, and so on, separated by tabs.
+
+    `unknown` comes with its unknown score, and before the most probable classes where those are asked for.
+    """
     if "labels" in answer:
         given = answer.get("probabilities") or dict(zip(answer["labels"], answer["label_probabilities"], strict=True))
         typer.echo(f"{answer['path']}\t{', '.join(f'{name} {share:.3f}' for name, share in given.items())}")
         return
     best = [(one["class"], one["probability"]) for one in answer.get("top", [answer])]
+    if answer["class"] == UNKNOWN and "unknown_score" in answer:
+        best = [(UNKNOWN, answer["unknown_score"]), *(best if "top" in answer else ())]
     if "probabilities" in answer:
         best = sorted(answer["probabilities"].items(), key=lambda pair: -pair[1])
     typer.echo("\t".join([answer["path"], *(f"{name}\t{share:.3f}" for name, share in best)]))

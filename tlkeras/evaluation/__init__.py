@@ -1,5 +1,8 @@
-"""Metrics, and the figures that show them."""
+"""Metrics, trust, and the figures that show both."""
 
-from tlkeras.evaluation.figures import accuracy_bars, curves, decision_regions, standard_error, with_error
+import lazy_loader
 
-__all__ = ["accuracy_bars", "curves", "decision_regions", "standard_error", "with_error"]
+# Matplotlib is loaded with the first figure: `tlkeras predict` reads this room and draws none.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"figures": ["accuracy_bars", "curves", "decision_regions", "standard_error", "with_error"]}
+)

@@ -144,7 +144,7 @@ class Rejector:
 
     def exceeds(self, scores: np.ndarray) -> np.ndarray:
         """Tell which unknown scores mean `"unknown"`."""
-        return np.asarray(scores) >= 1 - self.false_alarms - 1e-9
+        return np.asarray(scores) >= 1 - self.false_alarms - 1e-6  # scores may come in float32
 
     def measure(self, features: np.ndarray) -> np.ndarray:
         """Compute the distance of images from the known ones, float32 `(images,)`."""

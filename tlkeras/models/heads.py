@@ -107,6 +107,25 @@ def _made_by(tensor):
     return operation, inputs[0] if inputs else None
 
 
+def with_features(model: keras.Model) -> keras.Model:
+    """Add the features that a classifier's head gets as a second output.
+
+    Args:
+        model: As in `find_head`.
+
+    Returns:
+        A `keras.Model` with the outputs `[answers, features]` that shares all layers with `model`.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    >>> with_features(model).output_shape
+    [(None, 3), (None, 4)]
+    """
+    features = find_head(model).features
+    return infer_by_default(keras.Model(model.inputs[0], [model.outputs[0], features], name=model.name))
+
+
 def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Model:
     """Give a trained classifier a new head for other classes, and keep everything that comes before it.
 

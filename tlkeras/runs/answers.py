@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tlkeras.errors import InputError, first_line
+from tlkeras.runs.trust import UNKNOWN
 from tlkeras.utils.files import check_folder, file_written_whole
 from tlkeras.utils.validation import check_integer, invalid
 
@@ -19,11 +20,13 @@ def answer_of(run, probabilities, top_k, all_probabilities):
 
     Args:
         run: `Run`.
-        probabilities: Array of shape `(classes,)`.
+        probabilities: Array of shape `(classes,)`, or `(classes + 1,)` with the unknown score last.
         top_k: Number of classes to name.
         all_probabilities: Whether to give the probability of every class.
     """
-    shares = dict(zip(run.class_names, map(float, probabilities), strict=True))
+    numbers = list(map(float, probabilities))
+    score = None if run.rejector is None else numbers.pop()
+    shares = dict(zip(run.class_names, numbers, strict=True))
     if run.thresholds is not None:
         pairs = zip(shares.items(), run.thresholds, strict=True)
         given = {name: share for (name, share), least in pairs if share >= least}
@@ -33,6 +36,8 @@ def answer_of(run, probabilities, top_k, all_probabilities):
         answer = {"class": best[0], "probability": shares[best[0]]}
         if top_k > 1:
             answer["top"] = [{"class": name, "probability": shares[name]} for name in best]
+        if score is not None:
+            answer |= {"class": UNKNOWN if run.rejector.exceeds(score) else best[0], "unknown_score": score}
     return {**answer, "probabilities": shares} if all_probabilities else answer
 
 
@@ -69,8 +74,9 @@ def answer_file(path, run, top_k, probabilities):
     """Write a file of answers, which appears whole or not at all.
 
     CSV and Parquet have a row per image with the columns `path`, `class`, `probability`, `class_2`, `probability_2` and
-    so on up to `top_k`, or `labels` and `label_probabilities`, each joined by `|`; with `probabilities` a column
-    `probability of NAME` per class; and last `error`. JSON lines hold the dicts of `Run.predict`.
+    so on up to `top_k`, then `unknown_score` for a run with a rejector; or `labels` and `label_probabilities`, each
+    joined by `|`; with `probabilities` a column `probability of NAME` per class; and last `error`. JSON lines hold the
+    dicts of `Run.predict`.
 
     Args:
         path: File whose suffix names the format.
@@ -106,6 +112,8 @@ def _columns(run, top_k, probabilities):
     else:
         for rank in range(top_k):
             columns |= {_ranked("class", rank): str, _ranked("probability", rank): float}
+        if run.rejector is not None:
+            columns["unknown_score"] = float
     if probabilities:
         columns |= {f"probability of {name}": float for name in run.class_names}
     return columns | {"error": str}

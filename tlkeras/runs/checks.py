@@ -8,6 +8,7 @@ from tlkeras.backbones.catalog import backbone_info, list_backbones, listed_info
 from tlkeras.errors import InputError
 from tlkeras.runs.folder import check_run_output
 from tlkeras.runs.resuming import Unfinished
+from tlkeras.runs.trust import check_trust
 from tlkeras.utils.files import check_outside, check_room
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
 
@@ -33,6 +34,9 @@ def check_fit(
     seed,
     overwrite,
     resume,
+    calibrate,
+    reject,
+    multilabel,
     **others,
 ):
     """Check the arguments of `fit` before an image is read; return the name of the backbone and the side of images.
@@ -43,6 +47,7 @@ def check_fit(
     check_choice("probe", probe, ("logistic", "lda"))
     if probe != "logistic" and strategy == "finetune":
         raise invalid("probe", probe, "be 'logistic' with strategy='finetune'", "Fine-tuning starts from its weights.")
+    check_trust(strategy, calibrate, reject, multilabel)
     check_choice("resize", resize, ("stretch", "crop", "pad"))
     check_choice("class_weight", class_weight, (None, "balanced"))
     check_integer("seed", seed, 0)

@@ -22,6 +22,7 @@ from tlkeras.runs.measuring import most_common, scores_of
 from tlkeras.runs.report import metrics_of
 from tlkeras.runs.resuming import Unfinished
 from tlkeras.runs.run import Run, load_run
+from tlkeras.runs.trust import check_classes, measure_calibration
 from tlkeras.selection.automatic import train_automatically
 from tlkeras.selection.by_fine_tuning import train_by_fine_tuning
 from tlkeras.selection.on_features import train_on_features
@@ -51,6 +52,8 @@ def fit(
     backbone: str = "efficientnet_lite0",
     strategy: str = "features",
     probe: str = "logistic",
+    calibrate: bool = False,
+    reject: bool = False,
     refit: bool = True,
     epochs: int = 4,
     minutes: float | None = None,
@@ -92,6 +95,11 @@ def fit(
             model only if it is better by more than chance.
         probe: Classifier that `"features"` fits: `"logistic"` (regression), the default, or `"lda"`, see
             `tlkeras.linear_probe`; not for several labels per image.
+        calibrate: Whether to scale the model's probabilities with a temperature, see `tlkeras.calibrate`. Accuracy
+            stays the same. Defaults to False, since probes and gentle fine-tuning are calibrated to within chance; how
+            well is measured in any case.
+        reject: Whether to recognize images of none of the known classes, see `tlkeras.fit_rejection`; `predict` then
+            answers `"unknown"` for them. Needs the strategy `"features"`. Defaults to False: every image gets a class.
         refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
             on held-out images.
         epochs: Epochs of fine-tuning. Defaults to 4.
@@ -142,6 +150,7 @@ def fit(
     keras.utils.set_random_seed(seed)
     with log.phase("load") as facts:
         images = _loaded(arguments, side)
+        check_classes(images, calibrate, reject)
         facts.update(images=sum(map(len, _parts(images))), skipped=len(images.skipped))
     call = {name: value for name, value in arguments.items() if name not in ("source", "overwrite", "resume")}
     contents = [digest(one) for part in _parts(images) for one in part.sources]
@@ -150,6 +159,8 @@ def fit(
         images,
         backbone,
         probe=probe,
+        calibrate=calibrate,
+        reject=reject,
         refit=refit,
         class_weight=class_weight,
         epochs=epochs,
@@ -190,6 +201,7 @@ def _written(trained, task, log, arguments, unfinished):
         "chosen_by": digests(images.validation, source) if arguments["strategy"] != "features" else {},
     }
     scores = scores_of(trained.measured, most_common(trained.learned))
+    calibration = measure_calibration(trained, task.calibrate, task.seed)
     thresholds = tuple(one.threshold for one in scores.labels) if isinstance(scores, LabelScores) else None
     log({"phase": "done", "accuracy": scores.accuracy, "standard_error": scores.standard_error})
     run = Run(
@@ -198,8 +210,9 @@ def _written(trained, task, log, arguments, unfinished):
         images.image_size,
         images.resize,
         thresholds=thresholds,
+        rejector=trained.rejector,
         path=None if output is None else Path(output),
-        metrics=metrics_of(trained, scores, task, data, arguments["strategy"]),
+        metrics=metrics_of(trained, scores, task, data, arguments["strategy"], calibration),
         log=log.events,
     )
     if output is not None:

@@ -3,7 +3,8 @@
 `model.keras` opens with Keras alone; `model.tflite` gives the same answers in LiteRT, without Keras, where the model
 can be written for it; `labels.json` says what the answers mean and how images are brought to the model's size;
 `metrics.json` says what was measured, on which files, with what; `confusion.png` shows the mistakes; `log.jsonl` has a
-line per event of the training.
+line per event of the training. `rejection.npz`, if asked for, tells images of unknown classes by the features that
+`model.tflite` then gives beside its probabilities.
 """
 
 import json
@@ -19,8 +20,8 @@ from tlkeras.runs.log import LOG
 from tlkeras.utils.files import check_output, written_whole
 
 MODEL, LITERT = "model.keras", "model.tflite"
-LABELS, METRICS, CONFUSION = "labels.json", "metrics.json", "confusion.png"
-_FILES = frozenset({MODEL, LITERT, LABELS, METRICS, CONFUSION, LOG})
+LABELS, METRICS, CONFUSION, REJECTION = "labels.json", "metrics.json", "confusion.png", "rejection.npz"
+_FILES = frozenset({MODEL, LITERT, LABELS, REJECTION, METRICS, CONFUSION, LOG})
 
 
 def check_run_output(path, overwrite=False):
@@ -94,14 +95,14 @@ def write_report(folder, metrics, figure, events):
         figure.savefig(folder / CONFUSION, dpi=150)
 
 
-def read_litert(folder, labels, image_shape, classes):
+def read_litert(folder, labels, image_shape, outputs):
     """Open the LiteRT file of a run if it belongs to the Keras model that is there now.
 
     Args:
         folder: `pathlib.Path` of the run.
         labels: Content of its `labels.json`, with the digests of both files.
         image_shape: `(height, width, 3)`.
-        classes: Number of classes.
+        outputs: Number of classes, plus the number of features where there is a rejector.
 
     Returns:
         `LiteRtEngine`; None if there is no such file, one of the two has changed, or LiteRT does not run it.
@@ -119,7 +120,16 @@ def read_litert(folder, labels, image_shape, classes):
         engine = LiteRtEngine(folder / LITERT, image_shape)
     except (OSError, InputError):
         return None
-    return engine if engine(np.zeros((1, *image_shape), "uint8")).shape == (1, classes) else None
+    return engine if engine(np.zeros((1, *image_shape), "uint8")).shape == (1, outputs) else None
+
+
+def read_rejector(folder):
+    """Read the rejector of a run, or return None if it has none."""
+    if not (folder / REJECTION).is_file():
+        return None
+    from tlkeras.evaluation.rejector import Rejector
+
+    return Rejector.load(folder / REJECTION)
 
 
 def _digests(folder):
@@ -148,6 +158,8 @@ def _write_model(folder, run):
     if run.thresholds is not None:
         labels["thresholds"] = list(run.thresholds)
     run.model.save(folder / MODEL)
+    if run.rejector is not None:
+        run.rejector.save(folder / REJECTION)
     if _written_litert(folder, run):
         labels["digests"] = _digests(folder)
     _write_json(folder / LABELS, labels)
@@ -158,7 +170,7 @@ def _written_litert(folder, run):
     from tlkeras.features.engines.compiled import compile_classifier  # imports Keras
 
     try:
-        return compile_classifier(run.model, folder / LITERT) is None
+        return compile_classifier(run.network(), folder / LITERT) is None
     except Exception:  # it only saves time: nothing may cost the trained model
         return False
 

@@ -37,7 +37,7 @@ def list_images(images):
 def predict_each(run, images, *, top_k=1, probabilities=False, batch_size=32, verbose=False):
     """Yield an answer per image, in order, with memory for a few batches; see `Run.predict` for all arguments."""
     check_top_k(run, top_k)
-    for place, (image, answer) in enumerate(run.probabilities(images, batch_size, verbose)):
+    for place, (image, answer) in enumerate(stream_answers(run, images, batch_size, verbose)):
         path = os.fsdecode(image) if isinstance(image, str | os.PathLike) else f"image {place}"
         if isinstance(answer, ImageError):
             yield {"path": path, "error": answer.reason}
@@ -45,13 +45,13 @@ def predict_each(run, images, *, top_k=1, probabilities=False, batch_size=32, ve
             yield {"path": path, **answer_of(run, answer, top_k, probabilities)}
 
 
-def stream_probabilities(images, image_size, resize, make_engine, batch_size, verbose):
-    """Yield each image with its probabilities or its `ImageError`; see `Run.probabilities`."""
+def stream_answers(run, images, batch_size, verbose):
+    """Yield each image with what `run.make_engine()` answers, or with its `ImageError`; see `Run.probabilities`."""
     check_integer("batch_size", batch_size, 1)
     images = list_images(images)
-    reader = _Reader(image_size, resize)
+    reader = _Reader(run.image_size, run.resize)
     with progress(total=len(images), description="predicting", unit="image", verbose=verbose) as bar:
-        for items in stream_features(images, reader, make_engine, batch_size):
+        for items in stream_features(images, reader, run.make_engine, batch_size):
             for item in items:
                 yield item.source, item.error or item.features
             bar.update(len(items))

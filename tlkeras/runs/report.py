@@ -10,7 +10,7 @@ from tlkeras._version import __version__
 from tlkeras.runs.measuring import expected_range
 
 
-def metrics_of(trained, scores, task, data, strategy):
+def metrics_of(trained, scores, task, data, strategy, calibration):
     """Put together what was measured, on which images, with what.
 
     Args:
@@ -19,6 +19,7 @@ def metrics_of(trained, scores, task, data, strategy):
         task: `tlkeras.selection.outcome.Task` that it solves.
         data: Dict of the images' source and digests.
         strategy: Name of the strategy.
+        calibration: Dict from `tlkeras.runs.trust.measure_calibration`.
 
     Returns:
         A dict that JSON can hold.
@@ -34,6 +35,8 @@ def metrics_of(trained, scores, task, data, strategy):
             "learned_from": len(trained.learned),
             "refitted": task.refit,
         },
+        "calibration": calibration,
+        "rejection": None if trained.rejector is None else trained.rejector.report.to_dict(),
         "backbone": task.backbone,
         "strategy": strategy,
         "probe": task.probe,

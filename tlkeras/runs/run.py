@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
+from tlkeras.data.reading import ImageError
 from tlkeras.errors import InputError, first_line
 from tlkeras.features.engines.litert_engine import LiteRtEngine
 from tlkeras.runs.answers import answer_file
-from tlkeras.runs.folder import LABELS, METRICS, MODEL, read_litert
+from tlkeras.runs.folder import LABELS, METRICS, MODEL, read_litert, read_rejector
 from tlkeras.runs.log import LOG, read_log
-from tlkeras.runs.predicting import predict_each, stream_probabilities
+from tlkeras.runs.predicting import predict_each, stream_answers
 from tlkeras.runs.summary import summary
+from tlkeras.runs.trust import UnknownScoring
 
 if TYPE_CHECKING:
     import keras
+
+    from tlkeras.evaluation.rejector import Rejector
 
 
 class Run:
@@ -33,6 +37,7 @@ class Run:
         resize: How, as in `tlkeras.read_image`.
         thresholds: None, or, where an image may have several labels, a tuple of the probabilities at which each label
             is assigned.
+        rejector: `tlkeras.Rejector` that tells images of unknown classes, or None.
         path: `pathlib.Path` of the run's folder, or None for a run that was not written.
 
     Example:
@@ -54,13 +59,14 @@ class Run:
         resize: str,
         *,
         thresholds: tuple[float, ...] | None = None,
+        rejector: "Rejector | None" = None,
         path: Path | None = None,
         metrics: dict | None = None,
         log: list[dict] | None = None,
         litert: LiteRtEngine | None = None,
     ):
         self.class_names, self.image_size, self.resize = class_names, image_size, resize
-        self.thresholds, self.path, self._litert = thresholds, path, litert
+        self.thresholds, self.rejector, self.path, self._litert = thresholds, rejector, path, litert
         if model is not None:  # otherwise it is read when it is needed
             self.model = model
         if metrics is not None:
@@ -132,7 +138,9 @@ class Run:
             A dict per image, in the order given: `path`, `class`, `probability`; with `top_k` also `top`, a list of
             dicts with `class` and `probability`; with `probabilities` also those, by class. Where an image may have
             several labels, `labels` and `label_probabilities` instead of `class` and `probability`: those that reach
-            their thresholds. For an image that cannot be read, `path` and `error`. With `output`, the images that
+            their thresholds. Where the run has a rejector, `class` may be `"unknown"`, `probability` is still that of
+            the most probable known class, and `unknown_score` is the share of known images that lie nearer to the
+            others. For an image that cannot be read, `path` and `error`. With `output`, the images that
             cannot be read only.
 
         Raises:
@@ -205,15 +213,31 @@ class Run:
         >>> [answer.shape for path, answer in run.probabilities(["data/clipart10/bug/bee.jpg"])]
         [(10,)]
         """
-        return stream_probabilities(images, self.image_size, self.resize, self._make_engine, batch_size, verbose)
+        for image, answer in stream_answers(self, images, batch_size, verbose):
+            yield image, answer if isinstance(answer, ImageError) else answer[: len(self.class_names)]
 
-    def _make_engine(self):
-        """Make what computes probabilities of pixels: LiteRT, or Keras once the model is in memory."""
+    def network(self) -> "keras.Model":
+        """Return the model; with the features of its head as a second output where there is a rejector."""
+        if self.rejector is None:
+            return self.model
+        from tlkeras.models.heads import with_features
+
+        return with_features(self.model)
+
+    def make_engine(self):
+        """Make what answers to pixels: LiteRT, or Keras once the model is in memory.
+
+        Returns:
+            A function from pixels to float32 of shape `(images, classes)`, or `(images, classes + 1)` with the unknown
+            score last where there is a rejector.
+        """
         if "model" not in self.__dict__ and self._litert is not None:
-            return self._litert
-        from tlkeras.features.engines.keras_engine import KerasEngine
+            engine = self._litert
+        else:
+            from tlkeras.features.engines.keras_engine import KerasEngine
 
-        return KerasEngine(self.model)
+            engine = KerasEngine(self.network())
+        return engine if self.rejector is None else UnknownScoring(engine, len(self.class_names), self.rejector)
 
 
 def load_run(path: str | os.PathLike) -> Run:
@@ -244,9 +268,10 @@ def load_run(path: str | os.PathLike) -> Run:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{str(path / LABELS)!r} cannot be read: {error!r}. Train the run again.") from error
     thresholds = None if thresholds is None else tuple(thresholds)
-    engine = read_litert(path, labels, (*size, 3), len(names))
+    rejector = read_rejector(path)
+    engine = read_litert(path, labels, (*size, 3), len(names) + (rejector.features if rejector else 0))
     model = None if engine else _load_model(path, size, len(names))
-    return Run(model, names, size, resize, thresholds=thresholds, path=path, litert=engine)
+    return Run(model, names, size, resize, thresholds=thresholds, rejector=rejector, path=path, litert=engine)
 
 
 def _load_model(folder, size, classes):

@@ -1,5 +1,7 @@
 """What was measured, in words: the table and the sentences that `tlkeras fit` and `tlkeras evaluate` print."""
 
+from tlkeras.runs.trust import trust_text
+
 
 def summary(metrics):
     """Explain a run's accuracy, what it was measured on, and what to expect.
@@ -16,7 +18,7 @@ def summary(metrics):
         "held-out images": f"{scores['images']} held-out images",
         "test images": f"{scores['images']} test images",
     }[measured["by"]]
-    return "\n".join([scores_text(scores, what), *_explained(scores, measured)])
+    return "\n".join([scores_text(scores, what), *_explained(scores, measured), *trust_text(metrics)])
 
 
 def scores_text(scores, what):

@@ -42,6 +42,9 @@ def train_by_fine_tuning(task):
     choices |= {"stopped": result.stopped, "blocks": plan["blocks"]}
     seconds = {"fine-tune": tuned - start, "measure": perf_counter() - tuned}
     trained = Trained(model, measured, learned, choices, seconds)
+    if task.calibrate:
+        validation = task.images.validation
+        trained.calibration = Measured(validation, predicted(model, validation), "held-out images")
     return refitted(task, trained) if task.refit else trained
 
 

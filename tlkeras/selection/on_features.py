@@ -5,6 +5,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from tlkeras.evaluation.rejection import fit_rejection
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.pipelines.cross_validation import cross_validate_probe
 from tlkeras.pipelines.fold import fold
@@ -42,11 +43,18 @@ def train_on_features(task):
         probe, measured, choices = _cross_validated(task, learned, features)
     else:
         probe, measured, choices = _held_out(task, learned, features, given)
+    calibration = _out_of_fold(task, features, choices) if task.calibrate and measured.images is not learned else None
     fitted = perf_counter()
     task.report("probe", fitted - extracted, **choices)
     model = fold(Pipeline([("extractor", extractor), *probe.steps]))
-    seconds = {"features": extracted - start, "probe": fitted - extracted, "fold": perf_counter() - fitted}
-    return Trained(model, measured, learned, choices, seconds)
+    folded = perf_counter()
+    seconds = {"features": extracted - start, "probe": fitted - extracted, "fold": folded - fitted}
+    rejector = None
+    if task.reject:
+        rejector = _rejector(task, learned, features)
+        seconds["reject"] = perf_counter() - folded
+        task.report("reject", seconds["reject"], score=rejector.score)
+    return Trained(model, measured, learned, choices, seconds, rejector, calibration)
 
 
 def extract(task):
@@ -93,6 +101,24 @@ def _held_out(task, learned, features, given):
         C = chosen_strength(probe).get("C", 1.0)  # LDA ignores it
         probe = linear_probe(table, learned.labels, groups=learned.groups, Cs=[C], **options)
     return probe, measured, chosen_strength(probe)
+
+
+def _out_of_fold(task, features, choices):
+    """Predict the images that the measured probe learned from by cross-validation, to choose a temperature by."""
+    parts = ["train", "validation"] if task.refit else ["train"]
+    known = task.images.train.join(*(getattr(task.images, part) for part in parts[1:]))
+    options = {"folds": fold_count(known), "Cs": [choices.get("C", 1.0)], **_probe_options(task)}
+    table = np.concatenate([features[part] for part in parts])
+    result = cross_validate_probe(table, known.labels, groups=known.groups, **options)
+    return Measured(known, result.probabilities, "cross-validation")
+
+
+def _rejector(task, learned, features):
+    """Fit a rejector to the images that the delivered model has learned from."""
+    table = np.concatenate(list(features.values()))[: len(learned)]  # `learned` takes the parts in this order
+    names = [task.images.class_names[number] for number in np.unique(learned.labels)]
+    folds = fold_count(learned)
+    return fit_rejection(table, learned.labels, groups=learned.groups, class_names=names, folds=folds, seed=task.seed)
 
 
 def fold_count(split):

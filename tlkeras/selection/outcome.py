@@ -13,6 +13,8 @@ from tlkeras.data.dataset import ImageSplit, ImageSplits
 if TYPE_CHECKING:
     import keras
 
+    from tlkeras.evaluation.rejector import Rejector
+
 #: Images up to which the features strategy cross-validates. Beyond, a fifth held out is enough: its standard error is
 #: below 0.016, and five times as many regressions of thousands of images take minutes.
 MOST_TO_CROSS_VALIDATE = 5000
@@ -26,6 +28,8 @@ class Task:
         images: `ImageSplits`.
         backbone: Name of the backbone.
         probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
+        calibrate: Whether a temperature will be chosen, so predictions to choose it by are needed.
+        reject: Whether to fit a rejector of images of unknown classes.
         refit: Whether the delivered model learns from all images, once the number is known.
         class_weight: None or `"balanced"`.
         epochs: Epochs of fine-tuning.
@@ -42,6 +46,8 @@ class Task:
     images: ImageSplits
     backbone: str = "efficientnet_lite0"
     probe: str = "logistic"
+    calibrate: bool = False
+    reject: bool = False
     refit: bool = True
     class_weight: str | None = None
     epochs: int = 4
@@ -98,6 +104,8 @@ class Trained:
         learned: `ImageSplit` that the model has learned from.
         choices: Dict of what the strategy decided on the way, such as the C of a logistic regression.
         seconds: Dict of the time that each phase took.
+        rejector: `tlkeras.Rejector`, or None.
+        calibration: `Measured` to choose a temperature by; None where that is `measured`.
     """
 
     model: "keras.Model"
@@ -105,6 +113,8 @@ class Trained:
     learned: ImageSplit
     choices: dict = field(default_factory=dict)
     seconds: dict = field(default_factory=dict)
+    rejector: "Rejector | None" = None
+    calibration: Measured | None = None
 
 
 def right(probabilities, labels):

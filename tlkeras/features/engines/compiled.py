@@ -7,11 +7,12 @@ import keras
 import numpy as np
 
 from tlkeras.errors import first_line
+from tlkeras.features.engines.keras_engine import KerasEngine
 from tlkeras.features.engines.litert_engine import LiteRtEngine
 from tlkeras.utils.files import file_written_whole
 
-#: How far a probability may lie from that of Keras.
-TOLERANCE = 1e-5
+#: How far probabilities, and features relative to the largest, may lie from those of Keras.
+TOLERANCES = (1e-5, 1e-4)
 
 
 def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | None:
@@ -28,7 +29,7 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
 
     Args:
         model: A functional or Sequential `keras.Model` from raw pixels `(N, height, width, channels)` of a fixed size
-            to probabilities or scores `(N, classes)`.
+            to probabilities or scores `(N, classes)`, and perhaps also to features `(N, features)`.
         path: The `.tflite` file, which appears complete or not at all; an existing one is replaced.
 
     Returns:
@@ -45,18 +46,38 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
     """
     path = Path(path)
     path.unlink(missing_ok=True)
+    content, reason = _compiled(model)
+    if reason is None:
+        with file_written_whole(path) as part:
+            part.write_bytes(content)
+    return reason
+
+
+def quick_engine(model: keras.Model) -> LiteRtEngine | KerasEngine:
+    """Make the quicker engine of a classifier: LiteRT if its answers are those of Keras, else Keras.
+
+    Args:
+        model: As in `compile_classifier`.
+    """
+    content, reason = _compiled(model)
+    return LiteRtEngine(content) if reason is None else KerasEngine(model)
+
+
+def _compiled(model):
+    """Return the content of a LiteRT file and None, or None and the reason why there is none."""
     try:
         from tlkeras.features.engines.litert_writer import write_litert
 
         content = write_litert(model)
         engine = LiteRtEngine(content)
     except Exception as error:  # also of LiteRT itself, which may be missing or refuse the file
-        return first_line(error)
+        return None, first_line(error)
     probe = np.random.default_rng(0).integers(0, 256, (4, *engine.image_shape)).astype("float32")
-    expected = np.asarray(model.predict_on_batch(probe))
-    difference = np.abs(engine(probe) - expected).max() / max(1, np.abs(expected).max())
-    if not difference <= TOLERANCE:
-        return f"its answers differ from those of Keras by {difference:.1e}"
-    with file_written_whole(path) as part:
-        part.write_bytes(content)
-    return None
+    expected = KerasEngine(model)(probe)
+    ends = np.cumsum([output.shape[-1] for output in model.outputs])[:-1]
+    pairs = zip(np.split(engine(probe), ends, axis=1), np.split(expected, ends, axis=1), strict=True)
+    for (ours, theirs), tolerance in zip(pairs, TOLERANCES, strict=False):
+        difference = np.abs(ours - theirs).max() / max(1, np.abs(theirs).max())
+        if not difference <= tolerance:
+            return None, f"its answers differ from those of Keras by {difference:.1e}"
+    return content, None

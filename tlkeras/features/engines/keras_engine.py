@@ -20,7 +20,7 @@ class KerasEngine:
     """Runs a network in Keras.
 
     Args:
-        network: `keras.Model` from pixels to features.
+        network: `keras.Model` from pixels to features, or to several vectors that are put side by side.
         precision: `"bfloat16"` or `"float16"` to compute in, with weights, pixels and sums in float32; None for the
             network as it is. For GPUs with tensor cores.
 
@@ -40,7 +40,10 @@ class KerasEngine:
 
     def __call__(self, pixels):
         """Compute features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
-        return np.asarray(self.network.predict_on_batch(pixels), "float32")
+        answers = self.network.predict_on_batch(pixels)
+        if isinstance(answers, list | tuple):
+            answers = np.concatenate([np.asarray(one, "float32") for one in answers], axis=1)
+        return np.asarray(answers, "float32")
 
 
 def lower_precision(network, precision):

@@ -23,8 +23,9 @@ class LiteRtEngine:
     may call one engine; each gets an interpreter of its own.
 
     Args:
-        source: A `.tflite` file with one input `(1, height, width, channels)` and one output `(1, outputs)`, such as
-            `tlkeras.features.engines.litert_writer.write_litert` writes; or its content as bytes.
+        source: A `.tflite` file with one input `(1, height, width, channels)` and one output `(1, outputs)`, or several
+            that are put side by side, such as `tlkeras.features.engines.litert_writer.write_litert` writes; or its
+            content as bytes.
         image_shape: `(height, width, channels)` that the file must be for. Defaults to None, any.
 
     Attributes:
@@ -72,14 +73,13 @@ class LiteRtEngine:
         except Empty:
             interpreter = self._interpreter()
         try:
-            taken, given = (
-                details[0] for details in (interpreter.get_input_details(), interpreter.get_output_details())
-            )
-            answers = np.empty((len(pixels), *given["shape"][1:]), "float32")
+            taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()
+            answers = np.empty((len(pixels), *_side_by_side(given)), "float32")
             for row, image in enumerate(pixels):
                 interpreter.set_tensor(taken["index"], image[None].astype(taken["dtype"], copy=False))
                 interpreter.invoke()
-                answers[row] = interpreter.get_tensor(given["index"])[0]
+                parts = [interpreter.get_tensor(one["index"])[0] for one in given]
+                answers[row] = parts[0] if len(parts) == 1 else np.concatenate(parts)
         finally:
             self._idle.put(interpreter)
         return answers
@@ -105,6 +105,12 @@ class LiteRtEngine:
         except (RuntimeError, ValueError) as error:
             raise InputError(f"LiteRT cannot run this file: {error}") from error
         return interpreter
+
+
+def _side_by_side(outputs):
+    """Return the shape of an answer: that of the only output, or all their numbers in a row."""
+    shapes = [one["shape"][1:] for one in outputs]
+    return shapes[0] if len(shapes) == 1 else (sum(int(shape[-1]) for shape in shapes),)
 
 
 _FIRST = Lock()

@@ -21,7 +21,7 @@ _PLAIN = ("LOG", "LOGISTIC", "RELU", "RELU6", "TANH")
 
 
 class LiteRtGraph:
-    """A LiteRT model with one graph, one input and one output, put together operator by operator.
+    """A LiteRT model with one graph and one input, put together operator by operator.
 
     Example:
 
@@ -88,10 +88,11 @@ class LiteRtGraph:
         """Return the shape of a tensor."""
         return tuple(self._subgraph.tensors[tensor].shape)
 
-    def finish(self, output):
-        """Name the output, and return the file's content."""
-        self._subgraph.outputs = [output]
-        self._model.signatureDefs = [self._signature(output)]
+    def finish(self, output, **more):
+        """Name the output, and more of them, and return the file's content."""
+        outputs = {"output": output, **more}
+        self._subgraph.outputs = list(outputs.values())
+        self._model.signatureDefs = [self._signature(outputs)]
         builder = flatbuffers.Builder(1024)
         builder.Finish(self._model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
@@ -115,13 +116,13 @@ class LiteRtGraph:
             self._model.operatorCodes.append(code)
         return self._codes[operator]
 
-    def _signature(self, output):
+    def _signature(self, outputs):
         signature = schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = "serving_default", 0
         signature.inputs, signature.outputs = [], []
         for listed, name, number in (
             (signature.inputs, "image", self._subgraph.inputs[0]),
-            (signature.outputs, "output", output),
+            *((signature.outputs, name, number) for name, number in outputs.items()),
         ):
             entry = schema.TensorMapT()
             entry.name, entry.tensorIndex = name, number

@@ -31,14 +31,15 @@ def write_litert(model) -> bytes:
 
     Args:
         model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
-            vectors `(N, outputs)`.
+            vectors `(N, outputs)`; or to two of them, the second of which are features.
 
     Returns:
-        The content of the file: input `image`, float32 `(1, height, width, channels)`; output `(1, outputs)`.
+        The content of the file: input `image`, float32 `(1, height, width, channels)`; `output` of shape
+        `(1, outputs)`, and perhaps `features` of shape `(1, features)`.
 
     Raises:
-        UnsupportedLayerError: The network has a layer that cannot be written, several inputs or outputs, no fixed
-            size, or computes in a precision other than float32.
+        UnsupportedLayerError: The network has a layer that cannot be written, several inputs, more than two outputs, no
+            fixed size, or computes in a precision other than float32.
 
     Example:
 
@@ -46,9 +47,9 @@ def write_litert(model) -> bytes:
     >>> write_litert(model)[4:8]
     b'TFL3'
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise UnsupportedLayerError(f"{model.name!r} has not one input and one output")
-    if None in model.inputs[0].shape[1:] or len(model.outputs[0].shape) != 2:
+    if len(model.inputs) != 1 or len(model.outputs) > 2:
+        raise UnsupportedLayerError(f"{model.name!r} has not one input and one output, or two")
+    if None in model.inputs[0].shape[1:] or any(len(output.shape) != 2 for output in model.outputs):
         raise UnsupportedLayerError(f"{model.name!r} does not turn images of one size into vectors")
     return _Writer(flatten(model)).write()
 
@@ -63,7 +64,7 @@ class _Writer:
 
     def __init__(self, model):
         graph = graph_of(model)
-        self.graph, self.output, self.calls = LiteRtGraph(), model.outputs[0], nodes(graph)
+        self.graph, self.outputs, self.calls = LiteRtGraph(), model.outputs, nodes(graph)
         self.tensors, self.consumers, self.padded_as_same = {}, {}, set()
         for node in self.calls:
             for tensor in node.input_tensors:
@@ -85,7 +86,10 @@ class _Writer:
                 raise UnsupportedLayerError(f"layer {layer.name!r} is a {type(layer).__name__}")
             inputs = [self.tensors[id(tensor)] for tensor in node.input_tensors]
             self.tensors[id(node.outputs[0])] = inputs[0] if write is None else write(self, node, layer, inputs)
-        return self.graph.finish(self.tensors[id(self.output)])
+        names = ("output", "features")[: len(self.outputs)]
+        return self.graph.finish(
+            **{name: self.tensors[id(tensor)] for name, tensor in zip(names, self.outputs, strict=True)}
+        )
 
     def _check(self, layer):
         if getattr(layer, "compute_dtype", "float32") != "float32":
@@ -96,7 +100,8 @@ class _Writer:
     def only_follower(self, tensor, kind):
         """Find the only call that uses a tensor, if its layer is of the given type."""
         followers = self.consumers.get(id(tensor), [])
-        if len(followers) == 1 and tensor is not self.output and isinstance(followers[0].operation, kind):
+        needed = any(tensor is output for output in self.outputs)
+        if len(followers) == 1 and not needed and isinstance(followers[0].operation, kind):
             return followers[0]
         return None
 

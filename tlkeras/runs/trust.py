@@ -1,0 +1,128 @@
+"""How far a run's answers can be trusted: calibrated probabilities, and images of none of the known classes."""
+
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.evaluation.rejector import UNKNOWN
+from tlkeras.utils.validation import invalid
+
+
+def check_trust(strategy, calibrate, reject, multilabel):
+    """Check the arguments of `fit` that this file serves, before an image is read.
+
+    Raises:
+        InputError: One of them cannot be used.
+    """
+    for name, value in (("calibrate", calibrate), ("reject", reject)):
+        if not isinstance(value, bool):
+            raise invalid(name, value, "be True or False")
+        if value and multilabel:
+            raise invalid(name, value, "be False with several labels per image", "Each label has a threshold already.")
+    if reject and strategy != "features":
+        raise invalid(
+            "strategy",
+            strategy,
+            "be 'features' with reject=True",
+            "A fine-tuned network forgets what tells others apart.",
+        )
+
+
+def check_classes(images, calibrate, reject):
+    """Check what was loaded against `calibrate` and `reject`.
+
+    Raises:
+        InputError: Images have several labels, or a class is called like the answer to unknown images.
+    """
+    if (calibrate or reject) and images.train.multilabel:
+        raise InputError(
+            "`calibrate` and `reject` need one label per image, and these images have several or none. Leave both out; "
+            "each label has a threshold already."
+        )
+    if reject and UNKNOWN in images.class_names:
+        raise InputError(
+            f"A class is called {UNKNOWN!r}, which is the answer to images of no known class with reject=True. Rename "
+            "the class, or leave its images out to have them recognized as unknown."
+        )
+
+
+def measure_calibration(trained, calibrate, seed=0):
+    """Measure how reliable probabilities are; if asked for, scale the model's head with a temperature.
+
+    Args:
+        trained: `tlkeras.selection.outcome.Trained`. Its model is changed in place.
+        calibrate: Whether to scale.
+        seed: Seed of the folds and of the bootstrap.
+
+    Returns:
+        A dict for `metrics.json`: `temperature` (None if not scaled), `before` and `after` (None if not scaled), each
+        what `tlkeras.Reliability` holds. None where an image may have several labels.
+    """
+    from tlkeras.evaluation.calibration import cross_fitted, fit_temperature, reliability, scale_temperature
+    from tlkeras.evaluation.temperature import scale_head
+
+    images, probabilities = trained.measured.images, trained.measured.probabilities
+    if images.multilabel:
+        return None
+    options = {"groups": images.groups, "seed": seed}
+    before = reliability(images.labels, probabilities, **options).to_dict()
+    if not calibrate:
+        return {"temperature": None, "before": before, "after": None}
+    chosen_on = trained.calibration or trained.measured
+    temperature = fit_temperature(chosen_on.images.labels, chosen_on.probabilities)
+    scale_head(trained.model, temperature)
+    if trained.calibration is None:  # the temperature is chosen by the images that measure: each by the others only
+        scaled = cross_fitted(images.labels, probabilities, images.groups, seed=seed)
+    else:
+        scaled = scale_temperature(probabilities, temperature)
+    return {
+        "temperature": temperature,
+        "before": before,
+        "after": reliability(images.labels, scaled, **options).to_dict(),
+    }
+
+
+class UnknownScoring:
+    """An engine that puts the unknown score of each image behind its probabilities.
+
+    Args:
+        engine: Engine from pixels to probabilities and features, side by side.
+        classes: Number of classes.
+        rejector: `tlkeras.Rejector`.
+    """
+
+    def __init__(self, engine, classes, rejector):
+        self.engine, self.classes, self.rejector = engine, classes, rejector
+        self.batch_size = engine.batch_size
+
+    def __call__(self, pixels):
+        """Return float32 of shape `(images, classes + 1)`."""
+        answers = self.engine(pixels)
+        scores = self.rejector.unknown_scores(answers[:, self.classes :])
+        return np.column_stack([answers[:, : self.classes], scores]).astype("float32")
+
+
+def trust_text(metrics):
+    """Yield the sentences of a run's summary on its probabilities and on unknown images.
+
+    Args:
+        metrics: Content of a run's `metrics.json`.
+    """
+    calibration, rejection = metrics.get("calibration"), metrics.get("rejection")
+    if calibration and calibration["temperature"]:
+        before, after = (calibration[name]["expected_calibration_error"] for name in ("before", "after"))
+        yield (
+            f"Probabilities are scaled by the temperature {calibration['temperature']:.2f}: expected calibration error "
+            f"{before:.3f} before, {after:.3f} after; {calibration['after']['noise']:.3f} would be chance."
+        )
+    elif calibration and calibration["before"]["interval"][0] > calibration["before"]["noise"]:
+        before = calibration["before"]
+        yield (
+            f"Do not take the probabilities at their word: they are {before['confidence']:.2f} on average, and "
+            f"{before['accuracy']:.2f} are right. --calibrate scales them."
+        )
+    if rejection:
+        caught = f"{rejection['caught']:.0%} ± {rejection['standard_error']:.0%}"
+        yield (
+            f"Of images of a class that it does not know, {caught} are answered {UNKNOWN!r}, at "
+            f"{rejection['false_alarms']:.0%} false alarms (each class left out once)."
+        )
