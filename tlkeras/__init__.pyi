@@ -35,6 +35,11 @@ from .evaluation.calibration import ReliabilityBin as ReliabilityBin
 from .evaluation.calibration import expected_calibration_error as expected_calibration_error
 from .evaluation.calibration import fit_temperature as fit_temperature
 from .evaluation.calibration import reliability as reliability
+from .evaluation.domains import DomainComparison as DomainComparison
+from .evaluation.domains import DomainDistance as DomainDistance
+from .evaluation.domains import DomainRow as DomainRow
+from .evaluation.domains import compare_domains as compare_domains
+from .evaluation.domains import domain_distance as domain_distance
 from .evaluation.rejection import fit_rejection as fit_rejection
 from .evaluation.rejector import RejectionReport as RejectionReport
 from .evaluation.rejector import Rejector as Rejector

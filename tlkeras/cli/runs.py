@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tlkeras.cli.shifted import print_comparison
 from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
 from tlkeras.runs.checks import LARGEST_SIDE, check_fit
@@ -130,9 +131,21 @@ def _listed(value):
 def evaluate(
     run: RunFolder,
     source: Annotated[
-        str,
-        typer.Argument(metavar="SOURCE", help="Labeled images, as `tlkeras fit` takes them: folder, table, tfds:NAME."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Labeled images, as `tlkeras fit` takes them: folder, table, tfds:NAME. With --shifted it may be left "
+            "out: the images of training, with the accuracy that was measured then.",
+        ),
+    ] = None,
+    shifted: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Labeled images of the same classes from elsewhere: compare accuracies on clean, corrupted and these "
+            "images, and how far they lie apart.",
+        ),
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(metavar="KIND=NAME", help="Column of a table, where its name is another: path=file."),
@@ -144,6 +157,11 @@ def evaluate(
 ):
     """Measure a trained classifier on labeled images."""
     options = {"columns": _columns(columns), "root": root, "label_separator": label_separator, "verbose": verbose}
+    if shifted is not None:
+        print_comparison(run, source, shifted, options, as_json)
+        return
+    if source is None:
+        raise InputError("`SOURCE` must be given unless there is `--shifted`: a folder of labeled images or a table.")
     load_keras()
     result = _open(run).evaluate(source, **options)
     _say_skipped(result["skipped"])

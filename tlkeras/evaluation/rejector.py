@@ -15,9 +15,6 @@ from tlkeras.utils.validation import invalid
 Score = Literal["knn", "mahalanobis"]
 SCORES = ("knn", "mahalanobis")
 
-#: The answer to an image of none of the known classes.
-UNKNOWN = "unknown"
-
 _ARRAYS = ("center", "scale", "distances", "matrix", "references")
 
 

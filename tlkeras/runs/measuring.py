@@ -64,11 +64,8 @@ def evaluate(run, source, table, verbose=False):
         table: `TableOptions`.
         verbose: Whether to show progress on stderr.
     """
-    seen, majority = _known_from_training(run)
-    files = _labeled_files(run, source, table)
-    given = {file.part for file in files}
-    part = next((part for part in ("test", "validation") if part in given), "all")
-    files = [file for file in files if part in ("all", file.part)]
+    seen, majority = known_from_training(run)
+    part, files = scored_part(labeled_files(run, source, table))
     measured, rows, skipped = [], [], []
     answers = run.probabilities([file.source for file in files], verbose=verbose)
     for file, (_, answer) in zip(files, answers, strict=True):
@@ -79,7 +76,7 @@ def evaluate(run, source, table, verbose=False):
             rows.append(answer)
     if not measured:
         why = f"none of {len(skipped)} can be read." if skipped else "there are no files in it."
-        raise InputError(f"No images in {_named(source)}: {why}")
+        raise InputError(f"No images in {named_source(source)}: {why}")
     return {
         "scores": _scores(run, [file.label for file in measured], np.stack(rows), majority).to_dict(),
         "part": part,
@@ -88,7 +85,18 @@ def evaluate(run, source, table, verbose=False):
     }
 
 
-def _known_from_training(run):
+def scored_part(files):
+    """Choose what to score: the test part where there is one, else the validation part, else all.
+
+    Returns:
+        `(part, files)`: `"test"`, `"validation"` or `"all"`, and the files of that part.
+    """
+    given = {file.part for file in files}
+    part = next((part for part in ("test", "validation") if part in given), "all")
+    return part, [file for file in files if part in ("all", file.part)]
+
+
+def known_from_training(run):
     """Return the digests of the images that a run was trained on or chosen by, and its most common class."""
     try:
         data, scores = run.metrics["data"], run.metrics["scores"]
@@ -100,16 +108,20 @@ def _known_from_training(run):
         ) from error
 
 
-def _labeled_files(run, source, table):
+def labeled_files(run, source, table):
     """List labeled images, all of classes that the run knows."""
     listing = list_source(source, table=table)
     names, files, several = name_classes(listing.files, multilabel=table.multilabel)
     if several and run.thresholds is None:
-        raise InputError(f"{_named(source)} has images with several labels or none, and the run gives one to each.")
+        raise InputError(
+            f"{named_source(source)} has images with several labels or none, and the run gives one to each."
+        )
     unknown = [name for name in names if name not in run.class_names]
     if unknown:
         known = shown(run.class_names)
-        raise InputError(f"{_named(source)} has a class {unknown[0]!r} the run was not trained on. It knows {known}.")
+        raise InputError(
+            f"{named_source(source)} has a class {unknown[0]!r} the run was not trained on. It knows {known}."
+        )
     return files
 
 
@@ -122,5 +134,6 @@ def _scores(run, labels, probabilities, majority):
     return score_labels(labels, probabilities, run.class_names, thresholds=run.thresholds)
 
 
-def _named(source):
+def named_source(source):
+    """Name a source in an error."""
     return repr(str(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"

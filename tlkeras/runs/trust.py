@@ -1,10 +1,10 @@
 """How far a run's answers can be trusted: calibrated probabilities, and images of none of the known classes."""
 
-import numpy as np
-
 from tlkeras.errors import InputError
-from tlkeras.evaluation.rejector import UNKNOWN
 from tlkeras.utils.validation import invalid
+
+#: The answer to an image of none of the known classes.
+UNKNOWN = "unknown"
 
 
 def check_trust(strategy, calibrate, reject, multilabel):
@@ -96,6 +96,8 @@ class UnknownScoring:
 
     def __call__(self, pixels):
         """Return float32 of shape `(images, classes + 1)`."""
+        import numpy as np  # `fit --help` reads this file and does without
+
         answers = self.engine(pixels)
         scores = self.rejector.unknown_scores(answers[:, self.classes :])
         return np.column_stack([answers[:, : self.classes], scores]).astype("float32")

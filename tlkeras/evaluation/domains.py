@@ -1,0 +1,287 @@
+"""Whether images come from another domain than those of training: accuracy there, and a distance between features."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from zlib import crc32
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
+
+from tlkeras.augment.corruptions import corrupt
+from tlkeras.data.dataset import ImageSplit
+from tlkeras.data.reading import read_image
+from tlkeras.errors import InputError
+from tlkeras.evaluation.metrics import score
+from tlkeras.features.engines.compiled import quick_engine
+from tlkeras.features.streaming import stream_features
+from tlkeras.models.heads import with_features
+from tlkeras.pipelines.cross_validation import mean_with_error
+from tlkeras.pipelines.labeled import labeled_features
+from tlkeras.pipelines.probe import FALLBACK_C
+from tlkeras.pipelines.regularization import cross_validated_path, deal_folds
+from tlkeras.utils.progress import progress
+from tlkeras.utils.validation import check_integer, invalid, shown
+
+#: Images of a domain that its distance is computed from at most: more hardly change it.
+MOST_FOR_DISTANCE = 2000
+
+
+@dataclass(frozen=True)
+class DomainDistance:
+    """How easily the images of two domains are told apart by their features.
+
+    Attributes:
+        distance: Proxy A-distance, `2 * (1 - 2 * error)` but at least 0: 0 if they cannot be told apart, 2 if always.
+        interval: 95% interval `(low, high)` of the distance.
+        error: Share of images that a cross-validated classifier assigns to the wrong domain, where both domains count
+            alike; 0.5 by chance.
+    """
+
+    distance: float
+    interval: tuple[float, float]
+    error: float
+
+
+@dataclass(frozen=True)
+class DomainRow:
+    """What was measured on the images of one domain.
+
+    Attributes:
+        name: The domain, str.
+        images: Number of images that were read.
+        accuracy: Share of right predictions.
+        standard_error: Standard error of the accuracy.
+        interval: 95% interval `(low, high)` of the accuracy.
+        distance: `DomainDistance` from the first domain; None for that one itself.
+        skipped: Number of images that cannot be read.
+    """
+
+    name: str
+    images: int
+    accuracy: float
+    standard_error: float
+    interval: tuple[float, float]
+    distance: DomainDistance | None
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class DomainComparison:
+    """Accuracy by domain and distance from the first domain; `print` shows a table.
+
+    Attributes:
+        rows: A `DomainRow` each.
+    """
+
+    rows: tuple[DomainRow, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        width = max(len("domain"), *(len(row.name) for row in self.rows))
+        lines = [f"{'domain':<{width}}  images  accuracy  95% interval  distance  95% interval"]
+        for row in self.rows:
+            low, high = row.interval
+            line = f"{row.name:<{width}}  {row.images:>6}  {row.accuracy:>8.3f}  {low:.2f} to {high:.2f}"
+            if row.distance is not None:
+                low, high = row.distance.interval
+                line += f"  {row.distance.distance:>8.2f}  {low:.2f} to {high:.2f}"
+            lines.append(line)
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict:
+        """Return the rows as plain numbers, lists and dicts, ready for JSON."""
+        return {"domains": [asdict(row) for row in self.rows]}
+
+
+def domain_distance(
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    groups: tuple[ArrayLike, ArrayLike] | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> DomainDistance:
+    """Measure how far two domains lie apart, by how well a classifier of their features tells them apart.
+
+    The classifier is a logistic regression, cross-validated, in which both domains weigh alike. The proxy A-distance
+    `2 * (1 - 2 * error)` bounds how much accuracy can be lost between the domains. It does not say how much is lost.
+
+    Args:
+        first: Features of shape `(images, features)`.
+        second: Features of shape `(other images, features)`.
+        groups: One array per domain: images with equal values, in either domain, are held out together, such as one
+            thing drawn in two styles. Defaults to None, all images are independent.
+        folds: Number of folds. Defaults to 5.
+        seed: Seed of the folds. Defaults to 0.
+
+    Returns:
+        `DomainDistance`.
+
+    Raises:
+        InputError: The features do not fit together, or there are fewer images than folds.
+
+    Example:
+
+    >>> rng = np.random.default_rng(0)
+    >>> domain_distance(rng.normal(0, 1, (60, 4)), rng.normal(9, 1, (50, 4))).distance
+    2.0
+
+    References: Ben-David et al., 2007, https://papers.nips.cc/paper/2983; Ganin et al., 2016,
+    https://arxiv.org/abs/1505.07818
+    """
+    first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise InputError(
+            "`first` and `second` must be features of shape (images, features) of one network. Received: "
+            f"{first.shape} and {second.shape}."
+        )
+    folds = check_integer("folds", folds, minimum=2)
+    if min(len(first), len(second)) < folds:
+        raise InputError(
+            f"A domain distance needs {folds} images or more per domain. Received: {len(first)} and {len(second)}."
+        )
+    together = None if groups is None else np.concatenate([np.asarray(one) for one in groups])
+    data = labeled_features(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]), together)
+    with threadpool_limits(1, user_api="blas"):
+        path, _ = cross_validated_path(data, deal_folds(data, folds, seed), [FALLBACK_C], "balanced")
+    wrong = (path[0].argmax(axis=1) != data.numbers).astype("float64")
+    return _from_errors(wrong, data.numbers, data.groups)
+
+
+def _from_errors(wrong, domains, groups):
+    """Turn what was assigned wrongly into a distance; images of a group count as dependent."""
+    weights = len(domains) / 2 / np.bincount(domains)[domains]  # both domains count alike
+    error, standard_error = mean_with_error(wrong * weights, groups)
+    count = len(domains)
+    smoothed = (error * count + 2) / (count + 4)
+    standard_error = max(standard_error, float(np.sqrt(smoothed * (1 - smoothed) / (count + 4))))
+    low, high = (float(np.clip(2 - 4 * (error + side * 1.96 * standard_error), 0, 2)) for side in (1, -1))
+    return DomainDistance(float(np.clip(2 - 4 * error, 0, 2)), (low, high), error)
+
+
+def compare_domains(
+    model: keras.Model,
+    domains: Mapping[str, ImageSplit],
+    *,
+    corruptions: Sequence[str] = ("noise", "dark", "blur"),
+    severity: int = 3,
+    class_names: Sequence[str] | None = None,
+    seed: int = 0,
+    verbose: bool = False,
+) -> DomainComparison:
+    """Compare a classifier's accuracy on clean, corrupted and shifted images, and how far their features lie apart.
+
+    Args:
+        model: Classifier from raw pixels that ends in a `Dense` layer. Its input are the features.
+        domains: Dict of name to labeled images, such as a split of `tlkeras.load_images`. The first one is the
+            reference: it is also corrupted, and distances are measured from it.
+        corruptions: Kinds of `tlkeras.corrupt` to apply to the first domain. Defaults to noise, darkness and blur.
+        severity: Severity of the corruptions, from 1 to 5. Defaults to 3.
+        class_names: Names of the model's classes, in order. Defaults to None, those of the first domain.
+        seed: Seed of the noise and of the folds. Defaults to 0.
+        verbose: Whether to show progress on stderr. Defaults to False.
+
+    Returns:
+        `DomainComparison`.
+
+    Raises:
+        InputError: A domain has a class that the model does not know, several labels per image, or fewer than 5 images
+            that can be read.
+
+    Example:
+
+    >>> import tlkeras
+    >>> inputs = keras.Input((32, 32, 3))
+    >>> outputs = keras.layers.Dense(10, "softmax")(keras.layers.GlobalAveragePooling2D()(inputs))
+    >>> images = tlkeras.load_images("data/clipart10", image_size=32)
+    >>> domains = {"clean": images.test, "shifted": images.validation}
+    >>> compared = tlkeras.compare_domains(keras.Model(inputs, outputs), domains, corruptions=["dark"])
+    >>> [row.name for row in compared.rows]
+    ['clean', 'clean, dark', 'shifted']
+    """
+    if not isinstance(domains, Mapping) or not domains:
+        raise invalid("domains", domains, "be a dict of name to labeled images, the first of which is the reference")
+    names = tuple(class_names or next(iter(domains.values())).class_names)
+    for name, split in domains.items():
+        _check_domain(name, split, names)
+    for kind in corruptions:
+        corrupt(np.zeros((1, 1, 1, 3), "uint8"), kind, severity)  # refuses what it does not know
+    (reference, first), *others = domains.items()
+    todo = [(reference, first, None)]
+    todo += [(f"{reference}, {kind}", first, (kind, severity, seed)) for kind in corruptions]
+    todo += [(name, split, None) for name, split in others]
+    engine, measured = quick_engine(with_features(model)), []
+    with progress(
+        total=sum(len(split) for _, split, _ in todo), description="comparing", unit="image", verbose=verbose
+    ) as bar:
+        for _, split, change in todo:
+            measured.append(_outputs(engine, split, change, bar))
+    rows = [
+        _row(name, split, names, *outputs, None if index == 0 else measured[0], change is not None, seed)
+        for index, ((name, split, change), outputs) in enumerate(zip(todo, measured, strict=True))
+    ]
+    return DomainComparison(tuple(rows))
+
+
+def _check_domain(name, split, names):
+    if split.multilabel:
+        raise InputError(f"The domain {name!r} has several labels per image; compare_domains takes one per image.")
+    used = [split.class_names[number] for number in np.unique(split.labels)]
+    unknown = [one for one in used if one not in names]
+    if unknown:
+        raise InputError(
+            f"The domain {name!r} has a class {unknown[0]!r} that the model does not know: {shown(names)}."
+        )
+
+
+def _outputs(engine, split, change, bar):
+    """Compute the answers to images; return `(places, rows)` of those that can be read."""
+    places, rows = [], []
+    for items in stream_features(list(split.sources), _Reader(split, change), lambda: engine, 32):
+        for item in items:
+            if item.error is None:
+                places.append(item.index)
+                rows.append(item.features)
+        bar.update(len(items))
+    return np.array(places, int), np.stack(rows) if rows else np.zeros((0, 0), "float32")
+
+
+class _Reader:
+    """Reads images of a split, and corrupts them, for `stream_features`."""
+
+    def __init__(self, split, change):
+        self.split, self.change = split, change
+
+    def pixels(self, source, content=None):
+        """Read one image, uint8 `(height, width, 3)`."""
+        image = read_image(source, self.split.image_size, self.split.resize)
+        if self.change is None:
+            return image
+        kind, severity, seed = self.change
+        return corrupt(image[None], kind, severity, seed + crc32(image.tobytes()))[0]  # noise of its own for each image
+
+
+def _row(name, split, names, places, outputs, reference, same_images, seed):
+    if len(places) < 5:
+        raise InputError(
+            f"The domain {name!r} has {len(places)} images that can be read, and a comparison needs 5 or more."
+        )
+    classes = len(names)
+    labels = np.array([names.index(split.class_names[number]) for number in split.labels[places]])
+    scores = score(labels, outputs[:, :classes].argmax(axis=1), names, 0, groups=split.groups[places])
+    half = 1.96 * scores.standard_error
+    interval = max(0.0, scores.accuracy - half), min(1.0, scores.accuracy + half)
+    distance = None
+    if reference is not None:
+        (first, there), (second, here) = (_some(*one, seed) for one in (reference, (places, outputs)))
+        groups = (first, second) if same_images else None
+        distance = domain_distance(there[:, classes:], here[:, classes:], groups=groups, seed=seed)
+    skipped = len(split) - len(places)
+    return DomainRow(name, len(places), scores.accuracy, scores.standard_error, interval, distance, skipped)
+
+
+def _some(places, outputs, seed):
+    """Take as many images as a distance needs; of the same places, the same ones."""
+    chosen = np.random.default_rng(seed).permutation(len(places))[:MOST_FOR_DISTANCE]
+    return places[chosen], outputs[chosen]

@@ -1,0 +1,75 @@
+"""Measure a run on images from another domain, beside clean and corrupted ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tlkeras.data.dataset import ImageSplit
+from tlkeras.errors import InputError
+from tlkeras.evaluation.domains import DomainComparison, compare_domains
+from tlkeras.runs.images import digest
+from tlkeras.runs.measuring import known_from_training, labeled_files, named_source, scored_part
+from tlkeras.utils.validation import invalid
+
+
+def evaluate_shifted(run, source, shifted, table, verbose=False):
+    """Compare a run's accuracy on clean, corrupted and shifted images, and measure how far these lie apart.
+
+    Args:
+        run: `Run` with one label per image.
+        source: Clean images with labels; None for those that the run was trained on. They are corrupted only if the run
+            has not learned from them. Of images that it has learned from, the accuracy measured in training counts.
+        shifted: Images with labels from another domain.
+        table: `TableOptions`.
+        verbose: Whether to show progress on stderr.
+
+    Returns:
+        `(comparison, seen)`: a `DomainComparison`, and how many of the clean images the run has learned from.
+
+    Raises:
+        InputError: A source cannot be used, or the run gives several labels per image.
+    """
+    if run.thresholds is not None:
+        raise InputError("`--shifted` compares accuracies of one label per image, and this run gives several labels.")
+    if source is None:
+        source = run.metrics["data"]["source"]
+        if not Path(source).exists():
+            raise invalid("source", None, f"be given: the images of this run are no longer in {source!r}")
+    clean, other = (_split(run, one, table) for one in (source, shifted))
+    known, _ = known_from_training(run)
+    seen = sum(digest(one) in known for one in clean.sources)
+    kinds = {"corruptions": ()} if seen else {}
+    domains = {"clean": clean, f"shifted ({Path(str(shifted)).name})": other}
+    comparison = compare_domains(run.model, domains, class_names=run.class_names, verbose=verbose, **kinds)
+    return (_as_measured(comparison, run.metrics["scores"]) if seen else comparison), seen
+
+
+def _split(run, source, table):
+    """List labeled images as a split of the run's classes and size."""
+    files = scored_part(labeled_files(run, source, table))[1]
+    if not files:
+        raise InputError(f"No images in {named_source(source)}: there are no files in it.")
+    sources = np.empty(len(files), object)
+    sources[:] = [file.source for file in files]
+    return ImageSplit(
+        np.array([str(file.path) for file in files]),
+        np.array([run.class_names.index(file.label) for file in files]),
+        run.class_names,
+        run.image_size,
+        run.resize,
+        np.arange(len(files)),
+        sources,
+    )
+
+
+def _as_measured(comparison, scores):
+    """Put the accuracy that was measured on unseen images in place of that on images learned from."""
+    accuracy, error = scores["accuracy"], scores["standard_error"]
+    interval = max(0.0, accuracy - 1.96 * error), min(1.0, accuracy + 1.96 * error)
+    first, *others = comparison.rows
+    name = "clean, as measured in training"
+    first = replace(
+        first, name=name, images=scores["images"], accuracy=accuracy, standard_error=error, interval=interval
+    )
+    return DomainComparison((first, *others))
