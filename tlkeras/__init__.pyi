@@ -73,6 +73,9 @@ from .pipelines.saving import save_pipeline as save_pipeline
 from .runs.fitting import fit as fit
 from .runs.run import Run as Run
 from .runs.run import load_run as load_run
+from .selection.advise import advise as advise
+from .selection.plan import Choice as Choice
+from .selection.plan import Plan as Plan
 from .selection.rank import rank as rank
 from .selection.ranking import Ranked as Ranked
 from .selection.ranking import Ranking as Ranking

@@ -1,4 +1,4 @@
-"""The commands that choose before anything is trained: `rank`."""
+"""The commands that choose before anything is trained: `rank` and `advise`."""
 
 from typing import Annotated
 
@@ -46,17 +46,43 @@ def rank(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Rank backbones and their blocks on your images, with ties called ties. Nothing is trained on a test split."""
+    """Rank backbones and their blocks on your images, with ties called ties. Images of a test split are not used."""
     from tlkeras.selection.checks import check_choosing
 
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     chosen = check_choosing(source, backbones or None, blocks or "all", budgets, image_size, seed)
-    say(f"Backbones: {', '.join(chosen)}")
-    load_keras()
+    _begin(chosen)
     from tlkeras.selection import rank as room
 
-    ranking = room.rank(source, chosen, blocks or "all", **budgets, image_size=image_size, seed=seed, verbose=verbose)
-    if as_json:
-        print_json(ranking.to_json())
-    else:
-        typer.echo(ranking)
+    answer = room.rank(source, chosen, blocks or "all", **budgets, image_size=image_size, seed=seed, verbose=verbose)
+    print_json(answer.to_json()) if as_json else typer.echo(answer)
+
+
+def advise(
+    source: Source,
+    backbones: Backbones = None,
+    max_params: MaxParams = None,
+    max_madds: MaxMadds = None,
+    max_ms: MaxMs = None,
+    max_file_size: MaxFileSize = None,
+    image_size: ImageSize = None,
+    seed: Seed = 0,
+    verbose: Verbose = True,
+    as_json: Json = False,
+):
+    """Advise how to train on your images: which backbone, a probe or fine-tuning, each choice with its reason."""
+    from tlkeras.selection.checks import check_choosing
+
+    budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
+    chosen = check_choosing(source, backbones or None, "all", budgets, image_size, seed)
+    _begin(chosen)
+    from tlkeras.selection import advise as room
+
+    answer = room.advise(source, chosen, **budgets, image_size=image_size, seed=seed, verbose=verbose)
+    print_json(answer.to_json()) if as_json else typer.echo(answer)
+
+
+def _begin(backbones):
+    """Say what is compared, and load Keras."""
+    say(f"Backbones: {', '.join(backbones)}")
+    load_keras()

@@ -34,7 +34,8 @@ def fit(
         str,
         typer.Option(
             help="`features`: a linear probe on frozen features, in seconds. `finetune`: all layers, after that probe, "
-            "in minutes. `auto`: both; the fine-tuned model is kept only if it is better by more than chance."
+            "in minutes. `auto`: what `tlkeras advise` says of this backbone; a fine-tuned model is kept only if it is "
+            "better by more than chance."
         ),
     ] = "features",
     probe: Annotated[

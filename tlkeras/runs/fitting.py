@@ -91,8 +91,8 @@ def fit(
         backbone: Name of a backbone, see `tlkeras.list_backbones`, or `"auto"` for the best on ImageNet of those whose
             weights are on this machine. The default comes with the installation.
         strategy: `"features"` fits a linear probe on frozen features, in seconds. `"finetune"` calls
-            `tlkeras.fine_tune`, which is more accurate and takes minutes. `"auto"` tries both and keeps the fine-tuned
-            model only if it is better by more than chance.
+            `tlkeras.fine_tune`, which takes minutes and pays off for some images. `"auto"` does what `tlkeras.advise`
+            says of this backbone and these images; a fine-tuned model is kept only if it is better by more than chance.
         probe: Classifier that `"features"` fits: `"logistic"` (regression), the default, or `"lda"`, see
             `tlkeras.linear_probe`; not for several labels per image.
         calibrate: Whether to scale the model's probabilities with a temperature, see `tlkeras.calibrate`. Accuracy

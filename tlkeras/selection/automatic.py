@@ -1,27 +1,47 @@
-"""The strategy `auto`: both others, and the fine-tuned model only if it is better by more than chance."""
+"""The strategy `auto`: the advice for these images, and a fine-tuned model only if it is better by more than chance."""
 
 from dataclasses import replace
 
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.pipelines.probe import linear_probe
+from tlkeras.selection.advise import plan_for
 from tlkeras.selection.by_fine_tuning import predicted, refitted, train_by_fine_tuning
 from tlkeras.selection.on_features import extract, train_on_features
 from tlkeras.selection.outcome import right
+from tlkeras.selection.rank import gather
 
 
 def train_automatically(task):
-    """Train both ways, and keep fine-tuning only if it is better by more than chance on the validation images.
+    """Follow the advice of `tlkeras.advise` for the images and the backbone of a task.
 
-    More than chance means a lead in accuracy of more than one standard error of the paired difference, which counts the
-    images of a group as dependent. A tie goes to the probe, which is simpler. Both learn from the training images
-    for this. The one that is kept is then measured and refitted as the strategy of its name does.
+    Training and validation images choose the block that a probe reads and the kind of probe. Where fine-tuning is
+    advised, it has to be better than that probe by more than chance on the validation images: to lead by more than one
+    standard error of the paired difference, which counts the images of a group as dependent. A tie goes to the probe,
+    which is simpler. Test images measure.
 
     Args:
-        task: `tlkeras.selection.outcome.Task`.
+        task: `tlkeras.selection.outcome.Task`. A kind of probe other than the default one stays.
 
     Returns:
-        `Trained`, with `kept`, `lead` and `lead_standard_error` among its choices.
+        `Trained`, with `advised`, `kept`, `block` and `probe` among its choices, and `lead` and `lead_standard_error`
+        where both ways were compared.
     """
+    images = task.images
+    options = {"image_size": images.image_size, "cache": task.cache, "seed": task.seed, "verbose": task.verbose}
+    plan = plan_for(*gather(images, [task.backbone], "all", {}, **options), seed=task.seed)
+    best = plan.ranking.recommended
+    chosen = {"block": best.candidate.block, "probe": best.probe} if task.probe == "logistic" else {}
+    task = replace(task, cross_validate=False, **chosen)
+    advice = {"advised": plan.strategy, "block": task.block, "probe": task.probe}
+    if plan.strategy == "features":
+        trained = train_on_features(task)
+        return replace(trained, choices={**trained.choices, **advice, "kept": "features"})
+    trained = _better_of_both(task)
+    return replace(trained, choices={**trained.choices, **advice})
+
+
+def _better_of_both(task):
+    """Train a probe and fine-tune, both on the training images, and keep what the validation images decide."""
     train, validation = task.images.train, task.images.validation
     _, features = extract(task)
     options = {"estimator": task.probe, "groups": train.groups, "seed": task.seed, "class_weight": task.class_weight}

@@ -67,17 +67,18 @@ class Tapped:
         backbone: Name of a backbone, or a Keras model that takes raw pixels.
         blocks: None for the output only, `"all"`, or names of blocks.
         image_size: As in `FeatureExtractor`.
+        resize: As in `FeatureExtractor`.
         cache: As in `FeatureExtractor`; with False, a temporary folder serves this object.
         verbose: Whether to show progress on stderr.
     """
 
-    def __init__(self, backbone, blocks, image_size=None, cache=True, verbose=False):
+    def __init__(self, backbone, blocks, image_size=None, resize="stretch", cache=True, verbose=False):
         self.name = backbone.name if isinstance(backbone, keras.Model) else backbone
         self._folder = cache_folder() if cache is True else cache and Path(cache)
         if not self._folder:
             self._temporary = tempfile.TemporaryDirectory(prefix="tlkeras-")
             self._folder = Path(self._temporary.name)
-        options = {"image_size": image_size, "cache": self._folder, "verbose": verbose}
+        options = {"image_size": image_size, "resize": resize, "cache": self._folder, "verbose": verbose}
         self._whole = FeatureExtractor(backbone, **options)
         self._facts = ExportFolder(self._exports(self._whole))
         self._layout = self._remembered("layout", self._lay_out)
@@ -127,7 +128,10 @@ class Tapped:
         backbone = self._whole.backbone
         model = backbone if isinstance(backbone, keras.Model) else shared_network(network_settings(self._whole))
         rows, parameters, products = [], 0, 0
-        block_map = map_blocks(model)
+        try:
+            block_map = map_blocks(model)
+        except InputError:  # it has no weights
+            return [["output", model.output_shape[-1], 0, 0]]
         for block in block_map:
             parameters += block.count_params()
             products += sum(map(_multiply_adds, block.layers))

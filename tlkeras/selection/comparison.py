@@ -7,6 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tlkeras.pipelines.cross_validation import mean_with_error
+from tlkeras.pipelines.discriminant import discriminant_paths
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.regularization import deal_folds, log_losses, probability_paths
 from tlkeras.selection.leave_one_out import leave_one_out
@@ -43,10 +44,10 @@ def quick_scores(tables, split):
 
 
 def probe_scores(tables, split, seed=0):
-    """Score each candidate by logistic regression in cross-validation, all on the same folds.
+    """Score each candidate by both linear probes in cross-validation, all on the same folds.
 
-    Each fold's C is the one with the lowest loss on the other folds, so that no image takes part in the choice of the
-    regression that predicts it.
+    Each fold's C of the logistic regression is the one with the lowest loss on the other folds, so that no image takes
+    part in the choice of the regression that predicts it. The discriminant analysis has nothing to choose.
 
     Args:
         tables: Features of each candidate, arrays `(images, features)`.
@@ -54,17 +55,24 @@ def probe_scores(tables, split, seed=0):
         seed: Seed of the folds.
 
     Returns:
-        float64 array of shape `(candidates, images)`, as from `quick_scores`.
+        A list of dicts, one per candidate, from `"logistic"` and, with one label per image, `"lda"` to float64 arrays
+        of shape `(images,)`, as from `quick_scores`.
     """
+    labels = split.labels.astype(int) if split.multilabel else split.labels
 
     def score(table):
-        data = labeled_features(table, split.labels.astype(int) if split.multilabel else split.labels, split.groups)
-        answers = _held_out(data, deal_folds(data, min(FOLDS, data.rarest), seed))
+        data = labeled_features(table, labels, split.groups)
+        parts = deal_folds(data, min(FOLDS, data.rarest), seed)
+        answers = _held_out(data, parts)
         if data.multilabel:
-            return ((answers >= 0.5) == data.numbers).mean(axis=1)
-        return (answers.argmax(axis=1) == data.numbers).astype("float64")
+            return {"logistic": ((answers >= 0.5) == data.numbers).mean(axis=1)}
+        discriminant = np.empty_like(answers)
+        for rows in parts:
+            ((discriminant[rows],),) = discriminant_paths(data, [rows], (1.0,))
+        both = {"logistic": answers, "lda": discriminant}
+        return {name: (one.argmax(axis=1) == data.numbers).astype("float64") for name, one in both.items()}
 
-    return np.array(_in_threads(score, tables))
+    return _in_threads(score, tables)
 
 
 def lead(first, second, groups):

@@ -39,7 +39,7 @@ def train_on_features(task):
     extracted = perf_counter()
     task.report("features", extracted - start, images=sum(map(len, features.values())))
     learned = task.learnable if task.refit else task.images.train
-    if task.refit and not given and len(learned) <= MOST_TO_CROSS_VALIDATE:
+    if task.cross_validate and task.refit and not given and len(learned) <= MOST_TO_CROSS_VALIDATE:
         probe, measured, choices = _cross_validated(task, learned, features)
     else:
         probe, measured, choices = _held_out(task, learned, features, given)
@@ -69,7 +69,12 @@ def extract(task):
     """
     images = task.images
     extractor = FeatureExtractor(
-        task.backbone, image_size=images.image_size, resize=images.resize, cache=task.cache, verbose=task.verbose
+        task.backbone,
+        block=task.block,
+        image_size=images.image_size,
+        resize=images.resize,
+        cache=task.cache,
+        verbose=task.verbose,
     )
     parts = {"train": images.train, "validation": images.validation, "test": images.test}
     features = extractor.transform(images.train.join(images.validation, images.test))

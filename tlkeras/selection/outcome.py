@@ -30,7 +30,10 @@ class Task:
         probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         calibrate: Whether a temperature will be chosen, so predictions to choose it by are needed.
         reject: Whether to fit a rejector of images of unknown classes.
+        block: Name of the block whose output a probe reads; None for the output of the backbone.
         refit: Whether the delivered model learns from all images, once the number is known.
+        cross_validate: Whether a probe may be measured by cross-validation over all images; False where some of them
+            have chosen the block or the kind of probe.
         class_weight: None or `"balanced"`.
         epochs: Epochs of fine-tuning.
         domain: What the images are, for augmentation in fine-tuning, or None for no augmentation.
@@ -48,7 +51,9 @@ class Task:
     probe: str = "logistic"
     calibrate: bool = False
     reject: bool = False
+    block: str | None = None
     refit: bool = True
+    cross_validate: bool = True
     class_weight: str | None = None
     epochs: int = 4
     domain: str | None = None

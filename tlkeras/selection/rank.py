@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -41,7 +40,8 @@ def rank(
 
     One pass per backbone computes the features of all blocks. A quick look at all candidates follows: ridge regression,
     with exact leave-one-out in closed form. Those within reach of the best are cross-validated with logistic
-    regression, all on the same folds, so that differences are paired: images that are hard for all do not blur them.
+    regression and shrunk discriminant analysis, whichever is better, all on the same folds, so that differences are
+    paired: images that are hard for all do not blur them.
     Candidates within one standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates
     are held out together.
 
@@ -78,25 +78,45 @@ def rank(
     >>> sorted(row.candidate.block or "output" for row in ranking.rows)
     ['block3', 'block5', 'output']
 
-    References: Allen, 1974, https://doi.org/10.1080/00401706.1974.10489157, on leave-one-out in closed form; Abou Baker
-    and Handmann, 2025, https://arxiv.org/abs/2510.06448, on static lists as strong priors.
+    References: Allen, 1974, https://doi.org/10.1080/00401706.1974.10489157, on leave-one-out in closed form;
+    https://arxiv.org/abs/2510.06448 (2025) on static lists, which rank backbones better than transferability scores.
     """
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
+    settings = {"image_size": image_size, "cache": cache, "seed": seed, "verbose": verbose}
+    return compare(*gather(images, backbones, blocks, budgets, **settings), seed=seed)
+
+
+def gather(images, backbones, blocks, budgets, *, image_size=None, cache=True, seed=0, verbose=False):
+    """Find the candidates that meet the budgets, and compute their features.
+
+    Args:
+        images: As in `rank`.
+        backbones: As in `rank`.
+        blocks: As in `rank`.
+        budgets: Dict of the budgets of `rank`.
+        image_size: As in `rank`.
+        cache: As in `rank`.
+        seed: As in `rank`.
+        verbose: As in `rank`.
+
+    Returns:
+        `(candidates, tables, split, skipped)`: lists of `Candidate` and of features, arrays `(images, width)`; the
+        `ImageSplit` of the images; and the files that cannot be read.
+    """
     backbones = check_choosing(images, backbones, blocks, budgets, image_size, seed)
     split, skipped = images_to_choose_on(images, seed)
-    options = {"image_size": image_size, "cache": cache if isinstance(cache, bool) else Path(cache), "verbose": verbose}
-    classes = len(split.class_names)
-    tapped = {backbone: Tapped(backbone, blocks, **options) for backbone in backbones}
-    timed = {backbone: _timed(each, classes) for backbone, each in tapped.items()}
-    kept = within_budgets([one for each in timed.values() for one in each], budgets)
+    options = {"image_size": image_size, "resize": split.resize, "cache": cache, "verbose": verbose}
+    tapped = [Tapped(backbone, blocks, **options) for backbone in backbones]
+    timed = [_timed(each, len(split.class_names)) for each in tapped]
+    kept = within_budgets([one for each in timed for one in each], budgets)
     candidates, tables = [], []
-    for backbone, each in tapped.items():
-        if any(one in kept for one in timed[backbone]):
-            for one, table in zip(timed[backbone], each.features(split), strict=True):
+    for each, listed in zip(tapped, timed, strict=True):
+        if any(one in kept for one in listed):
+            for one, table in zip(listed, each.features(split), strict=True):
                 if one in kept:
                     candidates.append(one)
                     tables.append(table)
-    return compare(candidates, tables, split, skipped, seed)
+    return candidates, tables, split, skipped
 
 
 def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
@@ -117,17 +137,19 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
     wholes = [number for number, one in enumerate(candidates) if one.block is None] or range(len(candidates))
     prior = max(wholes, key=lambda number: (candidates[number].top1 or 0, -candidates[number].multiply_adds))
     finalists = _finalists(candidates, quick, prior, groups)
-    scores = dict(zip(finalists, probe_scores([tables[number] for number in finalists], split, seed), strict=True))
+    both = dict(zip(finalists, probe_scores([tables[number] for number in finalists], split, seed), strict=True))
+    probes = {number: max(each, key=lambda name: each[name].mean()) for number, each in both.items()}
+    scores = {number: each[probes[number]] for number, each in both.items()}
     best = max(finalists, key=lambda number: (scores[number].mean(), -candidates[number].multiply_adds))
     rows = {}
     for number, one in enumerate(candidates):
-        rows[number] = Ranked(one, float(quick[number].mean()))
+        output = next((whole for whole in wholes if candidates[whole].backbone == one.backbone), None)
+        over = None if output is None else lead(quick[number], quick[output], groups)
+        rows[number] = Ranked(one, float(quick[number].mean()), over)
         if number in scores:
             accuracy, error = mean_with_error(scores[number], groups)
-            behind, behind_error = lead(scores[best], scores[number], groups)
-            rows[number] = replace(
-                rows[number], accuracy=accuracy, standard_error=error, behind=behind, behind_error=behind_error
-            )
+            behind = lead(scores[best], scores[number], groups)
+            rows[number] = Ranked(one, rows[number].quick_accuracy, over, probes[number], accuracy, error, *behind)
     tied = [number for number in finalists if rows[number].tied]
     recommended = min(tied, key=lambda number: (candidates[number].multiply_adds, -scores[number].mean()))
     order = sorted(rows, key=lambda number: (number not in scores, -(rows[number].accuracy or quick[number].mean())))

@@ -9,6 +9,9 @@ from tlkeras.utils.tables import table
 #: Columns of a terminal that text is made for.
 COLUMNS = 80
 
+#: Probes in words.
+PROBES = {"logistic": "logistic regression", "lda": "linear discriminant analysis"}
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -17,8 +20,12 @@ class Ranked:
     Attributes:
         candidate: `Candidate`: backbone, block, and what they cost.
         quick_accuracy: Accuracy of ridge regression in leave-one-out, as a share.
-        accuracy: Cross-validated accuracy of logistic regression, as a share; None for a candidate that was out of
-            reach after the quick look.
+        over_output: Quick accuracy less that at the output of the same backbone, with the standard error of the
+            difference; None where that output is no candidate. An earlier block that leads is a sign of images unlike
+            those of the pretraining.
+        probe: `"logistic"` or `"lda"`, whichever is more accurate, as in `tlkeras.linear_probe`; None for a candidate
+            that was out of reach after the quick look.
+        accuracy: Cross-validated accuracy of that probe, as a share, or None.
         standard_error: Standard error of `accuracy`, in which near-duplicates count as dependent.
         behind: Accuracy of the best candidate less this one's, or None.
         behind_error: Standard error of `behind`, from the same images.
@@ -26,6 +33,8 @@ class Ranked:
 
     candidate: Candidate
     quick_accuracy: float
+    over_output: tuple[float, float] | None = None
+    probe: str | None = None
     accuracy: float | None = None
     standard_error: float | None = None
     behind: float | None = None
@@ -118,7 +127,7 @@ class Ranking:
             profiles.setdefault(row.candidate.backbone, []).append(row)
         if all(len(rows) == 1 for rows in profiles.values()):
             return
-        yield "Quick look (ridge regression, leave-one-out accuracy), from the first block to the output:"
+        yield "Quick look: leave-one-out accuracy of ridge regression, first block to output"
         width = max(map(len, profiles))
         for name, rows in profiles.items():
             rows = sorted(rows, key=lambda row: row.candidate.multiply_adds)
@@ -154,7 +163,7 @@ class Ranking:
             why += ", and the cheapest of those within one standard error"
         elif chosen is not self.best:
             why += f" ({chosen.behind:.3f} ± {chosen.behind_error:.3f} behind)"
-        yield _wrapped(f"Recommended: {chosen.candidate.label}: {why}.")
+        yield _wrapped(f"Recommended: {chosen.candidate.label}, with {PROBES[chosen.probe]}: {why}.")
         name = f"Static prior (the largest affordable by ImageNet accuracy): {prior.candidate.label}"
         if prior is chosen:
             yield _wrapped(f"{name}: the same.")

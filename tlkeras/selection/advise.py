@@ -1,0 +1,216 @@
+"""The public `advise`: which backbone, and whether to fine-tune it, from evidence on the user's own images."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tlkeras.backbones.catalog import listed_info
+from tlkeras.selection.plan import Choice, Plan, rule_of_thumb
+from tlkeras.selection.rank import compare, gather
+from tlkeras.selection.ranking import PROBES
+
+#: Images per class below which fine-tuning is not advised: nothing is left to see whether it helped.
+FEWEST_PER_CLASS = 10
+
+#: Images below which fine-tuning is not advised.
+FEWEST_IMAGES = 1000
+
+#: Accuracy of the probe from which fine-tuning is not advised: what is left to gain is lost in chance.
+GOOD_PROBE = 0.95
+
+#: Time of a training step per image, as a multiple of an answer by LiteRT on one core (docs/performance.md).
+TRAINING_TIMES = 17
+
+#: Minutes of training all blocks, beyond which only the last ones train.
+LONGEST = 240
+
+#: Defaults of `tlkeras.fine_tune`.
+EPOCHS, LEARNING_RATE, LAYER_DECAY = 4, 3e-4, 0.9
+
+
+def advise(
+    images: Any,
+    backbones: Sequence[str] | str | None = None,
+    *,
+    max_params: float | None = None,
+    max_madds: float | None = None,
+    max_ms: float | None = None,
+    max_file_size: float | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    cache: bool | str | os.PathLike = True,
+    seed: int = 0,
+    verbose: bool = False,
+) -> Plan:
+    """Advise how to train a classifier: which backbone, what of it trains, and how, each choice with its reason.
+
+    Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The strength of the best
+    probe and the number of images then decide whether fine-tuning is worth its time: a probe that is nearly always
+    right leaves nothing to gain, and from a few hundred images a network learned little that a good probe did not know
+    (docs/choosing.md). Nothing is fine-tuned for the advice. `tlkeras fit --strategy auto` follows it; where it is
+    fine-tuning, the result is compared with the probe on held-out images, and the better one is kept.
+
+    Args:
+        images: As in `tlkeras.rank`. Test images are not looked at.
+        backbones: Names. Defaults to those whose weights are on this machine.
+        max_params: As in `tlkeras.rank`, like the other budgets.
+        max_madds: Largest number of multiply-adds per image.
+        max_ms: Longest time per image on this machine, in milliseconds.
+        max_file_size: Largest size, in bytes, of a classifier's float32 weights.
+        image_size: Side in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
+        cache: As in `tlkeras.FeatureExtractor`.
+        seed: Seed of the folds. Defaults to 0.
+        verbose: Whether to show progress on stderr.
+
+    Returns:
+        `Plan`, which prints as a list of choices. `plan.command` and `plan.fine_tune_options` carry it out.
+
+    Raises:
+        InputError: As from `tlkeras.rank`.
+
+    Example:
+
+    >>> import tlkeras
+    >>> images = tlkeras.load_images("data/clipart10", per_class=8)
+    >>> plan = tlkeras.advise(images, ["efficientnet_lite0"], image_size=96)
+    >>> plan.backbone, plan.rule_of_thumb, [choice.name for choice in plan.choices][:2]
+    ('efficientnet_lite0', 'head', ['backbone', 'strategy'])
+
+    Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054, on a probe before fine-tuning.
+    """
+    budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
+    settings = {"image_size": image_size, "cache": cache, "seed": seed, "verbose": verbose}
+    return plan_for(*gather(images, backbones, "all", budgets, **settings), image_size=image_size, seed=seed)
+
+
+def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) -> Plan:
+    """Make a plan from candidates whose features are known.
+
+    Args:
+        candidates: List of `Candidate`, whole backbones.
+        tables: Their features, arrays `(images, width)`.
+        split: `ImageSplit` of the images.
+        skipped: Files that cannot be read.
+        image_size: Size of the images that the features are of; None for each backbone's own.
+        seed: Seed of the folds.
+
+    Returns:
+        `Plan`.
+    """
+    ranking = compare(candidates, tables, split, skipped, seed)
+    row = ranking.recommended
+    strategy, trains = _strategy(row, split)
+    tuned = strategy.value == "finetune"
+    if tuned:
+        row = _whole(ranking)
+        trains = _trained(row.candidate, len(split))
+    if image_size is None:
+        info = listed_info(row.candidate.backbone)
+        image_size = info.default_size if info else max(split.image_size)
+    choices = (_backbone(ranking, row), *_readout(ranking, row, tuned), strategy, trains)
+    return Plan(
+        strategy=strategy.value,
+        trains=trains.value,
+        backbone=row.candidate.backbone,
+        block=row.candidate.block,
+        image_size=image_size,
+        probe=row.probe,
+        epochs=EPOCHS if tuned else 0,
+        learning_rate=LEARNING_RATE if tuned else None,
+        layer_decay=LAYER_DECAY if tuned else None,
+        augmentation=tuned,
+        choices=(*choices, *_settings(tuned, image_size)),
+        rule_of_thumb=rule_of_thumb(ranking.images),
+        ranking=ranking,
+    )
+
+
+def _strategy(row, split):
+    """Choose between a probe and fine-tuning: two `Choice`, the second one saying what trains."""
+    labels = split.labels if split.multilabel else np.eye(len(split.class_names))[split.labels]
+    fewest = min(len(np.unique(split.groups[column > 0])) for column in labels.T)
+    accuracy, error = row.accuracy, row.standard_error
+    measured = f"The best probe is right on {accuracy:.3f} ± {error:.3f} of the images"
+    frozen = Choice("trains", "head", "default", "The backbone stays frozen.")
+    if accuracy >= GOOD_PROBE:
+        certainty = "clear" if accuracy - error > GOOD_PROBE else "tie"
+        return Choice("strategy", "features", certainty, f"{measured}, which leaves little to gain."), frozen
+    if fewest < FEWEST_PER_CLASS or len(split) < FEWEST_IMAGES:
+        reason = (
+            f"{measured}. From {len(split):,} images ({fewest} in the smallest class) fine-tuning learns little that a "
+            "good probe does not know, and it takes a hundred times as long."
+        )
+        return Choice("strategy", "features", "default", reason), frozen
+    certainty = "clear" if accuracy + error < GOOD_PROBE else "tie"
+    reason = f"{measured}: a weak probe, and enough images to learn from. The better of both is kept."
+    return Choice("strategy", "finetune", certainty, reason), frozen
+
+
+def _whole(ranking):
+    """Return the row to fine-tune: the cheapest whole backbone within one standard error of the best whole one."""
+    rows = [row for row in ranking.rows if row.candidate.block is None and row.accuracy is not None]
+    best = max(rows, key=lambda row: row.accuracy)
+    near = [row for row in rows if best.accuracy - row.accuracy <= best.standard_error / 2]
+    return min(near, key=lambda row: row.candidate.multiply_adds)
+
+
+def _trained(candidate, images):
+    """Choose which weights train."""
+    minutes = EPOCHS * images * (candidate.milliseconds or 0) * TRAINING_TIMES / 60_000
+    time = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+    if minutes > LONGEST:
+        reason = f"All blocks would take about {time} here; below the last ones, outputs are computed once."
+        return Choice("trains", "last", "default", reason)
+    reason = "All blocks, gently, from the probe's solution, with BatchNorm in inference mode."
+    return Choice("trains", "all", "default", reason + (f" About {time} on this machine." if minutes >= 1 else ""))
+
+
+def _backbone(ranking, row):
+    """Explain the backbone."""
+    one, compared = row.candidate, {other.candidate.backbone for other in ranking.rows}
+    if len(compared) == 1:
+        return Choice("backbone", one.backbone, "default", "The only one that was compared.")
+    ties = sorted({tie.candidate.backbone for tie in ranking.ties} - {one.backbone})
+    if ties:
+        reason = f"The cheapest within one standard error of the best; as good: {', '.join(ties)}."
+        return Choice("backbone", one.backbone, "tie", reason)
+    reason = f"The most accurate by more than one standard error: {row.accuracy:.3f} ± {row.standard_error:.3f}."
+    return Choice("backbone", one.backbone, "clear", reason)
+
+
+def _readout(ranking, row, tuned):
+    """Explain the block that a probe reads, and the probe."""
+    if tuned:
+        return
+    if row.over_output is not None and len(ranking.rows) > len({one.candidate.backbone for one in ranking.rows}):
+        gain, error = row.over_output
+        if row.candidate.block is None:
+            certainty, reason = "tie", "No earlier block is as accurate and cheaper."
+        elif gain > error:
+            certainty = "clear"
+            reason = f"{gain:+.3f} ± {error:.3f} over the output: these images are unlike those of the pretraining."
+        else:
+            certainty, reason = "tie", f"As good as the output ({gain:+.3f} ± {error:.3f}), and cheaper."
+        yield Choice("block", row.candidate.block or "output", certainty, reason)
+    yield Choice("probe", row.probe, "tie", f"{PROBES[row.probe].capitalize()} was at least as accurate.")
+
+
+def _settings(tuned, image_size):
+    """List the choices that the images were not asked for."""
+    size = Choice("image size", image_size, "default", "The size of the images that its features were computed from.")
+    if not tuned:
+        return (size,)
+    measured = "no other value was better beyond chance in our measurements (docs/performance.md)."
+    return (
+        size,
+        Choice("epochs", EPOCHS, "default", f"The default of `fine_tune`; {measured}"),
+        Choice("learning rate", LEARNING_RATE, "default", f"The default of `fine_tune`, for the top; {measured}"),
+        Choice("layer decay", LAYER_DECAY, "default", "Each block learns a tenth slower than the one above it."),
+        Choice(
+            "augmentation",
+            "by domain",
+            "default",
+            "Which changes leave labels true depends on what the images show: pass --domain, such as photo or drawing.",
+        ),
+    )

@@ -1,0 +1,135 @@
+"""The answer of `advise`: a plan for training, each choice with its reason and how sure it is."""
+
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from tlkeras.selection.ranking import COLUMNS, Ranking
+
+#: Column where the reasons of choices begin.
+_INDENT = 15
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice of a plan.
+
+    Attributes:
+        name: What is chosen, such as `"backbone"`.
+        value: What it is set to.
+        certainty: `"clear"` if the images decide beyond one standard error, `"tie"` if they leave it open, and
+            `"default"` if they were not asked.
+        reason: Why, with the evidence, in a sentence.
+    """
+
+    name: str
+    value: object
+    certainty: Literal["clear", "tie", "default"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train a classifier on some images. It prints as a list of choices with their reasons.
+
+    Attributes:
+        strategy: `"features"` (a probe on frozen features) or `"finetune"`, as in `tlkeras.fit`.
+        trains: `"head"`, `"norm"` (normalizations), `"last"` (the top blocks) or `"all"`.
+        backbone: Name of the backbone.
+        block: Name of the block whose output a probe reads; None for the backbone's output, and for fine-tuning.
+        image_size: Side of the images in pixels, or `(height, width)`.
+        epochs: Epochs of fine-tuning; 0 for a probe.
+        probe: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
+        learning_rate: Peak learning rate of fine-tuning, or None.
+        layer_decay: Factor on the learning rate from each block to the one below it, or None.
+        augmentation: Whether images should be augmented.
+        choices: `Choice` for each of these, with reasons.
+        rule_of_thumb: What would train by the number of images alone: `"head"` under 1,000, `"last"` up to 100,000,
+            `"all"` beyond.
+        ranking: `Ranking` of the backbones and their blocks, which the choices rest on.
+    """
+
+    strategy: Literal["features", "finetune"]
+    trains: Literal["head", "norm", "last", "all"]
+    backbone: str
+    block: str | None
+    image_size: int | tuple[int, int]
+    probe: str
+    epochs: int
+    learning_rate: float | None
+    layer_decay: float | None
+    augmentation: bool
+    choices: tuple[Choice, ...]
+    rule_of_thumb: Literal["head", "last", "all"]
+    ranking: Ranking
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the rule of thumb would train something else."""
+        return self.trains != self.rule_of_thumb
+
+    def choice(self, name: str) -> Choice:
+        """Return a choice by its name, such as `"strategy"`."""
+        return next(one for one in self.choices if one.name == name)
+
+    @property
+    def fine_tune_options(self) -> dict:
+        """Arguments that carry the plan out: `tlkeras.fine_tune(model, train, validation, **plan.fine_tune_options)`.
+
+        A plan that trains only the head has `epochs=0`, which ends `fine_tune` after its probe.
+        """
+        options = {"epochs": self.epochs}
+        if self.strategy == "finetune":
+            options |= {"learning_rate": self.learning_rate, "layer_decay": self.layer_decay}
+            options["blocks"] = LAST_BLOCKS if self.trains == "last" else None
+        return options
+
+    @property
+    def command(self) -> str:
+        """Command that carries the plan out: `auto` follows the same advice, for the backbone that it is given."""
+        return f"tlkeras fit DIR -o RUN --backbone {self.backbone} --strategy auto"
+
+    def to_json(self) -> dict:
+        """Return the plan as a dict that JSON can hold."""
+        skipped = {"choices", "ranking"}
+        values = {name: value for name, value in vars(self).items() if name not in skipped}
+        return {
+            **values,
+            "disagrees": self.disagrees,
+            "choices": [asdict(one) for one in self.choices],
+            "command": self.command,
+            "fine_tune_options": self.fine_tune_options,
+            "ranking": self.ranking.to_json(),
+        }
+
+    def __str__(self) -> str:
+        lines = [str(self.ranking), "", "Plan"]
+        for one in self.choices:
+            lines.append(f"{one.name:<{_INDENT}}{one.value}  ({one.certainty})")
+            lines.append(_filled(one.reason))
+        agreement = "The plan disagrees" if self.disagrees else "The plan agrees"
+        lines.append(f"{'rule of thumb':<{_INDENT}}{self.rule_of_thumb}")
+        lines.append(_filled(f"By the number of images alone: {RULE}. {agreement}."))
+        return "\n".join([*lines, "", self.command])
+
+
+#: Blocks below the head that train where the plan says `"last"`.
+LAST_BLOCKS = 3
+
+RULE = "the head under 1,000, the last blocks up to 100,000, all beyond"
+
+
+def rule_of_thumb(images: int) -> str:
+    """Return what would train by the number of images alone, a rule that many tutorials give.
+
+    Example:
+
+    >>> [rule_of_thumb(count) for count in (400, 5_000, 1_000_000)]
+    ['head', 'last', 'all']
+    """
+    return "head" if images < 1_000 else "last" if images <= 100_000 else "all"
+
+
+def _filled(text):
+    indent = " " * _INDENT
+    return textwrap.fill(text, COLUMNS, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
