@@ -91,6 +91,7 @@ def _main(*arguments):
 
 def test_fit_writes_a_whole_run(run):
     names = {"model.keras", "model.tflite", "labels.json", "metrics.json", "confusion.png", "log.jsonl"}
+    names |= {"report.html", "model_card.md"}
     assert {path.name for path in run.iterdir()} == names
     assert not list(run.parent.glob(".*"))
     metrics = json.loads((run / "metrics.json").read_text())

@@ -15,11 +15,13 @@ from tlkeras.evaluation.confusion_figure import confusion_figure
 from tlkeras.evaluation.several_labels import LabelScores
 from tlkeras.features.store import cache_folder
 from tlkeras.runs.checks import check_fit
+from tlkeras.runs.command import command_of
 from tlkeras.runs.folder import METRICS, write_report, written_run
 from tlkeras.runs.images import at_most, digest, digests
 from tlkeras.runs.log import RunLog
 from tlkeras.runs.measuring import most_common, scores_of
 from tlkeras.runs.report import metrics_of
+from tlkeras.runs.reporting import write_reports
 from tlkeras.runs.resuming import Unfinished
 from tlkeras.runs.run import Run, load_run
 from tlkeras.runs.trust import check_classes, measure_calibration
@@ -219,5 +221,6 @@ def _written(trained, task, log, arguments, unfinished):
         figure = confusion_figure(scores) if thresholds is None else None
         with written_run(output, run, arguments["overwrite"] or arguments["resume"]) as folder:
             write_report(folder, run.metrics, figure, log.events)
+            write_reports(folder, run, trained, task, command_of(arguments, fit))
         unfinished.remove()
     return run

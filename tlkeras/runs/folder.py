@@ -2,9 +2,10 @@
 
 `model.keras` opens with Keras alone; `model.tflite` gives the same answers in LiteRT, without Keras, where the model
 can be written for it; `labels.json` says what the answers mean and how images are brought to the model's size;
-`metrics.json` says what was measured, on which files, with what; `confusion.png` shows the mistakes; `log.jsonl` has a
-line per event of the training. `rejection.npz`, if asked for, tells images of unknown classes by the features that
-`model.tflite` then gives beside its probabilities.
+`metrics.json` says what was measured, on which files, with what; `report.html` shows all of it, `confusion.png` the
+mistakes; `model_card.md` goes with the model where it is published; `log.jsonl` has a line per event of the training.
+`rejection.npz`, if asked for, tells images of unknown classes by the features that `model.tflite` then gives beside its
+probabilities.
 """
 
 import json
@@ -21,7 +22,8 @@ from tlkeras.utils.files import check_output, written_whole
 
 MODEL, LITERT = "model.keras", "model.tflite"
 LABELS, METRICS, CONFUSION, REJECTION = "labels.json", "metrics.json", "confusion.png", "rejection.npz"
-_FILES = frozenset({MODEL, LITERT, LABELS, REJECTION, METRICS, CONFUSION, LOG})
+REPORT, CARD = "report.html", "model_card.md"
+_FILES = frozenset({MODEL, LITERT, LABELS, REJECTION, METRICS, CONFUSION, REPORT, CARD, LOG})
 
 
 def check_run_output(path, overwrite=False):

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
@@ -12,7 +13,7 @@ from tlkeras.data.reading import ImageError
 from tlkeras.errors import InputError, first_line
 from tlkeras.features.engines.litert_engine import LiteRtEngine
 from tlkeras.runs.answers import answer_file
-from tlkeras.runs.folder import LABELS, METRICS, MODEL, read_litert, read_rejector
+from tlkeras.runs.folder import LABELS, METRICS, MODEL, REPORT, read_litert, read_rejector
 from tlkeras.runs.log import LOG, read_log
 from tlkeras.runs.predicting import predict_each, stream_answers
 from tlkeras.runs.summary import summary
@@ -80,6 +81,17 @@ class Run:
 
     def __str__(self) -> str:
         return summary(self.metrics)
+
+    def _repr_html_(self) -> str:
+        """Show the scores in a notebook, with a link to the report."""
+        link = "" if self.report is None else f'<p><a href="{escape(str(self.report))}">{REPORT}</a></p>'
+        return f"<pre>{escape(str(self))}</pre>{link}"
+
+    @property
+    def report(self) -> Path | None:
+        """The page of this run, `report.html`, which opens in any browser; None for a run that was not written."""
+        page = None if self.path is None else self.path / REPORT
+        return page if page is not None and page.is_file() else None
 
     @cached_property
     def metrics(self) -> dict:

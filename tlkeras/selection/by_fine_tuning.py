@@ -4,10 +4,12 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
+import keras
 import numpy as np
 
 from tlkeras.augment.augmentation import augmentation
 from tlkeras.backbones.classifier import image_classifier
+from tlkeras.models.heads import find_head
 from tlkeras.selection.budget import BATCH, Announcement, StepTimer, within_minutes
 from tlkeras.selection.outcome import Measured, Trained
 from tlkeras.training.fine_tuning import fine_tune
@@ -35,9 +37,9 @@ def train_by_fine_tuning(task):
     model, result = _tuned(task, task.images.train, "choose", task.images.validation, **plan)
     tuned = perf_counter()
     by = "test images" if "test" in task.images.given else "held-out images"
-    answers = predicted(model, task.images.test, verbose=task.verbose)
+    answers, features = predicted_with_features(model, task.images.test, verbose=task.verbose)
     task.report("measure", perf_counter() - tuned, images=len(answers))
-    measured, learned = Measured(task.images.test, answers, by), task.images.train
+    measured, learned = Measured(task.images.test, answers, by, features), task.images.train
     choices = {**result.choices, "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
     choices |= {"stopped": result.stopped, "blocks": plan["blocks"]}
     seconds = {"fine-tune": tuned - start, "measure": perf_counter() - tuned}
@@ -108,6 +110,12 @@ def _tuned(task, train, stage, validation_data=None, **options):
 
 def predicted(model, split, batch_size=32, verbose=False):
     """Predict a split; float32 of shape `(images, classes)`."""
+    return predicted_with_features(model, split, batch_size, verbose)[0]
+
+
+def predicted_with_features(model, split, batch_size=32, verbose=False):
+    """Predict a split, and return what the head read, too: float32 `(images, classes)` and `(images, features)`."""
+    both = keras.Model(model.inputs[0], [model.outputs[0], find_head(model).features])
     batches = split.batches(batch_size)
     bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
-    return np.concatenate([model.predict_on_batch(images) for images, _ in bar])
+    return tuple(map(np.concatenate, zip(*(both.predict_on_batch(images) for images, _ in bar), strict=True)))

@@ -88,7 +88,7 @@ def _cross_validated(task, learned, features):
     table = np.concatenate(list(features.values()))
     result = cross_validate_probe(table, learned.labels, groups=learned.groups, **options)
     choices = {**chosen_strength(result.probe), "folds": options["folds"]}
-    return result.probe, Measured(learned, result.probabilities, "cross-validation"), choices
+    return result.probe, Measured(learned, result.probabilities, "cross-validation", table), choices
 
 
 def _held_out(task, learned, features, given):
@@ -100,7 +100,7 @@ def _held_out(task, learned, features, given):
     table = np.concatenate([features[part] for part in parts])
     probe = linear_probe(table, known.labels, groups=known.groups, **options)
     by = "test images" if given else "held-out images"
-    measured = Measured(images.test, probe.predict_proba(features["test"]), by)
+    measured = Measured(images.test, probe.predict_proba(features["test"]), by, features["test"])
     if len(learned) > len(known):
         table = np.concatenate([table, features["test"]])
         C = chosen_strength(probe).get("C", 1.0)  # LDA ignores it

@@ -92,11 +92,14 @@ class Measured:
         probabilities: Array of shape `(images, classes)`.
         by: `"cross-validation"`, `"held-out images"` (the delivered model has learned from them since, if it was
             refitted) or `"test images"` (never learned from).
+        features: Array of shape `(images, features)`: the inputs of the head that answered, for a map of the images;
+            None if they are not known.
     """
 
     images: ImageSplit
     probabilities: np.ndarray
     by: Literal["cross-validation", "held-out images", "test images"]
+    features: np.ndarray | None = None
 
 
 @dataclass

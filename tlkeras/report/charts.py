@@ -1,0 +1,202 @@
+"""Charts of the page as inline SVG; their colors are classes of the style sheet, for light and dark alike."""
+
+from math import ceil, floor, log10
+
+import numpy as np
+
+from tlkeras.report.svg import chart, tag
+
+#: Marks differ in color and in shape, so that color is never needed to tell them apart.
+SHAPES = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
+    "M-3.6-3.6h7.2v7.2h-7.2Z",
+    "M0-4.6L4.4 3.4H-4.4Z",
+    "M0-5L4.4 0L0 5L-4.4 0Z",
+    "M0 4.6L-4.4-3.4H4.4Z",
+)
+HUES = 8
+
+_LEFT, _BOTTOM, _TOP, _RIGHT = 44, 40, 12, 12
+
+
+def ticks(low, high, most=5):
+    """Choose round numbers between two values.
+
+    Example:
+
+    >>> [float(value) for value in ticks(0, 1)], [float(value) for value in ticks(0.13, 2.4, 4)]
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [1.0, 2.0])
+    """
+    if high <= low:
+        return [low]
+    rough = (high - low) / most
+    power = 10 ** floor(log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    return [round(number * step, 10) for number in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)]
+
+
+class Plane:
+    """A rectangle with two axes.
+
+    Args:
+        width: Width of the chart.
+        height: Height of the chart.
+        x: Lowest and highest value of the horizontal axis.
+        y: Lowest and highest value of the vertical axis.
+    """
+
+    def __init__(self, width, height, x, y):
+        self.width, self.height, self.x_range, self.y_range = width, height, x, y
+
+    def x(self, value):
+        """Place a value on the horizontal axis."""
+        low, high = self.x_range
+        return _LEFT + float((value - low) / ((high - low) or 1)) * (self.width - _LEFT - _RIGHT)
+
+    def y(self, value):
+        """Place a value on the vertical axis."""
+        low, high = self.y_range
+        return self.height - _BOTTOM - float((value - low) / ((high - low) or 1)) * (self.height - _TOP - _BOTTOM)
+
+    def axes(self, x_name, y_name, x_ticks, y_ticks, write=str):
+        """Draw both axes with grid lines."""
+        right, bottom = self.width - _RIGHT, self.height - _BOTTOM
+        drawn = []
+        for value in y_ticks:
+            at = self.y(value)
+            drawn.append(tag("line", x1=_LEFT, x2=right, y1=at, y2=at, class_="grid"))
+            drawn.append(tag("text", write(value), x=_LEFT - 6, y=at + 4, text_anchor="end"))
+        for value, text in x_ticks:
+            drawn.append(tag("text", text, x=self.x(value), y=bottom + 16, text_anchor="middle"))
+        drawn.append(tag("line", x1=_LEFT, x2=right, y1=bottom, y2=bottom, class_="axis"))
+        middle = (_LEFT + right) / 2
+        drawn.append(tag("text", x_name, x=middle, y=self.height - 6, text_anchor="middle", class_="axis-name"))
+        drawn.append(tag("text", y_name, x=_LEFT, y=9, class_="axis-name"))
+        return drawn
+
+
+def line_chart(series, x, x_name, y_name, label):
+    """Draw lines, each with a mark of its own at every point.
+
+    Args:
+        series: Dict from name to values, None where there is none.
+        x: Numbers along the horizontal axis.
+        x_name: Name of the horizontal axis.
+        y_name: Name of the vertical axis.
+        label: Description for screen readers.
+    """
+    values = [value for line in series.values() for value in line if value is not None]
+    low, high = min(0.0, *values), max(values)
+    plane = Plane(400, 250, (min(x), max(x)), (low, high or 1))
+    every = ceil(len(x) / 10)
+    drawn = plane.axes(
+        x_name, y_name, [(one, f"{one:g}") for one in x[::every]], ticks(low, high or 1, 4), "{:g}".format
+    )
+    for number, line in enumerate(series.values()):
+        points = [(plane.x(at), plane.y(value)) for at, value in zip(x, line, strict=True) if value is not None]
+        path = " ".join(f"{'L' if index else 'M'}{a:.1f} {b:.1f}" for index, (a, b) in enumerate(points))
+        drawn.append(tag("path", d=path, class_=f"line line-{number}"))
+        drawn += [_mark(number, a, b) for a, b in points]
+    return chart(400, 250, label, *drawn)
+
+
+def reliability_chart(bins, label):
+    """Draw the share of right answers over the stated probability.
+
+    Args:
+        bins: Dicts with `confidence`, `share`, `low`, `high` and `images`.
+        label: Description for screen readers.
+    """
+    plane = Plane(400, 300, (0, 1), (0, 1))
+    shares = [0, 0.25, 0.5, 0.75, 1]
+    drawn = plane.axes(
+        "stated probability", "right", [(one, f"{one:.0%}") for one in shares], shares, lambda one: f"{one:.0%}"
+    )
+    drawn.append(tag("line", x1=plane.x(0), y1=plane.y(0), x2=plane.x(1), y2=plane.y(1), class_="ideal"))
+    most = max(one["images"] for one in bins)
+    for one in bins:
+        at = plane.x(one["confidence"])
+        text = f"stated {one['confidence']:.0%}, right {one['share']:.0%} of {one['images']}"
+        drawn.append(
+            tag(
+                "g",
+                tag("title", text),
+                tag("line", x1=at, x2=at, y1=plane.y(one["low"]), y2=plane.y(one["high"]), class_="interval"),
+                tag("circle", cx=at, cy=plane.y(one["share"]), r=2.5 + 4.5 * (one["images"] / most) ** 0.5),
+                class_="bin",
+            )
+        )
+    return chart(400, 300, label, *drawn)
+
+
+def map_chart(points, kinds, wrong, titles, label):
+    """Draw images as points in the plane, with a ring around wrong answers.
+
+    Args:
+        points: Array of shape `(images, 2)`.
+        kinds: Number of the mark per image, or None for one mark for all.
+        wrong: Boolean array of shape `(images,)`.
+        titles: Text per image for a pointer that rests on it, or None.
+        label: Description for screen readers.
+    """
+    width, height, edge = 520, 400, 14
+    low, high = points.min(axis=0), points.max(axis=0)
+    scaled = (points - low) / np.where(high > low, high - low, 1)
+    drawn = []
+    for index in np.argsort(wrong, kind="stable"):  # wrong answers on top
+        x, y = edge + scaled[index, 0] * (width - 2 * edge), height - edge - scaled[index, 1] * (height - 2 * edge)
+        inside = [tag("title", titles[index])] if titles else []
+        if wrong[index]:
+            inside.append(tag("circle", r=6.5, class_="ring"))
+        drawn.append(_mark(None if kinds is None else kinds[index], x, y, *inside))
+    return chart(width, height, label, *drawn)
+
+
+def heat_map(shares, counts, names, label):
+    """Draw a confusion matrix of many classes: a square per pair that occurs.
+
+    Args:
+        shares: Array of shape `(classes, classes)`: share of each row.
+        counts: Int array of the same shape.
+        names: Names of the classes.
+        label: Description for screen readers.
+    """
+    number, edge = len(names), 26
+    cell = 480 / number
+    drawn = [tag("rect", x=edge, y=edge, width=480, height=480, class_="frame")]
+    for row, column in np.argwhere(counts):
+        text = f"{names[row]} → {names[column]}: {counts[row, column]}"
+        drawn.append(
+            tag(
+                "rect",
+                tag("title", text),
+                x=edge + column * cell,
+                y=edge + row * cell,
+                width=max(cell - 0.4, 1.0),
+                height=max(cell - 0.4, 1.0),
+                class_="hit" if row == column else "miss",
+                style=f"fill-opacity:{0.25 + 0.75 * float(shares[row, column]):.2f}",
+            )
+        )
+    drawn.append(tag("text", "predicted class", x=edge + 240, y=16, text_anchor="middle", class_="axis-name"))
+    drawn.append(
+        tag(
+            "text", "true class", transform=f"translate(16 {edge + 240}) rotate(-90)", text_anchor="middle",
+            class_="axis-name",
+        )
+    )  # fmt: skip
+    return chart(edge + 488, edge + 488, label, *drawn)
+
+
+def legend_mark(number):
+    """Draw the mark of a series for a legend; it says nothing to screen readers."""
+    return tag("svg", _mark(number, 6, 6), viewBox="0 0 12 12", class_="key", aria_hidden="true")
+
+
+def _mark(number, x, y, *inside):
+    if number is None:
+        shape = tag("circle", r=3)
+        kind = "mark plain"
+    else:
+        shape, kind = tag("path", d=SHAPES[number % len(SHAPES)]), f"mark hue-{number % HUES}"
+    return tag("g", *inside, shape, transform=f"translate({x:.1f} {y:.1f})", class_=kind)

@@ -1,0 +1,88 @@
+"""Facts of a run that a report is rendered from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of the data.
+
+    Attributes:
+        name: `"train"`, `"validation"` or `"test"`.
+        counts: Number of images per class, int array of shape `(classes,)`.
+        images: Number of images.
+        given: Whether the data set itself defines the split.
+    """
+
+    name: str
+    counts: np.ndarray
+    images: int
+    given: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a report shows.
+
+    Attributes:
+        name: Title, such as the name of the run's folder.
+        class_names: Names of the classes, by number.
+        metrics: Content of the run's `metrics.json`.
+        paths: Paths or names of the measured images.
+        labels: Their labels, int array of shape `(images,)`, or 0 and 1 of shape `(images, classes)`.
+        probabilities: What models that had not seen them answered, float array of shape `(images, classes)`.
+        thresholds: Probability per label at which it is assigned, or None for one class per image.
+        features: Array of shape `(images, features)` of the measured images, or None.
+        events: Events of the run's log.
+        parts: `Part`s of the data.
+        near_duplicates: Number of images that have a near-duplicate or belong to a group.
+        command: Command or call that makes the run again.
+        read: Function from indices of measured images to their pixels, uint8 of shape `(n, height, width, 3)`.
+        explain: Function from pixels and class numbers to activation maps, or None.
+        files: Sizes in bytes of the run's files, by name.
+        exports: Tables of exported files, as in `export.json`.
+    """
+
+    name: str
+    class_names: Sequence[str]
+    metrics: Mapping
+    paths: Sequence[str]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    thresholds: Sequence[float] | None = None
+    features: np.ndarray | None = None
+    events: Sequence[Mapping] = ()
+    parts: Sequence[Part] = ()
+    near_duplicates: int = 0
+    command: str = ""
+    read: Callable[[np.ndarray], np.ndarray] | None = None
+    explain: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    files: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def multilabel(self):
+        """Whether an image may have several labels."""
+        return self.thresholds is not None
+
+    @property
+    def scores(self):
+        """The scores within `metrics`."""
+        return self.metrics["scores"]
+
+    @cached_property
+    def decided(self):
+        """What was answered: class numbers of shape `(images,)`, or booleans of shape `(images, classes)`."""
+        if self.multilabel:
+            return self.probabilities >= np.asarray(self.thresholds)
+        return self.probabilities.argmax(axis=1)
+
+    @cached_property
+    def right(self):
+        """Whether each answer is right, of shape `(images,)`; with several labels, whether all of them are."""
+        if self.multilabel:
+            return (self.decided == (self.labels > 0.5)).all(axis=1)
+        return self.decided == self.labels

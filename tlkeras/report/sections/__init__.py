@@ -1,0 +1,1 @@
+"""Sections of the page: each turns facts into what a template shows."""

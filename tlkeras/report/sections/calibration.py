@@ -1,0 +1,63 @@
+"""Calibration: whether answers that are given with 90% are right in 90% of the cases."""
+
+import numpy as np
+
+from tlkeras.report.charts import reliability_chart
+from tlkeras.report.wording import percent
+
+_BINS = 10
+_FEWEST = 20  # answers, for the sentence about confident ones
+
+
+def calibration(facts):
+    """Return the bins of a reliability diagram, its chart, and the expected calibration error."""
+    if facts.multilabel:
+        stated, right = facts.probabilities.ravel(), (facts.labels > 0.5).ravel()
+    else:
+        stated, right = facts.probabilities.max(axis=1), facts.right
+    bins = reliability_bins(stated, right)
+    error = sum(one["images"] * abs(one["share"] - one["confidence"]) for one in bins) / len(stated)
+    what = "Stated probabilities of labels" if facts.multilabel else "Stated probabilities of answers"
+    sure, confident = stated >= 0.9, None
+    if sure.sum() >= _FEWEST:
+        mean, share = percent(stated[sure].mean()), percent(right[sure].mean())
+        confident = {"count": int(sure.sum()), "mean": mean, "share": share}
+    return {
+        "chart": reliability_chart(bins, f"{what} against the share that is right; the table below has the numbers."),
+        "bins": bins,
+        "error": percent(float(error)),
+        "sure": confident,
+        "unit": "labels" if facts.multilabel else "answers",
+    }
+
+
+def reliability_bins(stated, right):
+    """Group answers by their probability.
+
+    Args:
+        stated: Probabilities, array of shape `(answers,)`.
+        right: Boolean array of the same shape.
+
+    Returns:
+        A dict per bin that is not empty: `images`, the mean `confidence`, the `share` that is right, and its 95%
+        interval (Wilson, 1927), `low` and `high`.
+
+    Example:
+
+    >>> [one["share"] for one in reliability_bins(np.array([0.95, 0.97, 0.35]), np.array([True, True, False]))]
+    [0.0, 1.0]
+    """
+    number = np.minimum((np.asarray(stated) * _BINS).astype(int), _BINS - 1)
+    bins = []
+    for one in np.unique(number):
+        inside = number == one
+        images, share = int(inside.sum()), float(np.asarray(right)[inside].mean())
+        low, high = _wilson(share, images)
+        confidence = float(np.asarray(stated)[inside].mean())
+        bins.append({"images": images, "confidence": confidence, "share": share, "low": low, "high": high})
+    return bins
+
+
+def _wilson(share, count, z=1.96):
+    center, spread = share + z**2 / (2 * count), z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return tuple(float(np.clip((center + sign * spread) / (1 + z**2 / count), 0, 1)) for sign in (-1, 1))

@@ -1,0 +1,54 @@
+"""The number that the report is about, its interval and what to compare it with."""
+
+from tlkeras.report.wording import count, independence, measured_on, percent, seconds, size
+
+
+def headline(facts):
+    """Return the headline: a dict of a value, its name, what it is of, and a scale of the values around it."""
+    scores, (low, high) = facts.scores, facts.metrics["measured"]["expected"]
+    images, wrong = count(scores["images"], "image"), int((~facts.right).sum())
+    shared = {
+        "of": measured_on(facts.metrics),
+        "why": independence(facts.metrics),
+        "low": low,
+        "high": high,
+        "expected": f"{percent(low, 0)} to {percent(high, 0)}",
+        "images": images,
+        "error": f"{100 * scores['standard_error']:.1f}",
+        "accuracy": scores["accuracy"],
+        "baseline": scores["majority_accuracy"],
+        "half": 1.96 * scores["standard_error"],
+    }
+    if facts.multilabel:
+        return shared | {
+            "name": "Mean average precision",
+            "value": percent(scores["mean_average_precision"]),
+            "scale_name": "Decisions that are right, over all images and labels",
+            "baseline_name": "always giving the more common answer for each label",
+            "facts": [
+                ("By chance", percent(scores["chance"])),
+                ("Mean F1", percent(scores["mean_f1"])),
+                ("Images with a wrong label", f"{wrong:,} of {scores['images']:,}"),
+                *_at_a_glance(facts),
+            ],
+        }
+    return shared | {
+        "name": "Accuracy",
+        "value": percent(scores["accuracy"]),
+        "scale_name": "Accuracy",
+        "baseline_name": f"always answering “{scores['majority_class']}”",
+        "facts": [
+            ("Wrong answers", f"{wrong:,} of {scores['images']:,}"),
+            *_at_a_glance(facts),
+        ],
+    }
+
+
+def _at_a_glance(facts):
+    """Yield what else is worth knowing first."""
+    taken = facts.metrics.get("seconds", {})
+    yield "Learned from", count(facts.metrics["measured"]["learned_from"], "image")
+    if taken:
+        yield "Training took", seconds(sum(taken.values()))
+    if "model.keras" in facts.files:
+        yield "Model file", size(facts.files["model.keras"])

@@ -1,0 +1,103 @@
+"""Words and numbers as the page and the card write them."""
+
+_MEASURED = {
+    "cross-validation": "{count} in {folds}-fold cross-validation",
+    "held-out images": "{count} that were held out",
+    "test images": "{count} of the test split",
+}
+
+
+def percent(share, digits=1):
+    """Write a share in [0, 1] as a percentage.
+
+    Example:
+
+    >>> percent(0.9461), percent(None)
+    ('94.6%', '–')
+    """
+    return "–" if share is None else f"{100 * share:.{digits}f}%"
+
+
+def count(number, word):
+    """Write a number with its noun.
+
+    Example:
+
+    >>> count(1, "image"), count(1427, "image"), count(2, "class")
+    ('1 image', '1,427 images', '2 classes')
+    """
+    plural = f"{word}{'es' if word.endswith('s') else 's'}"
+    return f"{number:,} {word if number == 1 else plural}"
+
+
+def seconds(value):
+    """Write a duration.
+
+    Example:
+
+    >>> seconds(0.42), seconds(75), seconds(4000)
+    ('0.4 s', '1 min 15 s', '1 h 7 min')
+    """
+    if value < 60:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    if value < 3600:
+        return f"{value // 60:.0f} min {value % 60:.0f} s"
+    return f"{value // 3600:.0f} h {value % 3600 // 60:.0f} min"
+
+
+def size(number):
+    """Write a number of bytes.
+
+    Example:
+
+    >>> size(812), size(14_200_000)
+    ('812 B', '14.2 MB')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number} B"
+
+
+def measured_on(metrics):
+    """Say which images the score is of.
+
+    Example:
+
+    >>> measured_on({"scores": {"images": 427}, "measured": {"by": "cross-validation", "folds": 5}})
+    '427 images in 5-fold cross-validation'
+    """
+    measured = metrics["measured"]
+    images = count(metrics["scores"]["images"], "image")
+    return _MEASURED[measured["by"]].format(count=images, folds=measured.get("folds"))
+
+
+def independence(metrics):
+    """Say why the score is honest: what the models had seen of the images that it is of."""
+    measured = metrics["measured"]
+    learned = count(measured["learned_from"], "image")
+    if measured["by"] == "test images":
+        return f"The model has learned from {learned} and from none of these."
+    if measured["by"] == "held-out images" and not measured["refitted"]:
+        return f"The model has learned from {learned} and from none of these."
+    return (
+        "Each image was predicted by a model that had not seen it. The delivered model then learned from all "
+        f"{learned}, so expect slightly better."
+    )
+
+
+def plain(text):
+    r"""Return text that any file can hold: in one line, without control characters and halves of characters.
+
+    Example:
+
+    >>> plain("two\nlines\x00 \udcff")
+    'two lines� �'
+    """
+    text = "".join(" " if one in "\n\r\t" else one for one in str(text))
+    return "".join(_shown(one) for one in text)
+
+
+def _shown(character):
+    code = ord(character)
+    return "�" if code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000 or code & 0xFFFE == 0xFFFE else character

@@ -1,0 +1,62 @@
+"""The command, or the call in Python, that makes a run again."""
+
+import inspect
+import os
+import shlex
+from collections.abc import Callable, Mapping
+
+_PASSING = ("overwrite", "resume", "verbose", "callbacks")  # they do not change the result
+
+
+def command_of(arguments, function):
+    """Write the command that makes a run again, with the options that are not the defaults.
+
+    Args:
+        arguments: Dict of the arguments of `tlkeras.fit`.
+        function: The function itself, for its defaults.
+
+    Returns:
+        A line for a POSIX shell. Where an argument has no text, such as a data set in memory, a call in Python.
+
+    Example:
+
+    >>> def fit(source, output=None, *, refit=True, classes=None): ...
+    >>> command_of({"source": "my photos", "output": "run", "refit": False, "classes": ["cat", "dog"]}, fit)
+    "tlkeras fit 'my photos' --output run --no-refit --classes cat --classes dog"
+    """
+    defaults = {name: one.default for name, one in inspect.signature(function).parameters.items()}
+    given = {
+        name: value
+        for name, value in arguments.items()
+        if name in defaults and name not in _PASSING and name != "source" and not _same(value, defaults[name])
+    }
+    source = arguments["source"]
+    if not isinstance(source, str | os.PathLike) or any(isinstance(value, Callable) for value in given.values()):
+        written = [f"{name}={_literal(value)}" for name, value in given.items()]
+        return f"tlkeras.fit({', '.join([_literal(source), *written])})"
+    options = [text for name, value in given.items() for text in _option(name.replace("_", "-"), value)]
+    return shlex.join(["tlkeras", "fit", os.fspath(source), *options])
+
+
+def _same(value, default):
+    return type(value) is type(default) and value == default
+
+
+def _option(name, value):
+    """Return an option as the command line takes it."""
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, Mapping):
+        pairs = [(key, one) for key, many in value.items() for one in ([many] if isinstance(many, str) else many)]
+        return [text for key, one in pairs for text in (f"--{name}", f"{key}={one}")]
+    if isinstance(value, list | tuple):
+        return [text for one in value for text in (f"--{name}", str(one))]
+    return [f"--{name}", os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
+
+
+def _literal(value):
+    """Write a value in Python; one without a literal gets the name of its type."""
+    if isinstance(value, str | os.PathLike):
+        return repr(os.fspath(value))
+    simple = value is None or isinstance(value, int | float | list | tuple | dict)
+    return repr(value) if simple else type(value).__name__

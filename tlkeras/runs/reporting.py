@@ -1,0 +1,80 @@
+"""Hand what is known of a run to the report, and write its page and its model card beside the model."""
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from tlkeras.errors import InputError, first_line
+from tlkeras.runs.folder import CARD, REPORT
+
+_PARTS = ("train", "validation", "test")
+
+
+def write_reports(folder, run, trained, task, command):
+    """Write `report.html` and `model_card.md`. A failure is a warning: it must not cost the trained model.
+
+    Args:
+        folder: `pathlib.Path` to write to, with the run's other files.
+        run: The `Run`.
+        trained: `tlkeras.selection.outcome.Trained`.
+        task: `tlkeras.selection.outcome.Task` that it solves.
+        command: Command that makes the run again.
+    """
+    try:
+        from tlkeras.report.model_card import render_card
+        from tlkeras.report.page import render_page
+
+        facts = facts_of(folder, run, trained, task, command)
+        (folder / REPORT).write_text(render_page(facts), "utf-8")
+        (folder / CARD).write_text(render_card(facts), "utf-8")
+    except Exception as error:
+        warnings.warn(f"The report could not be written: {first_line(error)}", stacklevel=2)
+
+
+def facts_of(folder, run, trained, task, command):
+    """Return the `tlkeras.report.facts.Facts` of a run that was just trained."""
+    from tlkeras.report.facts import Facts, Part
+
+    images, measured = task.images, trained.measured
+    parts = [getattr(images, name) for name in _PARTS]
+    return Facts(
+        name=Path(run.path).resolve().name,
+        class_names=run.class_names,
+        metrics=run.metrics,
+        paths=_shown_paths(measured.images.paths, run.metrics["data"]["source"]),
+        labels=measured.images.labels,
+        probabilities=np.asarray(measured.probabilities),
+        thresholds=run.thresholds,
+        features=measured.features,
+        events=run.log,
+        parts=[
+            Part(name, part.counts(), len(part), name in images.given) for name, part in zip(_PARTS, parts, strict=True)
+        ],
+        near_duplicates=sum(count for count in _group_sizes(parts) if count > 1),
+        command=command,
+        read=lambda indices: measured.images.take(indices).read(),
+        explain=lambda pixels, classes: _explained(trained.model, pixels, classes),
+        files={path.name: path.stat().st_size for path in sorted(folder.iterdir())},
+    )
+
+
+def _explained(model, pixels, classes):
+    """Return activation maps, or None for a model that has none."""
+    from tlkeras.evaluation.activation_maps import activation_maps
+
+    try:
+        return activation_maps(model, pixels, classes)
+    except InputError:
+        return None
+
+
+def _group_sizes(parts):
+    return Counter(np.concatenate([part.groups for part in parts]).tolist()).values()
+
+
+def _shown_paths(paths, source):
+    """Return paths within the source where they lie in it."""
+    root = Path(source)
+    return [Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else str(path) for path in paths]
