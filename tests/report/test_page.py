@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tlkeras.evaluation.metrics import score
-from tlkeras.evaluation.several_labels import score_labels
 from tlkeras.report.exports import add_export
-from tlkeras.report.facts import Facts, Part
 from tlkeras.report.model_card import render_card
 from tlkeras.report.page import render_page
 from tlkeras.report.sections.calibration import reliability_bins
@@ -18,73 +15,9 @@ from tlkeras.report.sections.image_map import plane
 from tlkeras.report.sections.mistakes import class_rows, confusion
 from tlkeras.report.sections.pictures import confident_mistakes, suspect_labels, unsure_answers
 
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\"quoted\" & 'single'",
-    "$HOME {{ 7*7 }} {% x %}",
-    "مرحبا بالعالم",
-    "🐝 bee",
-    "new\nline|pipe `tick`\x00\udcff</title>",
-)
-
-
-def made_facts(names=("cat", "dog", "owl"), images=90, several=False, **changes):
-    """Make the facts of a run without a network: labels, and probabilities that are mostly right."""
-    rng, count = np.random.default_rng(0), len(names)
-    if several:
-        labels = (rng.random((images, count)) < 0.4).astype("float32")
-        probabilities = 1 / (1 + np.exp(-(labels * 4 - 2 + rng.normal(size=labels.shape))))
-        scores = score_labels(labels, probabilities, names)
-        thresholds, counts = tuple(one.threshold for one in scores.labels), labels.sum(axis=0)
-    else:
-        labels = np.arange(images) % count
-        odds = np.exp(rng.normal(size=(images, count)) + 2.5 * np.eye(count)[labels])
-        probabilities = odds / odds.sum(axis=1, keepdims=True)
-        scores = score(labels, probabilities.argmax(axis=1), names, majority=0)
-        thresholds, counts = None, np.bincount(labels, minlength=count)
-    metrics = {
-        "scores": scores.to_dict(),
-        "measured": {
-            "by": "cross-validation",
-            "folds": 5,
-            "expected": [0.7, 0.9],
-            "learned_from": images,
-            "refitted": True,
-        },
-        "backbone": "efficientnet_lite0",
-        "strategy": "features",
-        "choices": {"C": 0.1, "folds": 5},
-        "image_size": [32, 32],
-        "resize": "stretch",
-        "seed": 0,
-        "data": {"source": "photos", "skipped": [{"path": "bad.jpg", "reason": "it is empty"}]},
-        "versions": {"tlkeras": "0.1.0", "keras": "3.15.1"},
-        "seconds": {"features": 1.5, "probe": 0.5},
-    }
-    facts = {
-        "name": "photos-run",
-        "class_names": names,
-        "metrics": metrics,
-        "paths": [f"{index}.jpg" for index in range(images)],
-        "labels": labels,
-        "probabilities": probabilities,
-        "thresholds": thresholds,
-        "features": rng.normal(size=(images, 8)),
-        "parts": [Part("train", counts, images), Part("test", counts, images, given=True)],
-        "events": [{"phase": "features", "seconds": 1.5, "images": images, "time": "2026-01-02T03:04:05Z"}],
-        "near_duplicates": 4,
-        "command": "tlkeras fit photos --output photos-run",
-        "read": lambda indices: np.full((len(indices), 32, 32, 3), 90, "uint8"),
-        "explain": lambda pixels, classes: np.ones((len(pixels), 4, 4), "float32"),
-        "files": {"model.keras": 14_000_000},
-    }
-    return Facts(**{**facts, **changes})
-
 
 class Reader(HTMLParser):
     """Collect tags, texts and attributes, and check that tags close in order."""
-
-    VOID = {"meta", "link", "img", "br"}
 
     def __init__(self, page):
         super().__init__()
@@ -95,7 +28,7 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
         self.attributes += attributes
-        if tag not in self.VOID:
+        if tag not in ("meta", "link", "img", "br"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -107,18 +40,18 @@ class Reader(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "changes",
     [
-        made_facts(),
-        made_facts(("benign", "malignant")),
-        made_facts(tuple(f"class {number}" for number in range(100)), 400),
-        made_facts(several=True),
-        made_facts(features=None, read=None, explain=None, events=(), parts=(), files={}),
+        {},
+        {"names": ("benign", "malignant")},
+        {"names": tuple(f"class {number}" for number in range(100)), "images": 400},
+        {"several": True},
+        {"features": None, "read": None, "explain": None, "events": (), "parts": (), "files": {}},
     ],
     ids=["three", "two", "hundred", "labels", "bare"],
 )
-def test_a_page_is_whole_loads_nothing_and_has_a_place_for_every_link(facts):
-    page = render_page(facts)
+def test_a_page_is_whole_loads_nothing_and_has_a_place_for_every_link(made_facts, changes):
+    page = render_page(made_facts(**changes))
     read = Reader(page)
     assert not {"script", "iframe", "object", "form"} & set(read.tags) and len(page) < 500_000
     ids = [value for name, value in read.attributes if name == "id"]
@@ -132,7 +65,7 @@ def test_a_page_is_whole_loads_nothing_and_has_a_place_for_every_link(facts):
     assert "url(" not in page and "default-src 'none'" in page
 
 
-def test_the_number_its_interval_baseline_and_what_it_is_of_come_first():
+def test_the_number_its_interval_baseline_and_what_it_is_of_come_first(made_facts):
     facts = made_facts()
     text = " ".join(Reader(render_page(facts)).texts)
     scores = facts.scores
@@ -148,23 +81,23 @@ def test_the_number_its_interval_baseline_and_what_it_is_of_come_first():
         assert words in text
 
 
-def test_hostile_names_are_text_everywhere():
+def test_hostile_names_are_text_everywhere(made_facts, hostile):
     facts = made_facts(
-        HOSTILE, 120, name=HOSTILE[0], command=" ".join(HOSTILE), paths=[HOSTILE[index % 6] for index in range(120)]
+        hostile, 120, name=hostile[0], command=" ".join(hostile), paths=[hostile[index % 6] for index in range(120)]
     )
     page, card = render_page(facts), render_card(facts)
     read = Reader(page)
     assert "script" not in read.tags and read.tags.count("title") == page.count("<title>")
-    assert any(HOSTILE[0] in text for text in read.texts) and any(HOSTILE[2] in text for text in read.texts)
+    assert any(hostile[0] in text for text in read.texts) and any(hostile[2] in text for text in read.texts)
     assert "\udcff" not in page + card and "\x00" not in page + card
     (page + card).encode()
     header = yaml.safe_load(card.split("---\n")[1])
-    assert header["model-index"][0]["name"] == HOSTILE[0]
+    assert header["model-index"][0]["name"] == hostile[0]
     table = [line for line in card.splitlines() if line.startswith("| ") and "%" in line]
     assert len(table) == 6 and {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {6}
 
 
-def test_the_model_card_has_a_header_that_the_hub_reads_and_the_honest_number():
+def test_the_model_card_has_a_header_that_the_hub_reads_and_the_honest_number(made_facts):
     facts = made_facts()
     header = yaml.safe_load(render_card(facts).split("---\n")[1])
     assert header["library_name"] == "keras" and header["pipeline_tag"] == "image-classification"
@@ -177,14 +110,14 @@ def test_the_model_card_has_a_header_that_the_hub_reads_and_the_honest_number():
     ]
 
 
-def test_mistakes_are_the_most_confident_wrong_answers_and_unsure_ones_the_least_confident_right_ones():
+def test_mistakes_are_the_most_confident_wrong_answers_and_unsure_ones_the_least_confident_right_ones(made_facts):
     probabilities = np.array([[0.9, 0.1], [0.45, 0.55], [0.3, 0.7], [0.2, 0.8], [0.51, 0.49]])
     facts = made_facts(("cat", "dog"), labels=np.array([1, 0, 1, 1, 0]), probabilities=probabilities)
     assert confident_mistakes(facts) == [(0, 0), (1, 1)]
     assert unsure_answers(facts) == [(4, 0), (2, 1), (3, 1)]
 
 
-def test_of_several_labels_the_wrong_decision_farthest_from_its_threshold_is_shown():
+def test_of_several_labels_the_wrong_decision_farthest_from_its_threshold_is_shown(made_facts):
     facts = made_facts(
         ("red", "round"),
         several=True,
@@ -196,7 +129,7 @@ def test_of_several_labels_the_wrong_decision_farthest_from_its_threshold_is_sho
     assert unsure_answers(facts) == [(1, 0)]
 
 
-def test_a_planted_wrong_label_is_suspected():
+def test_a_planted_wrong_label_is_suspected(made_facts):
     facts = made_facts(images=60)
     labels = facts.labels.copy()
     probabilities = np.where(np.eye(3)[labels] > 0, 0.9, 0.05)
@@ -213,7 +146,7 @@ def test_a_planted_wrong_label_is_suspected():
     assert {index for index, _ in suspect_labels(several)} == {7}
 
 
-def test_the_confusion_table_has_all_counts_and_its_pairs_are_the_most_frequent():
+def test_the_confusion_table_has_all_counts_and_its_pairs_are_the_most_frequent(made_facts):
     facts = made_facts(images=300)
     counts, section = np.array(facts.scores["confusion"]), confusion(facts)
     assert [[cell["images"] for cell in row["cells"]] for row in section["rows"]] == counts.tolist()
@@ -244,7 +177,7 @@ def test_the_map_spreads_what_differs():
     assert plane(np.ones((4, 5)))[0].shape == (4, 2)
 
 
-def test_curves_and_rates_of_fine_tuning_are_drawn_and_written():
+def test_curves_and_rates_of_fine_tuning_are_drawn_and_written(made_facts):
     epochs = [
         {"phase": "fine-tune", "stage": "choose", "epoch": number, "loss": 1 / number, "val_loss": 1.2 / number,
          "val_accuracy": 0.5 + number / 10, "learning_rate": 1e-3 / number, "seconds": 2.0}
@@ -255,7 +188,7 @@ def test_curves_and_rates_of_fine_tuning_are_drawn_and_written():
     assert "val loss" in text and "0.00033" in text and "loss by epoch" in str(read.attributes)
 
 
-def test_an_export_is_put_into_a_page_that_exists_and_replaces_an_earlier_one_of_its_format(tmp_path):
+def test_an_export_is_put_into_a_page_that_exists_and_replaces_an_earlier_one_of_its_format(made_facts, tmp_path):
     report = {
         "format": "litert",
         "why": "int8 is <smaller>.",
@@ -279,6 +212,6 @@ def test_an_export_is_put_into_a_page_that_exists_and_replaces_an_earlier_one_of
     assert {"export-litert", "export-onnx"} <= {value for _, value in Reader(page.read_text("utf-8")).attributes}
 
 
-def test_pictures_of_a_model_that_cannot_be_explained_have_no_map():
+def test_pictures_of_a_model_that_cannot_be_explained_have_no_map(made_facts):
     page = render_page(made_facts(explain=lambda pixels, classes: None))
     assert "Most confident mistakes" in page and "bright where" not in page

@@ -46,7 +46,9 @@ def test_the_command_gives_the_same_arguments_to_the_command_line():
 
 
 def test_images_in_memory_are_made_again_by_a_call():
-    assert command_of({"source": object(), "output": "run", "seed": 2}, fit) == "tlkeras.fit(object, output='run', seed=2)"
+    assert (
+        command_of({"source": object(), "output": "run", "seed": 2}, fit) == "tlkeras.fit(object, output='run', seed=2)"
+    )
 
 
 @pytest.fixture(scope="module")

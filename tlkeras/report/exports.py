@@ -78,7 +78,7 @@ def with_export(page, report):
                    enumerate(titles)),
         rows=_join(("<tr>{}{}</tr>\n", _cells(row, columns, report.get("quantization")), _note(row)) for row in rows),
     )  # fmt: skip
-    return page.replace(PLACE, section + PLACE, 1)
+    return page.replace(PLACE, str(section) + PLACE, 1)
 
 
 def _join(parts):

@@ -39,6 +39,7 @@ def settings(facts):
     named = {
         "Backbone": metrics["backbone"],
         "Strategy": metrics["strategy"],
+        "Probe": metrics.get("probe") if metrics["strategy"] == "features" else None,
         "Image size": f"{rows} × {columns} pixels, {metrics['resize']}",
         "Class weight": metrics.get("class_weight") or "none",
         "Domain": metrics.get("domain"),
