@@ -44,7 +44,7 @@ class Facts:
         read: Function from indices of measured images to their pixels, uint8 of shape `(n, height, width, 3)`.
         explain: Function from pixels and class numbers to activation maps, or None.
         files: Sizes in bytes of the run's files, by name.
-        exports: Tables of exported files, as in `export.json`.
+        notes: Sentences on how far the answers can be trusted.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Facts:
     read: Callable[[np.ndarray], np.ndarray] | None = None
     explain: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     files: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def multilabel(self):

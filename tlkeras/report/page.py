@@ -60,6 +60,7 @@ def render_page(facts):
         metrics=facts.metrics,
         multilabel=facts.multilabel,
         kinds=count(len(facts.class_names), "label" if facts.multilabel else "class"),
+        notes=facts.notes,
         strategy=_STRATEGIES.get(facts.metrics["strategy"], facts.metrics["strategy"]),
         date=facts.events[-1]["time"][:10] if facts.events and "time" in facts.events[-1] else None,
         settings=settings(facts),

@@ -8,6 +8,7 @@ import numpy as np
 
 from tlkeras.errors import InputError, first_line
 from tlkeras.runs.folder import CARD, REPORT
+from tlkeras.runs.trust import trust_text
 
 _PARTS = ("train", "validation", "test")
 
@@ -45,7 +46,7 @@ def facts_of(folder, run, trained, task, command):
         metrics=run.metrics,
         paths=_shown_paths(measured.images.paths, run.metrics["data"]["source"]),
         labels=measured.images.labels,
-        probabilities=np.asarray(measured.probabilities),
+        probabilities=_delivered(measured.probabilities, run.metrics),
         thresholds=run.thresholds,
         features=measured.features,
         events=run.log,
@@ -56,8 +57,17 @@ def facts_of(folder, run, trained, task, command):
         command=command,
         read=lambda indices: measured.images.take(indices).read(),
         explain=lambda pixels, classes: _explained(trained.model, pixels, classes),
+        notes=tuple(trust_text(run.metrics)),
         files={path.name: path.stat().st_size for path in sorted(folder.iterdir())},
     )
+
+
+def _delivered(probabilities, metrics):
+    """Return the probabilities that the delivered model would state: scaled by its temperature."""
+    from tlkeras.evaluation.calibration import scale_temperature
+
+    temperature = (metrics.get("calibration") or {}).get("temperature")
+    return np.asarray(probabilities) if temperature is None else scale_temperature(probabilities, temperature)
 
 
 def _explained(model, pixels, classes):

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
@@ -16,7 +15,7 @@ from tlkeras.runs.answers import answer_file
 from tlkeras.runs.folder import LABELS, METRICS, MODEL, REPORT, read_litert, read_rejector
 from tlkeras.runs.log import LOG, read_log
 from tlkeras.runs.predicting import predict_each, stream_answers
-from tlkeras.runs.summary import summary
+from tlkeras.runs.summary import summary, summary_html
 from tlkeras.runs.trust import UnknownScoring
 
 if TYPE_CHECKING:
@@ -68,12 +67,8 @@ class Run:
     ):
         self.class_names, self.image_size, self.resize = class_names, image_size, resize
         self.thresholds, self.rejector, self.path, self._litert = thresholds, rejector, path, litert
-        if model is not None:  # otherwise it is read when it is needed
-            self.model = model
-        if metrics is not None:
-            self.metrics = metrics
-        if log is not None:
-            self.log = log
+        given = {"model": model, "metrics": metrics, "log": log}  # the others are read when they are needed
+        self.__dict__.update({name: value for name, value in given.items() if value is not None})
 
     def __repr__(self) -> str:
         where = "" if self.path is None else f"{str(self.path)!r}, "
@@ -83,15 +78,12 @@ class Run:
         return summary(self.metrics)
 
     def _repr_html_(self) -> str:
-        """Show the scores in a notebook, with a link to the report."""
-        link = "" if self.report is None else f'<p><a href="{escape(str(self.report))}">{REPORT}</a></p>'
-        return f"<pre>{escape(str(self))}</pre>{link}"
+        return summary_html(self.metrics, self.report)
 
     @property
     def report(self) -> Path | None:
         """The page of this run, `report.html`, which opens in any browser; None for a run that was not written."""
-        page = None if self.path is None else self.path / REPORT
-        return page if page is not None and page.is_file() else None
+        return self.path / REPORT if self.path and (self.path / REPORT).is_file() else None
 
     @cached_property
     def metrics(self) -> dict:

@@ -1,5 +1,7 @@
 """What was measured, in words: the table and the sentences that `tlkeras fit` and `tlkeras evaluate` print."""
 
+from html import escape
+
 from tlkeras.runs.trust import trust_text
 
 
@@ -19,6 +21,12 @@ def summary(metrics):
         "test images": f"{scores['images']} test images",
     }[measured["by"]]
     return "\n".join([scores_text(scores, what), *_explained(scores, measured), *trust_text(metrics)])
+
+
+def summary_html(metrics, page):
+    """Write the same for a notebook, with a link to the run's page if there is one."""
+    link = "" if page is None else f'<p><a href="{escape(str(page))}">{escape(page.name)}</a></p>'
+    return f"<pre>{escape(summary(metrics))}</pre>{link}"
 
 
 def scores_text(scores, what):

@@ -10,25 +10,36 @@ _FEWEST = 20  # answers, for the sentence about confident ones
 
 
 def calibration(facts):
-    """Return the bins of a reliability diagram, its chart, and the expected calibration error."""
+    """Return the bins of a reliability diagram, its chart, and the expected calibration error.
+
+    With one class per image they are those of `metrics.json`, after scaling by a temperature if there was one.
+    """
     if facts.multilabel:
-        stated, right = facts.probabilities.ravel(), (facts.labels > 0.5).ravel()
+        stated, right, what = facts.probabilities.ravel(), (facts.labels > 0.5).ravel(), "labels"
     else:
-        stated, right = facts.probabilities.max(axis=1), facts.right
-    bins = reliability_bins(stated, right)
+        stated, right, what = facts.probabilities.max(axis=1), facts.right, "answers"
+    known = facts.metrics.get("calibration") or {}
+    measured = known.get("after") or known.get("before")
+    bins = measured_bins(measured["bins"]) if measured else reliability_bins(stated, right)
     error = sum(one["images"] * abs(one["share"] - one["confidence"]) for one in bins) / len(stated)
-    what = "Stated probabilities of labels" if facts.multilabel else "Stated probabilities of answers"
     sure, confident = stated >= 0.9, None
     if sure.sum() >= _FEWEST:
         mean, share = percent(stated[sure].mean()), percent(right[sure].mean())
         confident = {"count": int(sure.sum()), "mean": mean, "share": share}
+    label = f"Stated probabilities of {what} against the share that is right; the table has the numbers."
     return {
-        "chart": reliability_chart(bins, f"{what} against the share that is right; the table below has the numbers."),
+        "chart": reliability_chart(bins, label),
         "bins": bins,
-        "error": percent(float(error)),
+        "error": percent(error),
+        "noise": percent(measured["noise"]) if measured else None,
         "sure": confident,
-        "unit": "labels" if facts.multilabel else "answers",
+        "unit": what,
     }
+
+
+def measured_bins(bins):
+    """Return the bins of `tlkeras.evaluation.calibration.Reliability` that hold images, with their intervals."""
+    return [_bin(one["images"], one["confidence"], one["accuracy"]) for one in bins if one["images"]]
 
 
 def reliability_bins(stated, right):
@@ -51,11 +62,14 @@ def reliability_bins(stated, right):
     bins = []
     for one in np.unique(number):
         inside = number == one
-        images, share = int(inside.sum()), float(np.asarray(right)[inside].mean())
-        low, high = _wilson(share, images)
-        confidence = float(np.asarray(stated)[inside].mean())
-        bins.append({"images": images, "confidence": confidence, "share": share, "low": low, "high": high})
+        confidence, share = (float(np.asarray(values)[inside].mean()) for values in (stated, right))
+        bins.append(_bin(int(inside.sum()), confidence, share))
     return bins
+
+
+def _bin(images, confidence, share):
+    low, high = _wilson(share, images)
+    return {"images": images, "confidence": confidence, "share": share, "low": low, "high": high}
 
 
 def _wilson(share, count, z=1.96):
