@@ -9,7 +9,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Oracles are exact; GPUs round factors of float32 products to 11 bits unless told not to.
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
-# Features are computed, not found in the cache of who runs the tests; tests of the cache name a folder.
+# Tests compute features and do not find them in the user's cache; tests of the cache name a folder.
 os.environ["TLKERAS_CACHE"] = "off"
 
 import pytest
@@ -21,6 +21,13 @@ ROOT = Path(__file__).parent
 def clipart10() -> Path:
     """The real images that ship with the project: 427 drawings in ten classes."""
     return ROOT / "data" / "clipart10"
+
+
+@pytest.fixture(autouse=True)
+def _examples_share_features(request, monkeypatch, tmp_path_factory):
+    """Let the examples in docstrings look up the features that another of them has computed."""
+    if isinstance(request.node, pytest.DoctestItem):
+        monkeypatch.setenv("TLKERAS_CACHE", str(tmp_path_factory.getbasetemp().parent / "features of the examples"))
 
 
 @pytest.fixture(autouse=True)

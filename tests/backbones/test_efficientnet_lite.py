@@ -20,7 +20,9 @@ BUILDERS = {
 }
 
 
-@pytest.mark.parametrize("variant", BUILDERS)
+@pytest.mark.parametrize(
+    "variant", ["lite0", *(pytest.param(larger, marks=pytest.mark.slow) for larger in ("lite1", "lite2"))]
+)
 def test_logits_and_features_are_those_of_the_original_torch_network(variant):
     images = GOLDEN[f"images_{variant}"].astype("float32")
     model = BUILDERS[variant](classifier_activation=None)

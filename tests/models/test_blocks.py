@@ -145,7 +145,9 @@ def test_families_get_the_blocks_their_papers_name_flat_nested_and_rebuilt(name,
         assert contents(reloaded(flat)) == contents(flat)
 
 
-@pytest.mark.parametrize("name", ["MobileNet", "NASNetMobile", "ConvNeXtTiny", "VGG16"])
+@pytest.mark.parametrize(
+    "name", ["MobileNet", "ConvNeXtTiny", "VGG16", pytest.param("NASNetMobile", marks=pytest.mark.slow)]
+)
 def test_an_application_with_its_own_classifier_has_it_as_head(name, without_values):
     size = 224 if name == "NASNetMobile" else 32
     model = getattr(keras.applications, name)(weights=None, classes=5, input_shape=(size, size, 3))

@@ -65,7 +65,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     Example:
 
     >>> import tlkeras
-    >>> images = tlkeras.load_images("data/clipart10")
+    >>> images = tlkeras.load_images("data/clipart10", per_class=10)
     >>> extractor = tlkeras.FeatureExtractor("efficientnet_lite0")
     >>> extractor.transform(images.test.paths[:2]).shape
     (2, 1280)
@@ -180,7 +180,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         >>> import numpy as np
         >>> import tlkeras
         >>> from sklearn.linear_model import SGDClassifier
-        >>> train = tlkeras.load_images("data/clipart10").train
+        >>> train = tlkeras.load_images("data/clipart10", per_class=10).train
         >>> classifier = SGDClassifier(loss="log_loss", random_state=0)
         >>> for rows, features in tlkeras.FeatureExtractor().batches(train):
         ...     classifier = classifier.partial_fit(features, train.labels[rows], classes=np.arange(10))

@@ -47,7 +47,7 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> images = tlkeras.load_images("data/clipart10")
+    >>> images = tlkeras.load_images("data/clipart10", per_class=10)
     >>> pipe = make_pipeline(tlkeras.FeatureExtractor(), StandardScaler(), LogisticRegression(C=0.01))
     >>> pipe = pipe.fit(images.validation.paths, images.validation.labels)
     >>> tlkeras.fold(pipe).output_shape

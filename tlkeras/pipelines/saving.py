@@ -45,7 +45,7 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     >>> import tlkeras
     >>> from sklearn.neighbors import KNeighborsClassifier
     >>> from sklearn.pipeline import make_pipeline
-    >>> images = tlkeras.load_images("data/clipart10")
+    >>> images = tlkeras.load_images("data/clipart10", per_class=10)
     >>> pipe = make_pipeline(tlkeras.FeatureExtractor(), KNeighborsClassifier(3))
     >>> pipe = pipe.fit(images.validation.paths, images.validation.labels)
     >>> with tempfile.TemporaryDirectory() as folder:
