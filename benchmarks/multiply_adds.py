@@ -60,6 +60,7 @@ def build(name, size):
         import keras_hub
 
         network = getattr(keras_hub.models, entry["constructor"])(**{**arguments, "image_shape": (size, size, 3)})
+        network = last_map(network)
     image = keras.Input((size, size, 3))
     return lay_out(network, image, image, REWRITTEN)
 
@@ -130,7 +131,7 @@ def _works(name, size, width):
         shape = build(name, size).output_shape
     except Exception:  # of Keras, KerasHub or TensorFlow, each of its own kind
         return False
-    return math.prod(shape[1:-1]) > 0 and shape[-1] == width
+    return 0 not in shape and shape[-1] == width
 
 
 def main():

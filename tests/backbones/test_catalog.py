@@ -43,10 +43,23 @@ def test_figures_are_of_plausible_size():
 
 def test_all_published_weights_say_what_they_were_trained_on():
     kinds = {"imagenet-1k", "imagenet-12k", "imagenet-12k+1k", "imagenet-21k", "imagenet-21k+1k", "self-supervised"}
+    kinds.add("image-text")
     for entry in entries():
         assert (entry.pretraining in kinds) if entry.weights_url else entry.pretraining is None, entry.name
     assert backbone_info("efficientnet_lite0").pretraining == "imagenet-1k"
     assert {entry.pretraining for entry in entries(pattern="hub:dinov*")} == {"self-supervised"}
+    assert {entry.family for entry in entries() if entry.pretraining == "image-text"} == {
+        "clip",
+        "metaclip_2",
+        "siglip",
+        "mobilenet_v5",
+    }
+
+
+def test_pretraining_agrees_with_what_names_say():
+    for entry in entries():
+        said = set(entry.name.replace("ssld", "22k").split("_")) & {"22k", "21k", "in22k", "imagenet21k"}
+        assert not said or entry.pretraining in ("imagenet-21k", "imagenet-21k+1k"), entry.name
 
 
 def test_filters_keep_what_meets_them_all():

@@ -101,7 +101,29 @@ def tiny_siglip():
     return both, converter, keras.Model(vision.input, vision.post_layer_norm.output)
 
 
+def tiny_mobilenetv5():
+    """Three stages with all that the published network has: residual blocks, attention, and the fusion of two maps."""
+    sizes = {"dw_kernel_sizes": (0, 3, 0), "dw_start_kernel_sizes": (0, 3, 0), "dw_end_kernel_sizes": (0, 0, 0)}
+    sizes |= {"exp_kernel_sizes": (3, 0, 0), "pw_kernel_sizes": (1, 0, 0), "kv_strides": (0, 0, 2)}
+    sizes |= {"num_heads": (0, 0, 2), "key_dims": (0, 0, 8), "value_dims": (0, 0, 8), "use_cpe": (False,) * 3}
+    sizes |= {"act_layers": ("gelu",) * 3, "exp_ratios": (2.0,) * 3, "se_ratios": (0.0,) * 3}
+    stages = {f"stackwise_{name}": [[a], [b, c], [b, c]] for name, (a, b, c) in sizes.items()}
+    return keras_hub.models.MobileNetV5Backbone(
+        stackwise_block_types=[["er"], ["uir", "mqa"], ["uir", "mqa"]],
+        stackwise_num_blocks=[1, 2, 2],
+        stackwise_num_filters=[[8], [16, 16], [24, 24]],
+        stackwise_strides=[[2], [2, 1], [2, 1]],
+        **stages,
+        stem_size=8,
+        num_features=32,
+        msfa_output_resolution=2,
+        layer_scale_init_value=0.5,
+        image_shape=(32, 32, 3),
+    ), keras_hub.layers.MobileNetV5ImageConverter(image_size=(32, 32), scale=1 / 255)
+
+
 TINY = {
+    "mobilenetv5": tiny_mobilenetv5,
     "clip": lambda: tiny_image_text("CLIP", projection_dim=8),
     "siglip": tiny_siglip,
     "metaclip_2": tiny_metaclip_2,
@@ -113,7 +135,7 @@ TINY = {
     "resnet": tiny_resnet,
     "hgnetv2": tiny_hgnetv2,
 }
-FLAT = ("vit", "deit", "swin", "resnet", "hgnetv2", "clip", "siglip", "metaclip_2")
+FLAT = ("vit", "deit", "swin", "resnet", "hgnetv2", "clip", "siglip", "metaclip_2", "mobilenetv5")
 PREFIX_TOKENS = {"clip": 1, "vit": 1, "deit": 2, "dinov2": 5, "dinov3": 5}
 
 
@@ -183,6 +205,10 @@ def test_what_consists_of_core_layers_becomes_one_flat_graph_of_them(presets, ki
     model = backbone(presets[kind][0])
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+
+
+def test_mobilenetv5_is_divided_into_its_stages(presets):
+    assert blocks(backbone(presets["mobilenetv5"][0])).names == ("stem", "stage1", "stage2", "stage3", "top")
 
 
 @pytest.mark.parametrize("kind", PREFIX_TOKENS)
@@ -343,6 +369,45 @@ def test_width_of_dinov2_adds_up_to_its_parameters(name):
     mlp = (width + 1) * 2 * hidden + (hidden + 1) * width if size == "giant" else 8 * width**2 + 5 * width
     block = 4 * width**2 + 4 * width + mlp + 4 * width + 2 * width
     assert info.parameters == embeddings + depth * block + 2 * width
+
+
+#: Of the text half of an image-text model, by the width of its vision half: width, blocks, width of its MLP.
+TEXT_OF_CLIP = {768: (512, 12, 2048), 1024: (768, 12, 3072), 1280: (1024, 24, 4096), 1408: (1024, 24, 4096)}
+TEXT_OF_CLIP |= {1664: (1280, 32, 5120)}
+
+
+def transformer_block(width, hidden):
+    return 4 * width**2 + 4 * width + 2 * width * hidden + hidden + width + 4 * width
+
+
+@pytest.mark.parametrize("family", ["clip", "metaclip_2"])
+def test_the_vision_towers_of_clip_and_their_text_halves_add_up_to_the_whole_models(family):
+    """Radford et al., 2021: token and position embeddings, blocks, a norm, projections, a temperature, positions."""
+    vocabulary = {"clip": 49408, "metaclip_2": 901629}[family]
+    for name in list_backbones(family=family):
+        info = backbone_info(name)
+        width, depth, hidden = TEXT_OF_CLIP[info.width]
+        text = (vocabulary + 77) * width + depth * transformer_block(width, hidden) + 2 * width
+        whole = info.parameters + text + width * (width + info.width) + 1
+        preset = keras_hub.models.Backbone.presets[name.removeprefix("hub:")]["metadata"]["params"]
+        assert abs(whole - preset) < 1000, name  # KerasHub counts the numbers of positions too
+
+
+def test_the_vision_towers_of_siglip_and_their_text_halves_add_up_to_the_whole_models():
+    """Zhai et al., 2023: the pooling of the vision tower (a query, attention, an MLP) is not part of the backbone."""
+    hidden_of, depth_of = {768: 3072, 1024: 4096, 1152: 4304, 1536: 6144}, {768: 12, 1024: 24, 1152: 27, 1536: 40}
+    for name in list_backbones(family="siglip"):
+        info = backbone_info(name)
+        pooling = info.width + transformer_block(info.width, hidden_of[info.width]) - 2 * info.width
+        width = 1152 if info.width == 1536 else info.width
+        vocabulary = 256000 if "siglip2" in name else 250000 if re.search("i18n|multilingual", name) else 32000
+        text = (vocabulary + 64) * width + depth_of[width] * transformer_block(width, hidden_of[width]) + 2 * width
+        whole = info.parameters + pooling + text + (width + 1) * info.width + 2
+        preset = keras_hub.models.Backbone.presets[name.removeprefix("hub:")]["metadata"]["params"]
+        if name == "hub:siglip2_base_patch16_384":  # the registry repeats the number of siglip2_base_patch32_256
+            continue
+        shorter = 48 * width if name == "hub:siglip_so400m_patch14_224" else 0  # whose texts have 16 tokens
+        assert abs(whole - shorter - preset) < 1200, name
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Backbones of KerasHub: its published presets, and preset directories of your own.
 
-Convolutional networks, ViT, DeiT and Swin become one flat graph of core layers. DINOv2 and DINOv3 become a flat graph
-too, but it keeps some layers of KerasHub, which must be installed where their files are read.
+Convolutional networks, MobileNetV5, ViT, DeiT, Swin and the vision towers of CLIP, MetaCLIP 2, SigLIP and SigLIP 2
+become one flat graph of core layers. DINOv2 and DINOv3 become a flat graph too, but it keeps some layers of KerasHub,
+which must be installed where their files are read.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from pathlib import Path
 import keras
 
 from tlkeras.backbones.catalog import kaggle_folder, listed_info, preset_on_disk
+from tlkeras.backbones.equivalents import layer_scale, rms_norm
 from tlkeras.backbones.preprocessing import Preprocessing
 from tlkeras.backbones.unroll import lay_out
 from tlkeras.backbones.weights import load_weights, reads_weights
@@ -19,8 +21,13 @@ from tlkeras.backbones.windows import check_sides, window_attention, windowed_bl
 from tlkeras.errors import InputError, first_line, warn
 from tlkeras.utils.naming import suggestions
 
-#: Layers of KerasHub whose own code cannot be laid out, by class.
-REWRITTEN = {"SwinTransformerBlock": windowed_block, "WindowAttention": window_attention}
+#: Layers of KerasHub whose own code cannot be laid out, or that equal a core layer, by class.
+REWRITTEN = {
+    "SwinTransformerBlock": windowed_block,
+    "WindowAttention": window_attention,
+    "RmsNorm2d": rms_norm,
+    "LayerScale2d": layer_scale,
+}
 
 
 def build_hub(preset, image, weights):
@@ -85,6 +92,24 @@ def last_map(model):
     return keras.Model(model.input, [*model.output.values()][-1]) if isinstance(model.output, dict) else model
 
 
+def name_blocks(network):
+    """Name the blocks of a MobileNetV5 by their stages, since KerasHub's names depend on what else was built before.
+
+    Args:
+        network: A backbone of KerasHub; others than MobileNetV5 stay as they are.
+
+    Returns:
+        The same network.
+    """
+    if type(network).__name__ == "MobileNetV5Backbone":
+        kinds = ("EdgeResidual", "UniversalInvertedResidual", "MobileAttention")
+        blocks = (layer for layer in network.layers if type(layer).__name__ in kinds)
+        for stage, count in enumerate(network.stackwise_num_blocks, 1):
+            for place in range(1, count + 1):
+                next(blocks).name = f"stage{stage}_block{place}"
+    return network
+
+
 def _minimum_size(name):
     info = listed_info(f"hub:{name}")
     return info.minimum_size if info else 1
@@ -92,7 +117,7 @@ def _minimum_size(name):
 
 def _laid_out(model, inputs, x, name):
     try:
-        result = lay_out(model, inputs, x, REWRITTEN)
+        result = lay_out(name_blocks(model), inputs, x, REWRITTEN)
     except ValueError as error:
         raise InputError(
             f"The preset `hub:{name}` cannot take images of shape {x.shape[1:]}: {first_line(error)}"

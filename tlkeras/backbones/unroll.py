@@ -31,8 +31,8 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
         model: A backbone of KerasHub or KerasCV with one input.
         inputs: The `keras.Input` from which `x` was made.
         x: KerasTensor that takes the place of the backbone's own input.
-        rewritten: Functions for the layers whose own code cannot be laid out, by class name. Each is called with the
-            layer and its arguments. Defaults to none.
+        rewritten: Functions that take the place of a layer's own code, by class name. Each is called with the layer and
+            its arguments. Defaults to none.
 
     Returns:
         A functional model from `inputs` to the features.
@@ -48,19 +48,8 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
     with contextlib.suppress(TypeError, ValueError):
         with unrolled(model, rewritten):
             result = graft(model, inputs, x)
-        _leave_batch_size_open(result)
         return forget(model, result)
     return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
-
-
-def _leave_batch_size_open(model):
-    """Replace the size of the batch by -1 in every reshape that names it (DINOv3), since no graph knows it."""
-    for operation in model.operations:
-        shape = getattr(operation, "newshape", ())
-        if isinstance(shape, tuple | list) and None in shape:
-            rest = math.prod(operation.input.shape[1:]) // math.prod(size for size in shape if size not in (None, -1))
-            free = type(operation)(tuple({None: -1, -1: rest}.get(size, size) for size in shape))
-            operation.newshape, operation._auto_config = free.newshape, free._auto_config
 
 
 @contextlib.contextmanager
@@ -98,8 +87,16 @@ def unrolled(model, rewritten=MappingProxyType({})):
     def call(layer, *args, **kwargs):
         return replaced.get(id(layer), call_layer)(layer, *args, **kwargs)
 
-    with _REPLACING, mock.patch.object(layers.Layer, "__call__", call):
+    with _REPLACING, mock.patch.object(layers.Layer, "__call__", call), mock.patch.object(ops, "reshape", _reshape):
         yield
+
+
+def _reshape(x, newshape, reshape=ops.reshape):
+    """Reshape with -1 in place of the size of the batch, which no graph knows; the layer's own -1 becomes a number."""
+    if isinstance(newshape, tuple | list) and None in newshape and None not in x.shape[1:]:
+        rest = math.prod(x.shape[1:]) // math.prod(size for size in newshape if size not in (None, -1))
+        newshape = tuple({None: -1, -1: rest}.get(size, size) for size in newshape)
+    return reshape(x, newshape)
 
 
 def _open(layer, rewritten, replaced):
@@ -110,14 +107,14 @@ def _open(layer, rewritten, replaced):
     if kind == "DropPath":
         dropout = _dropout_of_paths(layer)
         replaced[id(layer)] = lambda layer, x, **kwargs: dropout(x)
+    elif kind in rewritten:
+        replaced[id(layer)] = rewritten[kind]
     elif not parts and _is_readable(layer, core):
         return
     elif isinstance(layer, layers.Identity):
         replaced[id(layer)] = lambda layer, x, **kwargs: x
     elif isinstance(layer, keras.Sequential):
         replaced[id(layer)] = _one_after_another
-    elif kind in rewritten:
-        replaced[id(layer)] = rewritten[kind]
     elif not own_weights(layer):
         replaced[id(layer)] = _call_inside
     elif callable(activation):

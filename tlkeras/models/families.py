@@ -25,6 +25,7 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"(expanded_conv(?:_\d+)?)_", r"\1"),
         (r"[Cc]onv_1", "top"),
     ),
+    "MobileNetV5": ((r"conv_stem", "stem"), (r"stage(\d+)_block", r"stage\1"), (r"msfa", "top")),
     "ConvNeXt": (
         (r".*_stem", "stem"),
         (r".*_stage_(\d+)_", r"stage_\1"),
