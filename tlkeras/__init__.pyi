@@ -74,11 +74,15 @@ from .runs.fitting import fit as fit
 from .runs.run import Run as Run
 from .runs.run import load_run as load_run
 from .selection.advise import advise as advise
+from .selection.forecast import LearningCurve as LearningCurve
+from .selection.learning_curve import learning_curve as learning_curve
 from .selection.plan import Choice as Choice
 from .selection.plan import Plan as Plan
 from .selection.rank import rank as rank
 from .selection.ranking import Ranked as Ranked
 from .selection.ranking import Ranking as Ranking
+from .selection.trial import Trial as Trial
+from .selection.trial import trial as trial
 from .training.fine_tuning import fine_tune as fine_tune
 from .training.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
 from .training.lr_find import LearningRateCurve as LearningRateCurve

@@ -73,10 +73,10 @@ def unfreeze(
     (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199). `parameters` restricts the unfrozen blocks to these.
 
     A saved model keeps what trains, with two exceptions, due to Keras. The parts of a composite layer, such as
-    `MultiHeadAttention` or a KerasHub backbone, come back trainable although the layer was frozen. A layer of which
-    some weights train comes back with all of them frozen, since a file holds one flag per layer; so it is with
-    `"bias"`, and with `"norm"` for BatchNormalization in inference mode. A warning says where, and asks you to call
-    this function again after `load_model`.
+    `MultiHeadAttention` or a KerasHub backbone, come back trainable although the layer was frozen. A file holds
+    one flag per layer, so a layer that trains only some of its weights comes back frozen: with `"bias"`, and with
+    `"norm"` for BatchNormalization in inference mode. A warning says where, and asks you to call this function again
+    after `load_model`.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.

@@ -1,0 +1,262 @@
+"""A measured learning curve and its forecasts: in words, as a table, as JSON and as a figure."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tlkeras.selection.curve_fits import FAMILIES, CurveFits, fit_curves
+from tlkeras.utils.tables import table
+from tlkeras.utils.validation import check_number, invalid
+
+#: Resampled curves per family, and the quantiles between which 80% of the forecasts lie.
+DRAWS, LOW, HIGH = 200, 0.1, 0.9
+
+#: A forecast reaches at most this many times the images at hand.
+REACH = 3
+
+
+class Forecast(NamedTuple):
+    """An accuracy, or a difference of accuracies, that a learning curve predicts.
+
+    Attributes:
+        per_class: Number of images per class that it is for, or of additional ones.
+        accuracy: Median of the forecasts, as a share.
+        low: Bound that one forecast in ten lies below.
+        high: Bound that one forecast in ten lies above.
+    """
+
+    per_class: float
+    accuracy: float
+    low: float
+    high: float
+
+
+class Hindcast(NamedTuple):
+    """A forecast of an accuracy that was also measured, from no more than half of the images.
+
+    Attributes:
+        per_class: Number of training images per class of the measurement.
+        from_per_class: Largest number of images per class that the forecast knows of.
+        predicted: `Forecast.accuracy`.
+        low: `Forecast.low`.
+        high: `Forecast.high`.
+        measured: Measured accuracy.
+    """
+
+    per_class: float
+    from_per_class: float
+    predicted: float
+    low: float
+    high: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """Predicted minus measured accuracy."""
+        return self.predicted - self.measured
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Accuracy against the number of training images per class, measured and forecast.
+
+    `tlkeras.learning_curve` makes it. It prints as a table with the forecast in words.
+
+    Attributes:
+        per_class: float64 array of shape `(sizes,)`: mean number of training images per class, ascending.
+        accuracy: float64 array of shape `(sizes,)`: share of the images that is predicted right.
+        standard_error: float64 array of shape `(sizes,)`, in which images of one group count as dependent.
+        now: Mean number of images per class at hand. Probes are measured on four fifths of them.
+        hindcast: `Hindcast`: what the method says about these images from half of them.
+        fits: Tuple of `CurveFits`, one per family, of the resampled measurements.
+    """
+
+    per_class: np.ndarray
+    accuracy: np.ndarray
+    standard_error: np.ndarray
+    now: float
+    hindcast: Hindcast
+    fits: tuple[CurveFits, ...] = field(repr=False)
+
+    @classmethod
+    def fitted(
+        cls, per_class: np.ndarray, right: np.ndarray, groups: np.ndarray, now: float, seed: int = 0
+    ) -> "LearningCurve":
+        """Fit curves to measurements.
+
+        Args:
+            per_class: Numbers of training images per class, shape `(sizes,)`, ascending.
+            right: Whether each image was predicted right, shape `(rounds, sizes, images)`.
+            groups: Int array of shape `(images,)`; images of one group are resampled together.
+            now: Number of images per class at hand.
+            seed: Seed of the resampling.
+
+        Returns:
+            `LearningCurve`.
+        """
+        draws = _resampled(right, groups, np.random.default_rng(seed))
+        error = np.maximum(draws.std(axis=0), 1e-4)
+        accuracy = right.mean(axis=(0, 2))
+        past = per_class <= per_class[-1] / 2 * 1.001
+        known = _quantiles(_predicted(_fits(per_class[past], draws[:, past], error[past]), per_class[-1]))
+        hindcast = Hindcast(per_class[-1], per_class[past][-1], *known, accuracy[-1])
+        hindcast = Hindcast(*map(float, hindcast))
+        return cls(per_class, accuracy, error, float(now), hindcast, _fits(per_class, draws, error))
+
+    def forecast(self, per_class: float) -> Forecast:
+        """Forecast the accuracy on new images of the same kind.
+
+        Args:
+            per_class: Number of training images per class, up to 3 times those at hand.
+
+        Raises:
+            InputError: It is larger, or not positive.
+
+        Example:
+
+        >>> right = np.arange(100) < np.array([50, 60, 66, 71, 75, 78, 80, 82])[:, None]
+        >>> sizes = 40 * 2.0 ** (np.arange(-7, 1) / 2)
+        >>> curve = LearningCurve.fitted(sizes, right[None], np.arange(100), now=50)
+        >>> 0.8 < curve.forecast(100).accuracy < 0.95
+        True
+        """
+        self._check("per_class", per_class)
+        return Forecast(float(per_class), *_quantiles(_predicted(self.fits, per_class)))
+
+    def gain(self, more: float) -> Forecast:
+        """Forecast how much accuracy additional images bring, as the difference from all images at hand.
+
+        Args:
+            more: Number of additional images per class, up to twice those at hand.
+
+        Raises:
+            InputError: It is larger, or not positive.
+        """
+        self._check("more", more, self.now)
+        gains = _predicted(self.fits, self.now + more) - _predicted(self.fits, self.now)
+        return Forecast(float(more), *_quantiles(gains))
+
+    def _check(self, name, value, less=0.0):
+        most = REACH * self.now - less
+        if check_number(name, value, "(0, inf)") > most * (1 + 1e-9):
+            advice = f"A forecast reaches at most {REACH} times the {self.now:.0f} images per class at hand."
+            raise invalid(name, value, f"be at most {most:.0f}", advice)
+
+    def sentences(self, more: float | None = None) -> list[str]:
+        """Say what more images would bring, and how good such a forecast would have been.
+
+        Args:
+            more: Number of additional images per class. Defaults to about as many as there are.
+
+        Returns:
+            List of two sentences.
+        """
+        gain = self.gain(_rounded(self.now) if more is None else more)
+        points, low, high = (round(100 * share) for share in gain[1:])
+        number = f"{gain.per_class:.0f} more images per class"
+        if points < 1:
+            first = f"About {number} would bring less than 1 point of accuracy ({low} to {high})."
+        else:
+            unit = "point" if points == 1 else "points"
+            first = f"About {number} would bring about {points} {unit} of accuracy ({low} to {high})."
+        past = self.hindcast
+        return [
+            first,
+            f"Check on the images at hand: from {past.from_per_class:.0f} per class, the same method predicts "
+            f"{past.predicted:.1%} ({past.low:.0%} to {past.high:.0%}) for {past.per_class:.0f}; {past.measured:.1%} "
+            f"was measured, so it is {abs(100 * past.error):.1f} points off.",
+        ]
+
+    def forecasts(self) -> list[Forecast]:
+        """Forecast the accuracy with all images at hand, twice as many and three times as many."""
+        return [self.forecast(times * self.now) for times in range(1, REACH + 1)]
+
+    def to_json(self, more: float | None = None) -> dict:
+        """Return measurements and forecasts as a dict of plain numbers and lists.
+
+        Args:
+            more: As in `sentences`.
+        """
+        columns = (self.per_class.tolist(), self.accuracy.tolist(), self.standard_error.tolist())
+        names = ("per_class", "accuracy", "standard_error")
+        return {
+            "images_per_class": self.now,
+            "measured": [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)],
+            "forecast": [one._asdict() for one in self.forecasts()],
+            "gain": self.gain(_rounded(self.now) if more is None else more)._asdict(),
+            "hindcast": {**self.hindcast._asdict(), "error": self.hindcast.error},
+            "sentences": self.sentences(more),
+        }
+
+    def table(self) -> str:
+        """Return measurements and forecasts as a table."""
+        rows = [
+            (f"{size:.1f}", f"{accuracy:.3f}", f"± {error:.3f}", "measured")
+            for size, accuracy, error in zip(self.per_class, self.accuracy, self.standard_error, strict=True)
+        ]
+        notes = ("forecast: all images", *(f"forecast: {times} times as many" for times in range(2, REACH + 1)))
+        for one, note in zip(self.forecasts(), notes, strict=True):
+            rows.append((f"{one.per_class:.1f}", f"{one.accuracy:.3f}", f"{one.low:.3f} to {one.high:.3f}", note))
+        return table(("images per class", "accuracy", "uncertainty", ""), rows)
+
+    def __repr__(self) -> str:
+        return "\n".join([self.table(), "", *self.sentences()])
+
+    def figure(self) -> Figure:
+        """Draw the measurements with their standard errors, and the forecast with its interval of 80%."""
+        figure = Figure(figsize=(7, 3.8), layout="constrained")
+        axes = figure.subplots()
+        sizes = np.geomspace(self.per_class[0], REACH * self.now, 100)
+        curves = np.concatenate([fits(sizes) for fits in self.fits])
+        low, middle, high = np.quantile(curves, (LOW, 0.5, HIGH), axis=0)
+        axes.fill_between(sizes, low, high, color="#6baed6", alpha=0.25, linewidth=0, label="80% of the forecasts")
+        axes.plot(sizes, middle, "--", color="#08519c", label="forecast")
+        axes.errorbar(
+            self.per_class, self.accuracy, self.standard_error, fmt="o", color="black", capsize=3, label="measured"
+        )
+        axes.axvline(self.now, color="#525252", linestyle=":", label="images at hand")
+        axes.set_xscale("log", base=2)
+        ticks = self.now * 2.0 ** np.arange(-4, 2)
+        ticks = [*ticks[ticks >= self.per_class[0]], REACH * self.now]
+        axes.set_xticks(ticks, [f"{tick:.0f}" if tick >= 10 else f"{tick:.1f}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("training images per class")
+        axes.set_ylabel("accuracy")
+        axes.set_ylim(max(0, low.min() - 0.05), min(1, high.max() + 0.05))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, loc="lower right")
+        return figure
+
+
+def _resampled(right: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Resample rounds and groups of images with replacement; accuracies of shape `(DRAWS, sizes)`."""
+    _, numbers = np.unique(groups, return_inverse=True)
+    count, rounds = numbers.max() + 1, len(right)
+    weights = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, numbers].astype("float64")
+    weights /= weights.sum(axis=1, keepdims=True)
+    times = rng.multinomial(rounds, np.full(rounds, 1 / rounds), DRAWS) / rounds
+    return np.einsum("dr,rsd->ds", times, np.einsum("rsi,di->rsd", right.astype("float64"), weights))
+
+
+def _fits(per_class, draws, error) -> tuple[CurveFits, ...]:
+    return tuple(fit_curves(family, per_class, draws, 1 / error**2) for family in FAMILIES)
+
+
+def _predicted(fits, per_class) -> np.ndarray:
+    """Return the accuracies that all resampled curves of all families predict for one number of images."""
+    return np.concatenate([fit(per_class)[:, 0] for fit in fits])
+
+
+def _quantiles(values) -> tuple[float, float, float]:
+    """Return the median and the bounds of the interval that holds 80%."""
+    low, middle, high = np.quantile(values, (LOW, 0.5, HIGH))
+    return float(middle), float(low), float(high)
+
+
+def _rounded(number: float) -> float:
+    """Round to one significant digit, or two below 30, so that a forecast does not look more exact than it is."""
+    digits = 2 if number < 30 else 1
+    return float(f"{number:.{digits}g}")

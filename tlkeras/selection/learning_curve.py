@@ -1,0 +1,193 @@
+"""The public `learning_curve`: how accuracy grows with the number of images, and what more of them would bring."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from tlkeras.data.dataset import ImageSplit, ImageSplits
+from tlkeras.errors import InputError
+from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.pipelines.labeled import LabeledFeatures, labeled_features
+from tlkeras.pipelines.regularization import DEFAULT_CS, deal_folds, log_losses, probability_paths
+from tlkeras.selection.checks import check_choosing
+from tlkeras.selection.forecast import LearningCurve
+from tlkeras.selection.images import images_to_choose_on
+from tlkeras.utils.progress import progress
+from tlkeras.utils.validation import check_integer, invalid
+
+#: Shares of the training images at which accuracy is measured: from one eleventh to all, by steps of the root of 2.
+SHARES = tuple(2.0 ** (-step / 2) for step in range(7, -1, -1))
+
+#: Images per class below which a forecast is refused, and those that a measured size has at least on average.
+FEWEST, SMALLEST = 10, 2.5
+
+FOLDS = 5
+
+
+def learning_curve(
+    images: str | os.PathLike | ImageSplit | ImageSplits,
+    *,
+    backbone: str | keras.Model = "efficientnet_lite0",
+    image_size: int | tuple[int, int] | None = None,
+    repeats: int = 5,
+    seed: int = 0,
+    cache: bool | str | os.PathLike = True,
+    verbose: bool = True,
+) -> LearningCurve:
+    """Measure a linear probe on growing numbers of images, and forecast what more images would bring.
+
+    The features of a frozen backbone are computed once. In each of `repeats` rounds, every image is predicted by probes
+    that have learned from one eleventh to all of the other four fifths of the images. Smaller subsets are part of
+    larger ones and keep the shares of the classes. Near-duplicates and images of one group are never on both sides. The
+    C of each probe is chosen within its training images.
+
+    Three families of curves, POW4, MMF4 and LOG2, are then fitted to resampled measurements (images, or groups of them,
+    drawn with replacement). Their forecasts together give the median and the interval that holds 80% of them. The same
+    procedure also forecasts the largest measured size from sizes of at most half of it, and reports the difference: a
+    forecast is worth as much as this hindcast.
+
+    A forecast assumes that new images are like those at hand. Images of another camera, place or style can bring more
+    where those are what the classifier will see.
+
+    Args:
+        images: A source of `tlkeras.load_images` (a test split that it defines is left out), an `ImageSplits` (training
+            and validation images are used), or an `ImageSplit` (all are used). At most 5,000 images are used.
+        backbone: As in `tlkeras.FeatureExtractor`.
+        image_size: As in `tlkeras.FeatureExtractor`. Defaults to the size that the backbone was trained at.
+        repeats: Number of rounds, each with other folds and subsets. Defaults to 5, beyond which the interval hardly
+            shrinks: most of it comes from the number of images.
+        seed: Seed of folds, subsets and resampling. Defaults to 0.
+        cache: As in `tlkeras.FeatureExtractor`.
+        verbose: Whether to show progress on stderr. Defaults to True.
+
+    Returns:
+        `LearningCurve`, which prints as a table with the forecast in words.
+
+    Raises:
+        InputError: A class has fewer than 10 distinct images, since forecasts from so few are wrong by factors
+            (https://arxiv.org/abs/2303.01598); images have several labels; or an argument cannot be used.
+
+    Example:
+
+    >>> import tlkeras
+    >>> images = tlkeras.load_images("data/clipart10").train
+    >>> curve = tlkeras.learning_curve(images, repeats=1, verbose=False)
+    >>> curve.accuracy[0] < curve.accuracy[-1]
+    True
+
+    References: Viering and Loog, 2021, https://arxiv.org/abs/2103.10948, on the shapes of learning curves; Mohr et al.,
+    2022, https://doi.org/10.1007/978-3-031-26419-1_1, on the families.
+    """
+    check_integer("repeats", repeats, minimum=1)
+    check_choosing(images, [backbone], None, {}, image_size, seed)
+    split, _ = images_to_choose_on(images, seed)
+    if split.multilabel:
+        raise invalid("images", images, "have one label each", "Images with several labels are not supported here.")
+    names = np.array(split.class_names)[split.labels]
+    check_enough(names, split.groups)
+    extractor = FeatureExtractor(backbone, image_size=image_size, resize=split.resize, cache=cache, verbose=verbose)
+    features = extractor.transform(split)
+    return curve_of_features(features, names, split.groups, repeats=repeats, seed=seed, verbose=verbose)
+
+
+def curve_of_features(
+    features, labels, groups=None, *, repeats: int = 5, seed: int = 0, verbose: bool = False
+) -> LearningCurve:
+    """Measure and fit a learning curve on features that are computed already, as `learning_curve` does.
+
+    Args:
+        features: Array of shape `(images, features)`.
+        labels: Class numbers or names of shape `(images,)`.
+        groups: Array of shape `(images,)`, or None where all images are independent.
+        repeats: As in `learning_curve`.
+        seed: As in `learning_curve`.
+        verbose: As in `learning_curve`. Defaults to False.
+
+    Returns:
+        `LearningCurve`.
+    """
+    data = labeled_features(features, labels, groups)
+    check_enough(data.labels, data.groups)
+    counts = np.bincount(data.numbers)
+    trained = len(data.labels) * (1 - 1 / FOLDS) / len(counts)
+    shares = [share for share in SHARES if share * trained >= SMALLEST]
+    rounds = progress(range(repeats), total=repeats, description="learning curve", unit="round", verbose=verbose)
+    right = np.stack([_round(data, shares, seed + number) for number in rounds])
+    per_class = np.array(shares) * trained
+    return LearningCurve.fitted(per_class, right, data.groups, now=len(data.labels) / len(counts), seed=seed)
+
+
+def probe_accuracy(data: LabeledFeatures, repeats: int = 5, seed: int = 0) -> float:
+    """Measure the accuracy of a probe that learns from four fifths of the images, by cross-validation.
+
+    Args:
+        data: `LabeledFeatures`.
+        repeats: Number of rounds, each with other folds.
+        seed: Seed of the folds.
+
+    Returns:
+        The last point of the learning curve of these images.
+    """
+    return float(np.mean([_round(data, (1.0,), seed + number) for number in range(repeats)]))
+
+
+def check_enough(labels: Sequence, groups) -> None:
+    """Raise if a class has too few distinct images for a forecast.
+
+    Raises:
+        InputError: It has; the message says which.
+    """
+    classes, numbers = np.unique(labels, return_inverse=True)
+    groups = np.arange(len(numbers)) if groups is None else np.asarray(groups)
+    distinct = [len(np.unique(groups[numbers == number])) for number in range(len(classes))]
+    if min(distinct) < FEWEST:
+        fewest = int(np.argmin(distinct))
+        raise InputError(
+            f"A forecast needs at least {FEWEST} distinct images per class. Received: {distinct[fewest]} of class "
+            f"{str(classes[fewest])!r}. From so few, curves ask for many times the images that are needed; add images "
+            "or leave the class out."
+        )
+
+
+def _round(data: LabeledFeatures, shares: Sequence[float], seed: int) -> np.ndarray:
+    """Predict every image by probes of shares of the other folds; bool `(shares, images)`: right or not."""
+    rng = np.random.default_rng(seed)
+    right = np.empty((len(shares), len(data.labels)), bool)
+    everything = np.arange(len(data.labels))
+    for held_out in deal_folds(data, FOLDS, seed):
+        pool = np.setdiff1d(everything, held_out)
+        C = _chosen_C(_rows(data, pool), seed)
+        position = _position_in_class(data.numbers[pool], rng)
+        for row, share in enumerate(shares):
+            learned = pool[position < share]
+            part = _rows(data, np.concatenate([learned, held_out]))
+            rows = np.arange(len(learned), len(part.labels))
+            ((answers,),) = probability_paths(part, [rows], (C,))
+            right[row, held_out] = answers.argmax(axis=1) == part.numbers[rows]
+    return right
+
+
+def _rows(data: LabeledFeatures, rows: np.ndarray) -> LabeledFeatures:
+    """Return some of the images; the classes remain all."""
+    parts = {name: getattr(data, name)[rows] for name in ("features", "labels", "numbers", "groups")}
+    return replace(data, **parts)
+
+
+def _position_in_class(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give each image a position in [0, 1) within its class: the first is 0, so that every share has each class."""
+    position = np.empty(len(numbers))
+    for number in np.unique(numbers):
+        members = np.flatnonzero(numbers == number)
+        position[members] = rng.permutation(len(members)) / len(members)
+    return position
+
+
+def _chosen_C(data: LabeledFeatures, seed: int) -> float:
+    """Choose C by a quarter of the training images, which serves all smaller subsets too."""
+    held_out = deal_folds(data, 4, seed)[0]
+    ((*path,),) = probability_paths(data, [held_out], DEFAULT_CS)
+    losses = log_losses(np.array(path), data, held_out).mean(axis=1)
+    return DEFAULT_CS[int(losses.argmin())]

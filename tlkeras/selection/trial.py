@@ -1,0 +1,265 @@
+"""The public `trial`: a comparison of transfer with the same network from random weights."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from tlkeras.backbones.classifier import image_classifier
+from tlkeras.data.dataset import ImageSplit, ImageSplits
+from tlkeras.data.loading import load_images
+from tlkeras.models.heads import find_head
+from tlkeras.pipelines.cross_validation import mean_with_error
+from tlkeras.selection.by_fine_tuning import predicted
+from tlkeras.selection.outcome import right
+from tlkeras.training.fine_tuning import fine_tune
+from tlkeras.utils.tables import table
+from tlkeras.utils.validation import check_integer, check_number, invalid
+
+#: The arms, with the settings of `fine_tune` that suit their start. All else is equal.
+ARMS = {
+    "transfer": {"probe": True, "batchnorm": "frozen", "layer_decay": 0.9},
+    "scratch": {"probe": False, "batchnorm": "train", "layer_decay": 1.0},
+    "shuffled": {"probe": False, "batchnorm": "train", "layer_decay": 1.0},
+}
+
+#: Standard errors to each side of a lead: 95 of 100 such intervals hold the true one.
+WIDTH = 1.96
+
+
+class Arm(NamedTuple):
+    """One network of a trial, trained on some of the images.
+
+    Attributes:
+        name: `"transfer"`, `"scratch"` or `"shuffled"`.
+        images: Number of training images.
+        learning_rate: The rate with the lowest loss on the validation images.
+        loss: Mean log loss on the validation images.
+        accuracy: Accuracy on the test images.
+    """
+
+    name: str
+    images: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+
+
+class Lead(NamedTuple):
+    """The lead of transfer over random weights, on the test images.
+
+    Attributes:
+        images: Number of training images.
+        rival: The better of the other arms by its loss on the validation images: `"scratch"` or `"shuffled"`.
+        lead: Accuracy of transfer minus that of the rival.
+        low: Lower bound of the 95% interval.
+        high: Upper bound of the 95% interval.
+        verdict: `"transfer"` or `"scratch"` where the interval excludes 0, else `"inconclusive"`.
+    """
+
+    images: int
+    rival: str
+    lead: float
+    low: float
+    high: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What `tlkeras.trial` measured. It prints as a table, with the verdicts in words.
+
+    Attributes:
+        arms: Tuple of `Arm`: the arms at each number of images, the largest first.
+        leads: Tuple of `Lead`, one per number of images, the largest first.
+    """
+
+    arms: tuple[Arm, ...] = field(repr=False)
+    leads: tuple[Lead, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Verdict with all training images."""
+        return self.leads[0].verdict
+
+    def sentences(self) -> list[str]:
+        """Say for each number of images who leads, by how much and how sure that is."""
+        return [_sentence(one) for one in self.leads]
+
+    def to_json(self) -> dict:
+        """Return arms and leads as a dict of plain numbers and lists."""
+        arms, leads = ([one._asdict() for one in rows] for rows in (self.arms, self.leads))
+        return {"verdict": self.verdict, "arms": arms, "leads": leads, "sentences": self.sentences()}
+
+    def __repr__(self) -> str:
+        header = ("images", "weights", "learning rate", "validation loss", "test accuracy")
+        rows = [
+            (str(one.images), one.name, f"{one.learning_rate:g}", f"{one.loss:.3f}", f"{one.accuracy:.3f}")
+            for one in self.arms
+        ]
+        return "\n".join([table(header, rows), "", *self.sentences()])
+
+
+def _sentence(one: Lead) -> str:
+    points, low, high = (f"{100 * share:+.0f}" for share in (one.lead, one.low, one.high))
+    verdicts = {
+        "transfer": "transfer is worth it",
+        "scratch": "training from random weights is better",
+        "inconclusive": "inconclusive",
+    }
+    text = f"With {one.images} images, transfer leads {one.rival} by {points} points ({low} to {high})"
+    return f"{text}: {verdicts[one.verdict]}."
+
+
+def trial(
+    images: str | os.PathLike | ImageSplits,
+    *,
+    backbone: str | keras.Model = "efficientnet_lite0",
+    image_size: int | tuple[int, int] | None = None,
+    augmentation: keras.layers.Layer | Sequence[keras.layers.Layer] | None = None,
+    shares: Sequence[float] = (1.0, 0.5, 0.25),
+    learning_rates: Sequence[float] = (1e-4, 3e-4, 1e-3, 3e-3),
+    epochs: int = 20,
+    seed: int = 0,
+    verbose: bool = True,
+) -> Trial:
+    """Compare transfer with the same architecture from random weights, at several numbers of images.
+
+    The arms are `transfer` (pretrained weights, begun with a linear probe), `scratch` (new random weights) and
+    `shuffled` (the values of each pretrained weight in random order, so that only their statistics are left: what
+    transfer would bring if it were merely a good scale). All train all layers by `tlkeras.fine_tune` with the same
+    epochs, schedule and augmentation. Each chooses its learning rate from the same list, by the loss on the validation
+    images, since an untuned rival makes transfer look better than it is. The test images measure the lead.
+
+    The interval counts what other test images would change, not what other seeds of the training would.
+
+    Args:
+        images: A folder with one folder per class, or what `tlkeras.load_images` returns.
+        backbone: Name of a backbone, or a classifier with pretrained weights, as `image_classifier` returns.
+        image_size: Side or `(height, width)` in pixels, for the name of a backbone. Defaults to that of the splits, or
+            of the backbone.
+        augmentation: As in `tlkeras.image_classifier`. Defaults to none; some helps the random arms more.
+        shares: Shares of the training images of each class, in (0, 1]. A smaller share is part of a larger one.
+            Validation and test images stay the same.
+        learning_rates: Rates to choose from. The default spans what fine-tuning and training from scratch need.
+        epochs: Number of epochs of each training, which ends after 5 without a lower validation loss. Defaults to 20;
+            random weights need more than pretrained ones.
+        seed: Seed for subsets, weights and training. Defaults to 0.
+        verbose: Whether to print a line per training on stderr.
+
+    Returns:
+        `Trial`.
+
+    Raises:
+        InputError: The images have several labels each, or an argument is out of range.
+
+    Example:
+
+    >>> import keras, numpy as np, tlkeras
+    >>> leads = (Lead(100, "scratch", 0.2, 0.12, 0.28, "transfer"),)
+    >>> Trial((), leads).verdict
+    'transfer'
+
+    References: Raghu et al., 2019, https://arxiv.org/abs/1902.07208, on weights of matching statistics; Zhai et al.,
+    2020, https://arxiv.org/abs/1910.04867, on how much an untuned rival matters.
+    """
+    shares = sorted((check_number("shares", share, "(0, 1]") for share in shares), reverse=True)
+    rates = [check_number("learning_rates", rate, "(0, inf)") for rate in learning_rates]
+    if not shares or not rates:
+        raise invalid("learning_rates" if shares else "shares", (), "have one entry or more")
+    check_integer("epochs", epochs, minimum=1)
+    if not isinstance(images, ImageSplits):
+        size = {} if image_size is None else {"image_size": image_size}
+        images = load_images(images, seed=seed, **size)
+    if images.multilabel:
+        raise invalid("images", images, "have one label each", "Images with several labels are not supported here.")
+    classifier = _classifier(backbone, images, image_size, augmentation)
+    arms, leads = [], []
+    for share in shares:
+        train = _share(images.train, share, seed)
+        results = {}
+        for name in ARMS:
+            results[name], answers = _best_arm(classifier, name, train, images, rates, epochs, seed, verbose)
+            arms.append(results[name])
+            results[name, "right"] = right(answers, images.test.labels)
+        leads.append(_lead(results, images.test.groups))
+    return Trial(tuple(arms), tuple(leads))
+
+
+def _classifier(backbone, images: ImageSplits, image_size, augmentation) -> keras.Model:
+    """Build the classifier that all arms copy."""
+    if isinstance(backbone, keras.Model):
+        return backbone
+    size = images.image_size if image_size is None else image_size
+    return image_classifier(backbone, images.class_names, image_size=size, augmentation=augmentation)
+
+
+def _share(split: ImageSplit, share: float, seed: int) -> ImageSplit:
+    """Return a share of the images of each class; a smaller share is part of a larger one."""
+    rng = np.random.default_rng(seed)
+    kept = np.zeros(len(split), bool)
+    for number in np.unique(split.labels):
+        members = rng.permutation(np.flatnonzero(split.labels == number))
+        kept[members[: max(1, round(share * len(members)))]] = True
+    return split.take(kept)
+
+
+def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
+    """Copy a classifier with the weights that an arm starts from.
+
+    Args:
+        classifier: A classifier with pretrained weights.
+        arm: `"transfer"`, `"scratch"` or `"shuffled"`.
+        seed: Seed of random weights.
+
+    Returns:
+        A new model. BatchNormalization of the random arms remembers 10 steps instead of 100, since few images mean few
+        steps, after which its statistics would still be those it started with.
+    """
+    keras.utils.set_random_seed(seed)
+    copy = keras.models.clone_model(classifier)
+    head = {id(weight) for weight in find_head(copy).layer.weights}
+    rng = np.random.default_rng(seed)
+    for target, source in zip(copy.weights, classifier.weights, strict=True):
+        values = keras.ops.convert_to_numpy(source)
+        if arm == "transfer":
+            target.assign(values)
+        elif arm == "shuffled" and id(target) not in head:
+            target.assign(rng.permutation(values.ravel()).reshape(values.shape))
+    if arm != "transfer":
+        for layer in copy._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.9
+    return copy
+
+
+def _best_arm(classifier, name, train, images, rates, epochs, seed, verbose) -> tuple[Arm, np.ndarray]:
+    """Train an arm at each learning rate; return the one with the lowest validation loss, and its answers."""
+    best = None
+    for rate in rates:
+        model = arm_model(classifier, name, seed)
+        settings = {**ARMS[name], "learning_rate": rate, "epochs": epochs, "seed": seed, "verbose": False}
+        fine_tune(model, train, images.validation, average_with_probe=None, **settings)
+        answers = predicted(model, images.validation)
+        chosen = answers[np.arange(len(answers)), images.validation.labels]
+        loss = float(-np.log(np.clip(chosen, 1e-7, 1)).mean())
+        if verbose:
+            print(f"{len(train)} images, {name}, rate {rate:g}: validation loss {loss:.3f}", file=sys.stderr)
+        if best is None or loss < best[0]:
+            best = loss, rate, predicted(model, images.test)
+    loss, rate, answers = best
+    accuracy = float(right(answers, images.test.labels).mean())
+    return Arm(name, len(train), rate, loss, accuracy), answers
+
+
+def _lead(results: dict, groups) -> Lead:
+    """Compare transfer with the better of the other arms, image by image."""
+    rival = min((name for name in ARMS if name != "transfer"), key=lambda name: results[name].loss)
+    lead, error = mean_with_error(results["transfer", "right"] - results[rival, "right"], groups)
+    low, high = lead - WIDTH * error, lead + WIDTH * error
+    verdict = "transfer" if low > 0 else "scratch" if high < 0 else "inconclusive"
+    return Lead(results["transfer"].images, rival, lead, low, high, verdict)
