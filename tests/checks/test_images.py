@@ -6,11 +6,11 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
 
 from tlkeras.checks import suspects
 from tlkeras.checks.findings import KINDS, Finding, ImageReport
 from tlkeras.checks.images import check_images
-from tlkeras.checks.suspects import confident_suspects
 from tlkeras.errors import InputError
 
 
@@ -142,21 +142,41 @@ def test_classes_of_very_few_images_keep_no_label_of_the_others_from_being_suspe
 def test_of_each_fold_two_classes_are_left_to_learn_from():
     labels, pictures = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 2, 3])  # one picture is in both classes
     for seed in range(5):
-        folds = suspects.deal_folds(labels, pictures, 3, seed)
+        folds = suspects.folds_to_judge(labels, pictures, 3, seed)
         assert folds and all(len(set(labels[train])) == 2 for train, _ in folds)
 
 
-def test_confident_suspects_are_as_many_as_the_confident_joint_counts():
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    p = np.array([0.9, 0.8, 0.1, 0.2, 0.3, 0.55])  # of class 0; usual for class 0 is 0.6, for class 1 0.65
-    indices = confident_suspects(labels, np.stack([p, 1 - p], axis=1))
-    assert indices.tolist() == [2]  # image 5 would be labeled otherwise too, but at 0.55 without confidence
+@pytest.fixture(scope="module")
+def judged():
+    """Labels of five classes drawn from known probabilities, then 6% of them changed to another class."""
+    rng = np.random.default_rng(0)
+    probabilities = softmax(rng.normal(0, 1, (3000, 5)) + 5 * np.eye(5)[rng.integers(0, 5, 3000)], axis=1)
+    truth = (rng.random((3000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    labels = np.where(rng.random(3000) < 0.06, (truth + rng.integers(1, 5, 3000)) % 5, truth)
+    return labels, probabilities, labels != truth
 
 
-def test_confident_suspects_come_with_the_least_probable_label_first():
-    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
-    p = np.array([0.9, 0.9, 0.2, 0.1, 0.1, 0.1, 0.85, 0.95])
-    assert confident_suspects(labels, np.stack([p, 1 - p], axis=1)).tolist() == [7, 3, 6, 2]
+def test_probabilities_of_wrong_labels_are_as_often_right_as_they_say(judged):
+    labels, probabilities, wrong = judged
+    estimated = suspects.wrong_label_probabilities(labels, probabilities)
+    assert abs(estimated.mean() - wrong.mean()) < 0.01
+    for low, high in ((0.1, 0.4), (0.4, 0.8), (0.8, 1)):
+        inside = (estimated >= low) & (estimated <= high)
+        assert abs(estimated[inside].mean() - wrong[inside].mean()) < 0.15
+
+
+def test_a_probe_that_is_too_sure_or_too_modest_accuses_the_same_labels(judged):
+    labels, probabilities, _ = judged
+    expected = suspects.wrong_label_probabilities(labels, probabilities)
+    for power in (0.6, 2):
+        bent = probabilities**power / (probabilities**power).sum(axis=1, keepdims=True)
+        assert np.abs(suspects.wrong_label_probabilities(labels, bent) - expected).max() < 0.05
+
+
+def test_a_probe_that_knows_nothing_accuses_nobody():
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.integers(0, 15, 400), rng.dirichlet(np.ones(15), 400)
+    assert suspects.wrong_label_probabilities(labels, probabilities).max() < suspects._SUSPECT
 
 
 def test_report_is_plain_json_with_the_strongest_suspects_first(folder):
@@ -262,16 +282,3 @@ def test_what_gives_no_features_is_refused(folder, given, message):
 def test_missing_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="no directory"):
         check_images(tmp_path / "none")
-
-
-def test_confident_suspects_agree_with_cleanlab_in_number_and_order():
-    find_label_issues = pytest.importorskip("cleanlab.filter").find_label_issues
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 5, 400)
-    logits = rng.normal(0, 1, (400, 5)) + 2.5 * np.eye(5)[np.where(rng.random(400) < 0.1, (labels + 1) % 5, labels)]
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    count = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1).sum()
-    ranked = find_label_issues(
-        labels, probabilities, filter_by="predicted_neq_given", return_indices_ranked_by="self_confidence", n_jobs=1
-    )
-    np.testing.assert_array_equal(confident_suspects(labels, probabilities), ranked[:count])

@@ -51,6 +51,17 @@ def test_line_drawings_on_white_are_no_placeholders_among_their_like():
     assert kinds([drawing(seed) for seed in range(30)]) == {}
 
 
+def test_one_thin_drawing_among_filled_ones_is_no_placeholder():
+    filled = []
+    for seed in range(40):
+        image = Image.new("RGB", (200, 200), "white")
+        ImageDraw.Draw(image).ellipse((20, 20 + seed, 180, 180), fill=(200, 30 + 4 * seed, 40))
+        filled.append(image)
+    stick = Image.new("RGB", (200, 200), "white")
+    ImageDraw.Draw(stick).line((90, 20, 110, 180), fill="gray", width=6)
+    assert kinds([*filled, stick]) == {}
+
+
 @pytest.mark.parametrize(
     ("kind", "spoil"),
     [

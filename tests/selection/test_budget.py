@@ -4,20 +4,57 @@ from types import SimpleNamespace
 
 import pytest
 
-from tlkeras.selection.budget import minutes_for, within_minutes
+from tlkeras.selection import by_fine_tuning
+from tlkeras.selection.budget import VIEWS, Pace, full_pace, minutes_for, views_kept, within_minutes
 
 
 def task(**options):
     """A task of 160 training images: ten steps per epoch."""
     images = SimpleNamespace(train=range(160), validation=range(48), test=range(48))
     defaults = {"refit": False, "epochs": 4, "checkpoint": None, "verbose": False, "on_event": None}
+    defaults |= {"callbacks": (), "domain": None}
     return SimpleNamespace(images=images, **{**defaults, **options})
 
 
 def test_steps_and_forward_passes_are_counted():
     # 40 steps; passes over 160 training, 6 times 48 validation and 48 test images, at a third of a step per 16 images
-    assert minutes_for(task(), 3.0, epochs=4) == pytest.approx((40 + (160 + 6 * 48 + 48) / 48) * 3 / 60)
-    assert minutes_for(task(refit=True), 3.0, 4) == pytest.approx((80 + (320 + 6 * 48 + 48) / 48) * 3 / 60)
+    assert minutes_for(task(), full_pace(3.0), epochs=4) == pytest.approx((40 + (160 + 6 * 48 + 48) / 48) * 3 / 60)
+    assert minutes_for(task(refit=True), full_pace(3.0), 4) == pytest.approx((80 + (320 + 6 * 48 + 48) / 48) * 3 / 60)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "views", "passes"),
+    [
+        (8, 1, 160 * (1 + 1) + 48 + 48),
+        (8, 4, 160 * (1 + 4 + 1) + 48 + 48),  # the first view is drawn again for the fifth epoch
+        (3, 4, 160 * (1 + 3) + 48 * 5 + 48),  # more views than epochs: nothing is kept
+    ],
+)
+def test_with_a_kept_trunk_steps_are_short_and_images_pass_once_per_view(epochs, views, passes):
+    assert minutes_for(task(), Pace(0.1, 0.02, views), epochs) == pytest.approx(
+        (10 * epochs * 0.1 + passes * 0.02) / 60
+    )
+
+
+def test_steps_of_the_top_alone_are_timed_without_the_trunk_unless_callbacks_see_the_model(monkeypatch):
+    calls = []
+
+    def noted(model, train, **options):
+        calls.append(options)
+        if "callbacks" in options:
+            options["callbacks"].seconds = 3.0
+            return
+        for seconds in (9.0, 0.4, 0.2):
+            options["on_event"]({"phase": "fine-tune", "epoch": 1, "seconds": seconds, "steps_per_epoch": 4})
+
+    monkeypatch.setattr(by_fine_tuning, "fine_tune", noted)
+    monkeypatch.setattr(by_fine_tuning, "_classifier", lambda task: None)
+    job = task()
+    job.images.train = type("Split", (), {"__len__": lambda self: 160, "take": lambda self, indices: None})()
+    assert by_fine_tuning._step_seconds(job, 3) == pytest.approx(0.05) and calls[-1]["cache"] is True
+    for other, blocks in ((job, None), (SimpleNamespace(**{**vars(job), "callbacks": ["own"]}), 3)):
+        assert by_fine_tuning._step_seconds(other, blocks) == 3.0 and calls[-1]["cache"] is False
+    assert (views_kept(job), views_kept(task(domain="photos")), views_kept(task(callbacks=["own"]))) == (1, VIEWS, None)
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,36 @@ def test_the_file_of_a_model_in_mixed_precision_opens_without_a_warning(train, t
         keras.config.set_dtype_policy(policy)
 
 
+class Stream:
+    """Batches whose images are counted by going through them."""
+
+    def __init__(self, sizes):
+        self.sizes, self.passes = sizes, 0
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def __iter__(self):
+        self.passes += 1
+        for start, size in zip(np.cumsum([0, *self.sizes]), self.sizes, strict=False):
+            numbers = np.arange(start, start + size)
+            yield np.stack([numbers, -numbers], axis=1).astype("float32"), numbers
+
+
+@pytest.mark.parametrize(("sizes", "passes"), [((4, 4, 2), 1), ((2, 4, 4), 2)])
+@pytest.mark.parametrize("bytes_in_memory", [0, 10**9])
+def test_streams_are_read_once_to_be_cached_unless_a_batch_is_larger_than_the_first(
+    monkeypatch, sizes, passes, bytes_in_memory
+):
+    monkeypatch.setattr("tlkeras.training.steps.cached_trunk.MEMORY_BYTES", bytes_in_memory)
+    trunk, stream = keras.Sequential([keras.Input((2,)), layers.Rescaling(1.0)]), Stream(sizes)
+    cached = CachedTrunk(trunk, stream, batch_size=10)
+    features, labels = cached[0]
+    assert stream.passes == passes and labels.tolist() == list(range(10)) and len(cached) == 1
+    np.testing.assert_array_equal(features, np.stack([labels, -labels], axis=1))
+    cached.close()
+
+
 @pytest.mark.parametrize("bytes_in_memory", [0, 10**9])
 def test_features_beyond_float16_are_cached_in_float32(monkeypatch, bytes_in_memory):
     monkeypatch.setattr("tlkeras.training.steps.cached_trunk.MEMORY_BYTES", bytes_in_memory)

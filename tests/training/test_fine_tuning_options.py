@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 import tlkeras
+from tlkeras.errors import InputError
 from tlkeras.training.losses import SmoothedCrossentropy
 from tlkeras.training.steps.schedule import warmup_cosine
 
@@ -235,22 +236,79 @@ def test_soft_targets_of_a_multi_label_head_are_learned():
     assert ((model.predict(images, verbose=0) > 0.5) == hard).mean() > 0.95
 
 
-class Doubled(keras.Model):
-    """A model that trains on twice the images, by a step of its own."""
+def test_the_validation_loss_that_chooses_weights_has_no_penalties():
+    train, losses = points(), []
+    model = linear()
+    model.get_layer("block1").kernel.regularizer = keras.regularizers.L2(10.0)
+    noting = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(measured(model, train)))
+    before = measured(model, train)
+    options = {**PLAIN, "epochs": 3, "l2_sp": 10.0, "callbacks": noting}
+    result = tlkeras.fine_tune(model, train, train, **options)
+    np.testing.assert_allclose(result.history["val_loss"], losses, rtol=1e-4)
+    assert result.best_epoch == np.argmin([before, *losses])
+    assert set(result.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert result.history["loss"][-1] > losses[-1] + 5  # with the penalties
 
-    def train_step(self, *arguments):
-        steps.append(True)
-        return super().train_step(*arguments)
+
+def measured(model, data):
+    """Return the cross-entropy without penalties, by Keras' own function."""
+    images, labels = data
+    logits = model.predict(images, verbose=0)
+    return float(np.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)))
 
 
-steps = []
+@pytest.mark.parametrize("method", ["train_step", "compute_loss", "call"])
+def test_a_model_with_a_method_of_its_own_is_trained_by_it_and_never_through_a_cache(method, capsys):
+    uses, plain = [], linear()
 
+    def own(self, *arguments, **options):
+        uses.append(True)
+        return getattr(super(kind, self), method)(*arguments, **options)
 
-def test_a_model_with_a_training_step_of_its_own_is_trained_by_it_and_never_through_a_cache(capsys):
-    plain = linear()
-    model = Doubled(plain.inputs, plain.outputs)
+    kind = type("Own", (keras.Model,), {method: own})
+    model = kind(plain.inputs, plain.outputs)
     tlkeras.fine_tune(model, points(), epochs=1, blocks=0, cache=True)
-    assert steps and "No cache: the model has its own train_step" in capsys.readouterr().err
+    assert uses and f"No cache: the model has its own {method}" in capsys.readouterr().err
+
+
+def test_distillers_of_keras_are_refused_and_their_students_are_tuned_alone():
+    distillation = pytest.importorskip("keras.distillation")
+    teacher, student = linear(), linear()
+    distiller = distillation.Distiller(teacher, student, distillation.LogitsDistillation())
+    with pytest.raises(InputError, match="has no head that can be recognized"):
+        tlkeras.fine_tune(distiller, points(), epochs=0, verbose=False)
+    distiller(np.zeros((1, 4)))
+    with pytest.raises(InputError, match="side by side, "):
+        tlkeras.unfreeze(distiller, last=1)
+    before = weights_of(teacher)
+    tlkeras.fine_tune(student, points(), epochs=1, verbose=False)
+    for one, other, tuned in zip(before, teacher.get_weights(), student.get_weights(), strict=True):
+        assert np.array_equal(one, other) and not np.array_equal(one, tuned)
+
+
+@pytest.mark.slow
+def test_a_classifier_of_keras_hub_with_its_preprocessor_is_tuned_as_the_plain_model_is():
+    hub = pytest.importorskip("keras_hub")
+    rng, labels = np.random.default_rng(0), np.arange(30) % 3
+    images = rng.integers(0, 60, (30, 32, 32, 3)) + 120.0 * np.eye(3)[labels][:, None, None]
+
+    def classifier(prepared):
+        keras.utils.set_random_seed(0)
+        stages = {"stackwise_num_filters": [64, 64], "stackwise_num_blocks": [1, 1], "stackwise_num_strides": [1, 2]}
+        stem = {"input_conv_filters": [64], "input_conv_kernel_sizes": [3], "block_type": "basic_block"}
+        backbone = hub.models.ResNetBackbone(**stem, **stages, image_shape=(32, 32, 3))
+        converter = hub.layers.ResNetImageConverter(image_size=(32, 32), scale=1 / 255, offset=-0.5)
+        preprocessor = hub.models.ResNetImageClassifierPreprocessor(converter) if prepared else None
+        return hub.models.ResNetImageClassifier(backbone=backbone, preprocessor=preprocessor, num_classes=3)
+
+    def tuned(model, images):
+        result = tlkeras.fine_tune(model, (images, labels), (images, labels), epochs=2, cache=False, verbose=False)
+        return result, model.evaluate(images, labels, verbose=0)[1]
+
+    expected, accuracy = tuned(classifier(False), images / 255 - 0.5)
+    result, reached = tuned(classifier(True), images)
+    assert reached == accuracy == 1 and result.C == expected.C
+    np.testing.assert_allclose(result.history["val_loss"], expected.history["val_loss"], rtol=1e-2)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")

@@ -28,7 +28,10 @@ KINDS = {
     "dark": ("hint", "nearly black"),
     "overexposed": ("hint", "nearly white"),
     "blurred": ("hint", "without one sharp edge"),
-    "suspect_label": ("hint", "a probe that did not see the image gives another class"),
+    "suspect_label": (
+        "hint",
+        "to a probe that did not see the image, another class is far likelier",
+    ),
     "tiny": ("hint", f"a side of fewer than {TINY} pixels"),
     "huge": ("hint", f"more than {HUGE // 1_000_000} megapixels; slow to read"),
     "odd_aspect": ("hint", f"a side more than {ODD_ASPECT:g} times the other; resizing distorts it"),
@@ -47,7 +50,7 @@ class Finding:
         kind: A key of `KINDS`.
         paths: The file or files concerned; empty for what concerns a class.
         detail: More about it, in a few words.
-        score: For suspected labels the probability that the probe gives to all other classes; for blank, dark,
+        score: For suspected labels the estimated probability that the label is wrong; for blank, dark,
             overexposed and blurred images and placeholders how severe the fault is; in [0, 1]. None for others.
     """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tlkeras.checks.features import Backbone
+from tlkeras.checks.backbone_features import Backbone
 from tlkeras.checks.findings import HUGE, KINDS, ODD_ASPECT, TINY, Finding, ImageReport
 from tlkeras.checks.quality import SIDE, Quality, measure_quality, poor_images
 from tlkeras.checks.suspects import suspect_labels
@@ -35,11 +35,11 @@ def check_images(
 ) -> ImageReport:
     """Check a folder of images: files, pictures that show nothing, duplicates, leaks, class sizes and labels.
 
-    Suspect labels are found by confident learning ([Northcutt et al.](https://arxiv.org/abs/1911.00068)): a linear
-    probe on features of a pretrained backbone gives each image its class probabilities without having seen it or a
-    near-duplicate of it. The images whose own label has the lowest probability are suspects. Expect to look at more
-    than one correct label for each wrong one, and to miss errors that are frequent: if a class holds several knots, a
-    probe learns that knots belong there. Classes with a single picture are left out.
+    Suspect labels are found as follows: a linear probe on features of a pretrained backbone gives each image its class
+    probabilities without having seen it or a near-duplicate of it. How many labels are wrong, and how far the probe can
+    be trusted, is estimated from how well its probabilities explain all labels. A probe that errs often accuses few.
+    Expect to look at two or three correct labels for each wrong one, and to miss errors that are frequent: if a class
+    holds several knots, a probe learns that knots belong there. Classes with a single picture are left out.
 
     Args:
         directory: A folder with one folder per class, or with `train`, `val` and `test` that have those.

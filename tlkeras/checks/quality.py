@@ -13,6 +13,7 @@ MIN_BRIGHTEST = 0.25
 MAX_DARKEST = 0.85
 MIN_SHARPNESS = 0.15
 MAX_PLACEHOLDER_SHARE = 0.02  # of the collection; where more images are as plain as that, they are its style
+MIN_COLORS = 6  # that 95% of a collection have; drawings on a plain ground have fewer, and some are plain by nature
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def poor_images(qualities: list[Quality]) -> list[tuple[int, str, str, float]]:
     """
     plain = [quality.colors == 1 for quality in qualities]
     unusual = sum(plain) <= max(1, MAX_PLACEHOLDER_SHARE * len(qualities)) and len(qualities) >= 20
+    unusual = unusual and np.quantile([quality.colors for quality in qualities], 0.05) >= MIN_COLORS
     poor = []
     for index, one in enumerate(qualities):
         if one.content <= MIN_CONTENT:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlkeras.checks.features import Backbone, feature_function
+from tlkeras.checks.backbone_features import Backbone, feature_function
 from tlkeras.data.dataset import ImageSplit
 from tlkeras.pipelines.probe import linear_probe
 from tlkeras.utils.validation import check_choice, check_number, invalid

@@ -112,10 +112,10 @@ class ImageBatches(keras.utils.PyDataset):
         with _ONE_AT_A_TIME:
             images = images.astype("float32")
             if self.augment is not None:
-                self._reseed(self.augment, epoch, index)
+                reseed(self.augment, [self.seed, epoch, index])
                 images = keras.ops.convert_to_numpy(self.augment(images, training=True))
             if self.mix is not None:
-                self._reseed(self.mix, epoch, index)
+                reseed(self.mix, [self.seed, epoch, index])
                 rows = labels if labels.ndim == 2 else np.eye(self.classes, dtype="float32")[labels]
                 mixed = self.mix({"images": images, "labels": rows}, training=True)
                 images, labels = (keras.ops.convert_to_numpy(mixed[name]) for name in ("images", "labels"))
@@ -129,8 +129,10 @@ class ImageBatches(keras.utils.PyDataset):
             return np.arange(len(self.labels))
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.labels))
 
-    def _reseed(self, layer: Callable[..., Any], epoch: int, index: int) -> None:
-        rng = np.random.default_rng([self.seed, epoch, index])
-        for variable in getattr(layer, "variables", ()):
-            if variable.name == "seed_generator_state":
-                variable.assign(rng.integers(2**31 - 1, size=2).astype(variable.dtype))
+
+def reseed(layer: Callable[..., Any], seed: list[int]) -> None:
+    """Set the random state of a layer or model, so that its next draws depend on `seed` alone."""
+    draws = np.random.default_rng(seed)
+    for variable in getattr(layer, "variables", ()):
+        if variable.name == "seed_generator_state":
+            variable.assign(draws.integers(2**31 - 1, size=2).astype(variable.dtype))

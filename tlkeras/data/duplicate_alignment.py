@@ -96,11 +96,12 @@ def _positions(scale: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
 def _warp(images: np.ndarray, place: np.ndarray) -> np.ndarray:
     """Resample images by linear interpolation, which for scales and shifts is one matrix per axis."""
     side = images.shape[1]
+    pixels = np.arange(side, dtype="float32")
     rows, columns = (
-        np.maximum(0, 1 - np.abs(_positions(place[:, at], place[:, at + 1], side)[:, :, None] - np.arange(side)))
+        np.maximum(0, 1 - np.abs(_positions(place[:, at], place[:, at + 1], side)[:, :, None] - pixels))
         for at in (0, 2)
     )
-    return rows.astype("float32") @ images @ columns.astype("float32").transpose(0, 2, 1)
+    return rows @ images @ columns.transpose(0, 2, 1)
 
 
 def _inside(place: np.ndarray, side: int) -> np.ndarray:

@@ -78,8 +78,8 @@ def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
     mirrored ones are not. Where all images look much alike, as digits do, links can chain unrelated images together: a
     large group in which few of the pairs are near-duplicates is taken apart again, by tighter thresholds.
 
-    Memory grows with the number of images, and is about 2 KB for each. Time grows with its square: about a minute for
-    100,000 images.
+    Memory grows with the number of images, by about 2 KB for each. The time of the second look is about 2 ms per image
+    where all are alike. That of the first grows with the square of their number: minutes for 100,000 images.
 
     Args:
         fingerprints: One per image.

@@ -52,8 +52,7 @@ def list_rows(
             raise InputError("A streamed data set cannot be split. Load it without streaming=True.")
         names = tuple(rows.column_names)
         chosen = _columns(rows, check_columns(columns), groups)
-        feature = rows.features[chosen["label"]]
-        classes = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+        classes = listed_classes(rows.features[chosen["label"]])
         known += classes or ()
         members = rows[chosen["group"]] if chosen["group"] else [None] * len(rows)
         for index, (label, group) in enumerate(zip(rows[chosen["label"]], members, strict=True)):
@@ -69,6 +68,11 @@ def kept_splits(splits: Any) -> dict[str, str | None]:
     if len(names) == 1:
         return {names[0]: None}
     return {name: PART_NAMES[name.lower()] for name in names if name.lower() in PART_NAMES}
+
+
+def listed_classes(feature: Any) -> Any:
+    """Return the class names that a feature lists, or a sequence of such features; None without names."""
+    return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
 
 
 def named(label: Any, classes: list[str]) -> Any:

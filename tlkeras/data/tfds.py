@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tlkeras.data.hugging_face import kept_splits, named
+from tlkeras.data.hugging_face import kept_splits, listed_classes, named
 from tlkeras.data.listing import ImageFile
 from tlkeras.errors import InputError
 from tlkeras.utils.naming import suggestions
@@ -46,8 +46,7 @@ def list_examples(builder: Any, groups: Any = None) -> tuple[list[str], list[Ima
     label_key = next((name for name in ("label", "labels") if name in features), None)
     if label_key is None or "image" not in features:
         raise InputError(f"A data set needs the features image and label. {builder.name!r} has {', '.join(features)}.")
-    feature = builder.info.features[label_key]
-    classes = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+    classes = listed_classes(builder.info.features[label_key])
     splits, files = kept_splits(builder.info.splits), []
     for split, part in splits.items():
         try:  # the compressed content takes far less memory than the pixels

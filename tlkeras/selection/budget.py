@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import dataclass, replace
 from math import ceil
 from time import perf_counter
 
@@ -12,8 +13,27 @@ from tlkeras.utils.files import file_written_whole
 #: Images per step, as `fine_tune` takes by default.
 BATCH = 16
 
+#: Random views of each image that `fine_tune` keeps by default, where images are augmented and the trunk is frozen.
+VIEWS = 4
+
 #: Blocks below the head to train where all of them take too long; the output of the rest is computed once.
 FEWER_BLOCKS = (3, 1)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a model trains.
+
+    Attributes:
+        step: Seconds per training step.
+        image: Seconds of a forward pass through the whole network, per image.
+        views: Number of views of each image whose trunk output is computed beforehand and trained on; None where the
+            trunk is part of each step.
+    """
+
+    step: float
+    image: float
+    views: int | None = None
 
 
 class StepTimer(keras.callbacks.Callback):
@@ -54,28 +74,46 @@ class Announcement(StepTimer):
         """Announce the time after the fourth step."""
         super().on_train_batch_end(batch, logs)
         if batch == 3 and self.seconds and self.task.verbose and not self.said:
-            self.said, minutes = True, minutes_for(self.task, self.seconds, self.task.epochs)
+            self.said, minutes = True, minutes_for(self.task, full_pace(self.seconds), self.task.epochs)
             if minutes > 1:
                 text = f"Fine-tuning takes about {minutes:.0f} minutes ({self.seconds:.2f} s per step)"
                 print(f"{text}; --minutes limits it.", file=sys.stderr)
 
 
-def minutes_for(task, step_seconds, epochs):
+def full_pace(step_seconds):
+    """Return the pace of training with the whole network in each step, of which a forward pass is a third."""
+    return Pace(step_seconds, step_seconds / BATCH / 3)
+
+
+def minutes_for(task, pace, epochs):
     """Estimate how long a strategy fine-tunes.
 
     Args:
         task: `Task`.
-        step_seconds: Time of a training step, in seconds.
+        pace: `Pace`.
         epochs: Number of epochs.
 
     Returns:
-        Minutes: the steps, and a forward pass (a third of a step) of all images for the probe and of the held-out
-        images after each epoch; twice the steps if the model is refitted.
+        Minutes: the steps, and forward passes of all images for the probe, of the held-out images after each epoch and
+        of the test images; twice the steps if the model is refitted. Where outputs of the trunk are kept, they take
+        one pass per view, and the held-out images one in all.
     """
     images, times = task.images, 2 if task.refit else 1
     steps = ceil(len(images.train) / BATCH) * epochs * times
-    passes = len(images.train) * times + len(images.validation) * (epochs + 2) + len(images.test)
-    return (steps + passes / BATCH / 3) * step_seconds / 60
+    per_image, held_out = 1, epochs + 2
+    if pace.views is not None:
+        redrawn = (epochs - 1) // pace.views if pace.views > 1 else 0  # the oldest view each time
+        per_image += min(epochs, pace.views + redrawn)
+        held_out = held_out if epochs <= pace.views else 1
+    passes = len(images.train) * times * per_image + len(images.validation) * held_out + len(images.test)
+    return (steps * pace.step + passes * pace.image) / 60
+
+
+def views_kept(task):
+    """Return how many views' trunk outputs are kept if only the top blocks train; None where callbacks prevent it."""
+    if task.callbacks:
+        return None
+    return 1 if task.domain is None else VIEWS
 
 
 def within_minutes(task, time_step):
@@ -87,7 +125,8 @@ def within_minutes(task, time_step):
 
     Args:
         task: `Task` with `minutes`.
-        time_step: Function from `blocks` (None for all) to the seconds of a step.
+        time_step: Function from `blocks` (None for all) to the seconds of a step, without the trunk where its output
+            is kept.
 
     Returns:
         Dict of arguments for `tlkeras.fine_tune`: `epochs` and `blocks`.
@@ -95,20 +134,23 @@ def within_minutes(task, time_step):
     kept = None if task.checkpoint is None else task.checkpoint / "plan.json"
     if kept is not None and kept.exists():
         return json.loads(kept.read_text("utf-8"))
+    pace = full_pace(time_step(None))
     for blocks in (None, *FEWER_BLOCKS):
-        seconds, least = time_step(blocks), min(2, task.epochs) if blocks is None else min(1, task.epochs)
+        if blocks is not None:
+            pace = replace(pace, step=time_step(blocks), views=views_kept(task))
+        least = min(2 if blocks is None else 1, task.epochs)
         epochs = next(
-            (e for e in range(task.epochs, least - 1, -1) if minutes_for(task, seconds, e) <= task.minutes), None
+            (e for e in range(task.epochs, least - 1, -1) if minutes_for(task, pace, e) <= task.minutes), None
         )
         if epochs is not None:
             break
     plan = {"epochs": least if epochs is None else epochs, "blocks": blocks}
-    minutes = minutes_for(task, seconds, plan["epochs"])
+    minutes = minutes_for(task, pace, plan["epochs"])
     if task.verbose:
         trained = "all blocks train" if blocks is None else f"the top {blocks} blocks train"
         print(f"Plan: about {minutes:.1f} minutes: {plan['epochs']} epochs, {trained}.", file=sys.stderr)
     if task.on_event is not None:
-        task.on_event({"phase": "plan", "estimated_minutes": minutes, "seconds_per_step": seconds, **plan})
+        task.on_event({"phase": "plan", "estimated_minutes": minutes, "seconds_per_step": pace.step, **plan})
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with file_written_whole(kept) as part:

@@ -10,7 +10,7 @@ import numpy as np
 from tlkeras.augment.augmentation import augmentation
 from tlkeras.backbones.classifier import image_classifier
 from tlkeras.models.heads import find_head
-from tlkeras.selection.budget import BATCH, Announcement, StepTimer, within_minutes
+from tlkeras.selection.budget import BATCH, Announcement, StepTimer, views_kept, within_minutes
 from tlkeras.selection.outcome import Measured, Trained
 from tlkeras.training.fine_tuning import fine_tune
 from tlkeras.training.steps.data import each_batch
@@ -68,11 +68,17 @@ def refitted(task, trained):
 
 
 def _step_seconds(task, blocks):
-    """Time a training step on a few images."""
-    timer = StepTimer()
-    few = task.images.train.take(np.arange(min(len(task.images.train), 4 * BATCH)))
-    fine_tune(_classifier(task), few, epochs=2, blocks=blocks, probe=False, callbacks=timer, cache=False, verbose=False)
-    return timer.seconds
+    """Time a training step on a few images, on the output of the trunk where the run will keep that."""
+    sample = task.images.train.take(np.arange(min(len(task.images.train), 4 * BATCH)))
+    options = {"blocks": blocks, "probe": False, "verbose": False}
+    if blocks is None or views_kept(task) is None:
+        timer = StepTimer()
+        fine_tune(_classifier(task), sample, epochs=2, callbacks=timer, cache=False, **options)
+        return timer.seconds
+    events = []  # a callback would keep the trunk in each step
+    fine_tune(_classifier(task), sample, epochs=3, cache=True, cached_views=1, on_event=events.append, **options)
+    epochs = [event["seconds"] / event["steps_per_epoch"] for event in events if "epoch" in event]
+    return min(epochs[1:])  # the first compiles
 
 
 def _classifier(task):

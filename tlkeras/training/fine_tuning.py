@@ -18,8 +18,8 @@ from tlkeras.training.steps.options import Options, as_callbacks
 from tlkeras.training.steps.probe_head import classifier_head, fit_head
 from tlkeras.training.steps.random_state import random_state, restore_random_state
 from tlkeras.training.steps.result import FineTuning, Progress
-from tlkeras.training.steps.runs import Runs
 from tlkeras.training.steps.training_data import training_data
+from tlkeras.training.steps.tuning import Runs
 from tlkeras.utils.validation import invalid
 
 
@@ -99,7 +99,8 @@ def fine_tune(
             to none.
         ema_momentum: Momentum, such as 0.99, of a moving average of the weights, which is kept at the end. `None` for
             no average.
-        l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018).
+        l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018). Penalties
+            count in training; the validation loss that chooses weights leaves them out.
         average_with_probe: Share in [0, 1] of the probe's weights in the final average with the fine-tuned weights
             (WiSE-FT, Wortsman et al., 2022). `None` for no average. `"auto"` averages half and half after a probe,
             which was better on new images than either in all our measurements (docs/performance.md). With validation

@@ -14,7 +14,7 @@ from tlkeras.models.recompile import recompile, strategy_scope
 from tlkeras.optimizers.classes import Differential
 from tlkeras.optimizers.differential import differential_optimizer
 from tlkeras.training.steps.checkpoint import assign_all, read_arrays, values_as_list, write_arrays
-from tlkeras.training.steps.resuming import counters
+from tlkeras.training.steps.epoch_checkpoint import counters
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
 
 #: Parts of the names of metrics that grow as the model improves, for `mode="auto"`.

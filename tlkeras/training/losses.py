@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+#: Name of the metric that `plain_loss` returns.
+PLAIN_LOSS = "plain_loss"
+
 
 @keras.saving.register_keras_serializable("tlkeras")
 class SmoothedCrossentropy(keras.losses.Loss):
@@ -64,6 +67,17 @@ class SmoothedCrossentropy(keras.losses.Loss):
             "from_logits": self.from_logits,
             "label_weights": self.label_weights,
         }
+
+
+def plain_loss(loss):
+    """Return a metric of a loss as it is, without the penalties on weights that Keras adds to what it reports.
+
+    Weights are chosen by it: a penalty says nothing about new images, and is 0 for the weights it pulls to.
+
+    Args:
+        loss: A `keras.losses.Loss`.
+    """
+    return keras.metrics.MeanMetricWrapper(loss.call, name=PLAIN_LOSS)
 
 
 @keras.saving.register_keras_serializable("tlkeras")

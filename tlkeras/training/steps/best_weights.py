@@ -5,6 +5,8 @@ import math
 import keras
 import numpy as np
 
+from tlkeras.training.losses import PLAIN_LOSS
+
 
 class BestWeights(keras.callbacks.EarlyStopping):
     """Early stopping that keeps the best weights even after an interruption, and says why training stopped.
@@ -13,12 +15,12 @@ class BestWeights(keras.callbacks.EarlyStopping):
     gives no reason), copies weights on every backend, and without validation data keeps the last complete epoch.
 
     Args:
-        patience: Epochs without a lower validation loss before training stops.
+        patience: Epochs without a lower validation loss, penalties on weights left out, before training stops.
         validated: Whether there is a validation loss; without one, the latest epoch counts as the best.
     """
 
     def __init__(self, patience=5, validated=True):
-        super().__init__("val_loss", mode="min", patience=patience)
+        super().__init__(f"val_{PLAIN_LOSS}", mode="min", patience=patience)
         self.validated = validated
         self.stopped = None  # the reason
         self.epochs = 0  # that have ended

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from tlkeras.data.batches import ImageBatches, reseed
 from tlkeras.models.graph import cut
 from tlkeras.training.steps.data import all_labels, are_weighted, each_batch, outputs, steps_per_epoch
 from tlkeras.training.steps.distributed import own_methods, replicas_of
@@ -95,25 +96,34 @@ class CachedTrunk(keras.utils.PyDataset):
     def _draw(self, view, times):
         start, labels = 0, []
         for features, batch_labels in self._pass([self.seed, view, times]):
+            end = start + len(features)
             if self._features is None:
-                self._features = self._allocate(features.shape[1:])
+                self._features = self._allocate(self._most_images(len(features)), features.shape[1:])
+            elif end > self._features.shape[1]:
+                self._move(count=len(all_labels(self.batches)))
             if self._dtype == "float16" and (np.abs(features) > np.finfo("float16").max).any():
-                self._widen()
-            self._features[view, start : start + len(features)] = features
+                self._move(dtype="float32")
+            self._features[view, start:end] = features
             labels.append(batch_labels)
-            start += len(features)
+            start = end
         self._labels = self._labels or [None] * self.views
         self._labels[view] = np.concatenate(labels)
 
-    def _widen(self):
-        """Switch to float32."""
-        narrow, folder = self._features, self._folder
-        self._folder, self._dtype = None, "float32"
+    def _most_images(self, first):
+        """Return how many images there are, or at most are where that takes a pass, if no batch exceeds the first."""
+        if isinstance(self.batches, ImageBatches):
+            return len(self.batches.labels)
+        return first * steps_per_epoch(self.batches)
+
+    def _move(self, count=None, dtype=None):
+        """Move the features to an array for more images, or of another type."""
+        before, folder = self._features, self._folder
+        self._folder, self._dtype = None, dtype or self._dtype
         try:
-            self._features = self._allocate(narrow.shape[2:])
-            self._features[:] = narrow
+            self._features = self._allocate(count or before.shape[1], before.shape[2:])
+            self._features[:, : before.shape[1]] = before
         finally:
-            del narrow
+            del before
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -121,16 +131,13 @@ class CachedTrunk(keras.utils.PyDataset):
         if not self.random:
             yield from outputs(self.trunk, self.batches)
             return
-        draws = np.random.default_rng(seed)
-        for variable in self.trunk.variables:
-            if variable.name == "seed_generator_state":
-                variable.assign(draws.integers(2**31 - 1, size=2).astype(variable.dtype))
+        reseed(self.trunk, seed)
         for images, labels in each_batch(self.batches):
             # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
             yield keras.ops.convert_to_numpy(self.trunk(images, training=True)), labels
 
-    def _allocate(self, shape):
-        shape = (self.views, len(all_labels(self.batches)), *shape)
+    def _allocate(self, images, shape):
+        shape = (self.views, images, *shape)
         count = int(np.prod(shape, dtype="int64")) * np.dtype(self._dtype).itemsize
         if count <= MEMORY_BYTES:
             return np.empty(shape, self._dtype)

@@ -169,17 +169,18 @@ def set_epoch(batches, epoch):
         batches.set_epoch(epoch)
 
 
-class PreprocessedBatches(keras.utils.PyDataset):
-    """Batches whose images a model's own preprocessor has prepared, as KerasHub's classifiers do within `fit`.
+class ChangedBatches(keras.utils.PyDataset):
+    """Batches that a function changes, in the order that the original batches have.
 
     Args:
-        batches: A `keras.utils.PyDataset` of pairs `(images, labels)`.
-        preprocess: Function from a batch's `(images, labels)` to the same pair, prepared.
+        batches: A `keras.utils.PyDataset` of pairs of arrays `(images, labels)`.
+        change: Function from a batch's images and labels to those that replace them.
+        workers: Number of threads that read batches.
     """
 
-    def __init__(self, batches, preprocess):
-        super().__init__(workers=1)
-        self._batches, self._preprocess = batches, preprocess
+    def __init__(self, batches, change, workers=1):
+        super().__init__(workers=workers)
+        self._batches, self._change = batches, change
 
     @property
     def num_batches(self):
@@ -189,10 +190,14 @@ class PreprocessedBatches(keras.utils.PyDataset):
         return self.num_batches
 
     def __getitem__(self, index):
-        return tuple(map(keras.ops.convert_to_numpy, self._preprocess(*self._batches[index])))
+        return self._change(*self._batches[index])
 
     def set_epoch(self, epoch):
+        """Go to an epoch, whose number decides the order of images."""
         set_epoch(self._batches, epoch)
+
+    def on_epoch_end(self):
+        self._batches.on_epoch_end()
 
 
 def preprocessed(batches, model, name="train"):
@@ -204,7 +209,11 @@ def preprocessed(batches, model, name="train"):
     if getattr(model, "preprocessor", None) is None:
         return batches
     if isinstance(batches, keras.utils.PyDataset):
-        return PreprocessedBatches(batches, model.preprocess_samples)
+
+        def prepared(images, labels):
+            return tuple(map(keras.ops.convert_to_numpy, model.preprocess_samples(images, labels)))
+
+        return ChangedBatches(batches, prepared)
     if hasattr(batches, "element_spec"):
         return _with_known_shapes(batches.map(model.preprocess_samples), name)
     raise InputError(

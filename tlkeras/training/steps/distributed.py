@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from tlkeras.errors import InputError
-from tlkeras.training.steps.data import set_epoch
+from tlkeras.training.steps.data import ChangedBatches
 
 
 def replicas_of(model) -> int:
@@ -59,7 +59,7 @@ def even_batches(batches, replicas):
     return EvenBatches(batches, replicas) if replicas > 1 and isinstance(batches, keras.utils.PyDataset) else batches
 
 
-class EvenBatches(keras.utils.PyDataset):
+class EvenBatches(ChangedBatches):
     """Batches with the last one padded with its own images, as in `torch.utils.data.DistributedSampler`.
 
     A replica without an image is an error on TensorFlow, and a replica with one less than the others is one on JAX.
@@ -79,28 +79,14 @@ class EvenBatches(keras.utils.PyDataset):
     def __init__(self, batches, replicas):
         # `tf.distribute` reads ahead, and Keras' queue then keeps batches of one epoch's order for the next, others on
         # each worker. Without the queue every worker has the same order.
-        super().__init__(workers=1 if keras.backend.backend() == "tensorflow" else batches.workers)
-        self._batches, self._replicas = batches, replicas
+        workers = 1 if keras.backend.backend() == "tensorflow" else batches.workers
+        super().__init__(batches, self._padded, workers)
+        self._replicas = replicas
 
-    @property
-    def num_batches(self):
-        return self._batches.num_batches
-
-    def __len__(self):
-        return self.num_batches
-
-    def __getitem__(self, index):
-        images, labels = self._batches[index]
+    def _padded(self, images, labels):
         count = len(labels)
         chosen = np.arange(count + -count % self._replicas) % count
         return images[chosen], labels[chosen]
-
-    def set_epoch(self, epoch):
-        """Go to an epoch, whose number decides the order of images."""
-        set_epoch(self._batches, epoch)
-
-    def on_epoch_end(self):
-        self._batches.on_epoch_end()
 
 
 def own_methods(model):

@@ -9,6 +9,7 @@ from time import perf_counter
 import keras
 
 from tlkeras.optimizers.table import BlockRate, LearningRateTable
+from tlkeras.training.losses import PLAIN_LOSS
 
 
 @dataclass
@@ -41,7 +42,7 @@ class FineTuning:
 
     Attributes:
         history: Dict of lists, one value per epoch of fine-tuning, as in `keras.callbacks.History`; several runs follow
-            one after another.
+            one after another. `val_loss`, by which weights are chosen, has no penalties on weights; `loss` has.
         phases: List of `Phase`, in the order in which they ended.
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
         C: The probe's inverse penalty, a list with one per label for a multi-label head; `None` without a probe.
@@ -183,4 +184,8 @@ class _EpochReport(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = perf_counter() - self.start
-        self.progress.note_epoch(epoch + 1, logs or {}, **self.facts, learning_rate=rate, seconds=seconds)
+        logs = dict(logs or {})
+        logs.pop(PLAIN_LOSS, None)
+        if (validated := logs.pop(f"val_{PLAIN_LOSS}", None)) is not None:
+            logs["val_loss"] = validated  # what the weights are chosen by
+        self.progress.note_epoch(epoch + 1, logs, **self.facts, learning_rate=rate, seconds=seconds)

@@ -5,7 +5,7 @@ import keras
 from tlkeras.models.recompile import strategy_scope
 from tlkeras.optimizers.differential import differential_optimizer
 from tlkeras.optimizers.table import learning_rate_table
-from tlkeras.training.losses import Accuracy, SmoothedCrossentropy
+from tlkeras.training.losses import Accuracy, SmoothedCrossentropy, plain_loss
 
 
 def warmup_cosine(peak, warmup, steps):
@@ -55,6 +55,7 @@ def compile_for_tuning(model, trainee, data, options, steps):
     loss = SmoothedCrossentropy(head.task, options.label_smoothing, head.from_logits, weights)
     with strategy_scope(model):
         optimizer = differential_optimizer(model, adamw, **depth)
-        trainee.compile(optimizer, loss, metrics=[Accuracy(head.task, head.from_logits)])
+        metrics = [Accuracy(head.task, head.from_logits)]
+        trainee.compile(optimizer, loss, metrics=metrics, weighted_metrics=[plain_loss(loss)])
         trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
     return rates

@@ -12,7 +12,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
     """Choose the images of each epoch, stop after the last step, and keep a checkpoint of each epoch.
 
     Args:
-        runs: `tlkeras.training.steps.runs.Runs`.
+        runs: `tlkeras.training.steps.tuning.Runs`.
         run: Number of the run, from 0.
         best: Its `BestWeights`.
     """

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import keras
 
 from tlkeras.errors import InputError
+from tlkeras.training.losses import PLAIN_LOSS
 from tlkeras.training.steps.averaging import assign_average, assign_values, values_of
 from tlkeras.training.steps.best_weights import BestWeights
 from tlkeras.training.steps.checkpoint import assign_all, values_as_list
 from tlkeras.training.steps.data import set_epoch, steps_per_epoch
+from tlkeras.training.steps.epoch_checkpoint import EpochCheckpoint
 from tlkeras.training.steps.l2_sp import pulled_to_start
 from tlkeras.training.steps.random_state import random_state, restore_random_state
-from tlkeras.training.steps.resuming import EpochCheckpoint
 from tlkeras.training.steps.schedule import compile_for_tuning
 
 
@@ -194,10 +195,10 @@ class Runs:
         return loss
 
     def _loss(self):
-        """Return the loss on validation data, infinite where it is not a number; None without these."""
+        """Return the plain loss on validation data, infinite where it is not a number; None without these."""
         if self.data.held_out is None:
             return None
-        loss = self.trainee.evaluate(self.data.held_out, verbose=0, return_dict=True)["loss"]
+        loss = self.trainee.evaluate(self.data.held_out, verbose=0, return_dict=True)[PLAIN_LOSS]
         return math.inf if math.isnan(loss) else float(loss)
 
     def _save_run(self, run, best):
