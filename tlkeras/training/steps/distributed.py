@@ -106,10 +106,11 @@ def own_methods(model):
 def trainee_of(model):
     """Return the model to train in place of `model`, with its layers.
 
-    That is a `MultiWorkerModel` where there are several workers; the graph alone where the model would prepare images
-    within `fit`, as KerasHub's do, since they are prepared already; else the model itself.
+    That is a `MultiWorkerModel` where there are several workers; the graph alone of KerasHub's
+    models, which prepare images within `fit`, though they are prepared already, and take no `PyDataset`; else the model
+    itself.
     """
-    if getattr(model, "preprocessor", None) is not None:
+    if hasattr(model, "preprocessor"):
         return keras.Model(model.inputs, model.outputs)
     return MultiWorkerModel(model) if has_several_workers(model) else model
 
