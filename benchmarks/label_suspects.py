@@ -19,7 +19,7 @@ from sklearn.preprocessing import normalize
 
 import tlkeras
 from tlkeras.checks.backbone_features import feature_function
-from tlkeras.checks.suspects import _SUSPECT, folds_to_judge, held_out_probabilities, wrong_label_probabilities
+from tlkeras.checks.suspects import find_suspects, folds_to_judge, held_out_probabilities
 from tlkeras.data.duplicates import fingerprint, merge_groups, near_duplicate_groups
 from tlkeras.data.listing import list_folder
 from tlkeras.data.reading import open_rgb
@@ -117,12 +117,6 @@ def confident_learning(labels, probabilities):
     return ranking(probabilities, labels)[:count]
 
 
-def estimated(labels, probabilities):
-    """As `check_images` does."""
-    wrong = wrong_label_probabilities(labels, probabilities) >= _SUSPECT
-    return np.flatnonzero(wrong & (probabilities.argmax(axis=1) != labels))
-
-
 def compare_counts(folder, known, draws=3):
     """Print suspects and the wrong ones among them, for shares of labels that are changed."""
     names, files = list_folder(folder)
@@ -137,7 +131,8 @@ def compare_counts(folder, known, draws=3):
             wrong = rng.choice(len(labels), round(share * len(labels)), replace=False)
             noisy[wrong] = (labels[wrong] + rng.integers(1, len(names), len(wrong))) % len(names)
             probabilities = out_of_fold(features, noisy, groups, 10)
-            found = [method(noisy, probabilities) for method in (estimated, confident_learning)]
+            estimated = [index for index, _ in find_suspects(noisy, probabilities)]
+            found = [estimated, confident_learning(noisy, probabilities)]
             counts.append([number for one in found for number in (len(one), np.isin(one, wrong).sum())])
         means = np.mean(counts, axis=0)
         print(

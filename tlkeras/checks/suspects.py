@@ -60,6 +60,26 @@ def wrong_label_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> 
     return wrong
 
 
+def find_suspects(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, float]]:
+    """Find the labels that are worth a look, those that are most probably wrong first.
+
+    Args:
+        labels: int array of shape `(images,)`.
+        probabilities: Array of shape `(images, classes)`, each row from a model that did not see the image.
+
+    Returns:
+        Pairs of an image's index and the probability that its label is wrong. The likeliest class is another one.
+
+    Example:
+
+    >>> find_suspects(np.array([0] * 10 + [1] * 10), np.eye(2)[[0] * 9 + [1] * 11] * 0.98 + 0.01)[0][0]
+    9
+    """
+    wrong = wrong_label_probabilities(labels, probabilities)
+    suspects = np.flatnonzero((probabilities.argmax(axis=1) != labels) & (wrong >= _SUSPECT))
+    return [(int(index), float(wrong[index])) for index in suspects[np.argsort(-wrong[suspects], kind="stable")]]
+
+
 def suspect_labels(
     files: list[ImageFile], groups: np.ndarray, backbone: Backbone, image_size: tuple[int, int], seed: int
 ) -> list[Finding]:
@@ -86,17 +106,15 @@ def suspect_labels(
         return []
     features = feature_function(backbone, image_size)([file.path for file in files])
     probabilities = held_out_probabilities(features, labels, judged_folds)
-    wrong = wrong_label_probabilities(labels, probabilities)
-    believed = probabilities[np.arange(len(labels)), labels] > 0  # else all images of its class were in its fold
-    guesses = probabilities.argmax(axis=1)
     return [
         Finding(
             "suspect_label",
             (files[index].key,),
-            f"{names[labels[index]]}? {names[guesses[index]]} {probabilities[index].max():.2f}",
-            float(wrong[index]),
+            f"{names[labels[index]]}? {names[probabilities[index].argmax()]} {probabilities[index].max():.2f}",
+            wrong,
         )
-        for index in np.flatnonzero(believed & (guesses != labels) & (wrong >= _SUSPECT))
+        for index, wrong in find_suspects(labels, probabilities)
+        if probabilities[index, labels[index]] > 0  # else all images of its class were in its fold
     ]
 
 

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, features
 
-from tlkeras.checks.suspects import confident_suspects
+from tlkeras.checks.suspects import find_suspects
 from tlkeras.evaluation.activation_maps import activation_overlay
 from tlkeras.report.wording import percent, plain
 
@@ -74,15 +74,15 @@ def unsure_answers(facts):
 
 
 def suspect_labels(facts):
-    """Return pairs of image and class number for the labels that are probably wrong, by confident learning."""
+    """Return pairs of image and class number for the labels that are probably wrong."""
     if not facts.multilabel:
-        found = confident_suspects(facts.labels, facts.probabilities)[:MOST_SUSPECTS]
-        return [(int(index), int(facts.decided[index])) for index in found]
+        suspects = find_suspects(facts.labels, facts.probabilities)[:MOST_SUSPECTS]
+        return [(index, int(facts.decided[index])) for index, _ in suspects]
     pairs = []
     for number, column in enumerate(facts.probabilities.T):
         labels = (facts.labels[:, number] > 0.5).astype(int)
         two = np.stack([1 - column, column], axis=1)
-        pairs += [(two[index, labels[index]], int(index), number) for index in confident_suspects(labels, two)]
+        pairs += [(-wrong, index, number) for index, wrong in find_suspects(labels, two)]
     return [(index, number) for _, index, number in sorted(pairs)[:MOST_SUSPECTS]]
 
 
