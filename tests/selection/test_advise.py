@@ -1,5 +1,7 @@
 """Plans follow from the strength of the best probe and the number of images, and say how sure they are."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,13 @@ def test_fine_tuning_takes_the_whole_backbone():
     assert "block" not in [choice.name for choice in plan.choices]
 
 
+def test_without_a_whole_backbone_within_the_budgets_nothing_is_fine_tuned():
+    candidates, tables, split = case(400, 1, block_strength=1)
+    plan = plan_for(candidates[:1], tables[:1], split, image_size=8)
+    assert (plan.strategy, plan.block) == ("features", "early")
+    assert "no whole backbone meets the budgets" in plan.choice("strategy").reason
+
+
 def test_a_plan_prints_in_80_columns_and_as_json():
     plan = plan_for(*case(400, 1, block_strength=1), image_size=8)
     text = str(plan)
@@ -66,8 +75,6 @@ def test_a_plan_prints_in_80_columns_and_as_json():
 
 
 def test_options_of_a_plan_are_arguments_of_fine_tune():
-    import inspect
-
     for strength in (1, 8):
         options = plan_for(*case(400, strength), image_size=8).fine_tune_options
         assert set(options) <= set(inspect.signature(tlkeras.fine_tune).parameters)

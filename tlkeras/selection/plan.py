@@ -34,7 +34,7 @@ class Plan:
 
     Attributes:
         strategy: `"features"` (a probe on frozen features) or `"finetune"`, as in `tlkeras.fit`.
-        trains: `"head"`, `"norm"` (normalizations), `"last"` (the top blocks) or `"all"`.
+        trains: `"head"`, `"last"` (the top blocks) or `"all"`.
         backbone: Name of the backbone.
         block: Name of the block whose output a probe reads; None for the backbone's output, and for fine-tuning.
         image_size: Side of the images in pixels, or `(height, width)`.
@@ -42,7 +42,7 @@ class Plan:
         probe: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         learning_rate: Peak learning rate of fine-tuning, or None.
         layer_decay: Factor on the learning rate from each block to the one below it, or None.
-        augmentation: Whether images should be augmented.
+        augmentation: Whether images should be augmented, by what their domain allows.
         choices: `Choice` for each of these, with reasons.
         rule_of_thumb: What would train by the number of images alone: `"head"` under 1,000, `"last"` up to 100,000,
             `"all"` beyond.
@@ -50,7 +50,7 @@ class Plan:
     """
 
     strategy: Literal["features", "finetune"]
-    trains: Literal["head", "norm", "last", "all"]
+    trains: Literal["head", "last", "all"]
     backbone: str
     block: str | None
     image_size: int | tuple[int, int]
