@@ -157,6 +157,14 @@ def test_the_temperature_of_lda_makes_its_confidence_that_of_new_images():
     assert abs(measured.accuracy - accuracy) < 0.08
 
 
+def test_lda_learns_from_two_images_per_class():
+    """The shrinkage of two images is 0 by its formula; what rounding leaves of it must not be divided by."""
+    for seed in range(30):  # it happens in one of ten
+        X, y = np.random.default_rng(seed).normal(size=(8, 700)), np.repeat(np.arange(4), 2)
+        probe = tlkeras.linear_probe(X, y, estimator="lda", folds=1)
+        assert np.isfinite(probe[-1].coef_).all() and (probe.predict(X) == y).all()
+
+
 def test_lda_knows_one_label_per_image():
     with pytest.raises(tlkeras.InputError, match="estimator"):
         tlkeras.linear_probe(np.eye(4), np.array([[1, 0], [0, 1], [1, 1], [0, 0]]), estimator="lda")

@@ -146,7 +146,8 @@ def _ledoit_wolf(images):
     product = ((images @ images.T) ** 2).sum() / count**2  # the sum of squares of the covariance
     beta = ((squares**2).sum() / count - product) / count
     delta = product - features * variance**2
-    return (min(beta, delta) / delta if min(beta, delta) > 0 else 0.0), variance
+    shrinkage = min(beta, delta) / delta if min(beta, delta) > 0 else 0.0
+    return (shrinkage if shrinkage > 1e-9 else 0.0), variance  # of two images it is 0, but for rounding
 
 
 def _solved(rows, diagonal, right):
