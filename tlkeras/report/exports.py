@@ -16,7 +16,7 @@ _SECTION = Markup(
 <h2 id="export-{format}-title">Export: {format}</h2>
 <p>{why}</p>
 <p class="soft">{proof}</p>
-<div class="wide" tabindex="0" role="region" aria-labelledby="export-{format}-title">
+<div class="wide" tabindex="0" role="region" aria-label="Variants of {format}">
 <table><thead><tr>{head}</tr></thead><tbody>
 {rows}
 </tbody></table></div>
