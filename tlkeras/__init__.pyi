@@ -29,7 +29,7 @@ from .data.reading import read_image as read_image
 from .data.reading import read_images as read_images
 from .errors import InputError as InputError
 from .evaluation.activation_maps import activation_maps as activation_maps
-from .evaluation.activation_maps import activation_overlay as activation_overlay
+from .evaluation.activation_overlay import activation_overlay as activation_overlay
 from .evaluation.calibration import Reliability as Reliability
 from .evaluation.calibration import ReliabilityBin as ReliabilityBin
 from .evaluation.calibration import expected_calibration_error as expected_calibration_error

@@ -7,7 +7,8 @@ from keras import layers, ops
 
 import tlkeras
 from tlkeras.errors import InputError
-from tlkeras.evaluation.activation_maps import activation_maps, activation_overlay
+from tlkeras.evaluation.activation_maps import activation_maps, quick_activation_maps
+from tlkeras.evaluation.activation_overlay import activation_overlay
 from tlkeras.evaluation.gradients import gradient
 
 pytestmark = pytest.mark.backends
@@ -66,6 +67,14 @@ def test_cam_adds_up_to_the_score_minus_the_bias_and_the_other_methods_agree_aft
     np.testing.assert_allclose(maps.sum(axis=(1, 2)), expected, atol=1e-4)
     for method in ("cam", "grad_cam", "gradient"):
         np.testing.assert_allclose(activation_maps(model, pixels, classes, method=method), maps, atol=1e-5)
+
+
+def test_maps_by_litert_are_the_same():
+    model, pixels, classes = convolutional(), images(), np.array([0, 3, 1])
+    quick = quick_activation_maps(model, pixels, classes)
+    np.testing.assert_allclose(quick, activation_maps(model, pixels, classes), atol=1e-5)
+    other = convolutional(pooling=layers.GlobalMaxPooling2D())  # has no exact map: Keras computes it
+    np.testing.assert_allclose(quick_activation_maps(other, pixels, classes), activation_maps(other, pixels, classes))
 
 
 @pytest.mark.parametrize("pooling", [layers.Flatten(), layers.GlobalMaxPooling2D()], ids=["flatten", "max"])

@@ -72,10 +72,10 @@ def _delivered(probabilities, metrics):
 
 def _explained(model, pixels, classes):
     """Return activation maps, or None for a model that has none."""
-    from tlkeras.evaluation.activation_maps import activation_maps
+    from tlkeras.evaluation.activation_maps import quick_activation_maps
 
     try:
-        return activation_maps(model, pixels, classes)
+        return quick_activation_maps(model, pixels, classes)
     except InputError:
         return None
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, features
 
 from tlkeras.checks.suspects import find_suspects
-from tlkeras.evaluation.activation_maps import activation_overlay
+from tlkeras.evaluation.activation_overlay import activation_overlay
 from tlkeras.report.wording import percent, plain
 
 MOST_MISTAKES, MOST_UNSURE, MOST_SUSPECTS = 12, 8, 12
