@@ -11,7 +11,7 @@ from tlkeras.report.sections.headline import headline
 from tlkeras.report.sections.mistakes import class_rows
 from tlkeras.report.wording import plain
 
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&])")
+_MARKS = re.compile(r"([\\`*_\[\]#|<>~$&])")
 
 
 def render_card(facts):
