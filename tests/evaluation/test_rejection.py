@@ -59,9 +59,7 @@ def test_each_class_is_measured_by_a_rejector_that_has_not_seen_it():
     assert [one.name for one in report.classes] == ["a", "b", "c", "d"] and report.images == 120
     assert report.caught == pytest.approx(np.mean([one.caught for one in report.classes]))
     without = tlkeras.fit_rejection(X[y != 3], y[y != 3], score="knn")
-    known = rejection._held_out_distances(
-        rejection.labeled_features(X, y), rejection.signed_root(X), "knn", 0.05, folds=5, seed=0
-    )[y != 3]
+    known = rejection.held_out_distances(rejection.labeled_features(X, y), "knn")[y != 3]
     unknown = without.measure(X[y == 3])
     truth = np.r_[np.zeros(90), np.ones(30)]
     assert report.classes[3].auroc == pytest.approx(roc_auc_score(truth, np.r_[known, unknown]))

@@ -74,12 +74,11 @@ def fit_rejection(
     scores = SCORES if score == "auto" else (score,)
     if score == "auto" and len(data.labels) > MOST_NEIGHBORS:
         scores = ("mahalanobis",)
-    roots = signed_root(data.features)
     with threadpool_limits(1, user_api="blas"):
-        known = {one: _held_out_distances(data, roots, one, false_alarms, folds, seed) for one in scores}
-        left_out = {one: _left_out(data, roots, one, known[one], false_alarms) for one in scores}
+        known = {one: held_out_distances(data, one, folds, seed) for one in scores}
+        left_out = {one: _left_out(data, one, known[one], false_alarms) for one in scores}
         report = _report(data, list(map(str, names)), left_out, false_alarms)
-        return _fitted(roots, data.numbers, report.score, false_alarms, known[report.score], report)
+        return fit_distance(data, slice(None), report.score, known[report.score], false_alarms, report)
 
 
 def _check(data, score, class_names, false_alarms, folds):
@@ -100,14 +99,27 @@ def _check(data, score, class_names, false_alarms, folds):
         raise invalid("folds", folds, f"be at most {count}, the number of groups", "More groups would help most.")
 
 
-def _fitted(roots, numbers, score, false_alarms, distances=(), report=None):
-    """Fit a distance to known images, given the square roots of their features."""
+def fit_distance(data, rows, score, distances=(), false_alarms=0.05, report=None):
+    """Fit a distance to some images.
+
+    Args:
+        data: `LabeledFeatures`.
+        rows: The images to fit to: indices, booleans or a slice.
+        score: `"knn"` or `"mahalanobis"`.
+        distances: Distances of known images from others, for the threshold; none to measure distances only.
+        false_alarms: Share of known images that may be called unknown.
+        report: `RejectionReport` to hand on, or None.
+
+    Returns:
+        `Rejector`.
+    """
+    roots = signed_root(data.features[rows])
     center, scale = roots.mean(axis=0), roots.std(axis=0)
     scale = np.where(scale > 1e-6, scale, np.float32(1)).astype("float32")
     embedded = unit((roots - center) / scale)
     matrix, references, precision = np.zeros((0, 0), "float32"), embedded, 0.0
     if score == "mahalanobis":
-        matrix, references, precision = _within_classes(embedded.astype("float64"), numbers)
+        matrix, references, precision = _within_classes(embedded.astype("float64"), data.numbers[rows])
     distances = np.sort(np.asarray(distances, "float32"))
     return Rejector(score, false_alarms, center, scale, distances, matrix, references, precision, report)
 
@@ -158,22 +170,20 @@ def ledoit_wolf(rest, squares):
     return 0.0 if distance <= 0 else float(np.clip(noise / distance, 0, 1))
 
 
-def _held_out_distances(data, roots, score, false_alarms, folds, seed):
-    """Measure the distance of every image from the others, without those of its fold; float32 `(images,)`."""
-    distances = np.empty(len(roots), "float32")
+def held_out_distances(data, score, folds=5, seed=0):
+    """Measure the distance of every image from those of the other folds; float32 `(images,)`."""
+    distances = np.empty(len(data.labels), "float32")
     for rows in deal_folds(data, folds, seed):
-        rest = np.setdiff1d(np.arange(len(roots)), rows)
-        fitted = _fitted(roots[rest], data.numbers[rest], score, false_alarms)
-        distances[rows] = fitted.measure(data.features[rows])
+        rest = np.setdiff1d(np.arange(len(data.labels)), rows)
+        distances[rows] = fit_distance(data, rest, score).measure(data.features[rows])
     return distances
 
 
-def _left_out(data, roots, score, known, false_alarms):
+def _left_out(data, score, known, false_alarms):
     """Leave out one class at a time; return a dict from its number to (share caught, AUROC).
 
     Args:
         data: `LabeledFeatures`.
-        roots: Signed square roots of the features.
         score: The distance.
         known: Distance of each image as one of a known class.
         false_alarms: Share of known images that may be called unknown.
@@ -184,7 +194,7 @@ def _left_out(data, roots, score, known, false_alarms):
         others = ~inside & ~np.isin(data.groups, data.groups[inside])
         if others.sum() < 2:
             continue
-        fitted = _fitted(roots[others], data.numbers[others], score, false_alarms, known[~inside])
+        fitted = fit_distance(data, others, score, known[~inside], false_alarms)
         unknown = fitted.measure(data.features[inside])
         truth = np.r_[np.zeros((~inside).sum()), np.ones(inside.sum())]
         auroc = roc_auc_score(truth, np.r_[known[~inside], unknown])

@@ -1,0 +1,168 @@
+"""Can answers be trusted? Calibration of probabilities, images of unknown classes, and distances between domains.
+
+calibration: a probe learns from two thirds of the images, a temperature is chosen by its own folds, and both are
+measured on the rest, clean and corrupted (severity 3). Beside the default probe stands scikit-learn's default, C=1.
+unknown: one class at a time is left out. A rejector learns from three quarters of the other images and must tell the
+class from the remaining quarter. Its threshold promises 5% false alarms; the last columns say how many images of
+left-out classes it catches, and how many false alarms there are on fresh images of all classes. Energy and maximum
+probability are those of a probe.
+domains: proxy A-distance between the styles of emoji4, and between the halves of one.
+
+Groups (near-duplicates; in emoji4, the drawings of one thing) stay on one side of every split.
+
+Run: python benchmarks/trust.py [calibration unknown domains] [--seeds 5] [--quick] [--data DIR ...]
+"""
+
+import argparse
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+
+import tlkeras
+from tlkeras.evaluation.calibration import scale_temperature
+from tlkeras.evaluation.rejection import fit_distance, held_out_distances
+from tlkeras.evaluation.rejector import SCORES
+from tlkeras.pipelines.labeled import labeled_features
+from tlkeras.pipelines.probe import FALLBACK_C
+
+STYLES = ("line", "noto", "rendered", "twemoji")
+DATA = ["data/clipart10", *(f"data/emoji4/{style}" for style in STYLES)]
+CORRUPTIONS = ("noise", "dark", "blur")
+EXTRACTOR = tlkeras.FeatureExtractor()
+
+
+def loaded(folder):
+    """Return all images of a folder as one split, and their features."""
+    images = tlkeras.load_images(folder, test_size=0, validation_size=0).train
+    return images, EXTRACTOR.transform(images)
+
+
+def split(images, parts, seed):
+    """Split off one of several parts: rows to learn from and rows to measure on."""
+    folds = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    return next(folds.split(images.labels, images.labels, images.groups))
+
+
+def calibration(folders, seeds):
+    print("| data | probe | images | temperature | accuracy | error | scaled | by chance | log loss | scaled |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for folder in folders:
+        images, features = loaded(folder)
+        pixels = images.read()
+        tables = {"clean": features}
+        tables |= {kind: EXTRACTOR.transform(tlkeras.corrupt(pixels, kind)) for kind in CORRUPTIONS}
+        for probe, options in (("default", {}), ("C=1", {"Cs": [1.0]})):
+            answers, temperatures = {kind: [] for kind in tables}, []
+            for seed in range(seeds):
+                known, rest = split(images, 3, seed)
+                groups = images.groups[known]
+                found = tlkeras.cross_validate_probe(features[known], images.labels[known], groups=groups, **options)
+                temperatures.append(tlkeras.fit_temperature(images.labels[known], found.probabilities))
+                for kind, table in tables.items():
+                    raw = found.probe.predict_proba(table[rest])
+                    answers[kind].append((images.labels[rest], raw, scale_temperature(raw, temperatures[-1])))
+            for kind, parts in answers.items():
+                labels, raw, scaled = (np.concatenate(part) for part in zip(*parts, strict=True))
+                before, after = tlkeras.reliability(labels, raw), tlkeras.reliability(labels, scaled)
+                assert before.accuracy == after.accuracy
+                errors = [f"{one.expected_calibration_error:.3f}" for one in (before, after)]
+                low, high = after.interval
+                print(
+                    f"| {Path(folder).name} | {probe} | {kind} | {np.mean(temperatures):.2f} | {before.accuracy:.3f} "
+                    f"| {errors[0]} | {errors[1]} ({low:.3f} to {high:.3f}) | {after.noise:.3f} "
+                    f"| {before.log_loss:.2f} | {after.log_loss:.2f} |",
+                    flush=True,
+                )
+
+
+def unknown(folders, seeds):
+    print("| data | score | mean AUROC of left-out classes | worst | caught | false alarms (promised 0.050) |")
+    print("|---|---|---|---|---|---|")
+    for folder in folders:
+        images, features = loaded(folder)
+        aurocs, caught, alarms = ({} for _ in range(3))
+        for seed in range(seeds):
+            known, fresh = split(images, 4, seed)
+            for score in SCORES:
+                data = labeled_features(features[known], images.labels[known], images.groups[known])
+                inner = held_out_distances(data, score, seed=seed)
+                whole = fit_distance(data, slice(None), score, inner)
+                alarms.setdefault(score, []).append(whole.is_unknown(features[fresh]).mean())
+                for left_out in np.unique(images.labels):
+                    others = data.labels != left_out
+                    rejector = fit_distance(data, others, score, inner[others])
+                    judge(rejector.measure, images, features, fresh, left_out, aurocs.setdefault(score, []))
+                    strange = features[images.labels == left_out]
+                    caught.setdefault(score, []).append(rejector.is_unknown(strange).mean())
+            for left_out in np.unique(images.labels):
+                rows = known[images.labels[known] != left_out]
+                probe = tlkeras.linear_probe(features[rows], images.labels[rows], Cs=[FALLBACK_C], folds=1)
+                for score, function in (("energy", energy), ("max probability", max_probability)):
+                    places = aurocs.setdefault(score, [])
+                    judge(lambda table: function(probe, table), images, features, fresh, left_out, places)  # noqa: B023
+        for score, values in aurocs.items():
+            by_class = np.reshape(values, (seeds, -1)).mean(axis=0)
+            line = f"| {Path(folder).name} | {score} | {by_class.mean():.3f} | {by_class.min():.3f} "
+            if score in caught:
+                line += f"| {np.mean(caught[score]):.3f} | {np.mean(alarms[score]):.3f} "
+            print(line + ("|" if score in caught else "| | |"), flush=True)
+
+
+def judge(distance, images, features, fresh, left_out, places):
+    """Add the AUROC of telling a left-out class from fresh images of known classes."""
+    known = fresh[images.labels[fresh] != left_out]
+    strange = np.flatnonzero(images.labels == left_out)
+    truth = np.repeat([0, 1], [len(known), len(strange)])
+    places.append(roc_auc_score(truth, distance(features[np.r_[known, strange]])))
+
+
+def energy(probe, table):
+    return -logsumexp(np.atleast_2d(probe.decision_function(table)), axis=1)
+
+
+def max_probability(probe, table):
+    return -probe.predict_proba(table).max(axis=1)
+
+
+def domains():
+    parts = {style: loaded(f"data/emoji4/{style}") for style in STYLES}
+    names = {style: np.array([Path(path).stem for path in images.paths]) for style, (images, _) in parts.items()}
+    print("| domains | distance | 95% interval | assigned wrongly |")
+    print("|---|---|---|---|")
+    table, labels = parts["noto"][1], parts["noto"][0].labels
+    half = np.random.default_rng(0).permutation(len(labels)) % 2 == 0
+    rows = {"two halves of noto": tlkeras.domain_distance(table[half], table[~half])}
+    for first, second in combinations(STYLES, 2):
+        groups = names[first], names[second]
+        rows[f"{first}, {second}"] = tlkeras.domain_distance(parts[first][1], parts[second][1], groups=groups)
+    for name, found in rows.items():
+        low, high = found.interval
+        print(f"| {name} | {found.distance:.2f} | {low:.2f} to {high:.2f} | {found.error:.3f} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("parts", nargs="*", default=["calibration", "unknown", "domains"])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one seed, clipart10 only")
+    parser.add_argument("--data", nargs="+", default=DATA)
+    options = parser.parse_args()
+    folders, seeds = (options.data[:1], 1) if options.quick else (options.data, options.seeds)
+    for part in options.parts:
+        print(f"\n{part}\n")
+        if part == "domains":
+            domains()
+        else:
+            {"calibration": calibration, "unknown": unknown}[part](folders, seeds)
+
+
+if __name__ == "__main__":
+    main()
