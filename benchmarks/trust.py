@@ -4,8 +4,8 @@ calibration: a probe learns from two thirds of the images, a temperature is chos
 measured on the rest, clean and corrupted (severity 3). Beside the default probe stands scikit-learn's default, C=1.
 unknown: one class at a time is left out. A rejector learns from three quarters of the other images and must tell the
 class from the remaining quarter. Its threshold promises 5% false alarms; the last columns say how many images of
-left-out classes it catches, and how many false alarms there are on fresh images of all classes. Energy and maximum
-probability are those of a probe.
+left-out classes it catches, how many its own report says, and how many false alarms there are on fresh images of all
+classes. Beside it: the Mahalanobis distance on the same features, and energy and maximum probability of a probe.
 domains: proxy A-distance between the styles of emoji4, and between the halves of one.
 
 Groups (near-duplicates; in emoji4, the drawings of one thing) stay on one side of every split.
@@ -23,13 +23,14 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import logsumexp
+from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 import tlkeras
 from tlkeras.evaluation.calibration import scale_temperature
-from tlkeras.evaluation.rejection import fit_distance, held_out_distances
-from tlkeras.evaluation.rejector import SCORES
+from tlkeras.evaluation.rejection import keep_references
+from tlkeras.evaluation.rejector import embed
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import FALLBACK_C
 
@@ -84,52 +85,62 @@ def calibration(folders, seeds):
 
 
 def unknown(folders, seeds):
-    print("| data | score | mean AUROC of left-out classes | worst | caught | false alarms (promised 0.050) |")
-    print("|---|---|---|---|---|---|")
+    print("| data | score | AUROC | worst class | caught | as reported | false alarms (promised 0.050) |")
+    print("|---|---|---|---|---|---|---|")
     for folder in folders:
         images, features = loaded(folder)
-        aurocs, caught, alarms = ({} for _ in range(3))
+        aurocs, caught, reported, alarms = {}, [], [], []
         for seed in range(seeds):
             known, fresh = split(images, 4, seed)
-            for score in SCORES:
-                data = labeled_features(features[known], images.labels[known], images.groups[known])
-                inner = held_out_distances(data, score, seed=seed)
-                whole = fit_distance(data, slice(None), score, inner)
-                alarms.setdefault(score, []).append(whole.is_unknown(features[fresh]).mean())
-                for left_out in np.unique(images.labels):
-                    others = data.labels != left_out
-                    rejector = fit_distance(data, others, score, inner[others])
-                    judge(rejector.measure, images, features, fresh, left_out, aurocs.setdefault(score, []))
-                    strange = features[images.labels == left_out]
-                    caught.setdefault(score, []).append(rejector.is_unknown(strange).mean())
+            learned = features[known], images.labels[known]
+            rejector = tlkeras.fit_rejection(*learned, groups=images.groups[known], seed=seed)
+            reported.append(rejector.report.caught)
+            alarms.append(rejector.is_unknown(features[fresh]).mean())
             for left_out in np.unique(images.labels):
                 rows = known[images.labels[known] != left_out]
+                data = labeled_features(features[rows], images.labels[rows], images.groups[rows])
+                folds = rejector.folds[images.labels[known] != left_out]
+                nearest = keep_references(data, np.arange(len(rows)), folds, rejector.false_alarms)
+                caught.append(nearest.is_unknown(features[images.labels == left_out]).mean())
                 probe = tlkeras.linear_probe(features[rows], images.labels[rows], Cs=[FALLBACK_C], folds=1)
-                for score, function in (("energy", energy), ("max probability", max_probability)):
-                    places = aurocs.setdefault(score, [])
-                    judge(lambda table: function(probe, table), images, features, fresh, left_out, places)  # noqa: B023
+                functions = {
+                    "nearest neighbor": nearest.measure,
+                    "Mahalanobis": mahalanobis(nearest, images.labels[rows]),
+                    "energy": lambda table, probe=probe: -logsumexp(probe.decision_function(table), axis=1),
+                    "max probability": lambda table, probe=probe: -probe.predict_proba(table).max(axis=1),
+                }
+                for score, function in functions.items():
+                    area = judge(function, images, features, fresh, left_out)
+                    aurocs.setdefault(score, []).append(area)
         for score, values in aurocs.items():
             by_class = np.reshape(values, (seeds, -1)).mean(axis=0)
             line = f"| {Path(folder).name} | {score} | {by_class.mean():.3f} | {by_class.min():.3f} "
-            if score in caught:
-                line += f"| {np.mean(caught[score]):.3f} | {np.mean(alarms[score]):.3f} "
-            print(line + ("|" if score in caught else "| | |"), flush=True)
+            if score == "nearest neighbor":
+                line += f"| {np.mean(caught):.3f} | {np.mean(reported):.3f} | {np.mean(alarms):.3f} "
+            print(line + ("|" if score == "nearest neighbor" else "| | | |"), flush=True)
 
 
-def judge(distance, images, features, fresh, left_out, places):
-    """Add the AUROC of telling a left-out class from fresh images of known classes."""
+def mahalanobis(rejector, labels):
+    """Make the distance from the nearest class mean in units of the spread within classes, on the same features."""
+    means = np.stack([rejector.references[labels == one].mean(axis=0) for one in np.unique(labels)])
+    rest = rejector.references - means[np.searchsorted(np.unique(labels), labels)]
+    spread = LedoitWolf(store_precision=False, assume_centered=True).fit(rest).covariance_
+    axes = np.linalg.inv(np.linalg.cholesky(spread)).T
+    centers = means @ axes
+
+    def distance(table):
+        points = embed(table, rejector.center, rejector.scale) @ axes
+        return np.min([((points - center) ** 2).sum(axis=1) for center in centers], axis=0)
+
+    return distance
+
+
+def judge(distance, images, features, fresh, left_out):
+    """Compute the AUROC of telling a left-out class from fresh images of known classes."""
     known = fresh[images.labels[fresh] != left_out]
     strange = np.flatnonzero(images.labels == left_out)
     truth = np.repeat([0, 1], [len(known), len(strange)])
-    places.append(roc_auc_score(truth, distance(features[np.r_[known, strange]])))
-
-
-def energy(probe, table):
-    return -logsumexp(np.atleast_2d(probe.decision_function(table)), axis=1)
-
-
-def max_probability(probe, table):
-    return -probe.predict_proba(table).max(axis=1)
+    return roc_auc_score(truth, distance(features[np.r_[known, strange]]))
 
 
 def domains():

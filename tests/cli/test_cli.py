@@ -149,16 +149,58 @@ def test_json_is_all_there_is_on_stdout_and_quiet_says_nothing(folder, tmp_path,
 
 @pytest.mark.parametrize("strategy", ["finetune", "auto"])
 def test_fine_tuning_strategies_write_a_run_too(folder, tmp_path, capsys, strategy):
-    options = ["--image-size", 32, "--strategy", strategy, "--epochs", 1, "--minutes", 1, "--json"]
+    options = ["--image-size", 32, "--strategy", strategy, "--epochs", 1, "--minutes", 1, "--calibrate", "--json"]
     assert _main("fit", folder, "-o", tmp_path / "run", *options) == 0
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["strategy"] == strategy and metrics["measured"]["learned_from"] == 15
     assert metrics["measured"]["by"] == "held-out images"
+    assert metrics["calibration"]["after"]["accuracy"] == metrics["calibration"]["before"]["accuracy"]
+    assert metrics["calibration"]["temperature"] > 0
     choices = metrics["choices"]
     assert choices["kept"] == "features" if strategy == "auto" else 0 <= choices["average_with_probe"] <= 1
     phases = [json.loads(line)["phase"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert phases[0] == "load" and phases[-1] == "done" and ("plan" in phases) == (strategy == "finetune")
     assert _main("predict", tmp_path / "run", folder / "red" / "0.png") == 0
+
+
+def test_with_reject_an_image_of_no_known_class_is_answered_unknown_with_its_score(tmp_path, capsys):
+    colors = _folder(tmp_path / "colors", images=12)
+    _image((190, 190, 30), 7).save(tmp_path / "yellow.png")
+    assert _main("fit", colors, "-o", tmp_path / "run", "--image-size", 32, "--reject") == 0
+    out = capsys.readouterr().out
+    assert "are answered 'unknown', at 5% false alarms" in out and "rejection.npz" in out
+    images = [tmp_path / "yellow.png", colors / "red" / "0.png"]
+    assert _main("predict", tmp_path / "run", *images) == 0
+    yellow, red = (line.split("\t")[1:] for line in capsys.readouterr().out.splitlines())
+    assert yellow[0] == "unknown" and float(yellow[1]) >= 0.95 and red[0] == "red"
+
+
+def test_shifted_images_stand_beside_clean_ones_in_one_table(run, folder, tmp_path, capsys):
+    swapped = _folder(tmp_path / "swapped")
+    (swapped / "red").rename(swapped / "other")
+    (swapped / "green").rename(swapped / "red")
+    (swapped / "other").rename(swapped / "green")
+    assert _main("evaluate", run, "--shifted", swapped, "--json") == 0  # clean images are those of training
+    result = json.loads(capsys.readouterr().out)
+    clean, shifted = result["domains"]
+    assert result["seen_in_training"] == 15 and clean["name"] == "clean, as measured in training"
+    measured = json.loads((run / "metrics.json").read_text())["scores"]["accuracy"]
+    assert (clean["accuracy"], shifted["accuracy"]) == (measured, pytest.approx(1 / 3))
+    new = tmp_path / "new"
+    for name, color in COLORS.items():
+        (new / name).mkdir(parents=True)
+        for i in range(3):
+            _image(color, 900 + i).save(new / name / f"{i}.png")
+    assert _main("evaluate", run, new, "--shifted", swapped) == 0
+    table = capsys.readouterr().out
+    assert [line.split("  ")[0] for line in table.splitlines()[1:6]] == [
+        "clean", "clean, noise", "clean, dark", "clean, blur", "shifted (swapped)",
+    ]  # fmt: skip
+    (swapped / "red").rename(swapped / "pink")
+    assert _main("evaluate", run, new, "--shifted", swapped) == 2
+    assert "has a class 'pink'" in capsys.readouterr().err
+    assert _main("evaluate", run) == 2
+    assert "`SOURCE` must be given" in capsys.readouterr().err
 
 
 def test_auto_takes_the_best_backbone_that_is_on_this_machine(folder, tmp_path, capsys):

@@ -14,6 +14,7 @@ pytest.importorskip("ai_edge_litert")
 from tlkeras.features.engines.compiled import compile_classifier
 from tlkeras.features.engines.litert_layers import UnsupportedLayerError
 from tlkeras.features.engines.litert_writer import write_litert
+from tlkeras.models.heads import with_features
 
 pytestmark = pytest.mark.backends
 
@@ -31,6 +32,17 @@ def _joined(x):
     side = 2 if keras.backend.backend() == "torch" else 3
     pooled = [L.MaxPooling2D(2)(x), L.AveragePooling2D(side, 2, padding="same")(x)]
     return L.Concatenate()([*pooled, L.SeparableConv2D(4, 3, 2, padding="same", activation="relu")(x)])
+
+
+def test_a_second_output_gives_the_features_that_the_head_gets():
+    inputs = keras.Input((16, 16, 3))
+    features = L.Flatten()(L.Conv2D(2, 16, activation="relu")(L.Rescaling(1 / 255)(inputs)))  # a ReLU that is written
+    model = with_features(keras.Model(inputs, L.Dense(3, activation="softmax")(L.Dropout(0.5)(features))))
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), "uint8")
+    engine = LiteRtEngine(write_litert(model))
+    expected = np.concatenate([keras.ops.convert_to_numpy(one) for one in model(pixels, training=False)], axis=1)
+    assert engine(pixels).shape == (3, 5)
+    np.testing.assert_allclose(engine(pixels), expected, atol=1e-5)
 
 
 #: Ends of a network after a first convolution, each with other layers.

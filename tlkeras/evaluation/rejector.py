@@ -4,18 +4,13 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from tlkeras.errors import InputError, first_line
 from tlkeras.utils.files import file_written_whole
-from tlkeras.utils.validation import invalid
 
-Score = Literal["knn", "mahalanobis"]
-SCORES = ("knn", "mahalanobis")
-
-_ARRAYS = ("center", "scale", "distances", "matrix", "references")
+_ARRAYS = ("center", "scale", "references", "folds", "distances")
 
 
 @dataclass(frozen=True)
@@ -40,21 +35,18 @@ class RejectionReport:
     """How many images of unknown classes are caught, measured by leaving out one class at a time.
 
     Attributes:
-        score: `"knn"` or `"mahalanobis"`: the distance that tells left-out classes apart best.
         false_alarms: Share of the images of known classes that may be called unknown.
-        caught: Mean over left-out classes of the share of images that are called unknown. For each class the distance
-            is the one that does best on the others, so the choice does not flatter the number.
+        caught: Mean over left-out classes of the share of images that are called unknown.
         standard_error: Standard error of `caught` over classes.
-        auroc: Dict from each distance to its mean AUROC over left-out classes.
+        auroc: Mean over left-out classes of the area under the ROC curve; 0.5 by chance.
         images: Number of images of known classes.
         classes: A `HeldOutClass` each.
     """
 
-    score: Score
     false_alarms: float
     caught: float
     standard_error: float
-    auroc: dict[str, float]
+    auroc: float
     images: int
     classes: tuple[HeldOutClass, ...] = field(repr=False)
 
@@ -67,21 +59,16 @@ class RejectionReport:
 class Rejector:
     """Tells images of none of the known classes by their features; `tlkeras.fit_rejection` makes one.
 
-    The unknown score of an image is the share of known images that lie nearer to the others. It needs no knowledge of
-    the distance to be understood: an image with a score of 0.99 lies farther away than 99% of known images.
+    The distance of an image is the cosine distance from the nearest known image. Its unknown score is the share of
+    known images that lie nearer to the others: with a score of 0.99 it lies farther away than 99% of them.
 
     Attributes:
-        score: The distance: `"knn"`, to the nearest known image, or `"mahalanobis"`, to the nearest class mean in units
-            of the spread within classes.
         false_alarms: Share of images of known classes that may be called unknown.
         center: float32 array of shape `(features,)`: mean of the features' signed square roots.
         scale: float32 array of shape `(features,)`: their standard deviations.
-        distances: float32 array of shape `(images,)`, ascending: distances of known images from others.
-        matrix: float32 array of shape `(features, axes)` for `"mahalanobis"`, else empty: the inverse of the covariance
-            within classes is `precision * identity - matrix @ matrix.T`.
-        references: float32 array of known images, of shape `(images, features)`, or of class means, of shape
-            `(classes, features)`.
-        precision: Number, see `matrix`.
+        references: float32 array of shape `(images, features)`: known images, standardized and of length 1.
+        folds: int array of shape `(images,)`: the fold that each of them was held out with.
+        distances: float32 array of shape `(images,)`: distance of each of them from those of the other folds.
         report: `RejectionReport`.
 
     Example:
@@ -94,14 +81,12 @@ class Rejector:
     True
     """
 
-    score: Score
     false_alarms: float
     center: np.ndarray = field(repr=False)
     scale: np.ndarray = field(repr=False)
-    distances: np.ndarray = field(repr=False)
-    matrix: np.ndarray = field(repr=False)
     references: np.ndarray = field(repr=False)
-    precision: float = 0.0
+    folds: np.ndarray = field(repr=False)
+    distances: np.ndarray = field(repr=False)
     report: RejectionReport | None = None
 
     @property
@@ -112,20 +97,25 @@ class Rejector:
     def unknown_scores(self, features: np.ndarray) -> np.ndarray:
         """Score images: near 0 amid the known ones, near 1 far from all of them.
 
+        An image is compared with the known images of each fold, both by their distance from the other folds, so neither
+        has the advantage of more neighbors.
+
         Args:
             features: Array of shape `(images, features)`.
 
         Returns:
-            float64 array of shape `(images,)`, in [0, 1): one minus the conformal p-value, that is, the share of the
-            known images and the image itself that lie nearer than it. New images of known classes exceed
-            `1 - false_alarms` with a probability of `false_alarms` at most.
+            float64 array of shape `(images,)`, in [0, 1): one minus the cross-conformal p-value. New images of known
+            classes reach `1 - false_alarms` in about a share `false_alarms` of cases.
 
         Raises:
             InputError: `features` have another shape.
 
-        Reference: Bates et al., 2023, https://doi.org/10.1214/22-AOS2244
+        References: Vovk, 2015, https://doi.org/10.1007/s10472-013-9368-4; Bates et al., 2023,
+        https://doi.org/10.1214/22-AOS2244
         """
-        nearer = np.searchsorted(self.distances, self.measure(features), side="left")
+        nearer = 0
+        for fold, distances in zip(np.unique(self.folds), self._by_fold(features), strict=True):
+            nearer += np.searchsorted(np.sort(self.distances[self.folds == fold]), distances, side="left")
         return nearer / (len(self.distances) + 1)
 
     def is_unknown(self, features: np.ndarray) -> np.ndarray:
@@ -144,24 +134,19 @@ class Rejector:
         return np.asarray(scores) >= 1 - self.false_alarms - 1e-6  # scores may come in float32
 
     def measure(self, features: np.ndarray) -> np.ndarray:
-        """Compute the distance of images from the known ones, float32 `(images,)`."""
+        """Compute the mean distance of images from the known ones without each fold, float32 `(images,)`."""
+        return np.mean(self._by_fold(features), axis=0)
+
+    def _by_fold(self, features):
+        """Compute the distance from the nearest known image outside each fold; a list of `(images,)`."""
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.features:
             raise InputError(
                 f"`features` must have shape (images, {self.features}), of the network that the rejector was fitted "
                 f"with. Received: shape {features.shape}."
             )
-        embedded = embed(features, self.center, self.scale)
-        if self.score == "knn":
-            return np.float32(1) - (embedded @ self.references.T).max(axis=1)
-        plain, along = (
-            _squared_distances(points, means)
-            for points, means in (
-                (embedded, self.references),
-                (embedded @ self.matrix, self.references @ self.matrix),
-            )
-        )
-        return (self.precision * plain - along).min(axis=1)
+        similarities = embed(features, self.center, self.scale) @ self.references.T
+        return [1 - similarities[:, self.folds != fold].max(axis=1) for fold in np.unique(self.folds)]
 
     def save(self, path: str | os.PathLike) -> None:
         """Write an `.npz` file that NumPy alone opens.
@@ -169,8 +154,8 @@ class Rejector:
         Args:
             path: The file, which appears complete or not at all.
         """
-        about = {"score": self.score, "false_alarms": self.false_alarms, "precision": self.precision}
-        about["report"] = None if self.report is None else self.report.to_dict()
+        report = None if self.report is None else self.report.to_dict()
+        about = {"false_alarms": self.false_alarms, "report": report}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         with file_written_whole(Path(path)) as part, part.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
@@ -187,13 +172,9 @@ class Rejector:
                 about, arrays = json.loads(str(file["about"])), {name: file[name] for name in _ARRAYS}
             report = about["report"]
             if report is not None:
-                report = RejectionReport(
-                    **{**report, "classes": tuple(HeldOutClass(**one) for one in report["classes"])}
-                )
-            if about["score"] not in SCORES:
-                raise invalid("score", about["score"], "be 'knn' or 'mahalanobis'")
-            options = {name: about[name] for name in ("score", "false_alarms", "precision")}
-            return cls(**options, **arrays, report=report)
+                classes = tuple(HeldOutClass(**one) for one in report["classes"])
+                report = RejectionReport(**{**report, "classes": classes})
+            return cls(about["false_alarms"], **arrays, report=report)
         except Exception as error:  # zipfile, json and NumPy each have errors of their own for a damaged file
             raise InputError(
                 f"{os.fspath(path)!r} cannot be read as a rejector: {first_line(error)}. Fit it again."
@@ -220,8 +201,3 @@ def signed_root(features: np.ndarray) -> np.ndarray:
     """Return the square roots of absolute values with the sign of each, in float32."""
     features = np.asarray(features, "float32")
     return np.sign(features) * np.sqrt(np.abs(features))
-
-
-def _squared_distances(points, means):
-    """Return the squared distance of each point from each mean, `(points, means)`."""
-    return (points**2).sum(axis=1)[:, None] - 2 * points @ means.T + (means**2).sum(axis=1)

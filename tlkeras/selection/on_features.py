@@ -53,7 +53,7 @@ def train_on_features(task):
     if task.reject:
         rejector = _rejector(task, learned, features)
         seconds["reject"] = perf_counter() - folded
-        task.report("reject", seconds["reject"], score=rejector.score)
+        task.report("reject", seconds["reject"], auroc=round(rejector.report.auroc, 3))
     return Trained(model, measured, learned, choices, seconds, rejector, calibration)
 
 
