@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from tlkeras.pipelines.discriminant import FALLBACK_TEMPERATURE, TEMPERATURES, discriminant_paths, fit_discriminant
 from tlkeras.pipelines.labeled import labeled_features
+from tlkeras.pipelines.logistic import MAX_ITERATIONS
 from tlkeras.pipelines.regularization import (
     DEFAULT_CS,
-    MAX_ITERATIONS,
     cross_validated_path,
     deal_folds,
     probability_paths,

@@ -3,15 +3,13 @@
 import warnings
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
+from tlkeras.pipelines.logistic import regression_path
+
 #: On a thousand standardized features the best C of few images lies far below scikit-learn's default of 1.
 DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
-
-#: Iterations of L-BFGS: enough for the weakest penalty on a thousand features.
-MAX_ITERATIONS = 2000
 
 
 def deal_folds(data, count, seed):
@@ -54,15 +52,10 @@ def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     train = np.setdiff1d(np.arange(len(data.labels)), held_out)
     scaler = StandardScaler().fit(data.features[train])
     seen, unseen = _fewer_columns(scaler.transform(data.features[train]), scaler.transform(data.features[held_out]))
-    targets, weights = _columns(data.numbers[train]), _columns(data.weights(class_weight, train))
-    regressions = [LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True) for _ in targets]
+    answers_along = _answers(data, train, seen, unseen, Cs, class_weight)
     paths = [np.full((len(Cs), len(rows), len(data.classes)), np.nan) for rows in parts]
     lowest, without_gain = np.full(len(parts), np.inf), np.zeros(len(parts), int)
-    for position, C in enumerate(Cs):
-        for regression, target, weight in zip(regressions, targets, weights, strict=True):
-            if target.min() < target.max():
-                regression.set_params(C=C).fit(seen, target, weight)
-        answers = _answers(data, regressions, targets, unseen)
+    for position, answers in enumerate(answers_along):
         for part, answer in enumerate(np.split(answers, np.cumsum([len(rows) for rows in parts])[:-1])):
             if without_gain[part] < 2 or position <= at_least:
                 paths[part][position] = answer
@@ -74,23 +67,26 @@ def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     return paths
 
 
-def _columns(values):
-    """Split into one array per label, or return the only one."""
-    return [values] if values.ndim == 1 else list(values.T)
-
-
-def _answers(data, regressions, targets, unseen):
-    """Predict probabilities, float64 of shape `(images, classes)`; a class without training images gets 0."""
-    answers = np.zeros((len(unseen), len(data.classes)))
-    if data.multilabel:
-        for column, (regression, target) in enumerate(zip(regressions, targets, strict=True)):
-            constant = target.min() == target.max()
-            answers[:, column] = target[0] if constant else regression.predict_proba(unseen)[:, 1]
-    elif targets[0].min() == targets[0].max():
-        answers[:, targets[0][0]] = 1
-    else:
-        answers[:, regressions[0].classes_] = regressions[0].predict_proba(unseen)
-    return answers
+def _answers(data, train, seen, unseen, Cs, class_weight):
+    """Yield probabilities for each C, of shape `(images, classes)`; a class without training images gets 0."""
+    targets, weights = data.numbers[train], data.weights(class_weight, train)
+    if not data.multilabel:
+        targets, weights = np.equal.outer(targets, np.arange(len(data.classes))), weights[:, None]
+    targets = targets.astype("float64")
+    varies = targets.min(axis=0) < targets.max(axis=0)
+    two = not data.multilabel and varies.sum() == 2  # one column of scores then, as scikit-learn has it
+    learned = np.flatnonzero(varies)[1:] if two else np.flatnonzero(varies)
+    weights = weights[:, learned] if data.multilabel else weights
+    constant = np.repeat(np.where(varies, 0, targets[:1]), len(unseen), axis=0)
+    if not len(learned):
+        yield from [constant] * len(Cs)
+        return
+    for predict in regression_path(seen, targets[:, learned], weights, Cs, not (data.multilabel or two)):
+        answers = constant.copy()
+        answers[:, learned] = predict(unseen)
+        if two:
+            answers[:, np.flatnonzero(varies)[:1]] = 1 - answers[:, learned]
+        yield answers
 
 
 def log_losses(probabilities, data, rows, class_weight=None):
@@ -141,7 +137,7 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
 
 
 def _fewer_columns(seen, unseen):
-    """Express both in the axes that the rows of `seen` span, if there are fewer rows than columns.
+    """Express both in the principal axes of the rows of `seen`, if there are fewer rows than columns.
 
     A regression with an L2 penalty is the same there: its weights are a sum of the rows, and a turn of the axes changes
     no length. It is many times faster with 200 columns than with 1280.
@@ -150,5 +146,4 @@ def _fewer_columns(seen, unseen):
         return seen, unseen
     values, vectors = np.linalg.eigh(seen @ seen.T)
     lengths = np.sqrt(np.maximum(values, values[-1] * 1e-12 + np.finfo("float64").tiny))  # one is 0: rows are centered
-    axes = seen.T @ (vectors / lengths)
-    return seen @ axes, unseen @ axes
+    return vectors * lengths, unseen @ seen.T @ (vectors / lengths)

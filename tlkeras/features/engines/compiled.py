@@ -73,7 +73,7 @@ def _compiled(model):
     except Exception as error:  # also of LiteRT itself, which may be missing or refuse the file
         return None, first_line(error)
     probe = np.random.default_rng(0).integers(0, 256, (4, *engine.image_shape)).astype("float32")
-    expected = KerasEngine(model)(probe)
+    expected = _answers_of_keras(model, probe)
     ends = np.cumsum([output.shape[-1] for output in model.outputs])[:-1]
     pairs = zip(np.split(engine(probe), ends, axis=1), np.split(expected, ends, axis=1), strict=True)
     for (ours, theirs), tolerance in zip(pairs, TOLERANCES, strict=False):
@@ -81,3 +81,15 @@ def _compiled(model):
         if not difference <= tolerance:
             return None, f"its answers differ from those of Keras by {difference:.1e}"
     return content, None
+
+
+def _answers_of_keras(model, pixels):
+    """Compute a model's answers, side by side if it has several outputs.
+
+    TensorFlow does so without compiling a function, which takes longer than a few images. JAX compiles each operation of
+    a plain call by itself, which takes longer still.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return KerasEngine(model)(pixels)
+    answers = model(pixels, training=False)
+    return np.concatenate([np.asarray(one) for one in keras.tree.flatten(answers)], axis=1)
