@@ -467,7 +467,7 @@ def test_a_disk_without_room_for_the_weights_is_refused_before_any_work(folder, 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
     assert _main("fit", folder, "-o", tmp_path / "run") == 2
     error = capsys.readouterr().err
-    assert "needs 14 MB or more, and 1 MB are free" in error and "Loading" not in error
+    assert "needs 27 MB or more, and 1 MB are free" in error and "Loading" not in error
 
 
 class _Model:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -147,7 +148,7 @@ def test_what_cannot_be_read_is_status_2_only_if_it_is_all(run_folder, images, t
     bad = [tmp_path / "folder", tmp_path / "*.jpg", images / "below" / "11.png"]
     assert main("predict", run_folder, *bad, "-o", tmp_path / "answers.csv") == 2
     assert len(read_table(tmp_path / "answers.csv").rows) == 3
-    assert "there are no files in this folder" in capsys.readouterr().err
+    assert "there are no images in this folder" in capsys.readouterr().err
     assert main("predict", run_folder, *bad, images / "00.png") == 0
 
 
@@ -160,6 +161,88 @@ def test_bad_options_are_refused_and_leave_nothing(run_folder, images, tmp_path,
     assert main("predict", run_folder, images, *options) == 2
     assert named in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_files_of_other_kinds_in_a_folder_are_left_out_and_counted(run_folder, images, tmp_path, capsys):
+    for name in ("notes.txt", "labels.csv", "old.zip", "ahead.jpg", "noname"):
+        (tmp_path / name).write_text("no image")
+    shutil.copy(images / "00.png", tmp_path / "00.png")
+    assert main("predict", run_folder, tmp_path) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{tmp_path / '00.png'}\t") and captured.out.count("\n") == 1
+    assert "Left out 3 files in folders that are no images (.csv, .txt, .zip)" in captured.err
+    assert "ahead.jpg" in captured.err and "noname" in captured.err and captured.err.count("Cannot read") == 2
+    assert main("predict", run_folder, tmp_path / "notes.txt") == 2  # named by the user
+    assert "Cannot read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_an_interrupted_file_of_answers_is_continued_and_no_answer_computed_twice(
+    run_folder, images, tmp_path, monkeypatch, suffix
+):
+    run, paths = tlkeras.load_run(run_folder), [*sorted(images.rglob("*.png"))] * 20
+    options = {"top_k": 2, "batch_size": 4}
+    errors = run.predict(paths, output=tmp_path / f"whole{suffix}", **options)
+    read, original = [], tlkeras.runs.predicting.read_image
+
+    def interrupted(*arguments):
+        read.append(arguments[0])
+        if len(read) == 200:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(tlkeras.runs.predicting, "read_image", interrupted)
+    output = tmp_path / f"answers{suffix}"
+    with pytest.raises(KeyboardInterrupt):
+        run.predict(paths, output=output, **options)
+    unfinished = tmp_path / f".{output.name}.unfinished"
+    assert not output.exists()
+    answered = unfinished.read_text().count("\n") - 1
+    assert 50 <= answered < 200
+    with unfinished.open("a") as file:
+        file.write('{"path": "torn')
+    for other in ({"top_k": 1}, {"probabilities": True}):
+        with pytest.raises(tlkeras.InputError, match="another call"):
+            run.predict(paths, output=output, resume=True, **(options | other))
+    with pytest.raises(tlkeras.InputError, match="images"):
+        run.predict(paths[1:], output=output, resume=True, **options)
+    read.clear()
+    monkeypatch.setattr(
+        tlkeras.runs.predicting, "read_image", lambda *arguments: read.append(1) or original(*arguments)
+    )
+    assert run.predict(paths, output=output, resume=True, **options) == errors
+    assert len(read) == len(paths) - answered
+    assert output.read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
+    assert not unfinished.exists()
+
+
+@pytest.mark.slow
+def test_predict_that_is_killed_goes_on_with_the_same_command(run_folder, images, tmp_path):
+    slow = """if True:
+        import sys, time
+        import tlkeras.runs.predicting as predicting
+        from tlkeras import cli
+        original = predicting.read_image
+        predicting.read_image = lambda *arguments: time.sleep(0.02) or original(*arguments)
+        cli.main()
+    """
+    many = tmp_path / "many"
+    for number in range(40):
+        shutil.copytree(images, many / str(number))
+    arguments = ["predict", str(run_folder), str(many), "--batch-size", "4", "--resume", "-o"]
+    output, kills = tmp_path / "answers.csv", 0
+    unfinished = tmp_path / ".answers.csv.unfinished"
+    while not output.exists() and kills < 20:
+        before = unfinished.stat().st_size if unfinished.exists() else 0
+        process = subprocess.Popen([sys.executable, "-c", slow, *arguments, str(output)], stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (unfinished.exists() and unfinished.stat().st_size > before + 4000):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills > 2
+    assert main("predict", run_folder, many, "-o", tmp_path / "whole.csv") == 0
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_few_images_are_in_memory_at_a_time(run_folder, images, monkeypatch):

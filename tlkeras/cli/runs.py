@@ -1,7 +1,6 @@
 """The commands that make a classifier and use it: `fit`, `evaluate`, `predict`."""
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -185,13 +184,16 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Image files, folders (all files below), patterns; `-` for a list on stdin."
+            metavar="PATH...", help="Image files, folders (all images below), patterns; `-` for a list on stdin."
         ),
     ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="File for the answers: .csv, .jsonl or .parquet. Nothing on stdout then."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the same command, killed before its file was complete.")
+    ] = False,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name per image.")] = 1,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Give the probabilities of all classes.")
@@ -204,36 +206,52 @@ def predict(
 
     Answers come in the order given. Exit status 2 means that no image could be read; those that cannot are listed.
     """
-    from tlkeras.runs.answers import answer_file, check_answer_file
-    from tlkeras.runs.predicting import predict_each
+    from tlkeras.runs.answers import check_answer_file
+    from tlkeras.runs.bulk import predict_to_file
 
     if output is not None:
         check_answer_file(output)
+    elif resume:
+        raise InputError("`--resume` continues a file of answers; give its `--output`, too.")
     paths = [one for path in images for one in (_stdin_lines() if path == "-" else [path])]
     if not paths:
         raise InputError("The list of images on stdin is empty.")
-    options = {"top_k": top_k, "probabilities": probabilities}
-    opened, kept, unreadable, count = _open(run), [], [], 0
+    options = {"top_k": top_k, "probabilities": probabilities, "batch_size": batch_size, "verbose": verbose}
+    opened, kept = _open(run), []
     if output is not None:
-        target = answer_file(output, opened, **options)
+        result = predict_to_file(opened, paths, output, resume=resume, **options)
+        if result.resumed:
+            say(f"Resumed after {result.resumed} answers.")
     else:
-        target = nullcontext(kept.append if as_json else _print_answer)
-    with target as write:
-        for answer in predict_each(opened, paths, **options, batch_size=batch_size, verbose=verbose):
-            count += 1
-            if "error" in answer:
-                unreadable.append({"path": answer["path"], "reason": answer["error"]})
-            if "error" not in answer or output is not None:
-                write(answer)
+        result = _predict_to_stdout(opened, paths, kept.append if as_json else _print_answer, options)
+    unreadable = [{"path": one["path"], "reason": one["error"]} for one in result.unreadable]
     if as_json:
-        answers = {"predictions": kept} if output is None else {"output": str(output), "images": count}
+        answers = {"predictions": kept} if output is None else {"output": str(output), "images": result.count}
         print_json({**answers, "unreadable": unreadable})
     for one in unreadable:
         say(f"Cannot read image {one['path']!r}: {one['reason']}.")
+    if result.other_files:
+        kinds = ", ".join(sorted({Path(file).suffix for file in result.other_files}))
+        say(f"Left out {len(result.other_files)} files in folders that are no images ({kinds}).")
     if output is not None:
-        say(f"Written to {output}: {count - len(unreadable)} answers, {len(unreadable)} errors.")
-    if len(unreadable) == count:
+        say(f"Written to {output}: {result.count - len(unreadable)} answers, {len(unreadable)} errors.")
+    if len(unreadable) == result.count:
         raise typer.Exit(2)
+
+
+def _predict_to_stdout(run, paths, write, options):
+    """Write answers one by one as they are known; return the `Bulk`."""
+    from tlkeras.runs.bulk import Bulk
+    from tlkeras.runs.predicting import list_images, predict_each
+
+    images, other_files = list_images(paths)
+    result = Bulk(len(images), other_files=other_files)
+    for answer in predict_each(run, images, **options):
+        if "error" in answer:
+            result.unreadable.append(answer)
+        else:
+            write(answer)
+    return result
 
 
 def _open(run):

@@ -74,5 +74,5 @@ def check_fit(
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
             check_outside(output, source)
         if info:
-            check_room(output, 4 * info.parameters)  # bytes of its weights, which the run holds
+            check_room(output, 2 * 4 * info.parameters)  # bytes of its weights, in model.keras and in model.tflite
     return backbone, image_size or (info.default_size if info else None)

@@ -1,5 +1,6 @@
 """Predict any number of images: files, folders and patterns in, an answer per image out, in the order given."""
 
+import mimetypes
 import os
 from glob import glob, has_magic
 from pathlib import Path
@@ -19,11 +20,14 @@ def list_images(images):
     """List images, with the files of each folder and of each pattern in its place.
 
     Args:
-        images: Paths of files, folders (all visible files below, sorted by path) or patterns such as `"*.jpg"` (sorted;
-            a file of that very name comes first), or anything else that `tlkeras.read_image` takes; one or many.
+        images: Paths of files, folders (all visible files below that may be images, sorted) or patterns such as
+            `"*.jpg"` (sorted; a file of that very name comes first), or anything else that `tlkeras.read_image` takes;
+            one or many.
 
     Returns:
-        A list. A folder without files and a pattern that nothing matches stay in it, and reading them says why.
+        `(images, other_files)`: a list in which a folder without images and a pattern that nothing matches stay, and
+        reading them says why; and the files in folders that were left out, since their names end like those of another
+        kind of file, such as `.txt`.
 
     Raises:
         InputError: A folder cannot be listed.
@@ -31,13 +35,17 @@ def list_images(images):
     single = isinstance(images, str | os.PathLike | bytes) or hasattr(images, "getexif")
     if single or (isinstance(images, np.ndarray) and images.ndim == 3):
         images = [images]
-    return [one for image in images for one in _expanded(image)]
+    other_files = []
+    return [one for image in images for one in _expanded(image, other_files)], other_files
 
 
-def predict_each(run, images, *, top_k=1, probabilities=False, batch_size=32, verbose=False):
-    """Yield an answer per image, in order, with memory for a few batches; see `Run.predict` for all arguments."""
+def predict_each(run, images, *, top_k=1, probabilities=False, batch_size=32, verbose=False, start=0):
+    """Yield an answer per image, in order, with memory for a few batches; see `Run.predict` for all arguments.
+
+    Images without a path are numbered from `start`.
+    """
     check_top_k(run, top_k)
-    for place, (image, answer) in enumerate(stream_answers(run, images, batch_size, verbose)):
+    for place, (image, answer) in enumerate(stream_answers(run, images, batch_size, verbose), start):
         path = os.fsdecode(image) if isinstance(image, str | os.PathLike) else f"image {place}"
         if isinstance(answer, ImageError):
             yield {"path": path, "error": answer.reason}
@@ -48,7 +56,7 @@ def predict_each(run, images, *, top_k=1, probabilities=False, batch_size=32, ve
 def stream_answers(run, images, batch_size, verbose):
     """Yield each image with what `run.make_engine()` answers, or with its `ImageError`; see `Run.probabilities`."""
     check_integer("batch_size", batch_size, 1)
-    images = list_images(images)
+    images, _ = list_images(images)
     reader = _Reader(run.image_size, run.resize)
     with progress(total=len(images), description="predicting", unit="image", verbose=verbose) as bar:
         for items in stream_features(images, reader, run.make_engine, batch_size):
@@ -66,23 +74,31 @@ class _Reader:
     def pixels(self, source, content=None):
         """Read one image, uint8 `(height, width, 3)`."""
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
-            raise ImageError(os.fspath(source), "there are no files in this folder")
+            raise ImageError(os.fspath(source), "there are no images in this folder")
         return read_image(source, self.image_size, self.resize)
 
 
-def _expanded(image):
-    """List the files that a path stands for."""
+def _expanded(image, other_files):
+    """List the files that a path stands for; add those of another kind to `other_files`."""
     if not isinstance(image, str | os.PathLike):
         return [image]
     path = Path(image)
     if path.is_dir():
         try:
-            return [str(path / name) for name in files_within(path)] or [image]
+            files = [str(path / name) for name in files_within(path)]
         except OSError as error:
             raise InputError(f"Cannot list {error.filename!r}: {error.strerror}.") from error
+        other_files += [file for file in files if not _may_be_image(file)]
+        return [file for file in files if _may_be_image(file)] or [image]
     if has_magic(os.fspath(image)) and not path.exists():
         matches = sorted(glob(os.fspath(image), recursive=True))  # noqa: PTH207 (of Path it is relative to a folder)
         if "**" in os.fspath(image):  # which matches the files of a folder, too
             matches = [name for name in matches if not Path(name).is_dir()]
-        return [file for name in matches for file in _expanded(name)] or [image]
+        return [file for name in matches for file in _expanded(name, other_files)] or [image]
     return [image]
+
+
+def _may_be_image(file):
+    """Return whether a file's name ends like that of an image, or like nothing that is known."""
+    kind, compression = mimetypes.guess_type(file)
+    return compression is None and (kind is None or kind.startswith("image/"))

@@ -11,7 +11,7 @@ from zipfile import is_zipfile
 from tlkeras.data.reading import ImageError
 from tlkeras.errors import InputError, first_line
 from tlkeras.features.engines.litert_engine import LiteRtEngine
-from tlkeras.runs.answers import answer_file
+from tlkeras.runs.bulk import predict_to_file
 from tlkeras.runs.folder import LABELS, METRICS, MODEL, REPORT, read_litert, read_rejector
 from tlkeras.runs.log import LOG, read_log
 from tlkeras.runs.predicting import predict_each, stream_answers
@@ -117,6 +117,7 @@ class Run:
         images: Any,
         *,
         output: str | os.PathLike | None = None,
+        resume: bool = False,
         top_k: int = 1,
         probabilities: bool = False,
         batch_size: int = 32,
@@ -129,10 +130,12 @@ class Run:
         `tlkeras predict` does the same, with options of the same names.
 
         Args:
-            images: Paths of image files, folders (all files below) or patterns such as `"photos/*.jpg"`, or anything
-                else that `tlkeras.read_image` takes; one or many.
+            images: Paths of image files, folders (all below, but for files of other kinds) or patterns such as
+                `"photos/*.jpg"`, or anything else that `tlkeras.read_image` takes; one or many.
             output: File for the answers, `.csv`, `.jsonl` or `.parquet`, which appears when it is complete. Memory
                 stays flat then, however many images there are. Defaults to None, no file.
+            resume: Whether to continue the same call, which was killed before its `output` was complete. Images that
+                it has answered are not read again. Defaults to False, from the beginning.
             top_k: Number of classes to name, the most probable first. Defaults to 1.
             probabilities: Whether to give the probabilities of all classes. Defaults to False.
             batch_size: Images per forward pass in Keras. Defaults to 32.
@@ -150,17 +153,10 @@ class Run:
         Raises:
             InputError: An argument or the output cannot be used.
         """
-        options = {"top_k": top_k, "probabilities": probabilities}
-        answers = predict_each(self, images, **options, batch_size=batch_size, verbose=verbose)
+        options = {"top_k": top_k, "probabilities": probabilities, "batch_size": batch_size, "verbose": verbose}
         if output is None:
-            return list(answers)
-        unreadable = []
-        with answer_file(output, self, **options) as write:
-            for answer in answers:
-                write(answer)
-                if "error" in answer:
-                    unreadable.append(answer)
-        return unreadable
+            return list(predict_each(self, images, **options))
+        return predict_to_file(self, images, output, resume=resume, **options).unreadable
 
     def evaluate(
         self,

@@ -86,8 +86,8 @@ def _compiled(model):
 def _answers_of_keras(model, pixels):
     """Compute a model's answers, side by side if it has several outputs.
 
-    TensorFlow does so without compiling a function, which takes longer than a few images. JAX compiles each operation of
-    a plain call by itself, which takes longer still.
+    TensorFlow does so without compiling a function, which takes longer than a few images. JAX would compile each
+    operation of a plain call by itself, which takes longer still.
     """
     if keras.backend.backend() != "tensorflow":
         return KerasEngine(model)(pixels)
