@@ -203,6 +203,31 @@ def test_shifted_images_stand_beside_clean_ones_in_one_table(run, folder, tmp_pa
     assert "`SOURCE` must be given" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("strategy", ["features", "finetune"])
+def test_flips_are_measured_when_asked_for_and_used_where_they_help(folder, tmp_path, capsys, strategy):
+    output, options = tmp_path / "run", ["--image-size", 32, "--epochs", 1, "--strategy", strategy, "--tta"]
+    assert _main("fit", folder, "-o", output, *options) == 2
+    assert "No flip is declared safe for no domain" in capsys.readouterr().err
+    assert _main("fit", folder, "-o", output, *options, "--domain", "photo") == 0
+    assert "horizontal flip: " in capsys.readouterr().out
+    metrics = json.loads((output / "metrics.json").read_text())
+    measured = metrics["flips"]
+    assert measured["flips"] == ["horizontal_flip"] and measured["helps"] == (
+        measured["gain"] > measured["standard_error"]
+    )
+    image = folder / "red" / "0.png"
+    pixels = tlkeras.read_images([image], 32)
+    model = keras.saving.load_model(output / "model.keras")
+    plain, flipped = (model.predict(one, verbose=0)[0] for one in (pixels, pixels[:, :, ::-1]))
+    for helps, expected in ((True, (plain + flipped) / 2), (False, plain)):
+        (output / "metrics.json").write_text(json.dumps(metrics | {"flips": measured | {"helps": helps}}))
+        assert _main("predict", output, image, "--tta", "--probabilities", "--json") == 0
+        captured = capsys.readouterr()
+        answer = json.loads(captured.out)["predictions"][0]["probabilities"]
+        np.testing.assert_allclose(list(answer.values()), expected, atol=1e-5)
+        assert ("Flips are not averaged" in captured.err) != helps
+
+
 def test_auto_takes_the_best_backbone_that_is_on_this_machine(folder, tmp_path, capsys):
     assert _main("fit", folder, "-o", tmp_path / "run", "--image-size", 32, "--backbone", "auto", "--json") == 0
     used = json.loads(capsys.readouterr().out)["backbone"]

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import tlkeras
-from tlkeras.pipelines.cross_validation import _chosen_without, mean_with_error
+from tlkeras.pipelines.cross_validation import _chosen_without, mean_with_error, predict_each_fold
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import check_probe_options
 from tlkeras.pipelines.regularization import deal_folds
@@ -117,3 +117,12 @@ def test_a_class_of_one_group_is_measured_as_never_learned():
 def test_folds_that_cannot_be_dealt_are_refused(table, options, message):
     with pytest.raises(tlkeras.InputError, match=message):
         tlkeras.cross_validate_probe(*table, **options)
+
+
+@pytest.mark.parametrize("estimator", ["logistic", "lda"])
+def test_another_view_of_an_image_is_predicted_by_the_probe_that_has_not_seen_it(table, estimator):
+    X, y = table
+    result = tlkeras.cross_validate_probe(X, y, Cs=CS, folds=4, estimator=estimator)
+    same, noisy = predict_each_fold(result, X, y, [X, X + np.random.default_rng(0).normal(0, 0.1, X.shape)])
+    np.testing.assert_allclose(same, result.probabilities, atol=2e-3)
+    assert 0 < np.abs(noisy - same).max() < 0.5

@@ -57,6 +57,9 @@ def fit(
         str | None,
         typer.Option(help="What the images are (photo, drawing, xray, ...), for augmentation in fine-tuning."),
     ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Measure what averaging over the flips that are safe in --domain would gain.")
+    ] = False,
     columns: Annotated[
         list[str] | None,
         typer.Option(metavar="KIND=NAME", help="Column of a table with another name: path=file."),
@@ -198,6 +201,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Give the probabilities of all classes.")
     ] = False,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over the flips that `fit --tta` found to help on held-out images.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per forward pass in Keras.")] = 32,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
@@ -216,7 +222,7 @@ def predict(
     paths = [one for path in images for one in (_stdin_lines() if path == "-" else [path])]
     if not paths:
         raise InputError("The list of images on stdin is empty.")
-    options = {"top_k": top_k, "probabilities": probabilities, "batch_size": batch_size, "verbose": verbose}
+    options = {"top_k": top_k, "probabilities": probabilities, "tta": tta, "batch_size": batch_size, "verbose": verbose}
     opened, kept = _open(run), []
     if output is not None:
         result = predict_to_file(opened, paths, output, resume=resume, **options)

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from tlkeras.pipelines.labeled import labeled_features
-from tlkeras.pipelines.probe import check_probe_options
+from tlkeras.pipelines.probe import check_probe_options, chosen_strength
 from tlkeras.pipelines.regularization import (
     DEFAULT_CS,
     cross_validated_path,
@@ -109,6 +109,34 @@ def cross_validate_probe(
     accuracy, error = mean_with_error(_scores(data, probabilities), data.groups)
     strengths = tuple(family.strengths[index] for index in chosen)
     return CrossValidation(accuracy, error, probabilities, data.classes, _fold_numbers(parts), strengths, probe)
+
+
+def predict_each_fold(result, features, labels, views, class_weight=None):
+    """Predict other views of the images, such as flipped ones, each by a probe that has not seen its image.
+
+    Args:
+        result: `CrossValidation` of the images.
+        features: Their features.
+        labels: Their labels.
+        views: Arrays of the shape of `features`.
+        class_weight: As in `cross_validate_probe`.
+
+    Returns:
+        A float64 array of shape `(images, classes)` per view.
+    """
+    data, answers = labeled_features(features, labels), [np.zeros_like(result.probabilities) for _ in views]
+    estimator = "lda" if "temperature" in chosen_strength(result.probe) else "logistic"
+    with threadpool_limits(1, user_api="blas"):
+        for fold, strength in enumerate(result.strengths):
+            held_out = result.folds == fold
+            rows = np.flatnonzero(~held_out)
+            probe = check_probe_options(estimator, [strength], class_weight, data.multilabel).fit(
+                data.take(rows), strength, class_weight
+            )
+            known = np.arange(answers[0].shape[1]) if data.multilabel else np.searchsorted(data.classes, probe.classes_)
+            for answer, view in zip(answers, views, strict=True):
+                answer[np.ix_(held_out, known)] = probe.predict_proba(view[held_out])
+    return answers
 
 
 def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple[float, float]:

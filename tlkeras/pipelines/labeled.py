@@ -48,6 +48,12 @@ class LabeledFeatures:
         strata = self.strata
         return min(len(np.unique(self.groups[strata == one])) for one in np.unique(strata))
 
+    def take(self, rows) -> "LabeledFeatures":
+        """Return some of the images; classes and their numbers stay."""
+        parts = (one[rows] for one in (self.features, self.labels, self.numbers, self.groups))
+        features, labels, numbers, groups = parts
+        return LabeledFeatures(features, labels, self.classes, numbers, groups)
+
     def weights(self, class_weight, rows=slice(None)) -> np.ndarray:
         """Weigh images by class, as scikit-learn does; float64 of the shape of `labels[rows]`."""
         labels = self.labels[rows]

@@ -34,7 +34,7 @@ class Bulk:
 
 
 def predict_to_file(
-    run, images, output, *, resume=False, top_k=1, probabilities=False, batch_size=32, verbose=False
+    run, images, output, *, resume=False, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False
 ) -> Bulk:
     """Answer images in order into a file that appears when it is complete; see `tlkeras.runs.run.Run.predict`.
 
@@ -45,14 +45,15 @@ def predict_to_file(
     check_top_k(run, top_k)
     images, other_files = list_images(images)
     options = {"top_k": top_k, "probabilities": probabilities}
-    call = {"run": _identity(run), "images": _digest(images), **options}
+    call = {"run": _identity(run), "images": _digest(images), "tta": tta, **options}
     path = Path(output).resolve()
     unfinished = path.with_name(f".{path.name}.unfinished")
     result = Bulk(len(images), other_files=other_files)
     with _writable(path), _kept_if_begun(unfinished):
         result.resumed = _start(unfinished, call, resume)
         rest = images[result.resumed :]
-        answers = predict_each(run, rest, **options, batch_size=batch_size, verbose=verbose, start=result.resumed)
+        streaming = {"tta": tta, "batch_size": batch_size, "verbose": verbose, "start": result.resumed}
+        answers = predict_each(run, rest, **options, **streaming)
         with unfinished.open("a", encoding="utf-8") as file:
             for number, answer in enumerate(answers, start=1):
                 file.write(json.dumps(answer) + "\n")

@@ -9,6 +9,7 @@ from tlkeras.errors import InputError
 from tlkeras.runs.folder import check_run_output
 from tlkeras.runs.resuming import Unfinished
 from tlkeras.runs.trust import check_trust
+from tlkeras.selection.flips import safe_flips
 from tlkeras.utils.files import check_outside, check_room
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
 
@@ -27,6 +28,7 @@ def check_fit(
     epochs,
     minutes,
     domain,
+    tta,
     per_class,
     class_weight,
     image_size,
@@ -60,6 +62,8 @@ def check_fit(
         check_integer("image_size", image_size, 1, LARGEST_SIDE)
     if domain is not None:
         augmentation_policy(domain)
+    if tta and not safe_flips(domain):
+        raise invalid("tta", tta, "be False for this domain", f"No flip is declared safe for {domain or 'no domain'}.")
     if backbone == "auto":
         backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
     info = listed_info(backbone)

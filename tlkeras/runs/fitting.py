@@ -27,6 +27,7 @@ from tlkeras.runs.run import Run, load_run
 from tlkeras.runs.trust import check_classes, measure_calibration
 from tlkeras.selection.automatic import train_automatically
 from tlkeras.selection.by_fine_tuning import train_by_fine_tuning
+from tlkeras.selection.flips import safe_flips
 from tlkeras.selection.on_features import train_on_features
 from tlkeras.selection.outcome import Task
 
@@ -60,6 +61,7 @@ def fit(
     epochs: int = 4,
     minutes: float | None = None,
     domain: str | None = None,
+    tta: bool = False,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     root: str | os.PathLike | None = None,
     label_separator: str | None = None,
@@ -109,6 +111,8 @@ def fit(
             limit.
         domain: What the images are, such as `"photo"` or `"xray"`, for augmentation in fine-tuning, see
             `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
+        tta: Whether to measure what averaging predictions over the flips that `domain` declares safe would gain;
+            `Run.predict(tta=True)` averages if that is more than chance. Defaults to False, since it takes time.
         columns: As in `tlkeras.load_images`, like the next three.
         root: Folder that the paths of a table are relative to.
         label_separator: Text between several labels in one cell of a table.
@@ -167,6 +171,7 @@ def fit(
         class_weight=class_weight,
         epochs=epochs,
         domain=domain,
+        flips=safe_flips(domain) if tta else (),
         minutes=minutes,
         callbacks=callbacks,
         cache=True if cache_folder() else unfinished / "features" or False,

@@ -11,7 +11,9 @@ from tlkeras.data.sources import list_source
 from tlkeras.errors import InputError
 from tlkeras.evaluation.metrics import score
 from tlkeras.evaluation.several_labels import score_labels
+from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.runs.images import digest
+from tlkeras.selection.outcome import right
 from tlkeras.utils.validation import shown
 
 
@@ -47,6 +49,25 @@ def expected_range(scores):
     center = (scores.accuracy * scores.images + 2) / (scores.images + 4)
     half = 1.96 * np.sqrt(2) * scores.standard_error
     return max(0.0, float(center - half)), min(1.0, float(center + half))
+
+
+def flip_gain(measured, flips):
+    """Compare predictions averaged over flips with those of the images as they are.
+
+    Args:
+        measured: `tlkeras.selection.outcome.Measured`.
+        flips: Names of the flips.
+
+    Returns:
+        None without flips; otherwise a dict: `flips`, `gain` in accuracy with its `standard_error`, and `helps`,
+        whether the gain is more than that.
+    """
+    if measured.flipped is None:
+        return None
+    labels = measured.images.labels
+    change = right(measured.flipped, labels) - right(measured.probabilities, labels)
+    gain, error = mean_with_error(change, measured.images.groups)
+    return {"flips": list(flips), "gain": gain, "standard_error": error, "helps": bool(gain > error)}
 
 
 def most_common(split):

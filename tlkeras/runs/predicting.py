@@ -9,11 +9,12 @@ import numpy as np
 
 from tlkeras.data.listing import files_within
 from tlkeras.data.reading import ImageError, read_image
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, warn
 from tlkeras.features.streaming import stream_features
 from tlkeras.runs.answers import answer_of, check_top_k
+from tlkeras.selection.flips import average_over_flips
 from tlkeras.utils.progress import progress
-from tlkeras.utils.validation import check_integer
+from tlkeras.utils.validation import check_integer, invalid
 
 
 def list_images(images):
@@ -39,13 +40,13 @@ def list_images(images):
     return [one for image in images for one in _expanded(image, other_files)], other_files
 
 
-def predict_each(run, images, *, top_k=1, probabilities=False, batch_size=32, verbose=False, start=0):
+def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False, start=0):
     """Yield an answer per image, in order, with memory for a few batches; see `Run.predict` for all arguments.
 
     Images without a path are numbered from `start`.
     """
     check_top_k(run, top_k)
-    for place, (image, answer) in enumerate(stream_answers(run, images, batch_size, verbose), start):
+    for place, (image, answer) in enumerate(stream_answers(run, images, batch_size, verbose, tta), start):
         path = os.fsdecode(image) if isinstance(image, str | os.PathLike) else f"image {place}"
         if isinstance(answer, ImageError):
             yield {"path": path, "error": answer.reason}
@@ -53,16 +54,55 @@ def predict_each(run, images, *, top_k=1, probabilities=False, batch_size=32, ve
             yield {"path": path, **answer_of(run, answer, top_k, probabilities)}
 
 
-def stream_answers(run, images, batch_size, verbose):
+def stream_answers(run, images, batch_size, verbose, tta=False):
     """Yield each image with what `run.make_engine()` answers, or with its `ImageError`; see `Run.probabilities`."""
     check_integer("batch_size", batch_size, 1)
     images, _ = list_images(images)
-    reader = _Reader(run.image_size, run.resize)
+    reader, flips = _Reader(run.image_size, run.resize), flips_to_use(run) if tta else ()
+
+    def make_engine():
+        return FlippingEngine(run.make_engine(), flips) if flips else run.make_engine()
+
     with progress(total=len(images), description="predicting", unit="image", verbose=verbose) as bar:
-        for items in stream_features(images, reader, run.make_engine, batch_size):
+        for items in stream_features(images, reader, make_engine, batch_size):
             for item in items:
                 yield item.source, item.error or item.features
             bar.update(len(items))
+
+
+def flips_to_use(run):
+    """List the flips that helped on held-out images; warn if none did.
+
+    Raises:
+        InputError: The run was trained without measuring them.
+    """
+    measured = run.metrics.get("flips")
+    if not measured:
+        raise invalid(
+            "tta", True, "be False for a run that has not measured flips", "Train it with `tta=True` and a `domain`."
+        )
+    if not measured["helps"]:
+        gain, error = measured["gain"], measured["standard_error"]
+        warn(f"Flips are not averaged: on held-out images that gained {gain:+.3f} ± {error:.3f}.")
+        return ()
+    return measured["flips"]
+
+
+class FlippingEngine:
+    """Averages an engine's answers over images and their flips.
+
+    Args:
+        engine: As `tlkeras.features.engines.choice.make_engine` returns.
+        flips: Names of flips, see `tlkeras.selection.flips`.
+    """
+
+    def __init__(self, engine, flips):
+        self.name, self.batch_size = engine.name, engine.batch_size
+        self.average = average_over_flips(engine, flips)
+
+    def __call__(self, pixels):
+        """Compute the averaged answers, an array of shape `(images, classes)`."""
+        return self.average(pixels)
 
 
 class _Reader:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import keras
 
 from tlkeras._version import __version__
-from tlkeras.runs.measuring import expected_range
+from tlkeras.runs.measuring import expected_range, flip_gain
 
 
 def metrics_of(trained, scores, task, data, strategy, calibration):
@@ -37,6 +37,7 @@ def metrics_of(trained, scores, task, data, strategy, calibration):
         },
         "calibration": calibration,
         "rejection": None if trained.rejector is None else trained.rejector.report.to_dict(),
+        "flips": flip_gain(trained.measured, task.flips),
         "backbone": task.backbone,
         "strategy": strategy,
         "probe": task.probe,

@@ -120,6 +120,7 @@ class Run:
         resume: bool = False,
         top_k: int = 1,
         probabilities: bool = False,
+        tta: bool = False,
         batch_size: int = 32,
         verbose: bool = False,
     ) -> list[dict]:
@@ -138,6 +139,8 @@ class Run:
                 it has answered are not read again. Defaults to False, from the beginning.
             top_k: Number of classes to name, the most probable first. Defaults to 1.
             probabilities: Whether to give the probabilities of all classes. Defaults to False.
+            tta: Whether to average over each image and its flips, if `tlkeras.fit(tta=True)` found on held-out images
+                that this helps. Otherwise a warning says so, and nothing is averaged. Defaults to False.
             batch_size: Images per forward pass in Keras. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 
@@ -153,7 +156,8 @@ class Run:
         Raises:
             InputError: An argument or the output cannot be used.
         """
-        options = {"top_k": top_k, "probabilities": probabilities, "batch_size": batch_size, "verbose": verbose}
+        options = {"top_k": top_k, "probabilities": probabilities, "tta": tta}
+        options |= {"batch_size": batch_size, "verbose": verbose}
         if output is None:
             return list(predict_each(self, images, **options))
         return predict_to_file(self, images, output, resume=resume, **options).unreadable

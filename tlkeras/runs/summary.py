@@ -20,7 +20,8 @@ def summary(metrics):
         "held-out images": f"{scores['images']} held-out images",
         "test images": f"{scores['images']} test images",
     }[measured["by"]]
-    return "\n".join([scores_text(scores, what), *_explained(scores, measured), *trust_text(metrics)])
+    explained = *_explained(scores, measured), *_flips_explained(metrics.get("flips")), *trust_text(metrics)
+    return "\n".join([scores_text(scores, what), *explained])
 
 
 def summary_html(metrics, page):
@@ -72,6 +73,15 @@ def _labels_text(scores, what):
 
 def _share(value):
     return "-" if value is None else f"{value:.2f}"
+
+
+def _flips_explained(flips):
+    """Say what averaging over flips gained, and whether `predict` will do so."""
+    if flips:
+        names = " and ".join(name.replace("_", " ") for name in flips["flips"])
+        gain = f"{flips['gain']:+.3f} ± {flips['standard_error']:.3f}"
+        verdict = "averages" if flips["helps"] else "does not average, since that is no gain"
+        yield f"Averaged over each image and its {names}: {gain}; `predict --tta` {verdict}."
 
 
 def _explained(scores, measured):

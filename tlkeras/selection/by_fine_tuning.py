@@ -11,6 +11,7 @@ from tlkeras.augment.augmentation import augmentation
 from tlkeras.backbones.classifier import image_classifier
 from tlkeras.models.heads import find_head
 from tlkeras.selection.budget import BATCH, Announcement, StepTimer, views_kept, within_minutes
+from tlkeras.selection.flips import average_over_flips
 from tlkeras.selection.outcome import Measured, Trained
 from tlkeras.training.fine_tuning import fine_tune
 from tlkeras.training.steps.data import each_batch
@@ -38,8 +39,9 @@ def train_by_fine_tuning(task):
     tuned = perf_counter()
     by = "test images" if "test" in task.images.given else "held-out images"
     answers, features = predicted_with_features(model, task.images.test, verbose=task.verbose)
+    flipped = predicted(model, task.images.test, flips=task.flips) if task.flips else None
     task.report("measure", perf_counter() - tuned, images=len(answers))
-    measured, learned = Measured(task.images.test, answers, by, features), task.images.train
+    measured, learned = Measured(task.images.test, answers, by, features, flipped), task.images.train
     choices = {**result.choices, "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
     choices |= {"stopped": result.stopped, "blocks": plan["blocks"]}
     seconds = {"fine-tune": tuned - start, "measure": perf_counter() - tuned}
@@ -114,9 +116,12 @@ def _tuned(task, train, stage, validation_data=None, **options):
     return model, fine_tune(model, train, validation_data, **options)
 
 
-def predicted(model, split, batch_size=32, verbose=False):
-    """Predict a split; float32 of shape `(images, classes)`."""
-    return predicted_with_features(model, split, batch_size, verbose)[0]
+def predicted(model, split, batch_size=32, verbose=False, flips=()):
+    """Predict a split, averaged over flips; float32 of shape `(images, classes)`."""
+    predict = average_over_flips(model.predict_on_batch, flips) if flips else model.predict_on_batch
+    batches = split.batches(batch_size)
+    bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
+    return np.concatenate([predict(np.asarray(images)) for images, _ in bar])
 
 
 def predicted_with_features(model, split, batch_size=32, verbose=False):

@@ -7,9 +7,10 @@ from sklearn.pipeline import Pipeline
 
 from tlkeras.evaluation.rejection import fit_rejection
 from tlkeras.features.extractor import FeatureExtractor
-from tlkeras.pipelines.cross_validation import cross_validate_probe
+from tlkeras.pipelines.cross_validation import cross_validate_probe, predict_each_fold
 from tlkeras.pipelines.fold import fold
 from tlkeras.pipelines.probe import chosen_strength, linear_probe
+from tlkeras.selection.flips import flipped_sources
 from tlkeras.selection.outcome import MOST_TO_CROSS_VALIDATE, Measured, Trained
 
 
@@ -40,9 +41,9 @@ def train_on_features(task):
     task.report("features", extracted - start, images=sum(map(len, features.values())))
     learned = task.learnable if task.refit else task.images.train
     if task.cross_validate and task.refit and not given and len(learned) <= MOST_TO_CROSS_VALIDATE:
-        probe, measured, choices = _cross_validated(task, learned, features)
+        probe, measured, choices = _cross_validated(task, extractor, learned, features)
     else:
-        probe, measured, choices = _held_out(task, learned, features, given)
+        probe, measured, choices = _held_out(task, extractor, learned, features, given)
     calibration = _out_of_fold(task, features, choices) if task.calibrate and measured.images is not learned else None
     fitted = perf_counter()
     task.report("probe", fitted - extracted, **choices)
@@ -82,16 +83,26 @@ def extract(task):
     return extractor, dict(zip(parts, np.split(features, ends[:-1]), strict=True))
 
 
-def _cross_validated(task, learned, features):
+def _cross_validated(task, extractor, learned, features):
     """Predict every image by a probe that has not seen it, and fit the probe on all images."""
     options = {"folds": fold_count(learned), **_probe_options(task)}
     table = np.concatenate(list(features.values()))
     result = cross_validate_probe(table, learned.labels, groups=learned.groups, **options)
     choices = {**chosen_strength(result.probe), "folds": options["folds"]}
-    return result.probe, Measured(learned, result.probabilities, "cross-validation", table), choices
+    flipped = None
+    if task.flips:
+        views = [_flipped_features(task, extractor, learned, flip) for flip in task.flips]
+        answers = predict_each_fold(result, table, learned.labels, views, task.class_weight)
+        flipped = np.mean([result.probabilities, *answers], axis=0)
+    return result.probe, Measured(learned, result.probabilities, "cross-validation", table, flipped), choices
 
 
-def _held_out(task, learned, features, given):
+def _flipped_features(task, extractor, split, flip):
+    """Compute the features of flipped images."""
+    return extractor.transform(flipped_sources(split, flip, task.images.image_size, task.images.resize))
+
+
+def _held_out(task, extractor, learned, features, given):
     """Predict the test images by a probe that has not seen them; then fit it on the rest."""
     images, options = task.images, _probe_options(task)
     known, parts = images.train, ["train"]
@@ -100,7 +111,11 @@ def _held_out(task, learned, features, given):
     table = np.concatenate([features[part] for part in parts])
     probe = linear_probe(table, known.labels, groups=known.groups, **options)
     by = "test images" if given else "held-out images"
-    measured = Measured(images.test, probe.predict_proba(features["test"]), by, features["test"])
+    answers, flipped = probe.predict_proba(features["test"]), None
+    if task.flips:
+        views = [_flipped_features(task, extractor, images.test, flip) for flip in task.flips]
+        flipped = np.mean([answers, *map(probe.predict_proba, views)], axis=0)
+    measured = Measured(images.test, answers, by, features["test"], flipped)
     if len(learned) > len(known):
         table = np.concatenate([table, features["test"]])
         C = chosen_strength(probe).get("C", 1.0)  # LDA ignores it

@@ -31,6 +31,7 @@ class Task:
         calibrate: Whether a temperature will be chosen, so predictions to choose it by are needed.
         reject: Whether to fit a rejector of images of unknown classes.
         block: Name of the block whose output a probe reads; None for the output of the backbone.
+        flips: Names of flips to average predictions over, for comparison; see `tlkeras.selection.flips`.
         refit: Whether the delivered model learns from all images, once the number is known.
         cross_validate: Whether a probe may be measured by cross-validation over all images; False where some of them
             have chosen the block or the kind of probe.
@@ -52,6 +53,7 @@ class Task:
     calibrate: bool = False
     reject: bool = False
     block: str | None = None
+    flips: tuple[str, ...] = ()
     refit: bool = True
     cross_validate: bool = True
     class_weight: str | None = None
@@ -94,12 +96,14 @@ class Measured:
             refitted) or `"test images"` (never learned from).
         features: Array of shape `(images, features)`: the inputs of the head that answered, for a map of the images;
             None if they are not known.
+        flipped: Probabilities by the same models, averaged over each image and its flips, or None.
     """
 
     images: ImageSplit
     probabilities: np.ndarray
     by: Literal["cross-validation", "held-out images", "test images"]
     features: np.ndarray | None = None
+    flipped: np.ndarray | None = None
 
 
 @dataclass

@@ -1,0 +1,65 @@
+"""Predictions averaged over an image and its flips, where the domain declares flips safe."""
+
+from functools import partial
+
+import numpy as np
+
+from tlkeras.augment.policies import augmentation_policy
+from tlkeras.data.reading import read_image
+
+#: How pixels `(..., height, width, channels)` are flipped.
+FLIPS = {
+    "horizontal_flip": lambda pixels: pixels[..., ::-1, :],
+    "vertical_flip": lambda pixels: pixels[..., ::-1, :, :],
+}
+
+
+def safe_flips(domain):
+    """List the flips that leave the labels of a domain's images true.
+
+    Args:
+        domain: Name of the domain, see `tlkeras.augmentation_policy`, or None.
+
+    Example:
+
+    >>> safe_flips("photo"), safe_flips("document"), safe_flips(None)
+    (('horizontal_flip',), (), ())
+    """
+    policy = None if domain is None else augmentation_policy(domain)
+    return tuple(name for name in FLIPS if policy is not None and getattr(policy, name))
+
+
+def flipped_sources(split, flip, image_size, resize):
+    """Return the flipped images of a split, each read when it is needed.
+
+    Args:
+        split: `ImageSplit`.
+        flip: Key of `FLIPS`.
+        image_size: `(height, width)` that they are resized to.
+        resize: How, as in `tlkeras.read_image`.
+
+    Returns:
+        List of functions without arguments, one per image, that return uint8 pixels.
+    """
+    return [partial(_read_flipped, source, flip, image_size, resize) for source in split.sources]
+
+
+def _read_flipped(source, flip, image_size, resize):
+    source = source() if callable(source) else source
+    return np.ascontiguousarray(FLIPS[flip](read_image(source, image_size, resize)))
+
+
+def average_over_flips(predict, flips):
+    """Return a function that averages the predictions of images and of their flips.
+
+    Args:
+        predict: Function from pixels `(images, height, width, channels)` to probabilities.
+        flips: Keys of `FLIPS`.
+
+    Example:
+
+    >>> mean = average_over_flips(lambda pixels: pixels[:, 0, 0], ["horizontal_flip"])
+    >>> mean(np.array([[[[1.0], [3.0]]]])).tolist()
+    [[2.0]]
+    """
+    return lambda pixels: np.mean([predict(pixels), *(predict(FLIPS[flip](pixels)) for flip in flips)], axis=0)
