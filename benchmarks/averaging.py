@@ -30,7 +30,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlkeras
-from tlkeras.pipelines.regularization import DEFAULT_CS, MAX_ITERATIONS
+from tlkeras.pipelines.logistic import MAX_ITERATIONS
+from tlkeras.pipelines.regularization import DEFAULT_CS
 
 DATA = Path(__file__).parents[1] / "data"
 STYLES = ("noto", "twemoji", "rendered", "line")
