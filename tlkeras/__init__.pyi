@@ -48,6 +48,9 @@ from .evaluation.sheets import contact_sheet as contact_sheet
 from .evaluation.sheets import preview as preview
 from .evaluation.temperature import Calibration as Calibration
 from .evaluation.temperature import calibrate as calibrate
+from .exporters.exporting import export as export
+from .exporters.opening import load_export as load_export
+from .exporters.report import Export as Export
 from .features.extractor import FeatureExtractor as FeatureExtractor
 from .features.ray import RayExtraction as RayExtraction
 from .features.ray import extract_on_ray as extract_on_ray

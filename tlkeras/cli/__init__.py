@@ -15,6 +15,7 @@ import typer
 from tlkeras._version import __version__
 from tlkeras.cli.checking import check
 from tlkeras.cli.choosing import advise, rank
+from tlkeras.cli.exporting import benchmark, export
 from tlkeras.cli.forecasting import learning_curve
 from tlkeras.cli.machine import backbones, cache, doctor
 from tlkeras.cli.runs import evaluate, fit, predict
@@ -29,7 +30,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for _command in (fit, evaluate, predict, check, rank, advise, learning_curve, backbones, doctor, cache):
+for _command in (
+    fit,
+    evaluate,
+    predict,
+    export,
+    benchmark,
+    check,
+    rank,
+    advise,
+    learning_curve,
+    backbones,
+    doctor,
+    cache,
+):
     app.command()(_command)
 
 

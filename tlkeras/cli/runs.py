@@ -261,10 +261,13 @@ def _predict_to_stdout(run, paths, write, options):
 
 
 def _open(run):
-    """Open a run; load Keras first, with a word about it, if the run has no LiteRT file."""
+    """Open a run or an exported file; load Keras first, with a word about it, if the run has no LiteRT file."""
+    from tlkeras.exporters.opening import exported_file, load_export
     from tlkeras.runs.folder import LITERT
     from tlkeras.runs.run import load_run
 
+    if exported_file(run):
+        return load_export(run)
     if not (run / LITERT).is_file():
         load_keras()
     return load_run(run)

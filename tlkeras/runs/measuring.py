@@ -101,7 +101,7 @@ def evaluate(run, source, table, verbose=False):
     return {
         "scores": _scores(run, [file.label for file in measured], np.stack(rows), majority).to_dict(),
         "part": part,
-        "seen_in_training": sum(digest(file.source) in seen for file in measured),
+        "seen_in_training": None if seen is None else sum(digest(file.source) in seen for file in measured),
         "skipped": skipped,
     }
 
@@ -121,6 +121,8 @@ def known_from_training(run):
     """Return the digests of the images that a run was trained on or chosen by, and its most common class."""
     try:
         data, scores = run.metrics["data"], run.metrics["scores"]
+        if data is None:  # an exported file, which does not list the images it was trained on
+            return None, run.class_names.index(scores["majority_class"]) if scores["majority_class"] else None
         seen = {*data["learned"].values(), *data["chosen_by"].values()}
         return seen, None if run.thresholds else run.class_names.index(scores["majority_class"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -150,6 +152,7 @@ def _scores(run, labels, probabilities, majority):
     """Score answers to images with the names of their classes."""
     if run.thresholds is None:
         labels = [run.class_names.index(label) for label in labels]
+        majority = Counter(labels).most_common(1)[0][0] if majority is None else majority
         return score(labels, probabilities.argmax(axis=1), run.class_names, majority)
     labels = [[name in given for name in run.class_names] for given in labels]
     return score_labels(labels, probabilities, run.class_names, thresholds=run.thresholds)

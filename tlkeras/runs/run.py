@@ -185,7 +185,8 @@ class Run:
             A dict: `scores` (what `tlkeras.evaluation.metrics.Scores` holds, or `LabelScores` by the run's thresholds
             where an image may have several labels), `part` (what was scored: `"test"` where the source has a test part,
             else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of these images were used
-            to train or choose the model), `skipped` (files of this part that cannot be read, with the reason).
+            to train or choose the model; None for an exported file, which does not know), `skipped` (files of this part
+            that cannot be read, with the reason).
 
         Raises:
             InputError: There is no such source, it has a class that the run does not know, or several labels per image

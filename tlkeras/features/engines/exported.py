@@ -15,7 +15,7 @@ import numpy as np
 from tlkeras.utils.files import file_written_whole
 
 #: Ends of file names. The number is that of `litert_writer`: to be raised when it writes other files.
-_SUFFIX = {"litert": "-3.tflite", "litert by TensorFlow": "-converted.tflite", "onnx": ".onnx", "openvino": ".xml"}
+_SUFFIX = {"litert": "-4.tflite", "litert by TensorFlow": "-converted.tflite", "onnx": ".onnx", "openvino": ".xml"}
 
 
 class ExportFolder:

@@ -23,6 +23,9 @@ _PLAIN = ("LOG", "LOGISTIC", "RELU", "RELU6", "TANH")
 class LiteRtGraph:
     """A LiteRT model with one graph and one input, put together operator by operator.
 
+    Attributes:
+        layer: Name of the layer that is being written; tensors are named after it.
+
     Example:
 
     >>> graph = LiteRtGraph()
@@ -42,12 +45,16 @@ class LiteRtGraph:
         self._subgraph.name = "main"
         self._subgraph.tensors, self._subgraph.operators = [], []
         self._model.subgraphs = [self._subgraph]
+        self.layer = "tensor"
 
-    def input(self, shape):
-        """Add the input, float32, and return its number."""
-        number = self._tensor("image", shape, "float32", 0)
+    def input(self, shape, dtype="float32"):
+        """Add the input, and return the number of its float32 values."""
+        number = self._tensor("image", shape, dtype, 0)
         self._subgraph.inputs = [number]
-        return number
+        if dtype == "float32":
+            return number
+        types = {"inDataType": schema.TensorType.UINT8, "outDataType": schema.TensorType.FLOAT32}
+        return self.add("CAST", [number], shape, **types)
 
     def constant(self, values, dtype="float32"):
         """Add a constant, and return its number."""
@@ -88,9 +95,9 @@ class LiteRtGraph:
         """Return the shape of a tensor."""
         return tuple(self._subgraph.tensors[tensor].shape)
 
-    def finish(self, output, **more):
+    def finish(self, output, name="output", **more):
         """Name the output, and more of them, and return the file's content."""
-        outputs = {"output": output, **more}
+        outputs = {name: output, **more}
         self._subgraph.outputs = list(outputs.values())
         self._model.signatureDefs = [self._signature(outputs)]
         builder = flatbuffers.Builder(1024)
@@ -100,7 +107,7 @@ class LiteRtGraph:
     def _tensor(self, name, shape, dtype, buffer):
         tensor = schema.TensorT()
         number = len(self._subgraph.tensors)
-        tensor.name = name or f"tensor_{number}"
+        tensor.name = name or f"{self.layer}:{number}"  # quantizers want a name per tensor
         tensor.shape, tensor.buffer = list(shape), buffer
         tensor.type = getattr(schema.TensorType, dtype.upper())
         self._subgraph.tensors.append(tensor)

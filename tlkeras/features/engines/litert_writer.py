@@ -24,7 +24,7 @@ from tlkeras.models.graph import flatten, graph_of, nodes
 _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 
 
-def write_litert(model) -> bytes:
+def write_litert(model, input_dtype="float32", output_name="output") -> bytes:
     """Write a network as a LiteRT file for one image at a time.
 
     BatchNorm is folded into the convolution before it, and so is a ReLU after it. Weights stay in float32.
@@ -32,10 +32,12 @@ def write_litert(model) -> bytes:
     Args:
         model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
             vectors `(N, outputs)`; or to two of them, the second of which are features.
+        input_dtype: `"float32"`, or `"uint8"` for pixels as they come from a picture.
+        output_name: Name of the first output in the file's signature.
 
     Returns:
-        The content of the file: input `image`, float32 `(1, height, width, channels)`; `output` of shape
-        `(1, outputs)`, and perhaps `features` of shape `(1, features)`.
+        The content of the file: input `image`, of shape `(1, height, width, channels)`; `output` of shape
+        `(1, outputs)`, and perhaps `features` of shape `(1, features)`, float32.
 
     Raises:
         UnsupportedLayerError: The network has a layer that cannot be written, several inputs, more than two outputs, no
@@ -51,7 +53,7 @@ def write_litert(model) -> bytes:
         raise UnsupportedLayerError(f"{model.name!r} has not one input and one output, or two")
     if None in model.inputs[0].shape[1:] or any(len(output.shape) != 2 for output in model.outputs):
         raise UnsupportedLayerError(f"{model.name!r} does not turn images of one size into vectors")
-    return _Writer(flatten(model)).write()
+    return _Writer(flatten(model), input_dtype).write(output_name)
 
 
 class _Writer:
@@ -62,7 +64,7 @@ class _Writer:
         padded_as_same: set of ids of KerasTensors whose padding was left to the convolution after them.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, input_dtype):
         graph = graph_of(model)
         self.graph, self.outputs, self.calls = LiteRtGraph(), model.outputs, nodes(graph)
         self.tensors, self.consumers, self.padded_as_same = {}, {}, set()
@@ -70,15 +72,16 @@ class _Writer:
             for tensor in node.input_tensors:
                 self.consumers.setdefault(id(tensor), []).append(node)
         shape = (1, *model.inputs[0].shape[1:])
-        self.tensors[id(model.inputs[0])] = self.graph.input(shape)
+        self.tensors[id(model.inputs[0])] = self.graph.input(shape, input_dtype)
 
-    def write(self):
+    def write(self, output_name):
         for node in self.calls:
             layer = node.operation
             # Written together with the layer before it, as BatchNorm may be; or the input.
             if isinstance(layer, keras.layers.InputLayer) or id(node.outputs[0]) in self.tensors:
                 continue
             self._check(layer)
+            self.graph.layer = layer.name
             write = LAYERS.get(type(layer))
             if not isinstance(layer, keras.Layer):
                 write = OPERATIONS.get(type(layer).__name__)
@@ -86,10 +89,8 @@ class _Writer:
                 raise UnsupportedLayerError(f"layer {layer.name!r} is a {type(layer).__name__}")
             inputs = [self.tensors[id(tensor)] for tensor in node.input_tensors]
             self.tensors[id(node.outputs[0])] = inputs[0] if write is None else write(self, node, layer, inputs)
-        names = ("output", "features")[: len(self.outputs)]
-        return self.graph.finish(
-            **{name: self.tensors[id(tensor)] for name, tensor in zip(names, self.outputs, strict=True)}
-        )
+        first, *more = (self.tensors[id(tensor)] for tensor in self.outputs)
+        return self.graph.finish(first, output_name, **dict(zip(("features",), more, strict=False)))
 
     def _check(self, layer):
         if getattr(layer, "compute_dtype", "float32") != "float32":

@@ -1,0 +1,101 @@
+"""The commands that make files for other runtimes: `export` and `benchmark`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
+from tlkeras.errors import InputError
+
+_Batch = Annotated[str, typer.Option(metavar="N|any", help="Images per call of the file; `any` for any number.")]
+_Images = Annotated[
+    Path | None,
+    typer.Option(help="Labeled images to verify with. By default those of the run that it has not learned from."),
+]
+
+
+def export(
+    run: RunFolder,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the file and its proof to.")],
+    format: Annotated[str, typer.Option(help="`litert`, `onnx`, `openvino` or `saved_model`.")] = "litert",
+    quantize: Annotated[
+        str,
+        typer.Option(help="`none`, `float16`, `int8`, `dynamic_int8`, `full_int8`, or `auto`: what pays is measured."),
+    ] = "auto",
+    batch: _Batch = "1",
+    images: _Images = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(help="Largest loss of accuracy, such as 0.01. By default a point, or what is not significant."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that is already there.")] = False,
+    as_json: Json = False,
+):
+    """Export a run to a file for phones, browsers or servers, and verify that it gives the same answers."""
+    from tlkeras.exporters.options import check_options
+
+    number = _number(batch)
+    check_options(format, quantize, number, max_drop, output, overwrite)
+    _check_run(run)
+    load_keras()
+    from tlkeras.exporters.exporting import export
+
+    say("Exporting and verifying ...")
+    options = {"format": format, "quantize": quantize, "batch": number, "images": images, "max_drop": max_drop}
+    done = export(run, output, **options, overwrite=overwrite)
+    if as_json:
+        print_json(done.report)
+        return
+    typer.echo(done)
+    typer.echo(f"Written to {output}/: {', '.join(sorted(path.name for path in output.iterdir()))}")
+
+
+def benchmark(
+    run: RunFolder,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="Compare only this format; repeat for several.")
+    ] = None,
+    threads: Annotated[list[int] | None, typer.Option(min=1, help="Number of threads; repeat for several.")] = None,
+    images: _Images = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Picture to draw the comparison to, such as comparison.png.")
+    ] = None,
+    as_json: Json = False,
+):
+    """Compare the formats and quantizations that a run can be exported to: accuracy, size and time."""
+    from tlkeras.exporters.comparing import check_comparison
+
+    wanted, counts = check_comparison(formats, threads, chart)
+    _check_run(run)
+    load_keras()
+    from tlkeras.exporters.comparing import compare_exports
+
+    rows = compare_exports(run, wanted, counts, images=images, on_format=lambda name: say(f"{name} ..."))
+    if chart is not None:
+        from tlkeras.exporters.comparison_figure import comparison_figure
+
+        comparison_figure(rows).savefig(chart, dpi=150)
+    if as_json:
+        print_json(rows)
+        return
+    typer.echo(rows)
+    if chart is not None:
+        typer.echo(f"Drawn to {chart}")
+
+
+def _number(batch):
+    """Read a number of images, or `any`."""
+    if batch == "any":
+        return None
+    if not batch.isdecimal() or int(batch) < 1:
+        raise InputError(f"`--batch` must be a number of images or `any`. Received: {batch!r}")
+    return int(batch)
+
+
+def _check_run(run):
+    """Refuse a folder that is no run before Keras is loaded."""
+    from tlkeras.runs.folder import LABELS, MODEL
+
+    if not (run / MODEL).is_file() or not (run / LABELS).is_file():
+        raise InputError(f"{str(run)!r} is not a run: it has no {MODEL} and {LABELS}. `tlkeras fit` writes one.")

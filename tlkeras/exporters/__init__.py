@@ -1,0 +1,1 @@
+"""Files that run without Keras: on phones, in browsers, and in other runtimes."""

@@ -1,0 +1,83 @@
+"""One model in several quantizations: written, run in a fresh process, compared with Keras."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.exporters.measuring_process import measure
+from tlkeras.exporters.verification import compare
+
+
+@dataclass
+class Candidates:
+    """What was written and measured.
+
+    Attributes:
+        files: Dict from quantizations to paths.
+        refused: Dict from quantizations to the reason why they were not written.
+        tools: Dict of the tools that wrote them, with versions.
+        measured: Dict from quantizations to dicts: what `compare` returns, `bytes`, and `milliseconds` by threads.
+    """
+
+    files: dict[str, Path]
+    refused: dict[str, str]
+    tools: dict[str, str]
+    measured: dict[str, dict]
+
+
+def measure_candidates(subject, format, quantizations, batch, folder, threads=(1, 2), seconds=1.0):
+    """Write a model in several quantizations, and measure them.
+
+    Args:
+        subject: `tlkeras.exporters.subject.Subject`.
+        format: Format of all of them.
+        quantizations: Tuple of names.
+        batch: Images per call; None for any number.
+        folder: `pathlib.Path` of a folder to write to.
+        threads: Numbers of threads to measure the time with.
+        seconds: Time to spend on each of them and each file.
+
+    Returns:
+        `Candidates`.
+
+    Raises:
+        InputError: The model cannot be exported in this format, or the file does not run.
+    """
+    wanted, refused = list(quantizations), {}
+    if not len(subject.calibration):
+        why = "it needs images to measure ranges on; give `images`"
+        refused = {name: why for name in wanted if name in ("int8", "full_int8")}
+        wanted = [name for name in wanted if name not in refused]
+    write = writer_of(format).write
+    files, more, tools = write(subject.model, folder, batch, tuple(wanted), subject.calibration)
+    refused |= more
+    answers, times, errors = measure(files, format, subject.pixels, threads, seconds)
+    expected = np.asarray(subject.model.predict(subject.pixels, batch_size=32, verbose=0), "float32")
+    refused |= errors
+    files = {name: path for name, path in files.items() if name in answers}
+    measured = {}
+    for name, path in files.items():
+        measured[name] = compare(answers[name], expected, subject)
+        measured[name] |= {"bytes": size_of(path), "milliseconds": times[name]}
+    return Candidates(files, refused, tools, measured)
+
+
+def size_of(path):
+    """Return the bytes of an exported file, with the file of its weights, or of a folder."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    weights = path.with_suffix(".bin")
+    return path.stat().st_size + (weights.stat().st_size if path.suffix == ".xml" and weights.is_file() else 0)
+
+
+def writer_of(format):
+    """Return the module that writes a format."""
+    return importlib.import_module(f"tlkeras.exporters.{format}")
+
+
+def refusal(name, candidates, format):
+    """Build the error for a quantization that was asked for and could not be written."""
+    return InputError(f"This model has no {name} form in {format}: {candidates.refused[name]}.")

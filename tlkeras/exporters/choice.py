@@ -1,0 +1,57 @@
+"""Which quantization pays: of those that keep the answers the fastest, and of equally fast ones the smallest."""
+
+from tlkeras.exporters.processor import has_int8_dot_products
+from tlkeras.exporters.verification import failure
+
+#: How much slower than the fastest counts as equally fast.
+_EQUAL = 1.15
+
+#: Share of the same answers that a quantization must have to be chosen by itself.
+_AGREEMENT = 0.97
+
+
+def choose(measured, max_drop, threads=1):
+    """Choose among measured quantizations.
+
+    Args:
+        measured: Dict from quantizations to what `tlkeras.exporters.candidates.measure_candidates` found.
+        max_drop: As in `tlkeras.exporters.verification.failure`.
+        threads: Number of threads whose time decides.
+
+    Returns:
+        `(quantization, reason)`: a sentence that says why; the name is None if not even the plain file is good enough.
+
+    Example:
+
+    >>> plain = {"agreement": 1.0, "largest_difference": 0.0, "bytes": 100, "milliseconds": {1: 10.0}}
+    >>> small = {"agreement": 0.98, "largest_difference": 0.2, "bytes": 30, "milliseconds": {1: 5.0}}
+    >>> name, reason = choose({"none": plain, "int8": small}, None)
+    >>> name, reason.partition(".")[0]
+    ('int8', 'int8 takes 0')
+    """
+    good = {
+        name: result
+        for name, result in measured.items()
+        if failure(result, max_drop) is None and (name == "none" or result["agreement"] >= _AGREEMENT)
+    }
+    if not good:
+        return None, "no quantization keeps the answers"
+    fastest = min(result["milliseconds"][threads] for result in good.values())
+    fast = {name: result for name, result in good.items() if result["milliseconds"][threads] <= _EQUAL * fastest}
+    name = min(fast, key=lambda name: fast[name]["bytes"])
+    return name, reason(name, measured, threads)
+
+
+def reason(name, measured, threads=1):
+    """Say in a sentence what a quantization brings and costs, compared with the plain file."""
+    result, plain = measured[name], measured.get("none")
+    if name == "none" or plain is None:
+        return "Plain float32: nothing smaller is as fast and keeps the answers."
+    time = result["milliseconds"][threads] / plain["milliseconds"][threads]
+    text = (
+        f"{name} takes {result['bytes'] / plain['bytes']:.2f} of the space and {time:.2f} of the time of float32, and "
+        f"gives the same answer for {result['agreement']:.1%} of the images."
+    )
+    if "int8" in name and time > 0.8 and not has_int8_dot_products():
+        text += " This processor has no 8-bit dot products; one that has them takes about half the time."
+    return text

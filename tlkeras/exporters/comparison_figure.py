@@ -1,0 +1,48 @@
+"""The chart of a comparison: time against agreement, with the size of the file as the size of the mark."""
+
+import matplotlib.pyplot as plt
+
+_MARKS = {"litert": "o", "onnx": "s", "openvino": "D", "saved_model": "^"}
+_SHADES = {
+    "none": "#222222",
+    "float16": "#7b6fb3",
+    "int8": "#1b8a6b",
+    "dynamic_int8": "#d0892c",
+    "full_int8": "#a8323e",
+}
+
+
+def comparison_figure(rows):
+    """Draw the time of one image and the size of each file, the fastest at the top.
+
+    Args:
+        rows: `tlkeras.exporters.comparing.Comparison`, or dicts like its rows.
+
+    Returns:
+        A matplotlib figure.
+    """
+    drawn = [row for row in rows if "refused" not in row]
+    threads = sorted({key for row in drawn for key in row if key.startswith("ms_")}, key=lambda key: int(key[3:]))
+    drawn.sort(key=lambda row: row[threads[0]], reverse=True)
+    names = [f"{row['format']}, {'float32' if row['quantization'] == 'none' else row['quantization']}" for row in drawn]
+    figure, axes = plt.subplots(1, 3, figsize=(11, 1.2 + 0.34 * len(drawn)), sharey=True, layout="constrained")
+    for place, row in enumerate(drawn):
+        color = _SHADES[row["quantization"]]
+        for key, alpha in zip(threads, (1.0, 0.45, 0.25, 0.15), strict=False):
+            axes[0].barh(place, row[key], color=color, alpha=alpha, height=0.7 if key == threads[0] else 0.35)
+        axes[0].text(row[threads[0]], place, f" {row[threads[0]]:.1f}", va="center", fontsize=8)
+        axes[1].barh(place, row["bytes"] / 1e6, color=color, height=0.7)
+        axes[1].text(row["bytes"] / 1e6, place, f" {row['bytes'] / 1e6:.1f}", va="center", fontsize=8)
+        axes[2].plot(row["agreement"], place, _MARKS[row["format"]], color=color, markersize=7)
+        axes[2].text(row["agreement"], place, f"  {row['agreement']:.3f}", va="center", fontsize=8)
+    counts = " and ".join(key[3:] for key in threads)
+    axes[0].set(xlabel=f"ms per image, {counts} thread{'s' if threads != ['ms_1'] else ''}", yticks=range(len(drawn)))
+    axes[0].set_yticklabels(names)
+    axes[1].set_xlabel("MB")
+    lowest = min(row["agreement"] for row in drawn)
+    axes[2].set(xlabel="share of images with the same answer as in Keras", xlim=(lowest - 0.02, 1.0 + 0.03))
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0.15)
+    axes[2].set_xlim(lowest - 0.02, 1.03)
+    return figure

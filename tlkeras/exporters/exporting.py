@@ -1,0 +1,144 @@
+"""`export`: a run or a Keras model becomes a file for another runtime, and proof that it gives the same answers."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkeras.errors import InputError
+from tlkeras.exporters.candidates import measure_candidates, refusal, size_of, writer_of
+from tlkeras.exporters.choice import choose, reason
+from tlkeras.exporters.labels import write_labels
+from tlkeras.exporters.measuring_process import measure
+from tlkeras.exporters.options import FILES, MODEL_FILES, REPORT, check_options
+from tlkeras.exporters.report import Export, report_of
+from tlkeras.exporters.subject import subject_of
+from tlkeras.exporters.verification import failure
+from tlkeras.utils.files import written_whole
+
+if TYPE_CHECKING:
+    import keras
+
+    from tlkeras.runs.run import Run
+
+
+def export(
+    model: "Run | keras.Model | str | os.PathLike",
+    output: str | os.PathLike,
+    *,
+    format: str = "litert",
+    quantize: str = "auto",
+    batch: int | None = 1,
+    images: Any = None,
+    class_names: Sequence[str] | None = None,
+    max_drop: float | None = None,
+    overwrite: bool = False,
+) -> Export:
+    """Export a run or a model to a file for another runtime, and verify that its answers are those of Keras.
+
+    The file takes raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255], named `image`, and gives float32
+    `(batch, classes)`, named `probabilities` (with `"full_int8"`, uint8 in 255ths). Preprocessing is part of it; it has
+    no custom operators. `labels.json` and `labels.txt` lie beside it, and the labels are inside as well.
+
+    Every file is opened by its own runtime, in a fresh process without Keras, on images that the model has not learned
+    from, where there are some. `export.json` has what was found, see docs/deployment.md. A file that loses too much is
+    not kept.
+
+    Args:
+        model: A `Run`, the folder of one, or a `keras.Model` from raw pixels of one size to probabilities.
+        output: Folder to write.
+        format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"` or `"saved_model"`. Most
+            convolutional networks become LiteRT and OpenVINO files on any backend. The rest needs TensorFlow installed,
+            which runs in a process of its own.
+        quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
+            float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
+            without floats), or `"auto"`: all but the last are measured, and of those that keep the answers the smallest
+            is taken that is about as fast as the fastest. Defaults to `"auto"`.
+        batch: Images per call, or None for any number. Defaults to 1, the fastest in most runtimes.
+        images: Images to verify with: a labeled source as `tlkeras.load_images` takes it, or uint8 pixels
+            `(n, height, width, 3)`; a quarter of them at most then serves for calibration. Defaults to None: those of
+            the run; for a model without a run, noise.
+        class_names: Names of the classes of a `keras.Model`. Defaults to None, numbers.
+        max_drop: Largest loss of accuracy, as a share: beyond it, the export fails. Defaults to None: a point, or what
+            so few images do not tell from nothing.
+        overwrite: Whether to replace an export that is already in `output`.
+
+    Returns:
+        `Export`; `print` shows the table.
+
+    Raises:
+        InputError: An argument cannot be used, the model cannot be exported in this way, or the file loses too much.
+            Nothing is left behind.
+
+    Example:
+
+    >>> import tempfile, keras, tlkeras
+    >>> layers = [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax")]
+    >>> done = tlkeras.export(keras.Sequential(layers), tempfile.mkdtemp() + "/phone", quantize="none")
+    >>> done.path.name, done.report["verified"]["agreement"]
+    ('model.tflite', 1.0)
+    """
+    output = Path(output)
+    options = check_options(format, quantize, batch, max_drop, output, overwrite)
+    subject = subject_of(model, images, class_names)
+    with tempfile.TemporaryDirectory(prefix="tlkeras-") as work, written_whole(output, FILES) as part:
+        candidates = measure_candidates(subject, format, options.candidates, batch, Path(work))
+        chosen, why = _chosen(options, candidates, subject)
+        labels = {**subject.labels, "provenance": {**subject.labels["provenance"], "format": format}}
+        labels["provenance"] |= {"quantization": chosen, "tools": candidates.tools}
+        path = _placed(candidates.files[chosen], part / MODEL_FILES[format])
+        writer_of(format).finish(path, labels)
+        write_labels(part, labels)
+        _check_finished(path, format, subject)
+        report = report_of(options, subject, candidates, chosen, why, size_of(path), labels)
+        (part / REPORT).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    return Export(output / MODEL_FILES[format], report)
+
+
+def _chosen(options, candidates, subject):
+    """Return the quantization to deliver, and why; refuse what loses too much."""
+    if options.quantize == "auto":
+        name, why = choose(candidates.measured, options.max_drop)
+        name = "none" if name is None else name
+    else:
+        name = options.quantize
+        if name in candidates.refused:
+            raise refusal(name, candidates, options.format)
+        why = f"As asked. {reason(name, candidates.measured)}"
+    if name not in candidates.measured:
+        raise refusal(name, candidates, options.format)
+    failed = failure(candidates.measured[name], options.max_drop)
+    if failed:
+        raise InputError(
+            f"The {options.format} file ({name}) is not good enough: {failed}, on {len(subject.pixels)} "
+            f"{subject.described}.{_blame(options, candidates, name, subject)} Nothing was written."
+        )
+    return name, why
+
+
+def _blame(options, candidates, name, subject):
+    """Name the layers that lose most, and what to try instead."""
+    if name == "none":
+        return ""
+    advice = " Try quantize='float16', or a larger max_drop."
+    worst = getattr(writer_of(options.format), "worst_layers", None)
+    if worst is None:
+        return advice
+    layers = ", ".join(f"{layer} ({error:.0%})" for layer, error in worst(candidates.files, name, subject.pixels))
+    return f" The layers whose outputs change most: {layers}.{advice}"
+
+
+def _placed(source, target):
+    """Move a file, with the file of its weights, or a folder to its place."""
+    if source.suffix == ".xml":
+        source.with_suffix(".bin").rename(target.with_suffix(".bin"))
+    return source.rename(target)
+
+
+def _check_finished(path, format, subject):
+    """Open the finished file once more: labels were put into it since it was measured."""
+    _, _, errors = measure({"finished": path}, format, subject.pixels[:1], (1,), 0.0)
+    if errors:
+        raise InputError(f"The finished file does not run: {errors['finished']}")

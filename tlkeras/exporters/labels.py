@@ -1,0 +1,92 @@
+"""What an exported file means: the labels and the provenance that lie beside it and inside it.
+
+A dict with `class_names` (by position in the answer), `image_size` (`[height, width]`), `resize` (as in
+`tlkeras.read_image`), `thresholds` (only where an image may have several labels), `majority_class` (where it is known)
+and `provenance`: versions, format, quantization, and the run. Beside every file: `labels.json`, and the names alone in
+`labels.txt`. Inside: in a `.tflite` as `tlkeras.exporters.litert_metadata` says; in an `.onnx` as `metadata_props`; in
+OpenVINO's `.xml` as `rt_info/model_info`; in a SavedModel in `assets.extra/`.
+"""
+
+import json
+from pathlib import Path
+
+from tlkeras.errors import InputError
+from tlkeras.exporters.litert_metadata import read_metadata
+from tlkeras.exporters.options import LABELS, LABELS_TEXT
+
+_LARGEST = 4_000_000
+
+
+def write_labels(folder, labels):
+    """Write `labels.json` and `labels.txt` to a folder."""
+    (folder / LABELS).write_text(json.dumps(labels, indent=2) + "\n", "utf-8")
+    (folder / LABELS_TEXT).write_text("".join(f"{name}\n" for name in labels["class_names"]), "utf-8")
+
+
+def read_labels(path, format):
+    """Read the labels of an exported file: those inside it, or else those beside it.
+
+    Args:
+        path: `pathlib.Path` of the file, or of a SavedModel's folder.
+        format: Its format.
+
+    Returns:
+        Dict as above, checked.
+
+    Raises:
+        InputError: There are none, or they cannot be used.
+    """
+    inside = _INSIDE[format](path)
+    labels = inside or _json_file(path.parent / LABELS)
+    if labels is None:
+        raise InputError(f"{str(path)!r} has no labels inside or beside it. `tlkeras export` writes them.")
+    names, size = labels.get("class_names"), labels.get("image_size")
+    right = isinstance(names, list) and len(names) > 0 and all(isinstance(name, str) for name in names)
+    right &= isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)
+    thresholds = labels.get("thresholds")
+    right &= thresholds is None or (
+        isinstance(thresholds, list)
+        and right
+        and len(thresholds) == len(names)
+        and all(isinstance(value, int | float) for value in thresholds)
+    )
+    if not right or labels.get("resize") not in ("stretch", "crop", "pad"):
+        raise InputError(f"The labels of {str(path)!r} were not written by `tlkeras export`. Export the model again.")
+    return labels
+
+
+def _json_file(path):
+    """Read a JSON object; None if there is none."""
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError("it is too large")
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error}.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _of_onnx(path):
+    """Read the labels inside an ONNX file."""
+    import onnx
+
+    properties = {one.key: one.value for one in onnx.load(str(path), load_external_data=False).metadata_props}
+    return json.loads(properties["tlkeras"]) if "tlkeras" in properties else None
+
+
+def _of_openvino(path):
+    """Read the labels inside OpenVINO's XML."""
+    from xml.etree import ElementTree
+
+    entry = ElementTree.parse(path).find("./rt_info/model_info/tlkeras")
+    return None if entry is None else json.loads(entry.get("value") or "{}")
+
+
+def _of_saved_model(path):
+    """Read the labels inside a SavedModel's folder."""
+    return _json_file(Path(path) / "assets.extra" / LABELS)
+
+
+_INSIDE = {"litert": read_metadata, "onnx": _of_onnx, "openvino": _of_openvino, "saved_model": _of_saved_model}

@@ -1,0 +1,47 @@
+"""Which layers lose most by quantization: the values that a float file and a quantized one compute on the way."""
+
+import numpy as np
+
+from tlkeras.exporters.litert_editing import opened, run_all
+
+
+def layer_errors(content, quantized, images, count=3):
+    """Name the layers whose outputs change most by quantization.
+
+    Args:
+        content: Bytes of the float32 file.
+        quantized: Bytes of the quantized file.
+        images: uint8 images, a few.
+        count: Number of layers to name.
+
+    Returns:
+        List of `(layer, error)`, the worst first: the error is the root mean square of the change, relative to that of
+        the values.
+    """
+    plain, other = _computed(content), _computed(quantized)
+    names = [name for name in plain if name in other]
+    errors = dict.fromkeys(names, 0.0)
+    before = run_all(content, images, [plain[name] for name in names])
+    after = run_all(quantized, images, [other[name] for name in names])
+    for first, second in zip(before, after, strict=True):
+        for name in names:
+            values, changed = first.get(plain[name]), second.get(other[name])
+            if values is not None and changed is not None and values.shape == changed.shape:
+                errors[name] += _change(values, changed) / len(images)
+    worst = {}
+    for name in sorted(errors, key=errors.get, reverse=True):
+        worst.setdefault(name.partition(";")[0].partition(":")[0], errors[name])
+    return list(worst.items())[:count]
+
+
+def _computed(content):
+    """Return the numbers of the tensors that a file computes, by name."""
+    model, graph = opened(content)
+    tensors = enumerate(graph.tensors)
+    return {one.name.decode(): number for number, one in tensors if model.buffers[one.buffer].data is None}
+
+
+def _change(values, changed):
+    """Return the root mean square of a change, relative to that of the values."""
+    size = np.sqrt(np.mean(np.square(values, dtype="float64"))) or 1.0
+    return float(np.sqrt(np.mean(np.square(changed.astype("float64") - values))) / size)

@@ -1,0 +1,85 @@
+"""LiteRT: a `.tflite` file for phones, browsers and small computers."""
+
+from importlib.metadata import version
+
+import numpy as np
+
+from tlkeras.errors import first_line
+from tlkeras.exporters.layer_errors import layer_errors
+from tlkeras.exporters.quantization import quantize
+from tlkeras.exporters.tensorflow_process import convert
+
+#: How far a probability of the file that we write ourselves may lie from that of Keras.
+_TOLERANCE = 1e-4
+
+
+def write(model, folder, batch, quantizations, calibration):
+    """Write a model as LiteRT files.
+
+    Most convolutional networks are written by `tlkeras.features.engines.litert_writer`, on any backend and without
+    TensorFlow. Others, and files for another batch than one image, are converted by TensorFlow in its own process.
+
+    Args:
+        model: `keras.Model` from pixels to answers.
+        folder: `pathlib.Path` of a folder to write to.
+        batch: Images per call; None for any number.
+        quantizations: What to write: a tuple of names of `tlkeras.exporters.options.QUANTIZATIONS`.
+        calibration: uint8 images that ranges are measured on; may be empty.
+
+    Returns:
+        `(files, refused, tools)`: paths by quantization, reasons by quantization, and a dict of tools and versions.
+    """
+    content, tools = _plain(model, folder, batch)
+    files, refused = {}, {}
+    for name in quantizations:
+        path = folder / f"{name}.tflite"
+        try:
+            written = content if name == "none" else quantize(content, name, calibration)
+        except Exception as error:  # the quantizer has errors of its own for networks that it does not know
+            refused[name] = first_line(error)
+            continue
+        path.write_bytes(written)
+        files[name] = path
+    if set(quantizations) - {"none"}:
+        tools["litert-quantizer"] = version("litert-quantizer")
+    return files, refused, tools
+
+
+def finish(path, labels):
+    """Put labels into a file that was chosen; last of all, since quantizers do not keep them."""
+    from tlkeras.exporters.litert_metadata import with_metadata
+
+    path.write_bytes(with_metadata(path.read_bytes(), labels))
+
+
+def worst_layers(files, name, images):
+    """Name the layers that lose most by a quantization, with their errors."""
+    return layer_errors(files["none"].read_bytes(), files[name].read_bytes(), images[:4])
+
+
+def _plain(model, folder, batch):
+    """Write the float32 file; return its content and the tools that wrote it."""
+    why = "batch"
+    if batch == 1:
+        content, why = by_own_writer(model)
+        if content is not None:
+            return content, {"writer": "tlkeras"}
+    convert(model, folder, ["none.tflite"], batch)
+    return (folder / "none.tflite").read_bytes(), {"tensorflow": version("tensorflow"), "because": why}
+
+
+def by_own_writer(model):
+    """Write the file without TensorFlow, if its answers are those of Keras; return it, or None, and why not."""
+    from tlkeras.features.engines.litert_engine import LiteRtEngine
+    from tlkeras.features.engines.litert_writer import write_litert
+
+    try:
+        content = write_litert(model, "uint8", "probabilities")
+        pixels = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:]), "uint8")
+        expected = np.asarray(model.predict_on_batch(pixels))
+        difference = np.abs(LiteRtEngine(content)(pixels) - expected).max() / max(1.0, np.abs(expected).max())
+    except Exception as error:  # whatever it does not know, TensorFlow's converter may
+        return None, first_line(error)
+    if not difference <= _TOLERANCE:
+        return None, f"answers differ by {difference:.1e}"
+    return content, None

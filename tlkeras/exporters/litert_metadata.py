@@ -1,0 +1,122 @@
+"""Labels inside a `.tflite` file, where Android Studio, MediaPipe and others look for them.
+
+A buffer `TFLITE_METADATA` says what input and output are, in a FlatBuffer of its own schema ("M001"), and a zip archive
+after the model holds `labels.txt` and `labels.json`. LiteRT reads neither. Source:
+https://ai.google.dev/edge/litert/conversion/tensorflow/metadata
+"""
+
+import io
+import json
+import zipfile
+
+import flatbuffers
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.exporters.litert_editing import opened, packed
+from tlkeras.exporters.options import LABELS, LABELS_TEXT
+
+_LARGEST_MEMBER = 4_000_000
+
+
+def with_metadata(content, labels):
+    """Put labels into a LiteRT file.
+
+    Args:
+        content: Bytes of a `.tflite` file without metadata.
+        labels: Dict, as `tlkeras.exporters.labels` describes it.
+
+    Returns:
+        Bytes of the file with metadata.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, _ = opened(content)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(_described(labels), "uint8")
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    file = io.BytesIO(packed(model))
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+        for name, text in ((LABELS_TEXT, "\n".join(labels["class_names"])), (LABELS, json.dumps(labels))):
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)  # the same bytes on any day
+    return file.getvalue()
+
+
+def read_metadata(path):
+    """Read the labels that `with_metadata` put into a file; return None if there are none.
+
+    Only the member `labels.json` is read, into memory; nothing is unpacked.
+
+    Raises:
+        InputError: There are labels, and they cannot be read.
+    """
+    if not zipfile.is_zipfile(path):
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if LABELS not in archive.namelist():
+                return None
+            if archive.getinfo(LABELS).file_size > _LARGEST_MEMBER:
+                raise ValueError(f"{LABELS} is too large")
+            return json.loads(archive.read(LABELS))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise InputError(f"The labels in {str(path)!r} cannot be read: {error}. Export the model again.") from error
+
+
+def _described(labels):
+    """Write the FlatBuffer that describes input and output."""
+    builder = flatbuffers.Builder(1024)
+    height, width = labels["image_size"]
+    size = _table(builder, 2, uint32={0: width, 1: height})
+    image = _table(builder, 2, int8={0: 1}, offsets={1: size})  # RGB
+    content = _table(builder, 3, uint8={0: 2}, offsets={1: image})  # 2 of the union: an image
+    description = builder.CreateString("RGB pixels, 0 to 255, uint8")
+    name = builder.CreateString("image")
+    pixels = _table(builder, 7, offsets={0: name, 1: description, 3: content, 5: _stats(builder, 255.0)})
+    feature = _table(builder, 0)
+    content = _table(builder, 3, uint8={0: 1}, offsets={1: feature})
+    file = _table(builder, 5, offsets={0: builder.CreateString(LABELS_TEXT)}, int8={2: 2})  # labels along an axis
+    description = builder.CreateString("A probability per line of labels.txt")
+    name, files = builder.CreateString("probabilities"), _vector(builder, [file])
+    offsets = {0: name, 1: description, 3: content, 5: _stats(builder, 1.0), 6: files}
+    probabilities = _table(builder, 7, offsets=offsets)
+    inputs, outputs = _vector(builder, [pixels]), _vector(builder, [probabilities])
+    graph = _vector(builder, [_table(builder, 5, offsets={2: inputs, 3: outputs})])
+    texts = {0: "image classifier", 1: json.dumps(labels["provenance"]), 2: "1", 7: "1.0.0"}
+    offsets = {slot: builder.CreateString(text) for slot, text in texts.items()}
+    builder.Finish(_table(builder, 8, offsets={**offsets, 3: graph}), b"M001")
+    return bytes(builder.Output())
+
+
+def _stats(builder, largest):
+    """Write the range of a tensor's values."""
+    return _table(builder, 2, offsets={0: _floats(builder, [largest]), 1: _floats(builder, [0.0])})
+
+
+def _floats(builder, values):
+    """Write a vector of float32."""
+    return builder.CreateNumpyVector(np.array(values, "float32"))
+
+
+def _vector(builder, tables):
+    """Write a vector of tables."""
+    builder.StartVector(4, len(tables), 4)
+    for table in reversed(tables):
+        builder.PrependUOffsetTRelative(table)
+    return builder.EndVector()
+
+
+def _table(builder, slots, offsets=None, uint32=None, int8=None, uint8=None):
+    """Write a table; values are given by slot, which the schema numbers in order."""
+    builder.StartObject(slots)
+    for slot, value in (offsets or {}).items():
+        builder.PrependUOffsetTRelativeSlot(slot, value, 0)
+    for slot, value in (uint32 or {}).items():
+        builder.PrependUint32Slot(slot, value, 0)
+    for slot, value in (int8 or {}).items():
+        builder.PrependInt8Slot(slot, value, 0)
+    for slot, value in (uint8 or {}).items():
+        builder.PrependUint8Slot(slot, value, 0)
+    return builder.EndObject()

@@ -1,0 +1,103 @@
+"""The process that measures exported files: it imports neither Keras nor, unless asked for a SavedModel, TensorFlow.
+
+`measure` starts it. It reads one JSON object from a file, `{"format", "files": {name: path}, "pixels", "threads",
+"seconds", "output"}`, and writes `output`, an `.npz` with the answers of each file, and `output` + `.json` with the
+milliseconds.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from tlkeras.errors import InputError, first_line
+from tlkeras.exporters.runtimes import open_runtime
+
+
+def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
+    """Run exported files on images in a fresh process.
+
+    Args:
+        files: Dict from names to paths.
+        format: Their format.
+        pixels: uint8 `(n, height, width, channels)`.
+        threads: Numbers of threads to measure the time of one image with.
+        seconds: Time to spend on each number of threads and file.
+
+    Returns:
+        `(answers, milliseconds, errors)`: dicts by name: float32 arrays `(n, outputs)`; dicts from numbers of threads
+        to the median time of one image (of one call, where the file takes several); and, of files that their runtime
+        does not open, the reason.
+
+    Raises:
+        InputError: No file can be opened, or one ends the process.
+    """
+    with tempfile.TemporaryDirectory(prefix="tlkeras-") as folder:
+        output = Path(folder, "answers.npz")
+        np.save(Path(folder, "pixels.npy"), pixels)
+        paths = {name: str(path) for name, path in files.items()}
+        spec = {"format": format, "files": paths, "threads": list(threads), "seconds": seconds}
+        spec |= {"pixels": str(Path(folder, "pixels.npy")), "output": str(output)}
+        Path(folder, "spec.json").write_text(json.dumps(spec))
+        command = [sys.executable, "-m", "tlkeras.exporters.measuring_process", str(Path(folder, "spec.json"))]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
+        if done.returncode or not output.is_file():
+            reason = (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]
+            raise InputError(f"The exported file does not run: {reason}")
+        with np.load(output) as answers:
+            answers = {name: answers[name] for name in paths if name in answers}
+        found = json.loads(Path(f"{output}.json").read_text())
+    if not answers:
+        raise InputError(f"The exported file does not run: {next(iter(found['errors'].values()))}")
+    times = {name: {int(count): ms for count, ms in found["times"][name].items()} for name in answers}
+    return answers, times, found["errors"]
+
+
+def _main(path):
+    """Answer one specification."""
+    spec = json.loads(Path(path).read_text())
+    pixels = np.load(spec["pixels"], mmap_mode="r")
+    times, answers, errors = {name: {} for name in spec["files"]}, {}, {}
+    for count in spec["threads"]:
+        runtimes = {}
+        for name in set(spec["files"]) - set(errors):
+            try:
+                runtimes[name] = open_runtime(spec["files"][name], spec["format"], count)
+                if name not in answers:
+                    answers[name] = runtimes[name](pixels)
+            except Exception as error:  # each runtime has errors of its own
+                errors[name] = first_line(error)
+                runtimes.pop(name, None)
+        for name, milliseconds in _times(runtimes, pixels, spec["seconds"]).items():
+            times[name][count] = milliseconds
+    forbidden = {"keras", "jax", "torch", *(() if spec["format"] == "saved_model" else ("tensorflow",))}
+    if forbidden & set(sys.modules):
+        sys.exit(f"{sorted(forbidden & set(sys.modules))} was imported")
+    Path(f"{spec['output']}.json").write_text(json.dumps({"times": times, "errors": errors}))
+    np.savez(spec["output"], **answers)
+
+
+def _times(runtimes, pixels, seconds):
+    """Measure the median time of a call, alternating between files, so that a busy machine is equally busy for all."""
+    calls = {name: np.ascontiguousarray(np.resize(pixels[0], (runtime.batch or 1, *runtime.image_shape)))
+             for name, runtime in runtimes.items()}  # fmt: skip
+    taken = {name: [] for name in runtimes}
+    for name, runtime in runtimes.items():
+        runtime.run(calls[name])
+    end = perf_counter() + seconds * len(runtimes)
+    while taken and (perf_counter() < end or min(map(len, taken.values())) < 5):
+        for name, runtime in runtimes.items():
+            start = perf_counter()
+            runtime.run(calls[name])
+            taken[name].append(perf_counter() - start)
+    return {name: round(float(np.median(values)) * 1e3, 3) for name, values in taken.items()}
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

@@ -1,0 +1,188 @@
+"""ONNX: an `.onnx` file for ONNX Runtime and everything else that reads it."""
+
+import json
+from importlib.metadata import version
+
+from tlkeras.errors import InputError, first_line
+from tlkeras.exporters.processor import has_int8_dot_products
+from tlkeras.exporters.tensorflow_process import convert
+
+#: Final operators that stay in float in `int8`: the head, and what follows it.
+_HEADS, _ENDS = ("Gemm", "MatMul"), ("Softmax", "Sigmoid", "Add")
+
+#: Smallest constant that `float16` stores in half: small ones, such as shapes, save nothing.
+_SMALL = 256
+
+
+def write(model, folder, batch, quantizations, calibration):
+    """Write a model as ONNX files; arguments and results as in `tlkeras.exporters.litert.write`.
+
+    tf2onnx converts the SavedModel that TensorFlow writes in a process of its own, from a model of any backend.
+
+    Raises:
+        InputError: onnx, onnxruntime or tf2onnx is not installed, or the model cannot be converted.
+    """
+    try:
+        import onnx
+        import tf2onnx  # noqa: F401
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise InputError(f"ONNX files need more packages ({error}). Run: pip install 'tlkeras[onnx]'.") from error
+    raw, plain = folder / "raw.onnx", folder / "none.onnx"
+    convert(model, folder, [raw.name], batch)
+    quant_pre_process(str(raw), str(plain), skip_symbolic_shape=True)  # folds BatchNorm, or int8 ruins the answers
+    raw.unlink()
+    onnx.save(canonical(onnx.load(str(plain)), batch), str(plain))
+    onnx.checker.check_model(str(plain))
+    files, refused = {"none": plain}, {}
+    for name in quantizations:
+        path = folder / f"{name}.onnx"
+        try:
+            if name == "float16":
+                _write_half(plain, path)
+            elif name == "int8":
+                _write_int8(plain, path, calibration, batch)
+        except Exception as error:  # the quantizer has errors of its own for networks that it does not know
+            refused[name] = first_line(error)
+            continue
+        files[name] = path
+    tools = {name: version(name) for name in ("tensorflow", "tf2onnx", "onnx", "onnxruntime")}
+    return files, refused, tools
+
+
+def finish(path, labels):
+    """Put labels into a file that was chosen, as its properties."""
+    import onnx
+
+    model = onnx.load(str(path))
+    values = {"labels": json.dumps(labels["class_names"]), "tlkeras": json.dumps(labels)}
+    onnx.helper.set_model_props(model, values)
+    model.producer_name = "tlkeras"
+    onnx.save(model, str(path))
+
+
+def canonical(model, batch):
+    """Name what is in a model in order, so that the same network gives the same bytes, and drop what is not used.
+
+    Args:
+        model: `onnx.ModelProto` with one input and one output; it is changed.
+        batch: Images per call; None for any number.
+
+    Returns:
+        The same model, with the input `image` and the output `probabilities`.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    order = _needed(graph)
+    names = {"": "", graph.input[0].name: "image", graph.output[0].name: "probabilities"}
+    kept = []
+    for number, node in enumerate(order):
+        for place, name in enumerate(node.input):
+            if name in constants and name not in names:
+                names[name] = f"constant_{len(kept)}"
+                kept.append(constants[name])
+            node.input[place] = names[name]
+        for place, name in enumerate(node.output):
+            names.setdefault(name, f"tensor_{number}_{place}")
+            node.output[place] = names[name]
+        node.name, node.doc_string = f"{node.op_type}_{number}", ""
+    for tensor in kept:
+        tensor.name = names[tensor.name]
+    nodes, kept = [_copied(node) for node in order], [_copied(tensor) for tensor in kept]
+    for field in (graph.node, graph.initializer, graph.value_info):
+        del field[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+    graph.name, graph.input[0].name, graph.output[0].name = "tlkeras", "image", "probabilities"
+    for value in (graph.input[0], graph.output[0]):
+        first = value.type.tensor_type.shape.dim[0]
+        if batch is None:
+            first.dim_param = "batch"
+        else:
+            first.dim_value = batch
+    return model
+
+
+def _copied(message):
+    """Copy a protocol buffer out of its list, which is emptied later."""
+    return type(message).FromString(message.SerializeToString())
+
+
+def _needed(graph):
+    """List the nodes that the output needs, each after those that it needs."""
+    producers = {name: node for node in graph.node for name in node.output}
+    order, seen, stack = [], set(), [(producers[graph.output[0].name], 0)]
+    while stack:
+        node, place = stack.pop()
+        if place == 0:
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+        if place == len(node.input):
+            order.append(node)
+            continue
+        stack.append((node, place + 1))
+        before = producers.get(node.input[place])
+        if before is not None and id(before) not in seen:
+            stack.append((before, 0))
+    return order
+
+
+def _write_half(source, path):
+    """Store constants in float16 and compute in float32, which every operator can."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(str(source))
+    graph, casts, kept = model.graph, [], []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > _SMALL:
+            half = f"{tensor.name}_half"
+            values = np.clip(values, *(np.finfo("float16").min, np.finfo("float16").max)).astype("float16")
+            kept.append(numpy_helper.from_array(values, half))
+            casts.append(helper.make_node("Cast", [half], [tensor.name], to=TensorProto.FLOAT))
+        else:
+            kept.append(_copied(tensor))
+    nodes = [_copied(node) for node in graph.node]
+    for field, values in ((graph.initializer, kept), (graph.node, [*casts, *nodes])):
+        del field[:]
+        field.extend(values)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _write_int8(source, path, calibration, batch):
+    """Compute in int8, the head in float; ranges are measured on images."""
+    import numpy as np
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.images = iter(calibration)
+
+        def get_next(self):
+            image = next(self.images, None)
+            return None if image is None else {"image": np.repeat(image[None], batch or 1, axis=0)}
+
+    quantize_static(
+        str(source),
+        str(path),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        # Without 8-bit dot products, sums of two products of 8 bits overflow 16: weights get 7 bits.
+        reduce_range=not has_int8_dot_products(),
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=_head(onnx.load(str(source)).graph),
+    )
+
+
+def _head(graph):
+    """Name the last matrix product of a graph, and what follows it."""
+    kinds = [node.op_type for node in graph.node]
+    last = max((place for place, kind in enumerate(kinds) if kind in _HEADS), default=len(kinds))
+    return [node.name for node in list(graph.node)[last:] if node.op_type in (*_HEADS, *_ENDS)]

@@ -1,0 +1,86 @@
+"""The choices of an export, checked before Keras is loaded."""
+
+from dataclasses import dataclass
+
+from tlkeras.errors import InputError
+from tlkeras.utils.files import check_output
+from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
+
+#: The main file or folder of each format.
+MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml", "saved_model": "saved_model"}
+LABELS, LABELS_TEXT, REPORT = "labels.json", "labels.txt", "export.json"
+
+#: Everything that an export may consist of; a folder with other files is never replaced.
+FILES = frozenset({*MODEL_FILES.values(), "model.bin", LABELS, LABELS_TEXT, REPORT})
+
+#: The quantizations that each format has, in the order in which `auto` tries them.
+QUANTIZATIONS = {
+    "litert": ("none", "float16", "int8", "dynamic_int8", "full_int8"),
+    "onnx": ("none", "float16", "int8"),
+    "openvino": ("none", "float16", "int8"),
+    "saved_model": ("none",),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of an export.
+
+    Attributes:
+        format: A key of `MODEL_FILES`.
+        quantize: One of `QUANTIZATIONS[format]`, or `"auto"`.
+        batch: Images per call of the exported file; None for any number.
+        max_drop: Largest loss of accuracy, as a share, or None for the default rule.
+    """
+
+    format: str
+    quantize: str
+    batch: int | None
+    max_drop: float | None
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The quantizations to write and measure. The plain file is always among them: others are compared with it."""
+        if self.quantize == "auto":
+            return tuple(name for name in QUANTIZATIONS[self.format] if name != "full_int8")
+        return tuple(dict.fromkeys(("none", self.quantize)))
+
+
+def check_options(format, quantize="auto", batch=1, max_drop=None, output=None, overwrite=False):
+    """Check the choices of an export.
+
+    Args:
+        format: As in `tlkeras.export`, like the rest.
+        quantize: Quantization.
+        batch: Images per call.
+        max_drop: Largest loss of accuracy.
+        output: Folder to write. Defaults to None, not checked.
+        overwrite: Whether an export that is there may be replaced.
+
+    Returns:
+        `Options`.
+
+    Raises:
+        InputError: A choice does not exist, two of them do not go together, or the folder cannot be written.
+
+    Example:
+
+    >>> check_options("litert", "int8").candidates
+    ('none', 'int8')
+    >>> check_options("saved_model", "int8")
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: `quantize` must be 'none' or 'auto'. Received: quantize='int8'. This is for saved_model.
+    """
+    check_choice("format", format, tuple(MODEL_FILES))
+    check_choice("quantize", quantize, (*QUANTIZATIONS[format], "auto"), f"This is for {format}.")
+    if batch is not None:
+        check_integer("batch", batch, 1)
+    if format == "litert" and batch != 1 and quantize not in ("none", "float16"):
+        raise invalid("batch", batch, f"be 1 with quantize={quantize!r}", "LiteRT quantizes a network for one image.")
+    if max_drop is not None:
+        check_number("max_drop", max_drop, "[0, 1]")
+    if output is not None:
+        check_output(output, FILES)
+        if output.exists() and any(output.iterdir()) and not overwrite:
+            raise InputError(f"The output folder {str(output)!r} exists; add --overwrite to replace that export.")
+    return Options(format, quantize, batch, max_drop)

@@ -1,0 +1,141 @@
+"""LiteRT files in fewer bits, by litert-quantizer, which needs no TensorFlow.
+
+Folding a scaler into the head leaves weights that differ by a factor of hundreds, and 8 bits cannot hold both ends. So
+`int8` keeps the head in float, which costs a few kilobytes. `full_int8`, for hardware without floats, clips the largest
+weights of the head instead and corrects the bias by what that changes on average.
+"""
+
+import contextlib
+import os
+import re
+
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.exporters.litert_editing import (
+    opened,
+    operator_name,
+    packed,
+    quiet,
+    run_all,
+    with_uint8,
+    without_cast,
+)
+
+#: Share of the head's weights that are clipped for `full_int8`, in percent.
+_CLIPPED = 0.5
+
+
+def quantize(content, kind, calibration):
+    """Quantize a LiteRT file.
+
+    Args:
+        content: Bytes of a float32 `.tflite` file that takes uint8 pixels of one image.
+        kind: `"float16"`, `"int8"`, `"dynamic_int8"` (weights in 8 bits, activations measured as the file runs) or
+            `"full_int8"` (no float anywhere).
+        calibration: uint8 images `(n, height, width, channels)` that ranges are measured on.
+
+    Returns:
+        Bytes of the quantized file.
+
+    Raises:
+        InputError: litert-quantizer is not installed.
+    """
+    try:
+        from litert_quantizer import quantizer, recipe_manager
+    except ImportError as error:
+        raise InputError(
+            f"Quantizing LiteRT files needs litert-quantizer ({error}). Run: pip install 'tlkeras[export]'."
+        ) from error
+    if kind == "full_int8":
+        content = without_cast(clip_head(content, calibration))
+    recipes = recipe_manager.RecipeManager()
+    _RECIPES[kind](recipes, content)
+    with quiet():
+        engine = quantizer.Quantizer(content, recipes.get_quantization_recipe())
+        ranges = None
+        if engine.need_calibration:
+            dtype = "float32" if kind == "full_int8" else "uint8"
+            samples = [{"image": image[None].astype(dtype)} for image in calibration]
+            ranges = engine.calibrate({"serving_default": samples}, num_threads=os.cpu_count() or 1)
+        result = bytes(engine.quantize(ranges, enable_progress_report=False).quantized_model)
+    return with_uint8(result) if kind == "full_int8" else result
+
+
+def _float16(recipes, content):
+    """Store weights in float16 and compute in float32."""
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName as Name
+
+    for name in (Name.FULLY_CONNECTED, Name.CONV_2D, Name.DEPTHWISE_CONV_2D, Name.EMBEDDING_LOOKUP):
+        with contextlib.suppress(ValueError):  # an operator that has no such form
+            recipes.add_weight_only_config(".*", name, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
+
+
+def _static(recipes, content, floats=True):
+    """Compute in int8, the head in float."""
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName as Name
+
+    recipes.add_static_config(".*", Name.ALL_SUPPORTED, 8, 8)
+    if not floats:
+        return
+    recipes.add_quantization_config(".*", Name.OUTPUT, None, AlgorithmName.NO_QUANTIZE)
+    for operator, tensor in _head(content):
+        if operator in Name.__members__:
+            scope = f"^{re.escape(tensor)}"
+            recipes.add_quantization_config(scope, Name[operator], None, AlgorithmName.NO_QUANTIZE)
+
+
+def _dynamic(recipes, content):
+    """Store weights in int8; activations are quantized as the file runs."""
+    from litert_quantizer.qtyping import TFLOperationName as Name
+
+    recipes.add_dynamic_config(".*", Name.ALL_SUPPORTED, 8)
+
+
+_RECIPES = {
+    "float16": _float16,
+    "int8": _static,
+    "dynamic_int8": _dynamic,
+    "full_int8": lambda recipes, content: _static(recipes, content, floats=False),
+}
+
+
+def clip_head(content, calibration):
+    """Clip the largest weights of the head, and correct its bias by what that changes on average.
+
+    Args:
+        content: Bytes of a float32 `.tflite` file.
+        calibration: uint8 images.
+
+    Returns:
+        Bytes of the changed file; of the same one if its last matrix product has no constant weights and bias.
+    """
+    model, graph = opened(content)
+    products = [call for call in graph.operators if operator_name(model, call) == "FULLY_CONNECTED"]
+    if not products or len(products[-1].inputs) < 3 or products[-1].inputs[2] < 0:
+        return content
+    inputs, *constants = products[-1].inputs
+    buffers = [model.buffers[graph.tensors[number].buffer] for number in constants]
+    if any(one.data is None for one in buffers):
+        return content
+    kernel, bias = (np.frombuffer(bytes(one.data), "float32") for one in buffers)
+    kernel = kernel.reshape(graph.tensors[constants[0]].shape)
+    limit = np.percentile(np.abs(kernel), 100 - _CLIPPED)
+    clipped = np.clip(kernel, -limit, limit)
+    mean = np.mean([tensors[inputs].reshape(-1) for tensors in run_all(content, calibration, [inputs])], axis=0)
+    for buffer, values in zip(buffers, (clipped, bias + (kernel - clipped) @ mean), strict=True):
+        buffer.data = np.frombuffer(values.astype("float32").tobytes(), "uint8")
+    return packed(model)
+
+
+def _head(content):
+    """List operators and output tensors from the last matrix product on."""
+    model, graph = opened(content)
+    names = [operator_name(model, call) for call in graph.operators]
+    if "FULLY_CONNECTED" not in names:
+        return []
+    last = len(names) - 1 - names[::-1].index("FULLY_CONNECTED")
+    outputs = [graph.tensors[call.outputs[0]].name.decode() for call in graph.operators]
+    return list(zip(names[last:], outputs[last:], strict=True))

@@ -1,0 +1,120 @@
+"""What is known of an export: the content of `export.json`, and its table."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlkeras.exporters.processor import has_int8_dot_products
+from tlkeras.exporters.verification import failure
+from tlkeras.utils.tables import table
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported file and the proof of it.
+
+    Attributes:
+        path: `pathlib.Path` of the file, or of the folder of a SavedModel.
+        report: The content of `export.json`, see docs/deployment.md.
+    """
+
+    path: Path
+    report: dict
+
+    def __str__(self) -> str:
+        return export_text(self.report)
+
+
+def report_of(options, subject, candidates, chosen, why, size, labels):
+    """Put together the content of `export.json`.
+
+    Args:
+        options: `tlkeras.exporters.options.Options`.
+        subject: `tlkeras.exporters.subject.Subject`.
+        candidates: `tlkeras.exporters.candidates.Candidates`.
+        chosen: The quantization that was delivered.
+        why: A sentence about that.
+        size: Bytes of the file with its labels.
+        labels: Dict of labels, whose provenance is repeated.
+
+    Returns:
+        A dict that JSON can hold.
+    """
+    verified = candidates.measured[chosen]
+    return {
+        "format": options.format,
+        "quantization": chosen,
+        "why": why,
+        "batch": options.batch,
+        "bytes": size,
+        "images": {
+            "count": len(subject.pixels),
+            "what": subject.described,
+            "seen_in_training": subject.seen,
+            "calibrated_on": len(subject.calibration),
+        },
+        "verified": {key: value for key, value in verified.items() if key not in ("bytes", "milliseconds")},
+        "candidates": candidate_rows(candidates, options.max_drop),
+        "machine": {"cores": os.cpu_count(), "int8_dot_products": has_int8_dot_products()},
+        "provenance": labels["provenance"],
+    }
+
+
+def candidate_rows(candidates, max_drop):
+    """List what was written and measured, and what was refused, as dicts of one level."""
+    rows = []
+    for name, result in candidates.measured.items():
+        row = {"quantization": name, "bytes": result["bytes"]}
+        row |= {f"ms_{threads}": value for threads, value in result["milliseconds"].items()}
+        row |= {key: result[key] for key in ("agreement", "largest_difference", "accuracy", "drop") if key in result}
+        failed = failure(result, max_drop)
+        rows.append({**row, **({"failed": failed} if failed else {})})
+    return rows + [{"quantization": name, "refused": why} for name, why in candidates.refused.items()]
+
+
+def export_text(report):
+    """Write `export.json` as a table and sentences."""
+    lines = [rows_text(report["candidates"], report["quantization"]), ""]
+    images, verified = report["images"], report["verified"]
+    lines.append(report["why"])
+    text = f"Verified on {images['count']} {images['what']}: same answer for {verified['agreement']:.1%}, "
+    text += f"largest difference of a probability {verified['largest_difference']:.1e}"
+    if "drop" in verified:
+        low, high = verified["drop_interval"]
+        text += f"; accuracy {verified['accuracy']:.3f}, in Keras {verified['keras_accuracy']:.3f} "
+        text += f"(drop {verified['drop']:+.3f}, 95% interval {low:+.3f} to {high:+.3f})"
+    lines.append(f"{text}.")
+    if images["seen_in_training"]:
+        lines.append(
+            f"{images['seen_in_training']} of these images were used in training, so accuracy is flattered and "
+            "answers to new images may change more often. Name other images with --images."
+        )
+    worse = [one for one in verified.get("classes", ()) if one["images"] and one["export"] < one["keras"]]
+    if worse:
+        listed = (f"{one['name']} {one['keras']:.2f} -> {one['export']:.2f}" for one in worse)
+        lines.append(f"Classes that lose: {', '.join(listed)}.")
+    return "\n".join(lines)
+
+
+def rows_text(rows, chosen=None, first=("quantization",)):
+    """Write rows as a table, with reasons for what was refused below it.
+
+    Args:
+        rows: Dicts, as `candidate_rows` gives them.
+        chosen: The quantization to mark. Defaults to None, none.
+        first: Keys of the first columns.
+    """
+    threads = sorted({key for row in rows for key in row if key.startswith("ms_")})
+    header = (*first, "MB", *(f"ms, {key[3:]} thread{'s' if key != 'ms_1' else ''}" for key in threads))
+    header += ("same answer", "accuracy", "")
+    cells = []
+    for row in rows:
+        if "refused" not in row:
+            accuracy = f"{row['accuracy']:.3f}" if "accuracy" in row else "-"
+            note = "too much lost" if "failed" in row else "chosen" if row["quantization"] == chosen else ""
+            times = (f"{row[key]:.1f}" if key in row else "-" for key in threads)
+            head = (str(row[key]) for key in first)
+            cells.append((*head, f"{row['bytes'] / 1e6:.2f}", *times, f"{row['agreement']:.3f}", accuracy, note))
+    refused = [f"Not written: {' '.join(str(row[key]) for key in first)}: {row['refused']}" for row in rows
+               if "refused" in row]  # fmt: skip
+    return "\n".join([table(header, cells), *refused])

@@ -1,0 +1,19 @@
+"""SavedModel: a folder for TensorFlow and TensorFlow Serving."""
+
+import json
+from importlib.metadata import version
+
+from tlkeras.exporters.options import LABELS
+from tlkeras.exporters.tensorflow_process import convert
+
+
+def write(model, folder, batch, quantizations, calibration):
+    """Write a model as a SavedModel; arguments and results as in `tlkeras.exporters.litert.write`."""
+    convert(model, folder, ["saved_model"], batch)
+    return {"none": folder / "saved_model"}, {}, {"tensorflow": version("tensorflow")}
+
+
+def finish(path, labels):
+    """Put labels into a folder, where TensorFlow keeps what is not its own."""
+    (path / "assets.extra").mkdir()
+    (path / "assets.extra" / LABELS).write_text(json.dumps(labels, indent=2) + "\n", "utf-8")

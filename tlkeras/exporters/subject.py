@@ -1,0 +1,211 @@
+"""What is exported: a model, the meaning of its answers, and the images that it is calibrated and verified with."""
+
+import os
+import random
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlkeras._version import __version__
+from tlkeras.data.classes import name_classes
+from tlkeras.data.reading import ImageError, read_image
+from tlkeras.data.sources import list_source
+from tlkeras.errors import InputError
+from tlkeras.runs.images import digest
+from tlkeras.runs.run import Run, load_run
+from tlkeras.utils.validation import invalid
+
+if TYPE_CHECKING:
+    import keras
+
+#: Images to verify with and to calibrate with, at most.
+VERIFIED, CALIBRATED = 500, 48
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is exported.
+
+    Attributes:
+        model: `keras.Model` from raw pixels to answers.
+        labels: Dict as in `tlkeras.exporters.labels`.
+        calibration: uint8 images `(n, height, width, channels)` that ranges are measured on; may be empty.
+        pixels: uint8 images that the export is verified with; none of them is in `calibration`.
+        truth: int array `(n,)` of their classes, or of 0 and 1 `(n, classes)` where an image may have several labels;
+            None where they are unknown.
+        described: Words for `pixels`, such as `"held-out images"`.
+        seen: How many of `pixels` the model has learned from; None where that is unknown.
+    """
+
+    model: "keras.Model"
+    labels: dict
+    calibration: np.ndarray
+    pixels: np.ndarray
+    truth: np.ndarray | None
+    described: str
+    seen: int | None
+
+
+def subject_of(model, images=None, class_names=None):
+    """Find out what is exported, and read its images.
+
+    Args:
+        model: `Run`, the folder of one, or a `keras.Model`.
+        images: As in `tlkeras.export`.
+        class_names: As in `tlkeras.export`.
+
+    Returns:
+        `Subject`.
+
+    Raises:
+        InputError: There is no such run, the model does not take images, or there are no images that can be read.
+    """
+    run = load_run(model) if isinstance(model, str | os.PathLike) else model
+    if not isinstance(run, Run):
+        run = _run_of(model, class_names)
+    elif class_names is not None:
+        raise invalid("class_names", class_names, "be None for a run, which has names")
+    given = isinstance(images, np.ndarray)
+    if given:
+        calibration, verified, described, seen = [], [(image, None) for image in images], "given images", None
+    elif images is None and run.path is None and "metrics" not in run.__dict__:
+        return _without_images(run)
+    else:
+        calibration, verified, described, seen = _files(run, images)
+    if not calibration:  # an image for calibration is not one to verify with
+        split = min(CALIBRATED, len(verified) // 4)
+        calibration, verified = verified[:split], verified[split:]
+    pixels, labels = _read(run, verified[:VERIFIED])
+    if not len(pixels):
+        raise InputError("No image to verify the export with can be read. `images` may name others.")
+    truth = None if any(label is None for label in labels) else _truth(run, labels)
+    calibration, _ = _read(run, calibration[:CALIBRATED])
+    return Subject(run.model, _labels(run), calibration, pixels, truth, described, seen)
+
+
+def _run_of(model, class_names):
+    """Wrap a Keras model as a run that was not written."""
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    right = all(isinstance(shape, tuple) for shape in shapes) and len(shapes[0]) == 4 and len(shapes[1]) == 2
+    if not right or None in shapes[0][1:] or shapes[0][-1] != 3 or shapes[1][1] is None:
+        raise InputError(
+            "`model` must be a run or a keras.Model from images of one size, (N, height, width, 3), to answers, "
+            f"(N, classes). Received: {type(model).__name__} from {shapes[0]} to {shapes[1]}."
+        )
+    names = tuple(map(str, range(shapes[1][1]))) if class_names is None else tuple(class_names)
+    if len(names) != shapes[1][1] or not all(isinstance(name, str) for name in names):
+        raise invalid("class_names", class_names, f"be {shapes[1][1]} names")
+    return Run(model, names, shapes[0][1:3], "stretch")
+
+
+def _without_images(run):
+    """Make a subject of a model alone: noise shows whether a float file gives the same answers."""
+    noise = np.random.default_rng(0).integers(0, 256, (16, *run.model.input_shape[1:]), "uint8")
+    return Subject(run.model, _labels(run), noise[:0], noise, None, "images of noise", None)
+
+
+def _files(run, images):
+    """List images of a run: `(to calibrate with, to verify with, words for the latter, how many of them were seen)`.
+
+    Those to verify with are held out: the run has neither learned from them nor been chosen by them. If there are none,
+    they are images that the run has learned from, and the words say so.
+    """
+    learned, chosen = ({}, {}) if run.path is None and "metrics" not in run.__dict__ else _data(run)
+    known = {*learned.values(), *chosen.values()}
+    own = [] if images is not None and not known else _listed(run, None, optional=images is not None)
+    seen = [(one, label) for one, label in own if digest(one) in known]
+    _shuffle(seen)
+    if images is not None:
+        verified = _listed(run, images)
+        described = "given images"
+    else:
+        verified = [(one, label) for one, label in own if digest(one) not in known]
+        described = "held-out images"
+    _shuffle(verified)
+    if verified:
+        count = sum(digest(one) in known for one, _ in verified[:VERIFIED]) if known else None
+        return seen[:CALIBRATED], verified, described, count
+    return seen[:CALIBRATED], seen[CALIBRATED:], "images that the run has learned from", len(seen[CALIBRATED:])
+
+
+def _data(run):
+    """Return the digests of the images that a run has learned from, and that it was chosen by."""
+    try:
+        return run.metrics["data"]["learned"], run.metrics["data"]["chosen_by"]
+    except (KeyError, TypeError) as error:
+        raise InputError("This run does not say what it was trained on. Name images with --images.") from error
+
+
+def _listed(run, images, optional=False):
+    """List `(image, label)` of a source, or of what the run was trained on; `optional` allows for its absence."""
+    source = run.metrics["data"].get("source") if images is None else images
+    try:
+        files = list_source(source).files
+    except InputError as error:
+        if optional:
+            return []
+        if images is not None:
+            raise
+        raise InputError(
+            f"The images of this run cannot be found any more: {error} Name a folder of labeled images with --images."
+        ) from error
+    known = set(run.class_names)
+    _, files, _ = name_classes(files, multilabel=None if run.thresholds is None else True)
+    files = [file for file in files if _names(file.label) <= known]
+    if not files and not optional:
+        raise InputError(f"No images of the classes of this run in {source!r}. Name others with --images.")
+    return [(file.source, file.label) for file in files]
+
+
+def _names(label):
+    """Return the class names of a label as a set."""
+    return {label} if isinstance(label, str) else set(label)
+
+
+def _truth(run, labels):
+    """Turn labels into numbers of classes, or into 0 and 1 where an image may have several."""
+    if run.thresholds is None:
+        return np.array([run.class_names.index(next(iter(_names(label)))) for label in labels])
+    return np.array([[float(name in _names(label)) for name in run.class_names] for label in labels], "float32")
+
+
+def _shuffle(files):
+    """Shuffle a list in place, in the same way each time."""
+    random.Random(0).shuffle(files)
+
+
+def _read(run, files):
+    """Read images to uint8 arrays, and leave out those that cannot be read: `(pixels, labels)`."""
+    pixels, labels = [], []
+    for source, label in files:
+        try:
+            image = read_image(source() if callable(source) else source, run.image_size, run.resize)
+        except ImageError:
+            continue
+        pixels.append(np.clip(np.rint(image), 0, 255).astype("uint8"))
+        labels.append(label)
+    return (np.stack(pixels) if pixels else np.zeros((0, *run.image_size, 3), "uint8")), labels
+
+
+def _labels(run):
+    """Put together what an exported file says about itself."""
+    import keras
+
+    backend = keras.backend.backend()
+    labels = {"class_names": list(run.class_names), "image_size": list(run.image_size), "resize": run.resize}
+    if run.thresholds is not None:
+        labels["thresholds"] = list(run.thresholds)
+    provenance = {"tlkeras": __version__, "keras": version("keras"), "backend": backend}
+    if run.path is not None or "metrics" in run.__dict__:
+        scores = run.metrics.get("scores", {})
+        labels |= {key: scores[key] for key in ("majority_class",) if key in scores}
+        provenance["run"] = {
+            "name": None if run.path is None else Path(run.path).resolve().name,
+            "backbone": run.metrics.get("backbone"),
+            "accuracy": scores.get("accuracy"),
+            "measured_by": run.metrics.get("measured", {}).get("by"),
+        }
+    return labels | {"provenance": provenance}

@@ -1,0 +1,103 @@
+"""The proof: an exported file's answers beside those of Keras, on the same images."""
+
+import numpy as np
+
+#: Loss of accuracy, and share of changed answers where accuracy is unknown, that an export may have by default.
+MAX_DROP, MAX_CHANGED = 0.01, 0.03
+
+
+def compare(answers, expected, subject):
+    """Compare the answers of an exported file with those of Keras.
+
+    Args:
+        answers: float32 array `(images, classes)`: those of the file.
+        expected: The same of Keras.
+        subject: `tlkeras.exporters.subject.Subject`.
+
+    Returns:
+        Dict: `agreement` (share of images with the same class; with several labels per image, of the same decisions),
+        `largest_difference` (of a probability); and where the labels are known `accuracy`, `keras_accuracy`, `drop`
+        (Keras minus file), `drop_interval` (95%, of the paired difference) and `classes` (a dict per class: `name`,
+        `images`, `keras` and `export`, both the share of its images that are right).
+
+    Example:
+
+    >>> from types import SimpleNamespace
+    >>> subject = SimpleNamespace(truth=np.array([0, 1]), labels={"class_names": ["cat", "dog"]})
+    >>> result = compare(np.array([[0.9, 0.1], [0.6, 0.4]]), np.array([[0.8, 0.2], [0.4, 0.6]]), subject)
+    >>> result["agreement"], result["drop"], result["classes"][1]
+    (0.5, 0.5, {'name': 'dog', 'images': 1, 'keras': 1.0, 'export': 0.0})
+    """
+    decided, decided_by_keras = _decisions(answers, subject), _decisions(expected, subject)
+    difference = np.abs(answers - expected).max()
+    result = {
+        "agreement": float(np.mean(decided == decided_by_keras)),
+        "largest_difference": float(difference) if np.isfinite(answers).all() else float("inf"),
+    }
+    if subject.truth is None:
+        return result
+    right, right_in_keras = decided == subject.truth, decided_by_keras == subject.truth
+    lost = right_in_keras.astype("float64") - right
+    lost = lost if lost.ndim == 1 else lost.mean(axis=1)
+    result["accuracy"], result["keras_accuracy"] = float(right.mean()), float(right_in_keras.mean())
+    result["drop"], result["drop_interval"] = float(lost.mean()), _interval(lost)
+    names = subject.labels["class_names"]
+    classes = [(subject.truth == number) if right.ndim == 1 else subject.truth[:, number] > 0
+               for number in range(len(names))]  # fmt: skip
+    result["classes"] = [
+        {"name": name, "images": int(chosen.sum()), "keras": _share(right_in_keras, chosen, number),
+         "export": _share(right, chosen, number)}
+        for number, (name, chosen) in enumerate(zip(names, classes, strict=True))
+    ]  # fmt: skip
+    return result
+
+
+def failure(result, max_drop):
+    """Say why an export is not good enough; None if it is.
+
+    A given `max_drop` is a limit. Without one, accuracy may drop by a point, or by what its 95% interval does not tell
+    from nothing; where labels are unknown, 3% of the answers may change.
+
+    Args:
+        result: What `compare` returned.
+        max_drop: Largest loss of accuracy, as a share, or None.
+
+    Example:
+
+    >>> failure({"agreement": 0.9, "largest_difference": 0.4}, None)
+    '10.0% of the answers change'
+    >>> failure({"agreement": 0.9, "largest_difference": 0.4, "drop": 0.03, "drop_interval": [-0.01, 0.07]}, None)
+    """
+    if not np.isfinite(result["largest_difference"]):
+        return "some of its answers are not numbers"
+    if "drop" not in result:
+        changed, limit = 1 - result["agreement"], MAX_CHANGED if max_drop is None else max_drop
+        return f"{changed:.1%} of the answers change" if changed > limit else None
+    limit = MAX_DROP if max_drop is None else max_drop
+    beyond = result["drop"] > limit and (max_drop is not None or result["drop_interval"][0] > 0)
+    drop = f"accuracy drops by {result['drop']:.1%}, from {result['keras_accuracy']:.3f}" if beyond else None
+    return drop and f"{drop} to {result['accuracy']:.3f}"
+
+
+def _decisions(probabilities, subject):
+    """Return the class of each image, or which labels reach their thresholds."""
+    thresholds = subject.labels.get("thresholds")
+    return probabilities.argmax(axis=1) if thresholds is None else probabilities >= np.asarray(thresholds)
+
+
+def _interval(lost):
+    """Return the 95% interval of the mean of differences of -1, 0 and 1 (or between).
+
+    One loss and one gain more are counted (as by Agresti and Min, 2005), so that a few images without any change do not
+    look like certainty.
+    """
+    count = len(lost) + 2
+    mean = float(lost.sum()) / count
+    half = 1.96 * float(np.sqrt(max(0.0, (np.square(lost).sum() + 2) / count - mean**2) / count))
+    return [round(mean - half, 6), round(mean + half, 6)]
+
+
+def _share(right, chosen, number):
+    """Return the share of some images that are right, or None if there are none."""
+    column = right if right.ndim == 1 else right[:, number]
+    return float(column[chosen].mean()) if chosen.any() else None
