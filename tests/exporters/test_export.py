@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -11,8 +12,10 @@ import tlkeras
 from tlkeras.exporters.options import QUANTIZATIONS
 from tlkeras.runs.images import digest
 
-pytest.importorskip("litert_quantizer")
+pytest.importorskip("ai_edge_litert")
 from ai_edge_litert.interpreter import Interpreter
+
+quantizer = pytest.mark.skipif(find_spec("litert_quantizer") is None, reason="litert-quantizer is not installed")
 
 L = keras.layers
 
@@ -43,6 +46,7 @@ def test_the_file_takes_raw_pixels_and_answers_as_keras_does(exported, run_folde
     assert done.path == folder / "model.tflite" and done.report == json.loads((folder / "export.json").read_text())
 
 
+@quantizer
 def test_what_is_verified_is_what_the_run_has_not_learned_from(exported, images, run_folder):
     report = exported[1].report
     learned = set(json.loads((run_folder / "metrics.json").read_text())["data"]["learned"].values())
@@ -80,6 +84,7 @@ def test_labels_lie_inside_the_file_in_the_way_that_other_tools_read(exported):
     assert b"labels.txt" in described and b"probabilities" in described
 
 
+@quantizer
 def test_full_int8_has_no_float_anywhere(run_folder, tmp_path, pixels):
     done = tlkeras.export(run_folder, tmp_path / "out", quantize="full_int8")
     details = Interpreter(model_path=str(done.path)).get_tensor_details()
@@ -91,6 +96,7 @@ def test_full_int8_has_no_float_anywhere(run_folder, tmp_path, pixels):
     assert np.abs(answers / 255 - plain).max() <= 0.2
 
 
+@quantizer
 def test_int8_keeps_the_head_in_float(run_folder, tmp_path):
     done = tlkeras.export(run_folder, tmp_path / "out", quantize="int8")
     interpreter = Interpreter(model_path=str(done.path))
@@ -102,6 +108,7 @@ def test_int8_keeps_the_head_in_float(run_folder, tmp_path):
     assert done.report["why"].startswith("As asked. int8 takes")
 
 
+@quantizer
 def test_a_file_that_loses_too_much_fails_names_layers_and_leaves_nothing(run_folder, tmp_path, monkeypatch):
     from tlkeras.exporters import litert
 
@@ -124,6 +131,7 @@ def test_a_file_that_loses_too_much_fails_names_layers_and_leaves_nothing(run_fo
     assert chosen.report["quantization"] == "none"
 
 
+@quantizer
 def test_images_that_are_gone_are_named_and_others_are_taken(run_folder, images, tmp_path):
     import shutil
 

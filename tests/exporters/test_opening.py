@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import tlkeras
 
-pytest.importorskip("litert_quantizer")
+pytest.importorskip("ai_edge_litert")
 from tlkeras.exporters.inspection import inspect
 from tlkeras.exporters.litert_editing import opened, packed
 from tlkeras.features.engines.litert_writer import write_litert
@@ -99,6 +100,18 @@ def test_a_tampered_litert_file_is_refused(plain, tmp_path, change, message):
     path = tmp_path / "model.tflite"
     path.write_bytes(_tampered(plain, change))
     with pytest.raises(tlkeras.InputError, match=message):
+        tlkeras.load_export(path)
+
+
+def test_an_archive_in_a_file_is_never_unpacked(exported, tmp_path, images):
+    path = shutil.copy(exported[0] / "model.tflite", tmp_path / "model.tflite")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../evil.txt", "outside")
+    assert tlkeras.load_export(path).predict(images / "red" / "19.png")[0]["class"] == "red"
+    assert [one.name for one in tmp_path.iterdir()] == ["model.tflite"] and not (tmp_path.parent / "evil.txt").exists()
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("labels.json", " " * 5_000_000)
+    with pytest.raises(tlkeras.InputError, match="is too large"):
         tlkeras.load_export(path)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -133,8 +134,9 @@ def _blame(options, candidates, name, subject):
 def _placed(source, target):
     """Move a file, with the file of its weights, or a folder to its place."""
     if source.suffix == ".xml":
-        source.with_suffix(".bin").rename(target.with_suffix(".bin"))
-    return source.rename(target)
+        shutil.move(source.with_suffix(".bin"), target.with_suffix(".bin"))
+    shutil.move(source, target)
+    return target
 
 
 def _check_finished(path, format, subject):

@@ -94,6 +94,10 @@ def _item_sizes(schema):
     return {getattr(schema.TensorType, name): size for size, names in sizes.items() for name in names}
 
 
+#: Whose operators ONNX Runtime brings along.
+_ONNX_DOMAINS = ("", "ai.onnx", "com.microsoft")
+
+
 def _onnx(path):
     """Look at an `.onnx` file: its operators, its constants, and that all of it is in the file."""
     import onnx
@@ -101,7 +105,7 @@ def _onnx(path):
     model = onnx.load(str(path), load_external_data=False)
     if len(model.graph.input) != 1 or len(model.graph.output) != 1:
         raise _refused(path, "it has not one input and one output")
-    if model.functions or any(one.domain not in ("", "ai.onnx", "com.microsoft") for one in model.opset_import):
+    if model.functions or any(node.domain not in _ONNX_DOMAINS for node in model.graph.node):
         raise _refused(path, "it has operators of its own")
     total = 0
     for tensor in model.graph.initializer:

@@ -40,7 +40,7 @@ def write(model, folder, batch, quantizations, calibration):
             continue
         path.write_bytes(written)
         files[name] = path
-    if set(quantizations) - {"none"}:
+    if set(files) - {"none"}:
         tools["litert-quantizer"] = version("litert-quantizer")
     return files, refused, tools
 

@@ -93,6 +93,10 @@ def canonical(model, batch):
         del field[:]
     graph.node.extend(nodes)
     graph.initializer.extend(kept)
+    used = {node.domain for node in graph.node}
+    imports = [_copied(one) for one in model.opset_import if one.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
     graph.name, graph.input[0].name, graph.output[0].name = "tlkeras", "image", "probabilities"
     for value in (graph.input[0], graph.output[0]):
         first = value.type.tensor_type.shape.dim[0]
