@@ -141,7 +141,9 @@ def test_images_that_are_gone_are_named_and_others_are_taken(run_folder, images,
     (copy / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(tlkeras.InputError, match=r"cannot be found any more.*--images"):
         tlkeras.export(copy, tmp_path / "out")
+    (copy / "report.html").write_text("<main><!-- exports --></main>")
     report = tlkeras.export(copy, tmp_path / "out", images=images, quantize="int8").report
+    assert 'id="export-litert"' in (copy / "report.html").read_text()
     assert report["images"]["what"] == "given images" and report["images"]["calibrated_on"] == 15
     assert 0 < report["images"]["seen_in_training"] < report["images"]["count"] == 45
 

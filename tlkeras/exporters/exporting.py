@@ -1,5 +1,6 @@
 """`export`: a run or a Keras model becomes a file for another runtime, and proof that it gives the same answers."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from tlkeras.exporters.options import FILES, MODEL_FILES, REPORT, check_options
 from tlkeras.exporters.report import Export, report_of
 from tlkeras.exporters.subject import subject_of
 from tlkeras.exporters.verification import failure
+from tlkeras.report.exports import add_export
 from tlkeras.utils.files import written_whole
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def export(
 
     Every file is opened by its own runtime, in a fresh process without Keras, on images that the model has not learned
     from, where there are some. `export.json` has what was found, see docs/deployment.md. A file that loses too much is
-    not kept.
+    not kept. The page of a run, `report.html`, gets a section that shows the same.
 
     Args:
         model: A `Run`, the folder of one, or a `keras.Model` from raw pixels of one size to probabilities.
@@ -95,6 +97,9 @@ def export(
         _check_finished(path, format, subject)
         report = report_of(options, subject, candidates, chosen, why, size_of(path), labels)
         (part / REPORT).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    if subject.page is not None:
+        with contextlib.suppress(OSError):  # the run may lie where nothing can be written
+            add_export(subject.page, report)
     return Export(output / MODEL_FILES[format], report)
 
 

@@ -38,6 +38,7 @@ class Subject:
             None where they are unknown.
         described: Words for `pixels`, such as `"held-out images"`.
         seen: How many of `pixels` the model has learned from; None where that is unknown.
+        page: `pathlib.Path` of the run's `report.html`, which gets a section for the export; None where there is none.
     """
 
     model: "keras.Model"
@@ -47,6 +48,7 @@ class Subject:
     truth: np.ndarray | None
     described: str
     seen: int | None
+    page: Path | None = None
 
 
 def subject_of(model, images=None, class_names=None):
@@ -83,7 +85,7 @@ def subject_of(model, images=None, class_names=None):
         raise InputError("No image to verify the export with can be read. `images` may name others.")
     truth = None if any(label is None for label in labels) else _truth(run, labels)
     calibration, _ = _read(run, calibration[:CALIBRATED])
-    return Subject(run.model, _labels(run), calibration, pixels, truth, described, seen)
+    return Subject(run.model, _labels(run), calibration, pixels, truth, described, seen, run.report)
 
 
 def _run_of(model, class_names):

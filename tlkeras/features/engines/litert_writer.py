@@ -31,7 +31,7 @@ def write_litert(model, input_dtype="float32", output_name="output") -> bytes:
 
     Args:
         model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
-            vectors `(N, outputs)`; or to two of them, the second of which are features.
+            vectors `(N, outputs)`; or to two of them; the second are features.
         input_dtype: `"float32"`, or `"uint8"` for pixels as they come from a picture.
         output_name: Name of the first output in the file's signature.
 
