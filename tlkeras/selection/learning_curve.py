@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import keras
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tlkeras.data.dataset import ImageSplit, ImageSplits
 from tlkeras.errors import InputError
@@ -152,6 +153,7 @@ def check_enough(labels: Sequence, groups) -> None:
         )
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # more would wait for each other on matrices this small
 def _round(data: LabeledFeatures, shares: Sequence[float], seed: int) -> np.ndarray:
     """Predict every image by probes of shares of the other folds; bool `(shares, images)`: right or not."""
     rng = np.random.default_rng(seed)
