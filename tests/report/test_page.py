@@ -1,7 +1,9 @@
 """The page and the model card of a run, rendered from plain data: nothing is lost, nothing is executed."""
 
 import re
+import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import yaml
 from tlkeras.report.exports import add_export
 from tlkeras.report.model_card import render_card
 from tlkeras.report.page import render_page
+from tlkeras.report.sections import image_map
 from tlkeras.report.sections.calibration import reliability_bins
 from tlkeras.report.sections.image_map import plane
 from tlkeras.report.sections.mistakes import class_rows, confusion
@@ -180,11 +183,12 @@ def test_the_map_spreads_what_differs():
 def test_curves_and_rates_of_fine_tuning_are_drawn_and_written(made_facts):
     epochs = [
         {"phase": "fine-tune", "stage": "choose", "epoch": number, "loss": 1 / number, "val_loss": 1.2 / number,
-         "val_accuracy": 0.5 + number / 10, "learning_rate": 1e-3 / number, "seconds": 2.0}
+         "val_accuracy": 0.5 + number / 10, "epochs": 3, "run": 1, "learning_rate": 1e-3 / number, "seconds": 2.0}
         for number in (1, 2, 3)
     ]  # fmt: skip
     read = Reader(render_page(made_facts(events=epochs)))
     text = " ".join(read.texts)
+    assert "epochs" not in read.texts
     assert "val loss" in text and "0.00033" in text and "loss by epoch" in str(read.attributes)
 
 
@@ -215,3 +219,18 @@ def test_an_export_is_put_into_a_page_that_exists_and_replaces_an_earlier_one_of
 def test_pictures_of_a_model_that_cannot_be_explained_have_no_map(made_facts):
     page = render_page(made_facts(explain=lambda pixels, classes: None))
     assert "Most confident mistakes" in page and "bright where" not in page
+
+
+def test_umap_makes_the_map_where_it_is_installed(made_facts, monkeypatch):
+    class UMAP:
+        def __init__(self, **options):
+            assert options["random_state"] == 0
+
+        def fit_transform(self, features):
+            np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+            return features[:, :2]
+
+    monkeypatch.setattr(image_map, "find_spec", lambda name: name == "umap")
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=UMAP))
+    assert plane(np.random.default_rng(0).normal(size=(20, 6)))[1:] == ("UMAP", None)
+    assert "(UMAP)" in " ".join(Reader(render_page(made_facts())).texts)

@@ -16,7 +16,7 @@ SHAPES = (
 )
 HUES = 8
 
-_LEFT, _BOTTOM, _TOP, _RIGHT = 44, 40, 12, 12
+_LEFT, _BOTTOM, _TOP, _RIGHT = 44, 40, 26, 12
 
 
 def ticks(low, high, most=5):
@@ -71,7 +71,7 @@ class Plane:
         drawn.append(tag("line", x1=_LEFT, x2=right, y1=bottom, y2=bottom, class_="axis"))
         middle = (_LEFT + right) / 2
         drawn.append(tag("text", x_name, x=middle, y=self.height - 6, text_anchor="middle", class_="axis-name"))
-        drawn.append(tag("text", y_name, x=_LEFT, y=9, class_="axis-name"))
+        drawn.append(tag("text", y_name, x=4, y=11, class_="axis-name"))
         return drawn
 
 

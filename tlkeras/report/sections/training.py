@@ -17,6 +17,8 @@ _CHOICES = {
     "lead": "Lead of fine-tuning on validation images",
     "lead_standard_error": "Standard error of the lead",
 }
+#: Numbers of an event that are no measures of the model.
+_COUNTED = {"epoch", "epochs", "run", "step", "steps", "steps_per_epoch", "images", "learning_rate", "seconds", "time"}
 _STAGES = {"choose": "on the training images", "refit": "on all images, with the same choices"}
 
 
@@ -83,7 +85,7 @@ def _stage(name, events):
 
 
 def _is_measure(key, value):
-    return key not in ("epoch", "learning_rate", "seconds", "time") and isinstance(value, int | float)
+    return key not in _COUNTED and isinstance(value, int | float)
 
 
 def _chart(title, chosen, events, x):
