@@ -35,7 +35,7 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
     if not measured:
         raise InputError("`measured` must hold one `tlkeras.reliability` or more, by name. Received: none.")
     figure = Figure(figsize=(0.5 + 3.5 * len(measured), 4.6), layout="constrained")
-    panels = figure.subplots(2, len(measured), squeeze=False, sharex=True, height_ratios=(3, 1))
+    panels = figure.subplots(2, len(measured), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
     for column, (name, one) in enumerate(measured.items()):
         _draw(*panels[:, column], name, one)
     panels[0, 0].set_ylabel("share of right answers")

@@ -128,3 +128,5 @@ def trust_text(metrics):
             f"Of images of a class that it does not know, {caught} are answered {UNKNOWN!r}, at "
             f"{rejection['false_alarms']:.0%} false alarms (each class left out once)."
         )
+        if rejection["caught"] - 2 * rejection["standard_error"] < rejection["false_alarms"]:
+            yield "That is hardly better than chance: do not rely on it here."
