@@ -66,6 +66,13 @@ def test_a_candidate_out_of_chance_wins_whatever_it_costs_and_beats_the_prior(sp
     assert max(map(len, str(ranking).splitlines())) <= 80
 
 
+def test_an_interval_is_no_point_where_all_answers_are_right(split):
+    (row,) = compare([candidate("net", 1)], [table(split, 20)], split).rows
+    assert row.accuracy == 1 and row.standard_error == 0
+    low, high = row.interval
+    assert 0.95 < low < 0.98 and high == 1  # 1 - 3.7 / 150 by Clopper and Pearson is 0.976
+
+
 def test_the_standard_error_of_a_lead_is_the_spread_over_repetitions():
     generator = np.random.default_rng(0)
     groups = np.repeat(np.arange(150), 2)  # both images of a group are equally hard

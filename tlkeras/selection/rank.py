@@ -145,11 +145,12 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
     for number, one in enumerate(candidates):
         output = next((whole for whole in wholes if candidates[whole].backbone == one.backbone), None)
         over = None if output is None else lead(quick[number], quick[output], groups)
-        rows[number] = Ranked(one, float(quick[number].mean()), over)
+        rows[number] = Ranked(one, len(split), float(quick[number].mean()), over)
         if number in scores:
             accuracy, error = mean_with_error(scores[number], groups)
             behind = lead(scores[best], scores[number], groups)
-            rows[number] = Ranked(one, rows[number].quick_accuracy, over, probes[number], accuracy, error, *behind)
+            measured = (probes[number], accuracy, error, *behind)
+            rows[number] = Ranked(one, len(split), rows[number].quick_accuracy, over, *measured)
     tied = [number for number in finalists if rows[number].tied]
     recommended = min(tied, key=lambda number: (candidates[number].multiply_adds, -scores[number].mean()))
     order = sorted(rows, key=lambda number: (number not in scores, -(rows[number].accuracy or quick[number].mean())))

@@ -19,6 +19,7 @@ class Ranked:
 
     Attributes:
         candidate: `Candidate`: backbone, block, and what they cost.
+        images: Number of images.
         quick_accuracy: Accuracy of ridge regression in leave-one-out, as a share.
         over_output: Quick accuracy less that at the output of the same backbone, with the standard error of the
             difference; None where that output is no candidate. An earlier block that leads is a sign of images unlike
@@ -32,6 +33,7 @@ class Ranked:
     """
 
     candidate: Candidate
+    images: int
     quick_accuracy: float
     over_output: tuple[float, float] | None = None
     probe: str | None = None
@@ -47,11 +49,15 @@ class Ranked:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95% interval of the accuracy on images like these, or None."""
+        """95% interval of the accuracy on images like these, or None.
+
+        Two right and two wrong images are added (Agresti and Coull, 1998), so that it is no point where all are right.
+        """
         if self.accuracy is None:
             return None
-        half = 1.96 * self.standard_error
-        return max(0.0, self.accuracy - half), min(1.0, self.accuracy + half)
+        center = (self.accuracy * self.images + 2) / (self.images + 4)
+        half = 1.96 * max(self.standard_error, (center * (1 - center) / (self.images + 4)) ** 0.5)
+        return max(0.0, center - half), min(1.0, center + half)
 
 
 @dataclass(frozen=True)
