@@ -201,7 +201,7 @@ def compare_domains(
     ['clean', 'clean, dark', 'shifted']
     """
     if not isinstance(domains, Mapping) or not domains:
-        raise invalid("domains", domains, "be a dict of name to labeled images, the first of which is the reference")
+        raise invalid("domains", domains, "be a dict of name to labeled images, with the reference first")
     names = tuple(class_names or next(iter(domains.values())).class_names)
     for name, split in domains.items():
         _check_domain(name, split, names)

@@ -81,7 +81,7 @@ class Announcement(StepTimer):
 
 
 def full_pace(step_seconds):
-    """Return the pace of training with the whole network in each step, of which a forward pass is a third."""
+    """Return the pace of training with the whole network in each step; a forward pass takes a third of a step."""
     return Pace(step_seconds, step_seconds / BATCH / 3)
 
 

@@ -17,8 +17,8 @@ def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
     """Load the images that a choice may depend on: all but test images.
 
     Args:
-        images: A source of `load_images`, of which only a test split that it defines is left out; an `ImageSplits`, of
-            which training and validation images are used; or an `ImageSplit`, of which all are.
+        images: A source of `load_images`, without the test split that it may define; an `ImageSplits`, whose training
+            and validation images are used; or an `ImageSplit`, used as a whole.
         seed: Seed of the choice among more than `MOST_IMAGES` images.
 
     Returns:
