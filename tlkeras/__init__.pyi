@@ -1,3 +1,12 @@
+from .adaptation.alignment import FeatureAlignment as FeatureAlignment
+from .adaptation.batchnorm import BatchNormAdaptation as BatchNormAdaptation
+from .adaptation.batchnorm import adapt_batchnorm as adapt_batchnorm
+from .adaptation.label_order import LabelOrder as LabelOrder
+from .adaptation.label_order import label_order as label_order
+from .adaptation.mixing import MixingCurve as MixingCurve
+from .adaptation.mixing import mixing_curve as mixing_curve
+from .adaptation.self_train import SelfTraining as SelfTraining
+from .adaptation.self_train import self_train as self_train
 from .augment.augmentation import augmentation as augmentation
 from .augment.corruptions import corrupt as corrupt
 from .augment.layers import FourierMix as FourierMix
@@ -73,6 +82,7 @@ from .pipelines.fold import fold as fold
 from .pipelines.probe import linear_probe as linear_probe
 from .pipelines.saving import load_pipeline as load_pipeline
 from .pipelines.saving import save_pipeline as save_pipeline
+from .runs.adapting import adapt as adapt
 from .runs.fitting import fit as fit
 from .runs.run import Run as Run
 from .runs.run import load_run as load_run

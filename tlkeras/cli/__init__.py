@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from tlkeras._version import __version__
+from tlkeras.cli.adapting import adapt, label_order
 from tlkeras.cli.checking import check
 from tlkeras.cli.choosing import advise, rank
 from tlkeras.cli.exporting import benchmark, export
@@ -34,6 +35,8 @@ for _command in (
     fit,
     evaluate,
     predict,
+    adapt,
+    label_order,
     export,
     benchmark,
     check,

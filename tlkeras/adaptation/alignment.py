@@ -1,0 +1,144 @@
+"""Align the features of one domain with those of another by an affine map, which folds into the head of a model."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg import eigh
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.covariance import ledoit_wolf
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from tlkeras.errors import InputError
+from tlkeras.pipelines.affine import Affine, affine
+from tlkeras.utils.validation import check_choice
+
+
+class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Maps features of a target domain to where the features of the source domain lie, without target labels.
+
+    A classifier that learned from source features then answers for target images. The map is affine, so
+    `tlkeras.fold` makes it part of the head, and the model costs nothing more.
+
+    Args:
+        method: `"standardize"` (the default) gives each feature the mean and the standard deviation that it has in the
+            source domain. It needs the fewest images. `"coral"` aligns the covariance matrices, too, with Ledoit-Wolf
+            shrinkage. `"linear_ot"` is the optimal transport between two Gaussian distributions; it needs SKADA (extra
+            `da`).
+
+    Attributes:
+        matrix_: float64 array of shape `(features,)` for `"standardize"`, else `(features, features)`.
+        offset_: float64 array of shape `(features,)`: a row `x` becomes `x * matrix_ + offset_`, or
+            `x @ matrix_ + offset_`.
+        n_features_in_: Number of features.
+
+    Example:
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> source, target = rng.normal(0, 1, (200, 3)), rng.normal(5, 2, (300, 3))
+    >>> aligned = FeatureAlignment().fit(source, target=target).transform(target)
+    >>> bool(np.allclose(aligned.mean(axis=0), source.mean(axis=0)))
+    True
+
+    References: Sun et al., 2016, https://arxiv.org/abs/1511.05547 (CORAL); Flamary et al., 2019,
+    https://arxiv.org/abs/1905.10155 (linear optimal transport).
+    """
+
+    def __init__(self, method: str = "standardize"):
+        self.method = method
+
+    def fit(self, X: ArrayLike, y: Any = None, *, target: ArrayLike | None = None) -> Self:
+        """Find the map from target to source features.
+
+        Args:
+            X: Source features of shape `(images, features)`.
+            y: Ignored.
+            target: Target features of shape `(images, features)`, two rows or more. Defaults to None, for which nothing
+                needs to be aligned: the map is the identity.
+
+        Returns:
+            The alignment itself.
+
+        Raises:
+            InputError: `method` is unknown, the arrays do not fit together, or SKADA is needed and not installed.
+        """
+        check_choice("method", self.method, tuple(_METHODS))
+        X = validate_data(self, X, dtype="float64")
+        if target is None:
+            self.matrix_, self.offset_ = np.ones(X.shape[1]), np.zeros(X.shape[1])
+            return self
+        target = check_array(target, dtype="float64", ensure_min_samples=2, input_name="target")
+        if target.shape[1] != X.shape[1]:
+            raise InputError(
+                f"`X` and `target` must have the same features. Received: {X.shape[1]} and {target.shape[1]} columns."
+            )
+        self.matrix_, self.offset_ = _METHODS[self.method](X, target)
+        return self
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Map target features to where source features lie.
+
+        Args:
+            X: Target features of shape `(images, features)`.
+
+        Returns:
+            float64 array of shape `(images, features)`.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype="float64", reset=False)
+        mapped = X * self.matrix_ if self.matrix_.ndim == 1 else X @ self.matrix_
+        return mapped + self.offset_
+
+
+@affine.register
+def _(step: FeatureAlignment):
+    return Affine(step.matrix_, step.offset_)
+
+
+def _standardize(source, target):
+    """Match mean and standard deviation of each feature; one that is constant in the target stays as wide as it is."""
+    spread = target.std(axis=0)
+    matrix = np.where(spread > 1e-6 * max(spread.max(), 1e-12), source.std(axis=0) / np.maximum(spread, 1e-12), 1.0)
+    return matrix, source.mean(axis=0) - target.mean(axis=0) * matrix
+
+
+def _coral(source, target):
+    """Whiten by the target's covariance, and color by the source's."""
+    matrix = _power(_covariance(target), -0.5) @ _power(_covariance(source), 0.5)
+    return matrix, source.mean(axis=0) - target.mean(axis=0) @ matrix
+
+
+def _covariance(features):
+    """Estimate a covariance matrix, with correlations shrunk as in scikit-learn's LDA."""
+    spread = features.std(axis=0)
+    spread = np.where(spread > 0, spread, 1)
+    correlation, _ = ledoit_wolf((features - features.mean(axis=0)) / spread)
+    return spread[:, None] * correlation * spread
+
+
+def _power(covariance, exponent):
+    """Raise a symmetric positive definite matrix to a power."""
+    values, vectors = eigh(covariance)
+    values = np.maximum(values, np.finfo("float64").eps * max(values[-1], np.finfo("float64").tiny))
+    return (vectors * values**exponent) @ vectors.T
+
+
+def _linear_ot(source, target):
+    """Map by the optimal transport between the Gaussian distributions with the two means and covariances."""
+    try:
+        from skada import LinearOTMappingAdapter
+    except ImportError as error:
+        raise InputError(
+            "`method='linear_ot'` needs SKADA, which is not installed. Run: pip install 'tlkeras[da]'"
+        ) from error
+    # SKADA maps its source domain, numbered 1, to its target domain, numbered -2; here the roles are reversed.
+    domains = np.repeat([1, -2], [len(target), len(source)])
+    # The smallest ridge at which 1280 features of a few hundred images are stable, relative to the variances.
+    ridge = 0.1 * float(np.concatenate([source, target]).var(axis=0).mean())
+    adapter = LinearOTMappingAdapter(reg=ridge).fit(np.concatenate([target, source]), sample_domain=domains)
+    transport = adapter.ot_transport_
+    return transport.A_, np.ravel(transport.B_)
+
+
+_METHODS = {"standardize": _standardize, "coral": _coral, "linear_ot": _linear_ot}

@@ -1,0 +1,251 @@
+"""Adapt the BatchNorm statistics of a model to unlabeled images of another domain (AdaBN), with a prior and guards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkeras.adaptation.batchnorm_statistics import (
+    assign_statistics,
+    batchnorm_layers,
+    record_moments,
+    statistics_of,
+)
+from tlkeras.adaptation.shares import check_shares, class_shares
+from tlkeras.adaptation.unlabeled import Unlabeled, unlabeled_images
+from tlkeras.data.dataset import ImageSplit
+from tlkeras.data.reading import Resize, check_resize
+from tlkeras.errors import InputError
+from tlkeras.models.layer_tree import check_model
+from tlkeras.utils.validation import check_integer, check_number, invalid
+
+#: Fewer images give statistics of a few classes rather than of a domain.
+FEWEST_IMAGES = 100
+
+#: Shares of the new statistics that labels choose between; 0 leaves the model as it is.
+_SHARES = (0.0, 0.2, 0.5, 0.8, 1.0)
+
+
+@dataclass(frozen=True)
+class BatchNormAdaptation:
+    """The result of `tlkeras.adapt_batchnorm`.
+
+    Attributes:
+        images: Number of images that the new statistics come from.
+        prior: Number of images that the former statistics counted as.
+        share: Share of the new statistics in the ones that the model has now, `images / (prior + images)`.
+        layers: Number of BatchNorm layers.
+        distance: How far the channels of the new images lie from the former statistics, in their standard deviations:
+            the mean over all channels of all layers.
+        losses: Dict from each prior tried to the log loss on the labeled images; empty without labels.
+        shares_before: Share of images that each class was predicted for before, float64 `(classes,)`; None for a model
+            that does not give class probabilities.
+        shares_after: The same afterwards.
+    """
+
+    images: int
+    prior: float
+    share: float
+    layers: int
+    distance: float
+    losses: dict[float, float]
+    shares_before: np.ndarray | None
+    shares_after: np.ndarray | None
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.layers} BatchNorm layers, adapted to {self.images} images: {self.share:.0%} of the statistics are "
+            f"theirs (prior {self.prior:g}).",
+            f"The new images lie {self.distance:.2f} standard deviations from the former statistics on average.",
+        ]
+        if self.losses:
+            tried = ", ".join(f"{loss:.3f} at prior {prior:g}" for prior, loss in self.losses.items())
+            lines.append(f"Log loss on the labeled images: {tried}.")
+        return "\n".join(lines)
+
+
+def adapt_batchnorm(
+    model: keras.Model,
+    unlabeled: Any,
+    *,
+    prior: float | None = None,
+    source: Any = None,
+    labeled: ImageSplit | tuple[Sequence[Any], Sequence[int]] | None = None,
+    resize: Resize = "stretch",
+    batch_size: int = 32,
+) -> BatchNormAdaptation:
+    """Adapt the BatchNorm statistics of a model, in place, to unlabeled images of another domain.
+
+    The new mean of a channel is `(N μ_s + n μ_t) / (N + n)`, where `n` images of the new domain have the mean `μ_t` and
+    the `prior` N says how many images the former mean `μ_s` counts as. Variances are blended in the same way. The
+    layers are adapted in forward order: each one sees inputs that the layers before it have normalized already. No
+    weight changes.
+
+    It helps against a change that all images share, such as noise, a new camera or a new style. It cannot help a
+    network without BatchNorm (ConvNeXt, ViT), and it harms where the new images show other shares of the classes.
+    `benchmarks/adaptation.py` measures it.
+
+    Args:
+        model: A built `keras.Model` that takes raw pixels, as `tlkeras.fit` makes them. It is changed in place, or not
+            at all if an error is raised.
+        unlabeled: At least 100 images of the new domain: a folder, whose subfolders do not matter; paths; pixels of
+            shape `(images, height, width, 3)`; or a split of `tlkeras.load_images`. The shares of the classes should be
+            those of the images to come.
+        prior: Number of images that the former statistics count as, from 0 (the new statistics replace them) to
+            `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given, and otherwise
+            as many as `unlabeled` holds, so that both halves weigh the same.
+        source: Images that the head of the model learned from, in any of the forms of `unlabeled`. Give them if the
+            BatchNorm layers were frozen: their statistics are then those of ImageNet rather than of these images, and
+            the difference between the two domains is what must be undone. Defaults to None, which takes the
+            statistics of the model as those of its domain.
+        labeled: A split, or images and class numbers, of the new domain, to choose `prior` by. Defaults to None.
+        resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, as in
+            `tlkeras.fit`.
+        batch_size: Images per forward pass. Defaults to 32.
+
+    Returns:
+        `BatchNormAdaptation`; `print` shows what changed.
+
+    Raises:
+        InputError: There are fewer than 100 images, the model has no BatchNorm layers, or the classes predicted for the
+            new images collapse to fewer than half as many. The model is then as it was.
+        ImageError: An image cannot be read.
+
+    Example:
+
+    >>> import keras
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.BatchNormalization()])
+    >>> pixels = np.random.default_rng(0).normal(100, 5, (120, 8, 8, 3))
+    >>> print(adapt_batchnorm(model, pixels, prior=0))
+    1 BatchNorm layers, adapted to 120 images: 100% of the statistics are theirs (prior 0).
+    The new images lie 99.99 standard deviations from the former statistics on average.
+
+    References: Li et al., 2016, https://arxiv.org/abs/1603.04779 (AdaBN); Schneider et al., 2020,
+    https://arxiv.org/abs/2006.16971 (the prior).
+    """
+    layers = _checked_layers(model)
+    check_resize(resize)
+    check_integer("batch_size", batch_size, minimum=1)
+    if prior is not None:
+        prior = check_number("prior", prior, "[0, inf]")
+    images = unlabeled_images(unlabeled)
+    if len(images) < FEWEST_IMAGES:
+        advice = "Statistics of fewer images follow the classes they happen to show."
+        raise InputError(
+            f"`unlabeled` must hold at least {FEWEST_IMAGES} images. Received: {len(images)} images. {advice}"
+        )
+    adapting = _Adapting(model, layers, images, resize, batch_size)
+    if source is not None:
+        adapting.refer_to(unlabeled_images(source, "source"))
+    try:
+        return adapting.adapted(prior, labeled)
+    except BaseException:
+        adapting.restore()
+        raise
+
+
+def _checked_layers(model):
+    """Return the BatchNorm layers of a model that can be adapted."""
+    check_model(model)
+    layers = batchnorm_layers(model)
+    if not layers:
+        kinds = {type(layer).__name__ for layer in model._flatten_layers() if "Norm" in type(layer).__name__}
+        others = f" It has {', '.join(sorted(kinds))}, which keep no statistics." if kinds else ""
+        raise InputError(
+            f"`model` must have BatchNormalization layers. Received: {model.name!r}, which has none.{others} Align its "
+            "features instead: `tlkeras.FeatureAlignment`."
+        )
+    size = model.input_shape[1:] if isinstance(model.input_shape, tuple) else ()
+    if len(size) != 3 or size[-1] != 3 or None in size:
+        raise invalid("model", model.name, "take RGB images of a fixed size", f"Its input shape is {(None, *size)}.")
+    return layers
+
+
+class _Adapting:
+    """The state of one call: a model, its former statistics, and what they are compared with."""
+
+    def __init__(self, model, layers, images: Unlabeled, resize, batch_size):
+        self.model, self.layers, self.images, self.resize, self.batch_size = model, layers, images, resize, batch_size
+        self.former = statistics_of(layers)
+        self.received = self.former  # moments of what the layers receive in the domain that the model knows
+
+    def refer_to(self, source):
+        """Take the moments of the source images, rather than the statistics, as those of the known domain."""
+        moments = record_moments(self.model, self.layers, self._batches(source))
+        self.received = [(one.mean, one.variance) for one in moments]
+
+    def restore(self):
+        """Set the former statistics."""
+        assign_statistics(self.layers, self.former)
+
+    def adapted(self, prior, labeled):
+        """Adapt with the given prior, or with the best one; return the result."""
+        count, losses = len(self.images), {}
+        before = self._class_shares()
+        if prior is None and labeled is not None:
+            for share in _SHARES:
+                self._adapt(share)
+                losses[inf if share == 0 else count * (1 - share) / share] = self._log_loss(labeled)
+            prior = min(losses, key=losses.get)
+        elif prior is None:
+            prior = float(count)
+        share = 0.0 if prior == inf else count / (prior + count)
+        distance = self._adapt(share)
+        after = self._class_shares()
+        if before is not None:
+            check_shares(before, after, "The BatchNorm statistics were left as they were.")
+        return BatchNormAdaptation(count, prior, share, len(self.layers), distance, losses, before, after)
+
+    def _adapt(self, share):
+        """Set the statistics to a blend of the former and the new ones; return the distance between these."""
+        self.restore()
+
+        def blend(number, moments):
+            if share > 0:
+                new = _blended(self.former[number], self.received[number], moments, share, self.layers[number].epsilon)
+                assign_statistics([self.layers[number]], [new])
+
+        moments = record_moments(self.model, self.layers, self._batches(self.images), blend)
+        apart = [
+            np.abs(new.mean - mean) / np.sqrt(variance + layer.epsilon)
+            for new, (mean, variance), layer in zip(moments, self.received, self.layers, strict=True)
+        ]
+        return float(np.concatenate(apart).mean())
+
+    def _batches(self, images):
+        return images.batches(self.model.input_shape[1:3], self.resize, self.batch_size)
+
+    def _class_shares(self):
+        return class_shares(self.model, self._batches(self.images))
+
+    def _log_loss(self, labeled):
+        """Measure the log loss of class probabilities on labeled images."""
+        images, labels = (labeled, labeled.labels) if isinstance(labeled, ImageSplit) else labeled
+        listed = unlabeled_images(images, "labeled")
+        probabilities = np.concatenate([self.model.predict_on_batch(batch) for batch in self._batches(listed)])
+        labels = np.asarray(labels)
+        classes = probabilities.shape[-1]
+        if labels.shape != (len(listed),) or labels.dtype.kind not in "iu" or not (labels >= 0).all():
+            raise invalid("labeled", labels, "give a class number per image")
+        if labels.max(initial=0) >= classes:
+            raise invalid("labeled", labels, f"give class numbers below {classes}, the number of the model's outputs")
+        right = probabilities[np.arange(len(labels)), labels]
+        return float(-np.log(np.clip(right, 1e-7, 1)).mean())
+
+
+def _blended(former, received, moments, share, epsilon):
+    """Blend statistics so that outputs for the new images have the moments that those of the known domain have.
+
+    Where the known domain is what the statistics were taken of, `received` equals `former`, and this is
+    `share * new + (1 - share) * former`.
+    """
+    (mean, variance), (known_mean, known_variance) = former, received
+    blended_mean = share * moments.mean + (1 - share) * known_mean
+    blended_variance = share * moments.variance + (1 - share) * known_variance
+    ratio = (blended_variance + epsilon) / (known_variance + epsilon)
+    new_variance = np.maximum(ratio * (variance + epsilon) - epsilon, 0)
+    return blended_mean - (known_mean - mean) * np.sqrt(ratio), new_variance

@@ -1,0 +1,156 @@
+"""Adapt a classifier on features to a domain without labels: the steps that `tlkeras.adapt` takes with a run."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import Pipeline
+
+from tlkeras.adaptation.alignment import FeatureAlignment
+from tlkeras.adaptation.batchnorm import FEWEST_IMAGES, adapt_batchnorm
+from tlkeras.adaptation.batchnorm_statistics import assign_statistics, batchnorm_layers, statistics_of
+from tlkeras.adaptation.self_train import fit_with_unlabeled
+from tlkeras.adaptation.shares import check_shares, classes_in_use, shares_of
+from tlkeras.adaptation.towers import renamed_copy, with_readout
+from tlkeras.adaptation.unlabeled import Unlabeled, refuse_unreadable
+from tlkeras.errors import InputError
+from tlkeras.features.extractor import FeatureExtractor
+from tlkeras.pipelines.affine import Affine
+from tlkeras.pipelines.fold import folded_weights
+from tlkeras.pipelines.labeled import labeled_features
+from tlkeras.pipelines.probe import linear_probe
+
+#: Accuracy of telling the domains apart below which there is nothing to adapt to; chance is 0.5.
+_NO_SHIFT = 0.6
+
+#: More images change statistics by little and take long.
+_FOR_STATISTICS = 500
+
+
+@dataclass(frozen=True)
+class Domains:
+    """What a classifier learned from, and where it is to answer.
+
+    Attributes:
+        network: `keras.Model` from raw pixels to features, which the classifier reads.
+        source: Images it learned from.
+        labels: Their class numbers, int64 `(images,)`; every class occurs.
+        target: Unlabeled images of the new domain.
+        resize: How images are resized, as in `tlkeras.read_image`.
+        verbose: Whether to show progress on stderr.
+    """
+
+    network: keras.Model
+    source: Unlabeled
+    labels: np.ndarray
+    target: Unlabeled
+    resize: str
+    verbose: bool = False
+
+    def features(self, network: keras.Model, images: Unlabeled) -> np.ndarray:
+        """Compute features, float64 of shape `(images, features)`.
+
+        Raises:
+            InputError: An image cannot be read.
+        """
+        extractor = FeatureExtractor(network, resize=self.resize, verbose=self.verbose)
+        extraction = extractor.extract(images.sources)
+        refuse_unreadable(extraction.unreadable, len(images))
+        return extraction.features.astype("float64")
+
+
+@dataclass(frozen=True)
+class DomainAdaptation:
+    """An adapted classifier.
+
+    Attributes:
+        model: `keras.Model` from raw pixels to probabilities.
+        facts: Dict of what was done and seen, for `metrics.json`.
+    """
+
+    model: keras.Model
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> DomainAdaptation:
+    """Fit a probe that answers for the target domain, and make one Keras model of it.
+
+    Features of the network are put beside those of a copy whose BatchNorm statistics are those of the domain that the
+    images come from. Target features are standardized to where source features lie. A probe learns from the source.
+
+    Args:
+        domains: `Domains`.
+        batchnorm: Whether to put the adapted copy beside the network, if it has BatchNorm layers and there are enough
+            images.
+        self_training: Whether to fit the probe again, with labels that it believes.
+
+    Raises:
+        InputError: There are too few target images, they cannot be told from the source images, an image cannot be
+            read, or predictions collapse.
+    """
+    if len(domains.target) < FEWEST_IMAGES:
+        raise InputError(
+            f"`images` must hold at least {FEWEST_IMAGES} images of the new domain. Received: {len(domains.target)} "
+            "images."
+        )
+    source = domains.features(domains.network, domains.source)
+    target = domains.features(domains.network, domains.target)
+    apart = _told_apart(source, target)
+    if apart < _NO_SHIFT:
+        raise InputError(
+            f"`images` must come from another domain than the images that the run learned from. Received: images that "
+            f"a classifier tells from these with accuracy {apart:.2f}, where chance is 0.50. Use the run as it is."
+        )
+    plain = linear_probe(source, domains.labels).predict_proba(target)
+    networks = [domains.network]
+    if batchnorm and batchnorm_layers(domains.network) and len(domains.source) >= FEWEST_IMAGES:
+        network, *more = _adapted_network(domains)
+        networks.append(network)
+        source, target = (np.concatenate(pair, axis=1) for pair in zip((source, target), more, strict=True))
+    alignment = FeatureAlignment().fit(source, target=target)
+    aligned, probe = alignment.transform(target), linear_probe(source, domains.labels)
+    answers = [plain, probe.predict_proba(aligned)]
+    if self_training:
+        probe, believed = fit_with_unlabeled(probe, labeled_features(source, domains.labels), aligned)
+        answers.append(believed)
+    shares = [shares_of(one) for one in answers]
+    check_shares(shares[0], shares[-1], "Nothing was written.")
+    joint = Affine(*folded_weights([alignment, *Pipeline(probe.steps)[:-1]], probe[-1]))
+    facts = {
+        "images": len(target),
+        "domains_told_apart": round(apart, 3),
+        "batchnorm": len(networks) == 2,
+        "self_training": self_training,
+        "answers_changed": round(float(np.mean(answers[0].argmax(axis=1) != answers[-1].argmax(axis=1))), 3),
+        "classes_in_use": [round(classes_in_use(one), 2) for one in (shares[0], shares[-1])],
+    }
+    if self_training:
+        changed = np.mean(answers[1].argmax(axis=1) != answers[2].argmax(axis=1))
+        facts["changed_by_self_training"] = round(float(changed), 3)
+    return DomainAdaptation(with_readout(networks, joint, domains.network.name), facts)
+
+
+def _adapted_network(domains):
+    """Return a copy with the target's statistics, and features of source and target, each with their own statistics."""
+    network = renamed_copy(domains.network)
+    layers, features = batchnorm_layers(network), []
+    initial = statistics_of(layers)
+    for images in (domains.source, domains.target):  # the target's statistics stay
+        assign_statistics(layers, initial)
+        some = np.random.default_rng(0).permutation(len(images))[:_FOR_STATISTICS]
+        adapt_batchnorm(network, [images.sources[one] for one in np.sort(some)], prior=0, resize=domains.resize)
+        features.append(domains.features(network, images))
+    return network, *features
+
+
+def _told_apart(source, target):
+    """Measure how well a classifier tells the domains apart: its cross-validated accuracy on equally many of both."""
+    count = min(len(source), len(target), _FOR_STATISTICS)
+    rng = np.random.default_rng(0)
+    table = np.concatenate([one[rng.permutation(len(one))[:count]] for one in (source, target)])
+    domain = np.repeat([0, 1], count)
+    classifier = linear_probe(table, domain, estimator="lda", folds=1)
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return float(cross_val_score(classifier, table, domain, cv=folds).mean())

@@ -1,0 +1,217 @@
+"""Learn from unlabeled images, too: labels spread over neighbors, and a probe fitted to the labels it believes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.semi_supervised import SelfTrainingClassifier
+from threadpoolctl import threadpool_limits
+
+from tlkeras.adaptation.propagation import spread_labels
+from tlkeras.errors import InputError
+from tlkeras.pipelines.labeled import LabeledFeatures, labeled_features
+from tlkeras.pipelines.probe import linear_probe
+from tlkeras.pipelines.regularization import deal_folds
+from tlkeras.utils.validation import check_choice, check_integer, check_number
+
+METHODS = ("spread", "threshold")
+
+#: Times that the probe is fitted to its own answers. More changes less than a point.
+_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class SelfTraining:
+    """The result of `tlkeras.self_train`: a probe that learned from unlabeled images, beside one that did not.
+
+    Attributes:
+        probe: Fitted `sklearn.pipeline.Pipeline` of a scaler and a logistic regression, as `tlkeras.linear_probe`
+            returns it; `tlkeras.fold` takes it.
+        labeled_only: The same, from labeled images only.
+        probabilities: Class probabilities of the unlabeled images, float64 of shape `(images, classes)`.
+        threshold: Probability that a pseudo-label needs.
+        accuracy: `(self-trained, labeled only)`: shares of labeled images that are right if predicted by probes that
+            had not seen their labels; None where this was not measured.
+        standard_error: Of the difference between the two, over labeled images; None where this was not measured.
+    """
+
+    probe: Pipeline
+    labeled_only: Pipeline
+    probabilities: np.ndarray
+    threshold: float
+    accuracy: tuple[float, float] | None = None
+    standard_error: float | None = None
+
+    @property
+    def better(self) -> bool:
+        """Whether the self-trained probe is better than the other by more than one standard error."""
+        return self.accuracy is not None and self.accuracy[0] - self.accuracy[1] > self.standard_error
+
+    def pseudo_labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return `(rows, labels)`: unlabeled images whose best class reaches the threshold, and this class.
+
+        `tlkeras.fine_tune` can learn from these images as if they were labeled.
+        """
+        rows = np.flatnonzero(self.probabilities.max(axis=1) >= self.threshold)
+        return rows, self.probe.classes_[self.probabilities[rows].argmax(axis=1)]
+
+    def __str__(self) -> str:
+        rows, _ = self.pseudo_labels()
+        text = f"{len(rows)} of {len(self.probabilities)} unlabeled images reach probability {self.threshold:g}."
+        if self.accuracy is None:
+            return text
+        advice = "Use the self-trained probe." if self.better else "No clear gain: use the labeled images only."
+        return (
+            f"Accuracy on labeled images, held out in turn: self-trained {self.accuracy[0]:.3f}, labeled only "
+            f"{self.accuracy[1]:.3f} (standard error of the difference {self.standard_error:.3f}). {advice}\n{text}"
+        )
+
+
+def self_train(
+    features: ArrayLike,
+    labels: ArrayLike,
+    unlabeled: ArrayLike,
+    *,
+    method: str = "spread",
+    threshold: float = 0.8,
+    groups: ArrayLike | None = None,
+    folds: int = 5,
+    seed: int = 0,
+) -> SelfTraining:
+    """Fit a probe to labeled features and to unlabeled ones with labels that it believes.
+
+    Self-training often helps little, and sometimes harms. So nothing in tlkeras does it unless asked to, and this
+    function also fits the probe without unlabeled images and compares the two by cross-validation: labels of one fold
+    at a time are withheld from both.
+
+    Args:
+        features: Features of labeled images, of shape `(images, features)`.
+        labels: Class numbers or names, of shape `(images,)`.
+        unlabeled: Features of other images, of shape `(images, features)`. If they come from another domain, align
+            them first with `tlkeras.FeatureAlignment`; the comparison then says nothing of that domain.
+        method: `"spread"` (the default) averages the probe's probabilities with labels spread over near neighbors
+            (`sklearn.semi_supervised.LabelSpreading`), and fits the probe again to all images, each pseudo-label
+            weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which adds
+            the images above the threshold round by round.
+        threshold: Probability that a pseudo-label needs, in `pseudo_labels` and for `method="threshold"`. Defaults to
+            0.8.
+        groups: Array of shape `(images,)`; images of one group are never on both sides of a fold. Defaults to None.
+        folds: Number of folds of the comparison, at least 2. Defaults to 5, fewer if the rarest class has fewer images.
+        seed: Seed of the folds. Defaults to 0.
+
+    Returns:
+        `SelfTraining`; `print` shows the comparison.
+
+    Raises:
+        InputError: An array or an option cannot be used.
+
+    Example:
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> centers = np.array([[0.0, 0.0], [4.0, 4.0]])
+    >>> labels, hidden = np.arange(20) % 2, np.arange(200) % 2
+    >>> known, others = centers[labels] + rng.normal(size=(20, 2)), centers[hidden] + rng.normal(size=(200, 2))
+    >>> result = self_train(known, labels, others)
+    >>> bool((result.probabilities.argmax(axis=1) == hidden).mean() > 0.97)
+    True
+
+    References: Zhou et al., 2003 (label spreading); Yarowsky, 1995 (self-training).
+    """
+    check_choice("method", method, METHODS)
+    check_number("threshold", threshold, "(0, 1]")
+    data = labeled_features(features, labels, groups)
+    if data.multilabel:
+        raise InputError("`labels` must have one class per image. Received: several labels per image.")
+    unlabeled = check_unlabeled(unlabeled, data.features.shape[1])
+    folds = min(check_integer("folds", folds, minimum=2), data.rarest)
+    only = linear_probe(data.features, data.labels, groups=data.groups, folds=folds, seed=seed)
+    probe, probabilities = fit_with_unlabeled(only, data, unlabeled, method, threshold)
+    if folds < 2:
+        return SelfTraining(probe, only, probabilities, threshold)
+    right = np.zeros((2, len(data.labels)))
+    for held_out in deal_folds(data, folds, seed):
+        known = np.setdiff1d(np.arange(len(data.labels)), held_out)
+        part = labeled_features(data.features[known], data.labels[known])
+        other = linear_probe(part.features, part.labels, Cs=[only[-1].C])
+        both = np.concatenate([unlabeled, data.features[held_out]])
+        trained, _ = fit_with_unlabeled(other, part, both, method, threshold)
+        for row, one in enumerate((trained, other)):
+            right[row, held_out] = one.predict(data.features[held_out]) == data.labels[held_out]
+    error = float((right[0] - right[1]).std(ddof=1) / np.sqrt(right.shape[1]))
+    return SelfTraining(probe, only, probabilities, threshold, tuple(right.mean(axis=1).tolist()), error)
+
+
+def fit_with_unlabeled(
+    probe: Pipeline, data: LabeledFeatures, unlabeled: np.ndarray, method: str = "spread", threshold: float = 0.8
+) -> tuple[Pipeline, np.ndarray]:
+    """Fit a probe to labeled images and to unlabeled ones with the labels that it believes.
+
+    Args:
+        probe: Probe of the labeled images, from `linear_probe`.
+        data: These images.
+        unlabeled: float64 features of shape `(images, features)`.
+        method: As in `self_train`.
+        threshold: As in `self_train`.
+
+    Returns:
+        `(probe, probabilities)`: the new probe, and its class probabilities of the unlabeled images.
+    """
+    scaler, regression = probe
+    known, others = scaler.transform(data.features), scaler.transform(unlabeled)
+    with threadpool_limits(1, user_api="blas"):
+        if method == "threshold":
+            everything, targets = np.concatenate([known, others]), np.full(len(known) + len(others), -1)
+            targets[: len(known)] = data.numbers
+            new = SelfTrainingClassifier(clone(regression), threshold=threshold).fit(everything, targets).estimator_
+        else:
+            spread = spread_labels(known, data.numbers, others, len(data.classes))
+            believed = (spread + probe.predict_proba(unlabeled)) / 2
+            for _ in range(_ROUNDS):
+                new = _fitted(regression, known, data.numbers, others, believed)
+                believed = new.predict_proba(others)
+    new.classes_ = data.classes  # numbers were learned, since -1 stands for no label
+    trained = Pipeline([("scaler", scaler), ("classifier", new)])
+    return trained, trained.predict_proba(unlabeled)
+
+
+def _fitted(regression, known, numbers, others, believed):
+    """Fit a regression to labels, and to pseudo-labels weighted by their probabilities."""
+    features, weights = np.concatenate([known, others]), np.concatenate([np.ones(len(known)), believed.max(axis=1)])
+    # Twice as many images make the penalty half as strong; C is for as many as it was chosen on.
+    C = regression.C * len(known) / weights.sum()
+    axes = _axes(features)
+    new = clone(regression).set_params(C=C)
+    new.fit(features if axes is None else features @ axes, np.concatenate([numbers, believed.argmax(axis=1)]), weights)
+    if axes is not None:
+        new.coef_, new.n_features_in_ = new.coef_ @ axes.T, features.shape[1]
+    return new
+
+
+def _axes(features):
+    """Return orthonormal axes that all rows lie in, where a regression is the same; None if there are not fewer."""
+    if len(features) >= features.shape[1]:
+        return None
+    values, vectors = np.linalg.eigh(features @ features.T)
+    kept = values > values[-1] * 1e-10
+    return features.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def check_unlabeled(features: ArrayLike, columns: int) -> np.ndarray:
+    """Check features of unlabeled images, and return them in double precision.
+
+    Raises:
+        InputError: They are not finite numbers of shape `(images, columns)`.
+    """
+    try:
+        table = np.asarray(features, "float64")
+    except (TypeError, ValueError):
+        table = np.empty(0)
+    if table.ndim != 2 or table.shape[1] != columns or not len(table) or not np.isfinite(table).all():
+        raise InputError(
+            f"`unlabeled` must be finite numbers of shape (images, {columns}), as many columns as `features`. "
+            f"Received: {type(features).__name__} of shape {np.shape(features)}."
+        )
+    return table

@@ -1,0 +1,73 @@
+"""The shares of images that each class is predicted for: the one sign of failure that needs no labels."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+
+from tlkeras.errors import InputError
+from tlkeras.models.heads import find_head
+
+#: Adapted predictions that use less than this share of the classes used before have collapsed.
+_LEAST_LEFT = 0.5
+
+
+def class_shares(model: keras.Model, batches: Iterable[np.ndarray]) -> np.ndarray | None:
+    """Predict batches of images and count how often each class is the most probable one.
+
+    Args:
+        model: A built Keras model.
+        batches: Arrays of pixels.
+
+    Returns:
+        float64 array of shape `(classes,)` with a sum of 1; None for a model that has no head with one class per image.
+    """
+    try:
+        head = find_head(model)
+    except InputError:
+        return None
+    if head.task != "multiclass":
+        return None
+    return shares_of(np.concatenate([model.predict_on_batch(pixels) for pixels in batches]))
+
+
+def shares_of(scores: np.ndarray) -> np.ndarray:
+    """Count how often each column is the largest; float64 of shape `(classes,)`.
+
+    Example:
+
+    >>> shares_of(np.array([[0.2, 0.8], [0.6, 0.4], [0.1, 0.9], [0.3, 0.7]])).tolist()
+    [0.25, 0.75]
+    """
+    return np.bincount(scores.argmax(axis=1), minlength=scores.shape[1]) / len(scores)
+
+
+def classes_in_use(shares: np.ndarray) -> float:
+    """Return how many equally frequent classes have the same entropy.
+
+    Example:
+
+    >>> classes_in_use(np.array([0.5, 0.5, 0.0]))
+    2.0
+    """
+    positive = shares[shares > 0]
+    return float(np.exp(-(positive * np.log(positive)).sum()))
+
+
+def check_shares(before: np.ndarray, after: np.ndarray, consequence: str) -> None:
+    """Raise if adaptation made the predictions collapse to a few classes.
+
+    Args:
+        before: Shares of the classes before.
+        after: Shares afterwards.
+        consequence: A sentence about what was done with the model.
+
+    Raises:
+        InputError: The adapted model uses less than half as many classes.
+    """
+    used, left = classes_in_use(before), classes_in_use(after)
+    if left < _LEAST_LEFT * used:
+        raise InputError(
+            f"`unlabeled` makes the predictions collapse: from {used:.1f} classes in use to {left:.1f}. {consequence} "
+            "Give images that show all classes, or a larger `prior`."
+        )

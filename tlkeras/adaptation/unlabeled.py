@@ -1,0 +1,101 @@
+"""Unlabeled images, as the functions of this room take them: listed, checked and read in batches."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlkeras.data.dataset import ImageSplit
+from tlkeras.data.listing import files_within
+from tlkeras.data.reading import ImageError, read_images
+from tlkeras.errors import InputError
+from tlkeras.features.inputs import as_images
+
+
+@dataclass(frozen=True)
+class Unlabeled:
+    """Images without labels.
+
+    Attributes:
+        sources: List of what `tlkeras.read_image` takes.
+        paths: Array of str of shape `(images,)`: paths, or `"image 17"` where an image is not a file.
+    """
+
+    sources: Sequence[Any]
+    paths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def batches(self, image_size: tuple[int, int], resize: str, size: int) -> Iterator[np.ndarray]:
+        """Read batch by batch; float32 `(n, height, width, 3)`.
+
+        Raises:
+            ImageError: An image cannot be read.
+        """
+        for start in range(0, len(self), size):
+            yield read_images(self.sources[start : start + size], image_size, resize).astype("float32")
+
+
+def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
+    """List images, whose labels nobody needs.
+
+    Args:
+        images: A folder, whose files are all taken, whatever their subfolders are called; paths; pixels of shape
+            `(images, height, width, 3)`; or a split of `tlkeras.load_images`.
+        name: Name of the argument, for errors.
+
+    Raises:
+        InputError: There are no images, or `images` is none of these.
+
+    Example:
+
+    >>> len(unlabeled_images("data/clipart10/bug"))
+    36
+    """
+    if isinstance(images, str | os.PathLike):
+        folder = Path(images)
+        if not folder.is_dir():
+            raise InputError(f"`{name}` must be a folder of images, or a sequence of them. Received: {str(images)!r}.")
+        images = [str(folder / one) for one in files_within(folder) if not one.lower().endswith(_NO_IMAGES)]
+        if not images:
+            raise InputError(f"`{name}` must hold images. Received: {str(folder)!r}, where there are no files.")
+    try:
+        sources = as_images(images).sources
+    except InputError as error:
+        raise InputError(str(error).replace("`X`", f"`{name}`")) from error
+    sources = sources if isinstance(sources, np.ndarray) else list(sources)
+    if isinstance(images, ImageSplit):
+        paths = images.paths
+    else:
+        paths = [
+            os.fsdecode(one) if isinstance(one, str | os.PathLike) else f"image {i}" for i, one in enumerate(sources)
+        ]
+    if not len(sources):
+        raise InputError(f"`{name}` must hold images. Received: an empty sequence.")
+    return Unlabeled(sources, np.asarray(paths))
+
+
+#: Files that lie beside images and are none.
+_NO_IMAGES = (".csv", ".md", ".txt", ".json")
+
+
+def refuse_unreadable(unreadable: dict[int, ImageError], count: int) -> None:
+    """Raise if some images cannot be read.
+
+    Args:
+        unreadable: `Extraction.unreadable`.
+        count: Number of images.
+
+    Raises:
+        InputError: One or more cannot be read; the message names the first three.
+    """
+    if unreadable:
+        listed = "; ".join(f"{one.path!r}: {one.reason}" for one in list(unreadable.values())[:3])
+        more = f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
+        raise InputError(
+            f"{len(unreadable)} of {count} images cannot be read: {listed}{more}. Move these files away and try again."
+        )

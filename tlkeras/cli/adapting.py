@@ -1,0 +1,96 @@
+"""The commands for images that differ and labels that are few: `adapt` and `label-order`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
+from tlkeras.errors import InputError
+from tlkeras.runs.folder import check_run_output
+from tlkeras.utils.files import check_folder
+
+
+def adapt(
+    run: RunFolder,
+    images: Annotated[Path, typer.Option(help="Folder of at least 100 unlabeled images of the new domain.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the new run to.")],
+    source: Annotated[
+        str | None, typer.Option(help="Images that the run learned from, if they have moved since.")
+    ] = None,
+    labeled: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Labeled images of the new domain; the new run must not be worse on them."),
+    ] = None,
+    batchnorm: Annotated[
+        bool, typer.Option(help="Put a copy with adapted BatchNorm statistics beside the network.")
+    ] = True,
+    self_training: Annotated[
+        bool, typer.Option("--self-training", help="Fit the head again, with the labels that it believes.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is already there.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
+    as_json: Json = False,
+):
+    """Adapt a run to another domain, such as a new camera or style, from unlabeled images of it."""
+    check_run_output(output, overwrite)
+    if not images.is_dir():
+        raise InputError(f"`--images` must be a folder of images. Received: {str(images)!r}.")
+    load_keras()
+    from tlkeras.runs import adapting
+
+    adapted = adapting.adapt(
+        run,
+        images,
+        output,
+        source=source,
+        labeled=labeled,
+        batchnorm=batchnorm,
+        self_training=self_training,
+        overwrite=overwrite,
+        verbose=verbose,
+    )
+    facts = adapted.metrics["adaptation"]
+    if as_json:
+        print_json(facts)
+        return
+    typer.echo(adapting.adaptation_text(facts))
+    say(f"Written to {output}/")
+
+
+def label_order(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images; its subfolders do not matter.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Table to write (.csv); a picture of the first 20 goes beside it.")
+    ],
+    labels: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Table of an earlier round, with the labels filled in.")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="Backbone whose features say which images are alike.")] = (
+        "efficientnet_lite0"
+    ),
+    count: Annotated[int | None, typer.Option(min=1, help="Number of images to order. Default: 100.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
+    as_json: Json = False,
+):
+    """Say which images to label next, in a table to fill in, which `tlkeras fit` takes back."""
+    if output.suffix.lower() != ".csv":
+        raise InputError(f"`--output` must end in .csv. Received: {str(output)!r}.")
+    if output.exists() and (labels is None or output.resolve() != labels.resolve()):
+        raise InputError(
+            f"`--output` must not exist yet. Received: {str(output)!r}. To go on with it, pass --labels {output}."
+        )
+    check_folder(output.parent)
+    load_keras()
+    from tlkeras.adaptation import label_order as room
+
+    order = room.label_order(directory, backbone, labels=labels, count=count, seed=seed)
+    order.to_csv(output)
+    sheet = output.with_suffix(".png")
+    order.contact_sheet().save(sheet)
+    if as_json:
+        first = [str(order.paths[one]) for one in order.order]
+        print_json({"order": first, "table": str(output), "sheet": str(sheet), "reason": order.reason})
+        return
+    typer.echo(f"{order}\nFill in the column label of {output}, then: tlkeras fit {output} --output RUN")
+    say(f"Written: {output}, {sheet}")

@@ -1,0 +1,164 @@
+"""`adapt`: a run and unlabeled images of another domain become a run for that domain."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkeras.adaptation.domain_probe import Domains, adapt_to_domain
+from tlkeras.adaptation.unlabeled import Unlabeled, unlabeled_images
+from tlkeras.data.classes import name_classes
+from tlkeras.data.sources import TableOptions, list_source
+from tlkeras.errors import InputError
+from tlkeras.models.heads import find_head
+from tlkeras.runs.folder import check_run_output, write_report, written_run
+from tlkeras.runs.images import digest
+from tlkeras.runs.run import Run, load_run
+
+
+def adapt(
+    run: Run | str | os.PathLike,
+    images: Any,
+    output: str | os.PathLike | None = None,
+    *,
+    source: Any = None,
+    labeled: Any = None,
+    batchnorm: bool = True,
+    self_training: bool = False,
+    overwrite: bool = False,
+    verbose: bool = False,
+) -> Run:
+    """Adapt a run to another domain, such as a new camera or another style, from unlabeled images of it.
+
+    Each feature is standardized to where it lies for the images that the run learned from, which folds into the head.
+    Beside the network stands a copy with the BatchNorm statistics of the new domain, which doubles the time that an
+    answer takes. A probe learns from the labeled images of the run. The command `tlkeras adapt` does the same.
+
+    The shares of the classes should be about the same in both domains. How accurate the new run is, only labels of the
+    new domain can say: `run.evaluate(folder)`. Its `metrics` hold the scores of the old run, on its own domain.
+
+    Args:
+        run: `Run`, or its folder.
+        images: At least 100 unlabeled images of the new domain: a folder, whose subfolders do not matter; paths;
+            pixels; or a split of `tlkeras.load_images`.
+        output: Folder to write the new run to. Defaults to None: nothing is written.
+        source: The labeled images that the run learned from, as `tlkeras.fit` takes them. Defaults to None, where the
+            run found them.
+        labeled: Labeled images of the new domain, as `Run.evaluate` takes them. If given, the new run must answer them
+            at least as well as the old one. Defaults to None.
+        batchnorm: Whether to put a copy with adapted BatchNorm statistics beside the network. It is left out for
+            networks without BatchNorm and for fewer than 100 source images. Defaults to True.
+        self_training: Whether to fit the probe again with the labels that it believes. It gains a little on average,
+            and nothing guarantees that. Defaults to False.
+        overwrite: Whether to replace a run that is already in `output`.
+        verbose: Whether to show progress on stderr. Defaults to False.
+
+    Returns:
+        `Run`, whose `metrics["adaptation"]` says what was done.
+
+    Raises:
+        InputError: There are too few images, they do not differ from those of the run, one cannot be read, the images
+            of the run are gone, predictions collapse, or the labeled images are answered worse. Nothing is written.
+
+    Example:
+
+    >>> import tlkeras
+    >>> run = tlkeras.fit("data/emoji4/noto", per_class=5, verbose=False)
+    >>> tlkeras.adapt(run, "data/emoji4/noto/bug")
+    Traceback (most recent call last):
+    tlkeras.errors.InputError: `images` must hold at least 100 images of the new domain. Received: 24 images.
+    """
+    if output is not None:
+        check_run_output(output, overwrite)
+    run = run if isinstance(run, Run) else load_run(run)
+    head = _softmax_head(run)
+    network = keras.Model(run.model.inputs[0], head.features, name=run.model.name)
+    target = unlabeled_images(images, "images")
+    known, labels = _learned_images(run, source)
+    domains = Domains(network, known, labels, target, run.resize, verbose)
+    adaptation = adapt_to_domain(domains, batchnorm, self_training)
+    metrics = {**run.metrics, "adaptation": adaptation.facts}
+    adapted = Run(
+        adaptation.model,
+        run.class_names,
+        run.image_size,
+        run.resize,
+        path=None if output is None else Path(output),
+        metrics=metrics,
+        log=run.log,
+    )
+    if labeled is not None:
+        metrics["adaptation"]["labeled"] = _compared(run, adapted, labeled)
+    if output is not None:
+        with written_run(output, adapted, overwrite) as folder:
+            write_report(folder, metrics, None, run.log)
+    return adapted
+
+
+def adaptation_text(facts: dict) -> str:
+    """Explain an adaptation in a few lines.
+
+    Args:
+        facts: `metrics["adaptation"]` of an adapted run.
+    """
+    before, after = facts["classes_in_use"]
+    lines = [
+        f"Adapted to {facts['images']} unlabeled images, which a classifier tells from those of the run with accuracy "
+        f"{facts['domains_told_apart']:.2f} (chance: 0.50).",
+        f"{facts['answers_changed']:.0%} of the answers to these images changed; classes in use: {before:.1f} before, "
+        f"{after:.1f} now.",
+    ]
+    if facts["self_training"]:
+        lines.append(f"Self-training changed {facts['changed_by_self_training']:.0%} of the answers.")
+    if facts["batchnorm"]:
+        lines.append("The model holds the network twice, so an answer takes twice as long; `--no-batchnorm` avoids it.")
+    if "labeled" in facts:
+        old, new = facts["labeled"]["accuracy"]
+        lines.append(f"Accuracy on {facts['labeled']['images']} labeled images: {old:.3f} before, {new:.3f} now.")
+    else:
+        lines.append("Only labels can say how accurate it is now: `tlkeras evaluate` on a few labeled images.")
+    return "\n".join(lines)
+
+
+def _softmax_head(run):
+    """Return the head of a run that gives one class per image."""
+    head = find_head(run.model) if run.thresholds is None else None
+    if head is None or head.task != "multiclass":
+        raise InputError("`run` must give one class per image. Received: a run with several labels per image.")
+    return head
+
+
+def _learned_images(run, source):
+    """List the images that a run learned from, and their class numbers."""
+    data = run.metrics.get("data", {})
+    where = data.get("source") if source is None else source
+    if source is None and not Path(str(where)).exists():
+        raise InputError(
+            f"`source` must be given: the images that the run learned from are not at {str(where)!r} any more. "
+            "Received: source=None."
+        )
+    _, files, _ = name_classes(list_source(where, table=TableOptions(None, None, None, None)).files)
+    learned = set(data.get("learned", {}).values())
+    files = [file for file in files if digest(file.source) in learned]
+    missing = set(run.class_names) - {file.label for file in files}
+    if missing:
+        raise InputError(
+            f"`source` must hold the images that the run learned from. Received: {str(where)!r}, with none of class "
+            f"{sorted(missing)[0]!r} among them."
+        )
+    labels = np.array([run.class_names.index(file.label) for file in files])
+    return Unlabeled([file.source for file in files], np.array([file.path for file in files])), labels
+
+
+def _compared(run, adapted, labeled):
+    """Measure both runs on labeled images; raise if the new one is worse."""
+    scores = [one.evaluate(labeled)["scores"] for one in (run, adapted)]
+    accuracy = [one["accuracy"] for one in scores]
+    if accuracy[1] < accuracy[0]:
+        raise InputError(
+            f"`images` lead to a run that answers the labeled images worse: {accuracy[1]:.3f} instead of "
+            f"{accuracy[0]:.3f}. Received: labeled={str(labeled)!r}. Keep the run as it is."
+        )
+    return {"images": scores[0]["images"], "accuracy": accuracy}
