@@ -136,18 +136,12 @@ def evaluate(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="SOURCE",
-            help="Labeled images, as `tlkeras fit` takes them: folder, table, tfds:NAME. With --shifted it may be left "
-            "out: the images of training, with the accuracy that was measured then.",
+            help="Labeled images, as `tlkeras fit` takes them. With --shifted, by default those of training."
         ),
     ] = None,
     shifted: Annotated[
         str | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="Labeled images of the same classes from elsewhere: compare accuracies on clean, corrupted and these "
-            "images, and how far they lie apart.",
-        ),
+        typer.Option(help="Labeled images from elsewhere, to compare with clean and corrupted ones in one table."),
     ] = None,
     columns: Annotated[
         list[str] | None,

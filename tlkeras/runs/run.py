@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,7 +229,7 @@ class Run:
 
         return with_features(self.model)
 
-    def make_engine(self):
+    def make_engine(self) -> Callable[[Any], Any]:
         """Make what answers to pixels: LiteRT, or Keras once the model is in memory.
 
         Returns:
