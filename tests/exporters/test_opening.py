@@ -23,12 +23,14 @@ def plain(run_folder):
     return write_litert(tlkeras.load_run(run_folder).model, "uint8", "probabilities")
 
 
-def test_predict_and_evaluate_take_a_file_as_they_take_a_run(exported, run_folder, images):
+def test_predict_and_evaluate_take_a_file_as_they_take_a_run(exported, run_folder, images, tmp_path):
     run, file = tlkeras.load_run(run_folder), tlkeras.load_export(exported[0])
     expected, answers = run.predict(images, top_k=2), file.predict(images, top_k=2)
     assert [one["path"] for one in answers] == [one["path"] for one in expected]
     assert [one["class"] for one in answers] == [one["class"] for one in expected]
     assert sorted(answers[0]) == ["class", "path", "probability", "top"]
+    assert file.predict(images, output=tmp_path / "answers.csv") == []
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 61
     scores = tlkeras.load_export(exported[0] / "model.tflite").evaluate(images)
     assert scores["scores"]["accuracy"] == 1.0 and scores["scores"]["majority_class"] == "green"
     assert scores["seen_in_training"] is None and run.evaluate(images)["seen_in_training"] == 30

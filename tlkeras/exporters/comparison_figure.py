@@ -1,4 +1,4 @@
-"""The chart of a comparison: time against agreement, with the size of the file as the size of the mark."""
+"""The chart of a comparison: time, size and agreement of each file."""
 
 import matplotlib.pyplot as plt
 
@@ -13,7 +13,7 @@ _SHADES = {
 
 
 def comparison_figure(rows):
-    """Draw the time of one image and the size of each file, the fastest at the top.
+    """Draw the time of one image, the size and the agreement of each file, the fastest at the top.
 
     Args:
         rows: `tlkeras.exporters.comparing.Comparison`, or dicts like its rows.
@@ -28,21 +28,23 @@ def comparison_figure(rows):
     figure, axes = plt.subplots(1, 3, figsize=(11, 1.2 + 0.34 * len(drawn)), sharey=True, layout="constrained")
     for place, row in enumerate(drawn):
         color = _SHADES[row["quantization"]]
-        for key, alpha in zip(threads, (1.0, 0.45, 0.25, 0.15), strict=False):
-            axes[0].barh(place, row[key], color=color, alpha=alpha, height=0.7 if key == threads[0] else 0.35)
+        axes[0].barh(place, row[threads[0]], color=color, height=0.7)
+        for key in threads[1:]:
+            axes[0].plot(row[key], place, "|", color="white", markersize=14, markeredgewidth=3.5)
+            axes[0].plot(row[key], place, "|", color="black", markersize=14, markeredgewidth=1.5)
         axes[0].text(row[threads[0]], place, f" {row[threads[0]]:.1f}", va="center", fontsize=8)
         axes[1].barh(place, row["bytes"] / 1e6, color=color, height=0.7)
         axes[1].text(row["bytes"] / 1e6, place, f" {row['bytes'] / 1e6:.1f}", va="center", fontsize=8)
         axes[2].plot(row["agreement"], place, _MARKS[row["format"]], color=color, markersize=7)
         axes[2].text(row["agreement"], place, f"  {row['agreement']:.3f}", va="center", fontsize=8)
-    counts = " and ".join(key[3:] for key in threads)
-    axes[0].set(xlabel=f"ms per image, {counts} thread{'s' if threads != ['ms_1'] else ''}", yticks=range(len(drawn)))
+    more = f" (line: {' and '.join(key[3:] for key in threads[1:])})" if threads[1:] else ""
+    axes[0].set(xlabel=f"ms per image, threads: {threads[0][3:]}{more}", yticks=range(len(drawn)))
     axes[0].set_yticklabels(names)
     axes[1].set_xlabel("MB")
     lowest = min(row["agreement"] for row in drawn)
-    axes[2].set(xlabel="share of images with the same answer as in Keras", xlim=(lowest - 0.02, 1.0 + 0.03))
+    axes[2].set_xlabel("same answer as Keras, share")
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0.15)
-    axes[2].set_xlim(lowest - 0.02, 1.03)
+    axes[2].set_xlim(lowest - 0.2 * (1.02 - lowest), 1 + 0.5 * (1.02 - lowest))
     return figure

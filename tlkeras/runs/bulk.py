@@ -104,7 +104,8 @@ def _identity(run):
     """Return what tells one run from another: its folder, and the size and time of its model."""
     if run.path is None:
         return None
-    status = (run.path / MODEL).stat()
+    model = run.path / MODEL
+    status = (model if model.exists() else run.path).stat()  # an exported file is the model itself
     return [str(run.path.resolve()), status.st_size, status.st_mtime_ns]
 
 
