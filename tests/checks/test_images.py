@@ -163,6 +163,8 @@ def test_probabilities_of_wrong_labels_are_as_often_right_as_they_say(judged):
     for low, high in ((0.1, 0.4), (0.4, 0.8), (0.8, 1)):
         inside = (estimated >= low) & (estimated <= high)
         assert abs(estimated[inside].mean() - wrong[inside].mean()) < 0.15
+    scores = [score for _, score in suspects.find_suspects(labels, probabilities)]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_a_probe_that_is_too_sure_or_too_modest_accuses_the_same_labels(judged):
