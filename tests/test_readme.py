@@ -34,7 +34,7 @@ def test_every_name_is_public():
 
 def test_the_commands_are_those_of_the_command_line():
     sentence = re.search(r"lists the commands: (.*?)\.", README, re.DOTALL).group(1)
-    assert re.findall(r"`(\w+)`", sentence) == list(get_command(app).commands)
+    assert re.findall(r"`([\w-]+)`", sentence) == list(get_command(app).commands)
 
 
 def test_the_extras_are_those_of_the_package():
