@@ -190,9 +190,11 @@ def _readout(ranking, row, tuned):
             certainty, reason = "tie", "No earlier block is as accurate and cheaper."
         elif gain > error:
             certainty = "clear"
-            reason = f"{gain:+.3f} ± {error:.3f} over the output: these images are unlike those of the pretraining."
+            reason = (
+                f"{gain:+.3f} ± {error:.3f} over the output in the quick look. The images are unlike the pretraining."
+            )
         else:
-            certainty, reason = "tie", f"As good as the output ({gain:+.3f} ± {error:.3f}), and cheaper."
+            certainty, reason = "tie", "Within one standard error of the best candidate, and cheaper than the output."
         yield Choice("block", row.candidate.block or "output", certainty, reason)
     yield Choice("probe", row.probe, "tie", f"{PROBES[row.probe].capitalize()} was at least as accurate.")
 
