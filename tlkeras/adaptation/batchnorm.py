@@ -120,9 +120,9 @@ def adapt_batchnorm(
     >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.BatchNormalization()])
     >>> pixels = np.random.default_rng(0).normal(100, 5, (120, 8, 8, 3))
-    >>> print(adapt_batchnorm(model, pixels, prior=0))
+    >>> print(adapt_batchnorm(model, pixels, prior=0))  # doctest: +ELLIPSIS
     1 BatchNorm layers, adapted to 120 images: 100% of the statistics are theirs (prior 0).
-    The new images lie 99.99 standard deviations from the former statistics on average.
+    The new images lie 99.9... standard deviations from the former statistics on average.
 
     References: Li et al., 2016, https://arxiv.org/abs/1603.04779 (AdaBN); Schneider et al., 2020,
     https://arxiv.org/abs/2006.16971 (the prior).

@@ -74,8 +74,8 @@ def advise(
     >>> import tlkeras
     >>> images = tlkeras.load_images("data/clipart10", per_class=8)
     >>> plan = tlkeras.advise(images, ["efficientnet_lite0"], image_size=96)
-    >>> plan.backbone, plan.rule_of_thumb, [choice.name for choice in plan.choices][:2]
-    ('efficientnet_lite0', 'head', ['backbone', 'strategy'])
+    >>> plan.backbone, plan.strategy, plan.rule_of_thumb
+    ('efficientnet_lite0', 'features', 'head')
 
     Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054, on a probe before fine-tuning.
     """

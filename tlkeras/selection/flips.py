@@ -2,10 +2,7 @@
 
 from functools import partial
 
-import numpy as np
-
 from tlkeras.augment.policies import augmentation_policy
-from tlkeras.data.reading import read_image
 
 #: How pixels `(..., height, width, channels)` are flipped.
 FLIPS = {
@@ -45,8 +42,10 @@ def flipped_sources(split, flip, image_size, resize):
 
 
 def _read_flipped(source, flip, image_size, resize):
+    from tlkeras.data.reading import read_image  # which loads NumPy, and the command line checks arguments without it
+
     source = source() if callable(source) else source
-    return np.ascontiguousarray(FLIPS[flip](read_image(source, image_size, resize)))
+    return FLIPS[flip](read_image(source, image_size, resize)).copy()
 
 
 def average_over_flips(predict, flips):
@@ -58,8 +57,13 @@ def average_over_flips(predict, flips):
 
     Example:
 
+    >>> import numpy as np
     >>> mean = average_over_flips(lambda pixels: pixels[:, 0, 0], ["horizontal_flip"])
     >>> mean(np.array([[[[1.0], [3.0]]]])).tolist()
     [[2.0]]
     """
-    return lambda pixels: np.mean([predict(pixels), *(predict(FLIPS[flip](pixels)) for flip in flips)], axis=0)
+
+    def mean(pixels):
+        return sum([predict(pixels), *(predict(FLIPS[flip](pixels)) for flip in flips)]) / (1 + len(flips))
+
+    return mean

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-#: Name of the metric that `plain_loss` returns.
+#: Name of the metric `PlainLoss`.
 PLAIN_LOSS = "plain_loss"
 
 
@@ -69,15 +69,34 @@ class SmoothedCrossentropy(keras.losses.Loss):
         }
 
 
-def plain_loss(loss):
-    """Return a metric of a loss as it is, without the penalties on weights that Keras adds to what it reports.
+@keras.saving.register_keras_serializable("tlkeras")
+class PlainLoss(keras.metrics.MeanMetricWrapper):
+    """A loss as it is, without the penalties on weights that Keras adds to the loss it reports.
 
     Weights are chosen by it: a penalty says nothing about new images, and is 0 for the weights it pulls to.
 
     Args:
-        loss: A `keras.losses.Loss`.
+        loss: `SmoothedCrossentropy`, whose settings a file keeps.
+        name: Name of the metric.
+
+    Example:
+
+    >>> metric = PlainLoss(SmoothedCrossentropy(label_smoothing=0.0))
+    >>> metric.update_state([1, 0], [[0.1, 0.9], [0.8, 0.2]])
+    >>> round(float(metric.result()), 3)
+    0.164
     """
-    return keras.metrics.MeanMetricWrapper(loss.call, name=PLAIN_LOSS)
+
+    def __init__(self, loss, name=PLAIN_LOSS):
+        super().__init__(loss.call, name=name)
+        self.loss = loss
+
+    def get_config(self):
+        return {"loss": self.loss.get_config(), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "loss": SmoothedCrossentropy(**config["loss"])})
 
 
 @keras.saving.register_keras_serializable("tlkeras")

@@ -5,7 +5,7 @@ import keras
 from tlkeras.models.recompile import strategy_scope
 from tlkeras.optimizers.differential import differential_optimizer
 from tlkeras.optimizers.table import learning_rate_table
-from tlkeras.training.losses import Accuracy, SmoothedCrossentropy, plain_loss
+from tlkeras.training.losses import Accuracy, PlainLoss, SmoothedCrossentropy
 
 
 def warmup_cosine(peak, warmup, steps):
@@ -56,6 +56,6 @@ def compile_for_tuning(model, trainee, data, options, steps):
     with strategy_scope(model):
         optimizer = differential_optimizer(model, adamw, **depth)
         metrics = [Accuracy(head.task, head.from_logits)]
-        trainee.compile(optimizer, loss, metrics=metrics, weighted_metrics=[plain_loss(loss)])
+        trainee.compile(optimizer, loss, metrics=metrics, weighted_metrics=[PlainLoss(loss)])
         trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
     return rates
