@@ -15,7 +15,7 @@ from tlkeras.utils.validation import check_choice
 
 
 class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Maps features of a target domain to where the features of the source domain lie, without target labels.
+    """An affine map from the features of a target domain to those of the source domain, fitted without target labels.
 
     A classifier that learned from source features then answers for target images. The map is affine, so
     `tlkeras.fold` makes it part of the head, and the model costs nothing more.
@@ -54,8 +54,8 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Args:
             X: Source features of shape `(images, features)`.
             y: Ignored.
-            target: Target features of shape `(images, features)`, two rows or more. Defaults to None, for which nothing
-                needs to be aligned: the map is the identity.
+            target: Target features of shape `(images, features)`, two rows or more. Defaults to None: the map is the
+                identity.
 
         Returns:
             The alignment itself.
@@ -97,7 +97,7 @@ def _(step: FeatureAlignment):
 
 
 def _standardize(source, target):
-    """Match mean and standard deviation of each feature; one that is constant in the target stays as wide as it is."""
+    """Match the mean and standard deviation of each feature; one that is constant in the target is only shifted."""
     spread = target.std(axis=0)
     matrix = np.where(spread > 1e-6 * max(spread.max(), 1e-12), source.std(axis=0) / np.maximum(spread, 1e-12), 1.0)
     return matrix, source.mean(axis=0) - target.mean(axis=0) * matrix

@@ -22,7 +22,7 @@ from tlkeras.errors import InputError
 from tlkeras.models.layer_tree import check_model
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: Fewer images give statistics of a few classes rather than of a domain.
+#: With fewer images, the statistics are those of a few classes rather than of a domain.
 FEWEST_IMAGES = 100
 
 #: Shares of the new statistics that labels choose between; 0 leaves the model as it is.
@@ -36,7 +36,7 @@ class BatchNormAdaptation:
     Attributes:
         images: Number of images that the new statistics come from.
         prior: Number of images that the former statistics counted as.
-        share: Share of the new statistics in the ones that the model has now, `images / (prior + images)`.
+        share: Weight of the new statistics in those that the model has now, `images / (prior + images)`.
         layers: Number of BatchNorm layers.
         distance: How far the channels of the new images lie from the former statistics, in their standard deviations:
             the mean over all channels of all layers.
@@ -93,14 +93,14 @@ def adapt_batchnorm(
             at all if an error is raised.
         unlabeled: At least 100 images of the new domain: a folder, whose subfolders do not matter; paths; pixels of
             shape `(images, height, width, 3)`; or a split of `tlkeras.load_images`. The shares of the classes should be
-            those of the images to come.
+            those of the images that the model will see.
         prior: Number of images that the former statistics count as, from 0 (the new statistics replace them) to
             `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given, and otherwise
-            as many as `unlabeled` holds, so that both halves weigh the same.
+            as many as `unlabeled` holds, so that both count equally.
         source: Images that the head of the model learned from, in any of the forms of `unlabeled`. Give them if the
             BatchNorm layers were frozen: their statistics are then those of ImageNet rather than of these images, and
-            the difference between the two domains is what must be undone. Defaults to None, which takes the
-            statistics of the model as those of its domain.
+            the difference between the two domains is what must be undone. Defaults to None: the statistics of the model
+            are taken as those of its domain.
         labeled: A split, or images and class numbers, of the new domain, to choose `prior` by. Defaults to None.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, as in
             `tlkeras.fit`.
@@ -240,7 +240,7 @@ class _Adapting:
 def _blended(former, received, moments, share, epsilon):
     """Blend statistics so that outputs for the new images have the moments that those of the known domain have.
 
-    Where the known domain is what the statistics were taken of, `received` equals `former`, and this is
+    If the statistics come from the known domain, `received` equals `former`, and the result is
     `share * new + (1 - share) * former`.
     """
     (mean, variance), (known_mean, known_variance) = former, received

@@ -1,4 +1,4 @@
-"""Statistics of BatchNorm layers: what the layers receive while a model is called, and what they are set to."""
+"""Statistics of BatchNorm layers: measured on their inputs during a call, read and set."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class Moments:
         axes = [one for one in range(len(values.shape)) if one != axis % len(values.shape)]
         mean, variance = map(_float64, ops.moments(ops.cast(values, "float32"), axes))
         count = int(np.prod([values.shape[one] for one in axes]))
-        # Chan et al., 1979: no difference of large numbers.
+        # Chan et al., 1979: avoids the difference of large numbers.
         share, apart = count / (self.count + count), mean - self.mean
         self.mean = self.mean + share * apart
         self.variance = (1 - share) * self.variance + share * variance + share * (1 - share) * apart**2
@@ -72,7 +72,7 @@ def record_moments(
         model: `keras.Model`.
         layers: Its BatchNorm layers.
         batches: Arrays of pixels.
-        before: Function called with the number of a layer and its moments so far, just before the layer normalizes; it
+        before: Function called with the index of a layer and its moments so far, just before the layer normalizes; it
             may assign statistics. Defaults to None.
 
     Returns:

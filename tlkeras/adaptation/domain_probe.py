@@ -1,4 +1,4 @@
-"""Adapt a classifier on features to a domain without labels: the steps that `tlkeras.adapt` takes with a run."""
+"""Adapt a classifier on features to a domain without labels: the steps behind `tlkeras.adapt`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,13 +25,13 @@ from tlkeras.pipelines.probe import linear_probe
 #: Accuracy of telling the domains apart below which there is nothing to adapt to; chance is 0.5.
 _NO_SHIFT = 0.6
 
-#: More images change statistics by little and take long.
+#: More images hardly change the statistics and take longer.
 _FOR_STATISTICS = 500
 
 
 @dataclass(frozen=True)
 class Domains:
-    """What a classifier learned from, and where it is to answer.
+    """The images that a classifier learned from, and those of the domain to adapt it to.
 
     Attributes:
         network: `keras.Model` from raw pixels to features, which the classifier reads.
@@ -67,7 +67,7 @@ class DomainAdaptation:
 
     Attributes:
         model: `keras.Model` from raw pixels to probabilities.
-        facts: Dict of what was done and seen, for `metrics.json`.
+        facts: Dict of what was done and measured, for `metrics.json`.
     """
 
     model: keras.Model
@@ -77,14 +77,15 @@ class DomainAdaptation:
 def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> DomainAdaptation:
     """Fit a probe that answers for the target domain, and make one Keras model of it.
 
-    Features of the network are put beside those of a copy whose BatchNorm statistics are those of the domain that the
-    images come from. Target features are standardized to where source features lie. A probe learns from the source.
+    The features of the network are concatenated with those of a copy whose BatchNorm statistics come from the domain of
+    the images. Target features are standardized to the moments of the source features. The probe is fitted to the
+    source.
 
     Args:
         domains: `Domains`.
-        batchnorm: Whether to put the adapted copy beside the network, if it has BatchNorm layers and there are enough
+        batchnorm: Whether to add the adapted copy to the network, if it has BatchNorm layers and there are enough
             images.
-        self_training: Whether to fit the probe again, with labels that it believes.
+        self_training: Whether to fit the probe again, with its own answers to the target images as labels.
 
     Raises:
         InputError: There are too few target images, they cannot be told from the source images, an image cannot be

@@ -1,4 +1,4 @@
-"""Choose which images to label next: typical ones first, then those that the labels so far leave undecided."""
+"""Choose which images to label next: typical ones first, then those that a probe is least sure of."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ from tlkeras.pipelines.probe import linear_probe
 from tlkeras.utils.files import check_folder, file_written_whole
 from tlkeras.utils.validation import check_integer, invalid
 
-#: Dimensions in which images are clustered, which loses little and saves much.
+#: Number of dimensions to cluster images in: much faster than all of them, with little loss.
 _DIMENSIONS = 64
 
 #: Neighbors whose distance says how typical an image is, as in the paper.
@@ -71,10 +71,10 @@ class LabelOrder:
         return contact_sheet([self.sources[one] for one in first], names, columns=5, title="Label these first")
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a table with the columns `path` and `label`: labeled images, then these in order, labels to fill in.
+        """Write a table with the columns `path` and `label`: labeled images first, then these, to fill in.
 
-        `tlkeras.fit(path)` takes it back when it is filled in; rows without a label are left out. Paths are relative to
-        the folder of the table where they can be.
+        Pass the filled-in table to `tlkeras.fit(path)`; rows without a label are left out. Paths are relative to the
+        folder of the table where possible.
 
         Args:
             path: File to write, `.csv`.
@@ -108,7 +108,7 @@ def label_order(
 
     Without labels, the images are clustered, and the most typical image of each cluster comes first, the largest
     cluster at the top. With some labels, a probe is fitted to them, and the images are those that it is least sure of,
-    one per cluster, so that they are not all alike. So label a first round, and call again.
+    one per cluster, so that they are not all alike. So label the first images, and call again with their labels.
 
     Args:
         unlabeled: Images, a few of them labeled or none: a folder, whose subfolders do not matter; paths; pixels; or a

@@ -52,7 +52,7 @@ def mixing_curve(
 
     Fine-tuning gains on images like those it learned from, and often loses on others. Between the weights before it
     (a linear probe on the pretrained backbone) and those after it lie models that keep most of both. Choose the share
-    on validation images, not on those that measure.
+    on validation images, not on test images.
 
     Args:
         start: Classifier before fine-tuning.

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.semi_supervised import LabelSpreading
 
-#: Neighbors of each image in the graph. Between 5 and 20 results differ by less than a point.
+#: Neighbors of each image in the graph. With 5, 10 or 20, accuracy differs by one to three points, without a pattern.
 NEIGHBORS = 10
 
 #: Share of its label that an image takes from its neighbors in each step.

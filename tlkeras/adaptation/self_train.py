@@ -1,4 +1,4 @@
-"""Learn from unlabeled images, too: labels spread over neighbors, and a probe fitted to the labels it believes."""
+"""Learn from unlabeled images as well: spread labels over neighbors, and fit a probe to its own answers."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from tlkeras.utils.validation import check_choice, check_integer, check_number
 
 METHODS = ("spread", "threshold")
 
-#: Times that the probe is fitted to its own answers. More changes less than a point.
+#: Number of times that the probe is fitted to its own answers. More change less than a point.
 _ROUNDS = 2
 
 
@@ -33,8 +33,8 @@ class SelfTraining:
         probabilities: Class probabilities of the unlabeled images, float64 of shape `(images, classes)`.
         threshold: Probability that a pseudo-label needs.
         accuracy: `(self-trained, labeled only)`: shares of labeled images that are right if predicted by probes that
-            had not seen their labels; None where this was not measured.
-        standard_error: Of the difference between the two, over labeled images; None where this was not measured.
+            had not seen their labels; None if not measured.
+        standard_error: Standard error of the difference between the two, over labeled images; None if not measured.
     """
 
     probe: Pipeline
@@ -80,7 +80,7 @@ def self_train(
     folds: int = 5,
     seed: int = 0,
 ) -> SelfTraining:
-    """Fit a probe to labeled features and to unlabeled ones with labels that it believes.
+    """Fit a probe to labeled features, and to unlabeled ones with its own answers as labels.
 
     Self-training often helps little, and sometimes harms. So nothing in tlkeras does it unless asked to, and this
     function also fits the probe without unlabeled images and compares the two by cross-validation: labels of one fold
@@ -90,7 +90,7 @@ def self_train(
         features: Features of labeled images, of shape `(images, features)`.
         labels: Class numbers or names, of shape `(images,)`.
         unlabeled: Features of other images, of shape `(images, features)`. If they come from another domain, align
-            them first with `tlkeras.FeatureAlignment`; the comparison then says nothing of that domain.
+            them first with `tlkeras.FeatureAlignment`; the comparison then says nothing about that domain.
         method: `"spread"` (the default) averages the probe's probabilities with labels spread over near neighbors
             (`sklearn.semi_supervised.LabelSpreading`), and fits the probe again to all images, each pseudo-label
             weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which adds
@@ -147,7 +147,7 @@ def self_train(
 def fit_with_unlabeled(
     probe: Pipeline, data: LabeledFeatures, unlabeled: np.ndarray, method: str = "spread", threshold: float = 0.8
 ) -> tuple[Pipeline, np.ndarray]:
-    """Fit a probe to labeled images and to unlabeled ones with the labels that it believes.
+    """Fit a probe to labeled images, and to unlabeled ones with its own answers as labels.
 
     Args:
         probe: Probe of the labeled images, from `linear_probe`.
@@ -180,7 +180,7 @@ def fit_with_unlabeled(
 def _fitted(regression, known, numbers, others, believed):
     """Fit a regression to labels, and to pseudo-labels weighted by their probabilities."""
     features, weights = np.concatenate([known, others]), np.concatenate([np.ones(len(known)), believed.max(axis=1)])
-    # Twice as many images make the penalty half as strong; C is for as many as it was chosen on.
+    # Twice as many images make the penalty half as strong, so C is rescaled to their number.
     C = regression.C * len(known) / weights.sum()
     axes = _axes(features)
     new = clone(regression).set_params(C=C)

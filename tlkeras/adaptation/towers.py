@@ -6,7 +6,7 @@ from keras import layers
 from tlkeras.models.graph import flatten, graft, graph_of
 from tlkeras.pipelines.affine import Affine
 
-#: What the layers of the adapted network have behind their names.
+#: Suffix of the layer names in the adapted network.
 SUFFIX = "_adapted"
 
 

@@ -1,4 +1,4 @@
-"""Unlabeled images, as the functions of this room take them: listed, checked and read in batches."""
+"""Unlabeled images for the functions of this folder: listed, checked and read in batches."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class Unlabeled:
 
 
 def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
-    """List images, whose labels nobody needs.
+    """List images and ignore their labels.
 
     Args:
         images: A folder, whose files are all taken, whatever their subfolders are called; paths; pixels of shape
@@ -79,7 +79,7 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
     return Unlabeled(sources, np.asarray(paths))
 
 
-#: Files that lie beside images and are none.
+#: Files that are often next to images and are not images.
 _NO_IMAGES = (".csv", ".md", ".txt", ".json")
 
 

@@ -55,7 +55,7 @@ def load_imagenet(model, name):
 
     Args:
         model: An EfficientNet-Lite, with its top or without.
-        name: Which, as in `embedded_weights`.
+        name: Name of the weights, as in `embedded_weights`.
 
     Raises:
         InputError: The weights are not installed, or damaged.

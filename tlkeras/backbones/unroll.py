@@ -1,9 +1,10 @@
 """Expand the composite layers of KerasHub and KerasCV into the layers they consist of.
 
 KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
-what lies inside trainable when it reads the file, so a frozen transformer would train. Some of these layers cannot be
-read at all. Laid out, every leaf is a layer of the graph with its own flag, and where all leaves are core layers (ViT,
-DeiT) the file opens with Keras alone. A `Lambda`, which no file restores, is laid out as the operations it calls.
+its parts trainable when it reads the file, so a frozen transformer would train. Some of these layers cannot be read at
+all. Once expanded, every leaf is a layer of the graph with its own flag, and if all leaves are core layers (ViT, DeiT),
+the file opens with Keras alone. A `Lambda` cannot be restored from a file, so it is replaced by the operations that it
+calls.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
         model: A backbone of KerasHub or KerasCV with one input.
         inputs: The `keras.Input` from which `x` was made.
         x: KerasTensor that takes the place of the backbone's own input.
-        rewritten: Functions that take the place of a layer's own code, by class name. Each is called with the layer and
+        rewritten: Functions that replace a layer's own code, by class name. Each is called with the layer and
             its arguments. Defaults to none.
 
     Returns:

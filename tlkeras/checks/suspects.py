@@ -13,8 +13,8 @@ from tlkeras.data.splits import folds
 from tlkeras.pipelines.probe import linear_probe
 
 _MOST_FOLDS = 10
-# A label is a suspect from this probability of being wrong on. Chosen on clipart10, where it finds as many of the wrong
-# labels as confident learning does, and on labels changed by hand (docs/performance.md).
+# Labels with at least this probability of being wrong are suspects. Chosen on clipart10, where it finds as many of the
+# wrong labels as confident learning does, and on labels changed by hand (docs/performance.md).
 _SUSPECT = 0.1
 # Shares of wrong labels that are considered. In ten well-known data sets 3.3% are wrong on average (Northcutt, Athalye
 # and Mueller, 2021, https://arxiv.org/abs/2103.14749), hence the prior: exponential with a mean of 3%.
@@ -26,10 +26,10 @@ _SHARPNESS = np.geomspace(0.05, 50, 97)  # powers that probabilities are raised 
 def wrong_label_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Estimate for each label how probable it is that it is wrong.
 
-    The model: a share of the labels is wrong, each of the other classes being as likely, and the others follow the
-    given probabilities once their sharpness is corrected. Share and sharpness are not known, so the answer is averaged
-    over all values of both, weighted by how well each explains the labels. Therefore a probe that is often wrong
-    accuses few labels: its errors are explained by probabilities that are less sharp, not by wrong labels.
+    The model: some share of the labels is wrong, with all other classes equally likely. The rest follow the given
+    probabilities once their sharpness is corrected. Neither the share nor the sharpness is known, so the answer is
+    averaged over all values of both, weighted by how well they explain the labels. Therefore a probe that is often
+    wrong accuses few labels: its errors are explained by probabilities that are less sharp, not by wrong labels.
 
     Args:
         labels: int array of shape `(images,)`.
@@ -68,7 +68,7 @@ def find_suspects(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[i
         probabilities: Array of shape `(images, classes)`, each row from a model that did not see the image.
 
     Returns:
-        Pairs of an image's index and the probability that its label is wrong. The likeliest class is another one.
+        Pairs of an image's index and the probability that its label is wrong. Their most probable class is another one.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The commands for images that differ and labels that are few: `adapt` and `label-order`."""
+"""The commands for shifted images and for few labels: `adapt` and `label-order`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +23,10 @@ def adapt(
         typer.Option(metavar="DIR", help="Labeled images of the new domain; the new run must not be worse on them."),
     ] = None,
     batchnorm: Annotated[
-        bool, typer.Option(help="Put a copy with adapted BatchNorm statistics beside the network.")
+        bool, typer.Option(help="Add a copy of the network with adapted BatchNorm statistics.")
     ] = True,
     self_training: Annotated[
-        bool, typer.Option("--self-training", help="Fit the head again, with the labels that it believes.")
+        bool, typer.Option("--self-training", help="Fit the head again, with its own answers as labels.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is already there.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
@@ -73,7 +73,7 @@ def label_order(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
     as_json: Json = False,
 ):
-    """Say which images to label next, in a table to fill in, which `tlkeras fit` takes back."""
+    """List the images to label next in a table; fill it in and pass it to `tlkeras fit`."""
     if output.suffix.lower() != ".csv":
         raise InputError(f"`--output` must end in .csv. Received: {str(output)!r}.")
     if output.exists() and (labels is None or output.resolve() != labels.resolve()):

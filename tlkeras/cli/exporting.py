@@ -11,23 +11,23 @@ from tlkeras.errors import InputError
 _Batch = Annotated[str, typer.Option(metavar="N|any", help="Images per call of the file; `any` for any number.")]
 _Images = Annotated[
     Path | None,
-    typer.Option(help="Labeled images to verify with. By default those of the run that it has not learned from."),
+    typer.Option(help="Labeled images to verify with. By default, the run's images that it has not learned from."),
 ]
 
 
 def export(
     run: RunFolder,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the file and its proof to.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the exported file and its report.")],
     format: Annotated[str, typer.Option(help="`litert`, `onnx`, `openvino` or `saved_model`.")] = "litert",
     quantize: Annotated[
         str,
-        typer.Option(help="`none`, `float16`, `int8`, `dynamic_int8`, `full_int8`, or `auto`: what pays is measured."),
+        typer.Option(help="`none`, `float16`, `int8`, `dynamic_int8`, `full_int8`, or `auto`, to measure them all."),
     ] = "auto",
     batch: _Batch = "1",
     images: _Images = None,
     max_drop: Annotated[
         float | None,
-        typer.Option(help="Largest loss of accuracy, such as 0.01. By default a point, or what is not significant."),
+        typer.Option(help="Largest loss of accuracy, such as 0.01. By default one point, or more if not significant."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that is already there.")] = False,
     as_json: Json = False,
@@ -59,7 +59,7 @@ def benchmark(
     threads: Annotated[list[int] | None, typer.Option(min=1, help="Number of threads; repeat for several.")] = None,
     images: _Images = None,
     chart: Annotated[
-        Path | None, typer.Option(help="Picture to draw the comparison to, such as comparison.png.")
+        Path | None, typer.Option(help="Image file for a chart of the comparison, such as comparison.png.")
     ] = None,
     as_json: Json = False,
 ):
@@ -94,7 +94,7 @@ def _number(batch):
 
 
 def _check_run(run):
-    """Refuse a folder that is no run before Keras is loaded."""
+    """Refuse a folder that is not a run before Keras is loaded."""
     from tlkeras.runs.folder import LABELS, MODEL
 
     if not (run / MODEL).is_file() or not (run / LABELS).is_file():

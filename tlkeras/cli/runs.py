@@ -41,7 +41,7 @@ def fit(
         str, typer.Option(help="Classifier that `features` fits: `logistic` regression, or `lda`, which is faster.")
     ] = "logistic",
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Scale the probabilities so that they can be believed.")
+        bool, typer.Option("--calibrate", help="Calibrate the probabilities by temperature scaling.")
     ] = False,
     reject: Annotated[
         bool, typer.Option("--reject", help="Recognize images of none of the classes; `predict` answers `unknown`.")
@@ -136,7 +136,7 @@ def evaluate(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Labeled images, as `tlkeras fit` takes them. With --shifted, by default those of training."
+            help="Labeled images, as `tlkeras fit` takes them. With --shifted, the training images by default."
         ),
     ] = None,
     shifted: Annotated[
@@ -255,7 +255,7 @@ def _predict_to_stdout(run, paths, write, options):
 
 
 def _open(run):
-    """Open a run or an exported file; load Keras first, with a word about it, if the run has no LiteRT file."""
+    """Open a run or an exported file; load Keras first, with a message, if the run has no LiteRT file."""
     from tlkeras.exporters.opening import exported_file, load_export
     from tlkeras.runs.folder import LITERT
     from tlkeras.runs.run import load_run
@@ -277,7 +277,7 @@ def _stdin_lines():
 def _print_answer(answer):
     """Print an answer as a line: path, class and probability, and so on, separated by tabs.
 
-    `unknown` comes with its unknown score, and before the most probable classes where those are asked for.
+    `unknown` is printed with its unknown score, before the most probable classes if they are requested.
     """
     if "labels" in answer:
         given = answer.get("probabilities") or dict(zip(answer["labels"], answer["label_probabilities"], strict=True))

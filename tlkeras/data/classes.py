@@ -67,7 +67,7 @@ def _chosen(classes: Sequence[Any]) -> tuple[str, ...]:
     if not names:
         raise invalid("classes", classes, "be a sequence of class names")
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise invalid("classes", classes, f"name each class once, and {repeated[0]!r} occurs twice")
+        raise invalid("classes", classes, f"name each class once; {repeated[0]!r} occurs twice")
     return names
 
 

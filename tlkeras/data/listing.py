@@ -28,7 +28,7 @@ _LAYOUT = "it must have one folder per class, with image files in it"
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file that should be an image, or what stands for one in a data set that is not made of files.
+    """A file that should be an image, or one entry of a data set without files.
 
     Attributes:
         key: Unique name within the data set: the path, with forward slashes, or a number.
@@ -36,7 +36,7 @@ class ImageFile:
         label: Name of its class; a tuple of names in a multi-label data set. Sources may give a number, a list or a
             missing value, which `name_classes` turns into names.
         part: `"train"`, `"validation"` or `"test"` where the data set gives it, else `None`.
-        group: What must stay together with it, such as the patient; `None` if it stands alone.
+        group: Group of images that it must stay with, such as those of a patient; `None` if it stands alone.
         content: What `read_image` takes. By default the path.
     """
 

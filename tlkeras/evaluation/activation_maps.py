@@ -1,4 +1,4 @@
-"""Activation maps: how much each place of an image speaks for a class."""
+"""Activation maps: how much each region of an image supports a class."""
 
 import math
 from collections.abc import Sequence
@@ -42,11 +42,10 @@ def activation_maps(
     method: str = "auto",
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Map how much each place of an image speaks for a class, or against it.
+    """Map how much each region of an image supports a class, or speaks against it.
 
-    The map is taken at the last features that still have places: a grid of a convolutional network, or the patches of
-    a transformer. Where a class token reads the patches, that is the last place before it does. Models that hold other
-    models are laid flat first.
+    The map uses the last features that still have positions: the grid of a convolutional network, or the patches of a
+    transformer, before a class token reads them for the last time. Nested models are flattened first.
 
     Args:
         model: A functional or Sequential classifier that ends in a `Dense` layer, from raw pixels.
@@ -69,7 +68,8 @@ def activation_maps(
         sigmoid, minus its bias. `tlkeras.activation_overlay` draws a map over its image.
 
     Raises:
-        InputError: The model has no head that can be found or no features with places, or an argument cannot be used.
+        InputError: The model has no head that can be found, or no features with positions; or an argument cannot be
+            used.
 
     Example:
 
@@ -93,7 +93,7 @@ def activation_maps(
 
 
 def quick_activation_maps(model, pixels, classes):
-    """Return what `activation_maps` does, to about 1e-4, in a quarter of the time where LiteRT runs the network.
+    """Return the maps of `activation_maps`, to about 1e-4, in a quarter of the time if LiteRT can run the network.
 
     Args:
         model: As in `activation_maps`.
@@ -197,7 +197,7 @@ class _Explained:
         return self.kernel.T * np.where(np.asarray(classes) == 1, 1, -1)[:, None].astype("float32")
 
     def _on_grid(self, values):
-        """Give patches their places: `(n, rows, columns, channels)`."""
+        """Arrange patches on their grid: `(n, rows, columns, channels)`."""
         if values.ndim == 4:
             return values.astype("float32")
         return values[:, self.prefix :].reshape(len(values), *self.grid, -1).astype("float32")

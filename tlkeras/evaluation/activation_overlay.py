@@ -12,9 +12,9 @@ from tlkeras.errors import InputError
 def activation_overlay(
     image: Any, activation_map: np.ndarray, image_size: int | tuple[int, int] | None = None
 ) -> Image.Image:
-    """Draw an activation map over its image: places that speak for the class keep their colors, others fade to dark.
+    """Draw an activation map over its image: regions that support the class keep their colors, others fade to dark.
 
-    A spotlight needs no color scale, so it reads the same in grayscale and to people who see few colors.
+    A spotlight needs no color scale, so it reads the same in grayscale and to people with color blindness.
 
     Args:
         image: Pixels of shape `(height, width, 3)` in [0, 255] as the model saw them, or what `tlkeras.read_image`

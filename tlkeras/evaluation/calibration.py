@@ -1,4 +1,4 @@
-"""Whether probabilities can be believed: reliability, expected calibration error, and temperature scaling."""
+"""How reliable probabilities are: reliability bins, expected calibration error, and temperature scaling."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -78,7 +78,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
         The error, in [0, 1].
 
     Raises:
-        InputError: The arrays do not fit together, or `probabilities` are none.
+        InputError: The arrays do not fit together, or `probabilities` holds no probabilities.
 
     Example:
 
@@ -145,7 +145,7 @@ def reliability(
 
 
 def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Fit the temperature that probabilities must be scaled with to be believed.
+    """Fit the temperature that calibrates probabilities.
 
     The logits are divided by the temperature, which is chosen for the lowest log loss: above 1 it makes an
     overconfident classifier more cautious. The order of the classes, and so accuracy, stays the same.
@@ -159,7 +159,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
         The temperature, between 0.2 and 20.
 
     Raises:
-        InputError: The arrays do not fit together, or `probabilities` are none.
+        InputError: The arrays do not fit together, or `probabilities` holds no probabilities.
 
     Example:
 

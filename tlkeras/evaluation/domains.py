@@ -1,4 +1,4 @@
-"""Whether images come from another domain than those of training: accuracy there, and a distance between features."""
+"""Comparison of domains: the accuracy on each of them, and the distance between their features."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,19 +24,19 @@ from tlkeras.pipelines.regularization import cross_validated_path, deal_folds
 from tlkeras.utils.progress import progress
 from tlkeras.utils.validation import check_integer, invalid, shown
 
-#: Images of a domain that its distance is computed from at most: more hardly change it.
+#: Largest number of images per domain to compute its distance from; more hardly change it.
 MOST_FOR_DISTANCE = 2000
 
 
 @dataclass(frozen=True)
 class DomainDistance:
-    """How easily the images of two domains are told apart by their features.
+    """The distance between two domains: how easily their features tell them apart.
 
     Attributes:
         distance: Proxy A-distance, `2 * (1 - 2 * error)` but at least 0: 0 if they cannot be told apart, 2 if always.
         interval: 95% interval `(low, high)` of the distance.
-        error: Share of images that a cross-validated classifier assigns to the wrong domain, where both domains count
-            alike; 0.5 by chance.
+        error: Share of images that a cross-validated classifier assigns to the wrong domain, with equal weight for both
+            domains; 0.5 by chance.
     """
 
     distance: float
@@ -46,7 +46,7 @@ class DomainDistance:
 
 @dataclass(frozen=True)
 class DomainRow:
-    """What was measured on the images of one domain.
+    """The measurements on the images of one domain.
 
     Attributes:
         name: The domain, str.
@@ -150,7 +150,7 @@ def domain_distance(
 
 
 def _from_errors(wrong, domains, groups):
-    """Turn what was assigned wrongly into a distance; images of a group count as dependent."""
+    """Turn wrong assignments into a distance; images of a group count as dependent."""
     weights = len(domains) / 2 / np.bincount(domains)[domains]  # both domains count alike
     error, standard_error = mean_with_error(wrong * weights, groups)
     count = len(domains)
@@ -173,7 +173,7 @@ def compare_domains(
     """Compare a classifier's accuracy on clean, corrupted and shifted images, and how far their features lie apart.
 
     Args:
-        model: Classifier from raw pixels that ends in a `Dense` layer. Its input are the features.
+        model: Classifier from raw pixels that ends in a `Dense` layer. The input of that layer gives the features.
         domains: Dict of name to labeled images, such as a split of `tlkeras.load_images`. The first one is the
             reference: it is also corrupted, and distances are measured from it.
         corruptions: Kinds of `tlkeras.corrupt` to apply to the first domain. Defaults to noise, darkness and blur.
@@ -282,6 +282,6 @@ def _row(name, split, names, places, outputs, reference, same_images, seed):
 
 
 def _some(places, outputs, seed):
-    """Take as many images as a distance needs; of the same places, the same ones."""
+    """Sample as many images as a distance needs; the same places give the same sample."""
     chosen = np.random.default_rng(seed).permutation(len(places))[:MOST_FOR_DISTANCE]
     return places[chosen], outputs[chosen]

@@ -13,10 +13,10 @@ from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.regularization import deal_folds
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: Known images that are kept at most, chosen at random: 50 MB for a thousand features.
+#: Largest number of known images to keep, chosen at random: 50 MB for a thousand features.
 MOST_KEPT = 10_000
 
-#: Images and classes, the most common first, that the report is computed from at most: each class needs a fit.
+#: Largest numbers of images and of classes (the most common ones) in the report: each class needs a fit.
 MOST_MEASURED, MOST_LEFT_OUT = 2000, 20
 
 
@@ -32,13 +32,13 @@ def fit_rejection(
 ) -> Rejector:
     """Learn to answer "none of these", from the features of known classes alone.
 
-    An image is called unknown if it lies farther from the nearest known image than all but a share `false_alarms` of
-    those lie from each other. That threshold is found by cross-validation. How many unknown images it catches is
-    measured by leaving out one class at a time, which plays the unknown.
+    An image is called unknown if it lies farther from the nearest known image than a share `1 - false_alarms` of the
+    known images lie from theirs. Cross-validation finds that threshold. How many unknown images it catches is measured
+    by leaving out one class at a time, which plays the unknown class.
 
     Args:
-        features: Array of shape `(images, features)`, from a frozen backbone: a network fine-tuned on these classes
-            has forgotten what tells others apart.
+        features: Array of shape `(images, features)`, from a frozen backbone: a network fine-tuned on these classes has
+            discarded what distinguishes others.
         labels: Class numbers or names of shape `(images,)`, of two classes or more.
         groups: Array of shape `(images,)`: images of one group are held out together. Defaults to None, all images are
             independent.
@@ -76,7 +76,7 @@ def fit_rejection(
 
 
 def keep_references(data, rows, folds, false_alarms, report=None):
-    """Make a rejector that knows some images.
+    """Build a rejector from some of the images.
 
     Args:
         data: `LabeledFeatures`.

@@ -1,4 +1,4 @@
-"""Whether an image belongs to none of the known classes, by how far its features lie from those of known images."""
+"""Detection of images of no known class, by how far their features lie from those of known images."""
 
 import json
 import os
@@ -21,7 +21,7 @@ class HeldOutClass:
         name: The class, str.
         images: Number of its images.
         caught: Share of them that are called unknown.
-        auroc: Share of the pairs of one of them and an image of a known class in which it lies farther away.
+        auroc: Area under the ROC curve: the probability that one of its images lies farther away than a known image.
     """
 
     name: str
@@ -57,7 +57,7 @@ class RejectionReport:
 
 @dataclass(frozen=True, eq=False)
 class Rejector:
-    """Tells images of none of the known classes by their features; `tlkeras.fit_rejection` makes one.
+    """A detector of images that belong to none of the known classes, by their features; see `tlkeras.fit_rejection`.
 
     The distance of an image is the cosine distance from the nearest known image. Its unknown score is the share of
     known images that lie nearer to the others: with a score of 0.99 it lies farther away than 99% of them.
@@ -175,7 +175,7 @@ class Rejector:
                 classes = tuple(HeldOutClass(**one) for one in report["classes"])
                 report = RejectionReport(**{**report, "classes": classes})
             return cls(about["false_alarms"], **arrays, report=report)
-        except Exception as error:  # zipfile, json and NumPy each have errors of their own for a damaged file
+        except Exception as error:  # zipfile, json and NumPy raise different errors for a damaged file
             raise InputError(
                 f"{os.fspath(path)!r} cannot be read as a rejector: {first_line(error)}. Fit it again."
             ) from error

@@ -15,13 +15,13 @@ from tlkeras.utils.validation import check_number
 
 @dataclass(frozen=True)
 class Calibration:
-    """What calibration changed.
+    """The temperature of a model, and its reliability before and after scaling.
 
     Attributes:
-        temperature: What the logits were divided by. Above 1 the model was overconfident.
+        temperature: Number that the logits were divided by. Above 1 the model was overconfident.
         before: `Reliability` of the model as it was.
         after: `Reliability` with the temperature. Each image is scaled by a temperature that was fitted without it, so
-            the improvement is not flattered.
+            the improvement is not overstated.
     """
 
     temperature: float
@@ -36,7 +36,7 @@ class Calibration:
 def calibrate(
     model: keras.Model, images: Any, labels: ArrayLike | None = None, *, batch_size: int = 32, seed: int = 0
 ) -> Calibration:
-    """Make the probabilities of a classifier believable, by temperature scaling on images it has not learned from.
+    """Calibrate the probabilities of a classifier, by temperature scaling on images it has not learned from.
 
     The weights of the model's head are divided by the temperature, in place. The saved model needs nothing else, and
     every image keeps its predicted class.

@@ -13,7 +13,7 @@ from tlkeras.exporters.verification import compare
 
 @dataclass
 class Candidates:
-    """What was written and measured.
+    """The files that were written, and their measurements.
 
     Attributes:
         files: Dict from quantizations to paths.
@@ -38,7 +38,7 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
         batch: Images per call; None for any number.
         folder: `pathlib.Path` of a folder to write to.
         threads: Numbers of threads to measure the time with.
-        seconds: Time to spend on each of them and each file.
+        seconds: Time to spend on each number of threads and file.
 
     Returns:
         `Candidates`.

@@ -1,4 +1,4 @@
-"""Which quantization pays: of those that keep the answers the fastest, and of equally fast ones the smallest."""
+"""The choice of a quantization: the fastest that keeps the answers, and of equally fast ones the smallest."""
 
 from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.verification import failure
@@ -6,7 +6,7 @@ from tlkeras.exporters.verification import failure
 #: How much slower than the fastest counts as equally fast.
 _EQUAL = 1.15
 
-#: Share of the same answers that a quantization must have to be chosen by itself.
+#: Smallest share of unchanged answers with which `auto` chooses a quantization.
 _AGREEMENT = 0.97
 
 

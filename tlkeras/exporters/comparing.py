@@ -24,7 +24,7 @@ class Comparison(Table):
 def check_comparison(
     formats: Collection[str] | None = None, threads: Sequence[int] | None = None, chart: Path | None = None
 ) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Check what is to be compared.
+    """Check the arguments of a comparison.
 
     Args:
         formats: Formats. Defaults to None, all.

@@ -1,4 +1,4 @@
-"""`export`: a run or a Keras model becomes a file for another runtime, and proof that it gives the same answers."""
+"""The public `export`: turn a run or a Keras model into a file for another runtime, and verify its answers."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def export(
     no custom operators. `labels.json` and `labels.txt` lie beside it, and the labels are inside as well.
 
     Every file is opened by its own runtime, in a fresh process without Keras, on images that the model has not learned
-    from, where there are some. `export.json` has what was found, see docs/deployment.md. A file that loses too much is
+    from, where there are some. `export.json` holds the results, see docs/deployment.md. A file that loses too much is
     not kept. The page of a run, `report.html`, gets a section that shows the same.
 
     Args:
@@ -57,15 +57,15 @@ def export(
             which runs in a process of its own.
         quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
             float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
-            without floats), or `"auto"`: all but the last are measured, and of those that keep the answers the smallest
-            is taken that is about as fast as the fastest. Defaults to `"auto"`.
+            without floats), or `"auto"`, which measures all but the last and, among those that keep the answers,
+            chooses the smallest that is about as fast as the fastest. Defaults to `"auto"`.
         batch: Images per call, or None for any number. Defaults to 1, the fastest in most runtimes.
         images: Images to verify with: a labeled source as `tlkeras.load_images` takes it, or uint8 pixels
-            `(n, height, width, 3)`; a quarter of them at most then serves for calibration. Defaults to None: those of
+            `(n, height, width, 3)`; at most a quarter of them is then used for calibration. Defaults to None: those of
             the run; for a model without a run, noise.
         class_names: Names of the classes of a `keras.Model`. Defaults to None, numbers.
-        max_drop: Largest loss of accuracy, as a share: beyond it, the export fails. Defaults to None: a point, or what
-            so few images do not tell from nothing.
+        max_drop: Largest loss of accuracy, as a share; the export fails beyond it. Defaults to None: one point, or more
+            if the loss is within chance.
         overwrite: Whether to replace an export that is already in `output`.
 
     Returns:
@@ -98,13 +98,13 @@ def export(
         report = report_of(options, subject, candidates, chosen, why, size_of(path), labels)
         (part / REPORT).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     if subject.page is not None:
-        with contextlib.suppress(OSError):  # the run may lie where nothing can be written
+        with contextlib.suppress(OSError):  # the run's folder may be read-only
             add_export(subject.page, report)
     return Export(output / MODEL_FILES[format], report)
 
 
 def _chosen(options, candidates, subject):
-    """Return the quantization to deliver, and why; refuse what loses too much."""
+    """Return the quantization to deliver, and why; raise if it loses too much."""
     if options.quantize == "auto":
         name, why = choose(candidates.measured, options.max_drop)
         name = "none" if name is None else name

@@ -1,6 +1,6 @@
-"""Exported files looked at before a runtime opens them: what is damaged, foreign or hostile is refused, nothing is run.
+"""Inspect exported files before a runtime opens them: refuse damaged, foreign and hostile ones, without running them.
 
-Runtimes trust their files: a tensor of a terabyte is allocated, data outside the file are read, and a SavedModel may
+Runtimes trust their files. They allocate a tensor of a terabyte, they read data outside the file, and a SavedModel may
 write to the disk.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tlkeras.errors import InputError, first_line
 
-#: Bytes that all tensors of a file may take together, and one may.
+#: Largest size in bytes of all tensors of a file together, and of one tensor.
 _LARGEST = 4 << 30
 
 #: TensorFlow's operators that reach outside a model.
@@ -21,7 +21,7 @@ _OUTSIDE = re.compile(
 
 
 def inspect(path, format):
-    """Refuse a file that no export can be.
+    """Refuse a file that cannot be an export.
 
     Args:
         path: `pathlib.Path` of the file, or of a SavedModel's folder.
@@ -36,7 +36,7 @@ def inspect(path, format):
         raise
     except ImportError as error:
         raise InputError(f"Reading {format} files needs more packages: {error}. See docs/deployment.md.") from error
-    except Exception as error:  # a damaged file makes each parser fail in its own way
+    except Exception as error:  # each parser raises its own errors for a damaged file
         raise InputError(f"{str(path)!r} is damaged or not a {format} file: {first_line(error)}") from error
 
 
@@ -94,7 +94,7 @@ def _item_sizes(schema):
     return {getattr(schema.TensorType, name): size for size, names in sizes.items() for name in names}
 
 
-#: Whose operators ONNX Runtime brings along.
+#: Domains of the operators that are built into ONNX Runtime.
 _ONNX_DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 

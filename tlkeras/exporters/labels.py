@@ -1,4 +1,4 @@
-"""What an exported file means: the labels and the provenance that lie beside it and inside it.
+"""The meaning of an exported file: labels and provenance, stored next to it and inside it.
 
 A dict with `class_names` (by position in the answer), `image_size` (`[height, width]`), `resize` (as in
 `tlkeras.read_image`), `thresholds` (only where an image may have several labels), `majority_class` (where it is known)

@@ -1,4 +1,4 @@
-"""Which layers lose most by quantization: the values that a float file and a quantized one compute on the way."""
+"""The layers that lose most by quantization, from the intermediate values of a float file and a quantized one."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def layer_errors(content, quantized, images, count=3):
     Args:
         content: Bytes of the float32 file.
         quantized: Bytes of the quantized file.
-        images: uint8 images, a few.
+        images: A few uint8 images.
         count: Number of layers to name.
 
     Returns:

@@ -46,7 +46,7 @@ def write(model, folder, batch, quantizations, calibration):
 
 
 def finish(path, labels):
-    """Put labels into a file that was chosen; last of all, since quantizers do not keep them."""
+    """Put labels into the chosen file; this comes last, since quantizers do not keep labels."""
     from tlkeras.exporters.litert_metadata import with_metadata
 
     path.write_bytes(with_metadata(path.read_bytes(), labels))
@@ -78,7 +78,7 @@ def by_own_writer(model):
         pixels = np.random.default_rng(0).integers(0, 256, (2, *model.input_shape[1:]), "uint8")
         expected = np.asarray(model.predict_on_batch(pixels))
         difference = np.abs(LiteRtEngine(content)(pixels) - expected).max() / max(1.0, np.abs(expected).max())
-    except Exception as error:  # whatever it does not know, TensorFlow's converter may
+    except Exception as error:  # TensorFlow's converter may know more layers
         return None, first_line(error)
     if not difference <= _TOLERANCE:
         return None, f"answers differ by {difference:.1e}"

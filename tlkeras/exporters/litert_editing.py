@@ -1,4 +1,4 @@
-"""LiteRT files opened, changed and packed again, and run with all that they compute on the way."""
+"""Edit LiteRT files, and run them with all of their intermediate values."""
 
 import contextlib
 import io
@@ -35,7 +35,7 @@ def _as_floats(values, quantization):
 
 
 def without_cast(content):
-    """Let the float values behind the cast from uint8 be the input."""
+    """Make the float values after the cast from uint8 the input."""
     model, graph = opened(content)
     first = graph.operators[0]
     if operator_name(model, first) != "CAST":
@@ -50,7 +50,7 @@ def without_cast(content):
 
 
 def _remove_tensor(model, graph, number):
-    """Remove a tensor that nothing uses; quantizers read all there are."""
+    """Remove a tensor that nothing uses, since quantizers read every tensor."""
     del graph.tensors[number]
 
     def moved(numbers):
@@ -103,14 +103,14 @@ def opened(content):
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     for buffer in model.buffers:
-        if buffer.offset > 1:  # its data lie behind the FlatBuffer
+        if buffer.offset > 1:  # its data come after the FlatBuffer
             buffer.data = np.frombuffer(content, "uint8", buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
     return model, model.subgraphs[0]
 
 
 def operator_name(model, call):
-    """Name the operator of a call, in LiteRT's words."""
+    """Return LiteRT's name for the operator of a call."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}

@@ -40,7 +40,7 @@ def with_metadata(content, labels):
     file = io.BytesIO(packed(model))
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         for name, text in ((LABELS_TEXT, "\n".join(labels["class_names"])), (LABELS, json.dumps(labels))):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)  # the same bytes on any day
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)  # for equal bytes
     return file.getvalue()
 
 

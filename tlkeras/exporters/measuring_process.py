@@ -31,8 +31,8 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
 
     Returns:
         `(answers, milliseconds, errors)`: dicts by name: float32 arrays `(n, outputs)`; dicts from numbers of threads
-        to the median time of one image (of one call, where the file takes several); and, of files that their runtime
-        does not open, the reason.
+        to the median time of one image (of one call, where the file takes several); and the reason for each file that
+        its runtime cannot open.
 
     Raises:
         InputError: No file can be opened, or one ends the process.
@@ -71,7 +71,7 @@ def _main(path):
                 runtimes[name] = open_runtime(spec["files"][name], spec["format"], count)
                 if name not in answers:
                     answers[name] = runtimes[name](pixels)
-            except Exception as error:  # each runtime has errors of its own
+            except Exception as error:  # each runtime raises errors of its own
                 errors[name] = first_line(error)
                 runtimes.pop(name, None)
         for name, milliseconds in _times(runtimes, pixels, spec["seconds"]).items():

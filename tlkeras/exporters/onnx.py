@@ -51,7 +51,7 @@ def write(model, folder, batch, quantizations, calibration):
 
 
 def finish(path, labels):
-    """Put labels into a file that was chosen, as its properties."""
+    """Put labels into the chosen file, as its properties."""
     import onnx
 
     model = onnx.load(str(path))
@@ -62,7 +62,7 @@ def finish(path, labels):
 
 
 def canonical(model, batch):
-    """Name what is in a model in order, so that the same network gives the same bytes, and drop what is not used.
+    """Rename the parts of a model by number, so that equal networks give equal bytes, and drop unused parts.
 
     Args:
         model: `onnx.ModelProto` with one input and one output; it is changed.

@@ -47,12 +47,12 @@ class ExportedRun(Run):
 
     @cached_property
     def metrics(self) -> dict:
-        """Where the file came from, as far as it says so."""
+        """The provenance that the file states, if any."""
         return {"scores": {"majority_class": self.labels.get("majority_class")}, "data": None}
 
 
 def exported_file(path: str | os.PathLike) -> tuple[Path, str] | None:
-    """Find the exported file that a path means.
+    """Find the exported file that a path refers to.
 
     Args:
         path: A `.tflite`, `.onnx` or `.xml` file, the folder of a SavedModel, or a folder that `tlkeras.export` wrote.

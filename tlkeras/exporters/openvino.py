@@ -11,8 +11,8 @@ from tlkeras.exporters.tensorflow_process import convert
 def write(model, folder, batch, quantizations, calibration):
     """Write a model as OpenVINO files; arguments and results as in `tlkeras.exporters.litert.write`.
 
-    OpenVINO reads the LiteRT file that is written without TensorFlow where there is one, and else a SavedModel. `int8`
-    comes from the int8 ONNX file: OpenVINO's own quantizer loses more.
+    OpenVINO reads the LiteRT file that is written without TensorFlow if there is one, and a SavedModel otherwise.
+    `int8` comes from the int8 ONNX file: OpenVINO's own quantizer loses more.
 
     Raises:
         InputError: openvino is not installed, or the model cannot be converted.
@@ -45,7 +45,7 @@ def write(model, folder, batch, quantizations, calibration):
 
 
 def finish(path, labels):
-    """Put labels into a file that was chosen, as runtime information of the model."""
+    """Put labels into the chosen file, as runtime information of the model."""
     import openvino
 
     model = openvino.Core().read_model(str(path))

@@ -1,4 +1,4 @@
-"""What is known of an export: the content of `export.json`, and its table."""
+"""The report of an export: the content of `export.json`, and its table."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tlkeras.utils.tables import table
 
 @dataclass(frozen=True)
 class Export:
-    """An exported file and the proof of it.
+    """An exported file and its verification.
 
     Attributes:
         path: `pathlib.Path` of the file, or of the folder of a SavedModel.

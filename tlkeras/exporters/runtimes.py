@@ -13,7 +13,7 @@ from tlkeras.utils.stderr import silent_stderr
 
 
 class _Runtime:
-    """What all runtimes share: calls of the size that the file takes.
+    """The base of all runtimes, which calls a file on batches of its size.
 
     Attributes:
         image_shape: `(height, width, channels)`.
@@ -121,7 +121,7 @@ class SavedModel(_Runtime):
         with silent_stderr():
             import tensorflow as tf
 
-            with contextlib.suppress(RuntimeError):  # once TensorFlow has begun, it keeps what it has
+            with contextlib.suppress(RuntimeError):  # TensorFlow cannot change its threads once it has started
                 tf.config.threading.set_intra_op_parallelism_threads(threads)
             self._loaded = tf.saved_model.load(str(path))
         self._run = self._loaded.signatures["serving_default"]

@@ -14,6 +14,6 @@ def write(model, folder, batch, quantizations, calibration):
 
 
 def finish(path, labels):
-    """Put labels into a folder, where TensorFlow keeps what is not its own."""
+    """Put labels into the subfolder that TensorFlow reserves for extra files."""
     (path / "assets.extra").mkdir()
     (path / "assets.extra" / LABELS).write_text(json.dumps(labels, indent=2) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""What is exported: a model, the meaning of its answers, and the images that it is calibrated and verified with."""
+"""The subject of an export: a model, its labels, and the images to calibrate and verify it with."""
 
 import os
 import random
@@ -27,7 +27,7 @@ VERIFIED, CALIBRATED = 500, 48
 
 @dataclass(frozen=True)
 class Subject:
-    """What is exported.
+    """A model to export, with its labels and images.
 
     Attributes:
         model: `keras.Model` from raw pixels to answers.
@@ -52,7 +52,7 @@ class Subject:
 
 
 def subject_of(model, images=None, class_names=None):
-    """Find out what is exported, and read its images.
+    """Resolve what to export, and read its images.
 
     Args:
         model: `Run`, the folder of one, or a `keras.Model`.
@@ -77,7 +77,7 @@ def subject_of(model, images=None, class_names=None):
         return _without_images(run)
     else:
         calibration, verified, described, seen = _files(run, images)
-    if not calibration:  # an image for calibration is not one to verify with
+    if not calibration:  # images for calibration are not used for verification
         split = min(CALIBRATED, len(verified) // 4)
         calibration, verified = verified[:split], verified[split:]
     pixels, labels = _read(run, verified[:VERIFIED])
@@ -110,9 +110,9 @@ def _without_images(run):
 
 
 def _files(run, images):
-    """List images of a run: `(to calibrate with, to verify with, words for the latter, how many of them were seen)`.
+    """List the images of a run: `(calibration, verification, words for the latter, how many of them were seen)`.
 
-    Those to verify with are held out: the run has neither learned from them nor been chosen by them. If there are none,
+    Images for verification are held out: they neither trained nor chose the run. If there are none,
     they are images that the run has learned from, and the words say so.
     """
     learned, chosen = ({}, {}) if run.path is None and "metrics" not in run.__dict__ else _data(run)
@@ -134,7 +134,7 @@ def _files(run, images):
 
 
 def _data(run):
-    """Return the digests of the images that a run has learned from, and that it was chosen by."""
+    """Return the digests of the images that trained a run, and of those that chose it."""
     try:
         return run.metrics["data"]["learned"], run.metrics["data"]["chosen_by"]
     except (KeyError, TypeError) as error:
@@ -142,7 +142,7 @@ def _data(run):
 
 
 def _listed(run, images, optional=False):
-    """List `(image, label)` of a source, or of what the run was trained on; `optional` allows for its absence."""
+    """List `(image, label)` of a source, or of the run's training source; with `optional`, it may be missing."""
     source = run.metrics["data"].get("source") if images is None else images
     try:
         files = list_source(source).files
@@ -158,7 +158,7 @@ def _listed(run, images, optional=False):
     _, files, _ = name_classes(files, multilabel=None if run.thresholds is None else True)
     files = [file for file in files if _names(file.label) <= known]
     if not files and not optional:
-        raise InputError(f"No images of the classes of this run in {source!r}. Name others with --images.")
+        raise InputError(f"No images of the classes of this run in {source!r}. Name other images with --images.")
     return [(file.source, file.label) for file in files]
 
 
@@ -193,7 +193,7 @@ def _read(run, files):
 
 
 def _labels(run):
-    """Put together what an exported file says about itself."""
+    """Build the labels and the provenance of an exported file."""
     import keras
 
     backend = keras.backend.backend()

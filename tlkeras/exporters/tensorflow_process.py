@@ -22,7 +22,7 @@ def convert(model, folder, targets, batch):
         model: `keras.Model` from pixels to answers.
         folder: `pathlib.Path` of a folder to work in; it will hold `saved_model`, and `none.tflite`, `float16.tflite`
             and `raw.onnx` where they are asked for.
-        targets: Names out of these.
+        targets: Names of the files to write, from these.
         batch: Images per call; None for any number.
 
     Raises:

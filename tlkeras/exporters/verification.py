@@ -1,4 +1,4 @@
-"""The proof: an exported file's answers beside those of Keras, on the same images."""
+"""Verification: the answers of an exported file compared with those of Keras, on the same images."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def compare(answers, expected, subject):
 
     Args:
         answers: float32 array `(images, classes)`: those of the file.
-        expected: The same of Keras.
+        expected: The same array from Keras.
         subject: `tlkeras.exporters.subject.Subject`.
 
     Returns:
@@ -55,8 +55,8 @@ def compare(answers, expected, subject):
 def failure(result, max_drop):
     """Say why an export is not good enough; None if it is.
 
-    A given `max_drop` is a limit. Without one, accuracy may drop by a point, or by what its 95% interval does not tell
-    from nothing; where labels are unknown, 3% of the answers may change.
+    A given `max_drop` is a limit. Without one, an export fails if accuracy drops by more than a point and the 95%
+    interval of the drop excludes 0. If the labels are unknown, up to 3% of the answers may change.
 
     Args:
         result: What `compare` returned.
@@ -88,8 +88,8 @@ def _decisions(probabilities, subject):
 def _interval(lost):
     """Return the 95% interval of the mean of differences of -1, 0 and 1 (or between).
 
-    One loss and one gain more are counted (as by Agresti and Min, 2005), so that a few images without any change do not
-    look like certainty.
+    One extra loss and one extra gain are counted (Agresti and Min, 2005), so that a few images without any change do
+    not look like certainty.
     """
     count = len(lost) + 2
     mean = float(lost.sum()) / count

@@ -128,7 +128,7 @@ def _reader(settings, images, resize):
         if image_size is None:
             raise InputError(
                 f"`image_size` must be given for the model {settings.backbone.name!r}, which takes images of any size. "
-                "Pass image_size=(height, width), to which all are resized."
+                "Pass image_size=(height, width) to resize all of them."
             )
     return Reader(image_size, resize, channels)
 

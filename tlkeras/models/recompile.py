@@ -129,7 +129,7 @@ def _compile(model, optimizer):
 
 
 def strategy_scope(model):
-    """Return the context in which a distributed model's optimizer creates its variables; TensorFlow alone has one."""
+    """Return the context in which a distributed model's optimizer creates its variables; only TensorFlow has one."""
     strategy = getattr(model, "distribute_strategy", None)
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
@@ -155,7 +155,7 @@ def _copy_state(old, new):
 
 
 def _inner(optimizer):
-    """Return the optimizers that an optimizer has inside."""
+    """Return the optimizers that an optimizer wraps."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return [unwrapped(optimizer)]
     return getattr(optimizer, "optimizers", [])  # of a MultiOptimizer

@@ -26,7 +26,7 @@ def not_foldable(reason: str, step: object) -> InputError:
     '`pipeline` cannot be folded: clip=True is not affin'
     """
     return InputError(
-        f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. Keep it beside its network instead: "
+        f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. Save it next to its network instead: "
         "`tlkeras.save_pipeline`."
     )
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 #: Temperatures to choose from, the most cautious first: on a thousand features the scores are far too large.
 TEMPERATURES = tuple(np.geomspace(100, 1, 25).tolist())
 
-#: Temperature where there is nothing to choose it by: what a thousand features of a few hundred images need.
+#: Temperature to use if there are too few images to choose one: what a thousand features of a few hundred images need.
 FALLBACK_TEMPERATURE = 20.0
 
 

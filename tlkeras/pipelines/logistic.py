@@ -4,8 +4,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-#: Largest slope at which a fit ends, in preconditioned units: losses are then within 0.02% of the converged ones where
-#: C is at most 0.1. Ten times less takes twice as long.
+#: Largest slope at which a fit ends, in preconditioned units. On two paths of five values of C, losses were within
+#: 0.02% of the converged ones up to C = 0.1. A limit ten times smaller took twice as long.
 TOLERANCE = 1e-4
 
 #: Iterations of L-BFGS, enough for the weakest penalty on a thousand features.
@@ -19,7 +19,7 @@ def regression_path(rows, targets, weights, Cs, exclusive):
     """Fit a logistic regression for each C, with the objective of scikit-learn's `LogisticRegression`.
 
     Unlike scikit-learn's solver, L-BFGS works in units in which the loss is about equally curved in all directions,
-    which takes a third of the iterations. Columns should be principal axes for that.
+    which took a third of the iterations on two paths of five values of C. For that, columns should be principal axes.
 
     Args:
         rows: float64 array of shape `(images, features)`.

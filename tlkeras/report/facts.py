@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a report shows.
+    """Everything that a report shows.
 
     Attributes:
         name: Title, such as the name of the run's folder.
@@ -34,7 +34,7 @@ class Facts:
         metrics: Content of the run's `metrics.json`.
         paths: Paths or names of the measured images.
         labels: Their labels, int array of shape `(images,)`, or 0 and 1 of shape `(images, classes)`.
-        probabilities: What models that had not seen them answered, float array of shape `(images, classes)`.
+        probabilities: Answers of models that had not seen them, float array of shape `(images, classes)`.
         thresholds: Probability per label at which it is assigned, or None for one class per image.
         features: Array of shape `(images, features)` of the measured images, or None.
         events: Events of the run's log.

@@ -1,4 +1,4 @@
-"""Words and numbers as the page and the card write them."""
+"""The wording of numbers on the page and on the card."""
 
 _MEASURED = {
     "cross-validation": "{count} in {folds}-fold cross-validation",
@@ -88,7 +88,7 @@ def independence(metrics):
 
 
 def plain(text):
-    r"""Return text that any file can hold: in one line, without control characters and halves of characters.
+    r"""Return text that any file can hold: in one line, without control characters and lone surrogates.
 
     Example:
 

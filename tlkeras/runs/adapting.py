@@ -1,4 +1,4 @@
-"""`adapt`: a run and unlabeled images of another domain become a run for that domain."""
+"""The public `adapt`: make a run for another domain, from a run and unlabeled images of that domain."""
 
 import os
 from pathlib import Path
@@ -32,12 +32,12 @@ def adapt(
 ) -> Run:
     """Adapt a run to another domain, such as a new camera or another style, from unlabeled images of it.
 
-    Each feature is standardized to where it lies for the images that the run learned from, which folds into the head.
-    Beside the network stands a copy with the BatchNorm statistics of the new domain, which doubles the time that an
-    answer takes. A probe learns from the labeled images of the run. The command `tlkeras adapt` does the same.
+    Each feature is standardized to its mean and standard deviation on the images that the run learned from; this map is
+    folded into the head. A copy of the network with the BatchNorm statistics of the new domain is added, which doubles
+    the time per answer. A probe is fitted to the labeled images of the run. The command `tlkeras adapt` does the same.
 
-    The shares of the classes should be about the same in both domains. How accurate the new run is, only labels of the
-    new domain can say: `run.evaluate(folder)`. Its `metrics` hold the scores of the old run, on its own domain.
+    The shares of the classes should be about the same in both domains. Only labels of the new domain can show how
+    accurate the new run is: `run.evaluate(folder)`. Its `metrics` hold the scores of the old run, on its own domain.
 
     Args:
         run: `Run`, or its folder.
@@ -48,10 +48,10 @@ def adapt(
             run found them.
         labeled: Labeled images of the new domain, as `Run.evaluate` takes them. If given, the new run must answer them
             at least as well as the old one. Defaults to None.
-        batchnorm: Whether to put a copy with adapted BatchNorm statistics beside the network. It is left out for
+        batchnorm: Whether to add a copy of the network with adapted BatchNorm statistics. It is left out for
             networks without BatchNorm and for fewer than 100 source images. Defaults to True.
-        self_training: Whether to fit the probe again with the labels that it believes. It gains a little on average,
-            and nothing guarantees that. Defaults to False.
+        self_training: Whether to fit the probe again, with its own answers as labels. On average that gains a little,
+            without a guarantee. Defaults to False.
         overwrite: Whether to replace a run that is already in `output`.
         verbose: Whether to show progress on stderr. Defaults to False.
 

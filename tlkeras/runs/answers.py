@@ -80,7 +80,7 @@ def answer_file(path, run, top_k, probabilities):
 
     Args:
         path: File whose suffix names the format.
-        run: `Run` whose answers they are.
+        run: `Run` that gives the answers.
         top_k: As in `Run.predict`.
         probabilities: As in `Run.predict`.
 

@@ -95,13 +95,14 @@ def fit(
         backbone: Name of a backbone, see `tlkeras.list_backbones`, or `"auto"` for the best on ImageNet of those whose
             weights are on this machine. The default comes with the installation.
         strategy: `"features"` fits a linear probe on frozen features, in seconds. `"finetune"` calls
-            `tlkeras.fine_tune`, which takes minutes and pays off for some images. `"auto"` does what `tlkeras.advise`
-            says of this backbone and these images; a fine-tuned model is kept only if it is better by more than chance.
+            `tlkeras.fine_tune`, which takes minutes and pays off for some images. `"auto"` follows the advice of
+            `tlkeras.advise` for this backbone and these images; a fine-tuned model is kept only if it is better by more
+            than chance.
         probe: Classifier that `"features"` fits: `"logistic"` (regression), the default, or `"lda"`, see
             `tlkeras.linear_probe`; not for several labels per image.
         calibrate: Whether to scale the model's probabilities with a temperature, see `tlkeras.calibrate`. Accuracy
-            stays the same. Defaults to False, since probes and gentle fine-tuning are calibrated to within chance; how
-            well is measured in any case.
+            stays the same. Defaults to False, since the miscalibration of probes and of gentle fine-tuning is within
+            chance; it is always measured.
         reject: Whether to recognize images of none of the known classes, see `tlkeras.fit_rejection`; `predict` then
             answers `"unknown"` for them. Needs the strategy `"features"`. Defaults to False: every image gets a class.
         refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
@@ -109,7 +110,7 @@ def fit(
         epochs: Epochs of fine-tuning. Defaults to 4.
         minutes: Time that fine-tuning may take; epochs and blocks that train are chosen to fit. Defaults to None, no
             limit.
-        domain: What the images are, such as `"photo"` or `"xray"`, for augmentation in fine-tuning, see
+        domain: Kind of images, such as `"photo"` or `"xray"`, for augmentation in fine-tuning, see
             `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
         tta: Whether to measure what averaging predictions over the flips that `domain` declares safe would gain;
             `Run.predict(tta=True)` averages if that is more than chance. Defaults to False, since it takes time.
@@ -117,8 +118,8 @@ def fit(
         root: Folder that the paths of a table are relative to.
         label_separator: Text between several labels in one cell of a table.
         multilabel: Whether an image may have several labels. By default the labels decide.
-        groups: What must stay together, such as the images of one patient: a regular expression with one capture group
-            that is searched for in each path, or the name of a column. Defaults to None, near-duplicates only.
+        groups: Images that must stay together, such as those of one patient: a regular expression with one capture
+            group that is searched for in each path, or the name of a column. Defaults to None, near-duplicates only.
         classes: Use only these classes, in this order. Defaults to None, all.
         per_class: Learn from at most this many images per class, for quick trials. Defaults to None, all.
         class_weight: `"balanced"` to weigh each class inversely to its number of images. Defaults to None, all images

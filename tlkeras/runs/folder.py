@@ -2,10 +2,10 @@
 
 `model.keras` opens with Keras alone; `model.tflite` gives the same answers in LiteRT, without Keras, where the model
 can be written for it; `labels.json` says what the answers mean and how images are brought to the model's size;
-`metrics.json` says what was measured, on which files, with what; `report.html` shows all of it, `confusion.png` the
-mistakes; `model_card.md` goes with the model where it is published; `log.jsonl` has a line per event of the training.
-`rejection.npz`, if asked for, tells images of unknown classes by the features that `model.tflite` then gives beside its
-probabilities.
+`metrics.json` says what was measured, on which files and with which settings; `report.html` shows all of it,
+`confusion.png` the mistakes; `model_card.md` goes with the model where it is published; `log.jsonl` has a line per
+event of the training. `rejection.npz`, if asked for, tells images of unknown classes by the features that
+`model.tflite` then gives beside its probabilities.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Hand what is known of a run to the report, and write its page and its model card beside the model."""
+"""Collect the facts of a run for its report, and write the page and the model card next to the model."""
 
 import warnings
 from collections import Counter

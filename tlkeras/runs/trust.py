@@ -8,7 +8,7 @@ UNKNOWN = "unknown"
 
 
 def check_trust(strategy, calibrate, reject, multilabel):
-    """Check the arguments of `fit` that this file serves, before an image is read.
+    """Check `calibrate` and `reject` of `fit`, before an image is read.
 
     Raises:
         InputError: One of them cannot be used.
@@ -82,7 +82,7 @@ def measure_calibration(trained, calibrate, seed=0):
 
 
 class UnknownScoring:
-    """An engine that puts the unknown score of each image behind its probabilities.
+    """An engine that appends the unknown score of each image to its probabilities.
 
     Args:
         engine: Engine from pixels to probabilities and features, side by side.
@@ -96,7 +96,7 @@ class UnknownScoring:
 
     def __call__(self, pixels):
         """Return float32 of shape `(images, classes + 1)`."""
-        import numpy as np  # `fit --help` reads this file and does without
+        import numpy as np  # `fit --help` imports this file and does not need it
 
         answers = self.engine(pixels)
         scores = self.rejector.unknown_scores(answers[:, self.classes :])

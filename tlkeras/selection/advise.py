@@ -11,13 +11,13 @@ from tlkeras.selection.plan import Choice, Plan, rule_of_thumb
 from tlkeras.selection.rank import compare, gather
 from tlkeras.selection.ranking import PROBES
 
-#: Images per class below which fine-tuning is not advised: nothing is left to see whether it helped.
+#: Images per class below which fine-tuning is not advised: too few remain to see whether it helped.
 FEWEST_PER_CLASS = 10
 
 #: Images below which fine-tuning is not advised.
 FEWEST_IMAGES = 1000
 
-#: Accuracy of the probe from which fine-tuning is not advised: what is left to gain is lost in chance.
+#: Accuracy of the probe above which fine-tuning is not advised: the remaining gain is within chance.
 GOOD_PROBE = 0.95
 
 #: Time of a training step per image, as a multiple of an answer by LiteRT on one core (docs/performance.md).
@@ -43,11 +43,11 @@ def advise(
     seed: int = 0,
     verbose: bool = False,
 ) -> Plan:
-    """Advise how to train a classifier: which backbone, what of it trains, and how, each choice with its reason.
+    """Advise how to train a classifier: which backbone, which layers train, and how, each choice with its reason.
 
     Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The strength of the best
     probe and the number of images then decide whether fine-tuning is worth its time: a probe that is nearly always
-    right leaves nothing to gain, and from a few hundred images a network learned little that a good probe did not know
+    right leaves nothing to gain, and with a few hundred images, fine-tuning gained little over a good probe
     (docs/choosing.md). Nothing is fine-tuned for the advice. `tlkeras fit --strategy auto` follows it; where it is
     fine-tuning, the result is compared with the probe on held-out images, and the better one is kept.
 
@@ -126,7 +126,7 @@ def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) 
 
 
 def _strategy(row, whole, split):
-    """Choose between a probe and fine-tuning: two `Choice`, the second one saying what trains."""
+    """Choose between a probe and fine-tuning: two `Choice` objects, the second for what trains."""
     labels = split.labels if split.multilabel else np.eye(len(split.class_names))[split.labels]
     fewest = min(len(np.unique(split.groups[column > 0])) for column in labels.T)
     accuracy, error = row.accuracy, row.standard_error
@@ -181,7 +181,7 @@ def _backbone(ranking, row):
 
 
 def _readout(ranking, row, tuned):
-    """Explain the block that a probe reads, and the probe."""
+    """Explain the choice of block and of probe."""
     if tuned:
         return
     if row.over_output is not None and len(ranking.rows) > len({one.candidate.backbone for one in ranking.rows}):
@@ -200,7 +200,7 @@ def _readout(ranking, row, tuned):
 
 
 def _settings(tuned, image_size):
-    """List the choices that the images were not asked for."""
+    """List the choices that do not depend on the images."""
     size = Choice("image size", image_size, "default", "The size of the images that its features were computed from.")
     if not tuned:
         return (size,)

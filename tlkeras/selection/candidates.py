@@ -1,4 +1,4 @@
-"""What can be chosen: backbones and their blocks, what each costs, and the features of all of them in one pass."""
+"""The candidates: backbones and their blocks, the cost of each, and the features of all of them in one pass."""
 
 import tempfile
 from dataclasses import dataclass, replace

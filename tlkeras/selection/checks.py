@@ -1,4 +1,4 @@
-"""Checks of what `rank` and `advise` were given, before Keras is loaded and before an image is read."""
+"""Checks of the arguments of `rank` and `advise`, before Keras is loaded or an image is read."""
 
 import os
 from collections.abc import Mapping

@@ -28,7 +28,7 @@ def _sigmoid(n, shape):
 
 
 def _logarithm(n, shape):
-    """Compute `-log2(n)`; there is nothing in the shape to choose."""
+    """Compute `-log2(n)`; its shape has no parameters."""
     return np.broadcast_to(-np.log2(n), (*shape.shape[:-1], len(n)))
 
 

@@ -46,7 +46,7 @@ class Plan:
         choices: `Choice` for each of these, with reasons.
         rule_of_thumb: What would train by the number of images alone: `"head"` under 1,000, `"last"` up to 100,000,
             `"all"` beyond.
-        ranking: `Ranking` of the backbones and their blocks, which the choices rest on.
+        ranking: `Ranking` of the backbones and their blocks, which the choices are based on.
     """
 
     strategy: Literal["features", "finetune"]

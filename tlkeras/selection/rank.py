@@ -1,4 +1,4 @@
-"""The public `rank`: backbones and blocks compared on the user's own images, with what is certain about it."""
+"""The public `rank`: backbones and blocks compared on the user's own images, with the errors of differences."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from tlkeras.selection.ranking import Ranked, Ranking
 #: Candidates that are cross-validated for their accuracy; the static prior and the cheapest in reach come on top.
 FINALISTS = 3
 
-#: Standard errors behind the best of the quick look, up to which a candidate is within reach.
+#: A candidate is within reach at up to this many standard errors behind the best of the quick look.
 REACH = 2
 
 
@@ -45,7 +45,8 @@ def rank(
     Candidates within one standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates
     are held out together.
 
-    The accuracy of the best of several is a little too high, since it was chosen for it; `tlkeras.fit` measures anew.
+    The accuracy of the best of several is a little too high, since it was selected for it; `tlkeras.fit` measures
+    again.
 
     Args:
         images: A folder with one folder per class, or another source of `tlkeras.load_images`; all images but those of

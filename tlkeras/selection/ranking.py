@@ -1,4 +1,4 @@
-"""The answer of `rank`: what was compared, who is within chance of whom, and a recommendation, as text and as JSON."""
+"""The answer of `rank`: what was compared, which candidates tie, and a recommendation, as text and as JSON."""
 
 import textwrap
 from dataclasses import asdict, dataclass
@@ -51,7 +51,7 @@ class Ranked:
     def interval(self) -> tuple[float, float] | None:
         """95% interval of the accuracy on images like these, or None.
 
-        Two right and two wrong images are added (Agresti and Coull, 1998), so that it is no point where all are right.
+        Two right and two wrong images are added (Agresti and Coull, 1998), so it has a width even if all are right.
         """
         if self.accuracy is None:
             return None
@@ -70,7 +70,7 @@ class Ranking:
         best: The row with the highest cross-validated accuracy.
         recommended: The cheapest row, by multiply-adds, within one standard error of the best.
         prior: The row of the whole backbone with the highest ImageNet accuracy among those that meet the budgets: what
-            a static list would choose without a look at the images.
+            a static list would choose without looking at the images.
         lead: Accuracy of `recommended` less that of `prior`, measured on the same images.
         lead_error: Standard error of `lead`.
         images: Number of images compared on.

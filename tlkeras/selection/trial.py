@@ -71,7 +71,7 @@ class Lead(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """What `tlkeras.trial` measured. It prints as a table, with the verdicts in words.
+    """The result of `tlkeras.trial`. It prints as a table, with the verdicts in words.
 
     Attributes:
         arms: Tuple of `Arm`: the arms at each number of images, the largest first.

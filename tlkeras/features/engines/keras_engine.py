@@ -1,4 +1,4 @@
-"""The network run by Keras, on whatever backend and device it has."""
+"""The engine that runs a network in Keras, on its current backend and device."""
 
 import keras
 import numpy as np

@@ -226,7 +226,7 @@ OPERATIONS = {
 
 
 def activation_name(layer):
-    """Name the activation of a layer in Keras' words; a ReLU with a bound other than 6 has none."""
+    """Return Keras' name for the activation of a layer, or a description of one without a name."""
     if isinstance(layer, keras.layers.Softmax):
         return "softmax" if layer.axis == -1 else "softmax over another axis"
     if isinstance(layer, keras.layers.ReLU):

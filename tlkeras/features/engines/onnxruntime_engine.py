@@ -1,4 +1,4 @@
-"""The network run by ONNX Runtime."""
+"""The engine that runs a network in ONNX Runtime."""
 
 from tlkeras.features.engines.slices import images_a_call, images_in_cache, run_in_slices
 

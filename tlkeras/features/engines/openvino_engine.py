@@ -1,4 +1,4 @@
-"""The network run by OpenVINO."""
+"""The engine that runs a network in OpenVINO."""
 
 import os
 from queue import LifoQueue

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and how each class fares."""
+"""Which classes are mistaken for which, and the scores of each class."""
 
 import numpy as np
 
