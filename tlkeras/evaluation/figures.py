@@ -9,10 +9,10 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import Figure
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+from tlkeras.evaluation.illustration import HUES, MARKERS
+
 DASHES = ("-", "--", "-.", ":")
 HATCHES = ("", "//", "..", "\\\\", "xx")
-COLORS = ("#08519c", "#d94801", "#238b45", "#6a51a3", "#525252")
 
 
 def standard_error(values):
@@ -112,7 +112,7 @@ def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
     axes = figure.subplots()
     named = isinstance(x[0], str)
     at = np.arange(len(x)) if named else np.asarray(x)
-    for (name, runs), marker, dash, color in zip(series.items(), cycle(MARKERS), cycle(DASHES), cycle(COLORS)):
+    for (name, runs), marker, dash, color in zip(series.items(), cycle(MARKERS), cycle(DASHES), cycle(HUES)):
         runs = np.atleast_2d(runs)
         mean, error = runs.mean(axis=0), standard_error(runs)
         axes.plot(at[: len(mean)], mean, dash, marker=marker, markersize=5, color=color, label=name)

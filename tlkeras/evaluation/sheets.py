@@ -71,14 +71,15 @@ def contact_sheet(
         if shaded:
             margin = _GAP // 2
             draw.rectangle((left - margin, upper - margin, left + width + margin, upper - margin + down), _SHADE)
-        small = ImageOps.contain(_picture(image), (width, height))
+        small = ImageOps.contain(as_picture(image), (width, height))
         sheet.paste(small, (left + (width - small.width) // 2, upper + (height - small.height) // 2))
         for number, line in enumerate(str(captions[index]).split("\n") if len(captions) else ()):
             _write(draw, (left, upper + height + number * _LINE), line, width)
     return sheet
 
 
-def _picture(image: Any) -> Image.Image:
+def as_picture(image: Any) -> Image.Image:
+    """Open a file, or turn pixels in [0, 255] into a picture."""
     if isinstance(image, str | os.PathLike | bytes | Image.Image):
         return open_rgb(image)
     pixels = np.asarray(image)

@@ -1,0 +1,78 @@
+"""The look of figures: one palette, sharp on every screen, readable on white and dark pages, with a text for all."""
+
+import base64
+import io
+import textwrap
+from typing import Any
+
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+
+from tlkeras.utils.fonts import font_file, one_line
+
+#: Colors of series, those of the report's page (the set of Okabe and Ito, made for color blindness). In grayscale some
+#: are alike, so series differ in their markers as well.
+HUES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#e69f00", "#3a9bdc", "#6b6b6b", "#8a6d00")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "d")
+INK, SOFT, GRID, PAPER = "#1b1c1e", "#55585e", "#ececea", "#ffffff"
+#: From paper to dark blue: darker is more, in grayscale too.
+SCALE = LinearSegmentedColormap.from_list("tlkeras", [PAPER, "#9cc3ea", "#0a5aa8", "#062c54"]).with_extremes(bad=GRID)
+
+_SCREEN = 96  # pixels per inch of pages; figures have twice as many
+_LONGEST = 32  # letters of a name
+
+
+class Illustration(Figure):
+    """A figure with a text alternative, and twice the resolution of a page.
+
+    The paper is white on dark pages too. Notebooks show it at its size in inches, with `alt` for screen readers.
+
+    Attributes:
+        alt: The figure in words.
+    """
+
+    def __init__(self, *args: Any, alt: str = "", **settings: Any):
+        super().__init__(*args, **{"dpi": 2 * _SCREEN, "layout": "constrained", "facecolor": PAPER, **settings})
+        self.alt = alt
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        width, height = (round(inches * _SCREEN) for inches in self.get_size_inches())
+        data = {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"width": width, "height": height, "alt": self.alt}}
+
+
+def finish(figure: Illustration, title: str, alt: str) -> Illustration:
+    """Write the title and the text alternative, and draw dollar signs and letters of all scripts as they are."""
+    if title:
+        letters = max(24, int(figure.get_size_inches()[0] * 9.2))
+        text = "\n".join(textwrap.wrap(one_line(title), letters))
+        figure.suptitle(text, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color=INK)
+    figure.alt = f"{one_line(title)}{'' if title.endswith(('.', '!', '?')) else '.'} {alt}" if title else alt
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        if not text.get_text().isascii():
+            size, weight = text.get_fontsize(), text.get_fontweight()
+            # The bold font of the title comes with matplotlib as well, but other scripts have one weight.
+            file = font_file(one_line(text.get_text()))
+            if "DejaVuSans" not in file:
+                text.set_fontproperties(FontProperties(fname=file, size=size, weight=weight))
+    return figure
+
+
+def short(name: object, longest: int = _LONGEST) -> str:
+    """Shorten a name to one line of at most 32 letters."""
+    name = one_line(str(name))
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def plain_axes(axes, *, grid=None):
+    """Leave only what is read: soft ticks, no frame, and grid lines of one axis."""
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, colors=SOFT, labelsize=9)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color=GRID, linewidth=1)

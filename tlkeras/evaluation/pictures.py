@@ -1,0 +1,216 @@
+"""Images with their answers, and images with their neighbors, as figures."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from PIL import ImageOps
+
+from tlkeras.errors import InputError
+from tlkeras.evaluation.activation_overlay import activation_overlay
+from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finish, short
+from tlkeras.evaluation.sheets import as_picture
+from tlkeras.utils.validation import check_integer, invalid
+
+_PIXELS = 256  # per picture: two for each of the screen
+_CELL = 1.22  # inches
+_HEADING = 0.27  # cells
+_RIGHT, _WRONG = HUES[0], HUES[1]
+
+
+def answered_images(
+    images: Sequence[Any],
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    class_names: Sequence[str],
+    *,
+    columns: int = 6,
+    maps: ArrayLike | Callable[[np.ndarray], ArrayLike] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show images with the classifier's answers: right ones, wrong ones, and the most confident mistakes.
+
+    Right and wrong answers are shown evenly from the most to the least confident, so that the rows are no selection of
+    the best. A mistake may also be one of the label, which is why captions say "label" and not "truth".
+
+    Args:
+        images: Images, as `tlkeras.contact_sheet` takes them: pixels in [0, 255], `PIL.Image`, or paths.
+        labels: Array of shape `(images,)`, class numbers.
+        probabilities: Array of shape `(images, classes)`, on images that the classifier has not learned from.
+        class_names: Names of the classes.
+        columns: Images per row.
+        maps: Activation maps of all images, `(images, rows, columns)`, or a function that gets the numbers of the
+            images in the last row and returns their maps, for maps take long. They are drawn below the most confident
+            mistakes. Defaults to none.
+        title: The finding. Defaults to how many answers are right.
+
+    Returns:
+        `matplotlib.figure.Figure` with the figure in words as `alt`.
+
+    Raises:
+        InputError: The arguments do not have one entry per image, or the columns are not one per class.
+
+    Example:
+
+    >>> images = np.full((4, 32, 32, 3), 200, "uint8")
+    >>> figure = answered_images(images, [0, 0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.3, 0.7]], ["cat", "dog"])
+    >>> figure.alt
+    '3 of 4 answers are right (75.0%). Right: cat 90%; dog 90%; dog 70%. Most confident mistakes: dog 80% (label cat).'
+    """
+    labels, probabilities = _checked(images, labels, probabilities, class_names)
+    columns = check_integer("columns", columns, minimum=1)
+    answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    right, wrong = order[answers[order] == labels[order]], order[answers[order] != labels[order]]
+    worst, others = wrong[:columns], _evenly(wrong[columns:], columns)
+    groups = {"Right": _evenly(right, columns), "Wrong": others, "Most confident mistakes": worst}
+    cells, spoken = [], []
+    for name, chosen in groups.items():
+        if not len(chosen):
+            continue
+        texts = [_answer(class_names, labels[index], answers[index], confidence[index]) for index in chosen]
+        color = _RIGHT if name == "Right" else _WRONG
+        cells.append((name, [as_picture(images[index]) for index in chosen], [text for text, _ in texts], color))
+        spoken.append(f"{name}: {'; '.join(words for _, words in texts)}.")
+    if maps is not None and len(worst):
+        drawn = maps(worst) if callable(maps) else np.asarray(maps)[worst]
+        overlays = [activation_overlay(image, one) for image, one in zip(cells[-1][1], drawn, strict=True)]
+        cells.append(("What spoke for the answer", overlays, [""] * len(worst), SOFT))
+        spoken.append("Below them, activation maps: bright where the image spoke for the answer.")
+    title = title or f"{len(right)} of {len(images)} answers are right ({len(right) / len(images):.1%})"
+    return finish(_rows(cells, columns), title, " ".join(spoken))
+
+
+def nearest_neighbors(
+    images: Sequence[Any],
+    features: ArrayLike,
+    queries: int | Sequence[int],
+    *,
+    k: int = 6,
+    labels: ArrayLike | None = None,
+    class_names: Sequence[str] | None = None,
+    groups: ArrayLike | None = None,
+    title: str = "",
+) -> Figure:
+    """Show images and, beside each, those whose features are the most alike.
+
+    Args:
+        images: Images, as `tlkeras.contact_sheet` takes them.
+        features: Array of shape `(images, features)`. Alike are those at a small angle (cosine similarity).
+        queries: Number of an image, or several: one row each.
+        k: Neighbors per row; fewer if there are no more images.
+        labels: Array of shape `(images,)`, class numbers, to frame and count neighbors of the same class. Defaults to
+            none.
+        class_names: Names of the classes, written below the images. Required with `labels`.
+        groups: Array of shape `(images,)`: images of the query's group are left out, since near-duplicates are no
+            news. Defaults to none.
+        title: The finding. Defaults to how many neighbors have the query's label.
+
+    Returns:
+        `matplotlib.figure.Figure` with the figure in words as `alt`.
+
+    Raises:
+        InputError: The arguments do not have one entry per image, or a query is no image.
+
+    Example:
+
+    >>> images = np.full((3, 32, 32, 3), 200, "uint8")
+    >>> figure = nearest_neighbors(images, [[1, 0], [0, 1], [1, 0.1]], 0, k=2)
+    >>> figure.alt
+    'Neighbors of image 0: image 2 (0.995); image 1 (0.000).'
+    """
+    features = _checked_features(images, features, labels, class_names)
+    k = check_integer("k", k, minimum=1)
+    queries = [check_integer("queries", query, 0, len(images) - 1) for query in np.atleast_1d(queries).tolist()]
+    names = [f"image {index}" for index in range(len(images))]
+    if labels is not None:
+        labels = np.asarray(labels)
+        names = [short(class_names[label], 16) for label in labels]
+    groups = np.arange(len(images)) if groups is None else np.asarray(groups)
+    heading = "Image, and those most alike to the network, with their cosine similarity"
+    rows, spoken, same, total = [], [], 0, 0
+    for query in queries:
+        alike = features @ features[query]
+        others = np.flatnonzero(groups != groups[query])
+        nearest = others[np.argsort(-alike[others], kind="stable")[:k]]
+        agree = np.ones(len(nearest), bool) if labels is None else labels[nearest] == labels[query]
+        same, total = same + int(agree.sum()), total + len(nearest)
+        marks = np.where(agree, "", "✗ ") if labels is not None else np.repeat("", len(nearest))
+        captions = [f"{mark}{names[index]}\n{alike[index]:.2f}" for index, mark in zip(nearest, marks, strict=True)]
+        colors = [INK, *(SOFT if one else _WRONG for one in agree)]
+        shown = [as_picture(images[index]) for index in (query, *nearest)]
+        rows.append(("" if rows else heading, shown, [names[query], *captions], colors))
+        listed = "; ".join(f"{names[index]} ({alike[index]:.3f})" for index in nearest)
+        spoken.append(f"Neighbors of {names[query]}: {listed}.")
+    if labels is not None and not title:
+        title = f"{same} of {total} nearest neighbors have the label of their image"
+    return finish(_rows(rows, k + 1, first=True), title, " ".join(spoken))
+
+
+def _checked(images, labels, probabilities, class_names):
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, "float64")
+    if probabilities.shape != (len(images), len(class_names)) or not len(images):
+        raise InputError(
+            f"`probabilities` must have the shape (images, classes), here ({len(images)}, {len(class_names)}), with "
+            f"one image at least. Received: an array of shape {probabilities.shape}."
+        )
+    if labels.shape != (len(images),) or not np.isin(labels, np.arange(len(class_names))).all():
+        raise invalid("labels", labels.tolist(), "be class numbers, one per image, that `class_names` has names for")
+    return labels, probabilities
+
+
+def _checked_features(images, features, labels, class_names):
+    """Return features of unit length."""
+    features = np.asarray(features, "float64")
+    if features.ndim != 2 or len(features) != len(images) or len(images) < 2:
+        raise InputError(
+            f"`features` must have the shape (images, features), one row for each of the {len(images)} images, which "
+            f"must be two at least. Received: an array of shape {features.shape}."
+        )
+    if labels is not None and (class_names is None or np.shape(labels) != (len(images),)):
+        raise InputError(
+            "`labels` must be class numbers, one per image, and needs `class_names`. "
+            f"Received: an array of shape {np.shape(labels)}."
+        )
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _evenly(numbers, most):
+    """Choose at most this many, evenly from the first to the last."""
+    return numbers[np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round().astype(int)]
+
+
+def _answer(class_names, label, answer, confidence):
+    """Return a caption of an answer, and its words."""
+    named, percent = short(class_names[answer], 16), f"{confidence:.0%}"
+    if label == answer:
+        return f"✓ {named} {percent}", f"{named} {percent}"
+    given = short(class_names[label], 16)
+    return f"✗ {named} {percent}\nlabel: {given}", f"{named} {percent} (label {given})"
+
+
+def _rows(rows, columns, first=False):
+    """Draw rows of pictures with a heading and captions; with `first`, the first of each row is set apart."""
+    lines = [max(text.count("\n") + bool(text) for text in texts) for _, _, texts, _ in rows]
+    heights = [1.04 + _HEADING * bool(row[0]) + 0.13 * number for row, number in zip(rows, lines, strict=True)]
+    across = columns + 0.25 * first
+    figure = Illustration(figsize=(0.2 + 1.08 * _CELL * across, 0.45 + _CELL * sum(heights)), layout="none")
+    width, height = figure.get_size_inches()
+    top = height - 0.42
+    for (name, pictures, texts, colors), tall in zip(rows, heights, strict=True):
+        upper = top
+        if name:
+            upper = top - _HEADING * _CELL
+            figure.text(0.1 / width, (upper + 0.06) / height, name, fontsize=10, color=INK, fontweight="bold")
+        for column, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
+            left = 0.1 + 1.08 * _CELL * (column + 0.25 * (first and column > 0))
+            place = (left / width, (upper - _CELL) / height, _CELL / width, _CELL / height)
+            axes = figure.add_axes(place, xticks=[], yticks=[])
+            color = colors if isinstance(colors, str) else colors[column]
+            axes.imshow(ImageOps.pad(picture, (_PIXELS, _PIXELS), color="white"))
+            axes.spines[:].set(color=color, linewidth=3 if first and not column else 1.5)
+            figure.text(left / width, (upper - _CELL - 0.04) / height, text, va="top", fontsize=8, color=INK)
+        top -= _CELL * tall
+    return figure
