@@ -161,7 +161,7 @@ def test_a_model_without_places_or_without_a_head_is_refused():
     with pytest.raises(InputError, match="no head"):
         activation_maps(keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten()]), images(1, 8))
     inputs = keras.Input((3,))
-    with pytest.raises(InputError, match="no features with places"):
+    with pytest.raises(InputError, match="no spatial features"):
         activation_maps(keras.Model(inputs, layers.Dense(2)(inputs)), images(1, 8))
     assert activation_maps(convolutional(), np.zeros((0, 32, 32, 3), "uint8")).shape == (0, 4, 4)
 

@@ -115,7 +115,7 @@ def test_a_model_without_a_softmax_is_refused():
     inputs = keras.Input((2,))
     for activation in ("sigmoid", None):
         model = keras.Model(inputs, keras.layers.Dense(3, activation=activation)(inputs))
-        with pytest.raises(tlkeras.InputError, match="a temperature scales a softmax"):
+        with pytest.raises(tlkeras.InputError, match="but a temperature scales a softmax"):
             tlkeras.calibrate(model, np.zeros((4, 2)), [0, 1, 2, 0])
 
 

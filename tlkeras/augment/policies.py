@@ -29,7 +29,7 @@ class AugmentationPolicy:
         jpeg: Share of the images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
         grid_mask: Share of the images in which a grid of squares is hidden (`GridMask`).
         erase: Share of the images in which a rectangle of 2 to 20% of the area is replaced by noise.
-        fill: What fills the space that a shifted edge leaves: `"reflect"`, `"nearest"`, or a gray level in
+        fill: Filling of the space that a shifted edge leaves: `"reflect"`, `"nearest"`, or a gray level in
             [0, 255].
 
     Raises:

@@ -37,10 +37,11 @@ class BackboneInfo:
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
             has its own, `"preset"` if it comes with the preset.
         width: Number of channels of its last features.
-        pretraining: What the published weights were trained on: `"imagenet-1k"`, `"imagenet-12k"` or `"imagenet-21k"`
-            with labels, with `+1k` after the last two if they were fine-tuned on ImageNet-1k, or distilled on images of
-            both (SSLD); `"self-supervised"` (images without labels); `"image-text"` (images and their captions); None
-            where no weights are published. It says more about transfer than the architecture does.
+        pretraining: Data that the published weights were trained on: `"imagenet-1k"`, `"imagenet-12k"` or
+            `"imagenet-21k"` with labels, with `+1k` after the last two if they were fine-tuned on ImageNet-1k, or
+            distilled on images of both (SSLD); `"self-supervised"` (images without labels); `"image-text"` (images and
+            their captions); None where no weights are published. It says more about transfer than the architecture
+            does.
         top1: ImageNet validation accuracy of the published weights, as a share in [0, 1].
         multiply_adds: Multiply-adds of one image of the default size, without the head, to 100,000.
         file_mb: Size of the published weights, in MB; for Keras' own models, as its table gives them, with the head;

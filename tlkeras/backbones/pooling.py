@@ -12,7 +12,7 @@ def check_pooling(pooling, optional=False):
     """Refuse an unknown pooling.
 
     Args:
-        pooling: What was received.
+        pooling: The value received.
         optional: Whether None, for no pooling, is allowed.
 
     Raises:

@@ -33,7 +33,7 @@ def fit(
         str,
         typer.Option(
             help="`features`: a linear probe on frozen features, in seconds. `finetune`: all layers, after that probe, "
-            "in minutes. `auto`: what `tlkeras advise` says of this backbone; a fine-tuned model is kept only if it is "
+            "in minutes. `auto`: the advice of `tlkeras advise`; a fine-tuned model is kept only if it is "
             "better by more than chance."
         ),
     ] = "features",
@@ -188,9 +188,7 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", help="File for the answers: .csv, .jsonl or .parquet. Nothing on stdout then."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the same command, killed before its file was complete.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the same command after it was killed.")] = False,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name per image.")] = 1,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Give the probabilities of all classes.")
@@ -232,7 +230,7 @@ def predict(
         say(f"Cannot read image {one['path']!r}: {one['reason']}.")
     if result.other_files:
         kinds = ", ".join(sorted({Path(file).suffix for file in result.other_files}))
-        say(f"Left out {len(result.other_files)} files in folders that are no images ({kinds}).")
+        say(f"Left out {len(result.other_files)} files in folders that are not images ({kinds}).")
     if output is not None:
         say(f"Written to {output}: {result.count - len(unreadable)} answers, {len(unreadable)} errors.")
     if len(unreadable) == result.count:

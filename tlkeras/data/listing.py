@@ -37,7 +37,7 @@ class ImageFile:
             missing value, which `name_classes` turns into names.
         part: `"train"`, `"validation"` or `"test"` where the data set gives it, else `None`.
         group: Group of images that it must stay with, such as those of a patient; `None` if it stands alone.
-        content: What `read_image` takes. By default the path.
+        content: Anything that `read_image` takes. By default the path.
     """
 
     key: str

@@ -67,7 +67,7 @@ def check_finite(images: Sequence[np.ndarray], name: str) -> None:
 
     Args:
         images: One array `(n, height, width, channels)`, or several `(height, width, channels)`.
-        name: What to call them in the error.
+        name: Name of the pixels in the error.
 
     Raises:
         InputError: There are some; the message says how many.

@@ -66,7 +66,7 @@ def read_image(
         path: Path of the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
         image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the size of the
             file. Most ImageNet backbones were trained on 224 x 224.
-        resize: How an image of another shape gets to `image_size`: `"stretch"` distorts it, as
+        resize: How an image of another shape is fitted to `image_size`: `"stretch"` distorts it, as
             `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part that has
             the wanted shape; `"pad"` keeps all of it and fills the rest with the median color of its border.
             All are bilinear and antialiased.

@@ -44,7 +44,7 @@ def activation_maps(
 ) -> np.ndarray:
     """Map how much each region of an image supports a class, or speaks against it.
 
-    The map uses the last features that still have positions: the grid of a convolutional network, or the patches of a
+    The map uses the last spatial features: the grid of a convolutional network, or the patches of a
     transformer, before a class token reads them for the last time. Nested models are flattened first.
 
     Args:
@@ -68,7 +68,7 @@ def activation_maps(
         sigmoid, minus its bias. `tlkeras.activation_overlay` draws a map over its image.
 
     Raises:
-        InputError: The model has no head that can be found, or no features with positions; or an argument cannot be
+        InputError: The model has no head that can be found, or no spatial features; or an argument cannot be
             used.
 
     Example:
@@ -107,7 +107,7 @@ def quick_activation_maps(model, pixels, classes):
 
 
 class _Explained:
-    """A classifier cut in two: pixels to features with places, and those to the input of the head.
+    """A classifier cut in two: from pixels to spatial features, and from those to the input of the head.
 
     Attributes:
         image_shape: `(height, width, channels)` of the pixels that it takes.
@@ -127,7 +127,7 @@ class _Explained:
         self.places = [tensor for tensor, _ in cut_points(below) if _grid(tensor, self.image_shape)]
         if not self.places:
             raise InputError(
-                f"The model {model.name!r} has no features with places: no layer before its head gives one grid or "
+                f"The model {model.name!r} has no spatial features: no layer before its head gives one grid or "
                 "one sequence of patches that all later layers depend on."
             )
         self.input, self.features, self.settled = graph.inputs[0], head.features, len(self.places[-1].shape) == 4

@@ -257,7 +257,7 @@ def _errors(right, confidence, bins, weights=None):
         right: bool of shape `(samples, images)`, or `(images,)` for one sample weighted differently.
         confidence: float64 of shape `(images,)`.
         bins: Number of bins.
-        weights: How often each image was drawn, of shape `(samples, images)`; None for once.
+        weights: Number of times that each image was drawn, of shape `(samples, images)`; None for once.
 
     Returns:
         float64 of shape `(samples,)`.

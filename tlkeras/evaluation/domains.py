@@ -259,7 +259,7 @@ class _Reader:
         if self.change is None:
             return image
         kind, severity, seed = self.change
-        return corrupt(image[None], kind, severity, seed + crc32(image.tobytes()))[0]  # noise of its own for each image
+        return corrupt(image[None], kind, severity, seed + crc32(image.tobytes()))[0]  # different noise for each image
 
 
 def _row(name, split, names, places, outputs, reference, same_images, seed):

@@ -100,7 +100,7 @@ def _check(data, class_names, false_alarms, folds):
     check_number("false_alarms", false_alarms, "(0, 1)")
     check_integer("folds", folds, minimum=2)
     if data.multilabel:
-        raise InputError("`labels` must name one class per image for `fit_rejection`; several labels have no unknown.")
+        raise InputError("`labels` must name one class per image; with several labels per image, no image is unknown.")
     if class_names is not None and len(class_names) != len(data.classes):
         raise invalid("class_names", class_names, f"name the {len(data.classes)} classes of `labels`")
     least = int(np.ceil(1 / false_alarms - 1 - 1e-9))

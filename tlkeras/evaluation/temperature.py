@@ -100,7 +100,7 @@ def _check_softmax(model):
     head = find_head(model)
     if head.activation != "softmax":
         raise InputError(
-            f"The model {model.name!r} ends in {head.activation!r}, and a temperature scales a softmax. Thresholds fit "
+            f"The model {model.name!r} ends in {head.activation!r}, but a temperature scales a softmax. Thresholds fit "
             "a model that gives several labels."
         )
     return head.layer

@@ -43,7 +43,7 @@ def export(
 
     The file takes raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255], named `image`, and gives float32
     `(batch, classes)`, named `probabilities` (with `"full_int8"`, uint8 in 255ths). Preprocessing is part of it; it has
-    no custom operators. `labels.json` and `labels.txt` lie beside it, and the labels are inside as well.
+    no custom operators. `labels.json` and `labels.txt` are next to it, and the labels are inside as well.
 
     Every file is opened by its own runtime, in a fresh process without Keras, on images that the model has not learned
     from, where there are some. `export.json` holds the results, see docs/deployment.md. A file that loses too much is
@@ -54,7 +54,7 @@ def export(
         output: Folder to write.
         format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"` or `"saved_model"`. Most
             convolutional networks become LiteRT and OpenVINO files on any backend. The rest needs TensorFlow installed,
-            which runs in a process of its own.
+            which runs in a separate process.
         quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
             float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
             without floats), or `"auto"`, which measures all but the last and, among those that keep the answers,

@@ -104,9 +104,9 @@ def _onnx(path):
 
     model = onnx.load(str(path), load_external_data=False)
     if len(model.graph.input) != 1 or len(model.graph.output) != 1:
-        raise _refused(path, "it has not one input and one output")
+        raise _refused(path, "it does not have exactly one input and one output")
     if model.functions or any(node.domain not in _ONNX_DOMAINS for node in model.graph.node):
-        raise _refused(path, "it has operators of its own")
+        raise _refused(path, "it has custom operators")
     total = 0
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
@@ -118,7 +118,7 @@ def _onnx(path):
         for attribute in node.attribute:
             nested = attribute.HasField("g") or attribute.graphs
             if nested or attribute.t.data_location == onnx.TensorProto.EXTERNAL:
-                raise _refused(path, f"the operator {node.op_type} has a graph of its own or data elsewhere")
+                raise _refused(path, f"the operator {node.op_type} has a nested graph or external data")
 
 
 def _openvino(path):

@@ -23,7 +23,7 @@ def write(model, folder, batch, quantizations, calibration):
         model: `keras.Model` from pixels to answers.
         folder: `pathlib.Path` of a folder to write to.
         batch: Images per call; None for any number.
-        quantizations: What to write: a tuple of names of `tlkeras.exporters.options.QUANTIZATIONS`.
+        quantizations: Quantizations to write: a tuple of names of `tlkeras.exporters.options.QUANTIZATIONS`.
         calibration: uint8 images that ranges are measured on; may be empty.
 
     Returns:
@@ -35,7 +35,7 @@ def write(model, folder, batch, quantizations, calibration):
         path = folder / f"{name}.tflite"
         try:
             written = content if name == "none" else quantize(content, name, calibration)
-        except Exception as error:  # the quantizer has errors of its own for networks that it does not know
+        except Exception as error:  # the quantizer raises various errors for networks that it does not know
             refused[name] = first_line(error)
             continue
         path.write_bytes(written)

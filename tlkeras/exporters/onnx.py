@@ -17,7 +17,7 @@ _SMALL = 256
 def write(model, folder, batch, quantizations, calibration):
     """Write a model as ONNX files; arguments and results as in `tlkeras.exporters.litert.write`.
 
-    tf2onnx converts the SavedModel that TensorFlow writes in a process of its own, from a model of any backend.
+    tf2onnx converts the SavedModel that TensorFlow writes in a separate process, from a model of any backend.
 
     Raises:
         InputError: onnx, onnxruntime or tf2onnx is not installed, or the model cannot be converted.
@@ -42,7 +42,7 @@ def write(model, folder, batch, quantizations, calibration):
                 _write_half(plain, path)
             elif name == "int8":
                 _write_int8(plain, path, calibration, batch)
-        except Exception as error:  # the quantizer has errors of its own for networks that it does not know
+        except Exception as error:  # the quantizer raises various errors for networks that it does not know
             refused[name] = first_line(error)
             continue
         files[name] = path

@@ -61,7 +61,7 @@ def report_of(options, subject, candidates, chosen, why, size, labels):
 
 
 def candidate_rows(candidates, max_drop):
-    """List what was written and measured, and what was refused, as dicts of one level."""
+    """List the quantizations that were measured, and those that were refused, as flat dicts."""
     rows = []
     for name, result in candidates.measured.items():
         row = {"quantization": name, "bytes": result["bytes"]}
@@ -86,7 +86,7 @@ def export_text(report):
     lines.append(f"{text}.")
     if images["seen_in_training"]:
         lines.append(
-            f"{images['seen_in_training']} of these images were used in training, so accuracy is flattered and "
+            f"{images['seen_in_training']} of these images were used in training, so accuracy is too high and "
             "answers to new images may change more often. Name other images with --images."
         )
     worse = [one for one in verified.get("classes", ()) if one["images"] and one["export"] < one["keras"]]

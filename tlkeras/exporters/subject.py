@@ -37,7 +37,7 @@ class Subject:
         truth: int array `(n,)` of their classes, or of 0 and 1 `(n, classes)` where an image may have several labels;
             None where they are unknown.
         described: Words for `pixels`, such as `"held-out images"`.
-        seen: How many of `pixels` the model has learned from; None where that is unknown.
+        seen: Number of `pixels` that the model has learned from; None where that is unknown.
         page: `pathlib.Path` of the run's `report.html`, which gets a section for the export; None where there is none.
     """
 

@@ -16,7 +16,7 @@ from tlkeras.errors import InputError
 
 
 def convert(model, folder, targets, batch):
-    """Write a model as a SavedModel, and in other formats, by TensorFlow in a process of its own.
+    """Write a model as a SavedModel, and in other formats, by TensorFlow in a separate process.
 
     Args:
         model: `keras.Model` from pixels to answers.

@@ -59,7 +59,7 @@ def failure(result, max_drop):
     interval of the drop excludes 0. If the labels are unknown, up to 3% of the answers may change.
 
     Args:
-        result: What `compare` returned.
+        result: The result of `compare`.
         max_drop: Largest loss of accuracy, as a share, or None.
 
     Example:

@@ -45,7 +45,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             `tlkeras.backbone`.
         input: `"images"` (the default), or `"flat"` for a table with one flattened image per row: square RGB, else
             square gray, else one line of gray, the format of scikit-learn's digits and faces.
-        engine: What runs the network. `"auto"` (the default) uses LiteRT if it can run the network and its features
+        engine: Runtime of the network. `"auto"` (the default) uses LiteRT if it can run the network and its features
             equal those of Keras to 1e-4, and Keras otherwise and on a GPU. LiteRT is at least twice as fast on a CPU,
             and its results do not depend on what else is in a batch. `verbose=True` says why it is not used. `"keras"`,
             `"litert"`, `"onnxruntime"` (extra `onnx`) or `"openvino"` (extra `openvino`) is used, or an error is

@@ -140,7 +140,7 @@ class BlockMap(Sequence):
             selection: An integer n for the last n blocks below the head; a fraction in (0, 1] of them, rounded up; or
                 the name of the first block or layer. The beginning of layer names will do, so `"block6b"` starts in the
                 middle of `block6`.
-            argument: What error messages call `selection`, for callers with an argument of another name.
+            argument: Name of `selection` in error messages, for callers whose argument has another name.
 
         Returns:
             Weighted leaf layers in graph order.
@@ -160,7 +160,7 @@ class BlockMap(Sequence):
         Args:
             selection: An integer n for the first n blocks; a fraction in (0, 1] of those below the head, rounded up; or
                 the name of the last block or layer, or the beginning of layer names.
-            argument: What error messages call `selection`, for callers with an argument of another name.
+            argument: Name of `selection` in error messages, for callers whose argument has another name.
 
         Returns:
             Weighted leaf layers in graph order.

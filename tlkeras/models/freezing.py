@@ -34,7 +34,7 @@ def freeze(
             below the head, rounded up. Defaults to all below the head.
         end: Instead of `first`, the name of the last block or layer to freeze. A prefix of layer names also works:
             `"block6b"`.
-        batchnorm: What BatchNormalization above that point does, as in `unfreeze`. Defaults to `"frozen"`.
+        batchnorm: Mode of BatchNormalization above that point, as in `unfreeze`. Defaults to `"frozen"`.
 
     Returns:
         The same model. If it was compiled, it is recompiled with the state of its optimizer (see `tlkeras.recompile`),
@@ -87,7 +87,7 @@ def unfreeze(
         batchnorm: Mode of BatchNormalization in the unfrozen blocks. `"frozen"` keeps scale, offset and moving
             statistics as they are, since they would drift with the small batches and few images of fine-tuning.
             `"train"` trains them. In the head, BatchNormalization always trains. Defaults to `"frozen"`.
-        parameters: What trains in the unfrozen blocks. `"norm"`: the scales and offsets of all normalizations.
+        parameters: Weights that train in the unfrozen blocks. `"norm"`: the scales and offsets of all normalizations.
             `"bias"`: biases and the offsets of normalizations. Both include BatchNormalization, which stays in
             inference mode with its moving statistics unless `batchnorm="train"`. The head, and new layers outside the
             base, train all their weights. Defaults to `"all"`.

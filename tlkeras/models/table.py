@@ -19,7 +19,7 @@ class TrainableRow(NamedTuple):
         block: Name of the block.
         layers: Number of its weighted layers.
         parameters: Number of values in its weights.
-        trainable: How many of these train.
+        trainable: Number of these that train.
         batchnorm: `"frozen"`, `"train"`, `"mixed"`, or `"-"` where there is none.
         learning_rate: The current learning rate, or the highest of several. None if the block is frozen or the model is
             not compiled.

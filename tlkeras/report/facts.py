@@ -76,7 +76,7 @@ class Facts:
 
     @cached_property
     def decided(self):
-        """What was answered: class numbers of shape `(images,)`, or booleans of shape `(images, classes)`."""
+        """The answers: class numbers of shape `(images,)`, or booleans of shape `(images, classes)`."""
         if self.multilabel:
             return self.probabilities >= np.asarray(self.thresholds)
         return self.probabilities.argmax(axis=1)

@@ -74,7 +74,7 @@ def measured_on(metrics):
 
 
 def independence(metrics):
-    """Say why the score is honest: what the models had seen of the images that it is of."""
+    """Say why the score is honest: which of its images the models had seen."""
     measured = metrics["measured"]
     learned = count(measured["learned_from"], "image")
     if measured["by"] == "test images":

@@ -158,7 +158,7 @@ def _compared(run, adapted, labeled):
     accuracy = [one["accuracy"] for one in scores]
     if accuracy[1] < accuracy[0]:
         raise InputError(
-            f"`images` lead to a run that answers the labeled images worse: {accuracy[1]:.3f} instead of "
+            f"`images` lead to a run that is less accurate on the labeled images: {accuracy[1]:.3f} instead of "
             f"{accuracy[0]:.3f}. Received: labeled={str(labeled)!r}. Keep the run as it is."
         )
     return {"images": scores[0]["images"], "accuracy": accuracy}

@@ -80,7 +80,7 @@ def _flips_explained(flips):
     if flips:
         names = " and ".join(name.replace("_", " ") for name in flips["flips"])
         gain = f"{flips['gain']:+.3f} ± {flips['standard_error']:.3f}"
-        verdict = "averages" if flips["helps"] else "does not average, since that is no gain"
+        verdict = "averages" if flips["helps"] else "does not average, since that does not help"
         yield f"Averaged over each image and its {names}: {gain}; `predict --tta` {verdict}."
 
 

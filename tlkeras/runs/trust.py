@@ -125,8 +125,8 @@ def trust_text(metrics):
     if rejection:
         caught = f"{rejection['caught']:.0%} ± {rejection['standard_error']:.0%}"
         yield (
-            f"Of images of a class that it does not know, {caught} are answered {UNKNOWN!r}, at "
-            f"{rejection['false_alarms']:.0%} false alarms (each class left out once)."
+            f"With each class left out once, {caught} of the images of unknown classes are answered {UNKNOWN!r}, at "
+            f"{rejection['false_alarms']:.0%} false alarms."
         )
         if rejection["caught"] - 2 * rejection["standard_error"] < rejection["false_alarms"]:
             yield "That is hardly better than chance: do not rely on it here."

@@ -137,8 +137,8 @@ def _strategy(row, whole, split):
         return Choice("strategy", "features", certainty, f"{measured}, which leaves little to gain."), frozen
     if fewest < FEWEST_PER_CLASS or len(split) < FEWEST_IMAGES:
         reason = (
-            f"{measured}. From {len(split):,} images ({fewest} in the smallest class) fine-tuning learns little that a "
-            "good probe does not know, and it takes a hundred times as long."
+            f"{measured}. On {len(split):,} images ({fewest} in the smallest class), fine-tuning gains little over a good "
+            "probe, and it takes a hundred times as long."
         )
         return Choice("strategy", "features", "default", reason), frozen
     if whole is None:
@@ -146,7 +146,7 @@ def _strategy(row, whole, split):
             "strategy", "features", "default", f"{measured}, and no whole backbone meets the budgets."
         ), frozen
     certainty = "clear" if accuracy + error < GOOD_PROBE else "tie"
-    reason = f"{measured}: a weak probe, and enough images to learn from. The better of both is kept."
+    reason = f"{measured}: a weak probe, and enough images to learn from. The better of the two is kept."
     return Choice("strategy", "finetune", certainty, reason), frozen
 
 

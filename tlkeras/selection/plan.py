@@ -15,8 +15,8 @@ class Choice:
     """One choice of a plan.
 
     Attributes:
-        name: What is chosen, such as `"backbone"`.
-        value: What it is set to.
+        name: Name of the choice, such as `"backbone"`.
+        value: The chosen value.
         certainty: `"clear"` if the images decide beyond one standard error, `"tie"` if they leave it open, and
             `"default"` if they were not asked.
         reason: Why, with the evidence, in a sentence.
@@ -44,7 +44,7 @@ class Plan:
         layer_decay: Factor on the learning rate from each block to the one below it, or None.
         augmentation: Whether images should be augmented, by what their domain allows.
         choices: `Choice` for each of these, with reasons.
-        rule_of_thumb: What would train by the number of images alone: `"head"` under 1,000, `"last"` up to 100,000,
+        rule_of_thumb: The layers to train by the number of images alone: `"head"` under 1,000, `"last"` up to 100,000,
             `"all"` beyond.
         ranking: `Ranking` of the backbones and their blocks, which the choices are based on.
     """
@@ -120,7 +120,7 @@ RULE = "the head under 1,000, the last blocks up to 100,000, all beyond"
 
 
 def rule_of_thumb(images: int) -> str:
-    """Return what would train by the number of images alone, a rule that many tutorials give.
+    """Return which layers to train by the number of images alone, a rule that many tutorials give.
 
     Example:
 

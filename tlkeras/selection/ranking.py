@@ -170,7 +170,7 @@ class Ranking:
         elif chosen is not self.best:
             why += f" ({chosen.behind:.3f} ± {chosen.behind_error:.3f} behind)"
         yield _wrapped(f"Recommended: {chosen.candidate.label}, with {PROBES[chosen.probe]}: {why}.")
-        name = f"Static prior (the largest affordable by ImageNet accuracy): {prior.candidate.label}"
+        name = f"Static prior (the best by ImageNet accuracy within the budgets): {prior.candidate.label}"
         if prior is chosen:
             yield _wrapped(f"{name}: the same.")
             return

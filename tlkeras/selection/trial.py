@@ -135,7 +135,7 @@ def trial(
     epochs, schedule and augmentation. Each chooses its learning rate from the same list, by the loss on the validation
     images, since an untuned rival makes transfer look better than it is. The test images measure the lead.
 
-    The interval counts what other test images would change, not what other seeds of the training would.
+    The interval covers the effect of other test images, not that of other training seeds.
 
     Args:
         images: A folder with one folder per class, or what `tlkeras.load_images` returns.

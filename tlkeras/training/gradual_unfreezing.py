@@ -51,7 +51,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         patience: Number of epochs without improvement after which blocks are unfrozen.
         min_delta: Smallest change that counts as an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
         batchnorm: `"frozen"` keeps BatchNormalization of unfrozen blocks as it is, `"train"` trains it.
-        parameters: What trains in the unfrozen blocks: `"all"`, `"norm"` or `"bias"`, as in `tlkeras.unfreeze`.
+        parameters: Weights that train in the unfrozen blocks: `"all"`, `"norm"` or `"bias"`, as in `tlkeras.unfreeze`.
         backup: Path of the backup file. Defaults to no backup.
         callbacks: Callbacks passed to `fit` that keep counts, such as `ReduceLROnPlateau`: the backup holds their plain
             attributes (numbers, strings), except their settings.

@@ -107,7 +107,7 @@ class LiteRtGraph:
     def _tensor(self, name, shape, dtype, buffer):
         tensor = schema.TensorT()
         number = len(self._subgraph.tensors)
-        tensor.name = name or f"{self.layer}:{number}"  # quantizers want a name per tensor
+        tensor.name = name or f"{self.layer}:{number}"  # quantizers need a name per tensor
         tensor.shape, tensor.buffer = list(shape), buffer
         tensor.type = getattr(schema.TensorType, dtype.upper())
         self._subgraph.tensors.append(tensor)

@@ -50,7 +50,7 @@ def write_litert(model, input_dtype="float32", output_name="output") -> bytes:
     b'TFL3'
     """
     if len(model.inputs) != 1 or len(model.outputs) > 2:
-        raise UnsupportedLayerError(f"{model.name!r} has not one input and one output, or two")
+        raise UnsupportedLayerError(f"{model.name!r} does not have one input and one or two outputs")
     if None in model.inputs[0].shape[1:] or any(len(output.shape) != 2 for output in model.outputs):
         raise UnsupportedLayerError(f"{model.name!r} does not turn images of one size into vectors")
     return _Writer(flatten(model), input_dtype).write(output_name)
@@ -159,7 +159,7 @@ class _Writer:
         return result
 
     def activation(self, name, tensor, layer):
-        """Write an activation as operators of its own."""
+        """Write an activation as separate operators."""
         add, shape = self.graph.add, self.graph.shape(tensor)
         if name == "linear":
             return tensor

@@ -33,7 +33,7 @@ def data_summary(facts):
 
 
 def settings(facts):
-    """Return what the run was made with, as pairs of name and value."""
+    """Return the settings of the run, as pairs of name and value."""
     metrics = facts.metrics
     rows, columns = metrics["image_size"]
     named = {

@@ -4,7 +4,7 @@ from tlkeras.report.wording import count, independence, measured_on, percent, se
 
 
 def headline(facts):
-    """Return the headline: a dict of a value, its name, what it is of, and a scale of the values around it."""
+    """Return the headline: a dict of a value, its name, the images it covers, and a scale of the values around it."""
     scores, (low, high) = facts.scores, facts.metrics["measured"]["expected"]
     images, wrong = count(scores["images"], "image"), int((~facts.right).sum())
     shared = {

@@ -200,7 +200,7 @@ def why_not_cached(model, data, options, parts):
         model: As in `cached_top`.
         data: As in `cached_top`.
         options: As in `cached_top`.
-        parts: What `tlkeras.models.graph.cut` returned for the model.
+        parts: The result of `tlkeras.models.graph.cut` for the model.
     """
     if options.mix is not None:
         return "images are mixed anew in each batch"

@@ -18,7 +18,7 @@ def write_arrays(path, arrays, notes):
     Args:
         path: `pathlib.Path` of the file.
         arrays: List of NumPy arrays; those of bfloat16 are written as float32, which holds the same values.
-        notes: What JSON can hold.
+        notes: Anything that JSON can hold.
 
     Example:
 
@@ -76,7 +76,7 @@ class Checkpoint:
 
     Args:
         folder: The folder, made when the first state is saved; None to keep nothing.
-        call: What must be equal for a call to count as the same: a dict that JSON can hold.
+        call: Everything that must be equal for a call to count as the same, as a dict that JSON can hold.
 
     Raises:
         InputError: The folder cannot be written to, or holds the states of another call.

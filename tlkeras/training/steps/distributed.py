@@ -50,7 +50,7 @@ def even_batches(batches, replicas):
     """Make batches divide evenly among replicas, where it is known how they are made.
 
     Args:
-        batches: What `fit` takes.
+        batches: Data as `fit` takes it.
         replicas: Their number.
 
     Returns:

@@ -33,7 +33,7 @@ def compile_for_tuning(model, trainee, data, options, steps):
 
     Args:
         model: The whole classifier, whose block map decides the rates.
-        trainee: What trains: the model itself, its top, or a stand-in that shares its layers.
+        trainee: The model to train: the model itself, its top, or a stand-in that shares its layers.
         data: `tlkeras.training.steps.training_data.TrainingData`.
         options: `tlkeras.training.steps.options.Options`.
         steps: Number of training steps in one run.
