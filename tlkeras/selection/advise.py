@@ -137,8 +137,8 @@ def _strategy(row, whole, split):
         return Choice("strategy", "features", certainty, f"{measured}, which leaves little to gain."), frozen
     if fewest < FEWEST_PER_CLASS or len(split) < FEWEST_IMAGES:
         reason = (
-            f"{measured}. On {len(split):,} images ({fewest} in the smallest class), fine-tuning gains little over a good "
-            "probe, and it takes a hundred times as long."
+            f"{measured}. On {len(split):,} images ({fewest} in the smallest class), fine-tuning gains little over a "
+            "good probe, and it takes a hundred times as long."
         )
         return Choice("strategy", "features", "default", reason), frozen
     if whole is None:
