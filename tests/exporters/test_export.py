@@ -176,7 +176,7 @@ def test_an_export_is_replaced_only_if_asked_and_other_files_never(exported, run
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "coreml"}, "`format` must be 'litert', 'onnx', 'openvino' or 'saved_model'"),
+        ({"format": "coreml"}, "`format` must be 'litert', 'onnx', 'openvino', 'saved_model' or 'web'"),
         ({"quantize": "int4"}, "`quantize` must be"),
         ({"format": "onnx", "quantize": "full_int8"}, "This is for onnx"),
         ({"batch": 0}, "`batch` must be an integer of at least 1"),

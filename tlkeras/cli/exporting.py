@@ -18,7 +18,7 @@ _Images = Annotated[
 def export(
     run: RunFolder,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the exported file and its report.")],
-    format: Annotated[str, typer.Option(help="`litert`, `onnx`, `openvino` or `saved_model`.")] = "litert",
+    format: Annotated[str, typer.Option(help="`litert`, `onnx`, `openvino`, `saved_model` or `web`.")] = "litert",
     quantize: Annotated[
         str,
         typer.Option(help="`none`, `float16`, `int8`, `dynamic_int8`, `full_int8`, or `auto`, to measure them all."),

@@ -14,10 +14,11 @@ from tlkeras.exporters.candidates import measure_candidates, refusal, size_of, w
 from tlkeras.exporters.choice import choose, reason
 from tlkeras.exporters.labels import write_labels
 from tlkeras.exporters.measuring_process import measure
-from tlkeras.exporters.options import FILES, MODEL_FILES, REPORT, check_options
+from tlkeras.exporters.options import FILES, MODEL_FILES, PAGE, REPORT, check_options
 from tlkeras.exporters.report import Export, report_of
 from tlkeras.exporters.subject import subject_of
 from tlkeras.exporters.verification import failure
+from tlkeras.exporters.web_page import web_page
 from tlkeras.report.exports import add_export
 from tlkeras.utils.files import written_whole
 
@@ -52,9 +53,10 @@ def export(
     Args:
         model: A `Run`, the folder of one, or a `keras.Model` from raw pixels of one size to probabilities.
         output: Folder to write.
-        format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"` or `"saved_model"`. Most
-            convolutional networks become LiteRT and OpenVINO files on any backend. The rest needs TensorFlow installed,
-            which runs in a separate process.
+        format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"`, `"saved_model"`, or `"web"`: one HTML file that
+            classifies images in any browser, without a server, beside its LiteRT file. Most convolutional networks
+            become LiteRT and OpenVINO files on any backend. The rest needs TensorFlow installed, which runs in a
+            separate process.
         quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
             float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
             without floats), or `"auto"`, which measures all but the last and, among those that keep the answers,
@@ -87,20 +89,23 @@ def export(
     options = check_options(format, quantize, batch, max_drop, output, overwrite)
     subject = subject_of(model, images, class_names)
     with tempfile.TemporaryDirectory(prefix="tlkeras-") as work, written_whole(output, FILES) as part:
-        candidates = measure_candidates(subject, format, options.candidates, batch, Path(work))
+        candidates = measure_candidates(subject, options.file_format, options.candidates, batch, Path(work))
         chosen, why = _chosen(options, candidates, subject)
         labels = {**subject.labels, "provenance": {**subject.labels["provenance"], "format": format}}
         labels["provenance"] |= {"quantization": chosen, "tools": candidates.tools}
-        path = _placed(candidates.files[chosen], part / MODEL_FILES[format])
-        writer_of(format).finish(path, labels)
+        path = _placed(candidates.files[chosen], part / MODEL_FILES[options.file_format])
+        writer_of(options.file_format).finish(path, labels)
         write_labels(part, labels)
-        _check_finished(path, format, subject)
+        _check_finished(path, options.file_format, subject)
+        if format == "web":
+            (part / PAGE).write_text(web_page(path.read_bytes(), labels, chosen), "utf-8")
+            path = part / PAGE
         report = report_of(options, subject, candidates, chosen, why, size_of(path), labels)
         (part / REPORT).write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     if subject.page is not None:
         with contextlib.suppress(OSError):  # the run's folder may be read-only
             add_export(subject.page, report)
-    return Export(output / MODEL_FILES[format], report)
+    return Export(output / path.name, report)
 
 
 def _chosen(options, candidates, subject):
@@ -129,7 +134,7 @@ def _blame(options, candidates, name, subject):
     if name == "none":
         return ""
     advice = " Try quantize='float16', or a larger max_drop."
-    worst = getattr(writer_of(options.format), "worst_layers", None)
+    worst = getattr(writer_of(options.file_format), "worst_layers", None)
     if worst is None:
         return advice
     layers = ", ".join(f"{layer} ({error:.0%})" for layer, error in worst(candidates.files, name, subject.pixels))

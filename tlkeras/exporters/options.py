@@ -8,10 +8,13 @@ from tlkeras.utils.validation import check_choice, check_integer, check_number, 
 
 #: The main file or folder of each format.
 MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml", "saved_model": "saved_model"}
-LABELS, LABELS_TEXT, REPORT = "labels.json", "labels.txt", "export.json"
+LABELS, LABELS_TEXT, REPORT, PAGE = "labels.json", "labels.txt", "export.json", "index.html"
+
+#: A page is a LiteRT file with a page around it, which lie side by side.
+FORMATS = (*MODEL_FILES, "web")
 
 #: Everything that an export may consist of; a folder with other files is never replaced.
-FILES = frozenset({*MODEL_FILES.values(), "model.bin", LABELS, LABELS_TEXT, REPORT})
+FILES = frozenset({*MODEL_FILES.values(), "model.bin", LABELS, LABELS_TEXT, REPORT, PAGE})
 
 #: The quantizations that each format has, in the order in which `auto` tries them.
 QUANTIZATIONS = {
@@ -19,6 +22,7 @@ QUANTIZATIONS = {
     "onnx": ("none", "float16", "int8"),
     "openvino": ("none", "float16", "int8"),
     "saved_model": ("none",),
+    "web": ("none", "float16", "int8", "dynamic_int8"),
 }
 
 
@@ -27,7 +31,7 @@ class Options:
     """The choices of an export.
 
     Attributes:
-        format: A key of `MODEL_FILES`.
+        format: One of `FORMATS`.
         quantize: One of `QUANTIZATIONS[format]`, or `"auto"`.
         batch: Images per call of the exported file; None for any number.
         max_drop: Largest loss of accuracy, as a share, or None for the default rule.
@@ -37,6 +41,11 @@ class Options:
     quantize: str
     batch: int | None
     max_drop: float | None
+
+    @property
+    def file_format(self) -> str:
+        """The format of the model's file, a key of `MODEL_FILES`."""
+        return "litert" if self.format == "web" else self.format
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -71,10 +80,12 @@ def check_options(format, quantize="auto", batch=1, max_drop=None, output=None, 
     Traceback (most recent call last):
     tlkeras.errors.InputError: `quantize` must be 'none' or 'auto'. Received: quantize='int8'. This is for saved_model.
     """
-    check_choice("format", format, tuple(MODEL_FILES))
+    check_choice("format", format, FORMATS)
     check_choice("quantize", quantize, (*QUANTIZATIONS[format], "auto"), f"This is for {format}.")
     if batch is not None:
         check_integer("batch", batch, 1)
+    if format == "web" and batch != 1:
+        raise invalid("batch", batch, "be 1 with format='web'", "The page classifies one image at a time.")
     if format == "litert" and batch != 1 and quantize not in ("none", "float16"):
         raise invalid("batch", batch, f"be 1 with quantize={quantize!r}", "LiteRT quantizes a network for one image.")
     if max_drop is not None:
