@@ -49,6 +49,7 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
     with contextlib.suppress(TypeError, ValueError):
         with unrolled(model, rewritten):
             result = graft(model, inputs, x)
+        _leave_batch_size_open(result)
         return forget(model, result)
     return keras.Model(inputs, model(keras.tree.pack_sequence_as(model.input, [x])))
 
@@ -93,11 +94,26 @@ def unrolled(model, rewritten=MappingProxyType({})):
 
 
 def _reshape(x, newshape, reshape=ops.reshape):
-    """Reshape with -1 in place of the size of the batch, which no graph knows; the layer's own -1 becomes a number."""
-    if isinstance(newshape, tuple | list) and None in newshape and None not in x.shape[1:]:
-        rest = math.prod(x.shape[1:]) // math.prod(size for size in newshape if size not in (None, -1))
-        newshape = tuple({None: -1, -1: rest}.get(size, size) for size in newshape)
-    return reshape(x, newshape)
+    """Reshape without naming the size of the batch, which no graph knows."""
+    return reshape(x, _open_shape(x, newshape))
+
+
+def _leave_batch_size_open(model):
+    """Do the same to every reshape that was not called as `keras.ops.reshape` (KerasCV has a reference of its own)."""
+    for operation in model.operations:
+        shape = getattr(operation, "newshape", ())
+        opened = _open_shape(operation.input, shape) if shape else shape
+        if opened != shape:
+            free = type(operation)(opened)
+            operation.newshape, operation._auto_config = free.newshape, free._auto_config
+
+
+def _open_shape(x, shape):
+    """Put -1 in place of the size of the batch, and a number in place of the -1 that the shape may have already."""
+    if not isinstance(shape, tuple | list) or None not in shape or None in x.shape[1:]:
+        return shape
+    rest = math.prod(x.shape[1:]) // math.prod(size for size in shape if size not in (None, -1))
+    return tuple({None: -1, -1: rest}.get(size, size) for size in shape)
 
 
 def _open(layer, rewritten, replaced):
