@@ -83,7 +83,7 @@ def test_a_runtime_with_other_answers_is_not_used_and_that_is_said(network, pixe
     pytest.importorskip("ai_edge_litert")
     right = choice.LiteRtEngine.__call__
     monkeypatch.setattr(choice.LiteRtEngine, "__call__", lambda self, pixels: right(self, pixels) * 1.01)
-    with pytest.warns(UserWarning, match="differ from Keras' by 1.0e-02"):
+    with pytest.warns(UserWarning, match="differ from those of Keras by 1.0e-02"):
         assert _engine("auto", network, pixels).name == "keras"
     with pytest.raises(tlkeras.InputError, match="Use engine='keras'"):
         _engine("litert", network, pixels)

@@ -17,8 +17,8 @@ from tlkeras.utils.validation import check_choice
 class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """An affine map from the features of a target domain to those of the source domain, fitted without target labels.
 
-    A classifier that learned from source features then answers for target images. The map is affine, so
-    `tlkeras.fold` makes it part of the head, and the model costs nothing more.
+    A classifier that learned from source features can then classify target images. The map is affine, so
+    `tlkeras.fold` makes it part of the head, and the model is no slower.
 
     Args:
         method: `"standardize"` (the default) gives each feature the mean and the standard deviation that it has in the

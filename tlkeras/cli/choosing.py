@@ -46,7 +46,7 @@ def rank(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Rank backbones and their blocks on your images, with ties called ties. Images of a test split are not used."""
+    """Rank backbones and their blocks on your images, and say which are too close to call. A test split is not used."""
     from tlkeras.selection.checks import check_choosing
 
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}

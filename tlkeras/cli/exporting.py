@@ -27,7 +27,9 @@ def export(
     images: _Images = None,
     max_drop: Annotated[
         float | None,
-        typer.Option(help="Largest loss of accuracy, such as 0.01. By default one point, or more if not significant."),
+        typer.Option(
+            help="Largest loss of accuracy, such as 0.01. Default: one point, or more if it is not significant."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that is already there.")] = False,
     as_json: Json = False,

@@ -26,7 +26,7 @@ def learning_curve(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Forecast what more images per class would bring, from how accuracy has grown with those at hand."""
+    """Forecast how much more images per class would help, from how accuracy grows on the images you have."""
     from tlkeras.selection.checks import check_choosing
 
     check_choosing(source, [backbone], None, {}, image_size, seed)

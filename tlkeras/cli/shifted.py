@@ -10,7 +10,7 @@ def print_comparison(folder, source, shifted, options, as_json):
 
     Args:
         folder: `pathlib.Path` of the run.
-        source: Clean labeled images, or None for those of training.
+        source: Clean labeled images, or None for the training images.
         shifted: Labeled images from another domain.
         options: Dict of `columns`, `root`, `label_separator` and `verbose`.
         as_json: Whether to print JSON.

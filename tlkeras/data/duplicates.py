@@ -1,7 +1,7 @@
-"""Near-duplicates: images so alike that one of them in training would give away the other in the test.
+"""Near-duplicates: images so alike that one of them in training would give away the other in the test set.
 
 They are found in two passes. The first compares hashes of all pairs, which is fast, but where all images share a
-layout, as X-rays do, it takes unrelated images for near-duplicates. The second aligns each pair that is left and
+layout, as X-rays do, it mistakes unrelated images for near-duplicates. The second aligns each pair that is left and
 correlates its fine detail. How much correlation it takes depends on how alike the images of the collection are.
 """
 

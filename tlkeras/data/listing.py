@@ -56,7 +56,7 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
     """List the class folders of a directory and the files in them, in an order that does not depend on the disk.
 
     A directory with the folders `train` and `val` or `test` (or a usual name for them), each with class folders, is
-    taken as already split. Hidden files, folders of the system such as `__MACOSX` and `@eaDir`, and files outside of
+    taken as already split. Hidden files, system folders such as `__MACOSX` and `@eaDir`, and files outside of
     class folders are left out. Symbolic links to folders
     are followed, each folder once per class.
 

@@ -204,7 +204,7 @@ class _Explained:
 
 
 def _run(model, x):
-    """Call a model in inference, without a record for gradients."""
+    """Call a model in inference mode, without recording gradients."""
     if keras.backend.backend() == "torch":
         import torch
 

@@ -23,7 +23,7 @@ class ReliabilityBin:
         high: Upper end of the interval, included.
         images: Number of images.
         confidence: Mean probability of the predicted class; None without images.
-        accuracy: Share of right predictions; None without images.
+        accuracy: Share of correct predictions; None without images.
     """
 
     low: float
@@ -39,7 +39,7 @@ class Reliability:
 
     Attributes:
         images: Number of images.
-        accuracy: Share of right predictions.
+        accuracy: Share of correct predictions.
         confidence: Mean probability of the predicted classes. Above `accuracy` the classifier is overconfident.
         expected_calibration_error: Mean over images of the distance between confidence and accuracy in their bin.
         interval: 95% bootstrap interval `(low, high)` of that error.
@@ -67,7 +67,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
     """Compute the expected calibration error: how far stated probabilities lie from the share of right answers.
 
     Images are sorted into bins of equal width by the probability of their predicted class. In each bin the mean
-    probability is compared with the share of right predictions, and the distances are averaged over images.
+    probability is compared with the share of correct predictions, and the distances are averaged over images.
 
     Args:
         labels: Class numbers of shape `(images,)`.
@@ -103,7 +103,7 @@ def reliability(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Reliability:
-    """Compare the probabilities of predicted classes with the share of right predictions.
+    """Compare the probabilities of predicted classes with the share of correct predictions.
 
     Args:
         labels: Class numbers of shape `(images,)`.

@@ -51,10 +51,10 @@ class DomainRow:
     Attributes:
         name: The domain, str.
         images: Number of images that were read.
-        accuracy: Share of right predictions.
+        accuracy: Share of correct predictions.
         standard_error: Standard error of the accuracy.
         interval: 95% interval `(low, high)` of the accuracy.
-        distance: `DomainDistance` from the first domain; None for that one itself.
+        distance: `DomainDistance` from the first domain; None for the first domain itself.
         skipped: Number of images that cannot be read.
     """
 

@@ -1,4 +1,4 @@
-"""A map of features: two dimensions of many, where images that look alike to the network lie close together."""
+"""A map of features: many dimensions reduced to two, where images that look alike to the network lie close together."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -128,7 +128,9 @@ def _report(data, rows, folds, names, false_alarms):
         caught = float(rejector.is_unknown(data.features[inside]).mean())
         classes.append(HeldOutClass(names[number], len(inside), caught, auroc))
     if not classes:
-        raise InputError("No class can be left out: all share groups with each other. Pass other `groups`.")
+        raise InputError(
+            "No class can be left out: every class shares groups with the others. Pass different `groups`."
+        )
     shares = np.array([one.caught for one in classes])
     error = float(shares.std(ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0
     auroc = float(np.mean([one.auroc for one in classes]))

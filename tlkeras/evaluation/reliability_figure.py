@@ -12,7 +12,7 @@ from tlkeras.evaluation.calibration import Reliability
 def reliability_figure(measured: Mapping[str, Reliability], title: str | None = None) -> Figure:
     """Draw reliability diagrams side by side, such as before and after calibration.
 
-    Bars show the share of right predictions among images of similar probability. A bar below the diagonal is
+    Bars show the share of correct predictions among images of similar probability. A bar below the diagonal is
     overconfidence. The histogram below shows how many images there are.
 
     Args:

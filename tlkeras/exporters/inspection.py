@@ -99,7 +99,7 @@ _ONNX_DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 
 def _onnx(path):
-    """Look at an `.onnx` file: its operators, its constants, and that all of it is in the file."""
+    """Inspect an `.onnx` file: its operators, its constants, and whether it is self-contained."""
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)

@@ -87,7 +87,7 @@ def export_text(report):
     if images["seen_in_training"]:
         lines.append(
             f"{images['seen_in_training']} of these images were used in training, so accuracy is too high and "
-            "answers to new images may change more often. Name other images with --images."
+            "answers to new images may change more often. Choose other images with --images."
         )
     worse = [one for one in verified.get("classes", ()) if one["images"] and one["export"] < one["keras"]]
     if worse:

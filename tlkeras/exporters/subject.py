@@ -158,7 +158,7 @@ def _listed(run, images, optional=False):
     _, files, _ = name_classes(files, multilabel=None if run.thresholds is None else True)
     files = [file for file in files if _names(file.label) <= known]
     if not files and not optional:
-        raise InputError(f"No images of the classes of this run in {source!r}. Name other images with --images.")
+        raise InputError(f"No images of the classes of this run in {source!r}. Choose other images with --images.")
     return [(file.source, file.label) for file in files]
 
 

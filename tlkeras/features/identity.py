@@ -43,8 +43,8 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
 
     Args:
         backbone: A name, or a Keras model.
-        weights: `"imagenet"`, None or a weights file; of a named one.
-        image_size: `(height, width)`, an integer or None: some networks have weights per size.
+        weights: `"imagenet"`, None or a weights file, for a backbone given by name.
+        image_size: `(height, width)`, an integer or None: some networks have different weights for each size.
 
     Returns:
         A hexadecimal hash, the publisher's where there is one, and for a model a hash of its graph too; None if the

@@ -27,11 +27,11 @@ _FILES = frozenset({MODEL, LITERT, LABELS, REJECTION, METRICS, CONFUSION, REPORT
 
 
 def check_run_output(path, overwrite=False):
-    """Refuse a folder for a run early, before any work and before Keras is imported.
+    """Refuse an unusable output folder before any work and before Keras is imported.
 
     Args:
         path: The folder to be written.
-        overwrite: Whether a run that is there may be replaced. Anything else is never replaced.
+        overwrite: Whether an existing run may be replaced. Anything else is never replaced.
 
     Raises:
         InputError: A run is there already, or the folder contains other files, or it cannot be written.
@@ -54,7 +54,7 @@ def written_run(path, run, overwrite=False):
     Args:
         path: The folder.
         run: The `Run`.
-        overwrite: Whether a run that is there is replaced.
+        overwrite: Whether an existing run is replaced.
 
     Yields:
         `pathlib.Path` of a temporary folder for the rest, such as `write_report` writes; it becomes the run.

@@ -217,8 +217,8 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
         seed: Seed of random weights.
 
     Returns:
-        A new model. BatchNormalization of the random arms remembers 10 steps instead of 100, since few images mean few
-        steps, after which its statistics would still be those it started with.
+        A new model. In the random arms, BatchNormalization averages over 10 steps instead of 100: few images mean few
+        steps, and its statistics would otherwise hardly move from their initial values.
     """
     keras.utils.set_random_seed(seed)
     copy = keras.models.clone_model(classifier)

@@ -1,4 +1,4 @@
-"""Helpers of the notebooks: a quiet start, the drawings, stored measurements, and checks of exercises."""
+"""Helpers for the notebooks: a quiet start, the drawings, stored measurements, and checks of exercises."""
 
 from tlkeras.teaching.exercises import NotYet, check
 from tlkeras.teaching.materials import clipart10, measured

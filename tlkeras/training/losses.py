@@ -19,8 +19,8 @@ class SmoothedCrossentropy(keras.losses.Loss):
         task: `"multiclass"`, `"binary"` or `"multilabel"`; the last two are sigmoid cross-entropies.
         label_smoothing: Share of each label that is spread evenly over all classes, in [0, 1). Szegedy et al., 2016.
         from_logits: Whether the predictions are logits.
-        label_weights: For a multi-label task, weights of shape `(2, labels)`: of the targets 0, and of the targets 1 of
-            each label; targets in between are interpolated. None for equal weights.
+        label_weights: For a multi-label task, weights of shape `(2, labels)`: the first row for targets of 0, the
+            second for targets of 1; targets in between are interpolated. None for equal weights.
 
     Example:
 

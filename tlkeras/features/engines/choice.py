@@ -141,7 +141,7 @@ def _verified(runtime, network, exports, batch_shape, formats=None):
         expected = KerasEngine(network())(probe)
         difference = np.abs(engine(probe) - expected).max() / max(np.abs(expected).max(), 1e-30)
         if not difference <= TOLERANCE:
-            raise _DifferenceError(f"its features differ from Keras' by {difference:.1e} of the largest")
+            raise _DifferenceError(f"its features differ from those of Keras by {difference:.1e} of the largest one")
         exports.remember(**{fact: True})
     return engine
 
