@@ -145,7 +145,7 @@ def test_onnx_that_reads_other_files_or_has_operators_of_its_own_is_refused(tmp_
     secret.data_location = onnx.TensorProto.EXTERNAL
     secret.external_data.add(key="location", value="../../etc/passwd")
     giant = onnx.TensorProto(name="c", data_type=onnx.TensorProto.FLOAT, dims=[1 << 40])
-    cases = [(secret, "", "reads data from other files"), (giant, "", "too large"), (None, "mine", "of its own")]
+    cases = [(secret, "", "reads data from other files"), (giant, "", "too large"), (None, "mine", "custom operators")]
     for constant, domain, message in cases:
         node = helper.make_node("Add", ["x", "x" if constant is None else "c"], ["y"], domain=domain)
         graph = helper.make_graph([node], "g", [value], [out], [] if constant is None else [constant])

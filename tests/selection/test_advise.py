@@ -46,7 +46,7 @@ def test_a_weak_probe_and_enough_images_are_the_sign_to_fine_tune(per_class, str
 def test_a_block_that_beats_the_output_is_advised_with_what_it_shows():
     plan = plan_for(*case(60, 0.5, block_strength=3), image_size=8)
     assert plan.block == "early" and plan.choice("block").certainty == "clear"
-    assert "unlike those of the pretraining" in plan.choice("block").reason
+    assert "unlike the pretraining" in plan.choice("block").reason
     same = plan_for(*case(60, 6, block_strength=6), image_size=8)
     assert same.block == "early" and same.choice("block").certainty == "tie"  # cheaper, and as good
 
