@@ -47,11 +47,8 @@ def rank(
     as_json: Json = False,
 ):
     """Rank backbones and their blocks on your images, and say which are too close to call. A test split is not used."""
-    from tlkeras.selection.checks import check_choosing
-
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
-    chosen = check_choosing(source, backbones or None, blocks or "all", budgets, image_size, seed)
-    _begin(chosen)
+    chosen = _begin(source, backbones, blocks or "all", budgets, image_size, seed)
     from tlkeras.selection import rank as room
 
     answer = room.rank(source, chosen, blocks or "all", **budgets, image_size=image_size, seed=seed, verbose=verbose)
@@ -71,18 +68,19 @@ def advise(
     as_json: Json = False,
 ):
     """Advise how to train on your images: which backbone, a probe or fine-tuning, each choice with its reason."""
-    from tlkeras.selection.checks import check_choosing
-
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
-    chosen = check_choosing(source, backbones or None, "all", budgets, image_size, seed)
-    _begin(chosen)
+    chosen = _begin(source, backbones, "all", budgets, image_size, seed)
     from tlkeras.selection import advise as room
 
     answer = room.advise(source, chosen, **budgets, image_size=image_size, seed=seed, verbose=verbose)
     print_json(answer.to_json()) if as_json else typer.echo(answer)
 
 
-def _begin(backbones):
-    """Say what is compared, and load Keras."""
-    say(f"Backbones: {', '.join(backbones)}")
+def _begin(source, backbones, blocks, budgets, image_size, seed):
+    """Check the arguments, say what is compared, load Keras, and return the names of the backbones."""
+    from tlkeras.selection.checks import check_choosing
+
+    chosen = check_choosing(source, backbones or None, blocks, budgets, image_size, seed)
+    say(f"Backbones: {', '.join(chosen)}")
     load_keras()
+    return chosen
