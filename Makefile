@@ -39,7 +39,7 @@ notebooks: .venv/dev
 reference: .venv/dev
 	$(BIN)/python docs/build_reference.py
 
-# The README's command: at most six minutes on two quiet cores.
+# The README's command; it should take six minutes on two quiet cores, and takes about ten.
 test: lint .venv/dev
 	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras -m "not slow"
 
