@@ -1,5 +1,6 @@
 """Settings every test shares, before Keras is imported: quiet native logs, exact products; and the real images."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,13 @@ os.environ["TLKERAS_CACHE"] = "off"
 import pytest
 
 ROOT = Path(__file__).parent
+
+
+def pytest_collection_finish(session):
+    """Let the garbage collector look at what tests make, not again and again at millions of imported objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session")
