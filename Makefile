@@ -47,7 +47,7 @@ test-slow: .venv/dev
 	$(BIN)/python $(PYTEST) tests -m slow
 
 test-notebooks: .venv/dev
-	$(BIN)/python $(NBVAL) --numprocesses 2 notebooks/*.ipynb
+	$(BIN)/python $(NBVAL) --numprocesses 2 notebooks/read/*.ipynb
 
 # The tests that must hold on every backend, where TensorFlow is not installed.
 test-backends: .venv-jax/dev .venv-torch/dev

@@ -1,14 +1,19 @@
-"""Builds the notebooks from `src/NAME.py`: `NAME.ipynb`, executed, and `exercises/NAME.ipynb`, without the solutions.
+"""Build the notebooks from `src/NAME.py`: `read/NAME.ipynb`, executed, and `learn/NAME.ipynb`, without solutions.
 
-A source is a Python file in percent format. What is built depends on it alone: cells are numbered by their content, and
-neither times nor machines are recorded, so that a rebuild changes only what the source or its results changed.
+A source is a Python file in percent format. The result depends on it alone: cells are numbered by their content, and
+neither times nor machines are recorded. A rebuild therefore changes only what the source or its results changed.
 
 Run: python notebooks/build.py [NAME ...]
+     python notebooks/build.py --text NAME     rewrite prose and keep the outputs, if no code has changed
+     python notebooks/build.py --index         rewrite only README.md, the list of all notebooks
 """
 
 import argparse
 import ast
+import base64
 import hashlib
+import io
+import json
 import os
 import re
 import sys
@@ -19,34 +24,57 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 HERE = Path(__file__).parent
-SOURCES = HERE / "src"
-EXERCISES = HERE / "exercises"
+SOURCES, READ, LEARN = HERE / "src", HERE / "read", HERE / "learn"
+MEASUREMENTS = HERE.parent / "tlkeras" / "teaching" / "measurements"
 CELL_TIMEOUT = 300
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+#: The course, in its order. Links to the previous and the next notebook follow it.
+SYLLABUS = (
+    "00_setup",
+    "01_the_whole_game",
+    "02_what_the_network_sees",
+    "03_feature_extraction",
+    "04_freezing_and_forgetting",
+    "05_fine_tuning_well",
+    "06_how_much_data",
+    "07_augmentation",
+    "08_choosing_a_backbone",
+    "09_domain_shift",
+    "10_few_and_dirty_labels",
+    "11_deploy",
+    "12_decisions",
+)
+#: A type of output that only this file reads.
+SCOREBOARD = "application/vnd.tlkeras.scoreboard+json"
+#: Cells whose result a reader wants to see, not their code. They are folded in JupyterLab.
+_HIDDEN = ("teaching.finding(", "teaching.outcome(")
+#: PNGs above this size are reduced to 256 colors.
+_LARGE_PNG = 40_000
 
 
 def names():
-    """All notebooks, in the order of the course."""
+    """Return the names of all notebooks, in the order of the course."""
     return sorted(path.stem for path in SOURCES.glob("*.py"))
 
 
 def lesson(name, repository=None):
-    """The notebook that a source describes, not executed.
+    """Build the notebook that a source describes, not executed.
 
     Args:
-        name: Of the notebook, such as `"01_feature_extraction"`.
-        repository: `"owner/name"` on GitHub that the launch badges point to; by default what pyproject.toml says.
+        name: Name of the notebook, such as `"03_feature_extraction"`.
+        repository: `"owner/name"` on GitHub that the launch badges point to. Defaults to that in pyproject.toml.
 
     Returns:
         `nbformat.NotebookNode`.
     """
-    return _finished(_cells(name), name, "", repository)
+    return _finished(_cells(name), name, "read", repository)
 
 
 def exercise(name, repository=None):
-    """The same for learners: solutions replaced by `...`."""
+    """Build the same notebook for learners, with `...` in place of solutions."""
     cells = _cells(name)
     for cell in cells:
         if "solution" in cell.metadata.get("tags", ()):
@@ -54,11 +82,11 @@ def exercise(name, repository=None):
             cell.metadata.tags = ["exercise"]
         elif cell.metadata.get("tags"):
             cell.metadata.tags = [tag for tag in cell.metadata.tags if tag != "nbval-check-output"]
-    return _finished(cells, name, "exercises/", repository)
+    return _finished(cells, name, "learn", repository)
 
 
 def stub(source):
-    r"""Takes a solution out: names stay, signatures, docstrings, imports, and the comment above all.
+    r"""Remove a solution. Keep names, signatures, docstrings, imports, the first comment, and what asks for a guess.
 
     Example:
 
@@ -77,27 +105,53 @@ def stub(source):
             kept += [*lines[node.lineno - 1 : start.lineno - 1], f"{' ' * start.col_offset}..."]
         elif isinstance(node, ast.Import | ast.ImportFrom):
             kept.append(ast.get_source_segment(source, node))
+        elif isinstance(node, ast.Expr) and _asks(node.value):
+            kept.append(_without_guess(source, node.value))
     return "\n".join(kept)
 
 
 def execute(notebook):
-    """Runs a notebook in a fresh kernel in its own folder and keeps what it printed and drew."""
+    """Run a notebook in a fresh kernel in its own folder, and keep what it printed and drew."""
     os.environ.setdefault("PYTHONHASHSEED", "0")
-    resources = {"metadata": {"path": str(HERE)}}
+    READ.mkdir(exist_ok=True)
+    resources = {"metadata": {"path": str(READ)}}
     NotebookClient(
         notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources=resources, record_timing=False
     ).execute()
     for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
         if output.get("name") == "stderr":
             raise SystemExit(f"stderr differs from machine to machine; a cell wrote there: {output.text}")
-        if "image/jpeg" in output.get("data", {}):  # Pillow offers both, and the other is several times as large
-            del output.data["image/png"]
+        data = output.get("data", {})
+        if "image/jpeg" in data:  # Pillow offers both, and the other is several times as large
+            data.pop("image/png", None)
+        elif "image/png" in data:
+            data["image/png"] = _small_png(data["image/png"])
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     return notebook
 
 
+def reworded(name):
+    """Build an executed notebook from its source and the outputs of the last build, for changes of prose."""
+    notebook = lesson(name)
+    before = [cell for cell in nbformat.read(READ / f"{name}.ipynb", as_version=4).cells if cell.cell_type == "code"]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if [cell.source for cell in before] != [cell.source for cell in code]:
+        raise SystemExit(f"The code of {name} has changed since it was executed. Build it without --text.")
+    for cell, old in zip(code, before, strict=True):
+        cell.outputs, cell.execution_count = old.outputs, old.execution_count
+    return notebook
+
+
+def take_scores(notebook):
+    """Remove the rows of the scoreboard from the outputs of an executed notebook, and return them, or None."""
+    rows = None
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+        rows = output.get("data", {}).pop(SCOREBOARD, rows)
+    return rows
+
+
 def write(notebook, path):
-    """Writes a notebook under a temporary name first."""
+    """Write a notebook under a temporary name, then rename it."""
     nbformat.validate(notebook)
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
@@ -105,30 +159,30 @@ def write(notebook, path):
     part.replace(path)
 
 
-def _cells(name):
-    return jupytext.read(SOURCES / f"{name}.py", fmt="py:percent").cells
-
-
-def _finished(cells, name, folder, repository):
-    cells[0].source += "\n\n" + launch(f"notebooks/{folder}{name}.ipynb", repository)
-    seen = {}
-    for cell in cells:
-        content = f"{cell.cell_type}\n{cell.source}"
-        seen[content] = seen.get(content, 0) + 1
-        cell.id = hashlib.sha256(f"{content}\n{seen[content]}".encode()).hexdigest()[:12]
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.NotebookNode({"tags": tags} if tags else {})
-    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+def index():
+    """Write the list of notebooks: questions, minutes and prerequisites, taken from their sources."""
+    seconds = json.loads((MEASUREMENTS / "notebook_seconds.json").read_text())["notebooks"]
+    lines = ["| notebook | question | read | run | exercises | before you start |", "|---|---|---|---|---|---|"]
+    for name in names():
+        header = _cells(name)[0].source
+        asked = " ".join(re.search(r"\*\*Question\.\*\* (.*?\?)\s*\n\n", header, re.DOTALL)[1].split())
+        needs = " ".join(re.search(r"\*\*Before you start:\*\* (.*?)\n\n", header, re.DOTALL)[1].split())
+        needs = re.sub(r"\]\((\w+\.ipynb)\)", r"](read/\1)", needs)
+        time_read, time_run, time_solve = re.findall(r"\| (\d+) min", header)
+        run = f"{seconds[name]:.0f} s" if name in seconds else f"{time_run} min"
+        links = f"**{_title(name)}**<br>[read](read/{name}.ipynb) · [learn](learn/{name}.ipynb)"
+        lines.append(f"| {links} | {asked} | {time_read} min | {run} | {time_solve} min | {needs} |")
+    introduction = (HERE / "introduction.md").read_text()
+    return f"{introduction}\n" + "\n".join(lines) + "\n"
 
 
 def launch(path, repository=None):
-    """A line that says how to open a notebook: badges where the project has a public address, else the command.
+    """Say how to open a notebook: badges where the project has a public address, else the command.
 
     Args:
-        path: Of the notebook, from the root of the repository.
-        repository: `"owner/name"` on GitHub, or `""`. By default what `project.urls.Repository` in pyproject.toml says;
-            a badge that points to a wrong place is worse than none.
+        path: Path of the notebook from the root of the repository.
+        repository: `"owner/name"` on GitHub, or `""` for no badges. Defaults to `project.urls.Repository` in
+            pyproject.toml, because a badge that points to a wrong place is worse than none.
     """
     repository = _repository() if repository is None else repository
     command = f"`jupyter lab {path}`"
@@ -142,21 +196,103 @@ def launch(path, repository=None):
     return f"Launch: {' '.join(badges)} {command}"
 
 
+def navigation(name, folder):
+    """Link the previous and the next notebook, the index, and the other edition of this one, in `read` or `learn`."""
+    if name not in SYLLABUS:
+        return ""
+    position = SYLLABUS.index(name)
+    links = [f"[← {_title(SYLLABUS[position - 1])}]({SYLLABUS[position - 1]}.ipynb)"] if position else []
+    links.append("[All notebooks](../README.md)")
+    other, said = ("learn", "Work on this page") if folder == "read" else ("read", "With outputs and solutions")
+    links.append(f"[{said}](../{other}/{name}.ipynb)")
+    if position + 1 < len(SYLLABUS):
+        links.append(f"[{_title(SYLLABUS[position + 1])} →]({SYLLABUS[position + 1]}.ipynb)")
+    return " · ".join(links)
+
+
+def hidden(cell):
+    """Return whether the code of a cell is folded, because only its result teaches."""
+    return cell.cell_type == "code" and (
+        "hide" in cell.metadata.get("tags", ()) or cell.source.lstrip().startswith(_HIDDEN)
+    )
+
+
+def _cells(name):
+    return jupytext.read(SOURCES / f"{name}.py", fmt="py:percent").cells
+
+
+def _title(name):
+    """Return number and title of a notebook from its name, so that its neighbors do not depend on its source."""
+    return name.replace("_", " ") if not name[:2].isdigit() else f"{name[:2]} {name[3:].replace('_', ' ')}"
+
+
+def _asks(call):
+    function = getattr(call, "func", None)
+    return isinstance(function, ast.Attribute) and function.attr in ("predict", "quiz")
+
+
+def _without_guess(source, call):
+    """Return the source of a call with `...` in place of its second argument, unless that is a name."""
+    text = ast.get_source_segment(source, call)
+    guess = call.args[1] if len(call.args) > 1 else None
+    if guess is None or isinstance(guess, ast.Name):
+        return text
+    return text.replace(ast.get_source_segment(source, guess), "...", 1)
+
+
+def _small_png(encoded):
+    """Reduce a large PNG to 256 colors if that makes it smaller."""
+    png = base64.b64decode(encoded)
+    if len(png) < _LARGE_PNG:
+        return encoded
+    file = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode() if len(file.getvalue()) < len(png) else encoded
+
+
+def _finished(cells, name, folder, repository):
+    links = navigation(name, folder)
+    title, _, rest = cells[0].source.partition("\n")
+    cells[0].source = f"{title}\n{f'{chr(10)}{links}{chr(10)}' if links else ''}{rest}"
+    cells[0].source += "\n\n" + launch(f"notebooks/{folder}/{name}.ipynb", repository)
+    if links:
+        cells[-1].source += f"\n\n{links}"
+    seen = {}
+    for cell in cells:
+        content = f"{cell.cell_type}\n{cell.source}"
+        seen[content] = seen.get(content, 0) + 1
+        cell.id = hashlib.sha256(f"{content}\n{seen[content]}".encode()).hexdigest()[:12]
+        tags = cell.metadata.get("tags")
+        folded = {"jupyter": {"source_hidden": True}} if hidden(cell) else {}
+        cell.metadata = nbformat.NotebookNode(({"tags": tags} if tags else {}) | folded)
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
+
+
 def _repository():
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
-    found = re.fullmatch(r"https://github\.com/([^/]+/[^/]+?)(\.git)?/?", project.get("urls", {}).get("Repository", ""))
-    return found and found[1]
+    match = re.fullmatch(r"https://github\.com/([^/]+/[^/]+?)(\.git)?/?", project.get("urls", {}).get("Repository", ""))
+    return match and match[1]
 
 
 def main():
-    """Builds the notebooks named, or all."""
+    """Build the notebooks named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("name", nargs="*", choices=[*names(), []], metavar="NAME", help="by default all")
-    for name in parser.parse_args().name or names():
+    parser.add_argument("--text", action="store_true", help="rewrite prose and keep the outputs")
+    parser.add_argument("--index", action="store_true", help="rewrite only README.md")
+    options = parser.parse_args()
+    for name in [] if options.index else options.name or names():
         start = time.perf_counter()
-        write(exercise(name), EXERCISES / f"{name}.ipynb")
-        write(execute(lesson(name)), HERE / f"{name}.ipynb")
+        write(exercise(name), LEARN / f"{name}.ipynb")
+        executed = reworded(name) if options.text else execute(lesson(name))
+        if (scores := take_scores(executed)) is not None:
+            file = MEASUREMENTS / "scoreboard" / f"{name[:2]}.json"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps(scores, indent=1) + "\n")
+        write(executed, READ / f"{name}.ipynb")
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    if options.index or not options.name:
+        (HERE / "README.md").write_text(index())
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def test_the_extras_are_those_of_the_package():
 
 
 def test_every_notebook_is_linked():
-    linked = set(re.findall(r"\(notebooks/(\w+\.ipynb)\)", _section("Learn")))
-    assert linked == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    linked = set(re.findall(r"\(notebooks/read/(\w+\.ipynb)\)", _section("Learn")))
+    assert linked == {path.name for path in (ROOT / "notebooks" / "read").glob("*.ipynb")}
 
 
 def test_what_is_linked_is_there():

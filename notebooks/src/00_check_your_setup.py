@@ -86,7 +86,7 @@ assert shares[commonest] > 1 / len(shares)
 # %% [markdown]
 # ## Exercises
 #
-# The folder `exercises/` has each notebook with its solutions replaced by `...`. Write your own
+# The folder `learn/` has each notebook with its solutions replaced by `...`. Write your own
 # and run the check below it. The check says what is missing, or what your answer shows.
 #
 # How many images in `images` are reserved for testing?

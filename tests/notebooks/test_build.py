@@ -62,6 +62,8 @@ def test_the_exercise_differs_in_its_solutions_only(source):
         ("a = 1\nb: int = 2", "a = ...\nb: int = ..."),
         ("a, b = 1, 2\nprint(a)", "a, b = ..."),
         ('def f(x, y=2):\n    """Doc."""\n    return x', 'def f(x, y=2):\n    """Doc."""\n    ...'),
+        ('guess = "a"\nteaching.predict("01.a", guess)', 'guess = ...\nteaching.predict("01.a", guess)'),
+        ('teaching.quiz("01", "a")', 'teaching.quiz("01", ...)'),
         ("# Why.\n\nimport keras\nmodel = keras.Model()", "# Why.\nimport keras\nmodel = ..."),
     ],
 )
@@ -92,7 +94,7 @@ def test_badges_stand_in_every_notebook_as_soon_as_the_project_names_its_reposit
 ):
     (tmp_path / "pyproject.toml").write_text(f"[project]\n[project.urls]\n{urls}\n")
     monkeypatch.setattr(build, "HERE", tmp_path / "notebooks")
-    for kind, path in ((build.lesson, "notebooks/lesson.ipynb"), (build.exercise, "notebooks/exercises/lesson.ipynb")):
+    for kind, path in ((build.lesson, "notebooks/read/lesson.ipynb"), (build.exercise, "notebooks/learn/lesson.ipynb")):
         header = kind("lesson").cells[0].source
         assert ("badge" in header) is bool(repository)
         assert not repository or f"/{repository}/blob/main/{path}" in header

@@ -33,7 +33,8 @@ def test_a_run_adds_its_section_to_the_page(monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "PAGE", page)
     monkeypatch.setattr(gpu, "devices", lambda backend: ["Some GPU"])
     monkeypatch.setattr(gpu, "HERE", tmp_path)
-    (tmp_path / "empty.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    (tmp_path / "read").mkdir()
+    (tmp_path / "read" / "empty.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     with pytest.raises(SystemExit):
         gpu.main()
     assert page.read_text().startswith("What is there stays.\n\n## numpy: ")

@@ -20,7 +20,7 @@ LESSONS = [name for name in NAMES if re.match(r"(?!00)\d\d_", name)]
 
 @pytest.fixture(scope="module")
 def executed():
-    return {name: nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells for name in NAMES}
+    return {name: nbformat.read(ROOT / "notebooks" / "read" / f"{name}.ipynb", as_version=4).cells for name in NAMES}
 
 
 def _content(cells):
@@ -47,7 +47,7 @@ def test_the_executed_notebook_is_its_source_cell_by_cell(name, executed):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_exercise_is_its_source_cell_by_cell_and_has_no_outputs(name):
-    cells = nbformat.read(ROOT / "notebooks" / "exercises" / f"{name}.ipynb", as_version=4).cells
+    cells = nbformat.read(ROOT / "notebooks" / "learn" / f"{name}.ipynb", as_version=4).cells
     assert _content(cells) == _content(build.exercise(name).cells), f"run `make notebooks NAME={name}`"
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
@@ -67,7 +67,7 @@ def test_cells_whose_output_is_checked_have_one(name, executed):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_small_and_name_no_machine(name):
-    text = (ROOT / "notebooks" / f"{name}.ipynb").read_text()
+    text = (ROOT / "notebooks" / "read" / f"{name}.ipynb").read_text()
     assert len(text) < 300_000
     assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
     assert not re.search(r"/(home|root|Users|tmp)/|0x[0-9a-f]{8}", text)
