@@ -1,7 +1,28 @@
-"""Helpers for the notebooks: a quiet start, the drawings, stored measurements, and checks of exercises."""
+"""Helpers for the notebooks: a quiet start, guesses and findings, fair comparisons, and checks of exercises."""
 
-from tlkeras.teaching.exercises import NotYet, check
-from tlkeras.teaching.materials import clipart10, measured
-from tlkeras.teaching.session import finding, start
+from tlkeras.teaching import lab
+from tlkeras.teaching.comparing import compare, interval, percent, scoreboard
+from tlkeras.teaching.exercises import NotYet, check, quiz
+from tlkeras.teaching.guesses import outcome, predict
+from tlkeras.teaching.materials import clipart10, emoji4, measured
+from tlkeras.teaching.session import start
+from tlkeras.teaching.showing import finding, table
 
-__all__ = ["NotYet", "check", "clipart10", "finding", "measured", "start"]
+__all__ = [
+    "NotYet",
+    "check",
+    "clipart10",
+    "compare",
+    "emoji4",
+    "finding",
+    "interval",
+    "lab",
+    "measured",
+    "outcome",
+    "percent",
+    "predict",
+    "quiz",
+    "scoreboard",
+    "start",
+    "table",
+]

@@ -1,4 +1,4 @@
-"""Find the drawings that ship with the project, and read measurements that take too long for a lesson."""
+"""Find the images that ship with the project, and read measurements that take too long for a lesson."""
 
 import json
 from importlib import resources
@@ -22,12 +22,33 @@ def clipart10():
     >>> clipart10().name
     'clipart10'
     """
+    return _data("clipart10")
+
+
+def emoji4():
+    """Find the emoji that ship with the source: 442 things in fifteen classes, each drawn in four styles.
+
+    Returns:
+        `pathlib.Path` of the folder `data/emoji4`, searched for like that of `clipart10`.
+
+    Raises:
+        InputError: The folder is not there. An installed wheel has no data.
+
+    Example:
+
+    >>> emoji4().name
+    'emoji4'
+    """
+    return _data("emoji4")
+
+
+def _data(name):
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).parents[2]):
-        if (drawings := folder / "data" / "clipart10").is_dir():
-            return drawings
+        if (images := folder / "data" / name).is_dir():
+            return images
     raise InputError(
-        f"The folder data/clipart10 was not found in {here} or above it. Run this in a clone of the repository."
+        f"The folder data/{name} was not found in {here} or above it. Run this in a clone of the repository."
     )
 
 
@@ -53,6 +74,6 @@ def measured(name):
     folder = resources.files("tlkeras.teaching") / "measurements"
     file = folder / f"{name}.json"
     if not file.is_file():
-        known = ", ".join(sorted(repr(entry.name.removesuffix(".json")) for entry in folder.iterdir()))
+        known = ", ".join(sorted(repr(entry.name[:-5]) for entry in folder.iterdir() if entry.name.endswith(".json")))
         raise InputError(f"There is no measurement {name!r}. Available: {known}.")
     return json.loads(file.read_text())

@@ -11,6 +11,7 @@ import textwrap
 import numpy as np
 
 from tlkeras.errors import InputError
+from tlkeras.teaching.showing import callout, show
 
 
 class NotYet(AssertionError):
@@ -48,6 +49,33 @@ def check(number, answer, *context):
         raise InputError(f"There is no exercise {number!r}. Exercises have numbers such as '01.2'.") from error
     require(answer is not ..., "replace the ... with your answer, run that cell, then this one.")
     print(textwrap.fill(f"{number} is right. {examine(answer, *context)}", 88))
+
+
+def quiz(notebook, choice):
+    """Answer the multiple-choice question of a notebook.
+
+    The reasons are in the dict `QUIZ` of its module of exercises, from letter to `(right, reason)`.
+
+    Args:
+        notebook: Number of the notebook, such as `"03"`.
+        choice: Letter of an answer; `...` for none yet.
+
+    Raises:
+        NotYet: The choice is wrong; the message says why. The reasons of the other choices stay hidden.
+        InputError: The notebook has no question, or the question has no such answer.
+    """
+    try:
+        answers = importlib.import_module(f"{__name__}.notebook_{notebook}").QUIZ
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"Notebook {notebook!r} has no question. Notebooks have numbers such as '03'.") from error
+    letters = ", ".join(map(repr, answers))
+    require(choice is not ..., f"replace the ... with one of {letters}, then run this cell.")
+    if choice not in answers:
+        raise InputError(f"`choice` must be one of {letters}. Received: {choice!r}.")
+    right, reason = answers[choice]
+    require(right, f"({choice}) is wrong. {reason}")
+    others = " ".join(f"**({letter})** {why}" for letter, (_, why) in answers.items() if letter != choice)
+    show(callout(f"({choice}) is right", f"{reason} Why not the others? {others}"))
 
 
 def require(holds, message):

@@ -1,0 +1,63 @@
+"""Findings, tables and guesses say the same in Markdown or HTML as in plain text."""
+
+import pytest
+
+from tlkeras import InputError
+from tlkeras.teaching import finding, outcome, predict, quiz, table
+from tlkeras.teaching.exercises import NotYet, notebook_01
+from tlkeras.teaching.showing import callout
+
+
+def test_a_callout_quotes_every_line_and_its_text_has_no_marks():
+    shown = callout("Finding", "The **last** block, `top`, gives *less*.\n\nSee [more](x.ipynb); 2*3*4 and 2 * 3 stay.")
+    markdown = shown._repr_mimebundle_()["text/markdown"]
+    assert all(line.startswith(">") for line in markdown.splitlines())
+    assert markdown.startswith("> **Finding.** The **last** block")
+    assert str(shown) == "Finding: The last block, top, gives less.\n\nSee more; 2*3*4 and 2 * 3 stay."
+
+
+def test_a_table_escapes_its_cells_and_puts_numbers_to_the_right():
+    shown = table([{"name": "<b>", "share": "41%"}, {"name": "c", "share": "\u22123.0"}], caption="A & B")
+    html = shown._repr_mimebundle_()["text/html"]
+    assert '<td style="text-align:left">&lt;b&gt;</td><td style="text-align:right">41%</td>' in html
+    assert "A &amp; B</caption>" in html
+    assert str(shown).startswith("A & B\nname")
+    for rows in ([], [{"a": 1}, {"b": 2}]):
+        with pytest.raises(InputError, match="same keys"):
+            table(rows)
+
+
+def test_an_outcome_says_what_was_guessed_or_that_nothing_was(capsys):
+    predict("99.a", "up", choices=("up", "down"))
+    outcome("99.a", "up", "Because.")
+    outcome("99.b", 3, "Because.")
+    predict("99.a", ..., choices=("up", "down"))
+    outcome("99.a", "up", "Because.")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "You guessed it: up. Because."
+    assert lines[2] == "Your guess: You made no guess. What came: 3. Because."
+    assert "'up' or 'down'" in lines[3]
+    assert "no guess" in lines[4], "taking a guess back forgets it"
+
+
+@pytest.mark.parametrize("guess, choices", [("left", ("up", "down")), ("up", None), (True, None)])
+def test_a_guess_that_is_none_of_the_choices_is_refused(guess, choices):
+    with pytest.raises(InputError, match="guess"):
+        predict("99.a", guess, choices)
+
+
+def test_a_quiz_says_why_a_choice_is_wrong_and_all_reasons_once_it_is_right(monkeypatch, capsys):
+    monkeypatch.setattr(notebook_01, "QUIZ", {"a": (False, "Too big."), "b": (True, "It fits.")}, raising=False)
+    for choice, message in ((..., "'a', 'b'"), ("a", r"\(a\) is wrong. Too big.")):
+        with pytest.raises(NotYet, match=message):
+            quiz("01", choice)
+    quiz("01", "b")
+    assert capsys.readouterr().out == "(b) is right: It fits. Why not the others? (a) Too big.\n"
+    for arguments in (("01", "z"), ("77", "a")):
+        with pytest.raises(InputError):
+            quiz(*arguments)
+
+
+def test_a_finding_outside_a_notebook_is_printed(capsys):
+    finding("**Three** of four.")
+    assert capsys.readouterr().out == "Finding: Three of four.\n"

@@ -1,0 +1,121 @@
+"""Compare methods on shared splits, as all notebooks do, and keep the running scoreboard of the course."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tlkeras import evaluation
+from tlkeras.errors import InputError
+from tlkeras.evaluation.comparison import Comparison, resampled_interval
+from tlkeras.teaching.showing import Shown, html_table
+from tlkeras.utils.tables import table as text_table
+
+#: Type of output that the builder of the notebooks takes the rows from.
+SCOREBOARD = "application/vnd.tlkeras.scoreboard+json"
+
+
+def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Comparison:
+    """Compare two methods by their scores on the same splits: `tlkeras.compare` with names and sizes filled in.
+
+    Args:
+        scores: Dict from the names of two methods to their scores, shares of shape `(splits,)`.
+        splits: The splits, as `lab.splits` returns them.
+
+    Returns:
+        `Comparison`, which prints as one sentence: the difference, its interval, and whether the two can be told apart.
+
+    Raises:
+        InputError: There are not two methods, or their scores do not fit the splits.
+
+    Example:
+
+    >>> from tlkeras.teaching import lab
+    >>> splits = [lab.Split(np.arange(320), np.arange(320, 400))] * 4
+    >>> print(compare({"A": [0.70, 0.74, 0.72, 0.69], "B": [0.31, 0.29, 0.36, 0.30]}, splits).verdict)
+    A is better
+    """
+    if len(scores) != 2:
+        raise InputError(f"`scores` must have two methods. Received: {len(scores)}.")
+    (first, a), (second, b) = scores.items()
+    return evaluation.comparison.compare(a, b, names=(first, second), **_sizes(splits))
+
+
+def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, float]:
+    """Compute the mean score of one method with its 95% interval: `tlkeras.resampled_interval` with sizes filled in.
+
+    Args:
+        scores: Shares of shape `(splits,)`.
+        splits: The splits, as `lab.splits` returns them.
+
+    Returns:
+        `(mean, low, high)`, which `tlkeras.dot_chart` and `scoreboard` take.
+
+    Example:
+
+    >>> from tlkeras.teaching import lab
+    >>> splits = [lab.Split(np.arange(320), np.arange(320, 400))] * 4
+    >>> [round(value, 3) for value in interval([0.70, 0.74, 0.72, 0.69], splits)]
+    [0.713, 0.663, 0.762]
+    """
+    return resampled_interval(scores, **_sizes(splits))
+
+
+def scoreboard(notebook: str, rows: Mapping[str, Any]) -> Shown:
+    """Show the scoreboard of the course: the rows of earlier notebooks, then those of this one, in bold.
+
+    Args:
+        notebook: Number of the notebook, such as `"03"`.
+        rows: Dict from approach to its accuracy on test images: a share, or `(share, low, high)` as `interval`
+            returns. An empty dict adds nothing.
+
+    Returns:
+        `Shown`, which a notebook draws as a table. Building a notebook stores its rows for the later ones.
+
+    Example:
+
+    >>> scoreboard("00", {"always the largest class": 0.201})
+    notebook  approach                  right
+          00  always the largest class  20.1%
+    """
+    new = [[name, *(float(number) for number in np.atleast_1d(value))] for name, value in rows.items()]
+    earlier = []
+    folder = resources.files("tlkeras.teaching") / "measurements" / "scoreboard"
+    if folder.is_dir():
+        for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if file.name.endswith(".json") and file.name[:2] < notebook:
+                earlier += [(file.name[:2], row) for row in json.loads(file.read_text())]
+    listed = [[number, name, _percent(values)] for number, (name, *values) in [*earlier, *((notebook, r) for r in new)]]
+    header = ["notebook", "approach", "right"]
+    bold = range(len(earlier), len(listed))
+    data = {"text/html": html_table(header, listed, bold=bold), SCOREBOARD: new}
+    return Shown(data, text_table(header, listed) if listed else "No approach has been measured yet.")
+
+
+def percent(value: Any) -> str:
+    """Write a share, or a share with its interval, in percent.
+
+    Args:
+        value: A share, or `(share, low, high)` as `interval` returns.
+
+    Example:
+
+    >>> percent(0.713), percent((0.713, 0.663, 0.762))
+    ('71.3%', '71.3% (66.3 to 76.2)')
+    """
+    return _percent([float(number) for number in np.atleast_1d(value)])
+
+
+def _percent(values):
+    share, *limits = (100 * value for value in values)
+    return f"{share:.1f}% ({limits[0]:.1f} to {limits[1]:.1f})" if limits else f"{share:.1f}%"
+
+
+def _sizes(splits):
+    """Return the mean numbers of training and test images."""
+    if not len(splits):
+        raise InputError("`splits` must have two splits or more. Received: none.")
+    return {part: round(np.mean([len(getattr(split, part)) for split in splits])) for part in ("train", "test")}

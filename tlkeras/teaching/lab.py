@@ -1,0 +1,215 @@
+"""Plumbing that lessons share and do not show: data sets, repeated splits, scores, and training on stored features."""
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tlkeras.errors import InputError
+from tlkeras.teaching.materials import clipart10, emoji4
+from tlkeras.utils.validation import check_choice, check_integer
+
+#: Height and width of images in the course: large enough for fair conclusions, small enough for a laptop.
+IMAGE_SIZE = 160
+#: Splits of frozen features: enough for a narrow interval; more hardly narrow it.
+SPLITS = 12
+STYLES = ("line", "noto", "rendered", "twemoji")
+
+
+class Split(NamedTuple):
+    """Row numbers of images to learn from, to test on and, if asked for, to choose with."""
+
+    train: np.ndarray
+    test: np.ndarray
+    validation: np.ndarray = np.arange(0)
+
+
+def drawings(image_size: int = IMAGE_SIZE):
+    """Load all 427 drawings of the course, ten classes, as one `tlkeras.ImageSplit`.
+
+    Args:
+        image_size: Height and width in pixels that images are resized to.
+
+    Example:
+
+    >>> drawings()
+    ImageSplit(427 images, 10 classes)
+    """
+    import tlkeras  # imports Keras, which `start` must silence first
+
+    return tlkeras.load_images(clipart10(), image_size=image_size, test_size=0, validation_size=0).train
+
+
+def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
+    """Load the emoji, fifteen classes, as one `tlkeras.ImageSplit`. Images of one name are a group.
+
+    Args:
+        style: `"line"`, `"noto"`, `"rendered"` or `"twemoji"` for the 442 emoji of one style. Defaults to None, all
+            four. The same emoji has the same group number in every style only if all four are loaded at once.
+        image_size: Height and width in pixels that images are resized to.
+
+    Example:
+
+    >>> emoji("noto")
+    ImageSplit(442 images, 15 classes)
+    """
+    import tlkeras
+
+    if style is not None:
+        check_choice("style", style, STYLES)
+    styles = STYLES if style is None else (style,)
+    images = tlkeras.load_images(
+        emoji4(),
+        label_of=lambda path: path.split("/")[-2] if path.endswith(".jpg") and path.split("/")[-3] in styles else None,
+        groups=r"([^/]+)\.jpg$",
+        near_duplicates=False,
+        image_size=image_size,
+        test_size=0,
+        validation_size=0,
+    )
+    return images.train
+
+
+def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Sequence[str] | None = None, **settings):
+    """Compute the features of all images once; a second call finds them on disk.
+
+    Args:
+        images: `tlkeras.ImageSplit`, as `drawings` returns.
+        backbone: As for `tlkeras.FeatureExtractor`.
+        block: Name of a block, or several, whose features then come from one pass. Defaults to None, the last one.
+        **settings: Further settings of `tlkeras.FeatureExtractor`, such as `weights=None`.
+
+    Returns:
+        Float32 array of shape `(images, features)`; for several blocks, a dict from block to such an array.
+    """
+    import tlkeras
+
+    if isinstance(backbone, str):  # a model has a size of its own
+        settings = {"image_size": images.image_size, **settings}
+    if block is None or isinstance(block, str):
+        return tlkeras.FeatureExtractor(backbone, block=block, **settings).transform(images)
+    widths = [len(tlkeras.FeatureExtractor(backbone, block=one, **settings).get_feature_names_out()) for one in block]
+    at_once = tlkeras.FeatureExtractor(backbone, block=list(block), **settings).transform(images)
+    return dict(zip(block, np.split(at_once, np.cumsum(widths)[:-1], axis=1), strict=True))
+
+
+def splits(
+    images: Any, count: int = SPLITS, *, test_size: float = 0.25, validation_size: float = 0.0, seed: int = 0
+) -> list[Split]:
+    """Split the same images several times at random, stratified, with near-duplicates and groups kept together.
+
+    Args:
+        images: `tlkeras.ImageSplit`, as `drawings` returns.
+        count: Number of splits. Defaults to 12.
+        test_size: Share of test images. Defaults to a quarter.
+        validation_size: Share of images to choose with. Defaults to 0: with frozen features, cross-validation within
+            the training images chooses.
+        seed: Seed of the first split; the others use the numbers after it.
+
+    Returns:
+        List of `Split`.
+
+    Example:
+
+    >>> [(len(split.train), len(split.test)) for split in splits(drawings(), 2)]
+    [(320, 107), (320, 107)]
+    """
+    from tlkeras.data.splits import split
+
+    keys, names = [str(path) for path in images.paths], list(images.class_names)
+    above = len(os.path.commonpath(keys))  # splits do not depend on where the data lie
+    found = []
+    for number in range(seed, seed + check_integer("count", count, minimum=1)):
+        parts = split(
+            [key[above:] for key in keys],
+            images.labels,
+            images.groups,
+            names,
+            test_size=test_size,
+            validation_size=validation_size,
+            seed=number,
+        )
+        found.append(Split(**parts))
+    return found
+
+
+def scores(fit: Callable[..., Any], features: ArrayLike, images: Any, splits: Sequence[Split]) -> np.ndarray:
+    """Fit a classifier on the training images of every split, and measure its accuracy on the test images.
+
+    Args:
+        fit: Function of features and labels that returns a fitted classifier with `predict`. A parameter named
+            `groups` receives the groups of the training images, for cross-validation.
+        features: Array of shape `(images, features)`.
+        images: `tlkeras.ImageSplit`, as `drawings` returns; only its labels and groups are used.
+        splits: List of `Split`.
+
+    Returns:
+        Float64 array of shape `(splits,)`: shares of right answers, for `teaching.compare` and `teaching.interval`.
+
+    Raises:
+        InputError: There is not one row of features per image.
+    """
+    features, labels = np.asarray(features), images.labels
+    if len(features) != len(labels):
+        raise InputError(
+            f"`features` must have one row for each of the {len(labels)} images. Received: {len(features)}."
+        )
+    grouped = "groups" in inspect.signature(fit).parameters
+    measured = []
+    for train, test, _ in splits:
+        known = {"groups": images.groups[train]} if grouped else {}
+        classifier = fit(features[train], labels[train], **known)
+        measured.append(np.mean(classifier.predict(features[test]) == labels[test]))
+    return np.array(measured)
+
+
+def train_head(
+    features: np.ndarray,
+    labels: np.ndarray,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    model: Any = None,
+    epochs: int = 30,
+    learning_rate: float = 1e-3,
+    batch_size: int = 32,
+    callbacks: Sequence[Any] = (),
+    seed: int = 0,
+):
+    """Train a Keras head on stored features.
+
+    Args:
+        features: Array of shape `(images, features)`.
+        labels: Class numbers of shape `(images,)`.
+        validation: Features and labels to measure on after each epoch. Defaults to none.
+        model: Keras model from features to probabilities. Defaults to one dense layer on standardized features.
+        epochs: Passes over the images.
+        learning_rate: Learning rate of Adam.
+        batch_size: Images per step.
+        callbacks: Keras callbacks.
+        seed: Seed of initial weights and of the order of images.
+
+    Returns:
+        `(model, history)`; `history` is Keras' dict from metric to its values per epoch, such as `"val_accuracy"`.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    if model is None:
+        scale = keras.layers.Normalization()
+        scale.adapt(features)
+        head = keras.layers.Dense(int(labels.max()) + 1, activation="softmax")
+        model = keras.Sequential([keras.Input(features.shape[1:]), scale, head])
+    model.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    trained = model.fit(
+        features,
+        labels,
+        batch_size=batch_size,
+        epochs=epochs,
+        validation_data=validation,
+        callbacks=list(callbacks),
+        verbose=0,
+    )
+    return model, trained.history

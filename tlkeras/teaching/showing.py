@@ -1,0 +1,119 @@
+"""Show findings and tables below a cell, with plain text for terminals and screen readers."""
+
+import html
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tlkeras.errors import InputError
+from tlkeras.utils import tables
+
+
+class Shown:
+    """What a notebook shows: Markdown or HTML where it can be rendered, else plain text.
+
+    Attributes:
+        data: Dict from MIME type to content.
+        text: The same in plain text.
+    """
+
+    def __init__(self, data: Mapping[str, Any], text: str):
+        self.data, self.text = dict(data), text
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {**self.data, "text/plain": self.text}
+
+    def __repr__(self):
+        return self.text
+
+
+def show(shown):
+    """Display something below the cell; outside notebooks, print its text."""
+    if "IPython" in sys.modules:
+        from IPython import display, get_ipython
+
+        if get_ipython() is not None:
+            display.display(shown)
+            return
+    print(shown.text)
+
+
+def finding(markdown: str) -> None:
+    """Say what a figure or a number means, in a box, so that it can be understood without the picture.
+
+    Args:
+        markdown: One or two sentences. Take numbers in them from variables.
+
+    Example:
+
+    >>> finding("Three of **four** are right.")
+    Finding: Three of four are right.
+    """
+    show(callout("Finding", markdown))
+
+
+def callout(label: str, markdown: str) -> Shown:
+    """Set Markdown apart as a quotation with a bold label."""
+    body = f"**{label}.** {markdown}".strip()
+    quoted = "\n".join(f"> {line}".rstrip() for line in body.split("\n"))
+    return Shown({"text/markdown": quoted}, f"{label}: {plain(markdown)}")
+
+
+def plain(markdown: str) -> str:
+    """Remove the marks of Markdown that make text bold, italic, code or a link."""
+    text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", markdown)
+    text = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
+    text = re.sub(r"(?<![\w*])\*(\S(?:.*?\S)?)\*(?![\w*])", r"\1", text)
+    return text.replace("`", "")
+
+
+def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Shown:
+    """Show a table.
+
+    Args:
+        rows: Dicts with the same keys, which are the names of the columns. Values are shown as `str`, so round and
+            format them first.
+        caption: The finding, in a sentence. Defaults to none.
+
+    Returns:
+        `Shown`, which a notebook draws as HTML if it is the last expression of a cell. `str()` is a text table.
+
+    Raises:
+        InputError: There are no rows, or they have different columns.
+
+    Example:
+
+    >>> table([{"block": "stem", "accuracy": "41%"}, {"block": "block6b", "accuracy": "68%"}])
+    block    accuracy
+    stem          41%
+    block6b       68%
+    """
+    rows = list(rows)
+    if not rows or any(list(row) != list(rows[0]) for row in rows):
+        columns = sorted({tuple(row) for row in rows})
+        raise InputError(f"`rows` must be dicts with the same keys, one row or more. Received: columns {columns}.")
+    cells = [[str(value) for value in row.values()] for row in rows]
+    text = tables.table(list(rows[0]), cells)
+    return Shown({"text/html": html_table(list(rows[0]), cells, caption)}, f"{caption}\n{text}" if caption else text)
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str | None = None, bold=()) -> str:
+    """Write a table as HTML that takes its colors from the page: words on the left, numbers on the right.
+
+    Args:
+        header: Names of the columns.
+        rows: Texts of the cells.
+        caption: Text above the table.
+        bold: Numbers of the rows in bold.
+    """
+    numeric = [all(re.match(r"[-+\u2212]?\d|$", row[column]) for row in rows) for column in range(len(header))]
+    sides = ["right" if number else "left" for number in numeric]
+
+    def line(tag, texts):
+        cells = zip(texts, sides, strict=True)
+        return "".join(f'<{tag} style="text-align:{side}">{html.escape(text)}</{tag}>' for text, side in cells)
+
+    body = [f"<tr>{line('th' if number in bold else 'td', row)}</tr>" for number, row in enumerate(rows)]
+    above = f'<caption style="text-align:left">{html.escape(caption)}</caption>' if caption else ""
+    return f"<table>{above}<thead><tr>{line('th', header)}</tr></thead><tbody>{''.join(body)}</tbody></table>"
