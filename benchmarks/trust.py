@@ -99,8 +99,7 @@ def unknown(folders, seeds):
             for left_out in np.unique(images.labels):
                 rows = known[images.labels[known] != left_out]
                 data = labeled_features(features[rows], images.labels[rows], images.groups[rows])
-                folds = rejector.folds[images.labels[known] != left_out]
-                nearest = keep_references(data, np.arange(len(rows)), folds, rejector.false_alarms)
+                nearest = keep_references(data, np.arange(len(rows)), rejector.false_alarms)
                 caught.append(nearest.is_unknown(features[images.labels == left_out]).mean())
                 probe = tlkeras.linear_probe(features[rows], images.labels[rows], Cs=[FALLBACK_C], folds=1)
                 functions = {

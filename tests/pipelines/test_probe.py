@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 import tlkeras
+from tlkeras.pipelines.fold import folded_weights
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.regularization import DEFAULT_CS, cross_validated_path, deal_folds
 
@@ -30,6 +31,38 @@ def test_equals_scikit_learn_with_the_chosen_C():
     probe = tlkeras.linear_probe(X, y)
     plain = make_pipeline(StandardScaler(), LogisticRegression(C=probe[-1].C, max_iter=2000)).fit(X, y)
     np.testing.assert_allclose(probe.predict_proba(X), plain.predict_proba(X), atol=1e-6)
+
+
+def test_small_standard_deviations_are_raised_to_a_tenth_of_the_median():
+    X, y = make_classification(200, 50, n_informative=10, n_classes=3, random_state=0)
+    X[:, 7:11] *= 1e-6
+    X[:, 11] = 3
+    deviations = X.std(axis=0)
+    deviations = np.maximum(deviations, 0.1 * np.median(np.delete(deviations, [7, 8, 9, 10, 11])))
+    scaled = (X - X.mean(axis=0)) / deviations
+    for estimator in ("logistic", "lda"):
+        probe = tlkeras.linear_probe(X, y, estimator=estimator)
+        np.testing.assert_allclose(probe[0].scale_, deviations, rtol=0.03)  # the median counts features 7 to 10 in
+        np.testing.assert_allclose(probe[0].transform(X), scaled, atol=0.2)
+        kernel, bias = folded_weights(probe[:1], probe[-1])
+        logits = X @ kernel + bias
+        answers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        np.testing.assert_allclose(answers / answers.sum(axis=1, keepdims=True), probe.predict_proba(X), atol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", ["logistic", "lda"])
+def test_a_feature_that_is_almost_dead_in_training_does_not_decide_alone(estimator):
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    X = rng.normal(size=(120, 40)) + 1.5 * np.eye(3)[y] @ rng.normal(size=(3, 40))
+    X[:, 0] = 0
+    X[0, 0] = 1e-3  # in one image of class 0
+    image = X[[1]] + 0.5 * np.eye(40)[:1]
+    probe = tlkeras.linear_probe(X, y, estimator=estimator)
+    raw = (image[0, 0] - X[:, 0].mean()) / X[:, 0].std()
+    assert raw > 1000 > 10 > probe[0].transform(image)[0, 0]
+    assert probe.predict(image) == y[1]
+    np.testing.assert_allclose(probe.predict_proba(image), probe.predict_proba(X[[1]]), atol=0.1)
 
 
 def test_weights_of_classes_count_as_copies_of_their_images():

@@ -12,7 +12,7 @@ from tlkeras.selection.leave_one_out import leave_one_out
 def case(images, features, seed=0):
     generator = np.random.default_rng(seed)
     labels = generator.integers(3, size=images)
-    table = generator.normal(size=(images, features)) * generator.uniform(0.1, 10, features)
+    table = generator.normal(size=(images, features)) * generator.uniform(1, 10, features)
     table[:, :3] += 2 * np.eye(3)[labels]
     return table, 2.0 * np.eye(3)[labels] - 1
 

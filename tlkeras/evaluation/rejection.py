@@ -1,4 +1,4 @@
-"""Fit a rejector: its threshold by cross-validation, and what it catches with one class left out at a time."""
+"""Fit a rejector: its threshold from known images, and what it catches with one class left out at a time."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,17 @@ from threadpoolctl import threadpool_limits
 from tlkeras.errors import InputError
 from tlkeras.evaluation.rejector import HeldOutClass, RejectionReport, Rejector, signed_root, unit
 from tlkeras.pipelines.labeled import labeled_features
-from tlkeras.pipelines.regularization import deal_folds
-from tlkeras.utils.validation import check_integer, check_number, invalid
+from tlkeras.pipelines.scaling import with_floor
+from tlkeras.utils.validation import check_number, invalid
 
 #: Largest number of known images to keep, chosen at random: 50 MB for a thousand features.
 MOST_KEPT = 10_000
 
 #: Largest numbers of images and of classes (the most common ones) in the report: each class needs a fit.
 MOST_MEASURED, MOST_LEFT_OUT = 2000, 20
+
+#: Images to compare with all others at a time.
+_ROWS = 1000
 
 
 def fit_rejection(
@@ -27,25 +30,23 @@ def fit_rejection(
     groups: ArrayLike | None = None,
     class_names: Sequence[str] | None = None,
     false_alarms: float = 0.05,
-    folds: int = 5,
     seed: int = 0,
 ) -> Rejector:
     """Learn to answer "none of these", from the features of known classes alone.
 
     An image is called unknown if it lies farther from the nearest known image than a share `1 - false_alarms` of the
-    known images lie from theirs. Cross-validation finds that threshold. How many unknown images it catches is measured
-    by leaving out one class at a time, which plays the unknown class.
+    known images lie from the nearest other one. How many unknown images this catches is measured by leaving out one
+    class at a time, which plays the unknown class.
 
     Args:
         features: Array of shape `(images, features)`, from a frozen backbone: a network fine-tuned on these classes has
             discarded what distinguishes others.
         labels: Class numbers or names of shape `(images,)`, of two classes or more.
-        groups: Array of shape `(images,)`: images of one group are held out together. Defaults to None, all images are
-            independent.
+        groups: Array of shape `(images,)`, such as near-duplicates: an image is not compared with those of its group.
+            Defaults to None, all images are independent.
         class_names: Names for the report, in ascending order of the labels. Defaults to None, the labels themselves.
         false_alarms: Share of images of known classes that may be called unknown. Defaults to 0.05.
-        folds: Number of folds for the threshold. Defaults to 5.
-        seed: Seed of the folds, and of the choice among more than 10,000 images. Defaults to 0.
+        seed: Seed of the choice among more than 10,000 images. Defaults to 0.
 
     Returns:
         `Rejector`.
@@ -64,41 +65,36 @@ def fit_rejection(
     Reference: Sun et al., 2022, https://arxiv.org/abs/2204.06507
     """
     data = labeled_features(features, labels, groups)
-    _check(data, class_names, false_alarms, folds)
+    _check(data, class_names, false_alarms)
     names = list(map(str, data.classes.tolist() if class_names is None else class_names))
-    numbers = np.empty(len(data.labels), int)
-    for number, rows in enumerate(deal_folds(data, folds, seed)):
-        numbers[rows] = number
-    order = np.random.default_rng(seed).permutation(len(numbers))
+    order = np.random.default_rng(seed).permutation(len(data.labels))
     with threadpool_limits(1, user_api="blas"):
-        report = _report(data, np.sort(order[:MOST_MEASURED]), numbers, names, false_alarms)
-        return keep_references(data, np.sort(order[:MOST_KEPT]), numbers, false_alarms, report)
+        report = _report(data, np.sort(order[:MOST_MEASURED]), names, false_alarms)
+        return keep_references(data, np.sort(order[:MOST_KEPT]), false_alarms, report)
 
 
-def keep_references(data, rows, folds, false_alarms, report=None):
+def keep_references(data, rows, false_alarms, report=None):
     """Build a rejector from some of the images.
 
     Args:
         data: `LabeledFeatures`.
-        rows: Indices of the images, of two folds or more.
-        folds: Fold of each image of `data`.
+        rows: Indices of the images, of two groups or more.
         false_alarms: Share of known images that may be called unknown.
         report: `RejectionReport` to hand on, or None.
     """
-    roots, folds = signed_root(data.features[rows]), folds[rows]
-    center, scale = roots.mean(axis=0), roots.std(axis=0)
-    scale = np.where(scale > 1e-6, scale, np.float32(1)).astype("float32")
+    roots, groups = signed_root(data.features[rows]), data.groups[rows]
+    center, scale = roots.mean(axis=0), with_floor(roots.std(axis=0))
     references = unit((roots - center) / scale)
-    distances = np.empty(len(references), "float32")
-    for fold in np.unique(folds):
-        inside = folds == fold
-        distances[inside] = 1 - (references[inside] @ references[~inside].T).max(axis=1)
-    return Rejector(false_alarms, center, scale, references, folds, distances, report)
+    distances = []
+    for start in range(0, len(references), _ROWS):
+        some = slice(start, start + _ROWS)
+        same = np.equal.outer(groups[some], groups)
+        distances.append(1 - np.where(same, -1, references[some] @ references.T).max(axis=1))
+    return Rejector(false_alarms, center, scale, references, np.sort(np.concatenate(distances)), report)
 
 
-def _check(data, class_names, false_alarms, folds):
+def _check(data, class_names, false_alarms):
     check_number("false_alarms", false_alarms, "(0, 1)")
-    check_integer("folds", folds, minimum=2)
     if data.multilabel:
         raise InputError("`labels` must name one class per image; with several labels per image, no image is unknown.")
     if class_names is not None and len(class_names) != len(data.classes):
@@ -109,19 +105,17 @@ def _check(data, class_names, false_alarms, folds):
             f"A share of {false_alarms:g} false alarms can be promised with {least} images or more. Received: "
             f"{len(data.labels)} images. Add images, or allow more false alarms."
         )
-    if (count := len(np.unique(data.groups))) < folds:
-        raise invalid("folds", folds, f"be at most {count}, the number of groups", "More groups would help most.")
 
 
-def _report(data, rows, folds, names, false_alarms):
+def _report(data, rows, names, false_alarms):
     """Leave out one class at a time, and measure how many of its images are caught."""
     classes, counts = [], np.bincount(data.numbers[rows], minlength=len(data.classes))
     for number in np.argsort(-counts, kind="stable")[:MOST_LEFT_OUT]:
         inside = rows[data.numbers[rows] == number]
         others = rows[(data.numbers[rows] != number) & ~np.isin(data.groups[rows], data.groups[inside])]
-        if not len(inside) or len(np.unique(folds[others])) < 2:
+        if not len(inside) or len(np.unique(data.groups[others])) < 2:
             continue
-        rejector = keep_references(data, others, folds, false_alarms)
+        rejector = keep_references(data, others, false_alarms)
         unknown = rejector.measure(data.features[inside])
         truth = np.repeat([0, 1], [len(others), len(inside)])
         auroc = float(roc_auc_score(truth, np.concatenate([rejector.distances, unknown])))

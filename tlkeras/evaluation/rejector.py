@@ -10,7 +10,7 @@ import numpy as np
 from tlkeras.errors import InputError, first_line
 from tlkeras.utils.files import file_written_whole
 
-_ARRAYS = ("center", "scale", "references", "folds", "distances")
+_ARRAYS = ("center", "scale", "references", "distances")
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,15 @@ class Rejector:
     """A detector of images that belong to none of the known classes, by their features; see `tlkeras.fit_rejection`.
 
     The distance of an image is the cosine distance from the nearest known image. Its unknown score is the share of
-    known images that lie nearer to the others: with a score of 0.99 it lies farther away than 99% of them.
+    known images that lie nearer to the other known images: with a score of 0.99 it lies farther away than 99% of them.
 
     Attributes:
         false_alarms: Share of images of known classes that may be called unknown.
         center: float32 array of shape `(features,)`: mean of the features' signed square roots.
-        scale: float32 array of shape `(features,)`: their standard deviations.
+        scale: float32 array of shape `(features,)`: their standard deviations, none below a tenth of the median one.
         references: float32 array of shape `(images, features)`: known images, standardized and of length 1.
-        folds: int array of shape `(images,)`: the fold that each of them was held out with.
-        distances: float32 array of shape `(images,)`: distance of each of them from those of the other folds.
+        distances: float32 array of shape `(images,)`: distance of each of them from the nearest one of another group,
+            ascending.
         report: `RejectionReport`.
 
     Example:
@@ -85,7 +85,6 @@ class Rejector:
     center: np.ndarray = field(repr=False)
     scale: np.ndarray = field(repr=False)
     references: np.ndarray = field(repr=False)
-    folds: np.ndarray = field(repr=False)
     distances: np.ndarray = field(repr=False)
     report: RejectionReport | None = None
 
@@ -97,25 +96,21 @@ class Rejector:
     def unknown_scores(self, features: np.ndarray) -> np.ndarray:
         """Score images: near 0 amid the known ones, near 1 far from all of them.
 
-        An image is compared with the known images of each fold, both by their distance from the other folds, so neither
-        has the advantage of more neighbors.
-
         Args:
             features: Array of shape `(images, features)`.
 
         Returns:
-            float64 array of shape `(images,)`, in [0, 1): one minus the cross-conformal p-value. New images of known
-            classes reach `1 - false_alarms` in about a share `false_alarms` of cases.
+            float64 array of shape `(images,)`, in [0, 1): one minus the conformal p-value, in which the image itself
+            counts as one of the known ones. New images of known classes reach `1 - false_alarms` in about a share
+            `false_alarms` of cases.
 
         Raises:
             InputError: `features` have another shape.
 
-        References: Vovk, 2015, https://doi.org/10.1007/s10472-013-9368-4; Bates et al., 2023,
-        https://doi.org/10.1214/22-AOS2244
+        References: Barber et al., 2021, https://doi.org/10.1214/20-AOS1965 (distances without the image itself);
+        Bates et al., 2023, https://doi.org/10.1214/22-AOS2244
         """
-        nearer = 0
-        for fold, distances in zip(np.unique(self.folds), self._by_fold(features), strict=True):
-            nearer += np.searchsorted(np.sort(self.distances[self.folds == fold]), distances, side="left")
+        nearer = np.searchsorted(self.distances, self.measure(features), side="left")
         return nearer / (len(self.distances) + 1)
 
     def is_unknown(self, features: np.ndarray) -> np.ndarray:
@@ -134,19 +129,14 @@ class Rejector:
         return np.asarray(scores) >= 1 - self.false_alarms - 1e-6  # scores may come in float32
 
     def measure(self, features: np.ndarray) -> np.ndarray:
-        """Compute the mean distance of images from the known ones without each fold, float32 `(images,)`."""
-        return np.mean(self._by_fold(features), axis=0)
-
-    def _by_fold(self, features):
-        """Compute the distance from the nearest known image outside each fold; a list of `(images,)`."""
+        """Compute the distance of images from the nearest known image, float32 `(images,)`."""
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.features:
             raise InputError(
                 f"`features` must have shape (images, {self.features}), of the network that the rejector was fitted "
                 f"with. Received: shape {features.shape}."
             )
-        similarities = embed(features, self.center, self.scale) @ self.references.T
-        return [1 - similarities[:, self.folds != fold].max(axis=1) for fold in np.unique(self.folds)]
+        return 1 - (embed(features, self.center, self.scale) @ self.references.T).max(axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write an `.npz` file that NumPy alone opens.

@@ -5,8 +5,9 @@ from scipy.linalg import solve
 from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import validate_data
+
+from tlkeras.pipelines.scaling import fitted_scaler
 
 #: Temperatures to choose from, the most cautious first: on a thousand features the scores are far too large.
 TEMPERATURES = tuple(np.geomspace(100, 1, 25).tolist())
@@ -111,7 +112,9 @@ def _pipeline(data, rows, temperature, class_weight):
     _, numbers = np.unique(labels, return_inverse=True)
     weights = np.bincount(numbers, data.weights(class_weight, rows))
     classifier = ShrunkDiscriminant(temperature, priors=weights / weights.sum())
-    return Pipeline([("scaler", StandardScaler()), ("classifier", classifier)]).fit(data.features[rows], labels)
+    scaler = fitted_scaler(data.features[rows])
+    classifier.fit(scaler.transform(data.features[rows]), labels)
+    return Pipeline([("scaler", scaler), ("classifier", classifier)])
 
 
 def _shrunk_covariance(centered, numbers, priors):

@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from tlkeras.pipelines.discriminant import FALLBACK_TEMPERATURE, TEMPERATURES, discriminant_paths, fit_discriminant
@@ -20,6 +19,7 @@ from tlkeras.pipelines.regularization import (
     deal_folds,
     probability_paths,
 )
+from tlkeras.pipelines.scaling import fitted_scaler
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
 
 #: C where there is nothing to choose it by: right for a thousand features of a few hundred images.
@@ -40,6 +40,9 @@ def linear_probe(
     class_weight: dict | str | None = None,
 ) -> Pipeline:
     """Fit a `StandardScaler` and a linear classifier, with its strength chosen by cross-validation.
+
+    The scaler divides by no less than a tenth of the median standard deviation of the features. Otherwise a feature
+    that is almost always 0 in training could decide alone, with complete certainty, about a new image that has it.
 
     Args:
         features: Array of shape `(images, features)`, float32 or float64.
@@ -125,7 +128,9 @@ def fit_probe(data, C, class_weight=None):
     classifier = LogisticRegression(C=C, class_weight=class_weight, max_iter=MAX_ITERATIONS)
     if data.multilabel:
         classifier = OneVsRestClassifier(classifier)
-    return Pipeline([("scaler", StandardScaler()), ("classifier", classifier)]).fit(data.features, data.labels)
+    scaler = fitted_scaler(data.features)
+    classifier.fit(scaler.transform(data.features), data.labels)
+    return Pipeline([("scaler", scaler), ("classifier", classifier)])
 
 
 def chosen_strength(probe):

@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.preprocessing import StandardScaler
 
 from tlkeras.pipelines.logistic import regression_path
+from tlkeras.pipelines.scaling import fitted_scaler
 
 #: On a thousand standardized features the best C of few images lies far below scikit-learn's default of 1.
 DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
@@ -50,7 +50,7 @@ def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     """
     held_out = np.concatenate(parts)
     train = np.setdiff1d(np.arange(len(data.labels)), held_out)
-    scaler = StandardScaler().fit(data.features[train])
+    scaler = fitted_scaler(data.features[train])
     seen, unseen = _fewer_columns(scaler.transform(data.features[train]), scaler.transform(data.features[held_out]))
     answers_along = _answers(data, train, seen, unseen, Cs, class_weight)
     paths = [np.full((len(Cs), len(rows), len(data.classes)), np.nan) for rows in parts]

@@ -1,7 +1,8 @@
 """Ridge regression without each image in turn, in closed form: the first, quick look at many candidates."""
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
+
+from tlkeras.pipelines.scaling import fitted_scaler
 
 #: Ridge penalties to choose from, as multiples of the features' mean eigenvalue.
 PENALTIES = 10.0 ** np.arange(-2, 2.1, 0.5)
@@ -31,7 +32,8 @@ def leave_one_out(features, targets, groups):
     Reference: Cook and Weisberg, 1982, Residuals and Influence in Regression, section 2.2.
     """
     targets = np.asarray(targets, "float64")
-    axes, lengths = _principal_axes(StandardScaler().fit_transform(np.asarray(features, "float64")))
+    features = np.asarray(features, "float64")
+    axes, lengths = _principal_axes(fitted_scaler(features).transform(features))
     centered = targets - targets.mean(axis=0)
     along = axes.T @ centered
     members = _members(groups)

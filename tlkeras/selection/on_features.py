@@ -137,8 +137,7 @@ def _rejector(task, learned, features):
     """Fit a rejector to the images that the delivered model has learned from."""
     table = np.concatenate(list(features.values()))[: len(learned)]  # `learned` takes the parts in this order
     names = [task.images.class_names[number] for number in np.unique(learned.labels)]
-    folds = fold_count(learned)
-    return fit_rejection(table, learned.labels, groups=learned.groups, class_names=names, folds=folds, seed=task.seed)
+    return fit_rejection(table, learned.labels, groups=learned.groups, class_names=names, seed=task.seed)
 
 
 def fold_count(split):
