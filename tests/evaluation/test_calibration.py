@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 import tlkeras
 from tlkeras.evaluation.calibration import cross_fitted, scale_temperature
+from tlkeras.runs.trust import trust_text
 
 
 def answers(images=2000, classes=4, sharpness=1.0, seed=0):
@@ -41,6 +42,34 @@ def test_a_perfect_classifier_shows_about_the_error_called_noise_and_an_overconf
     assert np.mean(errors) == pytest.approx(tlkeras.reliability(*answers(300)).noise, rel=0.15)
     sharp = tlkeras.reliability(*answers(300, sharpness=4))
     assert sharp.interval[0] > sharp.noise and sharp.confidence > sharp.accuracy
+
+
+def test_chance_alone_exceeds_the_limits_once_in_twenty_times():
+    found = [tlkeras.reliability(*answers(120, seed=seed), resamples=200) for seed in range(300)]
+    far = [one.expected_calibration_error > one.noise_limit for one in found]
+    excluded = [not one.overconfidence[0] <= 0 <= one.overconfidence[1] for one in found]
+    assert np.mean(far) == pytest.approx(0.05, abs=0.03) and np.mean(excluded) == pytest.approx(0.05, abs=0.03)
+    sharp = tlkeras.reliability(*answers(300, sharpness=4))
+    assert sharp.overconfidence[0] > 0 and sharp.expected_calibration_error > sharp.noise_limit
+    labels, probabilities = answers(50)
+    gaps = probabilities.max(axis=1) - (probabilities.argmax(axis=1) == labels)
+    half = 1.96 * gaps.std(ddof=1) / np.sqrt(50)
+    expected = [gaps.mean() - half, gaps.mean() + half]
+    assert tlkeras.reliability(labels, probabilities).to_dict()["overconfidence"] == pytest.approx(expected)
+
+
+def test_the_summary_warns_of_probabilities_only_where_chance_does_not_explain_them():
+    def sentences(sharpness, **more):
+        found = tlkeras.reliability(*answers(400, sharpness=sharpness)).to_dict()
+        metrics = {"calibration": {"temperature": None, "before": found, "after": None} | more}
+        return " ".join(trust_text(metrics)), found
+
+    assert sentences(1)[0] == ""
+    assert "Do not take the probabilities at their word" in sentences(2)[0]
+    assert "Do not take the probabilities at their word" in sentences(0.5)[0]
+    calibrated = sentences(1)[1]
+    assert "Both are within chance on 400 images" in sentences(1, temperature=1.05, after=calibrated)[0]
+    assert "would be chance" in sentences(2, temperature=2.0, after=calibrated)[0]
 
 
 def test_the_interval_of_grouped_images_is_wider():

@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from tlkeras.errors import InputError
+from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
 #: Temperatures to choose from. Where a few images are all predicted right, the loss alone would ask for certainty (0).
@@ -41,10 +42,14 @@ class Reliability:
         images: Number of images.
         accuracy: Share of correct predictions.
         confidence: Mean probability of the predicted classes. Above `accuracy` the classifier is overconfident.
+        overconfidence: 95% interval `(low, high)` of `confidence - accuracy`, in which images of one group count as
+            dependent. If it includes 0, the difference may be chance.
         expected_calibration_error: Mean over images of the distance between confidence and accuracy in their bin.
         interval: 95% bootstrap interval `(low, high)` of that error.
         noise: Error that a perfectly calibrated classifier with the same probabilities would show on average on as
-            many images, because the bins hold few of them. An error of this size is no evidence of miscalibration.
+            many images, because the bins hold few of them.
+        noise_limit: Error that such a classifier exceeds once in 20 times. A smaller error is no evidence of
+            miscalibration.
         log_loss: Mean negative logarithm of the probability of the true class.
         bins: A `ReliabilityBin` each.
     """
@@ -52,15 +57,18 @@ class Reliability:
     images: int
     accuracy: float
     confidence: float
+    overconfidence: tuple[float, float]
     expected_calibration_error: float
     interval: tuple[float, float]
     noise: float
+    noise_limit: float
     log_loss: float
     bins: tuple[ReliabilityBin, ...] = field(repr=False)
 
     def to_dict(self) -> dict:
         """Return the measurements as plain numbers, lists and dicts, ready for JSON."""
-        return asdict(self) | {"interval": list(self.interval), "bins": [asdict(one) for one in self.bins]}
+        pairs = {name: list(getattr(self, name)) for name in ("overconfidence", "interval")}
+        return asdict(self) | pairs | {"bins": [asdict(one) for one in self.bins]}
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
@@ -132,13 +140,17 @@ def reliability(
     rng = np.random.default_rng(seed)
     _, numbers = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
     spread, noise = _resampled(right, confidence, numbers, bins, resamples, rng)
+    gap, error = mean_with_error(confidence - right, numbers)
+    half = 1.96 * error if np.isfinite(error) else 2.0  # one group alone
     return Reliability(
         images=len(labels),
         accuracy=float(right.mean()),
         confidence=round(float(confidence.mean()), 12),
+        overconfidence=(max(-1.0, gap - half), min(1.0, gap + half)),
         expected_calibration_error=expected_calibration_error(labels, probabilities, bins),
         interval=tuple(float(bound) for bound in np.quantile(spread, (0.025, 0.975))),
         noise=float(noise.mean()),
+        noise_limit=float(np.quantile(noise, 0.95)),
         log_loss=_log_loss(labels, probabilities),
         bins=tuple(_each_bin(right, confidence, bins)),
     )

@@ -111,12 +111,8 @@ def trust_text(metrics):
     """
     calibration, rejection = metrics.get("calibration"), metrics.get("rejection")
     if calibration and calibration["temperature"]:
-        before, after = (calibration[name]["expected_calibration_error"] for name in ("before", "after"))
-        yield (
-            f"Probabilities are scaled by the temperature {calibration['temperature']:.2f}: expected calibration error "
-            f"{before:.3f} before, {after:.3f} after; {calibration['after']['noise']:.3f} would be chance."
-        )
-    elif calibration and calibration["before"]["interval"][0] > calibration["before"]["noise"]:
+        yield _scaled_text(calibration)
+    elif calibration and not _includes_zero(calibration["before"]["overconfidence"]):
         before = calibration["before"]
         yield (
             f"Do not take the probabilities at their word: they are {before['confidence']:.2f} on average, and "
@@ -130,3 +126,20 @@ def trust_text(metrics):
         )
         if rejection["caught"] - 2 * rejection["standard_error"] < rejection["false_alarms"]:
             yield "That is hardly better than chance: do not rely on it here."
+
+
+def _includes_zero(interval):
+    return interval[0] <= 0 <= interval[1]
+
+
+def _scaled_text(calibration):
+    """Say what scaling changed, and whether that is more than chance."""
+    before, after = calibration["before"], calibration["after"]
+    errors = [one["expected_calibration_error"] for one in (before, after)]
+    text = (
+        f"Probabilities are scaled by the temperature {calibration['temperature']:.2f}: expected calibration error "
+        f"{errors[0]:.3f} before, {errors[1]:.3f} after"
+    )
+    if max(errors) <= after["noise_limit"]:
+        return f"{text}. Both are within chance on {after['images']} images (up to {after['noise_limit']:.3f})."
+    return f"{text}; {after['noise']:.3f} would be chance."
