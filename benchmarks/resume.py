@@ -1,9 +1,10 @@
 """Does a killed `tlkeras fit --resume` end with the numbers of an uninterrupted run?
 
-One run is left alone. Then runs of the same call are killed by SIGKILL after random times, resumed, killed again, and
-finally left alone; their metrics must be equal to the digit, times aside. Before each resumption, the output folder is
-absent or whole. The table counts the kills by the phase that they came in, according to the log. Features are kept with
-the unfinished run only, so that a killed run has to compute them.
+One run is left alone; its log says which phases there are and how long they take. Then runs of the same call are killed
+by SIGKILL, resumed, killed again, and finally left alone; their metrics must be equal to the digit, times aside. Each
+kill aims at a random moment of a phase, and phases take turns. After each kill, the output folder is absent or whole.
+The table counts the kills by the phase that they came in, according to the log of the killed run. Features are kept
+with the unfinished run only, so that a killed run has to compute them.
 
 Run: python benchmarks/resume.py [--kills 30] [--strategy features finetune]
 """
@@ -19,10 +20,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from datetime import datetime
+from itertools import cycle
 from pathlib import Path
-
-#: The phase that comes after the last one in the log.
-NEXT = {None: "loading", "load": "features or probe of fine_tune", "features": "probe", "probe": "folding or writing"}
 
 
 def command(options, strategy, output):
@@ -37,31 +37,73 @@ def metrics(output):
     return json.loads((output / "metrics.json").read_text()) | {"seconds": None}
 
 
-def phase_of_the_kill(output, started):
-    """Name the phase that a killed run was in: the one after the last line that this process wrote to its log."""
-    if (output / "metrics.json").exists():
-        return "cleaning up"
-    path = output.with_name(f".{output.name}.unfinished") / "log.jsonl"
-    if not path.exists() or path.stat().st_mtime < started:
-        return NEXT[None]
-    last = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")][-1]
-    stage = f" ({last['stage']})" if "stage" in last else ""
-    return NEXT.get(last["phase"], f"after {last['phase']}{stage}")
+def events_of(path, started=0.0):
+    """Return the events that a process which started at some time wrote to a log; a line that was cut off is none."""
+    if not path.exists():
+        return []
+    events = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return [event for event in events if datetime.fromisoformat(event["time"]).timestamp() > started]
 
 
-def run_and_kill(options, strategy, output, seconds):
-    """Run the call and kill it after some seconds; return the phase it was in, or None if it ended before."""
+def name_of(event):
+    """Name the phase that an event ends; all epochs of a stage are one phase."""
+    return " ".join(event[key] for key in ("stage", "phase") if key in event)
+
+
+def phases_of(events, started, ended):
+    """Return the phases of an uninterrupted run in their order: a dict from names to seconds."""
+    times = [started, *(datetime.fromisoformat(event["time"]).timestamp() for event in events), ended]
+    names = [*map(name_of, events[:-1]), "building the model", "writing"]
+    seconds = dict.fromkeys(names, 0.0)
+    for name, start, end in zip(names, times[:-1], times[1:], strict=True):
+        seconds[name] += end - start
+    return seconds
+
+
+def phase_of(events, phases):
+    """Name the phase that a process is in after these events: the one after the last that ended."""
+    names = list(phases)
+    known = [event for event in events if event["phase"] == "done" or name_of(event) in names]
+    if not known:
+        return names[0]
+    last = known[-1]
+    if last["phase"] == "done":
+        return "writing"
+    if "epoch" in last and last["epoch"] < last["epochs"]:
+        return name_of(last)
+    return names[names.index(name_of(last)) + 1]
+
+
+def run_and_kill(options, strategy, output, phases, aim, share):
+    """Run the call and kill it within a phase; return the phase it was in, or None if it ended before.
+
+    The kill comes after `share` of the seconds that the phase took without interruption. Where a resumed run skips the
+    phase, the next one counts.
+    """
+    log, names = output.with_name(f".{output.name}.unfinished") / "log.jsonl", list(phases)
     started = time.time()
     process = subprocess.Popen(command(options, strategy, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and names.index(phase_of(events_of(log, started), phases)) < names.index(aim):
+        time.sleep(0.02)
     try:
-        process.wait(seconds)
+        process.wait(share * phases[aim])
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not output.exists() or metrics(output), "half-written run"
-        return phase_of_the_kill(output, started)
+        return "removing the unfinished run" if output.exists() else phase_of(events_of(log, started), phases)
     assert process.returncode == 0, f"exit status {process.returncode}"
     return None
+
+
+def chain(options, strategy, output, phases, aims, draw):
+    """Kill and resume a run until it ends or is left alone, after one to ten kills; yield the phases of the kills."""
+    for _ in range(draw.randint(1, 10)):
+        phase = run_and_kill(options, strategy, output, phases, next(aims), draw.random())
+        if phase is None:
+            return
+        yield phase
+    subprocess.run(command(options, strategy, output), check=True, capture_output=True)
 
 
 def main():
@@ -76,20 +118,20 @@ def main():
     draw = random.Random(0)
     folder = Path(tempfile.mkdtemp())
     for strategy in options.strategy:
-        start = time.perf_counter()
+        started = time.time()
         subprocess.run(command(options, strategy, folder / "whole"), check=True, capture_output=True)
-        whole, expected = time.perf_counter() - start, metrics(folder / "whole")
+        phases = phases_of(events_of(folder / "whole" / "log.jsonl"), started, time.time())
+        print(f"{strategy}: {', '.join(f'{name} {seconds:.1f} s' for name, seconds in phases.items())}", flush=True)
+        expected, aims = metrics(folder / "whole"), cycle(phases)
         kills, runs, different = Counter(), 0, 0
         while kills.total() < options.kills:
             output = folder / "killed"
-            # Keras takes about a third of the time of a small run to load; little of interest can be killed there.
-            while phase := run_and_kill(options, strategy, output, draw.uniform(0.3, 1.05) * whole):
+            for phase in chain(options, strategy, output, phases, aims, draw):
                 kills[phase] += 1
             runs, different = runs + 1, different + (metrics(output) != expected)
-            print(f"{strategy}: {kills.total()} kills, {different} of {runs} resumed runs differ", flush=True)
             shutil.rmtree(output)
-        for phase, count in kills.most_common():
-            print(f"{strategy}: {count:>3} kills in: {phase}", flush=True)
+            counts = ", ".join(f"{phase} {kills[phase]}" for phase in [*phases, "removing the unfinished run"])
+            print(f"{strategy}: {kills.total()} kills ({counts}); {different} of {runs} runs differ", flush=True)
         shutil.rmtree(folder / "whole")
     shutil.rmtree(folder)
 

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlkeras
+from tlkeras.errors import InputError
 from tlkeras.evaluation.calibration import scale_temperature
 from tlkeras.selection import on_features, outcome
 
@@ -117,7 +118,14 @@ def test_a_run_predicts_evaluates_and_opens_again(colors, tmp_path):
     opened = tlkeras.load_run(tmp_path / "run")
     assert opened.metrics == run.metrics and opened.log == run.log
     assert [one.get("class") for one in opened.predict(paths)] == ["red", None, "blue"]
-    assert opened.evaluate(folder(tmp_path / "new", images=2, seed=9))["scores"]["accuracy"] == 1.0
+    new = folder(tmp_path / "new", images=2, seed=9)
+    assert opened.evaluate(new)["scores"]["accuracy"] == 1.0
+    (new / "yellow").mkdir()
+    picture((250, 250, 0), 1).save(new / "yellow" / "0.png")
+    scores = opened.evaluate(new, classes=["blue", "red"])["scores"]
+    assert scores["images"] == 4 and scores["accuracy"] == 1.0
+    with pytest.raises(InputError, match="yellow"):
+        opened.evaluate(new)
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
 """Plans follow from the strength of the best probe and the number of images, and say how sure they are."""
 
+import dataclasses
 import inspect
 
 import numpy as np
 import pytest
 
 import tlkeras
+from tlkeras.errors import InputError
 from tlkeras.selection.advise import plan_for
 from tlkeras.selection.candidates import Candidate
 from tlkeras.selection.plan import rule_of_thumb
+from tlkeras.training.steps.options import Options
 
 
 def case(per_class, strength, block_strength=None, seed=0):
@@ -74,7 +77,14 @@ def test_a_plan_prints_in_80_columns_and_as_json():
     assert {choice["name"] for choice in values["choices"]} >= {"backbone", "strategy", "epochs", "learning rate"}
 
 
-def test_options_of_a_plan_are_arguments_of_fine_tune():
+def test_fine_tune_carries_a_plan_out_and_takes_no_second_opinion():
+    defaults = {name: one.default for name, one in inspect.signature(tlkeras.fine_tune).parameters.items()}
+    given = Options(**{one.name: defaults[one.name] for one in dataclasses.fields(Options)})
     for strength in (1, 8):
-        options = plan_for(*case(400, strength), image_size=8).fine_tune_options
-        assert set(options) <= set(inspect.signature(tlkeras.fine_tune).parameters)
+        plan = plan_for(*case(400, strength), image_size=8)
+        options = given.with_plan(plan, tlkeras.fine_tune)
+        assert options == dataclasses.replace(given, **plan.fine_tune_options) and options.epochs == plan.epochs
+    with pytest.raises(InputError, match=r"epochs.* beside `plan`"):
+        dataclasses.replace(given, epochs=9).with_plan(plan, tlkeras.fine_tune)
+    with pytest.raises(InputError, match="`plan` must be a plan"):
+        given.with_plan("finetune", tlkeras.fine_tune)

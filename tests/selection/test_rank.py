@@ -1,5 +1,7 @@
 """Candidates are compared on the same folds; ties are called ties, and the cheapest of them is recommended."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
@@ -11,11 +13,14 @@ from sklearn.preprocessing import StandardScaler
 
 import tlkeras
 from tlkeras.data.dataset import ImageSplit, ImageSplits
+from tlkeras.features import extraction
 from tlkeras.selection import comparison
+from tlkeras.selection.automatic import train_automatically
 from tlkeras.selection.candidates import Candidate, Tapped
 from tlkeras.selection.checks import within_budgets
 from tlkeras.selection.comparison import lead, probe_scores, quick_scores
 from tlkeras.selection.images import images_to_choose_on
+from tlkeras.selection.outcome import Task
 from tlkeras.selection.rank import compare
 
 
@@ -212,3 +217,28 @@ def test_models_are_ranked_by_their_blocks_in_one_pass(network, tmp_path):
     np.testing.assert_allclose(features[0], expected, rtol=1e-4)
     with pytest.raises(tlkeras.InputError, match="'tiny' has no block 'block9'"):
         tlkeras.rank(split, [network], ["block9"], cache=tmp_path)
+
+
+def test_the_strategy_auto_passes_each_image_through_the_network_once(network, monkeypatch):
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    pixels = generator.integers(0, 100, (40, 8, 8, 3)).astype("uint8")
+    pixels[labels == 1, ..., 0] += 120
+    images = tlkeras.load_images(list(pixels), labels=labels, image_size=8, near_duplicates=False)
+    computed, make_engine = [], extraction.make_engine
+
+    def counting_engine(*arguments, **options):
+        engine = make_engine("keras", *arguments[1:], **options)
+
+        def count(pixels):
+            computed.extend(np.asarray(one, "uint8").tobytes() for one in pixels)
+            return engine(pixels)
+
+        count.name, count.batch_size = engine.name, engine.batch_size
+        return count
+
+    monkeypatch.setattr(extraction, "make_engine", counting_engine)
+    trained = train_automatically(Task(images, network, cache=False))
+    assert sorted(Counter(computed)[one.tobytes()] for one in pixels) == [1] * 40
+    assert trained.choices["advised"] == "features"
+    assert (trained.model.predict(pixels, verbose=0).argmax(axis=1) == labels).mean() > 0.9

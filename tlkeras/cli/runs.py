@@ -149,6 +149,9 @@ def evaluate(
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the paths of a table are relative to.")] = None,
     label_separator: Annotated[str | None, typer.Option(help="Text between several labels in one cell.")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Measure on images of this class only; once per class.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
@@ -160,7 +163,7 @@ def evaluate(
     if source is None:
         raise InputError("`SOURCE` must be given unless there is `--shifted`: a folder of labeled images or a table.")
     load_keras()
-    result = _open(run).evaluate(source, **options)
+    result = _open(run).evaluate(source, classes=classes or None, **options)
     _say_skipped(result["skipped"])
     if result["seen_in_training"]:
         say(

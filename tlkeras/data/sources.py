@@ -139,12 +139,23 @@ def _folder(source: str | os.PathLike, options: TableOptions, groups: Any) -> Li
                 replace(file, key=(folder / file.key).as_posix(), part=part or file.part) for file in listing.files
             ]
         return Listing(files, columns=columns)
+    _refuse_unread_groups(tables, groups)
     if given := [name for name in ("columns", "root", "label_separator") if getattr(options, name) is not None]:
         raise InputError(
             f"`{given[0]}` can only be used with tables. {str(root)!r} is a folder without a table of labels."
         )
     names, files = list_folder(root)
     return Listing(with_normalized_keys(files), names)
+
+
+def _refuse_unread_groups(tables: Sequence[tuple], groups: Any) -> None:
+    """Raise if `groups` names a column of a metadata file that is not read, since it has no labels."""
+    for path, _, table in tables:
+        if isinstance(groups, str) and groups in table.columns:
+            raise InputError(
+                f"`groups` must not name a column of {path.name}, which has no column for the label and is not read. "
+                f"Received: groups={groups!r}. Add a column `label` to it, or pass columns={{'label': NAME}}."
+            )
 
 
 def _labeled_files(root: Path, label_of: Callable[[str], Any]) -> list[ImageFile]:

@@ -14,7 +14,7 @@ from tlkeras.evaluation.several_labels import score_labels
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.runs.images import digest
 from tlkeras.selection.outcome import right
-from tlkeras.utils.validation import shown
+from tlkeras.utils.validation import invalid, shown
 
 
 def scores_of(measured, majority):
@@ -76,17 +76,18 @@ def most_common(split):
     return Counter(sorted(labels.tolist())).most_common(1)[0][0]
 
 
-def evaluate(run, source, table, verbose=False):
+def evaluate(run, source, table, classes=None, verbose=False):
     """Measure a run on labeled images; see `tlkeras.runs.run.Run.evaluate`.
 
     Args:
         run: `Run`.
         source: Images with labels, as `load_images` takes them.
         table: `TableOptions`.
+        classes: Names of the classes to measure on, or None for all.
         verbose: Whether to show progress on stderr.
     """
     seen, majority = known_from_training(run)
-    part, files = scored_part(labeled_files(run, source, table))
+    part, files = scored_part(labeled_files(run, source, table, classes))
     measured, rows, skipped = [], [], []
     answers = run.probabilities([file.source for file in files], verbose=verbose)
     for file, (_, answer) in zip(files, answers, strict=True):
@@ -131,10 +132,12 @@ def known_from_training(run):
         ) from error
 
 
-def labeled_files(run, source, table):
-    """List labeled images, all of classes that the run knows."""
+def labeled_files(run, source, table, classes=None):
+    """List labeled images, all of classes that the run knows; of these classes only, if some are given."""
+    if classes is not None and run.thresholds is not None:
+        raise invalid("classes", list(classes), "be None for a run that gives several labels per image")
     listing = list_source(source, table=table)
-    names, files, several = name_classes(listing.files, multilabel=table.multilabel)
+    names, files, several = name_classes(listing.files, classes=classes, multilabel=table.multilabel)
     if several and run.thresholds is None:
         raise InputError(
             f"{named_source(source)} has images with several labels or none, and the run gives one to each."

@@ -169,6 +169,7 @@ class Run:
         columns: Mapping[str, str | Sequence[str]] | None = None,
         root: str | os.PathLike | None = None,
         label_separator: str | None = None,
+        classes: Sequence[str] | None = None,
         verbose: bool = False,
     ) -> dict:
         """Measure on other labeled images.
@@ -179,6 +180,8 @@ class Run:
             columns: As in `tlkeras.load_images`, like the next two.
             root: Folder that the paths of a table are relative to.
             label_separator: Text between several labels in one cell of a table.
+            classes: Measure on images of these classes only; the model still answers with any of its classes. Not for
+                several labels per image. Defaults to None: all images, whose classes must be known.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
@@ -192,12 +195,11 @@ class Run:
             InputError: There is no such source, it has a class that the run does not know, or several labels per image
                 where the run gives one.
         """
-        # These import Keras and scikit-learn, which takes seconds, and `predict` does without.
-        from tlkeras.data.sources import TableOptions
+        from tlkeras.data.sources import TableOptions  # imports scikit-learn in the end, which `predict` does without
         from tlkeras.runs.measuring import evaluate
 
         table = TableOptions(columns, root, label_separator, None if self.thresholds is None else True)
-        return evaluate(self, source, table, verbose)
+        return evaluate(self, source, table, classes, verbose)
 
     def probabilities(self, images: Any, batch_size: int = 32, verbose: bool = False) -> Iterator[tuple[Any, Any]]:
         """Predict batch by batch, for more images than fit in memory.

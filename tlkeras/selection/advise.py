@@ -64,7 +64,7 @@ def advise(
         verbose: Whether to show progress on stderr.
 
     Returns:
-        `Plan`, which prints as a list of choices. `plan.command` and `plan.fine_tune_options` carry it out.
+        `Plan`, which prints as a list of choices. `plan.command` and `tlkeras.fine_tune(plan=plan)` carry it out.
 
     Raises:
         InputError: As from `tlkeras.rank`.

@@ -6,9 +6,11 @@ from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.pipelines.probe import linear_probe
 from tlkeras.selection.advise import plan_for
 from tlkeras.selection.by_fine_tuning import predicted, refitted, train_by_fine_tuning
+from tlkeras.selection.candidates import Tapped
+from tlkeras.selection.images import images_to_choose_on
 from tlkeras.selection.on_features import extract, train_on_features
 from tlkeras.selection.outcome import right
-from tlkeras.selection.rank import gather
+from tlkeras.selection.rank import timed_with_features
 
 
 def train_automatically(task):
@@ -27,11 +29,14 @@ def train_automatically(task):
         where both ways were compared.
     """
     images = task.images
-    options = {"image_size": images.image_size, "cache": task.cache, "seed": task.seed, "verbose": task.verbose}
-    plan = plan_for(*gather(images, [task.backbone], "all", {}, **options), seed=task.seed)
+    options = {"image_size": images.image_size, "resize": images.resize, "cache": task.cache, "verbose": task.verbose}
+    tapped = Tapped(task.backbone, "all", **options)
+    split, skipped = images_to_choose_on(images, task.seed)
+    candidates, tables = timed_with_features([tapped], split)
+    plan = plan_for(candidates, tables, split, skipped, image_size=images.image_size, seed=task.seed)
     best = plan.ranking.recommended
     chosen = {"block": best.candidate.block, "probe": best.probe} if task.probe == "logistic" else {}
-    task = replace(task, cross_validate=False, **chosen)
+    task = replace(task, cross_validate=False, tapped=tapped, **chosen)
     advice = {"advised": plan.strategy, "block": task.block, "probe": task.probe}
     if plan.strategy == "features":
         trained = train_on_features(task)

@@ -1,15 +1,17 @@
 """The strategy `finetune`: `tlkeras.fine_tune` on the training images, measured, then again on all images."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
-import keras
 import numpy as np
 
 from tlkeras.augment.augmentation import augmentation
 from tlkeras.backbones.classifier import image_classifier
-from tlkeras.models.heads import find_head
+from tlkeras.features.engines.compiled import quick_engine
+from tlkeras.models.heads import with_features
 from tlkeras.selection.budget import BATCH, Announcement, StepTimer, views_kept, within_minutes
 from tlkeras.selection.flips import average_over_flips
 from tlkeras.selection.outcome import Measured, Trained
@@ -118,15 +120,24 @@ def _tuned(task, train, stage, validation_data=None, **options):
 
 def predicted(model, split, batch_size=32, verbose=False, flips=()):
     """Predict a split, averaged over flips; float32 of shape `(images, classes)`."""
-    predict = average_over_flips(model.predict_on_batch, flips) if flips else model.predict_on_batch
-    batches = split.batches(batch_size)
-    bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
-    return np.concatenate([predict(np.asarray(images)) for images, _ in bar])
+    engine = quick_engine(model)
+    return _answers(average_over_flips(engine, flips) if flips else engine, split, batch_size, verbose)
 
 
 def predicted_with_features(model, split, batch_size=32, verbose=False):
     """Predict a split, and return what the head read, too: float32 `(images, classes)` and `(images, features)`."""
-    both = keras.Model(model.inputs[0], [model.outputs[0], find_head(model).features])
-    batches = split.batches(batch_size)
+    answers = _answers(quick_engine(with_features(model)), split, batch_size, verbose)
+    return tuple(np.split(answers, [model.output_shape[-1]], axis=1))
+
+
+def _answers(engine, split, batch_size, verbose):
+    """Run an engine, which computes on the core of the thread that calls it, on all images with all cores."""
+    batches, cores = split.batches(batch_size), os.cpu_count() or 1
     bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
-    return tuple(map(np.concatenate, zip(*(both.predict_on_batch(images) for images, _ in bar), strict=True)))
+    with ThreadPoolExecutor(cores) as pool:
+        rows = []
+        for images, _ in bar:
+            images = np.asarray(images)
+            parts = np.array_split(images, min(cores, len(images)))
+            rows += pool.map(engine, parts)
+    return np.concatenate(rows)

@@ -104,6 +104,11 @@ class Tapped:
         table = self._extractor.transform(images)
         return np.split(table, np.cumsum([width for _, width, *_ in self._layout])[:-1], axis=1)
 
+    def features_at(self, images, block):
+        """Compute the features of a split, float32 `(images, width)`, at one of the blocks; at the output for None."""
+        names = [name for name, *_ in self._layout]
+        return self.features(images)[-1 if block is None else names.index(block)]
+
     def milliseconds(self):
         """Measure the time per image of the whole backbone, once per machine where features are cached."""
         return self._remembered("milliseconds", self._time)

@@ -59,7 +59,7 @@ def train_on_features(task):
 
 
 def extract(task):
-    """Compute the features of all images in one pass.
+    """Compute the features of all images in one pass, or take them from one that chose the block.
 
     Args:
         task: `Task`.
@@ -78,7 +78,8 @@ def extract(task):
         verbose=task.verbose,
     )
     parts = {"train": images.train, "validation": images.validation, "test": images.test}
-    features = extractor.transform(images.train.join(images.validation, images.test))
+    whole = images.train.join(images.validation, images.test)
+    features = extractor.transform(whole) if task.tapped is None else task.tapped.features_at(whole, task.block)
     ends = np.cumsum([len(part) for part in parts.values()])
     return extractor, dict(zip(parts, np.split(features, ends[:-1]), strict=True))
 

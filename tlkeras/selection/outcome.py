@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from tlkeras.evaluation.rejector import Rejector
+    from tlkeras.selection.candidates import Tapped
 
 #: Images up to which the features strategy cross-validates. Beyond, a fifth held out is enough: its standard error is
 #: below 0.016, and five times as many regressions of thousands of images take minutes.
@@ -31,6 +32,7 @@ class Task:
         calibrate: Whether a temperature will be chosen, so predictions to choose it by are needed.
         reject: Whether to fit a rejector of images of unknown classes.
         block: Name of the block whose output a probe reads; None for the output of the backbone.
+        tapped: `Tapped` that has computed the features of all blocks of most images already, or None.
         flips: Names of flips to average predictions over, for comparison; see `tlkeras.selection.flips`.
         refit: Whether the delivered model learns from all images, once the number is known.
         cross_validate: Whether a probe may be measured by cross-validation over all images; False where some of them
@@ -53,6 +55,7 @@ class Task:
     calibrate: bool = False
     reject: bool = False
     block: str | None = None
+    tapped: "Tapped | None" = None
     flips: tuple[str, ...] = ()
     refit: bool = True
     cross_validate: bool = True

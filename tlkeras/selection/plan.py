@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def fine_tune_options(self) -> dict:
-        """Arguments that carry the plan out: `tlkeras.fine_tune(model, train, validation, **plan.fine_tune_options)`.
+        """Arguments of `tlkeras.fine_tune` that carry the plan out, as its argument `plan` does.
 
         A plan that trains only the head has `epochs=0`, which ends `fine_tune` after its probe.
         """

@@ -108,8 +108,22 @@ def gather(images, backbones, blocks, budgets, *, image_size=None, cache=True, s
     split, skipped = images_to_choose_on(images, seed)
     options = {"image_size": image_size, "resize": split.resize, "cache": cache, "verbose": verbose}
     tapped = [Tapped(backbone, blocks, **options) for backbone in backbones]
+    return *timed_with_features(tapped, split, budgets), split, skipped
+
+
+def timed_with_features(tapped, split, budgets=None):
+    """Time the candidates of some backbones, and compute the features of those that meet the budgets.
+
+    Args:
+        tapped: List of `Tapped`.
+        split: `ImageSplit` of the images.
+        budgets: Dict of the budgets of `rank`. Defaults to none.
+
+    Returns:
+        `(candidates, tables)`: lists of `Candidate` and of features, arrays `(images, width)`.
+    """
     timed = [_timed(each, len(split.class_names)) for each in tapped]
-    kept = within_budgets([one for each in timed for one in each], budgets)
+    kept = within_budgets([one for each in timed for one in each], budgets or {})
     candidates, tables = [], []
     for each, listed in zip(tapped, timed, strict=True):
         if any(one in kept for one in listed):
@@ -117,7 +131,7 @@ def gather(images, backbones, blocks, budgets, *, image_size=None, cache=True, s
                 if one in kept:
                     candidates.append(one)
                     tables.append(table)
-    return candidates, tables, split, skipped
+    return candidates, tables
 
 
 def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:

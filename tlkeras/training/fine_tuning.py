@@ -28,6 +28,7 @@ def fine_tune(
     train: Any,
     validation_data: Any = None,
     *,
+    plan: Any = None,
     epochs: int = 4,
     steps: int | None = None,
     batch_size: int = 16,
@@ -77,6 +78,8 @@ def fine_tune(
             Labels are class numbers or one-hot rows; for a multi-label head (sigmoid) rows of targets from 0 to 1,
             which the probe rounds at one half.
         validation_data: Data of the same kinds, or `None` for no early stopping, which keeps the last weights.
+        plan: A plan of `tlkeras.advise`, which sets `epochs`, `learning_rate`, `layer_decay` and `blocks`; give none of
+            them beside it. Defaults to none.
         epochs: Number of epochs of fine-tuning. 0 stops after the probe.
         steps: Number of training steps in each run, in place of `epochs`: the schedule ends there, even within an
             epoch. Defaults to whole epochs.
@@ -180,6 +183,7 @@ def fine_tune(
         seed=seed,
         callbacks=as_callbacks(callbacks),
     )
+    options = options if plan is None else options.with_plan(plan, fine_tune)
     call = _Call(model, train, validation_data, options, checkpoint, Progress(verbose, on_event))
     return call.run()
 

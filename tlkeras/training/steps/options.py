@@ -1,8 +1,9 @@
 """The settings of one call of `fine_tune`, checked as soon as they are put together."""
 
+import inspect
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -74,6 +75,26 @@ class Options:
         check_choice("batchnorm", self.batchnorm, ("frozen", "train"))
         for callback in self.callbacks:
             _check_callback(callback)
+
+    def with_plan(self, plan, function) -> "Options":
+        """Return these settings with those of a plan.
+
+        Args:
+            plan: `tlkeras.selection.plan.Plan`, from a room that this one does not know.
+            function: The public function, whose defaults tell which settings were given.
+
+        Raises:
+            InputError: A setting of the plan was given too, or `plan` is not a plan.
+        """
+        planned = getattr(plan, "fine_tune_options", None)
+        if not isinstance(planned, dict):
+            raise invalid("plan", plan, "be a plan, as `tlkeras.advise` returns it")
+        parameters = inspect.signature(function).parameters
+        for name in planned:
+            if getattr(self, name) != parameters[name].default:
+                advice = "A plan sets it: pass one of the two."
+                raise invalid(name, getattr(self, name), "not be given beside `plan`", advice)
+        return replace(self, **planned)
 
     @property
     def trains(self) -> bool:
