@@ -26,7 +26,7 @@ NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --di
 JAX_QUICK := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.05 \
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
-.PHONY: demo notebooks notebooks-gpu reference test test-slow test-notebooks test-backends test-lowest lint format benchmarks clean
+.PHONY: demo notebooks notebooks-gpu slides offline-kit reference test test-slow test-notebooks test-backends test-lowest lint format benchmarks clean
 
 demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
@@ -34,6 +34,14 @@ demo: .venv/core
 # Builds all notebooks from notebooks/src, or one: make notebooks NAME=01_feature_extraction
 notebooks: .venv/dev
 	$(BIN)/python notebooks/build.py $(NAME)
+
+# Slides of all modules from the executed notebooks, into dist/slides.
+slides: .venv/dev
+	$(BIN)/python docs/teaching/build_slides.py
+
+# One archive for a classroom without a network, into dist; WHEELS=DIR takes packages that were collected before.
+offline-kit: .venv/dev
+	$(BIN)/python docs/teaching/build_kit.py $(if $(WHEELS),--wheels "$(WHEELS)")
 
 # docs/reference.md from the docstrings of all public names.
 reference: .venv/dev

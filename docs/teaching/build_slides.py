@@ -1,0 +1,146 @@
+"""Write slides for every module from its executed notebook and its teacher's notes, one HTML file each.
+
+The files load nothing: pictures, style and script are inside. Arrow keys turn the slides, N shows speaker notes.
+
+python docs/teaching/build_slides.py [--output dist/slides] [NAME ...]
+"""
+
+import argparse
+import base64
+import io
+import re
+from pathlib import Path
+
+import jinja2
+from lessons import READ, ROOT, names, read_lesson, read_notes, read_polls
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from PIL import Image
+
+MOST = 12
+TEMPLATES = Path(__file__).parent / "templates"
+#: Pictures that are at most this many times as wide as high have the findings beside them.
+_BESIDE = 1.45
+
+_markdown = MarkdownIt("commonmark").enable("table")
+
+
+def environment():
+    """Return the Jinja environment of the teaching pages."""
+    settings = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
+    return jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, **settings)
+
+
+def html(text):
+    """Render Markdown for a slide. Links to other pages become plain text, since a slide stands alone."""
+    return page_html(re.sub(r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1", text))
+
+
+def page_html(text):
+    """Render Markdown as HTML that Jinja does not escape."""
+    return Markup(_markdown.render(text))
+
+
+def outline(lesson, notes):
+    """Choose the slides of a lesson: at most 12.
+
+    Title, goals, exercises and recap always stay, and one poll. Figures with findings come before others. If there is
+    room, the question that the notebook asks before a figure gets a slide of its own, so that the class can vote.
+
+    Args:
+        lesson: `lessons.Lesson`.
+        notes: Result of `lessons.read_notes`.
+
+    Returns:
+        List of dicts with the keys that the template reads.
+    """
+    polls = read_polls(notes)[:1]
+    opening = [_slide("title", body=html(lesson.question), notes=html(notes.get("", "")))]
+    if lesson.goals:
+        opening.append(_points("You will be able to", lesson.goals, notes.get("Before you start", "")))
+    closing = [
+        _slide("poll", question, html(choices), html(answer), kicker="Vote") for question, choices, answer in polls
+    ]
+    if lesson.exercises:
+        closing.append(_points("Your turn", lesson.exercises, notes.get("Usual wrong answers", "")))
+    if lesson.recap:
+        closing.append(_points("What to remember", lesson.recap, notes.get("Expected ranges", "")))
+    room = MOST - len(opening) - len(closing)
+    shown = _worth_showing(lesson.steps, room)
+    asked = [step for step in shown if step.predict or step.choices][: room - len(shown)]
+    middle = []
+    for step in shown:
+        if any(step is one for one in asked):
+            middle.append(_slide("predict", "", html(step.predict), _say(step), kicker="Predict", choices=step.choices))
+        middle.append(_figure(step, asked_before=any(step is one for one in asked)))
+    return opening + middle + closing
+
+
+def render(lesson, notes):
+    """Render the slides of a lesson as one HTML page."""
+    return environment().get_template("slides.html").render(lesson=lesson, slides=outline(lesson, notes))
+
+
+def write_slides(folder, chosen=None, read=READ):
+    """Write the slides of the chosen lessons, or of all, and return their files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in chosen or names(read):
+        written.append(folder / f"{name}.html")
+        written[-1].write_text(render(read_lesson(read / f"{name}.ipynb"), read_notes(name)), "utf-8")
+    return written
+
+
+def _worth_showing(steps, room):
+    """Choose at most `room` steps, those with a picture and a finding first, and keep their order."""
+    worth = {id(step): (bool(step.image) + bool(step.findings), bool(step.image)) for step in steps}
+    best = sorted(steps, key=lambda step: worth[id(step)], reverse=True)[:room]
+    return [step for step in steps if any(step is one for one in best)]
+
+
+def _slide(kind, heading="", body="", notes="", **more):
+    return {"kind": kind, "heading": heading, "body": body, "notes": notes, "kicker": "", "choices": (), **more}
+
+
+def _points(heading, points, notes):
+    return _slide("points", heading, html("\n".join(f"- {point}" for point in points)), html(notes))
+
+
+def _figure(step, asked_before):
+    findings = [html(text) if kind == "markdown" else Markup(text) for kind, text in step.findings]
+    question = "" if asked_before or not step.predict else f"**Ask before you show it.** {step.predict}\n\n"
+    return _slide(
+        "shown",
+        step.heading,
+        notes=html(question) + _say(step),
+        image=Markup(step.image),
+        alt=step.alt,
+        table=Markup(step.table),
+        findings=findings,
+        beside=bool(step.image and findings) and _width_per_height(step.image) <= _BESIDE,
+    )
+
+
+def _say(step):
+    return html(f"**From the notebook.** {step.prose}" if step.prose else "")
+
+
+def _width_per_height(uri):
+    kind, _, data = uri.partition(";base64,")
+    if not data or "svg" in kind:
+        return 2.0
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        return image.width / image.height
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("name", nargs="*", help="modules, such as 03_feature_extraction; by default all")
+    parser.add_argument("--output", type=Path, default=ROOT / "dist" / "slides")
+    arguments = parser.parse_args()
+    for file in write_slides(arguments.output, arguments.name):
+        print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

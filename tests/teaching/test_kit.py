@@ -1,0 +1,270 @@
+"""The workshop kit: slides, pages and an archive that installs without a network, shown with small stand-ins."""
+
+import base64
+import importlib.util
+import io
+import subprocess
+import sys
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+pytest.importorskip("nbconvert")  # installed for development on TensorFlow only
+
+ROOT = Path(__file__).parents[2]
+TEACHING = ROOT / "docs" / "teaching"
+sys.path.insert(0, str(TEACHING))
+import build_kit  # noqa: E402
+import build_slides  # noqa: E402
+import draw_cheat_sheet  # noqa: E402
+import lessons  # noqa: E402
+import notebook_pages  # noqa: E402
+
+_spec = importlib.util.spec_from_file_location("install", TEACHING / "kit" / "install.py")
+install = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(install)
+
+ALT = 'A bar for "bird" that is <higher> than all others'
+NOTES = {
+    "": "**Goal.** See it.",
+    "Usual wrong answers": "1. Everything.",
+    "Polls": "### Which bar is highest?\n\n- A: bird\n- B: boat\n\n**Answer.** A. It has most images.",
+}
+
+
+def _code(source, data=None, alt="", **metadata):
+    outputs = []
+    if data:
+        about = {"image/png": {"alt": alt}} if alt else {}
+        outputs.append(nbformat.v4.new_output("display_data", data=data, metadata=about))
+    return nbformat.v4.new_code_cell(source, outputs=outputs, metadata=metadata)
+
+
+def _section(number):
+    """Return the cells of a section: a prediction, a figure, and what it shows, the last one folded."""
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30 + number)).save(file, "png")
+    picture = {"image/png": base64.b64encode(file.getvalue()).decode()}
+    said = {"text/markdown": f"> **Finding.** Bird leads by {number}.", "text/plain": "Finding"}
+    outcome = {"text/markdown": "> **Your guess.** boat. **What came:** bird. It flies."}
+    return [
+        nbformat.v4.new_markdown_cell(f"## Part {number}\n\nSome prose.\n\n**Predict.** Which bar leads?"),
+        _code(f'guess = "boat"\nteaching.predict("01.{number}", guess, choices=("bird", "boat"))'),
+        _code("evaluation.bars(counts)", picture, ALT),
+        _code('teaching.finding(f"Bird leads.")', said, jupyter={"source_hidden": True}),
+        _code(f'teaching.outcome("01.{number}", "bird", "It flies.")', outcome),
+    ]
+
+
+OPENING = """# 1 · Bars
+
+**Question.** Which bar
+leads?
+
+**You will be able to**
+
+- **See** bars,
+  tall ones.
+- **Say** so.
+"""
+CLOSING = (
+    "## Exercises\n\n### Exercise 1 · Predict",
+    "## Recap\n\n- **See**: done.\n- **Say**: [done](00_setup.ipynb).",
+)
+
+
+def _write_lesson(path, sections):
+    middle = [cell for number in range(sections) for cell in _section(number)]
+    opening, *closing = map(nbformat.v4.new_markdown_cell, (OPENING, *CLOSING))
+    nbformat.write(nbformat.v4.new_notebook(cells=[opening, *middle, *closing]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory):
+    return _write_lesson(tmp_path_factory.mktemp("read") / "01_bars.ipynb", 2)
+
+
+class _Page(HTMLParser):
+    """What a page would load from elsewhere, and its pictures' text alternatives."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.loads, self.alts, self.slides = [], [], 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        address = attrs.get("src") or (attrs.get("href") if tag == "link" else None)
+        if address is not None and not address.startswith("data:"):
+            self.loads.append(address)
+        if tag == "img":
+            self.alts.append(attrs.get("alt", ""))
+        self.slides += tag == "section"
+
+
+def test_a_lesson_is_read_from_its_executed_notebook(notebook):
+    lesson = lessons.read_lesson(notebook)
+    assert (lesson.number, lesson.title, lesson.question) == ("01", "Bars", "Which bar leads?")
+    assert lesson.goals == ["**See** bars, tall ones.", "**Say** so."]
+    assert lesson.exercises == ["Exercise 1 · Predict"]
+    assert [step.heading for step in lesson.steps] == ["Part 0", "Part 1"]
+    step = lesson.steps[1]
+    assert (step.alt, step.predict, step.choices, step.prose) == (
+        ALT,
+        "Which bar leads?",
+        ("bird", "boat"),
+        "Some prose.",
+    )
+    # The guess of whoever executed the notebook is not what a class should read.
+    assert [text for _, text in step.findings] == ["Bird leads by 1.", "**What came:** bird. It flies."]
+
+
+def test_slides_ask_before_they_show_and_leave_the_answer_in_the_notes(notebook):
+    slides = build_slides.outline(lessons.read_lesson(notebook), NOTES)
+    kinds = ["title", "points", *2 * ["predict", "shown"], "poll", "points", "points"]
+    assert [slide["kind"] for slide in slides] == kinds
+    poll = slides[-3]
+    assert "It has most images." in poll["notes"] and "It has most images." not in poll["body"]
+
+
+@pytest.mark.parametrize("sections", [0, 1, 20])
+def test_there_are_at_most_twelve_slides_and_the_recap_is_the_last(tmp_path, sections):
+    lesson = lessons.read_lesson(_write_lesson(tmp_path / "01_bars.ipynb", sections))
+    slides = build_slides.outline(lesson, NOTES)
+    assert len(slides) <= 12
+    assert slides[-1]["heading"] == "What to remember"
+    assert sum(slide["kind"] == "shown" for slide in slides) == min(sections, 7)
+
+
+def test_pages_load_nothing_from_elsewhere_and_hide_folded_code(notebook):
+    slides = build_slides.render(lessons.read_lesson(notebook), NOTES)
+    assert _Page(slides).loads == []
+    assert _Page(slides).alts == [ALT, ALT]
+    page = notebook_pages.notebook_page(notebook)
+    assert _Page(page).loads == []
+    assert "import(" not in page and "teaching.finding(" not in page
+    assert "00_setup.html" in page
+
+
+@pytest.mark.parametrize("name", lessons.names())
+def test_every_module_has_slides_with_text_alternatives(name):
+    lesson = lessons.read_lesson(lessons.READ / f"{name}.ipynb")
+    page = _Page(build_slides.render(lesson, lessons.read_notes(name)))
+    assert page.loads == []
+    assert page.slides <= 12
+
+
+@pytest.mark.parametrize("page", sorted(lessons.NOTES.glob("*.md")), ids=lambda page: page.stem)
+def test_notes_have_a_goal_three_wrong_answers_ranges_and_polls_with_an_answer(page):
+    notes = lessons.read_notes(page.stem)
+    assert page.stem in lessons.names()
+    assert "**Goal.**" in notes[""]
+    assert sum(line.startswith(("1. ", "2. ", "3. ")) for line in notes["Usual wrong answers"].splitlines()) == 3
+    assert "|---" in notes["Expected ranges"]
+    polls = lessons.read_polls(notes)
+    assert polls
+    for question, choices, answer in polls:
+        assert question.endswith("?")
+        assert f"- {answer[0]}: " in choices, answer
+
+
+def test_the_cheat_sheet_names_what_exists():
+    import re
+
+    from typer.main import get_command
+
+    import tlkeras
+    from tlkeras.cli import app
+
+    text = Path(draw_cheat_sheet.__file__).read_text("utf-8")
+    assert set(re.findall(r"tlkeras\.(\w+)", text)) <= set(tlkeras.__all__)
+    commands = get_command(app).commands
+    shown = [command for _, command, _ in (*draw_cheat_sheet.PATH, *draw_cheat_sheet.REMEDIES) if command]
+    for name, *words in (command.split()[1:] for command in shown):
+        options = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, name
+    drawing = (TEACHING / "cheat_sheet.svg").read_text("utf-8")
+    for command in shown:
+        assert command.replace("&", "&amp;") in drawing, "run docs/teaching/draw_cheat_sheet.py"
+
+
+def _wheel(folder, name, files, needs=()):
+    """Write a wheel without a build tool: a zip of files and three pages about them."""
+    about = f"{name}-1.0.dist-info"
+    requires = "".join(f"Requires-Dist: {need}\n" for need in needs)
+    named = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nProvides-Extra: notebooks\n"
+    pages = {
+        f"{about}/METADATA": named + requires,
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        for path, text in {**files, **pages}.items():
+            wheel.writestr(path, text)
+        wheel.writestr(f"{about}/RECORD", "".join(f"{path},,\n" for path in {**files, **pages, f"{about}/RECORD": ""}))
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    """Stand-ins: a tlkeras whose doctor needs another package, and the pip that comes with Python."""
+    import ensurepip
+
+    pip = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"), None)
+    if pip is None:
+        pytest.skip("this Python comes without pip's wheel")
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    (folder / pip.name).write_bytes(pip.read_bytes())
+    doctor = "import sys, lesson_tool\nprint('doctor', sys.argv[1:], lesson_tool.__name__)"
+    needs = ['lesson_tool; extra == "notebooks"']
+    _wheel(folder, "tlkeras", {"tlkeras/__init__.py": "", "tlkeras/__main__.py": doctor}, needs)
+    _wheel(folder, "lesson_tool", {"lesson_tool.py": ""})
+    return folder
+
+
+@pytest.fixture
+def quick_material(monkeypatch):
+    def add(kit, version):
+        for file in ("install.py", "install.sh"):
+            (kit / file).write_bytes((TEACHING / "kit" / file).read_bytes())
+
+    monkeypatch.setattr(build_kit, "add_material", add)
+
+
+def _installed(folder):
+    command = [sys.executable, "install.py", "--environment", "env"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_an_archive_installs_from_its_own_wheels_and_notices_damage(tmp_path, wheels, quick_material):
+    archive = build_kit.build_kit(tmp_path / "out", wheels)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [archive.name]
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(tmp_path)
+    kit = tmp_path / "tlkeras-kit-1.0"
+    done = _installed(kit)
+    assert done.returncode == 0, done.stderr
+    assert "doctor ['doctor'] lesson_tool" in done.stdout
+    (kit / "wheels" / "lesson_tool-1.0-py3-none-any.whl").write_bytes(b"cut short")
+    done = _installed(kit)
+    assert done.returncode == 1
+    assert "Missing or damaged: wheels/lesson_tool-1.0-py3-none-any.whl." in done.stderr
+
+
+def test_a_kit_without_a_package_that_is_needed_is_not_built(tmp_path, wheels, quick_material, capfd):
+    (wheels / "lesson_tool-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(subprocess.CalledProcessError):
+        build_kit.build_kit(tmp_path / "out", wheels)
+    assert "lesson-tool" in capfd.readouterr().err.replace("_", "-")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_kit_refuses_another_python_or_system():
+    manifest = {"python": build_kit.python_version(), "system": build_kit.system()}
+    assert install.misfit(manifest) == ""
+    assert install.misfit({**manifest, "python": "3.8"}).startswith("This kit is for Python 3.8; this is Python 3.")
+    assert install.misfit({**manifest, "system": "Plan9 mips"}).startswith("This kit is for Plan9 mips; this is ")
