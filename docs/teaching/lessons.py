@@ -137,7 +137,7 @@ def _steps(cells):
         if cell.cell_type == "markdown":
             if title := re.search(r"^## (.+)$", cell.source, re.MULTILINE):
                 heading = title.group(1)
-                if heading.startswith(("Exercise", "Did it all hold", "Recap", "Quiz")):
+                if heading.startswith(("Exercise", "Question", "Quiz", "Did it all hold", "Read on", "Recap")):
                     break
             if not now.empty or now.heading != heading:
                 now = Step(heading)
@@ -145,7 +145,10 @@ def _steps(cells):
             now.prose = f"{now.prose}\n\n{prose}".strip()
             now.predict = prediction or now.predict
         elif cell.cell_type == "code":
-            now.choices = _choices(cell.source) or now.choices
+            if "teaching.predict(" in cell.source:
+                if not now.empty:
+                    now = Step(heading)
+                now.predict, now.choices = _question(now, cell.source), _choices(cell.source)
             for shown in _shown(cell):
                 if shown.image or shown.table:
                     if not now.empty:
@@ -186,18 +189,27 @@ def _parted(source):
     return prose.strip(), prediction.strip()
 
 
+def _question(step, source):
+    """Return what the class is asked: the last paragraph of the text, and the comment above the guess."""
+    comment = re.match(r"(?:#.*\n)*", source).group()
+    asked = step.predict or step.prose.rpartition("\n\n")[2]
+    return f"{asked}\n\n{re.sub(r'^# ?', '', comment, flags=re.MULTILINE)}".strip()
+
+
 def _choices(source):
-    """Return the `choices` of a call to `teaching.predict` in a cell, or an empty tuple."""
-    if "teaching.predict(" not in source:
-        return ()
+    """Return the choices of the guess in a cell: the argument of `teaching.predict`, written there or named above."""
+    named, given = {}, None
     for node in ast.walk(ast.parse(source)):
-        for keyword in getattr(node, "keywords", ()):
-            if keyword.arg == "choices":
-                try:
-                    return tuple(map(str, ast.literal_eval(keyword.value)))
-                except ValueError:  # computed in the notebook
-                    return ()
-    return ()
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            named[node.targets[0].id] = node.value
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "predict":
+            given = next((one.value for one in node.keywords if one.arg == "choices"), None)
+            given = given or (node.args[2] if len(node.args) > 2 else None)
+    given = named.get(getattr(given, "id", None), given)
+    try:
+        return tuple(map(str, ast.literal_eval(given))) if given else ()
+    except ValueError:  # computed in the notebook
+        return ()
 
 
 def _uri(kind, data):

@@ -52,8 +52,8 @@ def _section(number):
     said = {"text/markdown": f"> **Finding.** Bird leads by {number}.", "text/plain": "Finding"}
     outcome = {"text/markdown": "> **Your guess.** boat. **What came:** bird. It flies."}
     return [
-        nbformat.v4.new_markdown_cell(f"## Part {number}\n\nSome prose.\n\n**Predict.** Which bar leads?"),
-        _code(f'guess = "boat"\nteaching.predict("01.{number}", guess, choices=("bird", "boat"))'),
+        nbformat.v4.new_markdown_cell(f"## Part {number}\n\nSome prose.\n\nWhich bar leads?"),
+        _code(f'# It is...\nchoices = ("bird", "boat")\nteaching.predict("01.{number}", "boat", choices)'),
         _code("evaluation.bars(counts)", picture, ALT),
         _code('teaching.finding(f"Bird leads.")', said, jupyter={"source_hidden": True}),
         _code(f'teaching.outcome("01.{number}", "bird", "It flies.")', outcome),
@@ -114,12 +114,8 @@ def test_a_lesson_is_read_from_its_executed_notebook(notebook):
     assert lesson.exercises == ["Exercise 1 · Predict"]
     assert [step.heading for step in lesson.steps] == ["Part 0", "Part 1"]
     step = lesson.steps[1]
-    assert (step.alt, step.predict, step.choices, step.prose) == (
-        ALT,
-        "Which bar leads?",
-        ("bird", "boat"),
-        "Some prose.",
-    )
+    assert (step.alt, step.prose) == (ALT, "Some prose.\n\nWhich bar leads?")
+    assert (step.predict, step.choices) == ("Which bar leads?\n\nIt is...", ("bird", "boat"))
     # The guess of whoever executed the notebook is not what a class should read.
     assert [text for _, text in step.findings] == ["Bird leads by 1.", "**What came:** bird. It flies."]
 
