@@ -19,8 +19,11 @@ from PIL import Image
 
 MOST = 12
 TEMPLATES = Path(__file__).parent / "templates"
-#: Pictures that are at most this many times as wide as high have the findings beside them.
-_BESIDE = 1.45
+#: A picture has the findings beside it if it is at most this many times as wide as high, with short and long findings.
+_BESIDE, _BESIDE_LONG, _LONG = 1.45, 2.2, 200
+#: What a slide says of a figure has about this many letters. The rest goes into the notes.
+_MOST_LETTERS = 360
+
 
 _markdown = MarkdownIt("commonmark").enable("table")
 
@@ -107,22 +110,44 @@ def _points(heading, points, notes):
 
 
 def _figure(step, asked_before):
-    findings = [html(text) if kind == "markdown" else Markup(text) for kind, text in step.findings]
+    said, more = _parted(step.findings)
+    findings = [html(text) if kind == "markdown" else Markup(text) for kind, text in said]
+    ratio = _width_per_height(step.image) if step.image else 1
+    letters = sum(len(text) for _, text in said)
     question = "" if asked_before or not step.predict else f"**Ask before you show it.** {step.predict}\n\n"
     return _slide(
         "shown",
         step.heading,
-        notes=html(question) + _say(step),
+        notes=html(question) + html(f"**Then say.** {more}" if more else "") + _say(step),
         image=Markup(step.image),
-        alt=step.alt,
+        alt=step.alt or _plain(" ".join([f"Figure: {step.heading}.", *findings])),
         table=Markup(step.table),
         findings=findings,
-        beside=bool(step.image and findings) and _width_per_height(step.image) <= _BESIDE,
+        ratio=f"{ratio:.3f}",
+        beside=bool(step.image and letters) and ratio <= (_BESIDE_LONG if letters > _LONG else _BESIDE),
     )
+
+
+def _parted(findings):
+    """Part findings into those that fit on a slide, by whole sentences, and Markdown for the notes."""
+    said, more, room = [], [], _MOST_LETTERS
+    for kind, text in findings:
+        kept = []
+        for sentence in re.split(r"(?<=[.?!]) ", text) if kind == "markdown" else [text]:
+            fits = not more and (len(sentence) <= room or not (said or kept))
+            (kept if fits else more).append(sentence)
+            room -= len(sentence)
+        if kept:
+            said.append((kind, " ".join(kept)))
+    return said, " ".join(more)
 
 
 def _say(step):
     return html(f"**From the notebook.** {step.prose}" if step.prose else "")
+
+
+def _plain(markup):
+    return " ".join(Markup(markup).striptags().split())
 
 
 def _width_per_height(uri):

@@ -56,7 +56,7 @@ class Lesson:
         question: The question it answers, as Markdown.
         goals: Its objectives, each as Markdown.
         steps: Its figures and tables, in order.
-        exercises: Headings of its exercises.
+        exercises: Its exercises, each as Markdown: the heading, and the first sentences of the task.
         recap: Its summary, each point as Markdown.
     """
 
@@ -98,7 +98,7 @@ def read_lesson(path):
         question=_paragraph(first, "Question"),
         goals=_bullets(first),
         steps=_steps(cells),
-        exercises=re.findall(r"^### (Exercise .+)$", "\n".join(markdown), re.MULTILINE),
+        exercises=[exercise for text in markdown for exercise in _exercises(text)],
         recap=_bullets(recap),
     )
 
@@ -151,7 +151,7 @@ def _steps(cells):
                 now.predict, now.choices = _question(now, cell.source), _choices(cell.source)
             for shown in _shown(cell):
                 if shown.image or shown.table:
-                    if not now.empty:
+                    if now.image or now.table or (shown.image and now.findings):
                         now = Step(heading)
                     now.image, now.table, now.alt = shown.image, shown.table, shown.alt
                 now.findings += shown.findings
@@ -190,10 +190,11 @@ def _parted(source):
 
 
 def _question(step, source):
-    """Return what the class is asked: the last paragraph of the text, and the comment above the guess."""
-    comment = re.match(r"(?:#.*\n)*", source).group()
-    asked = step.predict or step.prose.rpartition("\n\n")[2]
-    return f"{asked}\n\n{re.sub(r'^# ?', '', comment, flags=re.MULTILINE)}".strip()
+    """Return what the class is asked: the questions at the end of the text, and the comment above the guess."""
+    comment = re.sub(r"^# ?", "", re.match(r"(?:#.*\n)*", source).group(), flags=re.MULTILINE)
+    paragraph = step.prose.rpartition("\n\n")[2]
+    asked = [text for text in re.split(r"(?<=[.?!]) ", " ".join(paragraph.split())) if text.endswith("?")]
+    return f"{step.predict or ' '.join(asked) or paragraph}\n\n{comment}".strip()
 
 
 def _choices(source):
@@ -210,6 +211,19 @@ def _choices(source):
         return tuple(map(str, ast.literal_eval(given))) if given else ()
     except ValueError:  # computed in the notebook
         return ()
+
+
+def _exercises(source):
+    """Return the exercises of a cell, each shortened to its heading and at most 160 letters of whole sentences."""
+    found = []
+    for heading, task in re.findall(r"^### (Exercise .+)\n+((?:[^#<\n].*\n?)*)", source, re.MULTILINE):
+        sentences, kept = re.split(r"(?<=[.?!]) ", " ".join(task.split())), ""
+        for sentence in sentences:
+            if kept and len(kept) + len(sentence) > 160:
+                break
+            kept = f"{kept} {sentence}".strip()
+        found.append(f"**{heading}.** {kept}".strip())
+    return found
 
 
 def _uri(kind, data):

@@ -3,6 +3,7 @@
 import base64
 import importlib.util
 import io
+import re
 import subprocess
 import sys
 import zipfile
@@ -52,7 +53,7 @@ def _section(number):
     said = {"text/markdown": f"> **Finding.** Bird leads by {number}.", "text/plain": "Finding"}
     outcome = {"text/markdown": "> **Your guess.** boat. **What came:** bird. It flies."}
     return [
-        nbformat.v4.new_markdown_cell(f"## Part {number}\n\nSome prose.\n\nWhich bar leads?"),
+        nbformat.v4.new_markdown_cell(f"## Part {number}\n\nSome prose.\n\nLook. Which bar\nleads?"),
         _code(f'# It is...\nchoices = ("bird", "boat")\nteaching.predict("01.{number}", "boat", choices)'),
         _code("evaluation.bars(counts)", picture, ALT),
         _code('teaching.finding(f"Bird leads.")', said, jupyter={"source_hidden": True}),
@@ -72,7 +73,7 @@ leads?
 - **Say** so.
 """
 CLOSING = (
-    "## Exercises\n\n### Exercise 1 · Predict",
+    f"## Exercises\n\n### Exercise 1 · Predict\n\nBirds\nfly. {160 * 'x'}. No.\n\n<details>",
     "## Recap\n\n- **See**: done.\n- **Say**: [done](00_setup.ipynb).",
 )
 
@@ -111,10 +112,10 @@ def test_a_lesson_is_read_from_its_executed_notebook(notebook):
     lesson = lessons.read_lesson(notebook)
     assert (lesson.number, lesson.title, lesson.question) == ("01", "Bars", "Which bar leads?")
     assert lesson.goals == ["**See** bars, tall ones.", "**Say** so."]
-    assert lesson.exercises == ["Exercise 1 · Predict"]
+    assert lesson.exercises == ["**Exercise 1 · Predict.** Birds fly."]
     assert [step.heading for step in lesson.steps] == ["Part 0", "Part 1"]
     step = lesson.steps[1]
-    assert (step.alt, step.prose) == (ALT, "Some prose.\n\nWhich bar leads?")
+    assert (step.alt, step.prose) == (ALT, "Some prose.\n\nLook. Which bar\nleads?")
     assert (step.predict, step.choices) == ("Which bar leads?\n\nIt is...", ("bird", "boat"))
     # The guess of whoever executed the notebook is not what a class should read.
     assert [text for _, text in step.findings] == ["Bird leads by 1.", "**What came:** bird. It flies."]
@@ -126,6 +127,15 @@ def test_slides_ask_before_they_show_and_leave_the_answer_in_the_notes(notebook)
     assert [slide["kind"] for slide in slides] == kinds
     poll = slides[-3]
     assert "It has most images." in poll["notes"] and "It has most images." not in poll["body"]
+
+
+def test_what_does_not_fit_on_a_slide_is_in_its_notes(notebook):
+    lesson = lessons.read_lesson(notebook)
+    lesson.steps[0].findings = [("markdown", f"First. {300 * 'a'}. {300 * 'b'}. Last."), ("markdown", "Another.")]
+    slide = build_slides.outline(lesson, NOTES)[3]
+    said, more = "".join(slide["findings"]), slide["notes"]
+    assert "First. aaa" in said and not {"bbb", "Last", "Another"} & set(re.findall("bbb|Last|Another", said))
+    assert "bbb. Last. Another." in more and "First" not in more
 
 
 @pytest.mark.parametrize("sections", [0, 1, 20])
@@ -170,8 +180,6 @@ def test_notes_have_a_goal_three_wrong_answers_ranges_and_polls_with_an_answer(p
 
 
 def test_the_cheat_sheet_names_what_exists():
-    import re
-
     from typer.main import get_command
 
     import tlkeras
