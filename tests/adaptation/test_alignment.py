@@ -57,6 +57,15 @@ def test_an_alignment_folds_into_the_head(domains, method):
     np.testing.assert_allclose(1 / (1 + np.exp(logits[:, 0] - logits[:, 1])), expected[:, 1], atol=1e-9)
 
 
+def test_a_feature_that_is_almost_dead_in_the_target_is_not_blown_up(domains):
+    source, target = (one.copy() for one in domains)
+    target[:, 1] *= 1e-4
+    deviations = target.std(axis=0)
+    ratio = affine(tlkeras.FeatureAlignment().fit(source, target=target)).matrix
+    assert ratio[1] == pytest.approx(source[:, 1].std() / (0.1 * np.median(deviations)), rel=1e-6)
+    assert ratio[0] == pytest.approx(source[:, 0].std() / deviations[0])
+
+
 def test_without_a_target_nothing_changes_and_a_constant_feature_is_only_moved(domains):
     source, _ = domains
     assert (tlkeras.FeatureAlignment("coral").fit(source).transform(source) == source).all()

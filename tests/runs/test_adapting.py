@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from keras import layers
 from PIL import Image
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlkeras
+from tlkeras.adaptation import domain_probe
+from tlkeras.adaptation.unlabeled import Unlabeled
 from tlkeras.cli import adapting as commands
 from tlkeras.runs.adapting import adaptation_text
 from tlkeras.runs.images import digest
@@ -80,6 +83,29 @@ def test_the_new_model_opens_with_keras_and_the_old_one_is_unchanged(places, ada
     assert json.loads((output / "metrics.json").read_text())["adaptation"]["batchnorm"]
     assert {"norm", "norm_adapted"} <= {layer.name for layer in new.model.layers}
     assert not np.asarray(run.model.get_layer("norm").moving_mean).any()
+
+
+def test_the_logits_are_those_of_both_heads_averaged_by_how_far_they_agree(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels, new = np.arange(120) % 3, np.arange(150) % 3
+    centers = 2 * rng.normal(size=(3, 6))
+    source, target = centers[labels] + rng.normal(size=(120, 6)), 1.5 * centers[new] + rng.normal(size=(150, 6)) + 1
+    tables = {120: source, 150: target}
+    monkeypatch.setattr(domain_probe.Domains, "features", lambda self, network, images: tables[len(images)])
+    inputs = keras.Input((6,))
+    network = keras.Model(inputs, layers.Activation("linear")(inputs))
+    images = [Unlabeled([None] * count, np.arange(count)) for count in (120, 150)]
+    adapted = domain_probe.adapt_to_domain(
+        domain_probe.Domains(network, images[0], labels, images[1], "stretch"), batchnorm=False, self_training=False
+    )
+    probe = tlkeras.linear_probe(source, labels)
+    mapped = (target - target.mean(axis=0)) / target.std(axis=0) * source.std(axis=0) + source.mean(axis=0)
+    agreement = (probe.predict(target) == probe.predict(mapped)).mean()
+    weight = 0.5 * np.clip((agreement - 0.4) / 0.4, 0, 1)
+    logits = weight * probe.decision_function(target) + (1 - weight) * probe.decision_function(mapped)
+    assert weight > 0 and adapted.facts["weight_of_former"] == pytest.approx(weight, abs=1e-3)
+    assert f"those without adaptation weigh {weight:.0%}" in adaptation_text(adapted.facts)
+    np.testing.assert_allclose(adapted.model.predict(target, verbose=0), softmax(logits, axis=1), atol=1e-5)
 
 
 def test_without_batchnorm_the_network_stands_once_and_only_its_head_is_new(places):

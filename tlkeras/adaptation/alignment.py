@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from tlkeras.errors import InputError
 from tlkeras.pipelines.affine import Affine, affine
+from tlkeras.pipelines.scaling import with_floor
 from tlkeras.utils.validation import check_choice
 
 
@@ -97,9 +98,13 @@ def _(step: FeatureAlignment):
 
 
 def _standardize(source, target):
-    """Match the mean and standard deviation of each feature; one that is constant in the target is only shifted."""
+    """Match the mean and standard deviation of each feature; one that is constant in the target is only shifted.
+
+    Small deviations are raised as in a probe's scaler: a feature that is almost dead in the target is not blown up.
+    """
     spread = target.std(axis=0)
-    matrix = np.where(spread > 1e-6 * max(spread.max(), 1e-12), source.std(axis=0) / np.maximum(spread, 1e-12), 1.0)
+    ratio = with_floor(source.std(axis=0)) / with_floor(spread)
+    matrix = np.where(spread > 1e-6 * max(spread.max(), 1e-12), ratio, 1.0)
     return matrix, source.mean(axis=0) - target.mean(axis=0) * matrix
 
 

@@ -36,6 +36,10 @@ def adapt(
     folded into the head. A copy of the network with the BatchNorm statistics of the new domain is added, which doubles
     the time per answer. A probe is fitted to the labeled images of the run. The command `tlkeras adapt` does the same.
 
+    Standardizing can harm if the shift is small and the shares of the classes differ. So the logits are averaged with
+    those of a probe that is not adapted, which weighs one half if both answer 80% of the images alike, less below that,
+    and nothing below 40%.
+
     The shares of the classes should be about the same in both domains. Only labels of the new domain can show how
     accurate the new run is: `run.evaluate(folder)`. Its `metrics` hold the scores of the old run, on its own domain.
 
@@ -110,6 +114,11 @@ def adaptation_text(facts: dict) -> str:
         f"{facts['answers_changed']:.0%} of the answers to these images changed; classes in use: {before:.1f} before, "
         f"{after:.1f} now.",
     ]
+    if facts["weight_of_former"]:
+        lines.append(
+            f"Without adaptation, {facts['agreement']:.0%} of the answers would be the same. So logits are averaged: "
+            f"those without adaptation weigh {facts['weight_of_former']:.0%}."
+        )
     if facts["self_training"]:
         lines.append(f"Self-training changed {facts['changed_by_self_training']:.0%} of the answers.")
     if facts["batchnorm"]:
