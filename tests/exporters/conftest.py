@@ -78,3 +78,22 @@ def exported(tmp_path_factory, run_folder):
 
     folder = tmp_path_factory.mktemp("exports") / "litert"
     return folder, tlkeras.export(run_folder, folder)
+
+
+@pytest.fixture(scope="session")
+def rejecting(tmp_path_factory, images, run_folder):
+    """Give the run of colors a rejector; return its folder, all images, and images of something else."""
+    import tlkeras
+    from tlkeras.models.heads import with_features
+
+    run, folder = tlkeras.load_run(run_folder), tmp_path_factory.mktemp("rejecting") / "run"
+    files = sorted(images.rglob("*.png"))
+    features = with_features(run.model).predict(tlkeras.read_images(files, 16), verbose=0)[1]
+    rejector = tlkeras.fit_rejection(features, [path.parent.name for path in files], false_alarms=0.1)
+    with written_run(folder, Run(run.model, run.class_names, (16, 16), "stretch", rejector=rejector)) as part:
+        (part / "metrics.json").write_text((run_folder / "metrics.json").read_text())
+    others, random = tmp_path_factory.mktemp("others"), np.random.default_rng(1)
+    for number in range(6):
+        pixels = random.integers(0, 2, (4, 4, 1), "uint8").repeat(4, 0).repeat(4, 1).repeat(3, 2) * 255
+        Image.fromarray(pixels if number else np.full((16, 16, 3), 255, "uint8")).save(others / f"{number}.png")
+    return folder, files, sorted(others.iterdir())

@@ -113,7 +113,7 @@ def test_a_file_that_loses_too_much_fails_names_layers_and_leaves_nothing(run_fo
     from tlkeras.exporters import litert
 
     def ruined(content, name, calibration):
-        from tlkeras.exporters.quantization import quantize
+        from tlkeras.exporters.litert_quantization import quantize
 
         result = bytearray(quantize(content, name, calibration))
         from tlkeras.exporters.litert_editing import opened, packed

@@ -20,7 +20,7 @@ from tlkeras.features.engines.litert_writer import write_litert
 
 @pytest.fixture(scope="module")
 def plain(run_folder):
-    return write_litert(tlkeras.load_run(run_folder).model, "uint8", "probabilities")
+    return write_litert(tlkeras.load_run(run_folder).model, "uint8", ("probabilities",))
 
 
 def test_predict_and_evaluate_take_a_file_as_they_take_a_run(exported, run_folder, images, tmp_path):

@@ -1,4 +1,4 @@
-"""The page of `--format web` in headless Chromium, over the DevTools protocol: the page itself is not changed."""
+"""The page of `--format web` and `serve` in headless Chromium, over the DevTools protocol: the page is not changed."""
 
 import base64
 import contextlib
@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -78,10 +79,10 @@ class Browser:
             assert time.monotonic() < end, self.run("document.body.innerText")
             time.sleep(0.1)
 
-    def open(self, path):
-        """Open a page of `--format web`, and wait until it is ready."""
+    def open(self, page):
+        """Open a file or an address, and wait until the page is ready."""
         self.events.clear()
-        self.ask("Page.navigate", url=Path(path).resolve().as_uri())
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         self.wait("document.getElementById('status')?.textContent === 'Ready.'")
 
     def choose(self, paths):
@@ -177,7 +178,7 @@ def test_what_is_no_image_is_said_and_the_camera_answers(browser, drawings, tmp_
     root = browser.ask("DOM.getDocument")["root"]["nodeId"]
     node = browser.ask("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
     browser.ask("DOM.setFileInputFiles", nodeId=node, files=[str(tmp_path / "notes.png")])
-    browser.wait("document.getElementById('status').textContent.startsWith('notes.png cannot be read')")
+    browser.wait("document.getElementById('status').textContent.startsWith('notes.png: this browser cannot read')")
     browser.run("document.getElementById('camera').click()")
     browser.wait("document.getElementById('video').videoWidth > 0 && !document.getElementById('viewfinder').hidden")
     browser.run("document.getElementById('shoot').click()")
@@ -204,6 +205,37 @@ def test_each_way_to_resize_is_that_of_read_image_and_several_labels_can_be_chos
     for (_, answer, percent), probabilities in zip(answers, expected, strict=True):
         assert {*answer.split(", ")} == {"blue", "red"}
         assert percent == pytest.approx(100 * probabilities.max(), abs=4)
+
+
+@pytest.fixture(scope="module")
+def pages(rejecting, tmp_path_factory):
+    """Make both pages of a run with a rejector: a file, and the address of `tlkeras serve`."""
+    pytest.importorskip("uvicorn")
+    folder = tmp_path_factory.mktemp("both") / "page"
+    tlkeras.export(rejecting[0], folder, format="web", quantize="none", images=rejecting[1][0].parents[1])
+    command = [sys.executable, "-m", "tlkeras", "serve", str(rejecting[0]), "--port", "0"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    address = next(found[0] for line in server.stderr if (found := re.search(r"http://127.0.0.1:\d+/", line)))
+    yield {"web": folder / "index.html", "serve": address}
+    server.terminate()
+    assert server.wait(20) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["web", "serve"])
+def test_both_pages_answer_none_of_these_where_the_run_does(browser, pages, rejecting, kind):
+    folder, files, others = rejecting
+    paths = [*files[::6], *others]
+    expected = [one["class"].replace("unknown", "none of these") for one in tlkeras.load_run(folder).predict(paths)]
+    browser.open(pages[kind])
+    assert [answer for _, answer, _ in browser.choose(paths)] == expected
+    said, asked = browser.messages()
+    assert not said and all(url == f"{pages[kind]}predict?probabilities=true" for url in asked)
+    assert len(asked) == (len(paths) if kind == "serve" else 0)
+    text = browser.run("document.querySelector('article .soft').textContent")
+    assert re.fullmatch(r"5.png, \d+ ms, farther from the known images than \d+\.\d% of them", text)
+    assert browser.run("document.querySelector('article:first-of-type li.chosen') === null")
+    assert "none of these" in browser.run("document.querySelector('footer').innerText")
 
 
 @pytest.mark.slow

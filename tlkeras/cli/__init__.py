@@ -20,6 +20,7 @@ from tlkeras.cli.exporting import benchmark, export
 from tlkeras.cli.forecasting import learning_curve
 from tlkeras.cli.machine import backbones, cache, doctor
 from tlkeras.cli.runs import evaluate, fit, predict
+from tlkeras.cli.serving import serve
 from tlkeras.cli.terminal import say
 from tlkeras.errors import InputError
 
@@ -39,6 +40,7 @@ for _command in (
     label_order,
     export,
     benchmark,
+    serve,
     check,
     rank,
     advise,

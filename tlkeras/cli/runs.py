@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tlkeras.cli.shifted import print_comparison
-from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
+from tlkeras.cli.terminal import Json, RunFolder, load_keras, open_run, print_json, say
 from tlkeras.errors import InputError
 from tlkeras.runs.checks import LARGEST_SIDE, check_fit
 from tlkeras.runs.trust import UNKNOWN
@@ -163,7 +163,7 @@ def evaluate(
     if source is None:
         raise InputError("`SOURCE` must be given unless there is `--shifted`: a folder of labeled images or a table.")
     load_keras()
-    result = _open(run).evaluate(source, classes=classes or None, **options)
+    result = open_run(run).evaluate(source, classes=classes or None, **options)
     _say_skipped(result["skipped"])
     if result["seen_in_training"]:
         say(
@@ -218,7 +218,7 @@ def predict(
     if not paths:
         raise InputError("The list of images on stdin is empty.")
     options = {"top_k": top_k, "probabilities": probabilities, "tta": tta, "batch_size": batch_size, "verbose": verbose}
-    opened, kept = _open(run), []
+    opened, kept = open_run(run), []
     if output is not None:
         result = predict_to_file(opened, paths, output, resume=resume, **options)
         if result.resumed:
@@ -253,19 +253,6 @@ def _predict_to_stdout(run, paths, write, options):
         else:
             write(answer)
     return result
-
-
-def _open(run):
-    """Open a run or an exported file; load Keras first, with a message, if the run has no LiteRT file."""
-    from tlkeras.exporters.opening import exported_file, load_export
-    from tlkeras.runs.folder import LITERT
-    from tlkeras.runs.run import load_run
-
-    if exported_file(run):
-        return load_export(run)
-    if not (run / LITERT).is_file():
-        load_keras()
-    return load_run(run)
 
 
 def _stdin_lines():

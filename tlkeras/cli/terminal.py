@@ -59,3 +59,16 @@ def load_keras():
     say("Loading Keras ...")
     with silent_stderr():
         import keras  # noqa: F401
+
+
+def open_run(run):
+    """Open a run or an exported file; load Keras first, with a message, if the run has no LiteRT file."""
+    from tlkeras.exporters.opening import exported_file, load_export
+    from tlkeras.runs.folder import LITERT
+    from tlkeras.runs.run import load_run
+
+    if exported_file(run):
+        return load_export(run)
+    if not (run / LITERT).is_file():
+        load_keras()
+    return load_run(run)

@@ -124,9 +124,14 @@ class Rejector:
         """
         return self.exceeds(self.unknown_scores(features))
 
+    @property
+    def threshold(self) -> float:
+        """The unknown score from which on an image is called unknown."""
+        return 1 - self.false_alarms - 1e-6  # scores may come in float32
+
     def exceeds(self, scores: np.ndarray) -> np.ndarray:
         """Tell which unknown scores mean `"unknown"`."""
-        return np.asarray(scores) >= 1 - self.false_alarms - 1e-6  # scores may come in float32
+        return np.asarray(scores) >= self.threshold
 
     def measure(self, features: np.ndarray) -> np.ndarray:
         """Compute the distance of images from the nearest known image, float32 `(images,)`."""

@@ -4,10 +4,9 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from tlkeras.errors import InputError
 from tlkeras.exporters.measuring_process import measure
+from tlkeras.exporters.runtimes import side_by_side
 from tlkeras.exporters.verification import compare
 
 
@@ -51,11 +50,14 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
         why = "it needs images to measure ranges on; give `images`"
         refused = {name: why for name in wanted if name in ("int8", "full_int8")}
         wanted = [name for name in wanted if name not in refused]
+    if "full_int8" in wanted and "unknown_threshold" in subject.labels:
+        refused["full_int8"] = 'its "none of these" needs floats'
+        wanted.remove("full_int8")
     write = writer_of(format).write
     files, more, tools = write(subject.model, folder, batch, tuple(wanted), subject.calibration)
     refused |= more
     answers, times, errors = measure(files, format, subject.pixels, threads, seconds)
-    expected = np.asarray(subject.model.predict(subject.pixels, batch_size=32, verbose=0), "float32")
+    expected = side_by_side(subject.model.predict(subject.pixels, batch_size=32, verbose=0)).astype("float32")
     refused |= errors
     files = {name: path for name, path in files.items() if name in answers}
     measured = {}

@@ -103,8 +103,8 @@ def _onnx(path):
     import onnx
 
     model = onnx.load(str(path), load_external_data=False)
-    if len(model.graph.input) != 1 or len(model.graph.output) != 1:
-        raise _refused(path, "it does not have exactly one input and one output")
+    if len(model.graph.input) != 1 or len(model.graph.output) not in (1, 2):
+        raise _refused(path, "it does not have one input and one or two outputs")
     if model.functions or any(node.domain not in _ONNX_DOMAINS for node in model.graph.node):
         raise _refused(path, "it has custom operators")
     total = 0

@@ -1,20 +1,58 @@
 """The meaning of an exported file: labels and provenance, stored next to it and inside it.
 
 A dict with `class_names` (by position in the answer), `image_size` (`[height, width]`), `resize` (as in
-`tlkeras.read_image`), `thresholds` (only where an image may have several labels), `majority_class` (where it is known)
-and `provenance`: versions, format, quantization, and the run. Beside every file: `labels.json`, and the names alone in
-`labels.txt`. Inside: in a `.tflite` as `tlkeras.exporters.litert_metadata` says; in an `.onnx` as `metadata_props`; in
-OpenVINO's `.xml` as `rt_info/model_info`; in a SavedModel in `assets.extra/`.
+`tlkeras.read_image`), `thresholds` (only where an image may have several labels), `unknown_threshold` (only where the
+file has a second output, the unknown score: an image is of none of the classes from this score on), `majority_class`
+(where it is known) and `provenance`: versions, format, quantization, and the run.
+
+Beside every file: `labels.json`, and the names alone in `labels.txt`. Inside: in a `.tflite` as
+`tlkeras.exporters.litert_metadata` says; in an `.onnx` as `metadata_props`; in OpenVINO's `.xml` as
+`rt_info/model_info`; in a SavedModel in `assets.extra/`.
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
+from tlkeras._version import __version__
 from tlkeras.errors import InputError
 from tlkeras.exporters.litert_metadata import read_metadata
 from tlkeras.exporters.options import LABELS, LABELS_TEXT
 
 _LARGEST = 4_000_000
+
+
+def labels_of(run):
+    """Build the labels and the provenance of a run's exported file; those of an exported file are repeated.
+
+    Args:
+        run: `Run`.
+
+    Returns:
+        Dict as above.
+    """
+    if hasattr(run, "labels"):
+        return run.labels
+    labels = {"class_names": list(run.class_names), "image_size": list(run.image_size), "resize": run.resize}
+    if run.thresholds is not None:
+        labels["thresholds"] = list(run.thresholds)
+    if run.rejector is not None:
+        labels["unknown_threshold"] = run.rejector.threshold
+    provenance = {"tlkeras": __version__, "keras": version("keras")}
+    try:
+        metrics = run.metrics if run.path is not None or "metrics" in run.__dict__ else {}
+    except InputError:  # predictions need no measurements
+        metrics = {}
+    if metrics:
+        scores = metrics.get("scores", {})
+        labels |= {key: scores[key] for key in ("majority_class",) if key in scores}
+        provenance["run"] = {
+            "name": None if run.path is None else Path(run.path).resolve().name,
+            "backbone": metrics.get("backbone"),
+            "accuracy": scores.get("accuracy"),
+            "measured_by": metrics.get("measured", {}).get("by"),
+        }
+    return labels | {"provenance": provenance}
 
 
 def write_labels(folder, labels):
@@ -50,6 +88,9 @@ def read_labels(path, format):
         and len(thresholds) == len(names)
         and all(isinstance(value, int | float) for value in thresholds)
     )
+    right &= labels.get("unknown_threshold") is None or isinstance(labels["unknown_threshold"], int | float)
+    provenance = labels.setdefault("provenance", {})
+    right &= isinstance(provenance, dict) and isinstance(provenance.get("run") or {}, dict)
     if not right or labels.get("resize") not in ("stretch", "crop", "pad"):
         raise InputError(f"The labels of {str(path)!r} were not written by `tlkeras export`. Export the model again.")
     return labels

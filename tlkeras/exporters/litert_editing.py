@@ -1,19 +1,18 @@
 """Edit LiteRT files, and run them with all of their intermediate values."""
 
 import contextlib
-import io
-import logging
-import warnings
 
 import flatbuffers
 import numpy as np
+
+from tlkeras.utils.stderr import silent_package
 
 
 def run_all(content, images, tensors):
     """Run a file on one image at a time; yield a dict of some of its tensors, as floats, by number."""
     from ai_edge_litert.interpreter import Interpreter
 
-    with quiet():
+    with silent_package():
         interpreter = Interpreter(model_content=content, experimental_preserve_all_tensors=True)
         interpreter.allocate_tensors()
     details = {one["index"]: one for one in interpreter.get_tensor_details()}
@@ -123,16 +122,3 @@ def packed(model):
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
-
-
-@contextlib.contextmanager
-def quiet():
-    """Silence the quantizer's progress bars, warnings and log."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

@@ -81,13 +81,24 @@ def _described(labels):
     description = builder.CreateString("A probability per line of labels.txt")
     name, files = builder.CreateString("probabilities"), _vector(builder, [file])
     offsets = {0: name, 1: description, 3: content, 5: _stats(builder, 1.0), 6: files}
-    probabilities = _table(builder, 7, offsets=offsets)
-    inputs, outputs = _vector(builder, [pixels]), _vector(builder, [probabilities])
+    described = [_table(builder, 7, offsets=offsets)]
+    if "unknown_threshold" in labels:
+        described.append(_unknown_score(builder, labels["unknown_threshold"]))
+    inputs, outputs = _vector(builder, [pixels]), _vector(builder, described)
     graph = _vector(builder, [_table(builder, 5, offsets={2: inputs, 3: outputs})])
     texts = {0: "image classifier", 1: json.dumps(labels["provenance"]), 2: "1", 7: "1.0.0"}
     offsets = {slot: builder.CreateString(text) for slot, text in texts.items()}
     builder.Finish(_table(builder, 8, offsets={**offsets, 3: graph}), b"M001")
     return bytes(builder.Output())
+
+
+def _unknown_score(builder, threshold):
+    """Describe the second output."""
+    feature = _table(builder, 0)
+    content = _table(builder, 3, uint8={0: 1}, offsets={1: feature})
+    description = builder.CreateString(f"The image is of none of the classes if this is at least {threshold:.6f}")
+    name = builder.CreateString("unknown_score")
+    return _table(builder, 7, offsets={0: name, 1: description, 3: content, 5: _stats(builder, 1.0)})
 
 
 def _stats(builder, largest):

@@ -4,6 +4,7 @@ import json
 from importlib.metadata import version
 
 from tlkeras.errors import InputError, first_line
+from tlkeras.exporters.options import OUTPUTS
 from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.tensorflow_process import convert
 
@@ -65,16 +66,17 @@ def canonical(model, batch):
     """Rename the parts of a model by number, so that equal networks give equal bytes, and drop unused parts.
 
     Args:
-        model: `onnx.ModelProto` with one input and one output; it is changed.
+        model: `onnx.ModelProto` with one input, and with the outputs `OUTPUTS` or the first of them; it is changed.
         batch: Images per call; None for any number.
 
     Returns:
-        The same model, with the input `image` and the output `probabilities`.
+        The same model, with the input `image` and outputs by their names.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    order = _needed(graph)
-    names = {"": "", graph.input[0].name: "image", graph.output[0].name: "probabilities"}
+    order = _needed(graph, graph.output)
+    names = {"": "", graph.input[0].name: "image"}
+    names |= {output.name: name for output, name in zip(graph.output, OUTPUTS, strict=False)}
     kept = []
     for number, node in enumerate(order):
         for place, name in enumerate(node.input):
@@ -97,8 +99,9 @@ def canonical(model, batch):
     imports = [_copied(one) for one in model.opset_import if one.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(imports)
-    graph.name, graph.input[0].name, graph.output[0].name = "tlkeras", "image", "probabilities"
-    for value in (graph.input[0], graph.output[0]):
+    graph.name = "tlkeras"
+    for value in (*graph.input, *graph.output):
+        value.name = names[value.name]
         first = value.type.tensor_type.shape.dim[0]
         if batch is None:
             first.dim_param = "batch"
@@ -112,10 +115,10 @@ def _copied(message):
     return type(message).FromString(message.SerializeToString())
 
 
-def _needed(graph):
-    """List the nodes that the output needs, each after those that it needs."""
+def _needed(graph, outputs):
+    """List the nodes that some outputs need, each after those that it needs."""
     producers = {name: node for node in graph.node for name in node.output}
-    order, seen, stack = [], set(), [(producers[graph.output[0].name], 0)]
+    order, seen, stack = [], set(), [(producers[output.name], 0) for output in reversed(outputs)]
     while stack:
         node, place = stack.pop()
         if place == 0:
@@ -186,7 +189,10 @@ def _write_int8(source, path, calibration, batch):
 
 
 def _head(graph):
-    """Name the last matrix product of a graph, and what follows it."""
-    kinds = [node.op_type for node in graph.node]
-    last = max((place for place, kind in enumerate(kinds) if kind in _HEADS), default=len(kinds))
-    return [node.name for node in list(graph.node)[last:] if node.op_type in (*_HEADS, *_ENDS)]
+    """Name the last matrix product before the probabilities, what follows it, and all that only unknown scores need."""
+    nodes = _needed(graph, graph.output[:1])
+    last = max((place for place, node in enumerate(nodes) if node.op_type in _HEADS), default=len(nodes))
+    names = {node.name for node in nodes}
+    return [node.name for node in nodes[last:] if node.op_type in (*_HEADS, *_ENDS)] + [
+        node.name for node in graph.node if node.name not in names
+    ]

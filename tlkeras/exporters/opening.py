@@ -1,9 +1,12 @@
 """An exported file as a `Run`: `predict` and `evaluate` work on it as on the run that it came from."""
 
 import os
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tlkeras.errors import InputError
 from tlkeras.exporters.inspection import inspect
@@ -16,6 +19,17 @@ from tlkeras.runs.run import Run
 _SUFFIXES = {".tflite": "litert", ".onnx": "onnx", ".xml": "openvino"}
 
 
+@dataclass(frozen=True)
+class _ExportedRejector:
+    """The threshold of an unknown score that the file computes itself."""
+
+    threshold: float
+
+    def exceeds(self, score):
+        """Tell whether an unknown score means `"unknown"`."""
+        return score >= self.threshold
+
+
 class ExportedRun(Run):
     """An exported file that answers like a run, by its own runtime.
 
@@ -24,17 +38,22 @@ class ExportedRun(Run):
     """
 
     def __init__(self, path, format, labels, engine):
-        thresholds = labels.get("thresholds")
+        thresholds, limit = labels.get("thresholds"), labels.get("unknown_threshold")
         super().__init__(
             None,
             tuple(labels["class_names"]),
             tuple(labels["image_size"]),
             labels["resize"],
             thresholds=None if thresholds is None else tuple(thresholds),
+            rejector=None if limit is None else _ExportedRejector(limit),
             path=path,
             litert=engine,
         )
         self.format, self.labels = format, labels
+
+    def make_engine(self):
+        """Return the file's runtime, which gives the unknown scores with the probabilities."""
+        return self._litert
 
     @cached_property
     def model(self) -> Any:
@@ -108,4 +127,7 @@ def load_export(path: str | os.PathLike, threads: int | None = None) -> Run:
     engine = open_runtime(file, format, threads or os.cpu_count() or 1)
     if engine.image_shape != (*labels["image_size"], 3):
         raise InputError(f"{str(file)!r} takes images of {engine.image_shape}; its labels say {labels['image_size']}.")
+    outputs = len(labels["class_names"]) + (labels.get("unknown_threshold") is not None)
+    if engine(np.zeros((1, *engine.image_shape), "uint8")).shape[1] != outputs:
+        raise InputError(f"{str(file)!r} does not match its labels, which say {outputs} outputs. Export the run again.")
     return ExportedRun(file, format, labels, engine)

@@ -10,6 +10,9 @@ from tlkeras.utils.validation import check_choice, check_integer, check_number, 
 MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml", "saved_model": "saved_model"}
 LABELS, LABELS_TEXT, REPORT, PAGE = "labels.json", "labels.txt", "export.json", "index.html"
 
+#: Names of the outputs of a file; only that of a run with a rejector has the second.
+OUTPUTS = ("probabilities", "unknown_score")
+
 #: A page is a LiteRT file with a page around it, which lie side by side.
 FORMATS = (*MODEL_FILES, "web")
 

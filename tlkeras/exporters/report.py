@@ -83,6 +83,8 @@ def export_text(report):
         low, high = verified["drop_interval"]
         text += f"; accuracy {verified['accuracy']:.3f}, in Keras {verified['keras_accuracy']:.3f} "
         text += f"(drop {verified['drop']:+.3f}, 95% interval {low:+.3f} to {high:+.3f})"
+    if "unknown" in verified:
+        text += f"; called unknown {verified['unknown']:.1%}, in Keras {verified['keras_unknown']:.1%}"
     lines.append(f"{text}.")
     if images["seen_in_training"]:
         lines.append(

@@ -1,6 +1,7 @@
 """The runtimes that open exported files: one class each, without Keras.
 
 All take uint8 pixels `(n, height, width, channels)` and return float32 answers `(n, outputs)`, on a number of threads.
+If a file has a second output, the unknown score, it is the last column.
 """
 
 import contextlib
@@ -10,6 +11,17 @@ import numpy as np
 
 from tlkeras.errors import InputError, first_line
 from tlkeras.utils.stderr import silent_stderr
+
+
+def side_by_side(answers):
+    """Put the outputs of a network side by side, `(n, outputs)`: first the probabilities, last the unknown score.
+
+    Runtimes give them in orders of their own. The score is a single number, and there are probabilities for two classes
+    or more where there is a score.
+    """
+    if not isinstance(answers, list | tuple):
+        return np.asarray(answers)
+    return np.concatenate(sorted(map(np.asarray, answers), key=lambda one: one.shape[-1] == 1), axis=1)
 
 
 class _Runtime:
@@ -32,7 +44,7 @@ class _Runtime:
             missing = size - len(part)
             if missing:
                 part = np.pad(part, [(0, missing), (0, 0), (0, 0), (0, 0)])
-            answers.append(np.asarray(self.run(part.astype("uint8", copy=False)))[: size - missing])
+            answers.append(side_by_side(self.run(part.astype("uint8", copy=False)))[: size - missing])
         return np.concatenate(answers).astype("float32", copy=False)
 
 
@@ -51,7 +63,7 @@ class LiteRt(_Runtime):
             self.image_shape = tuple(int(side) for side in signature[1:])
             self.batch = None if signature[0] < 1 else int(signature[0])
             self._interpreter.allocate_tensors()
-        self._output = self._interpreter.get_output_details()[0]
+        self._outputs = self._interpreter.get_output_details()
 
     def run(self, pixels):
         """Compute one call; integers are turned into probabilities."""
@@ -60,8 +72,11 @@ class LiteRt(_Runtime):
             self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(self._input["index"], pixels.astype(self._input["dtype"], copy=False))
         self._interpreter.invoke()
-        answers = self._interpreter.get_tensor(self._output["index"])
-        scale, zero = self._output["quantization"]
+        return [self._floats(output) for output in self._outputs]
+
+    def _floats(self, output):
+        """Return an output as floats."""
+        answers, (scale, zero) = self._interpreter.get_tensor(output["index"]), output["quantization"]
         return (answers.astype("float32") - zero) * scale if scale else answers
 
 
@@ -84,7 +99,7 @@ class OnnxRuntime(_Runtime):
 
     def run(self, pixels):
         """Compute one call."""
-        return self._session.run(None, {self._input: pixels})[0]
+        return self._session.run(None, {self._input: pixels})
 
 
 class OpenVino(_Runtime):
@@ -109,7 +124,7 @@ class OpenVino(_Runtime):
 
     def run(self, pixels):
         """Compute one call."""
-        return self._request.infer([pixels])[0]
+        return list(self._request.infer([pixels]).values())
 
 
 class SavedModel(_Runtime):
@@ -132,7 +147,7 @@ class SavedModel(_Runtime):
         """Compute one call."""
         import tensorflow as tf
 
-        return next(iter(self._run(image=tf.constant(pixels)).values())).numpy()
+        return [answers.numpy() for answers in self._run(image=tf.constant(pixels)).values()]
 
 
 RUNTIMES = {"litert": LiteRt, "onnx": OnnxRuntime, "openvino": OpenVino, "saved_model": SavedModel}

@@ -3,17 +3,16 @@
 import os
 import random
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras._version import __version__
 from tlkeras.data.classes import name_classes
 from tlkeras.data.reading import ImageError, read_image
 from tlkeras.data.sources import list_source
 from tlkeras.errors import InputError
+from tlkeras.exporters.labels import labels_of
 from tlkeras.runs.images import digest
 from tlkeras.runs.run import Run, load_run
 from tlkeras.utils.validation import invalid
@@ -30,7 +29,7 @@ class Subject:
     """A model to export, with its labels and images.
 
     Attributes:
-        model: `keras.Model` from raw pixels to answers.
+        model: `keras.Model` from raw pixels to probabilities, and to unknown scores where the run has a rejector.
         labels: Dict as in `tlkeras.exporters.labels`.
         calibration: uint8 images `(n, height, width, channels)` that ranges are measured on; may be empty.
         pixels: uint8 images that the export is verified with; none of them is in `calibration`.
@@ -85,7 +84,7 @@ def subject_of(model, images=None, class_names=None):
         raise InputError("No image to verify the export with can be read. `images` may name others.")
     truth = None if any(label is None for label in labels) else _truth(run, labels)
     calibration, _ = _read(run, calibration[:CALIBRATED])
-    return Subject(run.model, _labels(run), calibration, pixels, truth, described, seen, run.report)
+    return Subject(_network(run), _labels(run), calibration, pixels, truth, described, seen, run.report)
 
 
 def _run_of(model, class_names):
@@ -192,22 +191,19 @@ def _read(run, files):
     return (np.stack(pixels) if pixels else np.zeros((0, *run.image_size, 3), "uint8")), labels
 
 
+def _network(run):
+    """Return the model of a run, with the unknown score as a second output where there is a rejector."""
+    if run.rejector is None:
+        return run.model
+    from tlkeras.exporters.unknown_score import with_unknown_score
+
+    return with_unknown_score(run.model, run.rejector)
+
+
 def _labels(run):
-    """Build the labels and the provenance of an exported file."""
+    """Return the labels of an exported file, with the backend that computes what it is compared with."""
     import keras
 
-    backend = keras.backend.backend()
-    labels = {"class_names": list(run.class_names), "image_size": list(run.image_size), "resize": run.resize}
-    if run.thresholds is not None:
-        labels["thresholds"] = list(run.thresholds)
-    provenance = {"tlkeras": __version__, "keras": version("keras"), "backend": backend}
-    if run.path is not None or "metrics" in run.__dict__:
-        scores = run.metrics.get("scores", {})
-        labels |= {key: scores[key] for key in ("majority_class",) if key in scores}
-        provenance["run"] = {
-            "name": None if run.path is None else Path(run.path).resolve().name,
-            "backbone": run.metrics.get("backbone"),
-            "accuracy": scores.get("accuracy"),
-            "measured_by": run.metrics.get("measured", {}).get("by"),
-        }
-    return labels | {"provenance": provenance}
+    labels = labels_of(run)
+    labels["provenance"]["backend"] = keras.backend.backend()
+    return labels

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from tlkeras.errors import InputError
+from tlkeras.exporters.options import OUTPUTS
 
 
 def convert(model, folder, targets, batch):
@@ -68,6 +69,8 @@ def _opened(path):
     """Open the model, without running any code that is in the file."""
     import keras
 
+    import tlkeras.exporters.unknown_score  # noqa: F401 (registers its layer)
+
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
@@ -96,7 +99,8 @@ def _write_saved_model(model, folder, batch):
     archive.track(model)
 
     def serve(image):
-        return {"probabilities": model(tf.cast(image, model.inputs[0].dtype), training=False)}
+        answers = keras.tree.flatten(model(tf.cast(image, model.inputs[0].dtype), training=False))
+        return dict(zip(OUTPUTS, answers, strict=False))
 
     shape = (batch, *model.input_shape[1:])
     with _no_compiled_functions():

@@ -10,13 +10,16 @@ def compare(answers, expected, subject):
     """Compare the answers of an exported file with those of Keras.
 
     Args:
-        answers: float32 array `(images, classes)`: those of the file.
+        answers: float32 array `(images, classes)`, with unknown scores in one more column where the labels have an
+            `unknown_threshold`: those of the file.
         expected: The same array from Keras.
         subject: `tlkeras.exporters.subject.Subject`.
 
     Returns:
-        Dict: `agreement` (share of images with the same class; with several labels per image, of the same decisions),
-        `largest_difference` (of a probability); and where the labels are known `accuracy`, `keras_accuracy`, `drop`
+        Dict: `agreement` (share of images with the same answer, "none of these" included; with several labels per
+        image, of the same decisions), `largest_difference` (of a probability). With unknown scores `unknown` and
+        `keras_unknown` (shares of images that are called unknown) and `unknown_interval` (95%, of their difference,
+        file minus Keras). Where the labels are known `accuracy`, `keras_accuracy`, `drop`
         (Keras minus file), `drop_interval` (95%, of the paired difference) and `classes` (a dict per class: `name`,
         `images`, `keras` and `export`, both the share of its images that are right).
 
@@ -28,12 +31,19 @@ def compare(answers, expected, subject):
     >>> result["agreement"], result["drop"], result["classes"][1]
     (0.5, 0.5, {'name': 'dog', 'images': 1, 'keras': 1.0, 'export': 0.0})
     """
+    finite, classes = np.isfinite(answers).all(), len(subject.labels["class_names"])
+    difference = np.abs(answers - expected)[:, :classes].max()
     decided, decided_by_keras = _decisions(answers, subject), _decisions(expected, subject)
-    difference = np.abs(answers - expected).max()
-    result = {
-        "agreement": float(np.mean(decided == decided_by_keras)),
-        "largest_difference": float(difference) if np.isfinite(answers).all() else float("inf"),
-    }
+    unknown, unknown_in_keras = _unknown(answers, subject), _unknown(expected, subject)
+    same = (
+        (decided == decided_by_keras)
+        if unknown is None
+        else _same(decided, decided_by_keras, unknown, unknown_in_keras)
+    )
+    result = {"agreement": float(np.mean(same)), "largest_difference": float(difference) if finite else float("inf")}
+    if unknown is not None:
+        result["unknown"], result["keras_unknown"] = float(unknown.mean()), float(unknown_in_keras.mean())
+        result["unknown_interval"] = _interval(unknown.astype("float64") - unknown_in_keras)
     if subject.truth is None:
         return result
     right, right_in_keras = decided == subject.truth, decided_by_keras == subject.truth
@@ -56,7 +66,8 @@ def failure(result, max_drop):
     """Say why an export is not good enough; None if it is.
 
     A given `max_drop` is a limit. Without one, an export fails if accuracy drops by more than a point and the 95%
-    interval of the drop excludes 0. If the labels are unknown, up to 3% of the answers may change.
+    interval of the drop excludes 0. If the labels are unknown, up to 3% of the answers may change. The share of images
+    that are called unknown may change by 3%, or by more if the interval includes 0.
 
     Args:
         result: The result of `compare`.
@@ -70,6 +81,10 @@ def failure(result, max_drop):
     """
     if not np.isfinite(result["largest_difference"]):
         return "some of its answers are not numbers"
+    if "unknown" in result:
+        change, (low, high) = result["unknown"] - result["keras_unknown"], result["unknown_interval"]
+        if abs(change) > MAX_CHANGED and not low <= 0 <= high:
+            return f"{result['unknown']:.1%} of the images are called unknown, {result['keras_unknown']:.1%} in Keras"
     if "drop" not in result:
         changed, limit = 1 - result["agreement"], MAX_CHANGED if max_drop is None else max_drop
         return f"{changed:.1%} of the answers change" if changed > limit else None
@@ -79,10 +94,21 @@ def failure(result, max_drop):
     return drop and f"{drop} to {result['accuracy']:.3f}"
 
 
-def _decisions(probabilities, subject):
+def _decisions(answers, subject):
     """Return the class of each image, or which labels reach their thresholds."""
-    thresholds = subject.labels.get("thresholds")
+    probabilities, thresholds = answers[:, : len(subject.labels["class_names"])], subject.labels.get("thresholds")
     return probabilities.argmax(axis=1) if thresholds is None else probabilities >= np.asarray(thresholds)
+
+
+def _unknown(answers, subject):
+    """Return which images are called unknown; None if the file does not say."""
+    limit = subject.labels.get("unknown_threshold")
+    return None if limit is None else answers[:, -1] >= limit
+
+
+def _same(decided, other, unknown, other_unknown):
+    """Return for which images both answer the same class, or both "none of these"."""
+    return (unknown & other_unknown) | (~unknown & ~other_unknown & (decided == other))
 
 
 def _interval(lost):

@@ -1,16 +1,23 @@
-"""A web page that holds a LiteRT file, its labels and the runtime, and classifies in the browser of who opens it."""
+"""The web page that classifies images: in the browser, with a LiteRT file and the runtime inside, or by a server."""
 
 import base64
 import gzip
 import hashlib
 import json
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from tlkeras._version import __version__
+from tlkeras.exporters.labels import labels_of
+
+if TYPE_CHECKING:
+    from tlkeras.runs.run import Run
+
+#: Labels that the page uses.
+_NEEDED = ("class_names", "image_size", "resize", "thresholds", "unknown_threshold")
 
 _FOLDER = Path(__file__).parent / "web"
 
@@ -20,36 +27,76 @@ _LOADER, _CORE, _WASM = "litert_wasm_compat_internal.js", "index.js", "litert_wa
 
 
 def web_page(content: bytes, labels: dict, quantization: str) -> str:
-    """Render the page.
+    """Render the page that classifies in the browser.
 
     Args:
-        content: A LiteRT file from uint8 images `(1, height, width, 3)` to float32 answers `(1, classes)`.
+        content: A LiteRT file from uint8 images `(1, height, width, 3)` to float32 answers `(1, classes)`, perhaps with
+            unknown scores `(1, 1)` as its second output.
         labels: Dict as in `tlkeras.exporters.labels`.
         quantization: Name of the file's quantization, for the footer.
 
     Returns:
         HTML, str. It asks for nothing, and its Content-Security-Policy allows its own two scripts only.
     """
-    style, loader, program = _text("style.css"), runtime_file(_LOADER).decode(), _program()
-    policy = (
-        f"default-src 'none'; script-src {_hashed(loader)} {_hashed(program)} 'wasm-unsafe-eval'; "
-        f"style-src {_hashed(style)}; img-src blob: data:; media-src blob: mediastream:; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
-    return environment.get_template("page.html").render(
-        policy=policy,
-        version=__version__,
-        title="Classify images",
-        introduction=_introduction(labels),
-        about=_about(labels, quantization),
+    loader, core = runtime_file(_LOADER).decode(), runtime_file(_CORE).decode()
+    core = core.replace('import { createWasmLib } from "@litertjs/wasm-utils";', "")
+    program = _program("local.js", core[: core.rindex("\nexport {")])
+    weights = "float32" if quantization == "none" else quantization
+    return _page(
+        labels,
+        program,
+        f"script-src {_hashed(loader)} {_hashed(program)} 'wasm-unsafe-eval'",
+        privacy="They do not leave this page.",
+        about=f"{_trust(labels)}Everything runs in this browser, and no image leaves it. Made by tlkeras {__version__} "
+        f"with {RUNTIME}, {weights} weights.",
         licenses=_text("runtime/LICENSES.txt"),
-        style=Markup(style),
-        labels=_json(labels),
         wasm=_base64(_compressed(_WASM)),
         model=_base64(gzip.compress(content, mtime=0)),
         loader=Markup(loader),
+    )
+
+
+def served_page(run: "Run") -> str:
+    """Render the page that asks the server it came from, at `predict` beside it.
+
+    Args:
+        run: `Run`, also of an exported file.
+
+    Returns:
+        HTML, str. Its Content-Security-Policy allows its own script, and requests to that server.
+    """
+    program = _program("served.js")
+    labels = labels_of(run)
+    return _page(
+        labels,
+        program,
+        f"script-src {_hashed(program)}; connect-src 'self'",
+        privacy="They go to the server on this computer, which does not keep them.",
+        about=f"{_trust(labels)}Served by tlkeras {__version__}.",
+    )
+
+
+def _page(labels, program, policy, **parts):
+    """Fill the template.
+
+    Args:
+        labels: Dict as in `tlkeras.exporters.labels`.
+        program: The page's own program.
+        policy: What the Content-Security-Policy allows beside the style and images of the page itself.
+        **parts: What is different between the pages.
+    """
+    style = _text("style.css")
+    environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
+    return environment.get_template("page.html").render(
+        policy=f"default-src 'none'; {policy}; style-src {_hashed(style)}; img-src blob: data:; "
+        "media-src blob: mediastream:; base-uri 'none'; form-action 'none'",
+        version=__version__,
+        title="Classify images",
+        introduction=_introduction(labels),
+        style=Markup(style),
+        labels=_json(labels),
         program=Markup(program),
+        **parts,
     )
 
 
@@ -63,12 +110,9 @@ def _compressed(name):
     return (_FOLDER / "runtime" / f"{name}.gz").read_bytes()
 
 
-@cache
-def _program():
-    """Join the runtime's module and the program of the page into one module, which imports and exports nothing."""
-    core = runtime_file(_CORE).decode().replace('import { createWasmLib } from "@litertjs/wasm-utils";', "")
-    core = core[: core.rindex("\nexport {")]
-    return f"{core}\n{{\n{_text('classify.js')}}}\n"
+def _program(name, core=""):
+    """Join the runtime's module, if any, and the programs of the page into one module."""
+    return f"{core}\n{{\n{_text('page.js')}\n{_text(name)}}}\n"
 
 
 def _text(name):
@@ -88,7 +132,7 @@ def _base64(content):
 
 def _json(labels):
     """Return the labels that the page's program needs, as JSON that cannot end a script."""
-    needed = {key: labels[key] for key in ("class_names", "image_size", "resize", "thresholds") if key in labels}
+    needed = {key: labels[key] for key in _NEEDED if key in labels}
     return Markup(json.dumps(needed).replace("<", "\\u003c"))
 
 
@@ -99,14 +143,16 @@ def _introduction(labels):
     return f"It knows {listed}."
 
 
-def _about(labels, quantization):
-    """Say how far to trust the answers, and what runs."""
+def _trust(labels):
+    """Say how far to trust the answers, in sentences that end with a space."""
     run, text = labels["provenance"].get("run") or {}, ""
-    if "thresholds" not in labels:
-        if run.get("accuracy") is not None:
-            by = f" ({run['measured_by']})" if run.get("measured_by") else ""
-            text = f"When it was tested{by}, {run['accuracy']:.0%} of its answers were right. "
-        text += "It also calls an image of anything else one of these. "
-    weights = "float32" if quantization == "none" else quantization
-    text += "Everything runs in this browser, and no image leaves it. "
-    return f"{text}Made by tlkeras {__version__} with {RUNTIME}, {weights} weights."
+    if "thresholds" in labels:
+        return text
+    if run.get("accuracy") is not None:
+        by = f" ({run['measured_by']})" if run.get("measured_by") else ""
+        text = f"When it was tested{by}, {run['accuracy']:.0%} of its answers were right. "
+    if "unknown_threshold" in labels:
+        return (
+            f'{text}It answers "none of these" to images that are far from all it has learned from, and may miss some. '
+        )
+    return f"{text}It also calls an image of anything else one of these. "

@@ -99,7 +99,8 @@ class UnknownScoring:
         import numpy as np  # `fit --help` imports this file and does not need it
 
         answers = self.engine(pixels)
-        scores = self.rejector.unknown_scores(answers[:, self.classes :])
+        # One by one: sums of a matrix product depend on its size, and an answer must not depend on the other images.
+        scores = [self.rejector.unknown_scores(features[None])[0] for features in answers[:, self.classes :]]
         return np.column_stack([answers[:, : self.classes], scores]).astype("float32")
 
 

@@ -1,14 +1,19 @@
-"""Silence stderr, which TensorFlow writes to before it can be told not to."""
+"""Silence what other packages print: all of stderr, or what comes from their Python code."""
 
+import io
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
     """Discard everything that is written to stderr inside a `with` block, also by native code.
+
+    TensorFlow writes there before it can be told not to.
 
     Example:
 
@@ -29,3 +34,23 @@ def silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+@contextmanager
+def silent_package() -> Iterator[None]:
+    """Discard what Python code prints, logs and warns inside a `with` block; errors are raised as usual.
+
+    Example:
+
+    >>> with silent_package():
+    ...     print("Converting ...")
+    ...     warnings.warn("not for our users")
+    """
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,18 +1,15 @@
 """Networks exported once to the formats of inference runtimes, and kept."""
 
-import contextlib
-import io
 import json
-import logging
 import shutil
 import tempfile
-import warnings
 import weakref
 from pathlib import Path
 
 import numpy as np
 
 from tlkeras.utils.files import file_written_whole
+from tlkeras.utils.stderr import silent_package
 
 #: Ends of file names. The number is that of `litert_writer`: to be raised when it writes other files.
 _SUFFIX = {"litert": "-4.tflite", "litert by TensorFlow": "-converted.tflite", "onnx": ".onnx", "openvino": ".xml"}
@@ -65,7 +62,7 @@ class ExportFolder:
             network.predict_on_batch(np.zeros((1, *(side or 32 for side in network.input_shape[1:])), "float32"))
         part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".part-"))
         try:
-            with _silence():
+            with silent_package():
                 network.export(str(part / path.name), format=format.partition(" ")[0], verbose=False)
             # The file that others look for comes last: an .xml has its .bin then.
             for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
@@ -86,16 +83,3 @@ class ExportFolder:
             return json.loads((self.folder / "facts.json").read_text())
         except (OSError, ValueError):
             return {}
-
-
-@contextlib.contextmanager
-def _silence():
-    """Silence exporters, which print on stdout, in the log and as warnings."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

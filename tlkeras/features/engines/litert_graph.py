@@ -12,12 +12,14 @@ _OPTIONS = {
     "HARD_SWISH": "HardSwishOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
+    "MAXIMUM": "MaximumMinimumOptions",
     "REDUCE_MAX": "ReducerOptions",
     "REVERSE_V2": "ReverseV2Options",
+    "SUM": "ReducerOptions",
 }
 
 #: Operators without options.
-_PLAIN = ("LOG", "LOGISTIC", "RELU", "RELU6", "TANH")
+_PLAIN = ("LOG", "LOGISTIC", "RELU", "RELU6", "SQRT", "TANH")
 
 
 class LiteRtGraph:
@@ -30,7 +32,7 @@ class LiteRtGraph:
 
     >>> graph = LiteRtGraph()
     >>> image = graph.input((1, 2))
-    >>> graph.finish(graph.add("ADD", [image, graph.constant([1.0])], (1, 2)))[4:8]
+    >>> graph.finish(output=graph.add("ADD", [image, graph.constant([1.0])], (1, 2)))[4:8]
     b'TFL3'
     """
 
@@ -53,8 +55,12 @@ class LiteRtGraph:
         self._subgraph.inputs = [number]
         if dtype == "float32":
             return number
-        types = {"inDataType": schema.TensorType.UINT8, "outDataType": schema.TensorType.FLOAT32}
-        return self.add("CAST", [number], shape, **types)
+        return self.cast(number, "uint8")
+
+    def cast(self, number, dtype):
+        """Add a conversion of a tensor of type `dtype` to float32, and return the number of the result."""
+        types = {"inDataType": getattr(schema.TensorType, dtype.upper()), "outDataType": schema.TensorType.FLOAT32}
+        return self.add("CAST", [number], self.shape(number), **types)
 
     def constant(self, values, dtype="float32"):
         """Add a constant, and return its number."""
@@ -64,19 +70,20 @@ class LiteRtGraph:
         self._model.buffers.append(buffer)
         return self._tensor(None, values.shape, dtype, len(self._model.buffers) - 1)
 
-    def add(self, operator, inputs, shape, **options):
+    def add(self, operator, inputs, shape, dtype="float32", **options):
         """Add an operator with one output.
 
         Args:
             operator: Name in LiteRT's schema, such as `"CONV_2D"`.
             inputs: Numbers of its inputs.
             shape: Shape of its output.
+            dtype: Type of its output. Defaults to float32, which most operators have.
             **options: Attributes of the operator's options in the schema; names of enumerations as strings.
 
         Returns:
             The number of its output.
         """
-        output = self._tensor(None, shape, "float32", 0)
+        output = self._tensor(None, shape, dtype, 0)
         call = schema.OperatorT()
         call.opcodeIndex = self._code(operator)
         call.inputs, call.outputs = list(inputs), [output]
@@ -95,9 +102,8 @@ class LiteRtGraph:
         """Return the shape of a tensor."""
         return tuple(self._subgraph.tensors[tensor].shape)
 
-    def finish(self, output, name="output", **more):
-        """Name the output, and more of them, and return the file's content."""
-        outputs = {name: output, **more}
+    def finish(self, **outputs):
+        """Name the outputs, and return the file's content."""
         self._subgraph.outputs = list(outputs.values())
         self._model.signatureDefs = [self._signature(outputs)]
         builder = flatbuffers.Builder(1024)

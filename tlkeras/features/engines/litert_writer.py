@@ -24,20 +24,20 @@ from tlkeras.models.graph import flatten, graph_of, nodes
 _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 
 
-def write_litert(model, input_dtype="float32", output_name="output") -> bytes:
+def write_litert(model, input_dtype="float32", output_names=("output", "features")) -> bytes:
     """Write a network as a LiteRT file for one image at a time.
 
     BatchNorm is folded into the convolution before it, and so is a ReLU after it. Weights stay in float32.
 
     Args:
         model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
-            vectors `(N, outputs)`; or to two of them; the second are features.
+            vectors `(N, outputs)`; or to two of them.
         input_dtype: `"float32"`, or `"uint8"` for pixels as they come from a picture.
-        output_name: Name of the first output in the file's signature.
+        output_names: Names of the first and the second output in the file's signature.
 
     Returns:
-        The content of the file: input `image`, of shape `(1, height, width, channels)`; `output` of shape
-        `(1, outputs)`, and perhaps `features` of shape `(1, features)`, float32.
+        The content of the file: input `image`, of shape `(1, height, width, channels)`; the first
+        output of shape `(1, outputs)`, and perhaps a second of shape `(1, features)`, float32.
 
     Raises:
         UnsupportedLayerError: The network has a layer that cannot be written, several inputs, more than two outputs, no
@@ -53,7 +53,13 @@ def write_litert(model, input_dtype="float32", output_name="output") -> bytes:
         raise UnsupportedLayerError(f"{model.name!r} does not have one input and one or two outputs")
     if None in model.inputs[0].shape[1:] or any(len(output.shape) != 2 for output in model.outputs):
         raise UnsupportedLayerError(f"{model.name!r} does not turn images of one size into vectors")
-    return _Writer(flatten(model), input_dtype).write(output_name)
+    return _Writer(flatten(model), input_dtype).write(output_names)
+
+
+def _own_form(layer):
+    """Return how a layer that knows LiteRT is written, by its method `write_litert`; None for all others."""
+    write = getattr(layer, "write_litert", None)
+    return write and (lambda writer, node, layer, inputs: write(writer.graph, *inputs))
 
 
 class _Writer:
@@ -74,7 +80,7 @@ class _Writer:
         shape = (1, *model.inputs[0].shape[1:])
         self.tensors[id(model.inputs[0])] = self.graph.input(shape, input_dtype)
 
-    def write(self, output_name):
+    def write(self, output_names):
         for node in self.calls:
             layer = node.operation
             # Written together with the layer before it, as BatchNorm may be; or the input.
@@ -82,15 +88,15 @@ class _Writer:
                 continue
             self._check(layer)
             self.graph.layer = layer.name
-            write = LAYERS.get(type(layer))
+            write = LAYERS.get(type(layer), _own_form(layer))
             if not isinstance(layer, keras.Layer):
                 write = OPERATIONS.get(type(layer).__name__)
             if write is None and not does_nothing(layer):
                 raise UnsupportedLayerError(f"layer {layer.name!r} is a {type(layer).__name__}")
             inputs = [self.tensors[id(tensor)] for tensor in node.input_tensors]
             self.tensors[id(node.outputs[0])] = inputs[0] if write is None else write(self, node, layer, inputs)
-        first, *more = (self.tensors[id(tensor)] for tensor in self.outputs)
-        return self.graph.finish(first, output_name, **dict(zip(("features",), more, strict=False)))
+        outputs = (self.tensors[id(tensor)] for tensor in self.outputs)
+        return self.graph.finish(**dict(zip(output_names, outputs, strict=False)))
 
     def _check(self, layer):
         if getattr(layer, "compute_dtype", "float32") != "float32":

@@ -16,11 +16,11 @@ from tlkeras.exporters.litert_editing import (
     opened,
     operator_name,
     packed,
-    quiet,
     run_all,
     with_uint8,
     without_cast,
 )
+from tlkeras.utils.stderr import silent_package
 
 #: Share of the head's weights that are clipped for `full_int8`, in percent.
 _CLIPPED = 0.5
@@ -51,7 +51,7 @@ def quantize(content, kind, calibration):
         content = without_cast(clip_head(content, calibration))
     recipes = recipe_manager.RecipeManager()
     _RECIPES[kind](recipes, content)
-    with quiet():
+    with silent_package():
         engine = quantizer.Quantizer(content, recipes.get_quantization_recipe())
         ranges = None
         if engine.need_calibration:
@@ -81,10 +81,7 @@ def _static(recipes, content, floats=True):
     if not floats:
         return
     recipes.add_quantization_config(".*", Name.OUTPUT, None, AlgorithmName.NO_QUANTIZE)
-    for operator, tensor in _head(content):
-        if operator in Name.__members__:
-            scope = f"^{re.escape(tensor)}"
-            recipes.add_quantization_config(scope, Name[operator], None, AlgorithmName.NO_QUANTIZE)
+    _keep_in_float(recipes, content, head=True)
 
 
 def _dynamic(recipes, content):
@@ -92,6 +89,7 @@ def _dynamic(recipes, content):
     from litert_quantizer.qtyping import TFLOperationName as Name
 
     recipes.add_dynamic_config(".*", Name.ALL_SUPPORTED, 8)
+    _keep_in_float(recipes, content, head=False)
 
 
 _RECIPES = {
@@ -130,12 +128,36 @@ def clip_head(content, calibration):
     return packed(model)
 
 
-def _head(content):
-    """List operators and output tensors from the last matrix product on."""
+def _keep_in_float(recipes, content, head):
+    """Exclude all that only the unknown scores need, and perhaps what comes from the head on."""
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName as Name
+
+    for operator, tensor in _float_operators(content, head):
+        if operator in Name.__members__:
+            scope = f"^{re.escape(tensor)}"
+            recipes.add_quantization_config(scope, Name[operator], None, AlgorithmName.NO_QUANTIZE)
+
+
+def _float_operators(content, head):
+    """List operators with their output tensors, as `_keep_in_float` excludes them."""
     model, graph = opened(content)
     names = [operator_name(model, call) for call in graph.operators]
-    if "FULLY_CONNECTED" not in names:
-        return []
-    last = len(names) - 1 - names[::-1].index("FULLY_CONNECTED")
+    first, *more = (_needed(graph, output) for output in graph.outputs)
+    kept = set().union(*more) - first
+    products = [place for place in first if names[place] == "FULLY_CONNECTED"]
+    if head and products:
+        kept |= {place for place in first if place >= max(products)}
     outputs = [graph.tensors[call.outputs[0]].name.decode() for call in graph.operators]
-    return list(zip(names[last:], outputs[last:], strict=True))
+    return [(names[place], outputs[place]) for place in sorted(kept)]
+
+
+def _needed(graph, output):
+    """Return the set of numbers of the operators that an output needs; operators come after what they need."""
+    tensors, needed = {int(output)}, set()
+    for place in reversed(range(len(graph.operators))):
+        call = graph.operators[place]
+        if tensors & {int(one) for one in call.outputs}:
+            tensors |= {int(one) for one in call.inputs}
+            needed.add(place)
+    return needed

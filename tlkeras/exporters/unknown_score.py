@@ -1,0 +1,108 @@
+"""The unknown score of a run's rejector as a part of the network, so that an exported file answers "none of these" too.
+
+`tlkeras.evaluation.rejector.Rejector` computes it from features with NumPy. This layer computes the same with operators
+that every runtime has.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tlkeras.models.graph import infer_by_default
+from tlkeras.models.heads import find_head
+
+#: Keep divisions and square roots away from 0 without changing any other value.
+_TINY = 1e-30
+
+
+@keras.saving.register_keras_serializable("tlkeras")
+class UnknownScore(keras.layers.Layer):
+    """Unknown scores of features, by their distance from known images; see `Rejector.unknown_scores`.
+
+    Args:
+        images: Number of known images.
+        **options: As in `keras.layers.Layer`.
+
+    Example:
+
+    >>> layer = UnknownScore(4)
+    >>> layer.build((None, 3))
+    >>> [tuple(weight.shape) for weight in layer.weights]
+    [(3,), (3,), (3, 4), (4,)]
+    """
+
+    def __init__(self, images, **options):
+        super().__init__(trainable=False, **options)
+        self.images = int(images)
+
+    def build(self, input_shape):
+        """Make weights: center and scale of the features' roots, and the known images with their distances."""
+        count, images = input_shape[-1], self.images
+        shapes = {"center": (count,), "scale": (count,), "references": (count, images), "distances": (images,)}
+        for name, shape in shapes.items():
+            setattr(self, name, self.add_weight(shape=shape, initializer="ones", trainable=False, name=name))
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of the scores: one per image."""
+        return (input_shape[0], 1)
+
+    def get_config(self):
+        """Return what makes an equal layer."""
+        return {**super().get_config(), "images": self.images}
+
+    def call(self, features):
+        """Compute the scores, float32 `(images, 1)`."""
+        roots = features / ops.sqrt(ops.abs(features) + _TINY)
+        known = (roots - self.center) / self.scale
+        known = known / ops.sqrt(ops.sum(known * known, axis=1, keepdims=True) + _TINY)
+        distance = 1.0 - ops.max(ops.matmul(known, self.references), axis=1, keepdims=True)
+        nearer = ops.cast(self.distances < distance, "float32")
+        return ops.sum(nearer, axis=1, keepdims=True) / float(self.images + 1)
+
+    def write_litert(self, graph, features):
+        """Add the same to a LiteRT file.
+
+        Args:
+            graph: `tlkeras.features.engines.litert_graph.LiteRtGraph`.
+            features: Number of the features' tensor.
+
+        Returns:
+            The number of the scores' tensor.
+        """
+        add, width = graph.add, graph.shape(features)
+        center, scale, references, distances = (ops.convert_to_numpy(weight) for weight in self.weights)
+        last, tiny = graph.constant([1], "int32"), graph.constant([_TINY])
+
+        def root(tensor, shape):
+            return add("SQRT", [add("ADD", [tensor, tiny], shape)], shape)
+
+        roots = add("DIV", [features, root(add("ABS", [features], width), width)], width)
+        known = add("SUB", [roots, graph.constant(center)], width)
+        known = add("DIV", [known, graph.constant(scale)], width)
+        length = add("SUM", [add("MUL", [known, known], width), last], (1, 1), keepDims=True)
+        known = add("DIV", [known, root(length, (1, 1))], width)
+        shape = (1, self.images)
+        constants = [graph.constant(references.T), graph.constant(np.zeros(self.images))]
+        similarities = add("FULLY_CONNECTED", [known, *constants], shape)
+        nearest = add("REDUCE_MAX", [similarities, last], (1, 1), keepDims=True)
+        distance = add("SUB", [graph.constant([1.0]), nearest], (1, 1))
+        nearer = graph.cast(add("LESS", [graph.constant(distances[None]), distance], shape, dtype="bool"), "bool")
+        count = add("SUM", [nearer, last], (1, 1), keepDims=True)
+        return add("MUL", [count, graph.constant([1 / (self.images + 1)])], (1, 1))
+
+
+def with_unknown_score(model, rejector):
+    """Add the unknown score as a second output.
+
+    Args:
+        model: `keras.Model` from pixels to probabilities, which ends in a `Dense` layer.
+        rejector: `tlkeras.Rejector` for the features that this layer gets.
+
+    Returns:
+        `keras.Model` that shares all layers with `model`.
+    """
+    layer = UnknownScore(len(rejector.references), name="unknown_score")
+    score = layer(find_head(model).features)
+    references = np.ascontiguousarray(rejector.references.T)
+    layer.set_weights([rejector.center, rejector.scale, references, rejector.distances])
+    return infer_by_default(keras.Model(model.inputs[0], [model.outputs[0], score], name=model.name))

@@ -1,0 +1,93 @@
+"""Compute what several requests wait for together: images that arrive while others are computed form a batch."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+#: Images per batch, at most, of an engine that has no batch size of its own.
+LARGEST = 32
+
+
+class Batcher:
+    """Answers images one by one, and computes those that wait at the same time in one call.
+
+    No image waits for others to arrive: a free worker takes all that are there. An engine that computes on the core of
+    the thread that calls it gets a worker per core, any other engine gets one worker. Answers do not depend on what
+    else is in the batch.
+
+    Args:
+        engine: Function from uint8 pixels `(n, height, width, 3)` to float32 answers `(n, outputs)`, with a
+            `batch_size`, as `tlkeras.runs.run.Run.make_engine` returns.
+        compiled: Whether the engine compiles each size of batch; batches then have sizes that are powers of two.
+    """
+
+    def __init__(self, engine: Callable, compiled: bool = False):
+        self._engine, self._compiled = engine, compiled
+        self._workers = (os.cpu_count() or 1) if engine.batch_size else 1
+        self._largest = engine.batch_size or LARGEST
+        self._waiting: asyncio.Queue = asyncio.Queue()
+        self._tasks: list[asyncio.Task] = []
+
+    @asynccontextmanager
+    async def running(self):
+        """Compute inside an `async with` block."""
+        with ThreadPoolExecutor(self._workers) as pool:
+            self._tasks = [asyncio.create_task(self._work(pool)) for _ in range(self._workers)]
+            try:
+                yield self
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether images are computed."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    async def answer(self, pixels: np.ndarray) -> np.ndarray:
+        """Compute the answer to one image.
+
+        Args:
+            pixels: uint8 array `(height, width, 3)`.
+
+        Returns:
+            float32 array `(outputs,)`.
+        """
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((pixels, answer))
+        return await answer
+
+    async def _work(self, pool):
+        """Compute batch after batch."""
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < self._largest and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            batch = [(pixels, answer) for pixels, answer in batch if not answer.cancelled()]
+            if not batch:
+                continue
+            try:
+                rows = await loop.run_in_executor(pool, self._compute, [pixels for pixels, _ in batch])
+            except Exception as error:  # it belongs to the requests; the next batch may succeed
+                rows = [error] * len(batch)
+            for (_, answer), row in zip(batch, rows, strict=True):
+                if answer.cancelled():
+                    continue
+                if isinstance(row, Exception):
+                    answer.set_exception(row)
+                else:
+                    answer.set_result(row)
+
+    def _compute(self, images):
+        """Compute the answers to a list of images."""
+        pixels = np.stack(images)
+        if self._compiled:
+            missing = (1 << (len(images) - 1).bit_length()) - len(images)
+            pixels = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
+        return self._engine(pixels)[: len(images)]
