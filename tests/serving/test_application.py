@@ -144,7 +144,7 @@ HOSTILE = {
     "an icon, whose header hides a size": (icon(png(300, 300, zlib.compress(bytes(901 * 300)))), 415, "format ICO"),
     "program text": (b"#!/bin/sh\nrm -rf /", 400, "not an image"),
     "an SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400, "SVG drawing"),
-    "more than is allowed": (bytes(1_000_001), 413, "may have 1000000 bytes"),
+    "more than is allowed": (bytes(1_000_001), 413, "at most 1000000 bytes"),
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from tlkeras.errors import InputError
 from tlkeras.exporters.web_page import served_page
 from tlkeras.runs.answers import answer_of, check_top_k
 from tlkeras.serving.batching import Batcher
-from tlkeras.serving.requests import Guard, Limits, check_type, error_response, read_body, read_pixels
+from tlkeras.serving.requests import Guard, Limits, check_type, error_response
 from tlkeras.utils.validation import check_choice, invalid
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ class _Service:
         """Answer one image."""
         check_type(request)
         top_k, probabilities = self._options(request.query_params)
-        content = await read_body(request, self.limits)
+        content = await self.limits.read_body(request)
         loop = asyncio.get_running_loop()
-        pixels = await loop.run_in_executor(self.readers, read_pixels, content, self.run, self.limits)
+        pixels = await loop.run_in_executor(self.readers, self.limits.read_pixels, content, self.run)
         answer = await self.batcher.answer(pixels)
         return JSONResponse(answer_of(self.run, answer, top_k, probabilities))
 

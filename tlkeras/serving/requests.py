@@ -25,7 +25,7 @@ _CLOSE = {"Connection": "close"}
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a request.
+    """Limits of a request, and what is read within them.
 
     Attributes:
         bytes: Largest image file.
@@ -38,6 +38,64 @@ class Limits:
     pixels: int = 50_000_000
     seconds: float = 30.0
     connections: int = 64
+
+    async def read_body(self, request):
+        """Read the body of a request into memory.
+
+        Args:
+            request: `starlette.requests.Request`.
+
+        Returns:
+            bytes.
+
+        Raises:
+            HTTPException: It is too large, takes too long, or ends early.
+        """
+        too_large = HTTPException(413, f"An image file may have at most {self.bytes} bytes.", _CLOSE)
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self.bytes:
+            raise too_large
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(self.seconds):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > self.bytes:
+                        raise too_large
+                    parts.append(part)
+        except TimeoutError:
+            raise HTTPException(408, f"The image took more than {self.seconds:g} seconds to arrive.", _CLOSE) from None
+        except ClientDisconnect:
+            raise HTTPException(400, "The request ended early.", _CLOSE) from None
+        return b"".join(parts)
+
+    def read_pixels(self, content, run):
+        """Decode an image file as `Run.predict` does, if it is not too large.
+
+        Args:
+            content: bytes of the file.
+            run: `Run`.
+
+        Returns:
+            uint8 array `(height, width, 3)`.
+
+        Raises:
+            ImageError: It cannot be read.
+            HTTPException: It has too many pixels, or a format that is not read here.
+        """
+        kind, width, height = None, 0, 0
+        try:
+            with quiet(), Image.open(io.BytesIO(content), formats=known_formats()) as image:  # reads the header alone
+                kind, (width, height) = image.format, image.size
+        except Image.DecompressionBombError:
+            raise HTTPException(413, f"The image has more than {self.pixels} pixels.") from None
+        except Exception:  # a broken file makes Pillow raise nearly anything, and `read_image` says what is wrong
+            pass
+        if kind in _REFUSED_FORMATS:
+            raise HTTPException(415, f"The image is of the format {kind}, which is not read here.")
+        if width * height > self.pixels:
+            raise HTTPException(413, f"The image has more than {self.pixels} pixels.")
+        return read_image(content, run.image_size, run.resize)
 
 
 class Guard:
@@ -106,65 +164,3 @@ def check_type(request):
             "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg",
             _CLOSE,
         )
-
-
-async def read_body(request, limits):
-    """Read the body of a request into memory.
-
-    Args:
-        request: `starlette.requests.Request`.
-        limits: `Limits`.
-
-    Returns:
-        bytes.
-
-    Raises:
-        HTTPException: It is too large, takes too long, or ends early.
-    """
-    too_large = HTTPException(413, f"An image file may have {limits.bytes} bytes.", _CLOSE)
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > limits.bytes:
-        raise too_large
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(limits.seconds):
-            async for part in request.stream():
-                size += len(part)
-                if size > limits.bytes:
-                    raise too_large
-                parts.append(part)
-    except TimeoutError:
-        raise HTTPException(408, f"The image took more than {limits.seconds:g} seconds to arrive.", _CLOSE) from None
-    except ClientDisconnect:
-        raise HTTPException(400, "The request ended early.", _CLOSE) from None
-    return b"".join(parts)
-
-
-def read_pixels(content, run, limits):
-    """Decode an image file as `Run.predict` does, if it is not too large.
-
-    Args:
-        content: bytes of the file.
-        run: `Run`.
-        limits: `Limits`.
-
-    Returns:
-        uint8 array `(height, width, 3)`.
-
-    Raises:
-        ImageError: It cannot be read.
-        HTTPException: It has too many pixels, or a format that is not read here.
-    """
-    kind, width, height = None, 0, 0
-    try:
-        with quiet(), Image.open(io.BytesIO(content), formats=known_formats()) as image:  # reads the header alone
-            kind, (width, height) = image.format, image.size
-    except Image.DecompressionBombError:
-        raise HTTPException(413, f"The image has more than {limits.pixels} pixels.") from None
-    except Exception:  # a broken file makes Pillow raise nearly anything, and `read_image` says what is wrong
-        pass
-    if kind in _REFUSED_FORMATS:
-        raise HTTPException(415, f"The image is of the format {kind}, which is not read here.")
-    if width * height > limits.pixels:
-        raise HTTPException(413, f"The image has more than {limits.pixels} pixels.")
-    return read_image(content, run.image_size, run.resize)
