@@ -22,7 +22,7 @@ import tlkeras
 
 SOURCES = {
     "clipart10": {},
-    "emoji4": {"label_of": lambda path: Path(path).parent.name, "groups": lambda path: Path(path).stem},
+    "emoji4": {"label_of": lambda path: Path(path).parent.name or None, "groups": lambda path: Path(path).stem},
 }
 
 

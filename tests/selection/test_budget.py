@@ -4,15 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from tlkeras.backbones.catalog import backbone_info, list_backbones
 from tlkeras.selection import by_fine_tuning
-from tlkeras.selection.budget import VIEWS, Pace, full_pace, minutes_for, views_kept, within_minutes
+from tlkeras.selection.budget import VIEWS, Pace, full_pace, minutes_for, smaller_sides, views_kept, within_minutes
 
 
 def task(**options):
     """A task of 160 training images: ten steps per epoch."""
-    images = SimpleNamespace(train=range(160), validation=range(48), test=range(48))
+    images = SimpleNamespace(train=range(160), validation=range(48), test=range(48), image_size=(224, 224))
     defaults = {"refit": False, "epochs": 4, "checkpoint": None, "verbose": False, "on_event": None}
-    defaults |= {"callbacks": (), "domain": None}
+    defaults |= {"callbacks": (), "domain": None, "smaller_sides": ()}
     return SimpleNamespace(images=images, **{**defaults, **options})
 
 
@@ -68,7 +69,24 @@ def test_steps_of_the_top_alone_are_timed_without_the_trunk_unless_callbacks_see
 )
 def test_all_blocks_come_first_then_the_top_alone(minutes, plan):
     seconds = {None: 3.0, 3: 1.0, 1: 0.5}
-    assert within_minutes(task(minutes=minutes), seconds.get) == plan
+    assert within_minutes(task(minutes=minutes), seconds.get) == {**plan, "side": None}
+
+
+@pytest.mark.parametrize(
+    ("minutes", "epochs", "side"),
+    # At full size, two epochs of the top block take 10 s; all passes, at a third of 3 s per 16 images, take 26 s.
+    [(0.6, 2, None), (0.35, 3, 160), (0.2, 2, 128), (0.01, 1, 128)],
+)
+def test_smaller_images_are_the_last_resort_and_cost_as_their_pixels(minutes, epochs, side):
+    seconds = {None: 3.0, 3: 1.0, 1: 0.5}
+    plan = within_minutes(task(minutes=minutes, smaller_sides=(160, 128)), seconds.get)
+    assert (plan["epochs"], plan["blocks"], plan["side"]) == (epochs, 1, side)
+
+
+def test_networks_of_patches_or_with_weights_per_size_keep_their_image_size():
+    assert smaller_sides("efficientnet_lite2", 260) == (192, 128)
+    sized = [info for info in map(backbone_info, list_backbones()) if info.prefix_tokens is not None]
+    assert sized and not any(smaller_sides(info.name, info.default_size) for info in sized)
 
 
 def test_a_plan_is_kept_over_a_kill_and_reported(tmp_path):

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 
 import tlkeras
-from tlkeras.selection.by_fine_tuning import predicted, predicted_with_features
+from tlkeras.selection import by_fine_tuning
+from tlkeras.selection.by_fine_tuning import predicted, predicted_with_features, train_by_fine_tuning
+from tlkeras.selection.outcome import Task
 
 
 def test_held_out_images_are_predicted_as_by_keras_with_the_inputs_of_the_head():
@@ -23,3 +25,26 @@ def test_held_out_images_are_predicted_as_by_keras_with_the_inputs_of_the_head()
     mirrored = model.predict(in_order[:, :, ::-1], verbose=0)
     flipped = predicted(model, split, flips=("horizontal_flip",))
     np.testing.assert_allclose(flipped, (probabilities + mirrored) / 2, atol=1e-5)
+
+
+def test_a_plan_with_smaller_images_trains_measures_and_refits_on_them(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype("uint8")
+    images = tlkeras.load_images(list(pixels), labels=np.arange(40) % 2, image_size=16, near_duplicates=False)
+    monkeypatch.setattr(by_fine_tuning, "_step_seconds", lambda task, blocks: 100.0)
+    monkeypatch.setattr(
+        by_fine_tuning,
+        "_classifier",
+        lambda task: keras.Sequential(
+            [
+                keras.Input((*task.images.image_size, 3)),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Conv2D(4, 3),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(2, activation="softmax"),
+            ]
+        ),
+    )
+    trained = train_by_fine_tuning(Task(images, minutes=0.001, epochs=1, smaller_sides=(8,)))
+    assert trained.model.input_shape == (None, 8, 8, 3)
+    assert trained.measured.images.image_size == trained.learned.image_size == (8, 8)
+    assert trained.measured.probabilities.shape == (len(images.test), 2) and len(trained.learned) == 40

@@ -51,7 +51,8 @@ def fit(
     ] = True,
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of fine-tuning.")] = 4,
     minutes: Annotated[
-        float | None, typer.Option(help="Time that fine-tuning may take; epochs and blocks are chosen to fit.")
+        float | None,
+        typer.Option(help="Time that fine-tuning may take; epochs, blocks and image size are chosen to fit."),
     ] = None,
     domain: Annotated[
         str | None,

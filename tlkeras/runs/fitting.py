@@ -26,6 +26,7 @@ from tlkeras.runs.resuming import Unfinished
 from tlkeras.runs.run import Run, load_run
 from tlkeras.runs.trust import check_classes, measure_calibration
 from tlkeras.selection.automatic import train_automatically
+from tlkeras.selection.budget import smaller_sides
 from tlkeras.selection.by_fine_tuning import train_by_fine_tuning
 from tlkeras.selection.flips import safe_flips
 from tlkeras.selection.on_features import train_on_features
@@ -108,8 +109,8 @@ def fit(
         refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
             on held-out images.
         epochs: Epochs of fine-tuning. Defaults to 4.
-        minutes: Time that fine-tuning may take; epochs and blocks that train are chosen to fit. Defaults to None, no
-            limit.
+        minutes: Time that fine-tuning may take; epochs and blocks that train are chosen to fit and, as the last resort
+            and unless `image_size` is given, smaller images. Defaults to None, no limit.
         domain: Kind of images, such as `"photo"` or `"xray"`, for augmentation in fine-tuning, see
             `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
         tta: Whether to measure what averaging predictions over the flips that `domain` declares safe would gain;
@@ -174,6 +175,7 @@ def fit(
         domain=domain,
         flips=safe_flips(domain) if tta else (),
         minutes=minutes,
+        smaller_sides=smaller_sides(backbone, side) if image_size is None and images is not source else (),
         callbacks=callbacks,
         cache=True if cache_folder() else unfinished / "features" or False,
         checkpoint=unfinished / "checkpoints",
@@ -215,7 +217,7 @@ def _written(trained, task, log, arguments, unfinished):
     run = Run(
         trained.model,
         images.class_names,
-        images.image_size,
+        trained.measured.images.image_size,
         images.resize,
         thresholds=thresholds,
         rejector=trained.rejector,

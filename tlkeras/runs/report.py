@@ -44,7 +44,7 @@ def metrics_of(trained, scores, task, data, strategy, calibration):
         **({} if strategy == "features" else tuning),
         "choices": trained.choices,
         "class_weight": task.class_weight,
-        "image_size": list(images.image_size),
+        "image_size": list(trained.measured.images.image_size),
         "resize": images.resize,
         "seed": task.seed,
         "data": data,

@@ -36,7 +36,7 @@ def train_automatically(task):
     plan = plan_for(candidates, tables, split, skipped, image_size=images.image_size, seed=task.seed)
     best = plan.ranking.recommended
     chosen = {"block": best.candidate.block, "probe": best.probe} if task.probe == "logistic" else {}
-    task = replace(task, cross_validate=False, tapped=tapped, **chosen)
+    task = replace(task, cross_validate=False, tapped=tapped, smaller_sides=(), **chosen)
     advice = {"advised": plan.strategy, "block": task.block, "probe": task.probe}
     if plan.strategy == "features":
         trained = train_on_features(task)

@@ -7,7 +7,9 @@ from math import ceil
 from time import perf_counter
 
 import keras
+import numpy as np
 
+from tlkeras.backbones.catalog import listed_info
 from tlkeras.utils.files import file_written_whole
 
 #: Images per step, as `fine_tune` takes by default.
@@ -18,6 +20,10 @@ VIEWS = 4
 
 #: Blocks below the head to train where all of them take too long; the output of the rest is computed once.
 FEWER_BLOCKS = (3, 1)
+
+#: Sides of smaller images, as shares of the given one, where even one epoch of the top block takes too long. They come
+#: last, since details that are lost cost more accuracy than blocks that stay frozen (docs/performance.md).
+SMALLER_IMAGES = (0.75, 0.5)
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ def within_minutes(task, time_step):
     """Choose epochs and blocks so that fine-tuning takes at most `task.minutes`.
 
     All blocks with two epochs or more come first; then the top blocks alone, whose trunk is computed once, with as many
-    epochs as fit. If nothing fits, the quickest is chosen. A choice that was made before the process was killed is
-    kept.
+    epochs as fit; then the top block on smaller images, if the task allows any. If nothing fits, the quickest is
+    chosen. A choice that was made before the process was killed is kept.
 
     Args:
         task: `Task` with `minutes`.
@@ -129,26 +135,26 @@ def within_minutes(task, time_step):
             is kept.
 
     Returns:
-        Dict of arguments for `tlkeras.fine_tune`: `epochs` and `blocks`.
+        Dict: `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side` in pixels that images are resized to;
+        None for the size that they have.
     """
     kept = None if task.checkpoint is None else task.checkpoint / "plan.json"
     if kept is not None and kept.exists():
         return json.loads(kept.read_text("utf-8"))
-    pace = full_pace(time_step(None))
-    for blocks in (None, *FEWER_BLOCKS):
-        if blocks is not None:
-            pace = replace(pace, step=time_step(blocks), views=views_kept(task))
+    for option, pace in _options(task, time_step):
+        blocks, side = option
         least = min(2 if blocks is None else 1, task.epochs)
         epochs = next(
             (e for e in range(task.epochs, least - 1, -1) if minutes_for(task, pace, e) <= task.minutes), None
         )
         if epochs is not None:
             break
-    plan = {"epochs": least if epochs is None else epochs, "blocks": blocks}
+    plan = {"epochs": least if epochs is None else epochs, "blocks": blocks, "side": side}
     minutes = minutes_for(task, pace, plan["epochs"])
     if task.verbose:
         trained = "all blocks train" if blocks is None else f"the top {blocks} blocks train"
-        print(f"Plan: about {minutes:.1f} minutes: {plan['epochs']} epochs, {trained}.", file=sys.stderr)
+        sized = "" if side is None else f", images of {side} x {side} pixels"
+        print(f"Plan: about {minutes:.1f} minutes: {plan['epochs']} epochs, {trained}{sized}.", file=sys.stderr)
     if task.on_event is not None:
         task.on_event({"phase": "plan", "estimated_minutes": minutes, "seconds_per_step": pace.step, **plan})
     if kept is not None:
@@ -156,3 +162,48 @@ def within_minutes(task, time_step):
         with file_written_whole(kept) as part:
             part.write_text(json.dumps(plan), "utf-8")
     return plan
+
+
+def _options(task, time_step):
+    """Yield `(blocks, side)` and the pace of each way to train, the most accurate first; steps are timed on the way."""
+    pace = full_pace(time_step(None))
+    yield (None, None), pace
+    for blocks in FEWER_BLOCKS:
+        pace = replace(pace, step=time_step(blocks), views=views_kept(task))
+        yield (blocks, None), pace
+    for side in task.smaller_sides:
+        share = side**2 / np.prod(task.images.image_size)
+        yield (blocks, side), replace(pace, step=share * pace.step, image=share * pace.image)
+
+
+def smaller_sides(backbone, side):
+    """List the sides, in pixels, that images may be resized to where fine-tuning takes too long, the largest first.
+
+    Args:
+        backbone: Name of the backbone. Those that cut images into patches, or have weights per size, keep their size.
+        side: Side that images would have.
+
+    Example:
+
+    >>> smaller_sides("efficientnet_lite0", 224), smaller_sides("efficientnet_lite0", 32)
+    ((160, 128), ())
+    """
+    info = listed_info(backbone)
+    if info is None or info.prefix_tokens is not None or info.weights_sizes:
+        return ()
+    sides = [32 * round(side * share / 32) for share in SMALLER_IMAGES]  # 32 is the stride of most networks
+    return tuple(one for one in sides if max(32, info.minimum_size) <= one < side)
+
+
+def resized(images, side):
+    """Return the same images, to be resized to another side when they are read.
+
+    Args:
+        images: `ImageSplits`.
+        side: Side in pixels, or None for what they have.
+    """
+    if side is None:
+        return images
+    parts = ("train", "validation", "test")
+    splits = {part: replace(getattr(images, part), image_size=(side, side)) for part in parts}
+    return replace(images, image_size=(side, side), **splits)

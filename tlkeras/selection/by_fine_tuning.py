@@ -12,7 +12,7 @@ from tlkeras.augment.augmentation import augmentation
 from tlkeras.backbones.classifier import image_classifier
 from tlkeras.features.engines.compiled import quick_engine
 from tlkeras.models.heads import with_features
-from tlkeras.selection.budget import BATCH, Announcement, StepTimer, views_kept, within_minutes
+from tlkeras.selection.budget import BATCH, Announcement, StepTimer, resized, views_kept, within_minutes
 from tlkeras.selection.flips import average_over_flips
 from tlkeras.selection.outcome import Measured, Trained
 from tlkeras.training.fine_tuning import fine_tune
@@ -34,22 +34,23 @@ def train_by_fine_tuning(task):
         `Trained`, with what `FineTuning.choices` holds among its choices.
     """
     start = perf_counter()
-    plan = {"epochs": task.epochs, "blocks": None}
+    plan = {"epochs": task.epochs, "blocks": None, "side": None}
     if task.minutes is not None:
         plan = within_minutes(task, partial(_step_seconds, task))
-    model, result = _tuned(task, task.images.train, "choose", task.images.validation, **plan)
+    task, blocks = replace(task, images=resized(task.images, plan["side"])), plan["blocks"]
+    train, validation = task.images.train, task.images.validation
+    model, result = _tuned(task, train, "choose", validation, epochs=plan["epochs"], blocks=blocks)
     tuned = perf_counter()
     by = "test images" if "test" in task.images.given else "held-out images"
     answers, features = predicted_with_features(model, task.images.test, verbose=task.verbose)
     flipped = predicted(model, task.images.test, flips=task.flips) if task.flips else None
     task.report("measure", perf_counter() - tuned, images=len(answers))
-    measured, learned = Measured(task.images.test, answers, by, features, flipped), task.images.train
+    measured, learned = Measured(task.images.test, answers, by, features, flipped), train
     choices = {**result.choices, "epochs": len(result.history.get("loss", ())), "epoch": result.best_epoch}
-    choices |= {"stopped": result.stopped, "blocks": plan["blocks"]}
+    choices |= {"stopped": result.stopped, "blocks": blocks}
     seconds = {"fine-tune": tuned - start, "measure": perf_counter() - tuned}
     trained = Trained(model, measured, learned, choices, seconds)
     if task.calibrate:
-        validation = task.images.validation
         trained.calibration = Measured(validation, predicted(model, validation), "held-out images")
     return refitted(task, trained) if task.refit else trained
 

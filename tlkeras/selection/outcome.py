@@ -41,6 +41,7 @@ class Task:
         epochs: Epochs of fine-tuning.
         domain: What the images are, for augmentation in fine-tuning, or None for no augmentation.
         minutes: Time that fine-tuning may take, or None for no limit.
+        smaller_sides: Sides in pixels that images may be resized to where fine-tuning takes too long.
         callbacks: Keras callbacks for fine-tuning.
         cache: Where features are kept, as in `FeatureExtractor`.
         checkpoint: Folder for what fine-tuning resumes from, or None.
@@ -63,6 +64,7 @@ class Task:
     epochs: int = 4
     domain: str | None = None
     minutes: float | None = None
+    smaller_sides: tuple[int, ...] = ()
     callbacks: Sequence[Any] = ()
     cache: bool | Path = True
     checkpoint: Path | None = None

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tlkeras.report.charts import legend_mark, map_chart
 from tlkeras.report.wording import percent, plain
@@ -54,7 +55,8 @@ def plane(features):
     if min(features.shape) < 2 or not np.ptp(features, axis=0).any():
         return np.column_stack([features[:, 0], np.zeros(len(features))]), "principal components", None
     pca = PCA(2, svd_solver="randomized", random_state=0)
-    points = pca.fit_transform(features)
+    with threadpool_limits(1, user_api="blas"):  # more would wait for each other on matrices this small
+        points = pca.fit_transform(features)
     return points, "principal components", float(pca.explained_variance_ratio_.sum())
 
 
