@@ -48,7 +48,8 @@ def outline(lesson, notes):
     """Choose the slides of a lesson: at most 12.
 
     Title, goals, exercises and recap always stay, and one poll. Figures with findings come before others. If there is
-    room, the question that the notebook asks before a figure gets a slide of its own, so that the class can vote.
+    room, the question that the notebook asks before a figure gets a slide of its own, so that the class can vote, and
+    then further polls are added.
 
     Args:
         lesson: `lessons.Lesson`.
@@ -57,18 +58,19 @@ def outline(lesson, notes):
     Returns:
         List of dicts with the keys that the template reads.
     """
-    polls = read_polls(notes)[:1]
+    polls = [
+        _slide("poll", asked, html(choices), html(answer), kicker="Vote")
+        for asked, choices, answer in read_polls(notes)
+    ]
     opening = [_slide("title", body=html(lesson.question), notes=html(notes.get("", "")))]
     if lesson.goals:
         opening.append(_points("You will be able to", lesson.goals, notes.get("Before you start", "")))
-    closing = [
-        _slide("poll", question, html(choices), html(answer), kicker="Vote") for question, choices, answer in polls
-    ]
+    closing = []
     if lesson.exercises:
         closing.append(_points("Your turn", lesson.exercises, notes.get("Usual wrong answers", "")))
     if lesson.recap:
         closing.append(_points("What to remember", lesson.recap, notes.get("Expected ranges", "")))
-    room = MOST - len(opening) - len(closing)
+    room = MOST - len(opening) - len(closing) - len(polls[:1])
     shown = _worth_showing(lesson.steps, room)
     asked = [step for step in shown if step.predict or step.choices][: room - len(shown)]
     middle = []
@@ -76,7 +78,8 @@ def outline(lesson, notes):
         if any(step is one for one in asked):
             middle.append(_slide("predict", "", html(step.predict), _say(step), kicker="Predict", choices=step.choices))
         middle.append(_figure(step, asked_before=any(step is one for one in asked)))
-    return opening + middle + closing
+    spare = MOST - len(opening) - len(middle) - len(closing)
+    return opening + middle + polls[:spare] + closing
 
 
 def render(lesson, notes):

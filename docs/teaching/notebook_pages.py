@@ -1,5 +1,7 @@
 """Turn executed notebooks into web pages that load nothing from elsewhere."""
 
+import re
+
 import nbformat
 from jinja2 import DictLoader
 from nbconvert import HTMLExporter
@@ -27,7 +29,7 @@ def notebook_page(path):
         if cell.metadata.get("jupyter", {}).get("source_hidden"):
             cell.metadata["transient"] = {"remove_source": True}
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace(".ipynb)", ".html)")
+            cell.source = _relinked(cell.source)
     exporter = HTMLExporter(
         extra_loaders=[DictLoader({"offline.html.j2": _OFFLINE})],
         template_file="offline.html.j2",
@@ -35,3 +37,10 @@ def notebook_page(path):
         exclude_output_prompt=True,
     )
     return exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})[0]
+
+
+def _relinked(markdown):
+    """Let links lead to the pages of the kit: from `notebooks/read/` to `html/`."""
+    text = re.sub(r"\]\(([\w-]+)\.ipynb\)", r"](\1.html)", markdown)
+    text = text.replace("](../README.md)", "](../index.html)")
+    return re.sub(r"\]\(\.\./(?!index\.html\))", "](../notebooks/", text)

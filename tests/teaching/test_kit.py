@@ -74,7 +74,7 @@ leads?
 """
 CLOSING = (
     f"## Exercises\n\n### Exercise 1 · Predict\n\nBirds\nfly. {160 * 'x'}. No.\n\n<details>",
-    "## Recap\n\n- **See**: done.\n- **Say**: [done](00_setup.ipynb).",
+    "## Recap\n\n- **See**: done.\n- **Say**: [a](00_setup.ipynb), [b](../README.md), [c](../learn/01_bars.ipynb).",
 )
 
 
@@ -154,7 +154,8 @@ def test_pages_load_nothing_from_elsewhere_and_hide_folded_code(notebook):
     page = notebook_pages.notebook_page(notebook)
     assert _Page(page).loads == []
     assert "import(" not in page and "teaching.finding(" not in page
-    assert "00_setup.html" in page
+    for link in ("00_setup.html", "../index.html", "../notebooks/learn/01_bars.ipynb"):
+        assert f'href="{link}"' in page
 
 
 @pytest.mark.parametrize("name", lessons.names())
