@@ -53,7 +53,7 @@ def split(images, parts, seed):
 
 
 def calibration(folders, seeds):
-    print("| data | probe | images | temperature | accuracy | error | scaled | by chance | log loss | scaled |")
+    print("| data | probe | images | temperature | accuracy | error | scaled | chance, up to | log loss | scaled |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for folder in folders:
         images, features = loaded(folder)
@@ -69,16 +69,19 @@ def calibration(folders, seeds):
                 temperatures.append(tlkeras.fit_temperature(images.labels[known], found.probabilities))
                 for kind, table in tables.items():
                     raw = found.probe.predict_proba(table[rest])
-                    answers[kind].append((images.labels[rest], raw, scale_temperature(raw, temperatures[-1])))
+                    scaled = scale_temperature(raw, temperatures[-1])
+                    answers[kind].append((images.labels[rest], raw, scaled, images.groups[rest]))
             for kind, parts in answers.items():
-                labels, raw, scaled = (np.concatenate(part) for part in zip(*parts, strict=True))
-                before, after = tlkeras.reliability(labels, raw), tlkeras.reliability(labels, scaled)
+                labels, raw, scaled, groups = (np.concatenate(part) for part in zip(*parts, strict=True))
+                before, after = (tlkeras.reliability(labels, one, groups=groups) for one in (raw, scaled))
                 assert before.accuracy == after.accuracy
-                errors = [f"{one.expected_calibration_error:.3f}" for one in (before, after)]
-                low, high = after.interval
+                errors = [
+                    "{:.3f} ({:.3f} to {:.3f})".format(one.expected_calibration_error, *one.interval)
+                    for one in (before, after)
+                ]
                 print(
                     f"| {Path(folder).name} | {probe} | {kind} | {np.mean(temperatures):.2f} | {before.accuracy:.3f} "
-                    f"| {errors[0]} | {errors[1]} ({low:.3f} to {high:.3f}) | {after.noise:.3f} "
+                    f"| {errors[0]} | {errors[1]} | {after.noise_limit:.3f} "
                     f"| {before.log_loss:.2f} | {after.log_loss:.2f} |",
                     flush=True,
                 )

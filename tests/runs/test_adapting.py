@@ -1,6 +1,7 @@
 """A run adapts to images of another domain, or says why it does not; a plain Keras model comes out."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -16,7 +17,9 @@ import tlkeras
 from tlkeras.adaptation import domain_probe
 from tlkeras.adaptation.unlabeled import Unlabeled
 from tlkeras.cli import adapting as commands
+from tlkeras.report.adapted_page import render_adapted_page
 from tlkeras.runs.adapting import adaptation_text
+from tlkeras.runs.command import command_of
 from tlkeras.runs.images import digest
 
 CLASSES = ("across", "down", "dots")
@@ -70,6 +73,23 @@ def test_the_adapted_run_answers_the_new_domain_better(places, adapted):
     assert adapted[0].metrics["adaptation"]["labeled"]["accuracy"] == pytest.approx(accuracy)
     text = adaptation_text(adapted[0].metrics["adaptation"])
     assert "120 unlabeled images" in text and f"{accuracy[1]:.3f} now" in text
+
+
+def test_the_page_says_what_was_done_and_what_labels_said(adapted):
+    new, output = adapted
+    page = (output / "report.html").read_text("utf-8")
+    assert new.report == output / "report.html" and "<script" not in page
+    facts = new.metrics["adaptation"]
+    before, now = facts["labeled"]["accuracy"]
+    assert f"<strong>{now:.1%}</strong><span>of 120 images with labels; {before:.1%} before" in page
+    assert "Adapted to 120 unlabeled images" in page and "tlkeras.adapt(Run, images=" in page
+    given = {"run": "RUN", "images": "NEW", "output": "OUT", "batchnorm": False}
+    assert command_of(given, tlkeras.adapt, "run") == "tlkeras adapt RUN --images NEW --output OUT --no-batchnorm"
+    share = facts["shares"][1][CLASSES.index("dots")]
+    assert re.search(rf"<bdi>dots</bdi></th><td>\d+%</td><td>{share:.0%}</td>", page)
+    without = {key: value for key, value in facts.items() if key != "labeled"}
+    page = render_adapted_page("a<b", CLASSES, {"adaptation": without}, [], "")
+    assert "No accuracy yet" in page and "a&lt;b" in page
 
 
 def test_the_new_model_opens_with_keras_and_the_old_one_is_unchanged(places, adapted):

@@ -13,7 +13,9 @@ from tlkeras.data.classes import name_classes
 from tlkeras.data.sources import TableOptions, list_source
 from tlkeras.errors import InputError
 from tlkeras.models.heads import find_head
-from tlkeras.runs.folder import check_run_output, write_report, written_run
+from tlkeras.report.adapted_page import render_adapted_page
+from tlkeras.runs.command import command_of
+from tlkeras.runs.folder import REPORT, check_run_output, write_report, written_run
 from tlkeras.runs.images import digest
 from tlkeras.runs.run import Run, load_run
 
@@ -76,6 +78,8 @@ def adapt(
     """
     if output is not None:
         check_run_output(output, overwrite)
+    arguments = {"run": run.path or run if isinstance(run, Run) else run, "images": images, "output": output}
+    arguments |= {"source": source, "labeled": labeled, "batchnorm": batchnorm, "self_training": self_training}
     run = run if isinstance(run, Run) else load_run(run)
     head = _softmax_head(run)
     network = keras.Model(run.model.inputs[0], head.features, name=run.model.name)
@@ -98,6 +102,9 @@ def adapt(
     if output is not None:
         with written_run(output, adapted, overwrite) as folder:
             write_report(folder, metrics, None, run.log)
+            lines, command = adaptation_text(adaptation.facts).splitlines(), command_of(arguments, adapt, "run")
+            page = render_adapted_page(Path(output).resolve().name, run.class_names, metrics, lines, command)
+            (folder / REPORT).write_text(page, "utf-8")
     return adapted
 
 

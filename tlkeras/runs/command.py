@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 _PASSING = ("overwrite", "resume", "verbose", "callbacks")  # they do not change the result
 
 
-def command_of(arguments, function):
+def command_of(arguments, function, first="source"):
     """Write the command that makes a run again, with the options that are not the defaults.
 
     Args:
-        arguments: Dict of the arguments of `tlkeras.fit`.
+        arguments: Dict of the arguments of `tlkeras.fit` or another public function with a command of its name.
         function: The function itself, for its defaults.
+        first: Name of its first argument, which the command takes without an option.
 
     Returns:
         A line for a POSIX shell. Where an argument has no text, such as a data set in memory, a call in Python.
@@ -28,14 +29,14 @@ def command_of(arguments, function):
     given = {
         name: value
         for name, value in arguments.items()
-        if name in defaults and name not in _PASSING and name != "source" and not _same(value, defaults[name])
+        if name in defaults and name not in _PASSING and name != first and not _same(value, defaults[name])
     }
-    source = arguments["source"]
+    source = arguments[first]
     if not isinstance(source, str | os.PathLike) or any(isinstance(value, Callable) for value in given.values()):
         written = [f"{name}={_literal(value)}" for name, value in given.items()]
-        return f"tlkeras.fit({', '.join([_literal(source), *written])})"
+        return f"tlkeras.{function.__name__}({', '.join([_literal(source), *written])})"
     options = [text for name, value in given.items() for text in _option(name.replace("_", "-"), value)]
-    return shlex.join(["tlkeras", "fit", os.fspath(source), *options])
+    return shlex.join(["tlkeras", function.__name__, os.fspath(source), *options])
 
 
 def _same(value, default):

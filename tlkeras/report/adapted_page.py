@@ -1,0 +1,49 @@
+"""The page of a run that was adapted to another domain: what was done, and what is not known."""
+
+from importlib import resources
+
+from markupsafe import Markup
+
+from tlkeras._version import __version__
+from tlkeras.report.page import template
+from tlkeras.report.wording import count, percent, plain
+
+
+def render_adapted_page(name, class_names, metrics, lines, command):
+    """Render the page of an adapted run.
+
+    Args:
+        name: Title, such as the name of the run's folder.
+        class_names: Names of the classes, by number.
+        metrics: Content of the run's `metrics.json`: `adaptation`, and the scores of the original run.
+        lines: Sentences on what was done.
+        command: Command or call that makes the run again.
+
+    Returns:
+        HTML, str. Names are escaped, and the page forbids scripts and requests itself.
+    """
+    facts, scores = metrics["adaptation"], metrics.get("scores", {})
+    before, now = facts["shares"]
+    labeled = facts.get("labeled")
+    if labeled:
+        old, new = map(percent, labeled["accuracy"])
+        labeled = {"images": count(labeled["images"], "image"), "before": old, "now": new}
+    original = None
+    if "accuracy" in scores:
+        original = (
+            f"The original run had an accuracy of {percent(scores['accuracy'])} on its own domain, "
+            f"by {count(scores['images'], 'image')}. That number does not hold for the new images."
+        )
+    rows = sorted(zip(class_names, before, now, strict=True), key=lambda row: -row[2])
+    return template("adapted.html").render(
+        name=plain(name),
+        kinds=count(len(class_names), "class"),
+        images=count(facts["images"], "image"),
+        labeled=labeled,
+        original=original,
+        lines=lines,
+        rows=[{"name": one, "before": percent(old, 0), "now": percent(new, 0), "share": new} for one, old, new in rows],
+        command=plain(command),
+        version=__version__,
+        style=Markup(resources.files("tlkeras.report").joinpath("templates/style.css").read_text("utf-8")),
+    )
