@@ -19,8 +19,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from build_slides import environment, page_html, write_slides
-from lessons import READ, ROOT, names, read_lesson
+from build_slides import environment, write_slides
+from lessons import READ, ROOT, names, read_lesson, to_html
+from markupsafe import Markup
 from notebook_pages import notebook_page
 
 HERE = Path(__file__).parent
@@ -74,7 +75,7 @@ def add_teaching(folder):
     template = environment().get_template("page.html")
     for page in (*HERE.glob("*.md"), *(HERE / "notes").glob("*.md")):
         text = page.read_text("utf-8")
-        body = page_html(re.sub(r"(?<!:)\.md(?=[)#])", ".html", text))
+        body = Markup(to_html(re.sub(r"(?<!:)\.md(?=[)#])", ".html", text), with_links=True))
         file = folder / page.relative_to(HERE).with_suffix(".html")
         file.write_text(template.render(title=text.partition("\n")[0].lstrip("# "), body=body), "utf-8")
     for sheet in (*HERE.glob("*.pdf"), *HERE.glob("*.svg")):

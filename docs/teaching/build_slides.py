@@ -12,8 +12,7 @@ import re
 from pathlib import Path
 
 import jinja2
-from lessons import READ, ROOT, names, read_lesson, read_notes, read_polls
-from markdown_it import MarkdownIt
+from lessons import READ, ROOT, names, read_lesson, read_notes, read_polls, to_html
 from markupsafe import Markup
 from PIL import Image
 
@@ -25,9 +24,6 @@ _BESIDE, _BESIDE_LONG, _LONG = 1.45, 2.2, 200
 _MOST_LETTERS = 360
 
 
-_markdown = MarkdownIt("commonmark").enable("table")
-
-
 def environment():
     """Return the Jinja environment of the teaching pages."""
     settings = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
@@ -35,13 +31,8 @@ def environment():
 
 
 def html(text):
-    """Render Markdown for a slide. Links to other pages become plain text, since a slide stands alone."""
-    return page_html(re.sub(r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1", text))
-
-
-def page_html(text):
-    """Render Markdown as HTML that Jinja does not escape."""
-    return Markup(_markdown.render(text))
+    """Render Markdown for a slide."""
+    return Markup(to_html(text))
 
 
 def outline(lesson, notes):

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = ROOT / "notebooks" / "read"
 NOTES = Path(__file__).parent / "notes"
 
+_markdown = MarkdownIt("commonmark").enable("table")
+#: A table or a numbered list of Markdown, up to the next empty line.
+_BLOCK = re.compile(r"^(?:\|.*\n?)+|^1\. .*(?:\n\S.*|\n +\S.*)*", re.MULTILINE)
 #: Calls of `tlkeras.teaching` that say what came out, and those that show a table.
 _SAYING = re.compile(r"^teaching\.(finding|outcome)\(", re.MULTILINE)
 _TABLES = re.compile(r"^teaching\.(table|scoreboard)\(", re.MULTILINE)
@@ -103,6 +107,11 @@ def read_lesson(path):
     )
 
 
+def to_html(markdown, with_links=False):
+    """Render Markdown. Links to other pages become plain text by default, since a slide stands alone."""
+    return _markdown.render(markdown if with_links else re.sub(r"\[([^]]+)\]\((?!https?:)[^)]*\)", r"\1", markdown))
+
+
 def read_notes(name, folder=NOTES):
     """Read the teacher's notes of a lesson as a dict from heading to Markdown; the opening has the key `""`."""
     path = folder / f"{name}.md"
@@ -139,9 +148,15 @@ def _steps(cells):
                 heading = title.group(1)
                 if heading.startswith(("Exercise", "Question", "Quiz", "Did it all hold", "Read on", "Recap")):
                     break
-            if not now.empty or now.heading != heading:
+            if not now.empty:
                 now = Step(heading)
+            now.heading = heading
             prose, prediction = _parted(cell.source)
+            if block := _BLOCK.search(prose):
+                part = re.search(r"^### (.+)$", cell.source, re.MULTILINE)
+                now = Step(part.group(1) if part else heading, table=to_html(block.group()))
+                prose = prose.replace(block.group(), "")
+                steps.append(now)
             now.prose = f"{now.prose}\n\n{prose}".strip()
             now.predict = prediction or now.predict
         elif cell.cell_type == "code":

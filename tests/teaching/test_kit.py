@@ -121,6 +121,21 @@ def test_a_lesson_is_read_from_its_executed_notebook(notebook):
     assert [text for _, text in step.findings] == ["Bird leads by 1.", "**What came:** bird. It flies."]
 
 
+def test_tables_and_checklists_of_the_text_are_shown_and_take_the_next_finding(tmp_path):
+    path = _write_lesson(tmp_path / "01_bars.ipynb", 0)
+    book = nbformat.read(path, 4)
+    rules = "### Rules\n\n| rule | seen in |\n|---|---|\n| Look | [01](01_bars.ipynb) |\n\nSome prose."
+    texts = ["## Verdicts", rules, "## Checklist\n\n1. **Check** it.\n2. Go\n   on."]
+    table, found, steps = texts[0], _section(0)[3], texts[2]
+    cells = [nbformat.v4.new_markdown_cell(text) for text in (table, rules)]
+    book.cells[1:1] = [*cells, found, nbformat.v4.new_markdown_cell(steps)]
+    nbformat.write(book, path)
+    rules, checklist = lessons.read_lesson(path).steps
+    assert rules.heading == "Rules" and "<td>01</td>" in rules.table and rules.prose == "Some prose."
+    assert [text for _, text in rules.findings] == ["Bird leads by 0."]
+    assert checklist.heading == "Checklist" and checklist.table.count("<li>") == 2
+
+
 def test_slides_ask_before_they_show_and_leave_the_answer_in_the_notes(notebook):
     slides = build_slides.outline(lessons.read_lesson(notebook), NOTES)
     kinds = ["title", "points", *2 * ["predict", "shown"], "poll", "points", "points"]
