@@ -31,7 +31,7 @@ JAX_QUICK := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" JAX_PERSIS
 demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
 
-# Builds all notebooks from notebooks/src, or one: make notebooks NAME=01_feature_extraction
+# Builds all notebooks from notebooks/src, or one: make notebooks NAME=01_the_whole_game
 notebooks: .venv/dev
 	$(BIN)/python notebooks/build.py $(NAME)
 

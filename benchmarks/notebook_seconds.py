@@ -31,7 +31,10 @@ def main():
         build.execute(build.lesson(name))
         seconds[name] = round(time.perf_counter() - start, 1)
         print(f"{name}: {seconds[name]} s; a batch of {doctor.BATCH} before it: {batches[-1]:.3f} s", flush=True)
-    seconds = json.loads(RESULT.read_text())["notebooks"] | seconds
+    earlier = {
+        name: each for name, each in json.loads(RESULT.read_text())["notebooks"].items() if name in build.names()
+    }
+    seconds = dict(sorted((earlier | seconds).items()))
     RESULT.write_text(json.dumps({"batch": round(median(batches), 4), "notebooks": seconds}, indent=1) + "\n")
     print(f"all: {sum(seconds.values()):.0f} s")
 

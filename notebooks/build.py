@@ -47,7 +47,6 @@ SYLLABUS = (
     "11_deploy",
     "12_decisions",
 )
-#: A type of output that only this file reads.
 SCOREBOARD = "application/vnd.tlkeras.scoreboard+json"
 #: Cells whose result a reader wants to see, not their code. They are folded in JupyterLab.
 _HIDDEN = ("teaching.finding(", "teaching.outcome(")
@@ -66,9 +65,6 @@ def lesson(name, repository=None):
     Args:
         name: Name of the notebook, such as `"03_feature_extraction"`.
         repository: `"owner/name"` on GitHub that the launch badges point to. Defaults to that in pyproject.toml.
-
-    Returns:
-        `nbformat.NotebookNode`.
     """
     return _finished(_cells(name), name, "read", repository)
 
@@ -98,13 +94,16 @@ def stub(source):
     first = next((i for i, line in enumerate(lines) if line and not line.startswith("#")), len(lines))
     kept = [line for line in lines[:first] if line]
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign | ast.AnnAssign):
+        text = ast.get_source_segment(source, node)
+        if text.startswith("choices = "):  # what a learner chooses from
+            kept.append(text)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
             kept.append(lines[node.lineno - 1].partition(" = ")[0] + " = ...")
         elif isinstance(node, ast.FunctionDef):
             start = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
             kept += [*lines[node.lineno - 1 : start.lineno - 1], f"{' ' * start.col_offset}..."]
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            kept.append(ast.get_source_segment(source, node))
+            kept.append(text)
         elif isinstance(node, ast.Expr) and _asks(node.value):
             kept.append(_without_guess(source, node.value))
     return "\n".join(kept)
@@ -162,7 +161,7 @@ def write(notebook, path):
 def index():
     """Write the list of notebooks: questions, minutes and prerequisites, taken from their sources."""
     seconds = json.loads((MEASUREMENTS / "notebook_seconds.json").read_text())["notebooks"]
-    lines = ["| notebook | question | read | run | exercises | before you start |", "|---|---|---|---|---|---|"]
+    lines = ["| notebook | question | read | run | exercises | before you start |", "|---" * 6 + "|"]
     for name in names():
         header = _cells(name)[0].source
         asked = " ".join(re.search(r"\*\*Question\.\*\* (.*?\?)\s*\n\n", header, re.DOTALL)[1].split())
@@ -172,8 +171,7 @@ def index():
         run = f"{seconds[name]:.0f} s" if name in seconds else f"{time_run} min"
         links = f"**{_title(name)}**<br>[read](read/{name}.ipynb) · [learn](learn/{name}.ipynb)"
         lines.append(f"| {links} | {asked} | {time_read} min | {run} | {time_solve} min | {needs} |")
-    introduction = (HERE / "introduction.md").read_text()
-    return f"{introduction}\n" + "\n".join(lines) + "\n"
+    return "\n".join([(HERE / "introduction.md").read_text(), *lines, ""])
 
 
 def launch(path, repository=None):
@@ -181,8 +179,7 @@ def launch(path, repository=None):
 
     Args:
         path: Path of the notebook from the root of the repository.
-        repository: `"owner/name"` on GitHub, or `""` for no badges. Defaults to `project.urls.Repository` in
-            pyproject.toml, because a badge that points to a wrong place is worse than none.
+        repository: `"owner/name"` on GitHub, or `""` for no badges. Defaults to that in pyproject.toml.
     """
     repository = _repository() if repository is None else repository
     command = f"`jupyter lab {path}`"
@@ -201,20 +198,18 @@ def navigation(name, folder):
     if name not in SYLLABUS:
         return ""
     position = SYLLABUS.index(name)
-    links = [f"[← {_title(SYLLABUS[position - 1])}]({SYLLABUS[position - 1]}.ipynb)"] if position else []
+    before, after = SYLLABUS[:position][-1:], SYLLABUS[position + 1 :][:1]
+    links = [f"[← {_title(one)}]({one}.ipynb)" for one in before]
     links.append("[All notebooks](../README.md)")
     other, said = ("learn", "Work on this page") if folder == "read" else ("read", "With outputs and solutions")
     links.append(f"[{said}](../{other}/{name}.ipynb)")
-    if position + 1 < len(SYLLABUS):
-        links.append(f"[{_title(SYLLABUS[position + 1])} →]({SYLLABUS[position + 1]}.ipynb)")
-    return " · ".join(links)
+    return " · ".join([*links, *(f"[{_title(one)} →]({one}.ipynb)" for one in after)])
 
 
 def hidden(cell):
     """Return whether the code of a cell is folded, because only its result teaches."""
-    return cell.cell_type == "code" and (
-        "hide" in cell.metadata.get("tags", ()) or cell.source.lstrip().startswith(_HIDDEN)
-    )
+    tagged = "hide" in cell.metadata.get("tags", ())
+    return cell.cell_type == "code" and (tagged or cell.source.startswith(_HIDDEN))
 
 
 def _cells(name):
@@ -223,7 +218,7 @@ def _cells(name):
 
 def _title(name):
     """Return number and title of a notebook from its name, so that its neighbors do not depend on its source."""
-    return name.replace("_", " ") if not name[:2].isdigit() else f"{name[:2]} {name[3:].replace('_', ' ')}"
+    return name.replace("_", " ")
 
 
 def _asks(call):
@@ -268,6 +263,12 @@ def _finished(cells, name, folder, repository):
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
 
 
+def _busy():
+    """Return the CPU seconds of all kernels that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def _repository():
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
     match = re.fullmatch(r"https://github\.com/([^/]+/[^/]+?)(\.git)?/?", project.get("urls", {}).get("Repository", ""))
@@ -282,7 +283,7 @@ def main():
     parser.add_argument("--index", action="store_true", help="rewrite only README.md")
     options = parser.parse_args()
     for name in [] if options.index else options.name or names():
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), _busy()
         write(exercise(name), LEARN / f"{name}.ipynb")
         executed = reworded(name) if options.text else execute(lesson(name))
         if (scores := take_scores(executed)) is not None:
@@ -290,7 +291,7 @@ def main():
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(scores, indent=1) + "\n")
         write(executed, READ / f"{name}.ipynb")
-        print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        print(f"{name}: {time.perf_counter() - start:.0f} s, {_busy() - busy:.0f} of CPU", file=sys.stderr)
     if options.index or not options.name:
         (HERE / "README.md").write_text(index())
 

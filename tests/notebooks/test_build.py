@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tlkeras.teaching import comparing
+
 _spec = importlib.util.spec_from_file_location("build", Path(__file__).parents[2] / "notebooks" / "build.py")
 build = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(build)
@@ -63,6 +65,7 @@ def test_the_exercise_differs_in_its_solutions_only(source):
         ("a, b = 1, 2\nprint(a)", "a, b = ..."),
         ('def f(x, y=2):\n    """Doc."""\n    return x', 'def f(x, y=2):\n    """Doc."""\n    ...'),
         ('guess = "a"\nteaching.predict("01.a", guess)', 'guess = ...\nteaching.predict("01.a", guess)'),
+        ('guess = "a"\nchoices = (\n    "a",\n)', 'guess = ...\nchoices = (\n    "a",\n)'),
         ('teaching.quiz("01", "a")', 'teaching.quiz("01", ...)'),
         ("# Why.\n\nimport keras\nmodel = keras.Model()", "# Why.\nimport keras\nmodel = ..."),
     ],
@@ -107,3 +110,55 @@ def test_execution_keeps_results_and_nothing_of_the_machine(source):
     assert cell.execution_count == 3
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
+
+
+def test_links_follow_the_syllabus_in_both_editions():
+    first, second, last = build.SYLLABUS[0], build.SYLLABUS[1], build.SYLLABUS[-1]
+    assert "←" not in build.navigation(first, "read") and f"]({second}.ipynb)" in build.navigation(first, "read")
+    assert "→" not in build.navigation(last, "learn")
+    assert f"](../learn/{second}.ipynb)" in build.navigation(second, "read")
+    assert f"](../read/{second}.ipynb)" in build.navigation(second, "learn")
+    assert build.navigation("something_else", "read") == ""
+
+
+@pytest.mark.parametrize(
+    "code, folded",
+    [
+        ('teaching.finding("A.")', True),
+        ("teaching.outcome(\n    1)", True),
+        ("x = 1\nteaching.finding(x)", False),
+        ("# %% x\nprint(1)", False),
+    ],
+)
+def test_cells_that_only_show_a_result_are_folded(source, code, folded):
+    source.write_text(f"# %% [markdown]\n# # Lesson\n\n# %%\n{code}\n")
+    assert build.lesson("lesson").cells[1].metadata.get("jupyter", {}).get("source_hidden", False) is folded
+    source.write_text(f'# %% [markdown]\n# # Lesson\n\n# %% tags=["hide"]\n{code}\n')
+    assert build.lesson("lesson").cells[1].metadata["jupyter"]["source_hidden"]
+
+
+def test_rewording_keeps_outputs_and_refuses_changed_code(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "READ", tmp_path)
+    executed = build.lesson("lesson")
+    for count, cell in enumerate((cell for cell in executed.cells if cell.cell_type == "code"), 1):
+        cell.execution_count = count
+        cell.outputs = [build.nbformat.v4.new_output("stream", text=str(count))]
+    build.write(executed, tmp_path / "lesson.ipynb")
+    source.write_text(SOURCE.replace("# # Lesson", "# # Another title"))
+    cells = build.reworded("lesson").cells
+    assert cells[0].source.startswith("# Another title")
+    assert [cell.outputs[0].text for cell in cells[1:]] == ["1", "2", "3", "4"]
+    source.write_text(SOURCE.replace("answer = 1", "answer = 2"))
+    with pytest.raises(SystemExit, match="has changed"):
+        build.reworded("lesson")
+
+
+def test_scores_are_taken_out_of_the_outputs():
+    notebook = build.lesson(build.names()[0])
+    assert build.take_scores(notebook) is None
+    code = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    data = {build.SCOREBOARD: [["probe", 0.7]], "text/plain": "table"}
+    code.outputs = [build.nbformat.v4.new_output("display_data", data)]
+    assert build.take_scores(notebook) == [["probe", 0.7]]
+    assert code.outputs[0].data == {"text/plain": "table"}
+    assert build.SCOREBOARD == comparing.SCOREBOARD

@@ -1,118 +1,69 @@
-"""Exercises of `02_freezing_layers`: right answers of any kind pass, wrong ones do not."""
+"""Exercises of `02_what_the_network_sees`: right answers of any kind pass, wrong ones do not."""
 
 import numpy as np
 import pytest
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.neighbors import NearestNeighbors
 
-import tlkeras
-from tlkeras.models.layer_tree import own_weights
+from tlkeras.data.dataset import ImageSplit
 from tlkeras.teaching import NotYet, check
 
 
-@pytest.mark.parametrize(
-    "prediction, kept, right",
-    [
-        ("kept", [0.9, 0.8], True),
-        ("kept", 0.7, True),
-        ("partly", 0.7, True),
-        ("partly", 0.3, True),
-        ("forgotten", 0.3, True),
-        ("forgotten", [0.9, 0.8], False),
-        ("kept", 0.3, False),
-        ("partly", 0.0, False),
-        ("all", 0.9, False),
-    ],
-)
-def test_02_1_is_judged_by_what_was_measured(prediction, kept, right):
+@pytest.mark.parametrize("prediction, right", [(30, True), (22, True), (34.5, True), (70, False), ("30", False)])
+def test_02_1_takes_a_guess_within_ten_points(prediction, right):
     if right:
-        check("02.1", prediction, kept)
+        check("02.1", prediction, 0.29)
     else:
         with pytest.raises(NotYet):
-            check("02.1", prediction, kept)
+            check("02.1", prediction, 0.29)
 
 
-def _moved(model, x, y, copy=np.array, weights=lambda layer: layer.get_weights()):
-    before = [[copy(weight) for weight in weights(layer)] for layer in model.layers]
-    model.fit(x, y, verbose=0)
-    return [
-        layer.name
-        for layer, then in zip(model.layers, before, strict=True)
-        if any(not np.array_equal(a, b) for a, b in zip(then, weights(layer), strict=True))
-    ]
+def _by_hand(features, query, k):
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return [i for i in np.argsort(-(unit @ unit[query])) if i != query][:k]
 
 
-def _moved_by_sums(model, x, y):
-    before = {layer.name: sum(float(np.abs(w).sum()) for w in layer.get_weights()) for layer in model.layers}
-    model.train_on_batch(x, y)
-    return {layer.name for layer in model.layers if before[layer.name] != sum(map(_total, layer.get_weights()))}
+def _by_scikit_learn(features, query, k):
+    alike = cosine_similarity(features)[query]
+    alike[query] = -np.inf
+    return np.argsort(alike)[::-1][:k]
 
 
-def _total(weight):
-    return float(np.abs(weight).sum())
+def _by_neighbors(features, query, k):
+    search = NearestNeighbors(n_neighbors=k + 1, metric="cosine").fit(features)
+    return search.kneighbors(features[[query]], return_distance=False)[0, 1:]
 
 
-@pytest.mark.parametrize("answer", [_moved, _moved_by_sums], ids=["list", "set, by sums"])
-def test_02_2_takes_any_function_that_looks_at_all_weights(answer):
+@pytest.mark.parametrize("answer", [_by_hand, _by_scikit_learn, _by_neighbors])
+def test_02_2_takes_any_function_that_finds_the_nearest(answer, capsys):
     check("02.2", answer)
-
-
-def _gradients_only(model, x, y):
-    return _moved(model, x, y, weights=lambda layer: [w.numpy() for w in own_weights(layer) if w.trainable])
+    assert capsys.readouterr().out.startswith("02.2 is right")
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "answer, hint",
     [
-        {"first"},
-        lambda model, x, y: ...,
-        lambda model, x, y: set(),
-        lambda model, x, y: "first",
-        lambda model, x, y: 3,
-        lambda model: set(),
-        _gradients_only,
+        (lambda f, q, k: np.argsort(-cosine_similarity(f)[q])[:k], "query itself"),
+        (lambda f, q, k: [i for i in np.argsort(-(f @ f[q])) if i != q][:k], "length|most similar"),
+        (lambda f, q, k: _by_hand(f, q, k)[::-1], "most similar first"),
+        (lambda f, q, k: _by_hand(f, q, k + 1), "return k numbers"),
     ],
-    ids=["set", "stub", "nothing", "text", "number", "no data", "without statistics"],
+    ids=["with the query", "no lengths", "reversed", "one more"],
 )
-def test_02_2_refuses_others(answer):
-    with pytest.raises(NotYet):
+def test_02_2_says_what_is_wrong(answer, hint):
+    with pytest.raises(NotYet, match=hint):
         check("02.2", answer)
 
 
-@pytest.fixture(scope="module")
-def images(clipart10):
-    return tlkeras.load_images(clipart10, classes=["boat", "bug"], image_size=(64, 64))
-
-
-@pytest.fixture
-def model(images):
-    return tlkeras.image_classifier(classes=images.class_names, image_size=64)
-
-
-def _answers(model, images, value):
-    """Makes the model say, of all images, one class."""
-    kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([0 * kernel, np.where(np.arange(len(bias)) == value, 9.0, 0.0)])
-
-
-def test_02_3_takes_a_model_that_is_frozen_in_part_and_good(model, images, capsys):
-    tlkeras.fine_tune(model, images.train, epochs=0, verbose=False)
-    tlkeras.unfreeze(model, last=2)
-    check("02.3", model, images)
-    assert "still have ImageNet's weights" in capsys.readouterr().out.replace("\n", " ")
-
-
-def test_02_3_refuses_what_does_not_beat_the_majority_class(model, images):
-    tlkeras.freeze(model)
-    _answers(model, images, np.bincount(images.train.labels).argmax())
-    with pytest.raises(NotYet, match="majority"):
-        check("02.3", model, images)
-
-
-def test_02_3_refuses_a_trained_stem_and_frozen_layers_that_have_moved(model, images):
-    tlkeras.unfreeze(model)
-    with pytest.raises(NotYet, match="stem trains"):
-        check("02.3", model, images)
-    tlkeras.freeze(model)
-    norm = model.get_layer("block2a_bn")
-    norm.moving_mean.assign(norm.moving_mean + 1e-3)
-    with pytest.raises(NotYet, match="block2a_bn has changed"):
-        check("02.3", model, images)
+def test_02_3_compares_neighbors_with_chance(capsys):
+    labels = np.repeat([0, 1, 2, 3], 6)
+    images = ImageSplit(labels, labels, tuple("abcd"), (8, 8), "stretch", np.arange(24), labels)
+    good = np.eye(4)[labels] + np.random.default_rng(0).normal(size=(24, 4)) / 10
+    check("02.3", good, images)
+    assert "By chance it would be 25%" in capsys.readouterr().out
+    with pytest.raises(NotYet, match="by chance"):
+        check("02.3", np.random.default_rng(1).normal(size=(24, 4)), images)
+    with pytest.raises(NotYet, match="one row of features per image, 24"):
+        check("02.3", good[:5], images)
+    with pytest.raises(NotYet, match="finite"):
+        check("02.3", good * np.nan, images)

@@ -210,7 +210,7 @@ def _rows(rows, columns, first=False):
             axes = figure.add_axes(place, xticks=[], yticks=[])
             color = colors if isinstance(colors, str) else colors[column]
             axes.imshow(ImageOps.pad(picture, (_PIXELS, _PIXELS), color="white"))
-            axes.spines[:].set(color=color, linewidth=3 if first and not column else 1.5)
+            axes.spines[:].set(visible=True, color=color, linewidth=3 if first and not column else 1.5)
             figure.text(left / width, (upper - _CELL - 0.04) / height, text, va="top", fontsize=8, color=INK)
         top -= _CELL * tall
     return figure

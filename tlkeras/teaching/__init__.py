@@ -1,7 +1,8 @@
 """Helpers for the notebooks: a quiet start, guesses and findings, fair comparisons, and checks of exercises."""
 
-from tlkeras.teaching import lab
+from tlkeras.teaching import doctor, lab
 from tlkeras.teaching.comparing import compare, interval, percent, scoreboard
+from tlkeras.teaching.diagrams import transfer_diagram
 from tlkeras.teaching.exercises import NotYet, check, quiz
 from tlkeras.teaching.guesses import outcome, predict
 from tlkeras.teaching.materials import clipart10, emoji4, measured
@@ -13,6 +14,7 @@ __all__ = [
     "check",
     "clipart10",
     "compare",
+    "doctor",
     "emoji4",
     "finding",
     "interval",
@@ -25,4 +27,5 @@ __all__ = [
     "scoreboard",
     "start",
     "table",
+    "transfer_diagram",
 ]

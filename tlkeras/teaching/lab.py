@@ -1,5 +1,6 @@
 """Plumbing that lessons share and do not show: data sets, repeated splits, scores, and training on stored features."""
 
+import csv
 import inspect
 import os
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tlkeras.errors import InputError
+from tlkeras.teaching.looking import darkness, neighbors_agree, relabeled, strongest_maps
 from tlkeras.teaching.materials import clipart10, emoji4
 from tlkeras.utils.validation import check_choice, check_integer
 
@@ -17,6 +19,22 @@ IMAGE_SIZE = 160
 #: Splits of frozen features: enough for a narrow interval; more hardly narrow it.
 SPLITS = 12
 STYLES = ("line", "noto", "rendered", "twemoji")
+
+
+__all__ = [
+    "Split",
+    "darkness",
+    "drawings",
+    "emoji",
+    "features",
+    "label_notes",
+    "neighbors_agree",
+    "relabeled",
+    "scores",
+    "splits",
+    "strongest_maps",
+    "train_head",
+]
 
 
 class Split(NamedTuple):
@@ -71,6 +89,26 @@ def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
         validation_size=0,
     )
     return images.train
+
+
+def label_notes(images: Any) -> np.ndarray:
+    """Tell which labels of the drawings are known to be wrong; people looked at all of them.
+
+    Args:
+        images: `tlkeras.ImageSplit` of drawings.
+
+    Returns:
+        Str array of shape `(images,)`: `"wrong"`, `"doubtful"` or `""`. See data/clipart10/README.md.
+
+    Example:
+
+    >>> notes = label_notes(drawings())
+    >>> (notes == "wrong").sum(), (notes == "doubtful").sum()
+    (np.int64(16), np.int64(17))
+    """
+    with (clipart10() / "LABEL_NOISE.csv").open(encoding="utf-8") as file:
+        verdicts = {row["file"]: row["verdict"] for row in csv.DictReader(file)}
+    return np.array([verdicts.get("/".join(str(path).replace("\\", "/").split("/")[-2:]), "") for path in images.paths])
 
 
 def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Sequence[str] | None = None, **settings):

@@ -43,16 +43,17 @@ def _draw_inline():
         return
     import matplotlib
 
-    from tlkeras.evaluation.illustration import GRID, HUES, SOFT
+    from tlkeras.evaluation.illustration import GRID, HUES, SOFT, Illustration
 
     shell.run_line_magic("matplotlib", "inline")
     shell.run_line_magic("config", "InlineBackend.figure_formats = ['retina']")  # two pixels for each of the page
+    # Figures of tlkeras bring their own resolution and text alternative, which IPython's formatter would replace.
+    shell.display_formatter.formatters["image/png"].for_type(Illustration, lambda figure: None)
     matplotlib.rcParams.update(
         {
             "figure.dpi": 96,
             "figure.figsize": (7, 3.6),
             "figure.facecolor": "white",  # on dark pages too
-            "figure.constrained_layout.use": True,
             "axes.prop_cycle": matplotlib.cycler(color=HUES),
             "axes.spines.top": False,
             "axes.spines.right": False,

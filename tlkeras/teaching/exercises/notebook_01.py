@@ -1,35 +1,46 @@
-"""Check the exercises of `01_feature_extraction`."""
+"""Check the exercises of `01_the_whole_game`."""
 
 import numpy as np
 
-from tlkeras.teaching.exercises import beaten_majority, require, require_splits, tried
+from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
+
+QUIZ = {
+    "a": (False, "No photo of ImageNet is on this machine. What the network learned from them is."),
+    "b": (False, "Our classes are not among those thousand, and our model does not know their names."),
+    "c": (True, "All layers below the head came with their weights. Only the head was new."),
+    "d": (False, "The old head answers with a thousand classes of photos. It was replaced by one for ten classes."),
+}
 
 
-def exercise_1(prediction, random_weights, majority, pretrained):
-    """Compare the guess for random weights with the measurement over seeds, with some tolerance."""
-    places = ("majority", "between", "pretrained")
+def exercise_1(prediction, in_color, in_gray):
+    """Compare the guess with the measured loss in points. Accept both guesses near a boundary."""
+    places = ("less than 5", "5 to 20", "more than 20")
     require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
-    random, low, high = map(np.mean, (random_weights, majority, pretrained))
-    share = (random - low) / (high - low)
-    holds = {"majority": share < 0.2, "between": 0 < share < 1, "pretrained": share > 0.9}
-    require(holds[prediction], f"random weights reached {random:.2f}. Compare that with both ends.")
-    return (
-        f"Random weights reach {random:.2f}, the majority class {low:.2f}, ImageNet's weights {high:.2f}. The "
-        f"architecture accounts for {max(share, 0):.0%} of that gap, and ImageNet's weights for the rest."
-    )
+    lost = 100 * (np.mean(in_color) - np.mean(in_gray))
+    holds = {places[0]: lost < 6, places[1]: 4 < lost < 22, places[2]: lost > 18}
+    require(holds[prediction], f"{lost:.1f} points were lost. Run the cell above and compare.")
+    return f"{lost:.1f} points were lost. Shape carries most of what the model knows."
 
 
-def exercise_2(probe_at):
-    """Call the function with a small size."""
-    accuracy = tried(probe_at, 64)
-    require(np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy must lie in [0, 1]. Received: {accuracy!r}")
-    require(accuracy > 0.25, f"{accuracy:.2f} at 64 x 64 is too low. Do features and labels match?")
-    require(accuracy < 0.85, f"{accuracy:.2f} at 64 x 64 is too good. Is it measured on the training images?")
-    return f"At 64 x 64 the probe reaches {accuracy:.2f} on validation images."
+def exercise_2(mistakes):
+    """Call the function with made probabilities."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        probabilities = rng.dirichlet(np.ones(4), 12)
+        labels = rng.integers(0, 4, 12)
+        wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+        result = np.asarray(tried(mistakes, probabilities, labels)).astype(int)
+        require(result.ndim == 1, "return a list of numbers, one per mistake.")
+        right = sorted(set(result.tolist()) - set(wrong.tolist()))
+        require(not right, f"image {right[0] if right else 0} is answered correctly, so it is no mistake.")
+        require(len(result) == len(wrong), f"{len(wrong)} of these images are answered wrongly, not {len(result)}.")
+        confidence = probabilities.max(axis=1)[result]
+        require((np.diff(confidence) <= 0).all(), "the mistakes are there, but not from most to least confident.")
+    return "Your function finds the mistakes that the model was surest of. Look at those first."
 
 
-def exercise_3(pipeline, images):
-    """Score the pipeline on test images that must be separate from the others."""
+def exercise_3(model, images):
+    """Score the model on test images that must be separate from the others."""
     require_splits(images)
-    require(hasattr(pipeline, "predict"), "my_pipeline must be a fitted pipeline with `predict`.")
-    return f"{beaten_majority(tried(pipeline.predict, images.test.paths), images)}."
+    require(hasattr(model, "predict") and hasattr(model, "layers"), "my_model must be a Keras model.")
+    return f"{beaten_majority(answers(model, images), images)}."

@@ -1,75 +1,51 @@
-"""Check the exercises of `02_freezing_layers`."""
+"""Check the exercises of `02_what_the_network_sees`."""
 
 import numpy as np
 
-from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
+from tlkeras.teaching.exercises import require, tried
+from tlkeras.teaching.looking import neighbors_agree
+
+QUIZ = {
+    "a": (False, "They are best for classes. The figure above shows that they forget the ink."),
+    "b": (True, "Early blocks know it best here, and only a comparison on other images can show it for your scans."),
+    "c": (False, "The head answers with a thousand classes of photos, and has thrown away everything else."),
+}
 
 
-def exercise_1(prediction, kept):
-    """Compare the guess with the share of ImageNet's answers kept. Accept both guesses near a boundary."""
-    places = ("forgotten", "partly", "kept")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
-    share = float(np.mean(kept))
-    holds = {"forgotten": share < 0.4, "partly": 0.2 < share < 0.8, "kept": share > 0.6}
-    require(holds[prediction], f"the old answer was kept for {share:.2f} of the images.")
-    return f"The old answer is kept for {share:.2f} of the images: the rate decides how far free layers drift."
+def exercise_1(prediction, random):
+    """Require a guess within ten points of the measurement."""
+    require(isinstance(prediction, int | float) and 0 <= prediction <= 100, "the answer must be a percentage.")
+    require(abs(prediction - 100 * random) <= 10, f"it is {random:.0%}: untrained, little more than chance.")
+    return f"It is {random:.0%}. What the network learned from photos makes the difference, not its architecture."
 
 
-def exercise_2(moved):
-    """Call the function with small models, each with different parts frozen."""
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(2, 3, (16, 4)).astype("float32"), rng.integers(0, 2, 16)
-    for frozen in ((), ("first",), ("first", "norm"), ("norm",), ("norm", "last")):
-        named = tried(moved, _small_model(frozen), x, y)
-        require(not isinstance(named, str) and np.iterable(named), f"return a set of names. Received: {named!r}")
-        wrong = ({"first", "norm", "last"} - set(frozen)) ^ set(named)
-        names = " and ".join(sorted(map(str, wrong)))
-        require(not wrong, f"with {' and '.join(frozen) or 'nothing'} frozen, your answer is wrong about {names}.")
-    model = _small_model(("first", "last"), rate=0.0)
-    require(set(tried(moved, model, x, y)) == {"norm"}, "at a rate of zero moving statistics still move.")
-    return "Your function finds everything that moved, even moving statistics at a learning rate of zero."
+def exercise_2(neighbors):
+    """Compare with similarities computed here, for features of unequal length."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        features = rng.normal(size=(9, 4)) * rng.uniform(0.1, 10, (9, 1))
+        result = [int(number) for number in np.ravel(tried(neighbors, features, seed, 3))]
+        require(seed not in result, "the query itself is among its neighbors. Leave it out.")
+        require(len(result) == 3, f"return k numbers. Received: {len(result)} for k=3.")
+        unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+        expected = [i for i in np.argsort(-(unit @ unit[seed])) if i != seed][:3]
+        lengths = np.argsort(-(features @ features[seed]))
+        require(
+            result != [i for i in lengths if i != seed][:3] or result == expected,
+            "long rows win. Divide each row by its length first.",
+        )
+        require(sorted(result) == sorted(map(int, expected)), "these are not the most similar images.")
+        require(result == [int(i) for i in expected], "the right images, but not the most similar first.")
+    return "Your function finds the most similar images, however long their rows of features are."
 
 
-def _small_model(frozen, rate=0.1):
-    """Build a model of three layers, some of them frozen."""
-    import keras  # `start` must silence it first
-
-    model = keras.Sequential(
-        [
-            keras.Input((4,)),
-            keras.layers.Dense(3, name="first"),
-            keras.layers.BatchNormalization(name="norm"),
-            keras.layers.Dense(2, activation="softmax", name="last"),
-        ]
-    )
-    for layer in model.layers:
-        layer.trainable = layer.name not in frozen
-    model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", run_eagerly=True)  # for one step
-    return model
-
-
-def exercise_3(model, images):
-    """Score the classifier on test images, and compare its frozen layers with ImageNet's weights."""
-    require_splits(images)
-    require(hasattr(model, "get_layer") and hasattr(model, "predict"), "my_model must be a Keras model.")
-    frozen = _frozen_as_left(model)
-    return (
-        f"{beaten_majority(answers(model, images), images)}, and {frozen} frozen layers still have ImageNet's weights."
-    )
-
-
-def _frozen_as_left(model):
-    """Count the frozen layers with weights. Require ImageNet's weights in all of them, and a frozen stem."""
-    from tlkeras.backbones.efficientnet_lite import EfficientNetLite0  # imports Keras
-
-    mine = {layer.name: layer for layer in model._flatten_layers()}
-    frozen = 0
-    for layer in EfficientNetLite0(include_top=False, input_shape=(32, 32, 3)).layers:
-        if layer.weights and layer.name in mine and not mine[layer.name].trainable_weights:
-            pairs = zip(layer.get_weights(), mine[layer.name].get_weights(), strict=True)
-            require(all(np.array_equal(a, b) for a, b in pairs), f"the frozen layer {layer.name} has changed.")
-            frozen += 1
-    stem = mine.get("stem_conv")
-    require(stem is not None, "my_model is not built on efficientnet_lite0. It has no layer stem_conv.")
-    require(not stem.trainable_weights, "the stem trains. tlkeras.freeze(my_model) freezes it.")
-    return frozen
+def exercise_3(features, images):
+    """Measure how often the nearest neighbor of another group has the same label."""
+    features = np.asarray(features, "float64")
+    shape = features.ndim == 2 and len(features) == len(images)
+    require(shape, f"there must be one row of features per image, {len(images)}. Received: shape {features.shape}.")
+    require(np.isfinite(features).all(), "some features are not finite numbers.")
+    same = neighbors_agree(features, images)
+    chance = np.sum((np.bincount(images.labels) / len(images)) ** 2)
+    require(same >= 2 * chance, f"{same:.0%} of the neighbors have the same label, and {chance:.0%} would by chance.")
+    return f"{same:.0%} of the neighbors have the same label. By chance it would be {chance:.0%}."

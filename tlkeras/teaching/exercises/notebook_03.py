@@ -1,62 +1,37 @@
-"""Check the exercises of `03_differential_learning_rates`."""
+"""Check the exercises of `03_feature_extraction`."""
 
 import numpy as np
 
-from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
+from tlkeras.teaching.exercises import beaten_majority, require, require_splits, tried
+
+QUIZ = {
+    "a": (False, "Two of 100 images are within chance: another split may well turn the order around."),
+    "b": (True, "One split is one draw. Several shared splits and the interval of the difference tell more."),
+    "c": (False, "That cannot be shown, least of all by one split. A difference may be there and stay unseen."),
+}
 
 
-def exercise_1(prediction, ratio):
-    """Compare the guess with the measured distance. Accept both guesses near a boundary."""
-    places = ("tenth", "same", "ten times")
+def exercise_1(prediction, few, many):
+    """Compare the guess with the ratio of the simulated smallest detectable differences."""
+    places = ("a quarter", "half", "the same")
     require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
-    ratio = float(np.mean(ratio))
-    holds = {"tenth": ratio < 0.4, "same": 0.3 < ratio < 3, "ten times": ratio > 2.5}
-    require(holds[prediction], f"the weights moved {ratio:.2f} times as far.")
-    return (
-        f"The weights moved {ratio:.2f} times as far. Adam cancels any scaling of the gradient, so a share must "
-        "scale the update."
-    )
+    ratio = float(np.mean(many) / np.mean(few))
+    nearest = places[int(np.argmin(np.abs(np.log([0.25, 0.5, 1]) - np.log(ratio))))]
+    require(prediction == nearest, f"it is {ratio:.2f} times as large with four times as many images.")
+    return f"It is {ratio:.2f} times as large. Each halving costs four times as many images."
 
 
-def exercise_2(stages):
-    """Try the optimizer on small models. The first step of Adam is as long as its rate."""
-    for depth, rate in ((2, 0.01), (3, 0.01), (4, 0.04)):
-        model = _small_model(depth)
-        optimizer = tried(stages, model, rate)
-        wanted = rate * 0.25 ** np.arange(depth - 1, -1, -1)
-        steps = tried(_first_steps, model, optimizer)
-        shown = ", ".join(f"{step:.2g}" for step in steps)
-        require(
-            np.allclose(steps, wanted, rtol=0.02),
-            f"at rate {rate:g} the first steps of {depth} blocks are {shown}, not each a quarter of the next.",
-        )
-    return "Each block's first step is a quarter of that of the block above it."
+def exercise_2(probe_at):
+    """Call the function with a small size."""
+    accuracy = tried(probe_at, 64)
+    require(np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy must lie in [0, 1]. Received: {accuracy!r}")
+    require(accuracy > 0.25, f"{accuracy:.2f} at 64 x 64 is too low. Do features and labels match?")
+    require(accuracy < 0.85, f"{accuracy:.2f} at 64 x 64 is too good. Is it measured on the training images?")
+    return f"At 64 x 64 the probe is right for {accuracy:.0%} of the test images."
 
 
-def _small_model(depth):
-    """Build a model with one block per layer, without activations, so that every weight has a gradient."""
-    import keras  # `start` must silence it first
-
-    layers = [keras.layers.Dense(4, name=f"block{number}") for number in range(1, depth)]
-    return keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(2, name="predictions")])
-
-
-def _first_steps(model, optimizer):
-    """Return the largest change of a weight in one step, per layer."""
-    rng = np.random.default_rng(0)
-    model.compile(optimizer, "mse", run_eagerly=True)  # for one step
-    before = [np.array(layer.get_weights()[0]) for layer in model.layers]
-    model.train_on_batch(rng.normal(size=(32, 3)).astype("float32"), 10 + rng.normal(size=(32, 2)).astype("float32"))
-    return [np.abs(layer.get_weights()[0] - then).max() for layer, then in zip(model.layers, before, strict=True)]
-
-
-def exercise_3(model, images):
-    """Check the rates of the compiled classifier, and score it on test images."""
-    from tlkeras.optimizers.table import learning_rate_table  # imports Keras
-
+def exercise_3(pipeline, images):
+    """Score the pipeline on test images that must be separate from the others."""
     require_splits(images)
-    rates = [row.learning_rate for row in tried(learning_rate_table, model) if row.variables]
-    require(len(rates) > 1, "only one block trains. tlkeras.unfreeze(my_model, last=2) unfreezes more.")
-    require(np.all(np.diff(rates) > 0), "the rates do not rise from block to block. Look at learning_rate_table.")
-    accuracy = beaten_majority(answers(model, images), images)
-    return f"{accuracy}, with rates from {rates[0]:.2g} to {rates[-1]:.2g}."
+    require(hasattr(pipeline, "predict"), "my_pipeline must be a fitted pipeline with `predict`.")
+    return f"{beaten_majority(tried(pipeline.predict, images.test.paths), images)}."

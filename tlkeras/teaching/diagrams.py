@@ -1,0 +1,75 @@
+"""Diagrams of the course, drawn in the style of its figures."""
+
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finish
+
+_BLOCKS = ("stem", "block 1", "…", "block 7", "top")
+_BLUE, _ORANGE, _PALE = HUES[0], HUES[1], "#dbe9f6"
+
+
+def transfer_diagram() -> Figure:
+    """Draw what transfer learning is: a network is trained on many photos, and all but its head is used again.
+
+    Returns:
+        `matplotlib.figure.Figure` with the figure in words as `alt`.
+
+    Example:
+
+    >>> transfer_diagram().alt.split(":")[0]
+    'Transfer learning'
+    """
+    figure = Illustration(figsize=(8.4, 3.5), layout="none")
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.88))
+    axes.set(xlim=(0, 84), ylim=(-1, 30))
+    axes.axis("off")
+    _row(axes, 20, "1.2 million photos", "ImageNet", "1000 classes", "head, thrown away", trained_before=True)
+    _row(axes, 2, "a few hundred drawings", "ours", "10 classes", "new head, trained by us", trained_before=False)
+    for number in range(len(_BLOCKS)):
+        across = 23.5 + 8 * number
+        axes.add_patch(FancyArrowPatch((across, 19.4), (across, 9.6), arrowstyle="-|>", mutation_scale=11, color=_BLUE))
+    axes.text(66, 14.5, "weights are copied\nand stay as they are", color=_BLUE, fontsize=9.5, va="center")
+    alt = (
+        "Above, a chain of blocks from stem to top with a head of 1000 classes, trained on 1.2 million photos. Arrows "
+        "copy the weights of all blocks into the same chain below, which reads a few hundred drawings and ends in a "
+        "new head of 10 classes. Only this head is trained; the old one is thrown away."
+    )
+    return finish(figure, "Transfer learning: keep what a network learned from photos, replace its head", alt)
+
+
+def _row(axes, height, images, whose, classes, head, trained_before):
+    """Draw one chain from images to classes."""
+    axes.text(0, height + 4.8, images, fontsize=9.5, fontweight="bold", color=INK, va="center")
+    axes.text(0, height + 1.8, whose, fontsize=9, color=SOFT, va="center")
+    for number, name in enumerate(_BLOCKS):
+        _box(axes, 20 + 8 * number, height, 7, name, _PALE, _BLUE)
+        _arrow(axes, 18.4 + 8 * number if number else 17.6, height, 20 + 8 * number)
+    color = SOFT if trained_before else _ORANGE
+    _arrow(axes, 59, height, 61)
+    _box(axes, 61, height, 9, "head", "#ffffff" if trained_before else "#fbe3d6", color, dashed=trained_before)
+    _arrow(axes, 70, height, 72)
+    axes.text(72.6, height + 3.5, classes, fontsize=9.5, color=INK, va="center")
+    axes.text(
+        65.5,
+        height - 1.2 if not trained_before else height + 8.6,
+        head,
+        fontsize=9,
+        color=color,
+        ha="center",
+        va="center",
+    )
+
+
+def _box(axes, left, bottom, width, name, face, edge, dashed=False):
+    style = "--" if dashed else "-"
+    box = FancyBboxPatch(
+        (left + 0.5, bottom + 0.5), width - 1, 6, boxstyle="round,pad=0.4", facecolor=face, edgecolor=edge, ls=style
+    )
+    axes.add_patch(box)
+    axes.text(left + width / 2, bottom + 3.5, name, ha="center", va="center", fontsize=8.5, color=INK)
+
+
+def _arrow(axes, start, height, end):
+    arrow = FancyArrowPatch((start, height + 3.5), (end, height + 3.5), arrowstyle="-|>", mutation_scale=8, color=SOFT)
+    axes.add_patch(arrow)

@@ -1,0 +1,77 @@
+"""Look at features and feature maps: helpers of lessons, reached as `teaching.lab.NAME`."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+_SIDE = 160  # pixels of a picture
+
+
+def relabeled(images: Any, labels: ArrayLike):
+    """Return the same images with other labels, two classes "no" and "yes", to ask another question about them.
+
+    Args:
+        images: `tlkeras.ImageSplit`.
+        labels: Booleans of shape `(images,)`.
+    """
+    return replace(images, labels=np.asarray(labels).astype("int64"), class_names=("no", "yes"))
+
+
+def neighbors_agree(features: np.ndarray, images: Any) -> float:
+    """Measure for how many images the nearest one, by cosine similarity, has the same label.
+
+    Args:
+        features: Array of shape `(images, features)`.
+        images: `tlkeras.ImageSplit`. Images of one group, such as near-duplicates, are no neighbors.
+
+    Returns:
+        Share of the images.
+
+    Example:
+
+    >>> from tlkeras.teaching import lab
+    >>> images = lab.emoji("noto").take([0, 1, 40, 41])
+    >>> neighbors_agree(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]]), images)
+    1.0
+    """
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    alike = unit @ unit.T
+    alike[images.groups[:, None] == images.groups] = -np.inf
+    return float(np.mean(images.labels[alike.argmax(axis=1)] == images.labels))
+
+
+def strongest_maps(maps: np.ndarray, count: int = 6) -> np.ndarray:
+    """Draw the feature maps of one image that vary most, as gray pictures.
+
+    Args:
+        maps: Float array of shape `(rows, columns, features)`.
+        count: Number of maps.
+
+    Returns:
+        Uint8 array of shape `(count, rows * k, columns * k, 3)` for `tlkeras.contact_sheet`, black for the least and
+        white for the largest value of each map; places are squares of `k` pixels, so that they can be seen.
+
+    Example:
+
+    >>> strongest_maps(np.random.default_rng(0).normal(size=(5, 5, 8)), count=2).shape
+    (2, 160, 160, 3)
+    """
+    strongest = np.moveaxis(maps[..., np.argsort(-maps.std(axis=(0, 1)))[:count]], -1, 0)
+    low, high = strongest.min(axis=(1, 2), keepdims=True), strongest.max(axis=(1, 2), keepdims=True)
+    gray = np.round(255 * (strongest - low) / np.maximum(high - low, 1e-9)).astype("uint8")
+    times = max(1, _SIDE // gray.shape[1])
+    return np.repeat(np.repeat(np.repeat(gray, times, 1), times, 2)[..., None], 3, 3)
+
+
+def darkness(images: Any) -> np.ndarray:
+    """Measure the share of dark pixels of each image, a property that has nothing to do with its class.
+
+    Args:
+        images: `tlkeras.ImageSplit`.
+
+    Returns:
+        Float64 array of shape `(images,)`.
+    """
+    return np.array([(pixels.mean(axis=-1) < 128).mean() for pixels in images.read()])
