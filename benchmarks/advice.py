@@ -71,7 +71,7 @@ def features_of(name):
 
 def fill_probes(kept, name, seeds, reseed):
     """Compute the cells of probes and the advice for some splits of a data set."""
-    wanted = [seed for seed in range(seeds) if f"{name} {seed} plan" not in kept]
+    wanted = [seed for seed in range(seeds) if not {f"{name} {seed} plan", f"{name} {seed} best"} <= kept.keys()]
     if not wanted and not (reseed and f"{name} reseed" not in kept):
         return
     candidates, rows = features_of(name)
@@ -80,13 +80,14 @@ def fill_probes(kept, name, seeds, reseed):
         train, test = images.train, images.test
         tables = [(np.stack([of[p] for p in train.paths]), np.stack([of[p] for p in test.paths])) for of in rows]
         for one, (known, unknown) in zip(candidates, tables, strict=True):
-            if (one.block or "output") in BLOCKS:
-                for probe in ("logistic", "lda"):  # C is what cross-validation chooses for nearly all of them
+            for probe in ("logistic", "lda") if (one.block or "output") in BLOCKS else ():
+                key = f"{name} {seed} {one.backbone} {one.block or 'output'} {probe}"
+                if key not in kept:  # C is what cross-validation chooses for nearly all of them
                     fitted = tlkeras.linear_probe(known, train.labels, estimator=probe, groups=train.groups, Cs=(0.01,))
-                    right = fitted.predict(unknown) == test.labels
-                    kept[f"{name} {seed} {one.backbone} {one.block or 'output'} {probe}"] = float(right.mean())
+                    kept[key] = float((fitted.predict(unknown) == test.labels).mean())
         plan = plan_for(candidates, [known for known, _ in tables], train, image_size=IMAGE_SIZE, seed=seed)
         kept[f"{name} {seed} plan"] = [plan.strategy, *_recommended(plan.ranking), len(train)]
+        kept[f"{name} {seed} best"] = _recommended_row(plan.ranking.best)
         prior = plan.ranking.prior.candidate
         print(f"{name} {seed}: {kept[f'{name} {seed} plan']}; prior {prior.backbone}", flush=True)
     if reseed and f"{name} reseed" not in kept:
@@ -139,6 +140,7 @@ def rules(kept, name, seed):
     tuned = f"{name} {seed} {DEFAULT} finetune"
     cells = {
         "advise": f"{name} {seed} {backbone} {block} {probe}",
+        "its most accurate": " ".join([f"{name} {seed}", *kept.get(f"{name} {seed} best", [])]),
         "largest affordable, probe": f"{name} {seed} {LARGEST} output logistic",
         "always the probe (Lite0)": f"{name} {seed} {DEFAULT} output logistic",
         "rule of thumb (Lite0)": f"{name} {seed} {DEFAULT} output logistic" if images < 1000 else tuned,

@@ -7,7 +7,7 @@ path. A file name that falls to two classes is left out. Labels are the folders'
 of them shows something else, and accuracies are printed with and without these.
 
 Run: apt-get download openclipart-png && dpkg -x openclipart-png*.deb /tmp/openclipart
-     python benchmarks/unseen_drawings.py /tmp/openclipart/usr/share/openclipart/png [--seeds 0] [--recipes ours]
+     python benchmarks/unseen_drawings.py /tmp/openclipart/usr/share/openclipart/png [--seeds 0] [--recipes fit]
 """
 
 import argparse
@@ -125,14 +125,34 @@ def soup(train, classes, seed):
     yield "fine_tune, soup of 2", model
 
 
-RECIPES = {"ours": ours, "longer": longer, "soup": soup, "guide": guide}
+def fit(train, classes, seed):
+    """The delivered models of `tlkeras.fit`: probes of both kinds."""
+    del train, classes  # the same images, from their folder
+    for probe in ("logistic", "lda"):
+        yield f"fit, {probe}", tlkeras.fit(DATA, probe=probe, seed=seed, verbose=False).model
+
+
+def fit_finetune(train, classes, seed):
+    """The delivered model of `tlkeras.fit(strategy="finetune")`."""
+    del train, classes
+    yield "fit, finetune", tlkeras.fit(DATA, strategy="finetune", domain="drawing", seed=seed, verbose=False).model
+
+
+RECIPES = {
+    "fit": fit,
+    "fit_finetune": fit_finetune,
+    "ours": ours,
+    "longer": longer,
+    "soup": soup,
+    "guide": guide,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("root", type=Path, help="folder of the package's PNG files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--recipes", choices=RECIPES, nargs="+", default=["ours", "guide"])
+    parser.add_argument("--recipes", choices=RECIPES, nargs="+", default=["fit", "ours", "guide"])
     options = parser.parse_args()
     classes = list(FOLDERS)
     known = sorted(DATA.glob("*/*.jpg"))

@@ -101,11 +101,14 @@ def test_probes_are_those_of_scikit_learn_on_shared_folds(split, monkeypatch):
     pairs = [(np.setdiff1d(np.arange(150), held_out), held_out) for held_out in folds]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     expected = cross_val_predict(model, weak, split.labels, cv=pairs) == split.labels
-    scores = probe_scores([weak, weak], split)
+    scores = probe_scores([weak, weak], split, rounds=1)
     np.testing.assert_array_equal([one["logistic"] for one in scores], [expected, expected])
     discriminant = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"))
     expected = cross_val_predict(discriminant, weak, split.labels, cv=pairs) == split.labels
     np.testing.assert_array_equal([one["lda"] for one in scores], [expected, expected])
+    (other,) = probe_scores([weak], split, seed=1, rounds=1)
+    (both,) = probe_scores([weak], split, rounds=2)
+    np.testing.assert_array_equal(both["lda"], (scores[0]["lda"] + other["lda"]) / 2)
 
 
 def test_no_image_takes_part_in_the_choice_of_its_own_penalty(split):
