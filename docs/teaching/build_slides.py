@@ -20,8 +20,9 @@ MOST = 12
 TEMPLATES = Path(__file__).parent / "templates"
 #: A picture has the findings beside it if it is at most this many times as wide as high, with short and long findings.
 _BESIDE, _BESIDE_LONG, _LONG = 1.45, 2.2, 200
-#: What a slide says of a figure has about this many letters. The rest goes into the notes.
-_MOST_LETTERS = 360
+#: What a slide says of a figure has about this many letters, and fewer below a table or wide picture. The rest goes
+#: into the notes.
+_MOST_LETTERS, _MOST_LETTERS_BELOW = 360, 240
 
 
 def environment():
@@ -104,9 +105,10 @@ def _points(heading, points, notes):
 
 
 def _figure(step, asked_before):
-    said, more = _parted(step.findings)
-    findings = [html(text) if kind == "markdown" else Markup(text) for kind, text in said]
     ratio = _width_per_height(step.image) if step.image else 1
+    below = bool(step.table) or ratio > _BESIDE_LONG
+    said, more = _parted(step.findings, _MOST_LETTERS_BELOW if below else _MOST_LETTERS)
+    findings = [html(text) if kind == "markdown" else Markup(text) for kind, text in said]
     letters = sum(len(text) for _, text in said)
     question = "" if asked_before or not step.predict else f"**Ask before you show it.** {step.predict}\n\n"
     return _slide(
@@ -122,18 +124,19 @@ def _figure(step, asked_before):
     )
 
 
-def _parted(findings):
+def _parted(findings, room):
     """Part findings into those that fit on a slide, by whole sentences, and Markdown for the notes."""
-    said, more, room = [], [], _MOST_LETTERS
+    said, more = [], []
     for kind, text in findings:
         kept = []
-        for sentence in re.split(r"(?<=[.?!]) ", text) if kind == "markdown" else [text]:
+        for sentence in re.findall(r".+?(?:[.?!](?=\s)\s*|$)", text, re.DOTALL) if kind == "markdown" else [text]:
             fits = not more and (len(sentence) <= room or not (said or kept))
             (kept if fits else more).append(sentence)
             room -= len(sentence)
         if kept:
-            said.append((kind, " ".join(kept)))
-    return said, " ".join(more)
+            said.append((kind, "".join(kept)))
+        more += [" "] if more else []
+    return said, "".join(more).strip()
 
 
 def _say(step):

@@ -168,6 +168,7 @@ def _steps(cells):
                 if shown.image or shown.table:
                     if now.image or now.table or (shown.image and now.findings):
                         now = Step(heading)
+                    now.heading = shown.heading or now.heading
                     now.image, now.table, now.alt = shown.image, shown.table, shown.alt
                 now.findings += shown.findings
                 if not now.empty and (not steps or steps[-1] is not now):
@@ -187,7 +188,15 @@ def _shown(cell):
         elif saying and (kind := next((kind for kind in ("text/html", "text/markdown") if kind in data), None)):
             yield Step("", findings=[(kind.removeprefix("text/"), _said(data[kind]))])
         elif table and "text/html" in data:
-            yield Step("", table=data["text/html"])
+            board = table.group(1) == "scoreboard"
+            yield Step("Scoreboard" if board else "", table=_news(data["text/html"]) if board else data["text/html"])
+
+
+def _news(board):
+    """Shorten a scoreboard to its first row, the baseline, and the rows of this lesson, which have bold cells."""
+    head, _, body = board.partition("<tbody>")
+    first, *rows = re.findall(r"<tr>.*?</tr>", body, re.DOTALL)
+    return f"{head}<tbody>{first}{''.join(row for row in rows if '<th' in row)}</tbody></table>"
 
 
 def _said(markdown):

@@ -136,6 +136,18 @@ def test_tables_and_checklists_of_the_text_are_shown_and_take_the_next_finding(t
     assert checklist.heading == "Checklist" and checklist.table.count("<li>") == 2
 
 
+def test_of_a_scoreboard_the_baseline_and_the_new_rows_are_shown(tmp_path):
+    path = _write_lesson(tmp_path / "01_bars.ipynb", 0)
+    book = nbformat.read(path, 4)
+    rows = "<tr><td>base</td></tr><tr><td>old</td></tr><tr><th>new</th></tr>"
+    board = {"text/html": f"<table><thead><tr><th>right</th></tr></thead><tbody>{rows}</tbody></table>"}
+    book.cells.insert(1, _code("assert True\nteaching.scoreboard(board)", board))
+    nbformat.write(book, path)
+    (step,) = lessons.read_lesson(path).steps
+    assert step.heading == "Scoreboard"
+    assert re.findall("right|base|old|new", step.table) == ["right", "base", "new"]
+
+
 def test_slides_ask_before_they_show_and_leave_the_answer_in_the_notes(notebook):
     slides = build_slides.outline(lessons.read_lesson(notebook), NOTES)
     kinds = ["title", "points", *2 * ["predict", "shown"], "poll", "points", "points"]
