@@ -193,7 +193,10 @@ def test_every_module_has_slides_with_text_alternatives(name):
     assert page.slides <= 12
 
 
-@pytest.mark.parametrize("page", sorted(lessons.NOTES.glob("*.md")), ids=lambda page: page.stem)
+NOTES_PAGES = sorted(lessons.NOTES.glob("*.md"))
+
+
+@pytest.mark.parametrize("page", NOTES_PAGES, ids=lambda page: page.stem)
 def test_notes_have_a_goal_three_wrong_answers_ranges_and_polls_with_an_answer(page):
     notes = lessons.read_notes(page.stem)
     assert page.stem in lessons.names()
@@ -205,6 +208,24 @@ def test_notes_have_a_goal_three_wrong_answers_ranges_and_polls_with_an_answer(p
     for question, choices, answer in polls:
         assert question.endswith("?")
         assert f"- {answer[0]}: " in choices, answer
+
+
+def _numbers(text):
+    return set(re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", text))
+
+
+@pytest.mark.parametrize("page", NOTES_PAGES, ids=lambda page: page.stem)
+def test_ranges_in_the_notes_are_the_numbers_of_the_executed_notebook(page):
+    texts = []
+    for cell in nbformat.read(lessons.READ / f"{page.stem}.ipynb", 4).cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            texts += [str(output.get("text")), str(output.get("metadata"))]
+            texts += [str(value) for kind, value in data.items() if kind.startswith("text/")]
+    rows = re.findall(r"^\| (?!---)(.+?) \| (.+?) \|", lessons.read_notes(page.stem)["Expected ranges"], re.MULTILINE)
+    assert len(rows) > 1
+    unknown = {what: numbers for what, said in rows if (numbers := _numbers(said) - _numbers(" ".join(texts)))}
+    assert not unknown, f"take these numbers from the notebook: {unknown}"
 
 
 def test_the_cheat_sheet_names_what_exists():
