@@ -1,0 +1,408 @@
+# %% [markdown]
+# # 10 · Few and dirty labels
+#
+# **Question.** What can be done about labels that are wrong, missing, or outside of the known classes?
+#
+# **You will be able to**
+#
+# - **Find** labels that are probably wrong, and say what they cost.
+# - **Choose** which images to label next.
+# - **Test** whether unlabeled images help.
+# - **Distrust** probabilities, and answers to images of no known class.
+#
+# **Before you start:** [Feature extraction](03_feature_extraction.ipynb) and
+# [How much data](06_how_much_data.ipynb).
+#
+# | read | run | exercises | memory | downloads |
+# |---|---|---|---|---|
+# | 15 min | 1 min | 20 min | 2 GB | 0 |
+
+# %%
+from tlkeras import teaching
+
+teaching.start(seed=0)
+
+# %%
+import csv
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import tlkeras
+from tlkeras.teaching import lab
+
+# %% [markdown]
+# ## What wrong labels cost
+#
+# We change labels of training images at random, and test on images whose labels we leave alone. If one training label in
+# ten is wrong, how much accuracy is lost?
+
+# %% tags=["solution"]
+# One of the choices.
+guess = "about 10 points"
+choices = ("less than 5 points", "about 10 points", "more than 15 points")
+teaching.predict("10.a", guess, choices)
+
+# %%
+drawings = lab.drawings()
+features, labels, classes = lab.features(drawings), drawings.labels, 10
+splits = lab.splits(drawings)
+
+
+def spoiled(true, share, rng):
+    """Replace a share of the labels by other classes, at random."""
+    wrong = true.copy()
+    rows = rng.choice(len(true), round(share * len(true)), replace=False)
+    wrong[rows] = (true[rows] + rng.integers(1, classes, len(rows))) % classes
+    return wrong
+
+
+def accuracies(change):
+    """Learn from changed labels and test on the original ones, on every split."""
+    scores = []
+    for number, (train, test, _) in enumerate(splits):
+        known = change(labels[train], np.random.default_rng(number))
+        probe = tlkeras.linear_probe(features[train], known, Cs=[0.01])
+        scores.append(probe.score(features[test], labels[test]))
+    return np.array(scores)
+
+
+# %%
+noise = {
+    share: accuracies(lambda true, rng, share=share: spoiled(true, share, rng))
+    for share in (0, 0.05, 0.1, 0.2, 0.4)
+}
+tlkeras.dot_chart(
+    {f"{share:.0%} wrong": teaching.interval(a, splits) for share, a in noise.items()},
+    title="A few wrong labels cost little, many cost a lot",
+    baselines={"majority": np.bincount(labels).max() / len(labels)},
+)
+
+# %% tags=["hide"]
+tenth, fifths = (
+    teaching.compare({f"{share:.0%} wrong": noise[share], "0% wrong": noise[0]}, splits)
+    for share in (0.1, 0.4)
+)
+lost = -100 * tenth.difference
+truth = choices[0 if lost < 7 else 1 if lost < 13 else 2]
+teaching.outcome(
+    "10.a",
+    truth,
+    f"{tenth}\n\n{fifths}\n\nA probe averages over many images, so errors that are "
+    "*random* cancel out. Wrong labels among the **test** images are worse: they make "
+    "the number itself wrong.",
+)
+
+# %% [markdown]
+# ## Find them
+#
+# `tlkeras.check_images` looks for such labels: a probe that has not seen an image is sure of another class. We copy the
+# drawings and put one in ten into a wrong folder. Of every ten labels that we spoiled, how many will it find?
+
+# %% tags=["solution"]
+# A number from 0 to 10.
+guess = 5
+teaching.predict("10.b", guess)
+
+# %%
+folder = Path(tempfile.mkdtemp()) / "drawings"
+given = spoiled(labels, 0.1, np.random.default_rng(0))
+ours = {}
+for path, label, true in zip(map(Path, drawings.paths), given, labels):
+    target = folder / drawings.class_names[label] / f"{path.parent.name}-{path.name}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, target)
+    ours[f"{target.parent.name}/{target.name}"] = label != true
+suspects = tlkeras.check_images(folder).of("suspect_label")
+first = [one.paths[0] for one in suspects[:15]]
+marks = ["spoiled by us" if ours[key] else "" for key in first]
+captions = [f"{one.detail}\n{mark}" for one, mark in zip(suspects, marks)]
+tlkeras.contact_sheet([folder / key for key in first], captions, columns=5)
+
+# %% tags=["hide"]
+hits = [ours[one.paths[0]] for one in suspects]
+with (teaching.clipart10() / "LABEL_NOISE.csv").open() as file:
+    doubted = {row["file"].replace("/", "-") for row in csv.DictReader(file)}
+others = [one.paths[0] for one in suspects if not ours[one.paths[0]]]
+known = sum(key.split("/")[1] in doubted for key in others)
+teaching.outcome(
+    "10.b",
+    round(10 * sum(hits) / sum(ours.values())),
+    f"{sum(hits)} of {sum(ours.values())} spoiled labels are among {len(suspects)} "
+    f"suspects. Of the other {len(others)}, {known} were doubtful before we touched "
+    "anything (`LABEL_NOISE.csv`). So it is a list to **look at**, not to delete; "
+    "looking takes minutes.",
+)
+
+# %% [markdown]
+# ## Which images to label next
+#
+# Suppose nothing is labeled and you can afford 20 labels. Random images show the common classes twice and miss the rare
+# ones. `tlkeras.label_order` clusters the features and asks for the most typical image of each cluster.
+
+# %%
+order = tlkeras.label_order(drawings, features, count=20)
+order.contact_sheet(20)
+
+# %%
+covered, right = {"chosen": [], "random": []}, {"chosen": [], "random": []}
+for number, (train, test, _) in enumerate(splits):
+    pool = drawings.take(train)
+    rows = {
+        "chosen": train[tlkeras.label_order(pool, features[train], count=20).order],
+        "random": np.random.default_rng(number).choice(train, 20, replace=False),
+    }
+    for name, some in rows.items():
+        probe = tlkeras.linear_probe(features[some], labels[some], Cs=[0.01])
+        covered[name].append(len(set(labels[some])) / classes)
+        right[name].append(probe.score(features[test], labels[test]))
+
+# %% tags=["hide"]
+shares = teaching.compare(covered, splits)
+gained = teaching.compare(right, splits)
+teaching.finding(
+    f"Share of the ten classes among the 20 images: {shares}\n\nAccuracy: {gained}"
+)
+
+# %% [markdown]
+# ## Do unlabeled images help?
+#
+# **Self-training** lets a probe label the other images itself, and learns again from its own answers. We give it five
+# labels per class. Is it better than the probe that uses these fifty labels alone?
+
+# %% tags=["solution"]
+# One of the choices.
+guess = "better"
+teaching.predict("10.c", guess, choices=("better", "worse", "cannot be told apart"))
+
+# %%
+trained = {"self-trained": [], "labeled only": []}
+advised = 0
+for number, (train, test, _) in enumerate(splits):
+    rng = np.random.default_rng(number)
+    few = [rng.choice(train[labels[train] == c], 5, False) for c in range(classes)]
+    few = np.concatenate(few)
+    result = tlkeras.self_train(
+        features[few], labels[few], features[np.setdiff1d(train, few)], folds=2
+    )
+    for name, probe in zip(trained, (result.probe, result.labeled_only)):
+        trained[name].append(probe.score(features[test], labels[test]))
+    advised += result.better
+
+# %% tags=["hide"]
+helped = teaching.compare(trained, splits)
+truth = {"self-trained": "better", "labeled only": "worse"}.get(helped.better)
+teaching.outcome(
+    "10.c",
+    truth or "cannot be told apart",
+    f"{helped} The function compares the two itself, on the labeled images alone, and "
+    f"recommended the self-trained probe in {advised} of {len(splits)} cases.",
+)
+
+# %% [markdown]
+# ## None of these
+#
+# A classifier for ten classes answers a picture of a teapot with one of the ten. A **rejector** calls an image unknown if
+# its features lie farther from all known ones than those of most known images. How well does it work? Leave out one class
+# at a time, and count how many of its images are called unknown. Five in a hundred *known* images may be, too.
+
+# %%
+rejector = tlkeras.fit_rejection(
+    features, labels, groups=drawings.groups, class_names=drawings.class_names
+)
+report = rejector.report
+caught = {
+    one.name: one.caught for one in sorted(report.classes, key=lambda c: -c.caught)
+}
+tlkeras.dot_chart(
+    caught,
+    title="Most images of an unknown class get a known class",
+    xlabel="called unknown",
+    baselines={"false alarms allowed": report.false_alarms},
+)
+
+# %% tags=["hide"]
+from scipy.stats import t
+
+half = t.ppf(0.975, len(caught) - 1) * report.standard_error
+teaching.finding(
+    f"On average {report.caught:.0%} of the images of an unknown class are caught, "
+    "with a "
+    f"95% interval over classes of {report.caught - half:.0%} to "
+    f"{report.caught + half:.0%}: above the {report.false_alarms:.0%} of false alarms, "
+    "and far from reliable. Do not promise *none of these* without measuring it."
+)
+
+# %% [markdown]
+# ## How sure is sure?
+#
+# If a model says *ninety percent* a hundred times, ninety answers should be right. A Keras head that is trained until it
+# knows its training images by heart is too sure. A **temperature** divides its logits, so that confidence fits again.
+
+# %%
+import matplotlib.pyplot as plt
+
+train, test, _ = lab.splits(drawings, 1, test_size=0.4)[0]
+head, history = lab.train_head(
+    features[train],
+    labels[train],
+    (features[test], labels[test]),
+    epochs=20,
+    learning_rate=1e-2,
+)
+for name, label in {"accuracy": "training", "val_accuracy": "new images"}.items():
+    plt.plot(range(1, 21), 100 * np.array(history[name]), label=label)
+plt.title("The head soon knows its training images by heart")
+plt.xlabel("epochs")
+plt.xticks(range(0, 21, 5))
+plt.ylabel("right answers (%)")
+plt.legend(frameon=False)
+plt.show()
+
+# %%
+teaching.finding(
+    f"After 20 epochs {history['accuracy'][-1]:.0%} of the training images and "
+    f"{history['val_accuracy'][-1]:.0%} of the new ones are answered correctly."
+)
+
+# %%
+result = tlkeras.calibrate(head, features[test], labels[test])
+tlkeras.reliability_figure({"as trained": result.before, "calibrated": result.after})
+
+# %% tags=["hide"]
+before, after = result.before, result.after
+error = "expected_calibration_error"
+teaching.finding(
+    f"Stated and true confidence differ by {getattr(before, error):.0%} on average "
+    f"(95% interval {before.interval[0]:.0%} to {before.interval[1]:.0%}) as trained, "
+    "and by "
+    f"{getattr(after, error):.0%} ({after.interval[0]:.0%} to {after.interval[1]:.0%}) "
+    f"with a temperature of {result.temperature:.1f}. Chance alone gives "
+    f"{after.noise:.0%}. "
+    "No answer changes, only how sure it claims to be."
+)
+
+# %% tags=["hide"]
+assert fifths.better == "0% wrong", "many wrong labels should cost accuracy"
+assert sum(hits) > 0.6 * sum(ours.values()), "too few spoiled labels were found"
+assert np.mean(covered["chosen"]) > np.mean(covered["random"])
+assert report.caught - half > 0, "the rejector catches nothing"
+assert result.temperature > 1.2, "the head should be overconfident"
+assert getattr(after, error) < getattr(before, error)
+board = {
+    "clean labels": teaching.interval(noise[0], splits),
+    "a tenth of the labels wrong": teaching.interval(noise[0.1], splits),
+    "five labels per class": teaching.interval(trained["labeled only"], splits),
+}
+teaching.scoreboard("10", board)
+
+# %% tags=["nbval-check-output"]
+print("Many wrong labels cost accuracy:", fifths.better == "0% wrong")
+print("Most spoiled labels are found:", sum(hits) > 0.6 * sum(ours.values()))
+
+# %% [markdown]
+# ## Question
+#
+# You divide the logits of a classifier by a temperature of 2. What changes?
+#
+# - (a) The accuracy
+# - (b) The order of the classes for an image
+# - (c) How sure the answers claim to be
+# - (d) The features
+
+# %% tags=["solution"]
+teaching.quiz("10", "c")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1 · Predict
+#
+# One kind of error is not random: somebody filed forty *mammals* as *birds*. As many labels are wrong as in one in ten.
+# Compared with forty random errors, will the accuracy on new images be `"lower"`, `"higher"` or `"about equal"`?
+#
+# <details><summary>Hint</summary>
+# Random errors cancel out because they point in all directions. Where do these point? How many mammals are left?
+# </details>
+
+# %% tags=["solution"]
+# One of "lower", "higher", "about equal".
+prediction = "lower"
+
+# %%
+bird, mammal = (drawings.class_names.index(name) for name in ("bird", "mammal"))
+
+
+def misfiled(true, rng):
+    """File as many mammals as birds as there are errors in one in ten."""
+    wrong = true.copy()
+    rows = np.flatnonzero(true == mammal)
+    wrong[rng.choice(rows, round(0.1 * len(true)), replace=False)] = bird
+    return wrong
+
+
+systematic = accuracies(misfiled)
+print(teaching.compare({"systematic": systematic, "random": noise[0.1]}, splits))
+
+# %%
+teaching.check("10.1", prediction, systematic, noise[0.1])
+
+# %% [markdown]
+# ### Exercise 2 · Change
+#
+# Write `doubtful(labels, probabilities)`: return the numbers of the images whose most probable class is not their label,
+# first those where the label has the *lowest* probability.
+#
+# <details><summary>Hint</summary>
+# <code>probabilities[range(len(labels)), labels]</code> is the probability of each image's own label.
+# </details>
+
+
+# %% tags=["solution"]
+def doubtful(labels, probabilities):
+    """Return the numbers of doubtful images, the most doubtful first."""
+    own = probabilities[np.arange(len(labels)), labels]
+    rows = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    return rows[np.argsort(own[rows])]
+
+
+# %%
+teaching.check("10.2", doubtful)
+
+# %% [markdown]
+# ### Exercise 3 · Your own data
+#
+# Take at least 30 of your own images without labels (here, emoji). Create `my_order`, the ten to label first, and look at
+# them.
+#
+# <details><summary>Hint</summary>
+# <code>tlkeras.label_order(folder, count=10)</code> takes a folder; its subfolders do not matter.
+# </details>
+
+# %% tags=["solution"]
+# The ten of your images to label first.
+my_images = lab.emoji("noto")
+my_order = tlkeras.label_order(my_images, lab.features(my_images), count=10)
+
+# %%
+teaching.check("10.3", my_order)
+
+# %% [markdown]
+# ## Read on
+#
+# - Curtis Northcutt, Anish Athalye and Jonas Mueller, 2021, [Pervasive Label Errors in Test Sets Destabilize Machine
+#   Learning Benchmarks](https://arxiv.org/abs/2103.14749): even famous test sets have wrong labels.
+# - Chuan Guo, Geoff Pleiss, Yu Sun and Kilian Weinberger, 2017, [On Calibration of Modern Neural
+#   Networks](https://arxiv.org/abs/1706.04599): temperature scaling.
+# - Yiyou Sun, Yifei Ming, Xiaojin Zhu and Yixuan Li, 2022, [Out-of-Distribution Detection with Deep Nearest
+#   Neighbors](https://arxiv.org/abs/2204.06507): the idea behind the rejector.
+
+# %% [markdown]
+# ## Recap
+#
+# - **Find**: look at the labels that a probe finds improbable. A few wrong ones cost little; many cost a lot.
+# - **Choose**: typical images first, then compare with random ones before you trust the order.
+# - **Test**: compare self-training with the labels alone, on the same splits.
+# - **Distrust**: measure calibration, and measure *none of these* with classes left out.
