@@ -58,7 +58,7 @@ def test_an_exported_file_answers_unknown_where_the_run_does(rejecting, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("format", "quantize"),
-    [("litert", "int8"), ("litert", "dynamic_int8"), ("onnx", "int8"), ("openvino", "none"), ("saved_model", "none")],
+    [("litert", "dynamic_int8"), ("onnx", "none"), ("openvino", "float16"), ("saved_model", "none")],
 )
 def test_every_runtime_answers_unknown(rejecting, tmp_path, format, quantize):
     pytest.importorskip(
@@ -70,6 +70,13 @@ def test_every_runtime_answers_unknown(rejecting, tmp_path, format, quantize):
     answers = tlkeras.load_export(tmp_path / "out").predict([*files, *others])
     same = np.mean([one["class"] == other["class"] for one, other in zip(answers, expected, strict=True)])
     assert same >= 0.95 and [one["class"] for one in answers[-6:]] == ["unknown"] * 6
+
+
+@pytest.mark.skipif(find_spec("litert_quantizer") is None, reason="litert-quantizer is not installed")
+def test_int8_features_that_lie_too_far_from_the_known_images_are_noticed(rejecting, tmp_path):
+    folder, files, _ = rejecting  # six features, within which the images of a color hardly differ
+    with pytest.raises(tlkeras.InputError, match=r"of the images are called unknown, 0\.0% in Keras"):
+        tlkeras.export(folder, tmp_path / "out", quantize="int8", images=files[0].parents[1])
 
 
 def test_a_file_that_calls_too_many_images_unknown_fails():

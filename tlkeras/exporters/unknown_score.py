@@ -32,7 +32,7 @@ class UnknownScore(keras.layers.Layer):
     """
 
     def __init__(self, images, **options):
-        super().__init__(trainable=False, **options)
+        super().__init__(**options)
         self.images = int(images)
 
     def build(self, input_shape):

@@ -28,7 +28,7 @@ function card(name, blob, { probabilities, unknownScore, milliseconds }) {
   const answer = unknown ? "none of these" : chosen.map((place) => labels.class_names[place]).join(", ") || "no label";
   const picture = make("img", { src: URL.createObjectURL(blob), alt: name });
   picture.onload = () => URL.revokeObjectURL(picture.src);
-  const farther = limit === undefined ? "" : `, farther from the known images than ${percent(unknownScore)} of them`;
+  const farther = unknown ? `, farther from what it learned than ${percent(unknownScore)} of the known images` : "";
   const note = make("p", { className: "soft", textContent: `${name}, ${milliseconds.toFixed(0)} ms${farther}` });
   const said = make("div", {}, make("h2", {}, make("bdi", { textContent: answer })), make("ul", {}, ...rows), note);
   at("answers").prepend(make("article", {}, make("div", {}, picture), said));
