@@ -1,92 +1,123 @@
-"""Exercises of `04_gradual_unfreezing`: right answers of any kind pass, wrong ones do not."""
+"""Exercises of `04_freezing_and_forgetting`: right answers of any kind pass, wrong ones do not."""
 
-import keras
+import numpy as np
 import pytest
 
 import tlkeras
-from tlkeras.teaching import NotYet, check
+from tlkeras.models.layer_tree import own_weights
+from tlkeras.teaching import NotYet, check, quiz
 
 
 @pytest.mark.parametrize(
-    "prediction, at_once, right",
+    "prediction, one_block, right",
     [
-        ("at once", [0.30, 0.32, 0.31], True),
-        ("by schedule", [0.10, 0.12, 0.11], True),
-        ("level", [0.15, 0.25, 0.20], True),
-        ("at once", [0.10, 0.12, 0.11], False),
-        ("by schedule", [0.30, 0.32, 0.31], False),
-        ("level", [0.30, 0.32, 0.31], False),
-        ("neither", [0.15, 0.25, 0.20], False),
+        ("higher", [0.5, 0.6], True),
+        ("lower", 0.1, True),
+        ("same", 0.22, True),
+        ("higher", 0.22, True),
+        ("same", [0.5, 0.6], False),
+        ("lower", [0.5, 0.6], False),
+        ("all", 0.5, False),
     ],
 )
-def test_04_1_is_judged_by_what_was_measured(prediction, at_once, right, capsys):
+def test_04_1_is_judged_by_what_was_measured(prediction, one_block, right):
     if right:
-        check("04.1", prediction, at_once, [0.20, 0.20, 0.21])
-        assert capsys.readouterr().out.startswith("04.1 is right")
+        check("04.1", prediction, one_block, [0.2, 0.2])
     else:
         with pytest.raises(NotYet):
-            check("04.1", prediction, at_once, [0.20, 0.20, 0.21])
+            check("04.1", prediction, one_block, [0.2, 0.2])
 
 
-def _stop(patience, best=True):
-    return keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=best)
+def test_04_quiz_accepts_freezing_only(capsys):
+    quiz("04", "b")
+    assert "Why not the others" in capsys.readouterr().out
+    with pytest.raises(NotYet, match="moving statistics"):
+        quiz("04", "a")
+
+
+def _moved(model, x, y, copy=np.array, weights=lambda layer: layer.get_weights()):
+    before = [[copy(weight) for weight in weights(layer)] for layer in model.layers]
+    model.fit(x, y, verbose=0)
+    return [
+        layer.name
+        for layer, then in zip(model.layers, before, strict=True)
+        if any(not np.array_equal(a, b) for a, b in zip(then, weights(layer), strict=True))
+    ]
+
+
+def _moved_by_sums(model, x, y):
+    before = {layer.name: sum(float(np.abs(w).sum()) for w in layer.get_weights()) for layer in model.layers}
+    model.train_on_batch(x, y)
+    return {layer.name for layer in model.layers if before[layer.name] != sum(map(_total, layer.get_weights()))}
+
+
+def _total(weight):
+    return float(np.abs(weight).sum())
+
+
+@pytest.mark.parametrize("answer", [_moved, _moved_by_sums], ids=["list", "set, by sums"])
+def test_04_2_takes_any_function_that_looks_at_all_weights(answer):
+    check("04.2", answer)
+
+
+def _gradients_only(model, x, y):
+    return _moved(model, x, y, weights=lambda layer: [w.numpy() for w in own_weights(layer) if w.trainable])
 
 
 @pytest.mark.parametrize(
-    "unfreeze",
-    [{"on_plateau": 1, "patience": 1}, {"on_plateau": 2, "patience": 3}, {"schedule": {1: 1, 2: None}}],
-    ids=["each epoch", "two at once", "by schedule"],
-)
-def test_04_2_takes_any_callbacks_that_unfreeze_before_they_stop(unfreeze, capsys):
-    check("04.2", lambda: [_stop(6), tlkeras.GradualUnfreezing(**unfreeze)])
-    assert "All 3 layers were unfrozen" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "callbacks, message",
+    "answer",
     [
-        (lambda: [tlkeras.GradualUnfreezing(on_plateau=1)], "ends the training"),
-        (lambda: [tlkeras.GradualUnfreezing(on_plateau=1), _stop(6, best=False)], "best weights"),
-        (lambda: [tlkeras.GradualUnfreezing(on_plateau=1, patience=5), _stop(3)], "of 3 layers"),
-        (lambda: [_stop(3)], "of 3 layers"),
-        (lambda: [tlkeras.GradualUnfreezing(on_plateau=1), _stop(1000)], "for all"),
-        (lambda: _stop(3), "a list"),
-        (lambda: ["stop"], "a list"),
-        (lambda: ..., "does not return"),
-        ([_stop(3)], "function"),
+        {"first"},
+        lambda model, x, y: ...,
+        lambda model, x, y: set(),
+        lambda model, x, y: "first",
+        lambda model, x, y: 3,
+        lambda model: set(),
+        _gradients_only,
     ],
+    ids=["set", "stub", "nothing", "text", "number", "no data", "without statistics"],
 )
-def test_04_2_refuses_others(callbacks, message):
-    with pytest.raises(NotYet, match=message):
-        check("04.2", callbacks)
+def test_04_2_refuses_others(answer):
+    with pytest.raises(NotYet):
+        check("04.2", answer)
 
 
 @pytest.fixture(scope="module")
 def images(clipart10):
-    return tlkeras.load_images(clipart10, classes=["boat", "bug"], image_size=(32, 32))
+    return tlkeras.load_images(clipart10, classes=["boat", "bug"], image_size=(64, 64))
 
 
-class _Oracle(keras.Model):
-    """Answers what it was told, whatever the images."""
-
-    def __init__(self, answers):
-        super().__init__()
-        self.answers = answers
-
-    def predict(self, x, verbose=0):
-        return keras.utils.to_categorical(self.answers[: len(x)], 2)
+@pytest.fixture
+def model(images):
+    return tlkeras.image_classifier(classes=images.class_names, image_size=64)
 
 
-def test_04_3_takes_a_model_that_beats_the_majority_class_and_no_other(images, capsys):
-    check("04.3", _Oracle(images.test.labels), images)
-    assert "majority class gives" in capsys.readouterr().out
+def _answers(model, images, value):
+    """Makes the model say, of all images, one class."""
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([0 * kernel, np.where(np.arange(len(bias)) == value, 9.0, 0.0)])
+
+
+def test_04_3_takes_a_model_that_is_frozen_in_part_and_good(model, images, capsys):
+    tlkeras.fine_tune(model, images.train, epochs=0, verbose=False)
+    tlkeras.unfreeze(model, last=2)
+    check("04.3", model, images)
+    assert "still have ImageNet's weights" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_04_3_refuses_what_does_not_beat_the_majority_class(model, images):
+    tlkeras.freeze(model)
+    _answers(model, images, np.bincount(images.train.labels).argmax())
     with pytest.raises(NotYet, match="majority"):
-        check("04.3", _Oracle(1 - images.test.labels), images)
-    with pytest.raises(NotYet, match="Keras model"):
-        check("04.3", "a model", images)
+        check("04.3", model, images)
 
 
-def test_04_3_refuses_splits_that_share_an_image(images):
-    leaky = type(images)(**vars(images) | {"test": images.train})
-    with pytest.raises(NotYet, match="two of the splits"):
-        check("04.3", _Oracle(images.train.labels), leaky)
+def test_04_3_refuses_a_trained_stem_and_frozen_layers_that_have_moved(model, images):
+    tlkeras.unfreeze(model)
+    with pytest.raises(NotYet, match="stem trains"):
+        check("04.3", model, images)
+    tlkeras.freeze(model)
+    norm = model.get_layer("block2a_bn")
+    norm.moving_mean.assign(norm.moving_mean + 1e-3)
+    with pytest.raises(NotYet, match="block2a_bn has changed"):
+        check("04.3", model, images)

@@ -1,63 +1,83 @@
-"""Exercises of `05_augmentation`: right answers of any kind pass, wrong ones do not."""
-
-from dataclasses import replace
+"""Exercises of `05_fine_tuning_well`: right answers of any kind pass, wrong ones do not."""
 
 import keras
 import pytest
 
 import tlkeras
-from tlkeras.teaching import NotYet, check
+from tlkeras.teaching import NotYet, check, quiz
 
 
 @pytest.mark.parametrize(
-    "prediction, differences, right",
+    "prediction, ratio, right",
     [
-        ("worse", [-0.10, -0.08, -0.12], True),
-        ("level", [-0.10, 0.08, 0.01], True),
-        ("worse", [-0.10, 0.03, 0.01], True),
-        ("level", [-0.10, -0.08, -0.12], False),
-        ("better", [-0.10, -0.08, -0.12], False),
-        ("worse", [0.10, 0.08, 0.12], False),
-        ("bad", [-0.10, -0.08, -0.12], False),
-        (-0.1, [-0.10, -0.08, -0.12], False),
+        ("same", 1.0, True),
+        ("same", [0.9, 1.1], True),
+        ("tenth", 0.1, True),
+        ("ten times", 9.0, True),
+        ("tenth", 1.0, False),
+        ("ten times", 1.0, False),
+        ("same", 0.1, False),
+        ("half", 0.5, False),
     ],
 )
-def test_05_1_is_judged_by_what_was_measured(prediction, differences, right, capsys):
+def test_05_1_is_judged_by_what_was_measured(prediction, ratio, right):
     if right:
-        check("05.1", prediction, differences)
-        assert capsys.readouterr().out.startswith("05.1 is right")
+        check("05.1", prediction, ratio)
     else:
         with pytest.raises(NotYet):
-            check("05.1", prediction, differences)
+            check("05.1", prediction, ratio)
 
 
-SIGNS = tlkeras.AugmentationPolicy(
-    scale=0.3, light=0.3, why={"horizontal_flip": "Off: arrows.", "scale": "Distance.", "light": "Weather."}
-)
+def _by_multipliers(model, rate):
+    names = tlkeras.blocks(model).names
+    factors = {name: 0.25 ** (len(names) - 1 - k) for k, name in enumerate(names)}
+    return tlkeras.differential_optimizer(model, keras.optimizers.Adam(rate), multipliers=factors)
 
 
-@pytest.mark.parametrize("policy", [SIGNS, tlkeras.augmentation_policy("document")], ids=["own", "a domain's"])
-def test_05_2_takes_any_policy_without_flips_and_with_reasons(policy, capsys):
-    check("05.2", policy)
-    assert "each with its reason" in capsys.readouterr().out
+def _by_several(model, rate):
+    names = [layer.name for layer in model.layers]
+    each = {name: keras.optimizers.Adam(rate * 0.25**k) for k, name in enumerate(reversed(names))}
+    return keras.optimizers.MultiOptimizer(lambda variable: each[variable.path.split("/")[-2]])
 
 
 @pytest.mark.parametrize(
-    "policy, message",
+    "answer",
     [
-        ("document", "AugmentationPolicy"),
-        (tlkeras.augmentation_policy("photo"), "keep left"),
-        (replace(SIGNS, vertical_flip=True), "upright"),
-        (replace(SIGNS, any_direction=True), "upright"),
-        (replace(SIGNS, small_rotation=90), "fallen"),
-        (replace(SIGNS, light=0.0), "light"),
-        (replace(SIGNS, blur=0.2), "no reason for: blur"),
-        (replace(SIGNS, why={"scale": "Distance.", "light": "Weather."}), "horizontal_flip"),
+        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(rate), layer_decay=0.25),
+        _by_multipliers,
+        _by_several,
     ],
+    ids=["decay", "multipliers", "an optimizer a layer"],
 )
-def test_05_2_refuses_others(policy, message):
-    with pytest.raises(NotYet, match=message):
-        check("05.2", policy)
+def test_05_2_takes_any_optimizer_with_these_steps(answer):
+    if answer is _by_several and not hasattr(keras.optimizers, "MultiOptimizer"):
+        pytest.skip("MultiOptimizer is new in Keras 3.15")
+    check("05.2", answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        keras.optimizers.Adam(0.01),
+        lambda model, rate: ...,
+        lambda model, rate: rate,
+        lambda model, rate: keras.optimizers.Adam(rate),
+        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(rate), layer_decay=0.5),
+        lambda model, rate: tlkeras.differential_optimizer(model, keras.optimizers.Adam(0.01), layer_decay=0.25),
+    ],
+    ids=["optimizer", "stub", "number", "one rate", "halves", "a rate of its own"],
+)
+def test_05_2_refuses_others(answer):
+    with pytest.raises(NotYet):
+        check("05.2", answer)
+
+
+def test_05_quiz_accepts_the_comparison_with_the_probe_only(capsys):
+    quiz("05", "b")
+    assert "Why not the others" in capsys.readouterr().out
+    for wrong in "ac":
+        with pytest.raises(NotYet, match=f"[(]{wrong}[)] is wrong"):
+            quiz("05", wrong)
 
 
 @pytest.fixture(scope="module")
@@ -65,31 +85,27 @@ def images(clipart10):
     return tlkeras.load_images(clipart10, classes=["boat", "bug"], image_size=(32, 32))
 
 
-def _symmetries(horizontal, vertical="unsafe"):
-    verdicts = {"horizontal_flip": horizontal, "vertical_flip": vertical}
-    return [tlkeras.Symmetry(name, 0.9, 0.6, 0.02, verdict) for name, verdict in verdicts.items()]
+class _Oracle(keras.Model):
+    """Answers what it was told, whatever the images."""
+
+    def __init__(self, answers):
+        super().__init__()
+        self.answers = answers
+
+    def predict(self, x, verbose=0):
+        return keras.utils.to_categorical(self.answers[: len(x)], 2)
 
 
-def test_05_3_takes_layers_of_any_kind_that_use_no_unsafe_flip(images, capsys):
-    check("05.3", tlkeras.augmentation("drawing"), _symmetries("safe"), images)
-    check("05.3", keras.layers.RandomFlip("horizontal"), _symmetries("undecided"), images)
-    check("05.3", keras.Sequential([keras.layers.RandomRotation(0.1)]), _symmetries("unsafe"), images)
-    assert "horizontal_flip is safe" in capsys.readouterr().out
+def test_05_3_takes_a_model_that_beats_the_majority_class_and_no_other(images, capsys):
+    check("05.3", _Oracle(images.test.labels), images)
+    assert "majority class gives" in capsys.readouterr().out
+    with pytest.raises(NotYet, match="majority"):
+        check("05.3", _Oracle(1 - images.test.labels), images)
+    with pytest.raises(NotYet, match="Keras model"):
+        check("05.3", "a model", images)
 
 
-@pytest.mark.parametrize(
-    "layers, symmetries, message",
-    [
-        (keras.layers.RandomFlip("horizontal_and_vertical"), _symmetries("safe"), "vertical_flip"),
-        (tlkeras.augmentation("drawing"), _symmetries("unsafe"), "horizontal_flip"),
-        (keras.Sequential([keras.layers.RandomFlip("vertical")]), _symmetries("safe"), "vertical_flip"),
-        (keras.layers.Rescaling(1.0, offset=300), _symmetries("safe"), "left"),
-        (keras.layers.CenterCrop(16, 16), _symmetries("safe"), "shape"),
-        (tlkeras.augmentation("drawing"), ["safe"], "check_symmetry"),
-        (tlkeras.augmentation("drawing"), [], "check_symmetry"),
-        (None, _symmetries("safe"), "function"),
-    ],
-)
-def test_05_3_refuses_others(images, layers, symmetries, message):
-    with pytest.raises(NotYet, match=message):
-        check("05.3", layers, symmetries, images)
+def test_05_3_refuses_splits_that_share_an_image(images):
+    leaky = type(images)(**vars(images) | {"test": images.train})
+    with pytest.raises(NotYet, match="two of the splits"):
+        check("05.3", _Oracle(images.train.labels), leaky)

@@ -5,12 +5,15 @@ from tlkeras.teaching.comparing import compare, interval, percent, scoreboard
 from tlkeras.teaching.diagrams import transfer_diagram
 from tlkeras.teaching.exercises import NotYet, check, quiz
 from tlkeras.teaching.guesses import outcome, predict
+from tlkeras.teaching.line_chart import line_chart
 from tlkeras.teaching.materials import clipart10, emoji4, measured
 from tlkeras.teaching.session import start
 from tlkeras.teaching.showing import finding, table
+from tlkeras.teaching.upper_blocks import UpperBlocks
 
 __all__ = [
     "NotYet",
+    "UpperBlocks",
     "check",
     "clipart10",
     "compare",
@@ -19,6 +22,7 @@ __all__ = [
     "finding",
     "interval",
     "lab",
+    "line_chart",
     "measured",
     "outcome",
     "percent",

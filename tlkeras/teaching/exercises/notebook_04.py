@@ -1,54 +1,94 @@
-"""Check the exercises of `04_gradual_unfreezing`."""
+"""Check the exercises of `04_freezing_and_forgetting`."""
 
 import numpy as np
 
 from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
 
+QUIZ = {
+    "a": (
+        False,
+        "At a learning rate of zero BatchNorm's moving statistics still move, and the old classes are forgotten with "
+        "them.",
+    ),
+    "b": (
+        True,
+        "The frozen backbone gives the old head the same features as before, and the new head learns beside it.",
+    ),
+    "c": (False, "A high rate erases within a few steps. What counts is how far the weights move, not for how long."),
+}
 
-def exercise_1(prediction, at_once, by_schedule):
-    """Compare the guess with the measured distances over seeds."""
-    answers = ("at once", "by schedule", "level")
+
+def exercise_1(prediction, one_block, two_blocks):
+    """Compare the guess with the shares of old answers kept. Accept both guesses near a boundary."""
+    choices = ("lower", "higher", "same")
     require(
-        prediction in answers, f"the answer must be one of {', '.join(map(repr, answers))}. Received: {prediction!r}"
+        prediction in choices, f"the answer must be one of {', '.join(map(repr, choices))}. Received: {prediction!r}"
     )
-    difference = np.subtract(at_once, by_schedule)
-    mean, error = difference.mean(), difference.std(ddof=1) / np.sqrt(len(difference))
-    holds = {"at once": mean > 0, "by schedule": mean < 0, "level": abs(mean) < 2 * error}
+    one, two = float(np.mean(one_block)), float(np.mean(two_blocks))
+    holds = {"lower": one < two, "higher": one > two, "same": abs(one - two) < 0.05}
     require(
         holds[prediction],
-        f"the difference, at once minus by schedule, is {mean:+.3f} ± {error:.3f} of the kernel's length.",
+        f"one block kept {one:.0%} of the answers, two blocks {two:.0%}. What does a block that is frozen still give "
+        "the layers above it?",
     )
-    return f"The difference, at once minus by schedule, is {mean:+.3f} ± {error:.3f} of the kernel's length."
+    return f"One block kept {one:.0%} of the answers, two blocks {two:.0%}: what is frozen cannot drift."
 
 
-def exercise_2(make_callbacks):
-    """Train a small model whose loss cannot fall. It must unfreeze, then stop, then restore the best weights."""
-    import keras
+def exercise_2(moved):
+    """Call the function with small models, each with different parts frozen."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(2, 3, (16, 4)).astype("float32"), rng.integers(0, 2, 16)
+    for frozen in ((), ("first",), ("first", "norm"), ("norm",), ("norm", "last")):
+        named = tried(moved, _small_model(frozen), x, y)
+        require(not isinstance(named, str) and np.iterable(named), f"return a set of names. Received: {named!r}")
+        wrong = ({"first", "norm", "last"} - set(frozen)) ^ set(named)
+        names = " and ".join(sorted(map(str, wrong)))
+        require(not wrong, f"with {' and '.join(frozen) or 'nothing'} frozen, your answer is wrong about {names}.")
+    model = _small_model(("first", "last"), rate=0.0)
+    require(set(tried(moved, model, x, y)) == {"norm"}, "at a rate of zero moving statistics still move.")
+    return "Your function finds everything that moved, even moving statistics at a learning rate of zero."
 
-    callbacks = tried(make_callbacks)
-    require(
-        isinstance(callbacks, list | tuple) and all(isinstance(one, keras.callbacks.Callback) for one in callbacks),
-        f"return a list of callbacks. Received: {callbacks!r}",
+
+def _small_model(frozen, rate=0.1):
+    """Build a model of three layers, some of them frozen."""
+    import keras  # `start` must silence it first
+
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(3, name="first"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(2, activation="softmax", name="last"),
+        ]
     )
-    stops = [one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping)]
-    require(stops, "nothing ends the training when it no longer helps.")
-    require(stops[0].restore_best_weights, "early stopping does not restore the best weights.")
-    model = keras.Sequential([keras.Input((2,)), *(keras.layers.Dense(2) for _ in range(3))])
-    model.compile(keras.optimizers.SGD(0.0), "mse", run_eagerly=True)  # for a few steps
-    model.layers[0].trainable = model.layers[1].trainable = False
-    data, limit = (np.ones((4, 2), "float32"), np.zeros((4, 2), "float32")), 40
-    history = model.fit(*data, validation_data=data, epochs=limit, verbose=0, callbacks=list(callbacks))
-    epochs = len(history.epoch)
-    unfrozen = sum(layer.trainable for layer in model.layers)
-    require(unfrozen == 3, f"after {epochs} epochs without improvement {unfrozen} of 3 layers trained.")
-    require(epochs < limit, f"training went on for all {limit} epochs although nothing improved.")
-    return f"All 3 layers were unfrozen, and training ended after {epochs} epochs."
+    for layer in model.layers:
+        layer.trainable = layer.name not in frozen
+    model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", run_eagerly=True)  # for one step
+    return model
 
 
 def exercise_3(model, images):
-    """Score the model on test images that must be separate from the others."""
-    import keras
-
+    """Score the classifier on test images, and compare its frozen layers with ImageNet's weights."""
     require_splits(images)
-    require(isinstance(model, keras.Model), f"my_model must be a Keras model. Received: {type(model).__name__}")
-    return f"{beaten_majority(answers(model, images), images)}."
+    require(hasattr(model, "get_layer") and hasattr(model, "predict"), "my_model must be a Keras model.")
+    frozen = _frozen_as_left(model)
+    return (
+        f"{beaten_majority(answers(model, images), images)}, and {frozen} frozen layers still have ImageNet's weights."
+    )
+
+
+def _frozen_as_left(model):
+    """Count the frozen layers with weights. Require ImageNet's weights in all of them, and a frozen stem."""
+    from tlkeras.backbones.efficientnet_lite import EfficientNetLite0  # imports Keras
+
+    mine = {layer.name: layer for layer in model._flatten_layers()}
+    frozen = 0
+    for layer in EfficientNetLite0(include_top=False, input_shape=(32, 32, 3)).layers:
+        if layer.weights and layer.name in mine and not mine[layer.name].trainable_weights:
+            pairs = zip(layer.get_weights(), mine[layer.name].get_weights(), strict=True)
+            require(all(np.array_equal(a, b) for a, b in pairs), f"the frozen layer {layer.name} has changed.")
+            frozen += 1
+    stem = mine.get("stem_conv")
+    require(stem is not None, "my_model is not built on efficientnet_lite0. It has no layer stem_conv.")
+    require(not stem.trainable_weights, "the stem trains. tlkeras.freeze(my_model) freezes it.")
+    return frozen

@@ -1,69 +1,71 @@
-"""Check the exercises of `05_augmentation`."""
+"""Check the exercises of `05_fine_tuning_well`."""
 
 import numpy as np
 
-from tlkeras.teaching.exercises import require, require_splits, tried
+from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
 
-#: Settings of a policy that can be on. `fill` always has a value.
-_SETTINGS = (
-    "horizontal_flip", "vertical_flip", "any_direction", "small_rotation", "scale", "crop", "light", "color", "gray",
-    "blur", "noise", "erase",
-)  # fmt: skip
+QUIZ = {
+    "a": (
+        False,
+        "The rate of training from scratch erases what the layers know within a few steps, as notebook 4 showed.",
+    ),
+    "b": (True, "The probe is the line to beat, and only the same splits show whether training beats it."),
+    "c": (
+        False,
+        "A random head pulls at good layers, and no regularizer repairs that. Begin with the head that you have.",
+    ),
+}
 
 
-def exercise_1(prediction, differences):
-    """Compare the guess about mirrored digits with the measurement over seeds."""
-    verdicts = ("worse", "level", "better")
-    require(
-        prediction in verdicts, f"the answer must be one of {', '.join(map(repr, verdicts))}. Received: {prediction!r}"
-    )
-    mean = float(np.mean(differences))
-    error = float(np.std(differences, ddof=1) / np.sqrt(len(differences)))
-    holds = {"worse": mean < 0, "level": abs(mean) < 2 * error, "better": mean > 0}
-    require(holds[prediction], f"the accuracy changed by {mean:+.2f} ± {error:.2f}.")
+def exercise_1(prediction, ratio):
+    """Compare the guess with the measured distance. Accept both guesses near a boundary."""
+    places = ("tenth", "same", "ten times")
+    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    ratio = float(np.mean(ratio))
+    holds = {"tenth": ratio < 0.4, "same": 0.3 < ratio < 3, "ten times": ratio > 2.5}
+    require(holds[prediction], f"the weights moved {ratio:.2f} times as far.")
     return (
-        f"The accuracy changed by {mean:+.2f} ± {error:.2f}. The classifier learns shapes that nobody writes, and some "
-        "of them look like another digit."
+        f"The weights moved {ratio:.2f} times as far. Adam cancels any scaling of the gradient, so a share must "
+        "scale the update."
     )
 
 
-def exercise_2(policy):
-    """Require a policy for traffic signs: no flips; some tilt, scale and light; a reason for each."""
-    from tlkeras.augment.augmentation import augmentation
-    from tlkeras.augment.policies import AugmentationPolicy
-
-    require(
-        isinstance(policy, AugmentationPolicy), f"the answer must be a tlkeras.AugmentationPolicy. Received: {policy!r}"
-    )
-    require(not policy.horizontal_flip, "a mirror turns 'keep left' into 'keep right'.")
-    require(
-        not policy.vertical_flip and not policy.any_direction, "signs are upright, and their arrows have a direction."
-    )
-    require(policy.small_rotation <= 30, f"a sign that leans by {policy.small_rotation} degrees has fallen.")
-    missing = [name for name in ("scale", "light") if not getattr(policy, name)]
-    require(not missing, f"distance and weather vary, but these settings are off: {', '.join(missing)}.")
-    needed = ["horizontal_flip", *(name for name in _SETTINGS if getattr(policy, name))]
-    unexplained = [name for name in needed if not policy.why.get(name)]
-    require(not unexplained, f"`why` has no reason for: {', '.join(unexplained)}.")
-    return f"{len(augmentation(policy))} layers, each with its reason, and none that reverses an arrow."
+def exercise_2(stages):
+    """Try the optimizer on small models. The first step of Adam is as long as its rate."""
+    for depth, rate in ((2, 0.01), (3, 0.01), (4, 0.04)):
+        model = _small_model(depth)
+        optimizer = tried(stages, model, rate)
+        wanted = rate * 0.25 ** np.arange(depth - 1, -1, -1)
+        steps = tried(_first_steps, model, optimizer)
+        shown = ", ".join(f"{step:.2g}" for step in steps)
+        require(
+            np.allclose(steps, wanted, rtol=0.02),
+            f"at rate {rate:g} the first steps of {depth} blocks are {shown}, not each a quarter of the next.",
+        )
+    return "Each block's first step is a quarter of that of the block above it."
 
 
-def exercise_3(augmentation, symmetries, images):
-    """Require layers that preserve shape and range of the images, without flips that the test calls unsafe."""
+def _small_model(depth):
+    """Build a model with one block per layer, without activations, so that every weight has a gradient."""
+    import keras  # `start` must silence it first
+
+    layers = [keras.layers.Dense(4, name=f"block{number}") for number in range(1, depth)]
+    return keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(2, name="predictions")])
+
+
+def _first_steps(model, optimizer):
+    """Return the largest change of a weight in one step, per layer."""
+    rng = np.random.default_rng(0)
+    model.compile(optimizer, "mse", run_eagerly=True)  # for one step
+    before = [np.array(layer.get_weights()[0]) for layer in model.layers]
+    model.train_on_batch(rng.normal(size=(32, 3)).astype("float32"), 10 + rng.normal(size=(32, 2)).astype("float32"))
+    return [np.abs(layer.get_weights()[0] - then).max() for layer, then in zip(model.layers, before, strict=True)]
+
+
+def exercise_3(model, images):
+    """Score the model on test images that must be separate from the others."""
     import keras
 
-    from tlkeras.checks.symmetry import Symmetry
-
     require_splits(images)
-    tested = isinstance(symmetries, list | tuple) and all(isinstance(one, Symmetry) for one in symmetries)
-    require(tested and symmetries, "my_symmetries must be the result of tlkeras.check_symmetry.")
-    pixels = images.train.take(np.arange(min(4, len(images.train)))).read().astype("float32")
-    seen = keras.ops.convert_to_numpy(tried(lambda x: augmentation(x, training=True), pixels))
-    require(seen.shape == pixels.shape, f"images of shape {pixels.shape[1:]} came out as {seen.shape[1:]}.")
-    require(seen.min() > -1 and seen.max() < 256, f"pixels left [0, 255]: {seen.min():.0f} to {seen.max():.0f}.")
-    layers = getattr(augmentation, "layers", [augmentation])
-    modes = {layer.mode for layer in layers if isinstance(layer, keras.layers.RandomFlip)}
-    for one in symmetries:
-        used = any(one.name.removesuffix("_flip") in mode for mode in modes)
-        require(not used or one.verdict != "unsafe", f"{one}, and your augmentation uses it.")
-    return "; ".join(f"{one.name} is {one.verdict}" for one in symmetries) + ". Your layers agree."
+    require(isinstance(model, keras.Model), f"my_model must be a Keras model. Received: {type(model).__name__}")
+    return f"{beaten_majority(answers(model, images), images)}."
