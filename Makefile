@@ -22,6 +22,9 @@ PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 # Whole notebooks in order, each in one process, with the exact output of their tagged cells.
 NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --dist loadscope
 
+# Only files that hold such tests are imported at all.
+BACKENDS = $$(grep -rl --include='test_*.py' mark.backends tests) -m "backends and not one_backend"
+
 # Tests compile much and compute little: what one has compiled serves the others, and XLA takes no pains.
 JAX_QUICK := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.05 \
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -60,8 +63,8 @@ test-notebooks: .venv/dev
 # The tests that must hold on every backend, where TensorFlow is not installed.
 test-backends: .venv-jax/dev .venv-torch/dev
 	rm -rf .venv-jax/compiled
-	$(JAX_QUICK) KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) tests -m backends
-	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) tests -m backends
+	$(JAX_QUICK) KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) $(BACKENDS)
+	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) $(BACKENDS)
 
 # With the lowest versions that pyproject.toml allows.
 test-lowest: .venv-lowest/core

@@ -25,6 +25,11 @@ def pytest_collection_finish(session):
     gc.set_threshold(50_000, 20, 100)
 
 
+def pytest_sessionfinish(session):
+    """Spare the collector a last walk through everything that all tests have left; the process ends anyway."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def clipart10() -> Path:
     """The real images that ship with the project: 427 drawings in ten classes."""

@@ -206,7 +206,7 @@ def test_batchnorm_of_the_head_trains_with_the_head():
 
 
 @pytest.mark.backends
-@pytest.mark.parametrize("selection", [{"start": "expanded_conv_9"}, {}])
+@pytest.mark.parametrize("selection", [pytest.param({"start": "expanded_conv_9"}, marks=pytest.mark.one_backend), {}])
 def test_every_trainable_weight_of_a_real_backbone_gets_a_gradient_and_no_other(selection):
     model = tlkeras.image_classifier(
         "mobilenet_v3_small", classes=2, weights=None, image_size=64, dropout=0, pooling="max"

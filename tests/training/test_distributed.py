@@ -139,7 +139,8 @@ def test_two_workers_and_two_mirrored_devices_end_with_the_weights_and_history_o
 @pytest.mark.backends
 @pytest.mark.skipif(on != "jax", reason="of TensorFlow and torch, Keras' DataParallel knows nothing")
 def test_two_devices_of_data_parallel_end_with_the_weights_and_history_of_one(tmp_path):
-    saved = _run(tmp_path, (JAX, {}), XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    saved = _run(tmp_path, (JAX, {}), XLA_FLAGS=flags)
     _assert_equal(saved["parallel"], saved["one"], atol=1e-5)
 
 

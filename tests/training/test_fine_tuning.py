@@ -27,10 +27,10 @@ def classifier(classes=3, augmentation=(), activation="softmax", units=None):
             keras.Input((SIZE, SIZE, 3)),
             *augmentation,
             layers.Rescaling(1 / 127.5, -1),
-            layers.Conv2D(8, 3, strides=2, name="block1_conv"),
+            layers.Conv2D(8, 3, strides=2, use_bias=False, name="block1_conv"),
             layers.BatchNormalization(name="block1_bn"),
             layers.ReLU(),
-            layers.Conv2D(16, 3, strides=2, name="block2_conv"),
+            layers.Conv2D(16, 3, strides=2, use_bias=False, name="block2_conv"),
             layers.BatchNormalization(name="block2_bn"),
             layers.ReLU(),
             layers.GlobalAveragePooling2D(),
@@ -82,6 +82,7 @@ def test_lowers_the_validation_loss_of_the_probe(train, validation):
     assert model.evaluate(*validation, verbose=0)[0] < probe
 
 
+@pytest.mark.one_backend
 def test_result_tells_phases_history_and_rates(train, validation):
     model = classifier()
     result = tlkeras.fine_tune(model, train, validation, epochs=2, layer_decay=0.5, verbose=False)
@@ -131,6 +132,7 @@ def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validatio
     np.testing.assert_allclose(*found, atol=2e-3)
 
 
+@pytest.mark.one_backend
 def test_cache_is_off_where_views_cost_more_than_they_save(train, validation, capsys):
     model = classifier(augmentation=[layers.RandomFlip()])
     result = tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, cached_views=4)
@@ -213,6 +215,7 @@ def test_an_interruption_keeps_the_best_weights(train, validation):
     assert_equal(weights_of(model), weights[best])
 
 
+@pytest.mark.one_backend
 def test_stops_when_validation_no_longer_improves(train, validation):
     wrong = (validation[0], (validation[1] + 1) % 3)
     result = tlkeras.fine_tune(classifier(), train, wrong, epochs=20, patience=1, learning_rate=1e-2, verbose=False)
@@ -232,8 +235,8 @@ def test_without_validation_the_last_weights_stay(train):
     "options",
     [
         {"mix": layers.MixUp(0.2)},
-        {"mix": layers.CutMix(1.0)},
-        {"batch_size": 1000},
+        pytest.param({"mix": layers.CutMix(1.0)}, marks=pytest.mark.one_backend),
+        pytest.param({"batch_size": 1000}, marks=pytest.mark.one_backend),
     ],
     ids=lambda options: ",".join(options),
 )
@@ -252,6 +255,7 @@ def test_a_model_trained_on_one_hot_labels_is_evaluated_on_them(train):
     assert model.evaluate(*one_hot, verbose=0)[1] == pytest.approx(right.mean())
 
 
+@pytest.mark.one_backend
 def test_average_with_probe_is_the_mean_of_probe_and_fine_tuned_weights(train):
     weights = {}
     for share in (1.0, 0.75, 0.0):
@@ -262,7 +266,9 @@ def test_average_with_probe_is_the_mean_of_probe_and_fine_tuned_weights(train):
         np.testing.assert_allclose(between, 0.75 * low + 0.25 * high, atol=1e-5)
 
 
-@pytest.mark.parametrize(("learning_rate", "rows"), [(1e-3, 48), (3e-2, 48), (3e-2, 3)])
+@pytest.mark.parametrize(
+    ("learning_rate", "rows"), [pytest.param(1e-3, 48, marks=pytest.mark.one_backend), (3e-2, 48), (3e-2, 3)]
+)
 @pytest.mark.slow
 def test_of_probe_tuned_weights_and_their_mean_the_best_on_validation_data_stays(
     learning_rate, rows, train, validation
@@ -344,6 +350,7 @@ def test_each_run_of_a_soup_begins_with_a_fresh_optimizer_and_the_same_weights(t
         np.testing.assert_allclose(weight, other, atol=1e-5)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("choice", [None, "auto"])
 def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(choice, train, validation):
     model, result, epochs = runs_of(train, validation, average_with_probe=choice, label_smoothing=0, cache=False)
@@ -431,7 +438,10 @@ def test_features_beyond_float16_are_cached_in_float32(monkeypatch, bytes_in_mem
     cached.close()
 
 
-@pytest.mark.parametrize(("activation", "units"), [("sigmoid", 1), (None, 1), (None, 2), ("sigmoid", 2)])
+@pytest.mark.parametrize(
+    ("activation", "units"),
+    [("sigmoid", 1), pytest.param(None, 1, marks=pytest.mark.one_backend), (None, 2), ("sigmoid", 2)],
+)
 def test_binary_and_multi_label_heads_and_logits_are_trained(activation, units):
     images, labels = stripes(classes=2)
     if activation == "sigmoid" and units == 2:
@@ -467,12 +477,14 @@ def test_takes_any_data_that_fit_takes(train, validation):
             assert len(result.history["loss"]) == 2
 
 
+@pytest.mark.one_backend
 def test_a_class_missing_from_validation_is_no_obstacle(train, validation):
     some = validation[1] != 2
     result = tlkeras.fine_tune(classifier(), train, (validation[0][some], validation[1][some]), epochs=1, verbose=False)
     assert np.isfinite(result.history["val_loss"]).all()
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("when", ["told by the disk's size", "while blocks are reserved"])
 def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys, tmp_path, when):
     def full(*arguments):
@@ -491,6 +503,7 @@ def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.one_backend
 def test_a_trunk_without_randomness_is_computed_once(train, monkeypatch):
     drawn, draw = [], CachedTrunk._draw
     monkeypatch.setattr(CachedTrunk, "_draw", lambda self, *view: (drawn.append(view), draw(self, *view)))
@@ -498,6 +511,7 @@ def test_a_trunk_without_randomness_is_computed_once(train, monkeypatch):
     assert drawn == [(0, 0)]
 
 
+@pytest.mark.one_backend
 def test_columns_of_class_numbers_are_evaluated_as_such(train):
     model = classifier()
     tlkeras.fine_tune(model, (train[0], train[1][:, None]), epochs=0, verbose=False)

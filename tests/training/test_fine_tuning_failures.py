@@ -99,6 +99,7 @@ class Endless(keras.utils.PyDataset):
         return IMAGES, LABELS
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("head", "arguments", "message"),
     [
@@ -235,6 +236,7 @@ def test_validation_images_that_are_no_numbers_are_refused_and_the_probe_stays(t
     assert model.evaluate(*train, verbose=0)[1] > 1 / 3
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize("some", [slice(3), np.flatnonzero(LABELS != 2)], ids=["one image a class", "a class missing"])
 def test_few_images_and_a_class_without_any_are_no_obstacle(validation, some):
     model = classifier()
@@ -294,6 +296,7 @@ def test_ctrl_c_within_an_epoch_keeps_the_last_whole_one_where_nothing_validates
     model.fit(*train, verbose=0)  # nothing of it is lost to what comes after
 
 
+@pytest.mark.one_backend
 def test_ctrl_c_in_a_later_run_keeps_what_the_runs_before_came_to(train):
     model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(3, KeyboardInterrupt)
     result = tlkeras.fine_tune(model, train, epochs=3, runs=3, callbacks=[stop], average_with_probe=None, verbose=False)
@@ -302,6 +305,7 @@ def test_ctrl_c_in_a_later_run_keeps_what_the_runs_before_came_to(train):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.one_backend
 def test_an_exception_in_a_later_run_passes_through_with_the_best_weights_in_place(train, validation):
     model, stop = classifier(augmentation=[layers.RandomFlip()]), Raise(3, RuntimeError("broken"))
     options = {"runs": 2, "callbacks": [stop], "learning_rate": 1e-2, "label_smoothing": 0, "average_with_probe": None}
@@ -348,6 +352,7 @@ def test_a_model_of_two_inputs_is_refused():
         tlkeras.FeatureExtractor(model).transform(np.zeros((4, 4, 4, 3), "uint8"))
 
 
+@pytest.mark.one_backend
 def test_a_full_disk_under_a_checkpoint_passes_through_with_the_best_weights_in_place(train):
     model, full = classifier(), Raise(1, OSError(errno.ENOSPC, "No space left on device"))
     with pytest.raises(OSError, match="No space left"):

@@ -203,6 +203,7 @@ def test_a_moving_average_of_the_weights_is_kept():
         np.testing.assert_allclose(weight, average, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_choices_made_on_held_out_data_train_on_all_of_it_without_validation():
     (images, labels), options = points(48), {"epochs": 3, "batch_size": 8, "learning_rate": 3e-3, "verbose": False}
     chosen = tlkeras.fine_tune(linear(), (images[:24], labels[:24]), (images[24:], labels[24:]), **options)
@@ -216,6 +217,7 @@ def test_choices_made_on_held_out_data_train_on_all_of_it_without_validation():
     assert not any(name.startswith("val_") for name in refitted.history)
 
 
+@pytest.mark.one_backend
 def test_a_given_C_is_that_of_scikit_learn():
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -236,6 +238,7 @@ def test_soft_targets_of_a_multi_label_head_are_learned():
     assert ((model.predict(images, verbose=0) > 0.5) == hard).mean() > 0.95
 
 
+@pytest.mark.one_backend
 def test_the_validation_loss_that_chooses_weights_has_no_penalties():
     train, losses = points(), []
     model = linear()

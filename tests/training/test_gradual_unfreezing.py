@@ -128,6 +128,7 @@ class Scripted(keras.callbacks.Callback):
         logs[self.name] = self.values[epoch]
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("name", "values"), [("val_loss", [3, 2, 2, 2, 1, 1, 1]), ("val_accuracy", [0.1, 0.5, 0.5, 0.4, 0.9, 0.9, 0.9])]
 )
@@ -235,6 +236,7 @@ def test_a_model_whose_layers_are_numbered_anew_goes_on_to_the_same_result(tmp_p
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_an_interrupted_run_remembers_its_plateaus(tmp_path):
     backup = tmp_path / "backup.npz"
@@ -243,6 +245,7 @@ def test_an_interrupted_run_remembers_its_plateaus(tmp_path):
     assert_resumes_to_the_same(backup, **PLATEAU)
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_a_disk_that_fills_up_costs_a_warning_and_leaves_the_last_good_backup(tmp_path, monkeypatch):
     backup = tmp_path / "backup.npz"
@@ -277,6 +280,7 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
         fit(model, [GradualUnfreezing({0: 1}, backup=tmp_path / "backup.npz")], 2)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("how", "message"),
     [

@@ -148,6 +148,7 @@ def test_a_diverging_run_ends_early_with_finite_losses_and_a_rate_that_converges
     assert curve.suggestion < 2  # above which gradient descent on this square diverges
 
 
+@pytest.mark.one_backend
 def test_differential_rates_are_swept_together():
     model = fresh_model("sgd")
     model.compile(tlkeras.differential_optimizer(model, keras.optimizers.SGD(0.5), multipliers={"*": 0.01}), "mse")
@@ -204,6 +205,7 @@ def test_there_is_no_suggestion_where_the_loss_only_rises():
     assert LearningRateCurve(np.array([]), np.array([])).suggestion is None
 
 
+@pytest.mark.one_backend
 def test_a_split_of_images_is_taken_as_fit_takes_its_batches():
     pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), "uint8")
     images = load_images(pixels, labels=[0, 1] * 20, image_size=(8, 8))
@@ -223,6 +225,7 @@ def test_the_curve_is_drawn_with_the_suggestion():
     pyplot.close(figure)
 
 
+@pytest.mark.one_backend
 @pytest.mark.parametrize(
     ("how", "message"),
     [
