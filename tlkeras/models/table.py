@@ -1,6 +1,7 @@
 """A table of what trains in a model, to read before training rather than after it."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -101,6 +102,12 @@ def _rates(model: keras.Model, training: list) -> list[float]:
     optimizer = unwrapped(getattr(model, "optimizer", None))
     if optimizer is None or hasattr(optimizer, "optimizers") or not training:
         return []
-    base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    multiplier = getattr(optimizer, "multiplier", lambda variable: 1.0)
+    base, multiplier = read_rates(optimizer)
     return [base * multiplier(variable) for variable in training]
+
+
+def read_rates(optimizer: keras.Optimizer) -> tuple[float, Callable[[keras.Variable], float]]:
+    """Return the current learning rate of an optimizer, and the function that gives the multiplier of a variable."""
+    base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    multiplier = getattr(optimizer, "multiplier", None)
+    return base, multiplier if callable(multiplier) else lambda variable: 1.0

@@ -9,7 +9,7 @@ from tlkeras.errors import InputError
 from tlkeras.models.blocks import blocks
 from tlkeras.models.layer_tree import check_model
 from tlkeras.models.optimizer_copying import unwrapped
-from tlkeras.optimizers.classes import Differential
+from tlkeras.models.table import read_rates
 from tlkeras.utils.tables import Table, table
 from tlkeras.utils.validation import invalid
 
@@ -85,15 +85,14 @@ def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = 
             "A MultiOptimizer has no single learning rate to list. `tlkeras.differential_optimizer` returns an "
             "optimizer that has one."
         )
-    base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    base, multiplier = read_rates(optimizer)
     trainable = {id(variable) for variable in model.trainable_variables}
     rows = []
     for block in blocks(model):
         groups = {}
         for variable in block.weights:
             if id(variable) in trainable:
-                factor = optimizer.multiplier(variable) if isinstance(optimizer, Differential) else 1.0
-                groups.setdefault(factor, []).append(math.prod(variable.shape))
+                groups.setdefault(multiplier(variable), []).append(math.prod(variable.shape))
         for factor, sizes in (groups or {0.0: []}).items():
             rows.append(BlockRate(block.name, len(sizes), sum(sizes), factor, base * factor))
     return LearningRateTable(rows)
