@@ -10,6 +10,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Oracles are exact; GPUs round factors of float32 products to 11 bits unless told not to.
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+# Parallel workers are as many as the cores; native threads on top of them would only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 # Tests compute features and do not find them in the user's cache; tests of the cache name a folder.
 os.environ["TLKERAS_CACHE"] = "off"
 
