@@ -99,9 +99,9 @@ teaching.finding(
 # we only compute our side of it, on the same images at the same size.
 
 # %% tags=["solution"]
-# From scratch, the network will be...
+# From scratch, the test accuracy will be...
 guess = "between"
-choices = ("like always saying mammal", "between", "like transfer")
+choices = ("not told apart from mammal", "between", "like transfer")
 teaching.predict("01.b", guess, choices)
 
 # %%
@@ -138,10 +138,10 @@ plt.show()
 
 # %%
 counts = {"train": len(split.train), "test": len(split.test)}
-names = ("transfer", "from scratch")
+names = ("transfer", "training from scratch")
 gap = tlkeras.compare(transfer, scratch["test"], names=names, **counts)
 base = tlkeras.compare(
-    scratch["test"], largest, names=("from scratch", "mammal"), **counts
+    scratch["test"], largest, names=(names[1], "always mammal"), **counts
 )
 truth = choices[1] if base.better else choices[0]
 teaching.outcome("01.b", truth, f"In numbers: {gap} And {base}")

@@ -156,7 +156,7 @@ teaching.finding(
 # ## Which block knows what?
 #
 # We ask each block two questions with a linear probe on its features. What class is it? And is there much ink, that is,
-# are more pixels dark than in the middle one of all drawings? Which question do early blocks answer best?
+# are more pixels dark than in half of the drawings? Which question do early blocks answer better than late ones?
 
 # %% tags=["solution"]
 # What early blocks answer better than late ones.

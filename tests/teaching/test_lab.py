@@ -96,3 +96,25 @@ def test_a_head_learns_from_stored_features():
     model, history = lab.train_head(x, y, (x, y), epochs=15, learning_rate=0.03)
     assert history["val_accuracy"][-1] > 0.9 and len(history["loss"]) == 15
     assert model.predict(x[:3], verbose=0).shape == (3, 2)
+
+
+def test_the_maps_that_vary_most_are_drawn_from_black_to_white():
+    maps = np.zeros((2, 2, 3))
+    maps[..., 1] = [[0, 1], [2, 4]]
+    maps[..., 2] = [[0, 1], [1, 0]]
+    drawn = lab.strongest_maps(maps, count=2)
+    assert drawn.shape == (2, 160, 160, 3)
+    assert drawn[0, ::80, ::80, 0].tolist() == [[0, 64], [128, 255]]
+    assert drawn[1, ::80, ::80, 0].tolist() == [[0, 255], [255, 0]]
+
+
+def test_other_labels_leave_the_images_as_they_are(images):
+    other = lab.relabeled(images, images.labels == 2)
+    assert other.counts().tolist() == [80, 40] and other.class_names == ("no", "yes")
+    assert other.paths is images.paths and images.labels.max() == 2
+
+
+def test_neighbors_of_the_same_group_do_not_count(images):
+    features = np.eye(60)[images.groups]  # only the partner is alike
+    assert lab.neighbors_agree(features, images) < 1
+    assert lab.neighbors_agree(np.eye(3)[images.labels], images) == 1
