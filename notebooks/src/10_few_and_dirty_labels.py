@@ -274,6 +274,8 @@ tlkeras.reliability_figure({"as trained": result.before, "calibrated": result.af
 # %% tags=["hide"]
 before, after = result.before, result.after
 error = "expected_calibration_error"
+overlap = after.interval[1] > before.interval[0]
+sure = "The intervals overlap: this many images do not tell how large the gain is. "
 teaching.finding(
     f"Stated and true confidence differ by {getattr(before, error):.0%} on average "
     f"(95% interval {before.interval[0]:.0%} to {before.interval[1]:.0%}) as trained, "
@@ -281,7 +283,7 @@ teaching.finding(
     f"{getattr(after, error):.0%} ({after.interval[0]:.0%} to {after.interval[1]:.0%}) "
     f"with a temperature of {result.temperature:.1f}. Chance alone gives "
     f"{after.noise:.0%}. "
-    "No answer changes, only how sure it claims to be."
+    f"{sure if overlap else ''}No answer changes, only how sure it claims to be."
 )
 
 # %% tags=["hide"]

@@ -1,0 +1,57 @@
+"""Check the exercises of `11_deploy`."""
+
+import numpy as np
+
+from tlkeras.teaching.exercises import require, tried
+
+QUIZ = {
+    "a": (False, "Training is over. The notebook answers well with the same weights."),
+    "b": (
+        True,
+        "It raises no error, and all images look alike to the network. Feed both the same pixels.",
+    ),
+    "c": (False, "A slow phone gives late answers, not other answers."),
+    "d": (False, "The learning rate plays no part once a model is exported."),
+}
+
+
+def exercise_1(prediction, stays):
+    """Compare the guess with the share of answers that stay. Accept both guesses near a boundary."""
+    places = ("more than 90", "50 to 90", "less than 50")
+    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    percent = 100 * float(stays)
+    holds = {places[0]: percent > 87, places[1]: 47 < percent < 93, places[2]: percent < 53}
+    require(holds[prediction], f"{percent:.1f}% of the answers stay. Run the cell above and compare.")
+    return f"{percent:.1f}% of the answers stay: many small errors that point in all directions cancel out."
+
+
+def exercise_2(quantize):
+    """Call the function with made weights, whose columns differ by large factors and one of which is zero."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 1, (40, 4)) * np.array([1e-3, 1.0, 300.0, 0.0])
+    result = tried(quantize, weights.copy())
+    require(isinstance(result, tuple | list) and len(result) == 2, "return a pair: integers and scales.")
+    integers, scales = (np.asarray(one) for one in result)
+    require(integers.dtype == np.int8, f"the integers must have dtype int8. Received: {integers.dtype}.")
+    require(integers.shape == weights.shape, "there must be one integer per weight.")
+    require(scales.size == 4, f"there must be one scale per column, 4 here. Received: {scales.size}.")
+    back = integers * scales.reshape(1, 4)
+    require(np.isfinite(back).all(), "the column of zeros became NaN or infinite.")
+    error = abs(back - weights).max(axis=0)
+    allowed = 0.51 * abs(weights).max(axis=0) / 127
+    require(
+        (error <= allowed + 1e-15).all(),
+        "a column is off by more than half a step. Does its largest weight map to 127?",
+    )
+    return "Each column has its own ruler, so small columns keep their digits beside large ones."
+
+
+def exercise_3(export, run):
+    """Read the report of the export."""
+    require(hasattr(export, "report"), "my_export must be the result of tlkeras.export.")
+    require(hasattr(run, "class_names"), "my_run must be the result of tlkeras.fit.")
+    weights = 4 * run.model.count_params()
+    share, agreement = export.report["bytes"] / weights, export.report["verified"]["agreement"]
+    require(share <= 0.6, f"the file is {share:.0%} of the float32 weights. Choose a smaller quantization.")
+    require(agreement >= 0.95, f"the file gives {agreement:.1%} of the answers like Keras. Keep more bits.")
+    return f"The file is {share:.0%} of the float32 weights and gives {agreement:.1%} of the answers like Keras."
