@@ -57,7 +57,7 @@ def random_values(variables):
     for variable in variables:
         shape = tuple(variable.shape)
         if len(shape) > 1:
-            yield np.resize(pool, shape) / np.sqrt(np.prod(shape[:-1]) or 1)
+            yield np.resize(pool / np.float32(np.sqrt(np.prod(shape[:-1]))), shape)
         else:
             yield np.full(shape, variable.name in ("gamma", "moving_variance", "variance"), variable.dtype)
 
@@ -82,6 +82,7 @@ def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
     assert [value.shape for value in values] == [
         tuple(variable.shape) for variable in [*model.trainable_variables, *model.non_trainable_variables]
     ]
+    values = list(map(keras.ops.convert_to_tensor, values))
     pixels = images(info.minimum_size, count=1)
     expected = answer(original, values, module_of(info).preprocess_input(pixels.astype("float32")))
     assert relative_error(answer(model, values, pixels), expected) < 1e-5
