@@ -29,7 +29,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import tlkeras
 from tlkeras.evaluation.calibration import scale_temperature
-from tlkeras.evaluation.rejection import keep_references
+from tlkeras.evaluation.rejection_fitting import keep_references
 from tlkeras.evaluation.rejector import embed
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import FALLBACK_C

@@ -57,7 +57,7 @@ from .evaluation.domains import domain_distance as domain_distance
 from .evaluation.feature_map import feature_map as feature_map
 from .evaluation.pictures import answered_images as answered_images
 from .evaluation.pictures import nearest_neighbors as nearest_neighbors
-from .evaluation.rejection import fit_rejection as fit_rejection
+from .evaluation.rejection_fitting import fit_rejection as fit_rejection
 from .evaluation.rejector import RejectionReport as RejectionReport
 from .evaluation.rejector import Rejector as Rejector
 from .evaluation.reliability_figure import reliability_figure as reliability_figure

@@ -20,7 +20,7 @@ from tlkeras.runs.folder import METRICS, write_report, written_run
 from tlkeras.runs.images import at_most, digest, digests
 from tlkeras.runs.log import RunLog
 from tlkeras.runs.measuring import most_common, scores_of
-from tlkeras.runs.report import metrics_of
+from tlkeras.runs.metrics import metrics_of
 from tlkeras.runs.reporting import write_reports
 from tlkeras.runs.resuming import Unfinished
 from tlkeras.runs.run import Run, load_run

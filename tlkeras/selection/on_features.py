@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from tlkeras.evaluation.rejection import fit_rejection
+from tlkeras.evaluation.rejection_fitting import fit_rejection
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.pipelines.cross_validation import cross_validate_probe, predict_each_fold
 from tlkeras.pipelines.fold import fold

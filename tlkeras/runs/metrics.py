@@ -1,4 +1,4 @@
-"""What is known of a trained model, put together for `metrics.json`."""
+"""The numbers of a trained model, put together for `metrics.json`."""
 
 import json
 import platform
