@@ -36,6 +36,7 @@ def neighbors_agree(features: np.ndarray, images: Any) -> float:
     >>> neighbors_agree(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1]]), images)
     1.0
     """
+    features = np.asarray(features, "float64")  # those of random weights are nearly parallel
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     alike = unit @ unit.T
     alike[images.groups[:, None] == images.groups] = -np.inf

@@ -15,8 +15,8 @@ QUIZ = {
 def exercise_1(prediction, random):
     """Require a guess within ten points of the measurement."""
     require(isinstance(prediction, int | float) and 0 <= prediction <= 100, "the answer must be a percentage.")
-    require(abs(prediction - 100 * random) <= 10, f"it is {random:.0%}: untrained, little more than chance.")
-    return f"It is {random:.0%}. What the network learned from photos makes the difference, not its architecture."
+    require(abs(prediction - 100 * random) <= 10, f"it is {random:.0%}, between chance and the pretrained network.")
+    return f"It is {random:.0%}. The rest of what the pretrained network reaches, it learned from photos."
 
 
 def exercise_2(neighbors):
