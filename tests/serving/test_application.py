@@ -101,6 +101,14 @@ def test_images_that_wait_together_are_computed_together_and_answered_each(run):
     assert sum(sizes) == len(colors) and 1 < max(sizes) <= 32
 
 
+def test_an_engine_that_compiles_each_size_of_batch_gets_few_sizes(run):
+    run._litert.name = "keras"
+    results = served(run, *({"body": image((9, number, 8))} for number in range(60, 73)))
+    expected = [number / (number + 17) for number in range(60, 73)]
+    np.testing.assert_allclose([content["probability"] for _, _, content in results], expected, atol=1e-6)
+    assert {*run._litert.sizes} <= {1, 2, 4, 8, 16, 32} and max(run._litert.sizes) > 1
+
+
 def test_an_engine_that_fails_fails_the_requests_and_not_the_server(run):
     async def answer():
         application = make_application(run)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tlkeras.exporters.litert_editing import opened, run_all
+from tlkeras.exporters.options import OUTPUTS
 
 
 def layer_errors(content, quantized, images, count=3):
@@ -19,7 +20,7 @@ def layer_errors(content, quantized, images, count=3):
         the values.
     """
     plain, other = _computed(content), _computed(quantized)
-    names = [name for name in plain if name in other]
+    names = [name for name in plain if name in other and not name.startswith(OUTPUTS[1])]  # it stays in float
     errors = dict.fromkeys(names, 0.0)
     before = run_all(content, images, [plain[name] for name in names])
     after = run_all(quantized, images, [other[name] for name in names])
