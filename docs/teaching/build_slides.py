@@ -91,7 +91,7 @@ def write_slides(folder, chosen=None, read=READ):
 
 def _worth_showing(steps, room):
     """Choose at most `room` steps, those with a picture and a finding first, and keep their order."""
-    worth = {id(step): (bool(step.image) + bool(step.findings), bool(step.image)) for step in steps}
+    worth = {id(step): (bool(step.image) + bool(step.findings), bool(step.image), _lines(step.table)) for step in steps}
     best = sorted(steps, key=lambda step: worth[id(step)], reverse=True)[:room]
     return [step for step in steps if any(step is one for one in best)]
 
@@ -118,6 +118,7 @@ def _figure(step, asked_before):
         image=Markup(step.image),
         alt=step.alt or _plain(" ".join([f"Figure: {step.heading}.", *findings])),
         table=Markup(step.table),
+        size=f"{_size(step.table, bool(letters)):.2f}",
         findings=findings,
         ratio=f"{ratio:.3f}",
         beside=bool(step.image and letters) and ratio <= (_BESIDE_LONG if letters > _LONG else _BESIDE),
@@ -137,6 +138,19 @@ def _parted(findings, room):
             said.append((kind, "".join(kept)))
         more += [" "] if more else []
     return said, "".join(more).strip()
+
+
+def _lines(table):
+    """Estimate the lines of a table or list on a slide, from the longest cell of each row."""
+    rows = re.findall(r"<(?:tr|li)>.*?</(?:tr|li)>", table, re.DOTALL)
+    letters = 80 if "<li>" in table else 56
+    return sum(1 + max(len(_plain(cell)) for cell in re.split(r"<t[dh]", row)) // letters for row in rows)
+
+
+def _size(table, said):
+    """Estimate the font size, at most 1, at which a table or list fits. On screen the page corrects the estimate."""
+    fitting = 11 if "<li>" in table else 7 if said else 9
+    return max(0.5, min(1, fitting / max(1, _lines(table))))
 
 
 def _say(step):

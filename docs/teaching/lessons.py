@@ -202,7 +202,8 @@ def _news(board):
 def _said(markdown):
     """Take a callout out of its box, and leave out the guess of whoever executed the notebook."""
     text = re.sub(r"^> ?", "", markdown, flags=re.MULTILINE)
-    text = re.sub(r"^\*\*(Finding|You guessed it)\.\*\*\s*", "", text)
+    text = re.sub(r"^\*\*Finding\.\*\*\s*", "", text)
+    text = text.replace("**You guessed it.**", "**What came:**")
     return re.sub(r"^\*\*Your guess\.\*\*.*?(?=\*\*What came:)", "", text, flags=re.DOTALL)
 
 

@@ -6,9 +6,19 @@ function show(number) {
   slides[now].classList.remove("on");
   now = Math.min(Math.max(number, 0), slides.length - 1);
   slides[now].classList.add("on");
+  slides[now].querySelectorAll(".table").forEach(fit);
   document.getElementById("at").textContent = `${now + 1} / ${slides.length}`;
   history.replaceState(null, "", `#${now + 1}`);
   tell();
+}
+
+function fit(table) {
+  table.dataset.size ??= parseFloat(table.style.fontSize);
+  const cut = () => table.scrollHeight > table.clientHeight + 1 || table.scrollWidth > table.clientWidth + 1;
+  for (let size = +table.dataset.size; size > 0.5; size -= 0.04) {
+    table.style.fontSize = `${size}em`;
+    if (!cut()) return;
+  }
 }
 
 function tell() {
@@ -55,5 +65,6 @@ document.addEventListener("keydown", key);
 document.getElementById("back").onclick = () => show(now - 1);
 document.getElementById("on").onclick = () => show(now + 1);
 document.getElementById("notes").onclick = notes;
+window.addEventListener("resize", () => slides[now].querySelectorAll(".table").forEach(fit));
 window.addEventListener("hashchange", () => show((parseInt(location.hash.slice(1)) || 1) - 1));
 show((parseInt(location.hash.slice(1)) || 1) - 1);
