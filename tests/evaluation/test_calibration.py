@@ -10,7 +10,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 import tlkeras
-from tlkeras.evaluation.calibration import cross_fitted, scale_temperature
+from tlkeras.evaluation.calibration import scale_temperature
+from tlkeras.evaluation.temperature import cross_fitted
 from tlkeras.runs.trust import trust_text
 
 

@@ -211,32 +211,6 @@ def scale_temperature(probabilities: ArrayLike, temperature: float) -> np.ndarra
     return softmax(np.log(np.maximum(np.asarray(probabilities, "float64"), floor)) / temperature, axis=1)
 
 
-def cross_fitted(
-    labels: np.ndarray, probabilities: np.ndarray, groups: ArrayLike | None = None, folds: int = 5, seed: int = 0
-) -> np.ndarray:
-    """Scale each image's probabilities with a temperature fitted without its fold, to measure without bias.
-
-    Args:
-        labels: Class numbers of shape `(images,)`.
-        probabilities: Array of shape `(images, classes)`.
-        groups: Images of one group are in one fold. Defaults to None, all are independent.
-        folds: Number of folds.
-        seed: Seed of the folds.
-
-    Returns:
-        float64 array of shape `(images, classes)`.
-    """
-    labels, probabilities = check_probabilities(labels, probabilities)
-    _, numbers = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(numbers.max() + 1)[numbers] % folds
-    scaled = np.array(probabilities)
-    for one in np.unique(fold):
-        if (fold != one).any():
-            temperature = fit_temperature(labels[fold != one], probabilities[fold != one])
-            scaled[fold == one] = scale_temperature(probabilities[fold == one], temperature)
-    return scaled
-
-
 def check_probabilities(labels, probabilities):
     """Return labels and float64 probabilities, or raise if they do not fit together.
 

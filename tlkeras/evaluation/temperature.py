@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tlkeras.errors import InputError
-from tlkeras.evaluation.calibration import Reliability, cross_fitted, fit_temperature, reliability
+from tlkeras.evaluation.calibration import (
+    Reliability,
+    check_probabilities,
+    fit_temperature,
+    reliability,
+    scale_temperature,
+)
 from tlkeras.models.heads import find_head
 from tlkeras.utils.validation import check_number
 
@@ -104,3 +110,29 @@ def _check_softmax(model):
             "a model that gives several labels."
         )
     return head.layer
+
+
+def cross_fitted(
+    labels: np.ndarray, probabilities: np.ndarray, groups: ArrayLike | None = None, folds: int = 5, seed: int = 0
+) -> np.ndarray:
+    """Scale each image's probabilities with a temperature fitted without its fold, to measure without bias.
+
+    Args:
+        labels: Class numbers of shape `(images,)`.
+        probabilities: Array of shape `(images, classes)`.
+        groups: Images of one group are in one fold. Defaults to None, all are independent.
+        folds: Number of folds.
+        seed: Seed of the folds.
+
+    Returns:
+        float64 array of shape `(images, classes)`.
+    """
+    labels, probabilities = check_probabilities(labels, probabilities)
+    _, numbers = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(numbers.max() + 1)[numbers] % folds
+    scaled = np.array(probabilities)
+    for one in np.unique(fold):
+        if (fold != one).any():
+            temperature = fit_temperature(labels[fold != one], probabilities[fold != one])
+            scaled[fold == one] = scale_temperature(probabilities[fold == one], temperature)
+    return scaled

@@ -57,8 +57,8 @@ def measure_calibration(trained, calibrate, seed=0):
         A dict for `metrics.json`: `temperature` (None if not scaled), `before` and `after` (None if not scaled), each
         what `tlkeras.Reliability` holds. None where an image may have several labels.
     """
-    from tlkeras.evaluation.calibration import cross_fitted, fit_temperature, reliability, scale_temperature
-    from tlkeras.evaluation.temperature import scale_head
+    from tlkeras.evaluation.calibration import fit_temperature, reliability, scale_temperature
+    from tlkeras.evaluation.temperature import cross_fitted, scale_head
 
     images, probabilities = trained.measured.images, trained.measured.probabilities
     if images.multilabel:
