@@ -29,6 +29,8 @@ _spec = importlib.util.spec_from_file_location("install", TEACHING / "kit" / "in
 install = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(install)
 
+_BUILD = (ROOT / "notebooks" / "build.py").read_text("utf-8")
+SYLLABUS = re.findall(r'^    "(\d\d_\w+)",$', _BUILD, re.MULTILINE)
 ALT = 'A bar for "bird" that is <higher> than all others'
 NOTES = {
     "": "**Goal.** See it.",
@@ -192,10 +194,9 @@ def test_every_module_has_slides_with_text_alternatives(name):
     page = _Page(build_slides.render(lesson, lessons.read_notes(name)))
     assert page.loads == []
     assert page.slides <= 12
+    assert page.slides >= 8 or name not in SYLLABUS
 
 
-_BUILD = (ROOT / "notebooks" / "build.py").read_text("utf-8")
-SYLLABUS = re.findall(r'^    "(\d\d_\w+)",$', _BUILD, re.MULTILINE)
 NOTES_PAGES = sorted(lessons.NOTES.glob("*.md"))
 
 
