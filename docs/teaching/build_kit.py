@@ -63,6 +63,7 @@ def add_material(kit, version):
     made_for = {"version": version, "system": system(), "python": python_version()}
     readme = environment().from_string((HERE / "kit" / "README.md").read_text("utf-8")).render(made_for)
     (kit / "README.md").write_text(readme, "utf-8")
+    write_page(readme, kit / "README.html")
     titles = {name: read_lesson(READ / f"{name}.ipynb").title for name in names()}
     noted = {page.stem for page in (HERE / "notes").glob("*.md")}
     page = environment().get_template("index.html").render(titles=titles, noted=noted, **made_for)
@@ -72,14 +73,17 @@ def add_material(kit, version):
 def add_teaching(folder):
     """Render the teacher's pages as HTML, and copy the cheat sheet."""
     (folder / "notes").mkdir(parents=True)
-    template = environment().get_template("page.html")
     for page in (*HERE.glob("*.md"), *(HERE / "notes").glob("*.md")):
-        text = page.read_text("utf-8")
-        body = Markup(to_html(re.sub(r"(?<!:)\.md(?=[)#])", ".html", text), with_links=True))
-        file = folder / page.relative_to(HERE).with_suffix(".html")
-        file.write_text(template.render(title=text.partition("\n")[0].lstrip("# "), body=body), "utf-8")
+        write_page(page.read_text("utf-8"), folder / page.relative_to(HERE).with_suffix(".html"))
     for sheet in (*HERE.glob("*.pdf"), *HERE.glob("*.svg")):
         shutil.copy(sheet, folder / sheet.name)
+
+
+def write_page(markdown, file):
+    """Render a page of Markdown as HTML. Links to other pages of Markdown lead to their HTML."""
+    body = Markup(to_html(re.sub(r"(?<!:)\.md(?=[)#])", ".html", markdown), with_links=True))
+    title = markdown.partition("\n")[0].lstrip("# ")
+    file.write_text(environment().get_template("page.html").render(title=title, body=body), "utf-8")
 
 
 def write_manifest(kit, version):
