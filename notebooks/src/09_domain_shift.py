@@ -1,0 +1,385 @@
+# %% [markdown]
+# # 09 · Domain shift
+#
+# **Question.** What happens when new images look different from those we learned from, and does adapting help?
+#
+# **You will be able to**
+#
+# - **Measure** how much accuracy a change of style, noise or darkness costs.
+# - **Judge** what a distance between two sets of images says, and what it does not.
+# - **Adapt** a model to images that nobody has labeled.
+# - **Recognize** when adapting hurts.
+#
+# **Before you start:** [Feature extraction](03_feature_extraction.ipynb) and
+# [Freezing and forgetting](04_freezing_and_forgetting.ipynb), for BatchNorm.
+#
+# | read | run | exercises | memory | downloads |
+# |---|---|---|---|---|
+# | 14 min | 1 min | 20 min | 2 GB | 0 |
+
+# %%
+from tlkeras import teaching
+
+teaching.start(seed=0)
+
+# %%
+from functools import cache
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+
+import tlkeras
+from tlkeras.teaching import lab
+
+# %% [markdown]
+# ## Four ways to draw the same thing
+#
+# A **domain** is a source of images: a camera, a hospital, a drawing style. Our four domains are four sets of emoji. Each
+# shows the same 442 things, so nothing differs but the style. We learn from `rendered`, the three-dimensional style, and use the model
+# on the others. An owl that was learned in one style is never tested in another: test things are new in every style.
+
+# %%
+styles = ("rendered", "noto", "twemoji", "line")
+images = {style: lab.emoji(style) for style in styles}
+shown = [20, 70, 120, 200, 330, 430]
+paths = [images[style].paths[index] for style in styles for index in shown]
+captions = [style for style in styles for _ in shown]
+tlkeras.contact_sheet(paths, captions, columns=6, image_size=90)
+
+# %% [markdown]
+# A linear probe on `rendered` answers more than half of the new `rendered` emoji. How many of a hundred `line` emoji, black
+# and white outlines, will it answer?
+
+# %% tags=["solution"]
+# In percent, as a number.
+guess = 50
+teaching.predict("09.a", guess)
+
+# %%
+labels, splits = images["rendered"].labels, lab.splits(images["rendered"])
+features = {style: lab.features(images[style]) for style in styles}
+
+
+@cache
+def probe(source, number):
+    """Learn from the training images of one style, in one split."""
+    train = splits[number].train
+    return tlkeras.linear_probe(features[source][train], labels[train], Cs=[0.01])
+
+
+def accuracies(source, target, adapt=lambda known, target, train: target):
+    """Learn from one style and test on another, on the same splits of things."""
+    scores = []
+    for number, (train, test, _) in enumerate(splits):
+        adapted = adapt(features[source][train], features[target], train)
+        answers = probe(source, number).predict(adapted[test])
+        scores.append(np.mean(answers == labels[test]))
+    return np.array(scores)
+
+
+plain = {(a, b): accuracies(a, b) for a in styles for b in styles}
+table = [[plain[a, b].mean() for b in styles] for a in styles]
+title = "Outlines stand apart from the three colored styles"
+tlkeras.heat_map(
+    table, styles, styles, title=title, xlabel="tested on", ylabel="learned from"
+)
+
+# %% tags=["hide"]
+drop = teaching.compare(
+    {
+        "tested on rendered": plain["rendered", "rendered"],
+        "on line": plain["rendered", "line"],
+    },
+    splits,
+)
+majority = np.bincount(labels).max() / len(labels)
+teaching.outcome(
+    "09.a",
+    round(100 * plain["rendered", "line"].mean()),
+    f"{drop} Always saying *mammal*, the majority class, is right for {majority:.0%}. "
+    "The diagonal is the same style. Outlines are far from the others, both ways.",
+)
+
+# %% [markdown]
+# ## Look before you act
+#
+# New images arrive without labels, so nobody sees the accuracy. What can be measured without labels is a **distance**:
+# train a classifier to tell old images from new ones. The distance is 0 if it can only guess, and 2 if it is always
+# right. `tlkeras.compare_domains` puts both numbers into one table, here for new `rendered` emoji as they are, grainy and
+# dark, and for the outlines.
+#
+# If two sets of images are far apart, is the accuracy always lower?
+
+# %% tags=["solution"]
+# One of the choices.
+guess = "yes"
+teaching.predict("09.b", guess, choices=("yes", "no"))
+
+# %%
+network = tlkeras.FeatureExtractor("efficientnet_lite0", image_size=160)
+model = tlkeras.fold(make_pipeline(network, *probe("rendered", 0)))
+test = splits[0].test
+domains = {"rendered": images["rendered"].take(test), "line": images["line"].take(test)}
+compared = tlkeras.compare_domains(model, domains, corruptions=["noise", "dark"])
+print(compared)
+
+# %% tags=["hide"]
+rows = {row.name: row for row in compared.rows}
+dark, clean = rows["rendered, dark"], rows["rendered"]
+teaching.outcome(
+    "09.b",
+    "no",
+    f"The dark emoji are easily told from the others (distance "
+    f"{dark.distance.distance:.2f}), yet {dark.accuracy:.0%} are right, "
+    f"with an interval of {dark.interval[0]:.0%} to {dark.interval[1]:.0%} that "
+    f"contains the {clean.accuracy:.0%} of the clean ones. A distance says that images "
+    "**differ**, not that answers are **worse**. Only labels can say that: label a "
+    "hundred.",
+)
+
+# %% [markdown]
+# ## Adapting without labels
+#
+# If all images of the new style shift a feature in the same way, we can shift it back: give each feature of the new
+# images the mean and standard deviation it had on the old ones. This is `tlkeras.FeatureAlignment`, the first step of
+# the command `tlkeras adapt RUN --images FOLDER`. It needs many new images, but no label.
+#
+# For which style does it help most?
+
+# %% tags=["solution"]
+# One of the choices.
+guess = "line"
+teaching.predict("09.c", guess, choices=("noto", "twemoji", "line"))
+
+
+# %%
+def standardized(known, target, train):
+    """Give features of the target the moments that they have in the source."""
+    return tlkeras.FeatureAlignment().fit(known, target=target).transform(target)
+
+
+adapted = {style: accuracies("rendered", style, standardized) for style in styles[1:]}
+dots = {}
+for style in styles[1:]:
+    dots[f"{style}, as it is"] = teaching.interval(plain["rendered", style], splits)
+    dots[f"{style}, adapted"] = teaching.interval(adapted[style], splits)
+tlkeras.dot_chart(dots, title="Adapting pays off where the shift is large")
+
+# %%
+gains = {
+    style: teaching.compare(
+        {f"{style} adapted": adapted[style], "as it is": plain["rendered", style]},
+        splits,
+    )
+    for style in styles[1:]
+}
+most = max(gains, key=lambda style: gains[style].difference)
+teaching.outcome("09.c", most, "\n\n".join(map(str, gains.values())))
+
+# %% [markdown]
+# ## When adapting hurts
+#
+# The moments of the new images must come from *enough* of them, showing the *same mix of classes*. We break both
+# conditions on purpose, from `rendered` to `twemoji`, a small shift with little to gain: moments of ten images, and moments
+# of mammals only.
+
+# %%
+rng = np.random.default_rng(0)
+mammal = images["rendered"].class_names.index("mammal")
+
+
+def from_rows(choose):
+    """Take the moments of the target from some of its images."""
+
+    def adapt(known, target, train):
+        alignment = tlkeras.FeatureAlignment().fit(known, target=target[choose(train)])
+        return alignment.transform(target)
+
+    return adapt
+
+
+ten = accuracies("rendered", "twemoji", from_rows(lambda t: rng.choice(t, 10, False)))
+skewed = accuracies("rendered", "twemoji", from_rows(lambda t: t[labels[t] == mammal]))
+small = {
+    "not adapted": plain["rendered", "twemoji"],
+    "adapted, all images": adapted["twemoji"],
+    "adapted, ten images": ten,
+    "adapted, mammals only": skewed,
+}
+tlkeras.dot_chart(
+    {name: teaching.interval(scores, splits) for name, scores in small.items()},
+    title="Moments of few images, or of one class, do harm",
+)
+
+# %%
+harm = [
+    teaching.compare({name: small[name], "not adapted": small["not adapted"]}, splits)
+    for name in ("adapted, ten images", "adapted, mammals only")
+]
+teaching.finding(
+    "\n\n".join(map(str, harm)) + "\n\nThis is why `tlkeras.adapt` asks for 100 images."
+)
+
+# %% [markdown]
+# ## The same inside the network: AdaBN
+#
+# BatchNorm layers hold means and variances too, and can be adapted layer by layer (AdaBN). There is a trap. In a frozen
+# network these statistics are ImageNet's. If outlines simply replace them, we undo the step from *photos* to outlines,
+# although our probe has learned from features that contain the step from photos to `rendered`. Only the difference between
+# `rendered` and `line` must go: `adapt_batchnorm` needs `source`.
+
+# %%
+trunk = tlkeras.backbone("efficientnet_lite0", pooling="avg", image_size=160)
+start = trunk.get_weights()
+some = rng.choice(len(labels), 110, replace=False)
+new, old = (images[style].take(some).read() for style in ("line", "rendered"))
+for name, settings in {"naive": {"prior": 0}, "source": {"source": old}}.items():
+    trunk.set_weights(start)
+    tlkeras.adapt_batchnorm(trunk, new, **settings)
+    features[f"line, {name}"] = lab.features(images["line"], trunk)
+adabn = {name: accuracies("rendered", f"line, {name}") for name in ("naive", "source")}
+
+# %%
+before = {"not adapted": plain["rendered", "line"]}
+right = teaching.compare({"AdaBN with source": adabn["source"], **before}, splits)
+naive = teaching.compare({"AdaBN without source": adabn["naive"], **before}, splits)
+teaching.finding(f"{right}\n\n{naive}")
+
+# %% [markdown]
+# ## Is it worth it?
+#
+# Compare the best that we reached without labels with a probe that learned from labeled outlines. Keep in mind that this is
+# a friendly case: `rendered` and `line` were drawn by the same company, so shapes agree and only the style differs.
+
+# %%
+best = max([adapted["line"], adabn["source"]], key=np.mean)
+ceiling = {"learned from line": plain["line", "line"]}
+worth = teaching.compare({"best without labels": best, **ceiling}, splits)
+teaching.finding(
+    f"{worth} Nobody needed to label outlines for it. But only labels could show that "
+    "it "
+    "went well, as the section before shows that it need not."
+)
+
+# %% tags=["hide"]
+assert (
+    drop.better == "tested on rendered" and plain["rendered", "line"].mean() > majority
+)
+assert gains["line"].better == "line adapted"
+assert all(one.better == "not adapted" for one in harm)
+assert adabn["source"].mean() > adabn["naive"].mean()
+assert dark.distance.distance > 1
+board = {
+    "rendered to line, as it is": teaching.interval(plain["rendered", "line"], splits),
+    "rendered to line, features adapted": teaching.interval(adapted["line"], splits),
+}
+teaching.scoreboard("09", board)
+
+# %% tags=["nbval-check-output"]
+print("Style costs accuracy:", drop.better == "tested on rendered")
+print("Adapting to outlines helps:", gains["line"].better == "line adapted")
+
+# %% [markdown]
+# ## Question
+#
+# A classifier tells your old images from your new ones without a single error. What follows?
+#
+# - (a) The accuracy on the new images is lower
+# - (b) The images differ; how accurate the model is on them is still unknown
+# - (c) The model must be adapted before it is used
+# - (d) The new images are of poor quality
+
+# %% tags=["solution"]
+teaching.quiz("09", "b")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1 · Predict
+#
+# We adapted a model that had learned from `rendered`. Now learn from `line` and test on `rendered`. How many points will
+# adapting gain: `"less than 5"`, `"5 to 15"` or `"more than 15"`?
+#
+# <details><summary>Hint</summary>
+# Look at the last row of the heat map. How much is there to win back?
+# </details>
+
+# %% tags=["solution"]
+# One of "less than 5", "5 to 15", "more than 15".
+prediction = "5 to 15"
+
+# %%
+reverse = accuracies("line", "rendered", standardized)
+print(
+    teaching.compare(
+        {"adapted": reverse, "as it is": plain["line", "rendered"]}, splits
+    )
+)
+
+# %%
+teaching.check("09.1", prediction, reverse, plain["line", "rendered"])
+
+# %% [markdown]
+# ### Exercise 2 · Change
+#
+# Write the adaptation yourself: `standardize(source, target)` returns the target features with the mean and the standard
+# deviation of each source feature. A feature that is constant in the target has no spread to scale: only shift it.
+#
+# <details><summary>Hint</summary>
+# Subtract the target's mean, divide by its standard deviation, then multiply by the source's and add the source's mean.
+# <code>np.where</code> replaces a standard deviation of zero by one.
+# </details>
+
+
+# %% tags=["solution"]
+def standardize(source, target):
+    """Return target features with the moments of the source features."""
+    spread = target.std(axis=0)
+    scale = np.where(
+        spread > 0, source.std(axis=0) / np.where(spread > 0, spread, 1), 1
+    )
+    return (target - target.mean(axis=0)) * scale + source.mean(axis=0)
+
+
+# %%
+teaching.check("09.2", standardize)
+
+# %% [markdown]
+# ### Exercise 3 · Your own data
+#
+# Take two sets of your own images, at least 30 each: two phones, summer and winter, day and night (here, drawings as they
+# are and grainy ones). Compute `my_distance` between them, and set `my_verdict` to `"same"` or `"shifted"`.
+#
+# <details><summary>Hint</summary>
+# <code>tlkeras.domain_distance(first, second)</code> takes features; <code>network.transform</code> takes paths or
+# pixels. If the interval reaches down to zero, nothing speaks against <code>"same"</code>.
+# </details>
+
+# %% tags=["solution"]
+# The distance between two sets of your images, and your verdict.
+my_images = lab.drawings().take(np.arange(0, 427, 5)).read()
+my_first = network.transform(my_images)
+my_second = network.transform(tlkeras.corrupt(my_images, "noise", severity=3))
+my_distance = tlkeras.domain_distance(my_first, my_second)
+my_verdict = "shifted"
+
+# %%
+teaching.check("09.3", my_verdict, my_distance)
+
+# %% [markdown]
+# ## Read on
+#
+# - Shai Ben-David, John Blitzer, Koby Crammer, Alex Kulesza, Fernando Pereira and Jennifer Wortman Vaughan, 2010,
+#   [A theory of learning from different domains](https://doi.org/10.1007/s10994-009-5152-4): what a distance can say.
+# - Yanghao Li, Naiyan Wang, Jianping Shi, Jiaying Liu and Xiaodi Hou, 2016, [Revisiting Batch Normalization For Practical
+#   Domain Adaptation](https://arxiv.org/abs/1603.04779): AdaBN.
+# - Dan Hendrycks and Thomas Dietterich, 2019, [Benchmarking Neural Network Robustness to Common Corruptions and
+#   Perturbations](https://arxiv.org/abs/1903.12261): grainy, dark and blurred images, in grades.
+
+# %% [markdown]
+# ## Recap
+#
+# - **Measure**: test on labeled images of the new domain; a style can cost half of the accuracy.
+# - **Judge**: a distance says that images differ. It does not say that answers are worse.
+# - **Adapt**: match the moments of features, or of BatchNorm layers with `source`, without a label.
+# - **Recognize**: few images, another mix of classes, or a small shift: adapting gains nothing or does harm.

@@ -1,0 +1,53 @@
+"""Check the exercises of `09_domain_shift`."""
+
+import numpy as np
+
+from tlkeras.teaching.exercises import require, tried
+
+QUIZ = {
+    "a": (False, "Dark emoji were easy to tell apart and answered as well as clean ones. A distance is no accuracy."),
+    "b": (
+        True,
+        "The distance shows that the images differ. Only labels show how accurate the answers are.",
+    ),
+    "c": (False, "If the answers are still right, adapting has little to win and something to lose."),
+    "d": (False, "Another style, camera or season differs without being poor."),
+}
+
+
+def exercise_1(prediction, adapted, plain):
+    """Compare the guess with the measured gain in points. Accept both guesses near a boundary."""
+    places = ("less than 5", "5 to 15", "more than 15")
+    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    gain = 100 * float(np.mean(adapted) - np.mean(plain))
+    holds = {places[0]: gain < 6, places[1]: 4 < gain < 16.5, places[2]: gain > 13.5}
+    require(holds[prediction], f"the gain was {gain:.1f} points. Read the sentence above and compare.")
+    return f"Adapting gained {gain:.1f} points: the more was lost, the more can be won back."
+
+
+def exercise_2(standardize):
+    """Call the function with made features, one of them constant in the target."""
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(2, 3, (60, 4)), rng.normal(-1, 0.5, (50, 4))
+    target[:, 3] = 7.0
+    result = np.asarray(tried(standardize, source.copy(), target.copy()), "float64")
+    require(result.shape == target.shape, f"return an array of the target's shape, {target.shape}, not {result.shape}.")
+    require(np.isfinite(result).all(), "a feature that is constant in the target became NaN or infinite.")
+    require(np.allclose(result.mean(axis=0), source.mean(axis=0)), "the means are not those of the source.")
+    varying = slice(0, 3)
+    same = np.allclose(result[:, varying].std(axis=0), source[:, varying].std(axis=0), rtol=1e-2)
+    require(same, "the standard deviations are not those of the source.")
+    ranks = [np.argsort(values[:, 0], kind="stable").tolist() for values in (result, target)]
+    require(ranks[0] == ranks[1], "the images changed places. Map the target, do not return the source.")
+    return "Your map moves each feature to where it lies in the source. It is affine, so it can be folded into a head."
+
+
+def exercise_3(verdict, distance):
+    """Compare the verdict with the interval of the distance."""
+    require(hasattr(distance, "interval"), "my_distance must be the result of tlkeras.domain_distance.")
+    require(verdict in ("same", "shifted"), f"my_verdict must be 'same' or 'shifted'. Received: {verdict!r}")
+    low, high = distance.interval
+    said = f"the distance is {distance.distance:.2f}, with an interval of {low:.2f} to {high:.2f}"
+    require(verdict == "shifted" or low < 0.2, f"{said}. That is clearly above zero.")
+    require(verdict == "same" or low > 0, f"{said}. It reaches zero, so nothing shows a shift.")
+    return f"{said[0].upper()}{said[1:]}. Whether accuracy falls, only labels can tell."
