@@ -1,0 +1,404 @@
+# %% [markdown]
+# # 08 · Choosing a backbone
+#
+# **Question.** ResNet, EfficientNet, ConvNeXt, ViT, DINO or SigLIP: which network should carry your features?
+#
+# **You will be able to**
+#
+# - **Read** a catalog of backbones: accuracy, size, cost and, above all, pretraining.
+# - **Rank** backbones and their blocks on your own images, ties included.
+# - **Separate** what the architecture gives from what the pretraining gives.
+# - **Set** layer-wise learning rates on a vision transformer.
+#
+# **Before you start:** [Feature extraction](03_feature_extraction.ipynb) and
+# [Fine-tuning well](05_fine_tuning_well.ipynb), for learning rates by layer.
+#
+# | read | run | exercises | memory | downloads |
+# |---|---|---|---|---|
+# | 14 min | 1 min | 15 min | 2 GB | 0 |
+
+# %%
+from tlkeras import teaching
+
+teaching.start(seed=0)
+
+# %%
+import tempfile
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tlkeras
+from tlkeras.teaching import lab
+
+# %% [markdown]
+# ## What the catalog says
+#
+# `tlkeras` lists about two hundred pretrained backbones with figures and their sources. Nothing is downloaded to read
+# them. Look at the column *learned from*:
+#
+# - `imagenet-1k`: photos with a thousand labels. `imagenet-21k`: ten times as many photos and twenty times as many labels.
+# - `self-supervised` (DINO): photos without any label; the network learns that two crops of one photo belong together.
+# - `image-text` (SigLIP): photos and their captions from the web.
+#
+# VGG16 computes forty times as much per image as EfficientNet-Lite0. Is it more accurate on ImageNet?
+
+# %% tags=["solution"]
+# One of the choices.
+guess = "yes"
+teaching.predict("08.a", guess, choices=("yes", "no"))
+
+# %%
+names = {
+    "VGG16": "vgg16",
+    "ResNet50": "resnet50",
+    "ResNet50, newer training": "hub:resnet_50_imagenet",
+    "MobileNetV3 small": "mobilenet_v3_small",
+    "MobileNetV3 large": "mobilenet_v3_large",
+    "EfficientNet-Lite0": "efficientnet_lite0",
+    "EfficientNet-Lite2": "efficientnet_lite2",
+    "ConvNeXt tiny": "convnext_tiny",
+    "ViT base": "hub:vit_base_patch16_224_imagenet",
+    "DINOv3 small": "hub:dinov3_vit_small_lvd1689m",
+    "SigLIP base": "hub:siglip_base_patch16_224",
+}
+infos = {name: tlkeras.backbone_info(entry) for name, entry in names.items()}
+teaching.table(
+    {
+        "backbone": name,
+        "learned from": info.pretraining,
+        "ImageNet": f"{info.top1:.1%}" if info.top1 else "",
+        "million weights": f"{info.parameters / 1e6:.1f}",
+        "billion multiply-adds": f"{info.multiply_adds / 1e9:.2f}",
+    }
+    for name, info in infos.items()
+)
+
+# %% tags=["hide"]
+above = {"ResNet50", "ConvNeXt tiny", "EfficientNet-Lite2"}
+for name, info in infos.items():
+    if info.top1:
+        point = info.multiply_adds / 1e9, 100 * info.top1
+        plt.plot(*point, "o", color="#0072b2")
+        up = 6 if name in above else -12
+        plt.annotate(name, point, (0, up), textcoords="offset points", ha="center")
+plt.xscale("log")
+plt.xlim(0.03, 40)
+plt.margins(y=0.15)
+plt.title("A newer network beats one forty times as large")
+plt.xlabel("billion multiply-adds per image, logarithmic")
+plt.ylabel("ImageNet accuracy (%)")
+plt.show()
+
+# %% tags=["hide"]
+vgg, lite = infos["VGG16"], infos["EfficientNet-Lite0"]
+old, new = infos["ResNet50"], infos["ResNet50, newer training"]
+teaching.outcome(
+    "08.a",
+    "yes" if vgg.top1 > lite.top1 else "no",
+    f"VGG16 (2014) has {vgg.top1:.1%} and costs "
+    f"{vgg.multiply_adds / lite.multiply_adds:.0f} "
+    f"times as much; EfficientNet-Lite0 has {lite.top1:.1%}. These are published "
+    "figures on "
+    "50,000 images, so a point is more than chance. And the same ResNet50 has "
+    f"{old.top1:.1%} or {new.top1:.1%}: **the training recipe matters as much as the "
+    "architecture**. DINO and SigLIP have no ImageNet classifier to publish a figure "
+    "for.",
+)
+
+# %% [markdown]
+# ## What your images say
+#
+# ImageNet's figures are about photos. We measure on our drawings, with the backbones whose weights are on this machine.
+# EfficientNet-Lite2 is the most accurate of them on ImageNet, and the most expensive. Is it the best on drawings?
+
+# %% tags=["solution"]
+# One of the choices.
+guess = "Lite2"
+choices = ("Lite0", "Lite1", "Lite2", "cannot be told apart")
+teaching.predict("08.b", guess, choices=choices)
+
+# %%
+drawings = lab.drawings()
+splits = lab.splits(drawings)
+
+
+def accuracies(features, images=drawings):
+    """Measure a linear probe on the same 12 splits."""
+
+    def fit(x, y):
+        return tlkeras.linear_probe(x, y, Cs=[0.01])
+
+    return lab.scores(fit, features, images, splits)
+
+
+right = {}
+for size in (0, 1, 2):
+    taps = lab.features(drawings, f"efficientnet_lite{size}", ["block7", "top"])
+    right[f"Lite{size}"] = accuracies(taps["top"])
+    right[f"Lite{size}, block7"] = accuracies(taps["block7"])
+right["Lite0, random weights"] = accuracies(lab.features(drawings, weights=None))
+tlkeras.dot_chart(
+    {name: teaching.interval(scores, splits) for name, scores in right.items()},
+    title="Three sizes are level; random weights are far behind",
+    baselines={"majority": np.bincount(drawings.labels).max() / len(drawings)},
+)
+
+# %% tags=["hide"]
+pairs = [("Lite2", "Lite0"), ("Lite0, block7", "Lite0")]
+sizes, depth = (teaching.compare({n: right[n] for n in pair}, splits) for pair in pairs)
+truth = {"Lite2": choices[2], "Lite0": choices[0]}.get(sizes.better, choices[3])
+teaching.outcome(
+    "08.b",
+    truth,
+    f"{sizes}\n\nStopping one block before the output: {depth} All three saw the "
+    "drawings at 160 pixels; each was trained at a larger size.",
+)
+
+# %% [markdown]
+# ## Architecture or pretraining?
+#
+# The last row of the chart has the *architecture* of Lite0 without its pretraining: the same layers, random weights, the
+# same probe.
+
+# %%
+gap = teaching.compare(
+    {n: right[n] for n in ("Lite0", "Lite0, random weights")}, splits
+)
+teaching.finding(
+    f"{gap} Between the three sizes there is no difference that we could see. So ask "
+    "first **what a backbone has learned from**, and only then how it is built."
+)
+
+# %% [markdown]
+# ## Let the machine do it
+#
+# `tlkeras.rank` does all this in one call: every block of every backbone on this machine, the same folds for all, and
+# the cheapest among the ties. *vs best* says `tie` within one standard error: a rule for choosing the cheaper one, not a
+# proof that both are equal.
+
+# %%
+backbones = ["efficientnet_lite0", "efficientnet_lite2"]
+ranking = tlkeras.rank(drawings, backbones, image_size=160)
+chosen, best = ranking.recommended, ranking.best
+teaching.table(
+    {
+        "backbone": row.candidate.backbone,
+        "block": row.candidate.block or "output",
+        "accuracy": f"{row.accuracy:.1%}",
+        "interval": f"{row.interval[0]:.0%} to {row.interval[1]:.0%}",
+        "vs best": "best" if row is best else "tie" if row.tied else "behind",
+        "million multiply-adds": f"{row.candidate.multiply_adds / 1e6:.0f}",
+    }
+    for row in ranking.rows
+    if row.accuracy is not None
+)
+
+# %% tags=["hide"]
+saved = 1 - chosen.candidate.multiply_adds / ranking.prior.candidate.multiply_adds
+teaching.finding(
+    f"Recommended: **{chosen.candidate.label}**. A list of ImageNet accuracies would "
+    "choose "
+    f"{ranking.prior.candidate.label}, which costs more: the recommendation saves "
+    f"{saved:.0%} of the multiply-adds. The best of several is slightly overrated, "
+    "because it was chosen "
+    "for being the best: `tlkeras.fit` measures again."
+)
+
+# %% [markdown]
+# ## Vision transformers
+#
+# A ViT cuts the image into patches, makes a vector of each, and lets every patch look at all others, layer after layer.
+# It needs more pretraining than a convolutional network, because nothing in it knows that neighbors belong together.
+# Published weights are hundreds of megabytes, so here is a **toy with random weights**: it shows the handling and knows
+# nothing. For a real one, write its name, such as `hub:vit_base_patch16_224_imagenet21k`.
+#
+# When a ViT is fine-tuned, each layer usually trains at a fraction of the rate of the layer above, say two thirds. With
+# six layers and a stem, what is the stem's share of the head's rate?
+
+# %% tags=["solution"]
+# One of the choices.
+guess = "a third"
+teaching.predict("08.c", guess, choices=("a third", "a tenth", "a twentieth"))
+
+# %% tags=["hide"]
+import warnings
+
+with warnings.catch_warnings(action="ignore"):  # about widgets that it misses
+    import keras_hub
+
+# %%
+toy = {
+    "patch_size": 8,
+    "num_layers": 6,
+    "num_heads": 2,
+    "hidden_dim": 32,
+    "mlp_dim": 64,
+}
+folder = tempfile.mkdtemp()  # of a preset
+keras_hub.models.ViTBackbone(image_shape=(32, 32, 3), **toy).save_to_preset(folder)
+scaling = {"scale": [1 / 127.5] * 3, "offset": [-1.0] * 3}
+converter = keras_hub.layers.ViTImageConverter(image_size=(32, 32), **scaling)
+converter.save_to_preset(folder)
+
+vit = tlkeras.image_classifier(f"hub:{folder}", classes=10, pooling="cls", dropout=0)
+adam = keras.optimizers.Adam(1e-3)
+optimizer = tlkeras.differential_optimizer(vit, adam, layer_decay=0.65)
+tlkeras.learning_rate_table(vit, optimizer)
+
+# %% [markdown]
+# A table can be wrong. One training step shows whether the rates act: Adam's first step moves the weights of a layer by
+# up to its rate.
+
+# %%
+before = {weight.path: keras.ops.copy(weight) for weight in vit.trainable_variables}
+vit.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
+vit.fit(lab.drawings(32).read()[:32], drawings.labels[:32], batch_size=32, verbose=0)
+moved = {}
+for block in tlkeras.blocks(vit):
+    weights = [w for layer in block.layers for w in layer.trainable_variables]
+    weights = [w for w in weights if "kernel" in w.path]
+    moved[block.name] = max(
+        float(abs(w - before[w.path]).numpy().max()) for w in weights
+    )
+plt.semilogy(list(moved), list(moved.values()), "o-", color="#0072b2")
+plt.title("Each layer moved by its own rate")
+plt.ylabel("largest change, logarithmic")
+plt.show()
+
+# %% tags=["hide"]
+share = moved["stem"] / moved["head"]
+teaching.outcome(
+    "08.c",
+    "a twentieth" if share < 0.07 else "a tenth" if share < 0.2 else "a third",
+    f"The stem moved by {share:.3f} of what the head moved: seven factors of 0.65, "
+    f"{0.65**7:.3f}. The same call works for every backbone of the catalog.",
+)
+
+# %% tags=["hide"]
+assert gap.better == "Lite0" and vgg.top1 < lite.top1
+assert sizes.better != "Lite2", "the larger backbone should not win here"
+assert 0.9 < share / 0.65**7 < 1.1, "the rates do not act"
+board = {
+    "EfficientNet-Lite2": teaching.interval(right["Lite2"], splits),
+    "EfficientNet-Lite0 up to block7": teaching.interval(
+        right["Lite0, block7"], splits
+    ),
+    "EfficientNet-Lite0, random weights": teaching.interval(
+        right["Lite0, random weights"], splits
+    ),
+}
+teaching.scoreboard("08", board)
+
+# %% tags=["nbval-check-output"]
+print("Pretraining decides:", gap.better == "Lite0")
+print("Blocks:", *moved)
+
+# %% [markdown]
+# ## Question
+#
+# Two backbones tie on your images, within one standard error. Which one do you take?
+#
+# - (a) The one with the higher accuracy in the table
+# - (b) The larger one, because it has more capacity
+# - (c) The cheaper one
+# - (d) Both, and average them
+
+# %% tags=["solution"]
+teaching.quiz("08", "c")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 1 · Predict
+#
+# The emoji in the style `line` are black outlines on white, less like photos than our drawings. Compare a probe at
+# `block6` of Lite0, two blocks before the output, with one at the output. Is `"block6"` better, or the `"output"`, or can
+# they be `"not told apart"`?
+#
+# <details><summary>Hint</summary>
+# The last blocks have specialized in what distinguishes ImageNet's photos. Is that present in an outline?
+# </details>
+
+# %% tags=["solution"]
+# One of "block6", "output", "not told apart".
+prediction = "not told apart"
+
+# %%
+outlines = lab.emoji("line")
+splits_of_outlines = lab.splits(outlines)
+taps = lab.features(outlines, block=["block6", "top"])
+probes = {
+    name: lab.scores(tlkeras.linear_probe, taps[tap], outlines, splits_of_outlines[:12])
+    for name, tap in (("block6", "block6"), ("output", "top"))
+}
+earlier = teaching.compare(probes, splits_of_outlines)
+print(earlier)
+
+# %%
+teaching.check("08.1", prediction, earlier)
+
+# %% [markdown]
+# ### Exercise 2 · Change
+#
+# Write `affordable(names, budget)`: of these backbones, return the name of the one with the highest ImageNet accuracy that
+# needs at most `budget` multiply-adds. Some have no published accuracy: leave them out.
+#
+# <details><summary>Hint</summary>
+# <code>tlkeras.backbone_info(name)</code> has <code>top1</code>, which may be None, and <code>multiply_adds</code>.
+# </details>
+
+
+# %% tags=["solution"]
+def affordable(names, budget):
+    """Return the most accurate backbone within a budget of multiply-adds."""
+    infos = [tlkeras.backbone_info(name) for name in names]
+    infos = [one for one in infos if one.top1 and one.multiply_adds <= budget]
+    return max(infos, key=lambda one: one.top1).name
+
+
+# %%
+teaching.check("08.2", affordable)
+
+# %% [markdown]
+# ### Exercise 3 · Your own data
+#
+# Rank two candidates or more on your own folder (here, four of our classes stand in). Create `my_ranking`, and `my_choice`,
+# the row you would take: one that ties with the best.
+#
+# <details><summary>Hint</summary>
+# <code>my_ranking.ties</code> has the candidates within one standard error, <code>my_ranking.recommended</code> the
+# cheapest of them. <code>print(my_ranking)</code> shows everything.
+# </details>
+
+# %% tags=["solution"]
+# A ranking on your images, and the row you choose.
+my_classes = ["bird", "boat", "flower", "house"]
+my_images = tlkeras.load_images(
+    teaching.clipart10(), classes=my_classes, image_size=160
+)
+my_blocks = ["block6", "block7"]
+my_ranking = tlkeras.rank(my_images, ["efficientnet_lite0"], my_blocks, image_size=160)
+my_choice = my_ranking.recommended
+
+# %%
+teaching.check("08.3", my_choice, my_ranking)
+
+# %% [markdown]
+# ## Read on
+#
+# - Simon Kornblith, Jonathon Shlens and Quoc Le, 2019, [Do Better ImageNet Models Transfer
+#   Better?](https://arxiv.org/abs/1805.08974): often, with exceptions that matter.
+# - Alexey Dosovitskiy and colleagues, 2021, [An Image is Worth 16x16 Words](https://arxiv.org/abs/2010.11929): the vision
+#   transformer, and how much pretraining it needs.
+# - Ross Wightman, Hugo Touvron and Hervé Jégou, 2021, [ResNet strikes back](https://arxiv.org/abs/2110.00476): the same
+#   network, a newer training.
+
+# %% [markdown]
+# ## Recap
+#
+# - **Read**: what a backbone has learned from says more about transfer than its name.
+# - **Rank**: on your images, with the same folds for all; take the cheapest of the ties.
+# - **Separate**: the same layers with random weights show what pretraining gives.
+# - **Set**: `layer_decay` gives each layer its share of the rate; check by one step that it acts.

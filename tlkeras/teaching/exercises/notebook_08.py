@@ -1,0 +1,62 @@
+"""Check the exercises of `08_choosing_a_backbone`."""
+
+from tlkeras.teaching.exercises import require, tried
+
+QUIZ = {
+    "a": (False, "Within one standard error, the higher number is as likely luck as merit."),
+    "b": (False, "Capacity that does not show in accuracy costs time and space on every image, for years."),
+    "c": (True, "Your images cannot tell them apart, but your users notice time and space."),
+    "d": (False, "That costs as much as both together. It may gain a little, but must be measured first."),
+}
+
+_NAMES = (
+    "vgg16",
+    "resnet50",
+    "efficientnet_lite0",
+    "efficientnet_lite2",
+    "convnext_tiny",
+    "hub:siglip_base_patch16_224",
+)
+
+
+def exercise_1(prediction, comparison):
+    """Compare the guess with the verdict of the comparison."""
+    places = ("block6", "output", "not told apart")
+    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    truth = comparison.better or "not told apart"
+    low, high = (100 * end for end in comparison.interval)
+    said = f"the difference is {100 * comparison.difference:.1f} points, with an interval of {low:.1f} to {high:.1f}"
+    require(prediction == truth, f"{said}. Is zero inside?")
+    return f"{said[0].upper()}{said[1:]}. Images unlike photos may be served best by an earlier block: rank the blocks."
+
+
+def exercise_2(affordable):
+    """Call the function with several budgets."""
+    from tlkeras.backbones.catalog import backbone_info
+
+    for budget in (400e6, 900e6, 5e9, 16e9):
+        known = [backbone_info(name) for name in _NAMES]
+        expected = max((one for one in known if one.top1 and one.multiply_adds <= budget), key=lambda one: one.top1)
+        result = tried(affordable, list(_NAMES), budget)
+        require(isinstance(result, str), f"return a name. Received: {result!r}")
+        require(result in _NAMES, f"{result!r} is not one of the names given.")
+        info = backbone_info(result)
+        require(
+            info.multiply_adds <= budget, f"{result} needs {info.multiply_adds:.3g} multiply-adds, not {budget:.3g}."
+        )
+        require(
+            info.name == expected.name, f"with a budget of {budget:.3g}, another one is more accurate than {result}."
+        )
+    return "Your list of ImageNet accuracies is a strong first guess. Measure two or three of its top on your images."
+
+
+def exercise_3(choice, ranking):
+    """Look for the choice among the ties."""
+    require(hasattr(ranking, "ties"), "my_ranking must be the result of tlkeras.rank.")
+    require(len(ranking.rows) > 1, "rank two candidates or more: backbones, or blocks of one.")
+    require(hasattr(choice, "candidate"), "my_choice must be a row of my_ranking, such as my_ranking.recommended.")
+    require(choice in ranking.rows, "my_choice is not a row of my_ranking.")
+    require(choice.tied, f"{choice.candidate.label} is behind the best by more than one standard error.")
+    return (
+        f"{choice.candidate.label}, {choice.accuracy:.1%} of {ranking.images} images, one of {len(ranking.ties)} ties."
+    )
