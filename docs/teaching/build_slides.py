@@ -16,7 +16,7 @@ from lessons import READ, ROOT, names, read_lesson, read_notes, read_polls, to_h
 from markupsafe import Markup
 from PIL import Image
 
-MOST = 12
+MOST, _ASKED = 12, 2
 TEMPLATES = Path(__file__).parent / "templates"
 #: A picture has the findings beside it if it is at most this many times as wide as high, with short and long findings.
 _BESIDE, _BESIDE_LONG, _LONG = 1.45, 2.2, 200
@@ -39,9 +39,9 @@ def html(text):
 def outline(lesson, notes):
     """Choose the slides of a lesson: at most 12.
 
-    Title, goals, exercises and recap always stay, and one poll. Figures with findings come before others. If there is
-    room, the question that the notebook asks before a figure gets a slide of its own, so that the class can vote, and
-    then further polls are added.
+    Title, goals, exercises and recap always stay, and one poll. Figures with findings come before others. Two questions
+    that the notebook asks before a figure get a slide of their own, so that the class can vote. More of them and further
+    polls fill the rest.
 
     Args:
         lesson: `lessons.Lesson`.
@@ -63,8 +63,9 @@ def outline(lesson, notes):
     if lesson.recap:
         closing.append(_points("What to remember", lesson.recap, notes.get("Expected ranges", "")))
     room = MOST - len(opening) - len(closing) - len(polls[:1])
-    shown = _worth_showing(lesson.steps, room)
-    asked = [step for step in shown if step.predict or step.choices][: room - len(shown)]
+    questions = sum(bool(step.predict) for step in lesson.steps)
+    shown = _worth_showing(lesson.steps, room - min(_ASKED, questions))
+    asked = [step for step in shown if step.predict][: room - len(shown)]
     middle = []
     for step in shown:
         if any(step is one for one in asked):
@@ -91,9 +92,15 @@ def write_slides(folder, chosen=None, read=READ):
 
 def _worth_showing(steps, room):
     """Choose at most `room` steps, those with a picture and a finding first, and keep their order."""
-    worth = {id(step): (bool(step.image) + bool(step.findings), bool(step.image), _lines(step.table)) for step in steps}
+    worth = {id(step): _worth(step) for step in steps}
     best = sorted(steps, key=lambda step: worth[id(step)], reverse=True)[:room]
     return [step for step in steps if any(step is one for one in best)]
+
+
+def _worth(step):
+    """Return what steps are sorted by: what they say and show, then questions before figures and lengths of tables."""
+    says = bool(step.findings) or "<li>" in step.table
+    return bool(step.image) + says, bool(step.image), bool(step.image and step.predict), _lines(step.table)
 
 
 def _slide(kind, heading="", body="", notes="", **more):
