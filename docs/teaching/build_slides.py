@@ -39,9 +39,9 @@ def html(text):
 def outline(lesson, notes):
     """Choose the slides of a lesson: at most 12.
 
-    Title, goals, exercises and recap always stay, and one poll. Figures with findings come before others. Two questions
-    that the notebook asks before a figure get a slide of their own, so that the class can vote. More of them and further
-    polls fill the rest.
+    Title, goals, exercises and recap always stay, and one poll. Figures with findings come before others. Two of the
+    questions that the notebook asks before a figure get a slide of their own, so that the class can vote. More of them
+    and further polls fill the rest.
 
     Args:
         lesson: `lessons.Lesson`.
