@@ -7,7 +7,7 @@
 #
 # - **Build** an image classifier from a folder of images in ten lines.
 # - **Read** its right and wrong answers.
-# - **Explain** what transfer learning is, with a drawing of your own.
+# - **Explain** what transfer learning is and what it keeps.
 # - **Compare** it fairly with training the same network from scratch.
 #
 # **Before you start:** [Setup](00_setup.ipynb). You know Python and have seen a Keras model before.
