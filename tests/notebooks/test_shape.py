@@ -170,7 +170,7 @@ def test_what_each_figure_shows_is_said_before_the_next_one(name):
         if cell.cell_type != "code":
             continue
         drawn = any({"image/png", "image/jpeg"} & output.get("data", {}).keys() for output in cell.outputs)
-        if drawn:
+        if drawn and "contact_sheet(" not in cell.source:  # a sheet of examples claims nothing
             assert figure is None, f"no finding after\n{figure}"
             figure = cell.source
         if "teaching.finding(" in cell.source or "teaching.outcome(" in cell.source:
