@@ -127,6 +127,7 @@ class Endless(keras.utils.PyDataset):
         ("several", {"class_weight": "auto"}, "class_weight='auto'"),
         ("several", {"class_weight": {3: 2.0}}, "0 to 2"),
         ("several", {"class_weight": {0: "a"}}, "0 or more"),
+        ("several", {"class_weight": {0: -1.0}}, "0 or more"),
         ("several", {"seed": -1}, "seed=-1"),
         ("multilabel", {"train": (IMAGES, LABELS)}, r"multilabel with 3 units, .* \(images, 3\). .* \(12,\)"),
         ("multilabel", {"class_weight": {3: 2.0}}, "0 to 2"),

@@ -1,5 +1,7 @@
 """The options of `fine_tune` do what they are named for: each against its definition, or Keras' own."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ from keras import layers, ops
 
 import tlkeras
 from tlkeras.errors import InputError
-from tlkeras.training.losses import SmoothedCrossentropy
+from tlkeras.training.losses import Accuracy, SmoothedCrossentropy, core_accuracy
+from tlkeras.training.steps.class_weights import class_weights
+from tlkeras.training.steps.data import as_batches
 from tlkeras.training.steps.schedule import warmup_cosine
 
 pytestmark = pytest.mark.backends
@@ -95,7 +99,7 @@ def test_adamw_decays_each_weight_by_its_own_rate():
 
 @pytest.mark.parametrize("from_logits", [True, False])
 @pytest.mark.parametrize("task", ["multiclass", "binary", "multilabel"])
-def test_the_smoothed_loss_is_that_of_keras(task, from_logits):
+def test_the_smoothed_loss_and_the_accuracy_are_those_of_keras(task, from_logits):
     rng, units = np.random.default_rng(0), 1 if task == "binary" else 3
     answers = rng.normal(size=(8, units)).astype("float32")
     if not from_logits:
@@ -114,6 +118,14 @@ def test_the_smoothed_loss_is_that_of_keras(task, from_logits):
     if task == "multilabel":
         even = SmoothedCrossentropy(task, 0.2, from_logits, [[1.0] * 3] * 2)
         assert float(even(labels, answers)) == pytest.approx(expected, rel=1e-4)
+    if task == "multiclass":
+        right = answers.argmax(axis=1) == labels.argmax(axis=1)
+    else:
+        right = (answers > (0 if from_logits else 0.5)) == (labels == 1)
+    head = SimpleNamespace(task=task, from_logits=from_logits)
+    for accuracy in (Accuracy(task, from_logits), core_accuracy(head, one_hot=True)):
+        accuracy.update_state(labels, answers)
+        assert float(accuracy.result()) == pytest.approx(right.mean())
 
 
 def test_the_loss_that_trains_is_smoothed():
@@ -155,6 +167,13 @@ def test_class_weights_of_a_multi_label_head_weigh_each_side_of_each_label():
         model, (images, targets), **{**PLAIN, "steps": 1, "batch_size": 20, "class_weight": "balanced"}
     )
     assert result.history["loss"][0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_label_that_no_image_has_is_not_weighed():
+    targets = np.stack([np.arange(8) < 2, np.zeros(8)], axis=1)
+    head = SimpleNamespace(task="multilabel", layer=SimpleNamespace(units=2))
+    found = class_weights("balanced", as_batches((np.zeros((8, 4)), targets), 4), head)
+    np.testing.assert_allclose(found, [[8 / (2 * 6), 1], [8 / (2 * 2), 1]])
 
 
 class Swap(keras.layers.Layer):

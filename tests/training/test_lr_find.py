@@ -200,6 +200,11 @@ def test_the_steepest_descent_of_a_logistic_curve_is_its_inflection():
     assert repr(curve) == "LearningRateCurve(121 rates from 1e-06 to 1, suggestion=0.001)"
 
 
+def test_smoothing_leaves_a_constant_loss_as_it_is_up_to_both_ends():
+    curve = LearningRateCurve(np.geomspace(1e-4, 1, 20), np.full(20, 3.0))
+    np.testing.assert_allclose(curve.smoothed, 3.0)
+
+
 def test_there_is_no_suggestion_where_the_loss_only_rises():
     assert LearningRateCurve(np.geomspace(1e-3, 1, 20), np.linspace(1, 2, 20)).suggestion is None
     assert LearningRateCurve(np.array([]), np.array([])).suggestion is None
