@@ -46,6 +46,13 @@ paths = [images[style].paths[index] for style in styles for index in shown]
 captions = [style for style in styles for _ in shown]
 tlkeras.contact_sheet(paths, captions, columns=6, image_size=90)
 
+# %%
+teaching.finding(
+    f"{len(images['line'])} things in {len(images['line'].class_names)} classes, each "
+    "drawn "
+    f"{len(styles)} times. You see the same mouse in every row. Will the network?"
+)
+
 # %% [markdown]
 # A linear probe on `rendered` answers more than half of the new `rendered` emoji. How many of a hundred `line` emoji, black
 # and white outlines, will it answer?
