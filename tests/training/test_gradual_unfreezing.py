@@ -141,6 +141,16 @@ def test_a_plateau_unfreezes_the_next_block(name, values):
     assert unfreeze._selection(7) == 2  # epochs 5 and 6 brought nothing either
 
 
+@pytest.mark.one_backend
+def test_an_improvement_by_more_than_min_delta_begins_the_wait_again():
+    model = small_model()
+    model.compile("sgd", "mse")
+    watch, unfreeze = Watch(), GradualUnfreezing(on_plateau=1, monitor="val_loss", patience=2, min_delta=0.5)
+    fit(model, [Scripted("val_loss", [3, 3, 2, 2, 1, 0.5, 0.5]), unfreeze, watch], 7)
+    assert [len(training) for training in watch.training] == [1] * 7
+    assert unfreeze._selection(7) == 1  # a gain of exactly 0.5 is none, so epochs 5 and 6 brought nothing
+
+
 @pytest.mark.slow
 def test_a_checkpoint_of_the_whole_model_goes_on_from_its_phase(tmp_path):
     whole, part = small_model(), small_model()
