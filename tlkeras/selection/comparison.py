@@ -16,7 +16,7 @@ from tlkeras.selection.leave_one_out import leave_one_out
 FOLDS = 5
 
 #: Rounds of cross-validation, each with other folds. With one, the folds alone changed a quarter of the recommendations
-#: for clipart10; three would keep `rank` above 1.3 times the time of the features (docs/performance.md).
+#: for clipart10; three would bring `rank` to 1.3 times the time of the features (docs/performance.md).
 ROUNDS = 2
 
 #: Values of C for the cross-validation. `linear_probe` tries weaker penalties too, which take longest and rarely win.
