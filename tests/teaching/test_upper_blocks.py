@@ -62,5 +62,7 @@ def test_a_chart_leaves_out_what_was_not_measured_and_says_the_rest_in_words():
         "It falls. Kept: all 20% to 40%, highest 50% at 10; kept: some 20% to 40%, highest 40% at 100; probe 60%."
     )
     assert [len(line.get_xdata()) for line in figure.axes[0].lines[:2]] == [3, 2]
+    epochs = teaching.line_chart({"kept": {"all": [0.1, 0.2, 0.4]}}, [0, 1, 2])
+    assert [tick.get_text() for tick in epochs.axes[0].get_xticklabels()] == ["0", "1", "2"]
     with pytest.raises(InputError, match="panels"):
         teaching.line_chart({"kept": {"all": [0.1, 0.2, 0.3]}}, [1, 2])

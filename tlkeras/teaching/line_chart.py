@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike
 from tlkeras.errors import InputError
 from tlkeras.evaluation.illustration import HUES, INK, MARKERS, SOFT, Illustration, finish, plain_axes
 
+#: Up to this many points, ticks are at the points and nowhere else: there is no epoch 1.5.
+_POINTS_WITH_TICKS = 12
+
 
 def line_chart(
     panels: Mapping[str, Mapping[str, ArrayLike]],
@@ -40,7 +43,7 @@ def line_chart(
 
     >>> figure = line_chart({"new task": {"all layers": [0.1, 0.6, 0.3]}}, [1e-5, 1e-4, 1e-3], xlabel="learning rate")
     >>> figure.alt
-    'New task: all layers 10% to 30%, highest 60% at 0.0001.'
+    'New task: all layers 10% to 30%, highest 60% at 1e-4.'
     """
     x, baselines = np.asarray(x, float), dict(baselines or {})
     curves = {name: {key: np.atleast_2d(runs) for key, runs in panel.items()} for name, panel in panels.items()}
@@ -52,8 +55,9 @@ def line_chart(
         plain_axes(axes, grid="y")
         if log:
             axes.set_xscale("log")
-            axes.set_xticks(x, [_short(value) for value in x])
             axes.set_xticks([], minor=True)
+        if log or len(x) <= _POINTS_WITH_TICKS:
+            axes.set_xticks(x, [_short(value) for value in x])
         for key, runs in panel.items():
             words.append(_draw(axes, x, key, runs, list(panel).index(key), name))
         for key, value in baselines.items() if number == 0 else ():
@@ -80,7 +84,7 @@ def _draw(axes, x, name, runs, number, panel):
 
 def _short(value):
     """Write a number for a narrow axis: 0.0001 as 1e-4."""
-    return f"{value:.0e}".replace("e-0", "e-") if value < 0.01 else f"{value:g}"
+    return f"{value:.0e}".replace("e-0", "e-") if 0 < value < 0.01 else f"{value:g}"
 
 
 def _label(axes, panel, baselines):
