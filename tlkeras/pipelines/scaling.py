@@ -1,4 +1,4 @@
-"""The scaler of a probe: standardized features, none of which is blown up."""
+"""The scaler of a probe: standardized features, with no nearly constant one blown up."""
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
