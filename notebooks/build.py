@@ -29,7 +29,6 @@ from PIL import Image
 HERE = Path(__file__).parent
 SOURCES, READ, LEARN = HERE / "src", HERE / "read", HERE / "learn"
 MEASUREMENTS = HERE.parent / "tlkeras" / "teaching" / "measurements"
-CELL_TIMEOUT = 300
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 #: The course, in its order. Links to the previous and the next notebook follow it.
 SYLLABUS = (
@@ -48,7 +47,6 @@ SYLLABUS = (
     "12_decisions",
 )
 SCOREBOARD = "application/vnd.tlkeras.scoreboard+json"
-#: Cells whose result a reader wants to see, not their code. They are folded in JupyterLab.
 _HIDDEN = ("teaching.finding(", "teaching.outcome(")
 #: PNGs above this size are reduced to 256 colors.
 _LARGE_PNG = 40_000
@@ -63,7 +61,7 @@ def lesson(name, repository=None):
     """Build the notebook that a source describes, not executed.
 
     Args:
-        name: Name of the notebook, such as `"03_feature_extraction"`.
+        name: Name of the notebook.
         repository: `"owner/name"` on GitHub that the launch badges point to. Defaults to that in pyproject.toml.
     """
     return _finished(_cells(name), name, "read", repository)
@@ -93,9 +91,14 @@ def stub(source):
     lines = source.splitlines()
     first = next((i for i, line in enumerate(lines) if line and not line.startswith("#")), len(lines))
     kept = [line for line in lines[:first] if line]
-    for node in ast.parse(source).body:
+    body = ast.parse(source).body
+    calls = [node.value for node in body if isinstance(node, ast.Expr) and _asks(node.value)]
+    offered = {
+        f"{ast.unparse(one)} = " for call in calls for one in (*call.args[2:], *(k.value for k in call.keywords))
+    }
+    for node in body:
         text = ast.get_source_segment(source, node)
-        if text.startswith("choices = "):  # what a learner chooses from
+        if text.startswith(offered):  # what a learner chooses from
             kept.append(text)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             kept.append(lines[node.lineno - 1].partition(" = ")[0] + " = ...")
@@ -104,7 +107,7 @@ def stub(source):
             kept += [*lines[node.lineno - 1 : start.lineno - 1], f"{' ' * start.col_offset}..."]
         elif isinstance(node, ast.Import | ast.ImportFrom):
             kept.append(text)
-        elif isinstance(node, ast.Expr) and _asks(node.value):
+        elif isinstance(node, ast.Expr) and node.value in calls:
             kept.append(_without_guess(source, node.value))
     return "\n".join(kept)
 
@@ -114,9 +117,7 @@ def execute(notebook):
     os.environ.setdefault("PYTHONHASHSEED", "0")
     READ.mkdir(exist_ok=True)
     resources = {"metadata": {"path": str(READ)}}
-    NotebookClient(
-        notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources=resources, record_timing=False
-    ).execute()
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources, record_timing=False).execute()
     for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
         if output.get("name") == "stderr":
             raise SystemExit(f"stderr differs from machine to machine; a cell wrote there: {output.text}")
@@ -153,9 +154,8 @@ def write(notebook, path):
     """Write a notebook under a temporary name, then rename it."""
     nbformat.validate(notebook)
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    nbformat.write(notebook, part)
-    part.replace(path)
+    nbformat.write(notebook, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
 
 
 def index():
@@ -208,8 +208,7 @@ def navigation(name, folder):
 
 def hidden(cell):
     """Return whether the code of a cell is folded, because only its result teaches."""
-    tagged = "hide" in cell.metadata.get("tags", ())
-    return cell.cell_type == "code" and (tagged or cell.source.startswith(_HIDDEN))
+    return cell.cell_type == "code" and ("hide" in cell.metadata.get("tags", ()) or cell.source.startswith(_HIDDEN))
 
 
 def _cells(name):
@@ -222,8 +221,7 @@ def _title(name):
 
 
 def _asks(call):
-    function = getattr(call, "func", None)
-    return isinstance(function, ast.Attribute) and function.attr in ("predict", "quiz")
+    return getattr(getattr(call, "func", None), "attr", "") in ("predict", "quiz")
 
 
 def _without_guess(source, call):

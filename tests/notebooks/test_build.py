@@ -65,7 +65,10 @@ def test_the_exercise_differs_in_its_solutions_only(source):
         ("a, b = 1, 2\nprint(a)", "a, b = ..."),
         ('def f(x, y=2):\n    """Doc."""\n    return x', 'def f(x, y=2):\n    """Doc."""\n    ...'),
         ('guess = "a"\nteaching.predict("01.a", guess)', 'guess = ...\nteaching.predict("01.a", guess)'),
-        ('guess = "a"\nchoices = (\n    "a",\n)', 'guess = ...\nchoices = (\n    "a",\n)'),
+        (
+            'guess = "a"\nBANDS = (\n    "a",\n)\nteaching.predict("01.a", guess, choices=BANDS)',
+            'guess = ...\nBANDS = (\n    "a",\n)\nteaching.predict("01.a", guess, choices=BANDS)',
+        ),
         ('teaching.quiz("01", "a")', 'teaching.quiz("01", ...)'),
         ("# Why.\n\nimport keras\nmodel = keras.Model()", "# Why.\nimport keras\nmodel = ..."),
     ],
