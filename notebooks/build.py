@@ -93,9 +93,8 @@ def stub(source):
     kept = [line for line in lines[:first] if line]
     body = ast.parse(source).body
     calls = [node.value for node in body if isinstance(node, ast.Expr) and _asks(node.value)]
-    offered = {
-        f"{ast.unparse(one)} = " for call in calls for one in (*call.args[2:], *(k.value for k in call.keywords))
-    }
+    values = [one for call in calls for one in (*call.args[2:], *(word.value for word in call.keywords))]
+    offered = tuple(f"{ast.unparse(one)} = " for one in values)
     for node in body:
         text = ast.get_source_segment(source, node)
         if text.startswith(offered):  # what a learner chooses from
