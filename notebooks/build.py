@@ -166,7 +166,7 @@ def index():
         asked = " ".join(re.search(r"\*\*Question\.\*\* (.*?\?)\s*\n\n", header, re.DOTALL)[1].split())
         needs = " ".join(re.search(r"\*\*Before you start:\*\* (.*?)\n\n", header, re.DOTALL)[1].split())
         needs = re.sub(r"\]\((\w+\.ipynb)\)", r"](read/\1)", needs)
-        time_read, time_run, time_solve = re.findall(r"\| (\d+) min", header)
+        time_read, time_run, time_solve = re.findall(r"\| (\d+(?: to \d+)?) min", header)
         run = f"{seconds[name]:.0f} s" if name in seconds else f"{time_run} min"
         links = f"**{_title(name)}**<br>[read](read/{name}.ipynb) · [learn](learn/{name}.ipynb)"
         lines.append(f"| {links} | {asked} | {time_read} min | {run} | {time_solve} min | {needs} |")
@@ -279,16 +279,22 @@ def main():
     parser.add_argument("--text", action="store_true", help="rewrite prose and keep the outputs")
     parser.add_argument("--index", action="store_true", help="rewrite only README.md")
     options = parser.parse_args()
-    for name in [] if options.index else options.name or names():
+    built, changed = options.name or names(), []
+    for name in [] if options.index else built:
         start, busy = time.perf_counter(), _busy()
         write(exercise(name), LEARN / f"{name}.ipynb")
         executed = reworded(name) if options.text else execute(lesson(name))
         if (scores := take_scores(executed)) is not None:
             file = MEASUREMENTS / "scoreboard" / f"{name[:2]}.json"
             file.parent.mkdir(exist_ok=True)
-            file.write_text(json.dumps(scores, indent=1) + "\n")
+            before, now = file.exists() and file.read_text(), json.dumps(scores, indent=1) + "\n"
+            changed += [name] if before != now else []
+            file.write_text(now)
         write(executed, READ / f"{name}.ipynb")
         print(f"{name}: {time.perf_counter() - start:.0f} s, {_busy() - busy:.0f} of CPU", file=sys.stderr)
+    stale = [name for name in names() if changed and name > min(changed) and name not in built]
+    if stale:
+        print(f"Now build these, whose scoreboards show older rows: {' '.join(stale)}", file=sys.stderr)
     if options.index or not options.name:
         (HERE / "README.md").write_text(index())
 

@@ -1,6 +1,7 @@
 """The plumbing of lessons: splits that keep groups together, scores on test images, comparisons, the scoreboard."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -73,20 +74,35 @@ def test_comparisons_know_the_sizes_of_their_splits(images):
 def test_the_scoreboard_has_earlier_rows_and_its_own_in_bold(monkeypatch, tmp_path):
     folder = tmp_path / "measurements" / "scoreboard"
     folder.mkdir(parents=True)
-    (folder / "01.json").write_text(json.dumps([["probe", 0.68, 0.64, 0.72]]))
-    (folder / "05.json").write_text(json.dumps([["later", 0.9]]))
+    stored = {"images": "photos", "splits": 5}
+    (folder / "01.json").write_text(json.dumps([stored | {"approach": "probe", "right": [0.68, 0.64, 0.72]}]))
+    (folder / "02.json").write_text(json.dumps([["stored before", 0.5]]))
+    (folder / "05.json").write_text(json.dumps([stored | {"approach": "later", "right": [0.9]}]))
     monkeypatch.setattr(comparing.resources, "files", lambda package: tmp_path)
-    shown = comparing.scoreboard("03", {"SVM": (0.7, 0.6, 0.8), "largest class": 0.2})
+    rows = {"SVM": (0.7, 0.6, 0.8), "largest class": 0.2}
+    shown = comparing.scoreboard("03", rows, images={"SVM": "drawings, 96 px"}, splits={"largest class": 3})
     bundle = shown._repr_mimebundle_()
-    assert [line.split("  ")[-1].strip() for line in str(shown).splitlines()[1:]] == [
-        "68.0% (64.0 to 72.0)",
-        "70.0% (60.0 to 80.0)",
-        "20.0%",
+    assert [re.split("  +", line.strip())[2:] for line in str(shown).splitlines()[1:]] == [
+        ["photos", "5", "68.0% (64.0 to 72.0)"],
+        ["50.0%"],
+        ["drawings, 96 px", "12", "70.0% (60.0 to 80.0)"],
+        ["drawings, 160 px", "3", "20.0%"],
     ]
     assert "later" not in str(shown)
-    assert bundle[comparing.SCOREBOARD] == [["SVM", 0.7, 0.6, 0.8], ["largest class", 0.2]]
+    assert bundle[comparing.SCOREBOARD] == [
+        {"approach": "SVM", "images": "drawings, 96 px", "splits": 12, "right": [0.7, 0.6, 0.8]},
+        {"approach": "largest class", "images": "drawings, 160 px", "splits": 3, "right": [0.2]},
+    ]
     assert ">SVM</th>" in bundle["text/html"] and ">probe</td>" in bundle["text/html"]
     assert percent((0.7, 0.6, 0.8)) == "70.0% (60.0 to 80.0)"
+
+
+@pytest.mark.parametrize("right, images", [(54, 85), (0, 20), (110, 170)])
+def test_one_split_has_the_interval_of_wilson(right, images):
+    share, z = right / images, 1.959964
+    center = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z * np.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)) / (1 + z**2 / images)
+    assert comparing.counted(share, images) == pytest.approx((share, center - half, center + half), abs=1e-6)
 
 
 def test_a_head_learns_from_stored_features():

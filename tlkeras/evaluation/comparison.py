@@ -27,7 +27,7 @@ class Comparison:
         smallest_detectable: Difference that would be found four times in five, as a share. What is smaller may well
             exist and stay unseen.
         splits: Number of splits.
-        train: Images learned from in each split.
+        train: Training images of each split, including those that a sample of them left out.
         test: Images tested on in each split.
     """
 
@@ -85,10 +85,15 @@ def compare(
     factor `1 / splits` of the variance by `1 / splits + test / train`. More splits narrow it only a little; more
     images narrow it without end.
 
+    If each split learns from a sample of its training images only, such as five per class, `train` is the number of
+    images that the sample was drawn from. The added term stands for what the splits share, and samples share no more
+    images than the pools that they were drawn from.
+
     Args:
         a: Array of shape `(splits,)`: scores of the first method, such as accuracies, as shares in [0, 1].
         b: Array of shape `(splits,)`: scores of the second method on the same splits in the same order.
-        train: Number of images learned from in each split; with k folds, those of k - 1 folds.
+        train: Number of training images in each split, or of those that a sample was drawn from; with k folds, the
+            images of k - 1 folds.
         test: Number of images tested on in each split.
         names: Names of the two methods, for the sentence.
         level: Confidence of the interval.
@@ -139,7 +144,7 @@ def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float
 
     Args:
         scores: Array of shape `(splits,)`: shares in [0, 1].
-        train: Number of images learned from in each split.
+        train: Number of training images in each split, as for `tlkeras.compare`.
         test: Number of images tested on in each split.
         level: Confidence of the interval.
 

@@ -1,7 +1,7 @@
 """Helpers for the notebooks: a quiet start, guesses and findings, fair comparisons, and checks of exercises."""
 
 from tlkeras.teaching import doctor, lab
-from tlkeras.teaching.comparing import compare, interval, percent, scoreboard
+from tlkeras.teaching.comparing import compare, counted, interval, percent, scoreboard
 from tlkeras.teaching.diagrams import transfer_diagram
 from tlkeras.teaching.exercises import NotYet, check, quiz
 from tlkeras.teaching.guesses import outcome, predict
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "clipart10",
     "compare",
+    "counted",
     "doctor",
     "emoji4",
     "finding",

@@ -13,6 +13,7 @@ from tlkeras.errors import InputError
 from tlkeras.evaluation.comparison import Comparison, resampled_interval
 from tlkeras.teaching.showing import Shown, html_table
 from tlkeras.utils.tables import table as text_table
+from tlkeras.utils.validation import check_integer, check_number
 
 #: Type of output that the builder of the notebooks takes the rows from.
 SCOREBOARD = "application/vnd.tlkeras.scoreboard+json"
@@ -64,32 +65,67 @@ def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, fl
     return resampled_interval(scores, **_sizes(splits))
 
 
-def scoreboard(notebook: str, rows: Mapping[str, Any]) -> Shown:
+def counted(share: float, images: int) -> tuple[float, float, float]:
+    """Give a share of right answers on one split its 95% interval (Wilson, 1927).
+
+    The interval counts the test images only. Another split would draw other training images as well.
+
+    Args:
+        share: Share of right answers.
+        images: Number of test images.
+
+    Returns:
+        `(share, low, high)`, as `interval` returns for several splits.
+
+    Example:
+
+    >>> [round(value, 3) for value in counted(54 / 85, 85)]
+    [0.635, 0.529, 0.73]
+    """
+    from scipy.stats import binomtest
+
+    check_integer("images", images, minimum=1)
+    exact = binomtest(round(check_number("share", share, "[0, 1]") * images), images)
+    limits = exact.proportion_ci(0.95, "wilson")
+    return float(share), float(limits.low), float(limits.high)
+
+
+def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 160 px", splits: Any = 12) -> Shown:
     """Show the scoreboard of the course: the rows of earlier notebooks, then those of this one, in bold.
 
     Args:
         notebook: Number of the notebook, such as `"03"`.
-        rows: Dict from approach to its accuracy on test images: a share, or `(share, low, high)` as `interval`
-            returns. An empty dict adds nothing.
+        rows: Dict from approach to its accuracy on test images: a share, or `(share, low, high)` as `interval` and
+            `counted` return. An empty dict adds nothing.
+        images: Images that the accuracies belong to, in a few words, or a dict from approach to them. Approaches that
+            a dict leaves out have the default.
+        splits: Number of splits, or a dict from approach to it; `""` if there are none.
 
     Returns:
         `Shown`, which a notebook draws as a table. Building a notebook stores its rows for the later ones.
 
     Example:
 
-    >>> scoreboard("00", {"always the largest class": 0.201})
-    notebook  approach                  right
-          00  always the largest class  20.1%
+    >>> scoreboard("00", {"always the largest class": 0.201}, images="drawings", splits="")
+    notebook  approach                  images    splits  right
+          00  always the largest class  drawings          20.1%
     """
-    new = [[name, *(float(number) for number in np.atleast_1d(value))] for name, value in rows.items()]
+    new = []
+    for name, value in rows.items():
+        of, over = (
+            given.get(name, usual) if isinstance(given, Mapping) else given
+            for given, usual in ((images, "drawings, 160 px"), (splits, 12))
+        )
+        right = [float(number) for number in np.atleast_1d(value)]
+        new.append({"approach": name, "images": of, "splits": over, "right": right})
     earlier = []
     folder = resources.files("tlkeras.teaching") / "measurements" / "scoreboard"
     if folder.is_dir():
         for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
             if file.name.endswith(".json") and file.name[:2] < notebook:
                 earlier += [(file.name[:2], row) for row in json.loads(file.read_text())]
-    listed = [[number, name, _percent(values)] for number, (name, *values) in [*earlier, *((notebook, r) for r in new)]]
-    header = ["notebook", "approach", "right"]
+    listed = [_line(*entry) for entry in [*earlier, *((notebook, row) for row in new)]]
+    header = ["notebook", "approach", "images", "splits", "right"]
     bold = range(len(earlier), len(listed))
     data = {"text/html": html_table(header, listed, bold=bold), SCOREBOARD: new}
     return Shown(data, text_table(header, listed) if listed else "No approach has been measured yet.")
@@ -112,6 +148,13 @@ def percent(value: Any) -> str:
 def _percent(values):
     share, *limits = (100 * value for value in values)
     return f"{share:.1f}% ({limits[0]:.1f} to {limits[1]:.1f})" if limits else f"{share:.1f}%"
+
+
+def _line(number, row):
+    """Write a row of the scoreboard. Rows stored as a list are from before it named images and splits."""
+    if isinstance(row, list):
+        row = {"approach": row[0], "images": "", "splits": "", "right": row[1:]}
+    return [number, row["approach"], row["images"], str(row["splits"]), _percent(row["right"])]
 
 
 def _sizes(splits):
