@@ -1,1 +1,1 @@
-"""Adaptation: use a model where images differ from those it learned from, and where labels are few."""
+"""Adaptation: use a model on images that differ from its training images, or train one with few labels."""

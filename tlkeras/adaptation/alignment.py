@@ -1,4 +1,4 @@
-"""Align the features of one domain with those of another by an affine map, which folds into the head of a model."""
+"""Align the features of one domain with those of another by an affine map that folds into the head of a model."""
 
 from typing import Any, Self
 
@@ -18,19 +18,18 @@ from tlkeras.utils.validation import check_choice
 class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """An affine map from the features of a target domain to those of the source domain, fitted without target labels.
 
-    A classifier that learned from source features can then classify target images. The map is affine, so
-    `tlkeras.fold` makes it part of the head, and the model is no slower.
+    A classifier trained on source features can then classify target images. The map is affine, so `tlkeras.fold` merges
+    it into the head, and the model is no slower.
 
     Args:
-        method: `"standardize"` (the default) gives each feature the mean and the standard deviation that it has in the
-            source domain. It needs the fewest images. `"coral"` aligns the covariance matrices, too, with Ledoit-Wolf
-            shrinkage. `"linear_ot"` is the optimal transport between two Gaussian distributions; it needs SKADA (extra
-            `da`).
+        method: `"standardize"` (the default) gives each feature its mean and standard deviation in the source domain.
+            It needs the fewest images. `"coral"` also aligns the covariance matrices, with Ledoit-Wolf shrinkage.
+            `"linear_ot"` is the optimal transport between two Gaussian distributions; it needs SKADA (extra `da`).
 
     Attributes:
         matrix_: float64 array of shape `(features,)` for `"standardize"`, else `(features, features)`.
-        offset_: float64 array of shape `(features,)`: a row `x` becomes `x * matrix_ + offset_`, or
-            `x @ matrix_ + offset_`.
+        offset_: float64 array of shape `(features,)`: a row `x` is mapped to `x * matrix_ + offset_`, or to `x @
+            matrix_ + offset_`.
         n_features_in_: Number of features.
 
     Example:
@@ -55,14 +54,15 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Args:
             X: Source features of shape `(images, features)`.
             y: Ignored.
-            target: Target features of shape `(images, features)`, two rows or more. Defaults to None: the map is the
-                identity.
+            target: Target features of shape `(images, features)`, with at least two rows. Defaults to None, which makes
+                the map the identity.
 
         Returns:
             The alignment itself.
 
         Raises:
-            InputError: `method` is unknown, the arrays do not fit together, or SKADA is needed and not installed.
+            InputError: `method` is unknown, the shapes of the arrays do not match, or SKADA is needed but not
+                installed.
         """
         check_choice("method", self.method, tuple(_METHODS))
         X = validate_data(self, X, dtype="float64")
@@ -78,7 +78,7 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Map target features to where source features lie.
+        """Map target features into the space of the source features.
 
         Args:
             X: Target features of shape `(images, features)`.
@@ -98,9 +98,9 @@ def _(step: FeatureAlignment):
 
 
 def _standardize(source, target):
-    """Match the mean and standard deviation of each feature; one that is constant in the target is only shifted.
+    """Match the mean and standard deviation of each feature; a feature that is constant in the target is only shifted.
 
-    Small deviations are raised as in a probe's scaler: a feature that is almost dead in the target is not blown up.
+    Small deviations are raised as in a probe's scaler, so a feature that is almost dead in the target is not amplified.
     """
     spread = target.std(axis=0)
     ratio = with_floor(source.std(axis=0)) / with_floor(spread)
@@ -109,7 +109,7 @@ def _standardize(source, target):
 
 
 def _coral(source, target):
-    """Whiten by the target's covariance, and color by the source's."""
+    """Whiten with the target's covariance, then color with the source's."""
     matrix = _power(_covariance(target), -0.5) @ _power(_covariance(source), 0.5)
     return matrix, source.mean(axis=0) - target.mean(axis=0) @ matrix
 
@@ -139,7 +139,7 @@ def _linear_ot(source, target):
         ) from error
     # SKADA maps its source domain, numbered 1, to its target domain, numbered -2; here the roles are reversed.
     domains = np.repeat([1, -2], [len(target), len(source)])
-    # The smallest ridge at which 1280 features of a few hundred images are stable, relative to the variances.
+    # The smallest ridge, relative to the variances, that is stable for 1280 features of several hundred images.
     ridge = 0.1 * float(np.concatenate([source, target]).var(axis=0).mean())
     adapter = LinearOTMappingAdapter(reg=ridge).fit(np.concatenate([target, source]), sample_domain=domains)
     transport = adapter.ot_transport_

@@ -22,10 +22,10 @@ from tlkeras.errors import InputError
 from tlkeras.models.layer_tree import check_model
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: With fewer images, the statistics are those of a few classes rather than of a domain.
+#: With fewer images, the statistics describe individual classes rather than the domain.
 FEWEST_IMAGES = 100
 
-#: Shares of the new statistics that labels choose between; 0 leaves the model as it is.
+#: Shares of the new statistics to choose from if there are labels; 0 leaves the model unchanged.
 _SHARES = (0.0, 0.2, 0.5, 0.8, 1.0)
 
 
@@ -35,15 +35,15 @@ class BatchNormAdaptation:
 
     Attributes:
         images: Number of images that the new statistics come from.
-        prior: Number of images that the former statistics counted as.
-        share: Weight of the new statistics in those that the model has now, `images / (prior + images)`.
+        prior: Number of images that the former statistics were weighted as.
+        share: Weight of the new statistics in the model's blended ones, `images / (prior + images)`.
         layers: Number of BatchNorm layers.
-        distance: How far the channels of the new images lie from the former statistics, in their standard deviations:
-            the mean over all channels of all layers.
+        distance: Distance of the new images from the former statistics, in standard deviations of the latter; the mean
+            over all channels of all layers.
         losses: Dict from each prior tried to the log loss on the labeled images; empty without labels.
-        shares_before: Share of images that each class was predicted for before, float64 `(classes,)`; None for a model
-            that does not give class probabilities.
-        shares_after: The same afterwards.
+        shares_before: Share of images predicted as each class before adaptation, float64 `(classes,)`; None for a model
+            that does not output class probabilities.
+        shares_after: The same after adaptation.
     """
 
     images: int
@@ -79,29 +79,30 @@ def adapt_batchnorm(
 ) -> BatchNormAdaptation:
     """Adapt the BatchNorm statistics of a model, in place, to unlabeled images of another domain.
 
-    The new mean of a channel is `(N μ_s + n μ_t) / (N + n)`, where `n` images of the new domain have the mean `μ_t` and
-    the `prior` N says how many images the former mean `μ_s` counts as. Variances are blended in the same way. The
-    layers are adapted in forward order: each one sees inputs that the layers before it have normalized already. No
-    weight changes.
+    The new mean of a channel is `(N μ_s + n μ_t) / (N + n)`, where `μ_t` is the mean of `n` images of the new domain,
+    and the `prior` N is the number of images that the former mean `μ_s` counts as. Variances are blended in the same
+    way. The layers are adapted in forward order: each one receives inputs that the previous layers have already
+    normalized. No weights change.
 
-    It helps against a change that all images share, such as noise, a new camera or a new style. It cannot help a
-    network without BatchNorm (ConvNeXt, ViT), and it harms where the new images show other shares of the classes.
-    `benchmarks/adaptation.py` measures it.
+    It helps against a change that affects all images, such as noise, a new camera or a new style. It cannot help a
+    network without BatchNorm (ConvNeXt, ViT). It does harm if the class proportions of the new images are different.
+    `benchmarks/adaptation.py` measures the effect.
 
     Args:
-        model: A built `keras.Model` that takes raw pixels, as `tlkeras.fit` makes them. It is changed in place, or not
-            at all if an error is raised.
-        unlabeled: At least 100 images of the new domain: a folder, whose subfolders do not matter; paths; pixels of
-            shape `(images, height, width, 3)`; or a split of `tlkeras.load_images`. The shares of the classes should be
-            those of the images that the model will see.
+        model: A built `keras.Model` that takes raw pixels, such as one from `tlkeras.fit`. It is changed in place, or
+            not at all if an error is raised.
+        unlabeled: At least 100 images of the new domain: a folder (subfolder names are ignored); paths; pixels of shape
+            `(images, height, width, 3)`; or a split of `tlkeras.load_images`. Its class proportions should match those
+            of the images that the model will see.
         prior: Number of images that the former statistics count as, from 0 (the new statistics replace them) to
-            `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given, and otherwise
-            as many as `unlabeled` holds, so that both count equally.
-        source: Images that the head of the model learned from, in any of the forms of `unlabeled`. Give them if the
-            BatchNorm layers were frozen: their statistics are then those of ImageNet rather than of these images, and
-            the difference between the two domains is what must be undone. Defaults to None: the statistics of the model
-            are taken as those of its domain.
-        labeled: A split, or images and class numbers, of the new domain, to choose `prior` by. Defaults to None.
+            `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given; otherwise the
+            number of images in `unlabeled`, so both count equally.
+        source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass them if the
+            BatchNorm layers were frozen: the layers then hold the statistics of ImageNet rather than of these images,
+            and the difference between the two domains is what must be corrected. Defaults to None, which takes the
+            model's statistics as those of its training domain.
+        labeled: A split, or a pair of images and class numbers, from the new domain, used to choose `prior`. Defaults
+            to None.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, as in
             `tlkeras.fit`.
         batch_size: Images per forward pass. Defaults to 32.
@@ -110,8 +111,8 @@ def adapt_batchnorm(
         `BatchNormAdaptation`; `print` shows what changed.
 
     Raises:
-        InputError: There are fewer than 100 images, the model has no BatchNorm layers, or the classes predicted for the
-            new images collapse to fewer than half as many. The model is then as it was.
+        InputError: There are fewer than 100 images, the model has no BatchNorm layers, or the predictions for the new
+            images collapse to fewer than half as many classes. The model is then left unchanged.
         ImageError: An image cannot be read.
 
     Example:
@@ -166,24 +167,24 @@ def _checked_layers(model):
 
 
 class _Adapting:
-    """The state of one call: a model, its former statistics, and what they are compared with."""
+    """The state of one call: a model, its former statistics, and the moments that they are compared with."""
 
     def __init__(self, model, layers, images: Unlabeled, resize, batch_size):
         self.model, self.layers, self.images, self.resize, self.batch_size = model, layers, images, resize, batch_size
         self.former = statistics_of(layers)
-        self.received = self.former  # moments of what the layers receive in the domain that the model knows
+        self.received = self.former  # moments of the layers' inputs in the model's own domain
 
     def refer_to(self, source):
-        """Take the moments of the source images, rather than the statistics, as those of the known domain."""
+        """Use the moments of the source images, rather than the statistics, for the known domain."""
         moments = record_moments(self.model, self.layers, self._batches(source))
         self.received = [(one.mean, one.variance) for one in moments]
 
     def restore(self):
-        """Set the former statistics."""
+        """Restore the former statistics."""
         assign_statistics(self.layers, self.former)
 
     def adapted(self, prior, labeled):
-        """Adapt with the given prior, or with the best one; return the result."""
+        """Adapt with the given prior, or with the best one, and return the result."""
         count, losses = len(self.images), {}
         before = self._class_shares()
         if prior is None and labeled is not None:
@@ -201,7 +202,7 @@ class _Adapting:
         return BatchNormAdaptation(count, prior, share, len(self.layers), distance, losses, before, after)
 
     def _adapt(self, share):
-        """Set the statistics to a blend of the former and the new ones; return the distance between these."""
+        """Set the statistics to a blend of the former and the new ones, and return the distance between the two."""
         self.restore()
 
         def blend(number, moments):
@@ -238,7 +239,7 @@ class _Adapting:
 
 
 def _blended(former, received, moments, share, epsilon):
-    """Blend statistics so that outputs for the new images have the moments that those of the known domain have.
+    """Blend statistics so that outputs have the same moments for the new images as for the known domain.
 
     If the statistics come from the known domain, `received` equals `former`, and the result is
     `share * new + (1 - share) * former`.

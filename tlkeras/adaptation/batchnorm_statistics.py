@@ -1,4 +1,4 @@
-"""Statistics of BatchNorm layers: measured on their inputs during a call, read and set."""
+"""Statistics of BatchNorm layers: measure them on the inputs of the layers, read them and set them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from tlkeras.models.layer_tree import descendants, is_batchnorm
 
 
 class Moments:
-    """The mean and the variance of each channel, pooled over batches of any sizes.
+    """Mean and variance of each channel, pooled over batches of any size.
 
     Example:
 
@@ -26,11 +26,11 @@ class Moments:
         self.count, self.mean, self.variance = 0, 0.0, 0.0
 
     def add(self, values, axis: int) -> None:
-        """Add a batch; all axes but `axis` are reduced."""
+        """Add a batch; all axes except `axis` are reduced."""
         axes = [one for one in range(len(values.shape)) if one != axis % len(values.shape)]
         mean, variance = map(_float64, ops.moments(ops.cast(values, "float32"), axes))
         count = int(np.prod([values.shape[one] for one in axes]))
-        # Chan et al., 1979: avoids the difference of large numbers.
+        # Chan et al., 1979: avoids subtracting large numbers.
         share, apart = count / (self.count + count), mean - self.mean
         self.mean = self.mean + share * apart
         self.variance = (1 - share) * self.variance + share * variance + share * (1 - share) * apart**2
@@ -42,7 +42,7 @@ def _float64(values):
 
 
 def batchnorm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """List the BatchNorm layers of a model, nested ones included."""
+    """List the BatchNorm layers of a model, including nested ones."""
     return [layer for layer in descendants(model) if is_batchnorm(layer)]
 
 
@@ -64,9 +64,9 @@ def record_moments(
     batches: Iterable[np.ndarray],
     before: Callable[[int, Moments], None] | None = None,
 ) -> list[Moments]:
-    """Call a model on batches and record what its BatchNorm layers receive.
+    """Call a model on batches and record the moments of the inputs of its BatchNorm layers.
 
-    The model is called in inference mode, so dropout and augmentation do nothing, and no statistics move.
+    The model is called in inference mode, so dropout and augmentation do nothing, and no statistics change.
 
     Args:
         model: `keras.Model`.
@@ -87,7 +87,7 @@ def record_moments(
 
 @contextmanager
 def _watched(layers, moments, before) -> Iterator[None]:
-    """Let each layer record its inputs before it normalizes them."""
+    """Record the inputs of each layer before the layer normalizes them."""
 
     def watched(number, layer, call):
         def record_and_call(inputs, training=None, mask=None):

@@ -1,4 +1,4 @@
-"""Adapt a classifier on features to a domain without labels: the steps behind `tlkeras.adapt`."""
+"""Adapt a classifier on features to an unlabeled domain: the steps behind `tlkeras.adapt`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from tlkeras.pipelines.fold import folded_weights
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import linear_probe
 
-#: Accuracy of telling the domains apart below which there is nothing to adapt to; chance is 0.5.
+#: If a classifier tells the domains apart with a lower accuracy, there is nothing to adapt to. Chance is 0.5.
 _NO_SHIFT = 0.6
 
 #: Agreement of the former and the adapted answers up to which the former ones have no weight, and from which they have
@@ -35,11 +35,11 @@ _FOR_STATISTICS = 500
 
 @dataclass(frozen=True)
 class Domains:
-    """The images that a classifier learned from, and those of the domain to adapt it to.
+    """The training images of a classifier, and the images of the domain to adapt it to.
 
     Attributes:
-        network: `keras.Model` from raw pixels to features, which the classifier reads.
-        source: Images it learned from.
+        network: `keras.Model` from raw pixels to the features that the classifier reads.
+        source: Images that the classifier was trained on.
         labels: Their class numbers, int64 `(images,)`; every class occurs.
         target: Unlabeled images of the new domain.
         resize: How images are resized, as in `tlkeras.read_image`.
@@ -71,7 +71,7 @@ class DomainAdaptation:
 
     Attributes:
         model: `keras.Model` from raw pixels to probabilities.
-        facts: Dict of what was done and measured, for `metrics.json`.
+        facts: Dict of the steps and measurements, for `metrics.json`.
     """
 
     model: keras.Model
@@ -79,14 +79,14 @@ class DomainAdaptation:
 
 
 def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> DomainAdaptation:
-    """Fit a probe that answers for the target domain, and make one Keras model of it.
+    """Fit a probe for the target domain, and return it with its network as one Keras model.
 
     The features of the network are concatenated with those of a copy whose BatchNorm statistics come from the domain of
     the images. Target features are standardized to the moments of the source features. The probe is fitted to the
-    source.
+    source features.
 
-    Standardizing harms where the shift is small but classes have other shares. So the logits are averaged with those of
-    a probe that is not adapted, unless the two contradict each other, which only a large shift explains.
+    Standardizing does harm if the shift is small but the class proportions differ. So the logits are averaged with
+    those of a probe that is not adapted, unless the two contradict each other, which only a large shift explains.
 
     Args:
         domains: `Domains`.
@@ -95,8 +95,8 @@ def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> D
         self_training: Whether to fit the probe again, with its own answers to the target images as labels.
 
     Raises:
-        InputError: There are too few target images, they cannot be told from the source images, an image cannot be
-            read, or predictions collapse.
+        InputError: There are too few target images, they cannot be distinguished from the source images, an image
+            cannot be read, or the predictions collapse.
     """
     source, target, apart = _checked_features(domains)
     former = linear_probe(source, domains.labels)
@@ -135,7 +135,7 @@ def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> D
 
 
 def _checked_features(domains):
-    """Return the features of source and target, and how well a classifier tells them apart."""
+    """Return the source and target features, and the accuracy of a classifier that tells them apart."""
     if len(domains.target) < FEWEST_IMAGES:
         raise InputError(
             f"`images` must hold at least {FEWEST_IMAGES} images of the new domain. Received: {len(domains.target)} "
@@ -158,10 +158,10 @@ def _changed(before, after):
 
 
 def former_weight(agreement):
-    """Return the weight of the former logits in the average: half where both heads agree, 0 where they contradict.
+    """Return the weight of the former logits in the average: 0.5 if both heads agree, 0 if they contradict each other.
 
     Args:
-        agreement: Share of target images that the former and the adapted head answer alike.
+        agreement: Share of target images for which the former and the adapted head predict the same class.
 
     Example:
 
@@ -173,13 +173,13 @@ def former_weight(agreement):
 
 
 def _folded(pipeline):
-    """Write a pipeline of affine steps and a regression as one map from features to logits."""
+    """Combine a pipeline of affine steps and a regression into one map from features to logits."""
     *steps, regression = (step for _, step in pipeline.steps)
     return Affine(*folded_weights(steps, regression))
 
 
 def _averaged(former, adapted, weight):
-    """Average logits; the former ones read the first features only."""
+    """Average two maps to logits; the former one reads only the first features."""
     matrix = (1 - weight) * adapted.matrix
     matrix[: len(former.matrix)] += weight * former.matrix
     return Affine(matrix, weight * former.offset + (1 - weight) * adapted.offset)
@@ -190,7 +190,7 @@ def _adapted_network(domains):
     network = renamed_copy(domains.network)
     layers, features = batchnorm_layers(network), []
     initial = statistics_of(layers)
-    for images in (domains.source, domains.target):  # the target's statistics stay
+    for images in (domains.source, domains.target):  # the target comes last, so its statistics stay
         assign_statistics(layers, initial)
         some = np.random.default_rng(0).permutation(len(images))[:_FOR_STATISTICS]
         adapt_batchnorm(network, [images.sources[one] for one in np.sort(some)], prior=0, resize=domains.resize)

@@ -1,4 +1,4 @@
-"""Choose which images to label next: typical ones first, then those that a probe is least sure of."""
+"""Choose which images to label next: typical images first, then those with the smallest margin."""
 
 import csv
 import os
@@ -25,23 +25,23 @@ from tlkeras.pipelines.probe import linear_probe
 from tlkeras.utils.files import check_folder, file_written_whole
 from tlkeras.utils.validation import check_integer, invalid
 
-#: Number of dimensions to cluster images in: much faster than all of them, with little loss.
+#: Number of dimensions to cluster images in; much faster than using all of them, with little loss.
 _DIMENSIONS = 64
 
-#: Neighbors whose distance says how typical an image is, as in the paper.
+#: Number of neighbors whose distance measures how typical an image is, as in the paper.
 _NEIGHBORS = 20
 
 
 @dataclass(frozen=True)
 class LabelOrder:
-    """The images of `tlkeras.label_order`, in the order in which to label them.
+    """The result of `tlkeras.label_order`: images in the order in which to label them.
 
     Attributes:
-        order: int64 array of shape `(count,)`: positions of images without a label, the most useful first.
+        order: int64 array of shape `(count,)`: positions of unlabeled images, the most useful first.
         paths: str array of shape `(images,)`, of all images given.
-        labels: object array of shape `(images,)`: the labels so far, None where there is none.
+        labels: object array of shape `(images,)`: the labels so far, None for unlabeled images.
         sources: The images, as `tlkeras.read_image` takes them.
-        reason: How the images were chosen, in words.
+        reason: A sentence on how the images were chosen.
     """
 
     order: np.ndarray
@@ -71,9 +71,9 @@ class LabelOrder:
         return contact_sheet([self.sources[one] for one in first], names, columns=5, title="Label these first")
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a table with the columns `path` and `label`: labeled images first, then these, to fill in.
+        """Write a table with the columns `path` and `label`: labeled images first, then the ones to label.
 
-        Pass the filled-in table to `tlkeras.fit(path)`; rows without a label are left out. Paths are relative to the
+        Pass the filled-in table to `tlkeras.fit(path)`; rows without a label are ignored. Paths are relative to the
         folder of the table where possible.
 
         Args:
@@ -106,17 +106,18 @@ def label_order(
 ) -> LabelOrder:
     """Order images by how useful their labels would be.
 
-    Without labels, the images are clustered, and the most typical image of each cluster comes first, the largest
-    cluster at the top. With some labels, a probe is fitted to them, and the images are those that it is least sure of,
-    one per cluster, so that they are not all alike. So label the first images, and call again with their labels.
+    Without labels, the images are clustered, and the most typical image of each cluster is returned, that of the
+    largest cluster first. With some labels, a probe is fitted to them. The images with the smallest margin between its
+    two most probable classes are returned, one per cluster, so that they are not all alike. Label the first images,
+    then call the function again with their labels.
 
     Args:
-        unlabeled: Images, a few of them labeled or none: a folder, whose subfolders do not matter; paths; pixels; or a
+        unlabeled: Images, some of which may be labeled: a folder (subfolder names are ignored); paths; pixels; or a
             split of `tlkeras.load_images`.
-        model_or_features: Name of a backbone or a Keras model, whose features say which images are alike; or the
-            features themselves, of shape `(images, features)`. Defaults to the backbone that is installed.
-        labels: Labels so far: one per image, None or empty where there is none; or the table that `to_csv` wrote,
-            filled in. Defaults to None.
+        model_or_features: Name of a backbone, or a Keras model, whose features determine which images are alike; or the
+            features themselves, of shape `(images, features)`. Defaults to the installed backbone.
+        labels: Labels so far: one per image, None or empty for unlabeled images; or the filled-in table from `to_csv`.
+            Defaults to None.
         count: Number of images to order. Defaults to 100, or all if there are fewer.
         seed: Seed of the clustering. Defaults to 0.
 
@@ -157,7 +158,7 @@ def label_order(
 
 
 def typical_first(features: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the most typical row of each of `count` clusters, that of the largest cluster first.
+    """Return the most typical row of each of `count` clusters, starting with the largest cluster.
 
     Args:
         features: Array of shape `(images, features)`.
@@ -178,11 +179,11 @@ def typical_first(features: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def undecided_first(features: np.ndarray, margins: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the row with the smallest margin of each of `count` clusters, the smallest margin first.
+    """Return the row with the smallest margin from each of `count` clusters, in ascending order of margin.
 
     Args:
         features: Array of shape `(images, features)`.
-        margins: Array of shape `(images,)`: the best probability less the second best.
+        margins: Array of shape `(images,)`: the highest probability minus the second highest.
         count: Number of clusters.
         seed: Seed of the clustering.
     """
@@ -194,14 +195,14 @@ def undecided_first(features: np.ndarray, margins: np.ndarray, count: int, seed:
 
 
 def _reduced(features, seed):
-    """Scale rows to length 1, in a few dimensions."""
+    """Reduce rows to fewer dimensions and scale them to length 1."""
     unit = normalize(features)
     dimensions = min(_DIMENSIONS, *unit.shape)
     return PCA(dimensions, random_state=seed).fit_transform(unit) if dimensions < unit.shape[1] else unit
 
 
 def _clusters(points, count, seed):
-    """Return the cluster of each row; copies of one image may leave some of the clusters empty."""
+    """Return the cluster of each row; duplicate images may leave some clusters empty."""
     if count >= len(points):
         return np.arange(len(points))
     with warnings.catch_warnings():
@@ -210,19 +211,19 @@ def _clusters(points, count, seed):
 
 
 def _filled(chosen, count, images, seed):
-    """Add random rows where copies of one image left some clusters empty."""
+    """Add random rows if duplicate images left some clusters empty."""
     rest = np.setdiff1d(np.random.default_rng(seed).permutation(images), chosen)
     return np.array([*chosen, *rest[: count - len(chosen)]], "int64")
 
 
 def _margins(features, labels, others):
-    """Measure how sure a probe is: the best probability less the second best, float64 `(images,)`."""
+    """Compute a probe's margins: the highest probability minus the second highest, float64 `(images,)`."""
     probabilities = np.sort(linear_probe(features, labels, estimator="lda").predict_proba(others), axis=1)
     return probabilities[:, -1] - probabilities[:, -2]
 
 
 def _features(images, model_or_features):
-    """Return features of all images."""
+    """Return the features of all images."""
     if isinstance(model_or_features, str | keras.Model):
         extraction = FeatureExtractor(model_or_features).extract(list(images.sources))
         refuse_unreadable(extraction.unreadable, len(images))
@@ -240,7 +241,7 @@ def _features(images, model_or_features):
 
 
 def _known_labels(labels, paths):
-    """Return one label per image, None where there is none."""
+    """Return one label per image, None for unlabeled images."""
     if labels is None:
         return np.full(len(paths), None, object)
     if isinstance(labels, str | os.PathLike):
@@ -256,7 +257,7 @@ def _known_labels(labels, paths):
 
 
 def _labels_in(table, paths):
-    """Read the labels of a table that `to_csv` wrote."""
+    """Read the labels from a table written by `to_csv`."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = [(row["path"], row["label"]) for row in csv.DictReader(file)]
@@ -269,6 +270,6 @@ def _labels_in(table, paths):
 
 
 def _relative(path, folder):
-    """Write a path relative to a folder if it lies below."""
+    """Make a path relative to a folder if the folder contains it."""
     path, folder = Path(path).absolute(), Path(folder).absolute()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)

@@ -17,12 +17,12 @@ from tlkeras.utils.validation import check_number
 
 @dataclass(frozen=True)
 class MixingCurve:
-    """The result of `tlkeras.mixing_curve`; `print` shows a table.
+    """The result of `tlkeras.mixing_curve`; `print` shows it as a table.
 
     Attributes:
-        shares: Shares of the fine-tuned weights, tuple of float.
+        shares: Shares of the fine-tuned weights, a tuple of floats.
         accuracy: Dict from the name of a set of images to its accuracies, float64 of shape `(shares,)`.
-        standard_error: The same for their standard errors.
+        standard_error: Dict from the same names to the standard errors, in the same shape.
     """
 
     shares: tuple[float, ...]
@@ -50,13 +50,13 @@ def mixing_curve(
 ) -> MixingCurve:
     """Measure models between two sets of weights on several sets of images, such as clean and shifted ones.
 
-    Fine-tuning gains on images like those it learned from, and often loses on others. Between the weights before it
-    (a linear probe on the pretrained backbone) and those after it lie models that keep most of both. Choose the share
-    on validation images, not on test images.
+    Fine-tuning improves accuracy on images like the training images, and often reduces it on others. A weighted average
+    of the weights before (a linear probe on the pretrained backbone) and after fine-tuning keeps most of both
+    accuracies. Choose the share on validation images, not on test images.
 
     Args:
         start: Classifier before fine-tuning.
-        tuned: The same architecture afterwards. Its weights change during the call and are restored.
+        tuned: The same architecture after fine-tuning. Its weights change during the call and are restored.
         images: Dict from a name to a split of `tlkeras.load_images`, or to a pair of pixels and class numbers.
         shares: Shares of the fine-tuned weights, in [0, 1]. Defaults to five steps from 0 to 1.
         batch_size: Images per forward pass. Defaults to 32.
@@ -104,7 +104,7 @@ def mixing_curve(
 
 
 def _right(model, images, batch_size):
-    """Return whether each image is answered right."""
+    """Return whether each prediction is correct."""
     if isinstance(images, ImageSplit):
         images = images.read(), images.labels
     pixels, labels = images

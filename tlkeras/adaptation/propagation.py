@@ -1,9 +1,9 @@
-"""Spread labels over neighbors in feature space, from labeled images to unlabeled ones."""
+"""Spread labels from labeled images to their unlabeled neighbors in feature space."""
 
 import numpy as np
 from sklearn.semi_supervised import LabelSpreading
 
-#: Neighbors of each image in the graph. With 5, 10 or 20, accuracy differs by one to three points, without a pattern.
+#: Number of neighbors per image in the graph. With 5, 10 or 20, accuracy differs by 1 to 3 points, without a pattern.
 NEIGHBORS = 10
 
 #: Share of its label that an image takes from its neighbors in each step.
@@ -20,7 +20,7 @@ def spread_labels(features: np.ndarray, numbers: np.ndarray, unlabeled: np.ndarr
         classes: Number of classes.
 
     Returns:
-        float64 array of shape `(unlabeled images, classes)`, with rows of sum 1.
+        float64 array of shape `(unlabeled images, classes)`; each row sums to 1.
 
     Reference: Zhou et al., 2003, https://papers.nips.cc/paper/2506-learning-with-local-and-global-consistency
     """
@@ -31,7 +31,7 @@ def spread_labels(features: np.ndarray, numbers: np.ndarray, unlabeled: np.ndarr
 
 
 def _neighbor_weights(features, _):
-    """Weigh pairs of near neighbors by the cube of their cosine similarity, symmetrically; all other pairs by 0."""
+    """Weight pairs of near neighbors by the cube of their cosine similarity, symmetrically; all other pairs by 0."""
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -1)

@@ -1,4 +1,4 @@
-"""Learn from unlabeled images as well: spread labels over neighbors, and fit a probe to its own answers."""
+"""Learn from unlabeled images: spread labels over neighbors, and fit a probe to its own predictions."""
 
 from dataclasses import dataclass
 
@@ -18,22 +18,22 @@ from tlkeras.utils.validation import check_choice, check_integer, check_number
 
 METHODS = ("spread", "threshold")
 
-#: Number of times that the probe is fitted to its own answers. More change less than a point.
+#: Number of times that the probe is fitted to its own predictions. More rounds change accuracy by less than a point.
 _ROUNDS = 2
 
 
 @dataclass(frozen=True)
 class SelfTraining:
-    """The result of `tlkeras.self_train`: a probe that learned from unlabeled images, beside one that did not.
+    """The result of `tlkeras.self_train`: a probe that learned from unlabeled images, and one that did not.
 
     Attributes:
-        probe: Fitted `sklearn.pipeline.Pipeline` of a scaler and a logistic regression, as `tlkeras.linear_probe`
-            returns it; `tlkeras.fold` takes it.
-        labeled_only: The same, from labeled images only.
+        probe: Fitted `sklearn.pipeline.Pipeline` of a scaler and a logistic regression, as returned by
+            `tlkeras.linear_probe`; `tlkeras.fold` accepts it.
+        labeled_only: The same, trained on labeled images only.
         probabilities: Class probabilities of the unlabeled images, float64 of shape `(images, classes)`.
         threshold: Probability that a pseudo-label needs.
-        accuracy: `(self-trained, labeled only)`: shares of labeled images that are right if predicted by probes that
-            had not seen their labels; None if not measured.
+        accuracy: `(self-trained, labeled only)`: shares of labeled images that are predicted correctly by probes that
+            have not seen their labels; None if not measured.
         standard_error: Standard error of the difference between the two, over labeled images; None if not measured.
     """
 
@@ -50,7 +50,7 @@ class SelfTraining:
         return self.accuracy is not None and self.accuracy[0] - self.accuracy[1] > self.standard_error
 
     def pseudo_labels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return `(rows, labels)`: unlabeled images whose best class reaches the threshold, and this class.
+        """Return `(rows, labels)`: unlabeled images whose most probable class reaches the threshold, and that class.
 
         `tlkeras.fine_tune` can learn from these images as if they were labeled.
         """
@@ -80,11 +80,11 @@ def self_train(
     folds: int = 5,
     seed: int = 0,
 ) -> SelfTraining:
-    """Fit a probe to labeled features, and to unlabeled ones with its own answers as labels.
+    """Fit a probe to labeled features, and to unlabeled ones with its own predictions as labels.
 
-    Self-training often helps little, and sometimes harms. So nothing in tlkeras does it unless asked to, and this
-    function also fits the probe without unlabeled images and compares the two by cross-validation: labels of one fold
-    at a time are withheld from both.
+    Self-training often helps little, and sometimes does harm. So nothing in tlkeras uses it by default. This function
+    also fits a probe without the unlabeled images and compares the two by cross-validation: the labels of one fold at a
+    time are withheld from both.
 
     Args:
         features: Features of labeled images, of shape `(images, features)`.
@@ -98,7 +98,8 @@ def self_train(
         threshold: Probability that a pseudo-label needs, in `pseudo_labels` and for `method="threshold"`. Defaults to
             0.8.
         groups: Array of shape `(images,)`; images of one group are never on both sides of a fold. Defaults to None.
-        folds: Number of folds of the comparison, at least 2. Defaults to 5, fewer if the rarest class has fewer images.
+        folds: Number of folds of the comparison, at least 2. Defaults to 5, or fewer if the rarest class has fewer
+            images.
         seed: Seed of the folds. Defaults to 0.
 
     Returns:
@@ -147,11 +148,11 @@ def self_train(
 def fit_with_unlabeled(
     probe: Pipeline, data: LabeledFeatures, unlabeled: np.ndarray, method: str = "spread", threshold: float = 0.8
 ) -> tuple[Pipeline, np.ndarray]:
-    """Fit a probe to labeled images, and to unlabeled ones with its own answers as labels.
+    """Fit a probe to labeled images, and to unlabeled ones with its own predictions as labels.
 
     Args:
         probe: Probe of the labeled images, from `linear_probe`.
-        data: These images.
+        data: The labeled images.
         unlabeled: float64 features of shape `(images, features)`.
         method: As in `self_train`.
         threshold: As in `self_train`.
@@ -172,7 +173,7 @@ def fit_with_unlabeled(
             for _ in range(_ROUNDS):
                 new = _fitted(regression, known, data.numbers, others, believed)
                 believed = new.predict_proba(others)
-    new.classes_ = data.classes  # numbers were learned, since -1 stands for no label
+    new.classes_ = data.classes  # it was fitted to class numbers, since -1 means no label
     trained = Pipeline([("scaler", scaler), ("classifier", new)])
     return trained, trained.predict_proba(unlabeled)
 
@@ -180,7 +181,7 @@ def fit_with_unlabeled(
 def _fitted(regression, known, numbers, others, believed):
     """Fit a regression to labels, and to pseudo-labels weighted by their probabilities."""
     features, weights = np.concatenate([known, others]), np.concatenate([np.ones(len(known)), believed.max(axis=1)])
-    # Twice as many images make the penalty half as strong, so C is rescaled to their number.
+    # With twice as many images, the same C penalizes half as strongly, so C is rescaled to their number.
     C = regression.C * len(known) / weights.sum()
     axes = _axes(features)
     new = clone(regression).set_params(C=C)
@@ -191,7 +192,7 @@ def _fitted(regression, known, numbers, others, believed):
 
 
 def _axes(features):
-    """Return orthonormal axes that all rows lie in, where a regression is the same; None if there are not fewer."""
+    """Return orthonormal axes that span all rows, for an equivalent regression; None if there are no fewer of them."""
     if len(features) >= features.shape[1]:
         return None
     values, vectors = np.linalg.eigh(features @ features.T)

@@ -1,4 +1,4 @@
-"""The shares of images that each class is predicted for: the one sign of failure that needs no labels."""
+"""The share of images predicted as each class: the only sign of failure that needs no labels."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ import numpy as np
 from tlkeras.errors import InputError
 from tlkeras.models.heads import find_head
 
-#: Adapted predictions that use less than this share of the classes used before have collapsed.
+#: Predictions have collapsed if they use less than this share of the classes used before adaptation.
 _LEAST_LEFT = 0.5
 
 
@@ -20,7 +20,8 @@ def class_shares(model: keras.Model, batches: Iterable[np.ndarray]) -> np.ndarra
         batches: Arrays of pixels.
 
     Returns:
-        float64 array of shape `(classes,)` with a sum of 1; None for a model that has no head with one class per image.
+        float64 array of shape `(classes,)` that sums to 1; None for a model without a head that predicts one class per
+        image.
     """
     try:
         head = find_head(model)
@@ -43,7 +44,7 @@ def shares_of(scores: np.ndarray) -> np.ndarray:
 
 
 def classes_in_use(shares: np.ndarray) -> float:
-    """Return how many equally frequent classes have the same entropy.
+    """Return the number of equally frequent classes that would have the same entropy.
 
     Example:
 
@@ -55,12 +56,12 @@ def classes_in_use(shares: np.ndarray) -> float:
 
 
 def check_shares(before: np.ndarray, after: np.ndarray, consequence: str) -> None:
-    """Raise if adaptation made the predictions collapse to a few classes.
+    """Raise an error if adaptation made the predictions collapse to too few classes.
 
     Args:
-        before: Shares of the classes before.
-        after: Shares afterwards.
-        consequence: A sentence about what was done with the model.
+        before: Shares of the classes before adaptation.
+        after: Shares of the classes after adaptation.
+        consequence: A sentence that says what happened to the model, for the message.
 
     Raises:
         InputError: The adapted model uses less than half as many classes.

@@ -1,4 +1,4 @@
-"""Two networks side by side: one as it was, one with the BatchNorm statistics of another domain."""
+"""Two networks side by side: the original, and a copy with the BatchNorm statistics of another domain."""
 
 import keras
 from keras import layers
@@ -11,7 +11,7 @@ SUFFIX = "_adapted"
 
 
 def renamed_copy(network: keras.Model) -> keras.Model:
-    """Copy a network under new names, so that it can stand beside the original in one model.
+    """Copy a network under new layer names, so that one model can contain both the copy and the original.
 
     Args:
         network: A functional model.
@@ -33,11 +33,11 @@ def renamed_copy(network: keras.Model) -> keras.Model:
 
 
 def with_readout(networks: list[keras.Model], joint: Affine, name: str) -> keras.Model:
-    """Put networks side by side on one input, and a softmax of an affine map of their features on top.
+    """Build a model of several networks on one input, with a softmax over an affine map of their features.
 
     Args:
-        networks: Functional models of one input of equal shape, whose layers have different names.
-        joint: Map from their features, side by side, to one logit per class.
+        networks: Functional models with one input each, all of equal shape. The names of their layers must differ.
+        joint: Map from their concatenated features to one logit per class.
         name: Name of the model.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Unlabeled images for the functions of this folder: listed, checked and read in batches."""
+"""Unlabeled images for the functions of this folder: list, check and read them in batches."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,8 +20,8 @@ class Unlabeled:
     """Images without labels.
 
     Attributes:
-        sources: List of what `tlkeras.read_image` takes.
-        paths: Array of str of shape `(images,)`: paths, or `"image 17"` where an image is not a file.
+        sources: Sequence of images in any form that `tlkeras.read_image` accepts.
+        paths: Array of str of shape `(images,)`: paths, or `"image 17"` for an image that is not a file.
     """
 
     sources: Sequence[Any]
@@ -31,7 +31,7 @@ class Unlabeled:
         return len(self.sources)
 
     def batches(self, image_size: tuple[int, int], resize: str, size: int) -> Iterator[np.ndarray]:
-        """Read batch by batch; float32 `(n, height, width, 3)`.
+        """Read the images in batches; float32 of shape `(n, height, width, 3)`.
 
         Raises:
             ImageError: An image cannot be read.
@@ -44,8 +44,8 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
     """List images and ignore their labels.
 
     Args:
-        images: A folder, whose files are all taken, whatever their subfolders are called; paths; pixels of shape
-            `(images, height, width, 3)`; or a split of `tlkeras.load_images`.
+        images: A folder, all of whose files are listed, including those in subfolders; paths; pixels of shape `(images,
+            height, width, 3)`; or a split of `tlkeras.load_images`.
         name: Name of the argument, for errors.
 
     Raises:
@@ -79,7 +79,7 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
     return Unlabeled(sources, np.asarray(paths))
 
 
-#: Files that are often next to images and are not images.
+#: Files that are often stored next to images but are not images.
 _NO_IMAGES = (".csv", ".md", ".txt", ".json")
 
 
@@ -91,7 +91,7 @@ def refuse_unreadable(unreadable: dict[int, ImageError], count: int) -> None:
         count: Number of images.
 
     Raises:
-        InputError: One or more cannot be read; the message names the first three.
+        InputError: At least one image cannot be read; the message names the first three.
     """
     if unreadable:
         listed = "; ".join(f"{one.path!r}: {one.reason}" for one in list(unreadable.values())[:3])
