@@ -1,8 +1,8 @@
-"""The command line: arguments in, one sentence or one JSON object out, and an exit status that scripts can trust.
+"""The command line: arguments in, one sentence or one JSON object out, and an exit status that scripts can rely on.
 
-Exit status 0: done; 2: wrong usage or input that cannot be used; 1: anything else (for `check` and `doctor`: something
-is wrong); 130: interrupted. Progress goes to stderr. Keras is imported by the command that needs it, so that `--help`
-answers at once.
+The exit status is 0 for success, 2 for wrong usage or unusable input, 1 for any other error (`check` and `doctor` also
+return 1 when they find a problem), and 130 after an interrupt. Progress goes to stderr. Each command imports Keras only
+if it needs it, so `--help` responds immediately.
 """
 
 import os
@@ -60,10 +60,10 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def main():
-    """Run the command line; the entry point of the `tlkeras` script."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, or its C++ part chatters
+    """Run the command line. This is the entry point of the `tlkeras` script."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # set before TensorFlow is imported, to silence its C++ logs
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # file names need not be valid text
+        stream.reconfigure(errors="backslashreplace")  # file names may not be valid text
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -78,11 +78,11 @@ def main():
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    """Write a warning as a line; the location in our code that Python would add means nothing to a user."""
+    """Print a warning on one line, without the source location that Python adds, which means nothing to users."""
     say(f"Warning: {' '.join(str(message).split())}")
 
 
 def _fail(text, status):
-    """Write an error as a line and exit."""
+    """Print an error on one line and exit."""
     say(f"tlkeras: {text}")
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""The commands for shifted images and for few labels: `adapt` and `label-order`."""
+"""The commands for shifted images and for small numbers of labels: `adapt` and `label-order`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +32,7 @@ def adapt(
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Adapt a run to another domain, such as a new camera or style, from unlabeled images of it."""
+    """Adapt a run to another domain, such as a new camera or style, using unlabeled images from that domain."""
     check_run_output(output, overwrite)
     if not images.is_dir():
         raise InputError(f"`--images` must be a folder of images. Received: {str(images)!r}.")
@@ -73,7 +73,7 @@ def label_order(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
     as_json: Json = False,
 ):
-    """List the images to label next in a table; fill it in and pass it to `tlkeras fit`."""
+    """Write a table of the images to label next. Fill it in and pass it to `tlkeras fit`."""
     if output.suffix.lower() != ".csv":
         raise InputError(f"`--output` must end in .csv. Received: {str(output)!r}.")
     if output.exists() and (labels is None or output.resolve() != labels.resolve()):

@@ -1,4 +1,4 @@
-"""The command that checks a folder of images before anything is trained on it: `check`."""
+"""The command that checks a folder of images before training: `check`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +19,11 @@ def check(
 ):
     """Check a folder of images: files, blank pictures, duplicates, leaks, class sizes, labels. Nothing is deleted.
 
-    Exit status 1 if there are errors that --fix did not move away; warnings and hints leave it at 0.
+    The exit status is 1 if any errors remain that --fix did not move away. Warnings and hints do not affect it.
     """
     for folder in (sheets, fix):
         if folder is not None:
-            check_outside(folder, directory)  # before the work
+            check_outside(folder, directory)  # fail before the slow part
             check_folder(folder)
     load_keras()
     from tlkeras.checks.images import check_images

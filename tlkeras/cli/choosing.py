@@ -1,4 +1,4 @@
-"""The commands that choose before anything is trained: `rank` and `advise`."""
+"""The commands that help choose a backbone and a strategy before training: `rank` and `advise`."""
 
 from typing import Annotated
 
@@ -46,7 +46,7 @@ def rank(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Rank backbones and their blocks on your images, and say which are too close to call. A test split is not used."""
+    """Rank backbones and their blocks on your images, and report which are too close to call. Ignore test splits."""
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     chosen = _begin(source, backbones, blocks or "all", budgets, image_size, seed)
     from tlkeras.selection import rank as room
@@ -67,7 +67,7 @@ def advise(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Advise how to train on your images: which backbone, a probe or fine-tuning, each choice with its reason."""
+    """Advise how to train on your images: which backbone, and probe or fine-tuning, with a reason for each choice."""
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     chosen = _begin(source, backbones, "all", budgets, image_size, seed)
     from tlkeras.selection import advise as room
@@ -77,7 +77,7 @@ def advise(
 
 
 def _begin(source, backbones, blocks, budgets, image_size, seed):
-    """Check the arguments, say what is compared, load Keras, and return the names of the backbones."""
+    """Check the arguments, print the backbones to compare, load Keras, and return the names of the backbones."""
     from tlkeras.selection.checks import check_choosing
 
     chosen = check_choosing(source, backbones or None, blocks, budgets, image_size, seed)

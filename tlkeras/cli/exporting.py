@@ -1,4 +1,4 @@
-"""The commands that make files for other runtimes: `export` and `benchmark`."""
+"""The commands that export to other runtimes and compare the results: `export` and `benchmark`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +65,7 @@ def benchmark(
     ] = None,
     as_json: Json = False,
 ):
-    """Compare the formats and quantizations that a run can be exported to: accuracy, size and time."""
+    """Compare the accuracy, size and speed of all formats and quantizations that a run can be exported to."""
     from tlkeras.exporters.comparing import check_comparison
 
     wanted, counts = check_comparison(formats, threads, chart)
@@ -87,7 +87,7 @@ def benchmark(
 
 
 def _number(batch):
-    """Read a number of images, or `any`."""
+    """Parse a number of images, or `any`, which becomes None."""
     if batch == "any":
         return None
     if not batch.isdecimal() or int(batch) < 1:
@@ -96,7 +96,7 @@ def _number(batch):
 
 
 def _check_run(run):
-    """Refuse a folder that is not a run before Keras is loaded."""
+    """Reject a folder that is not a run, before Keras is loaded."""
     from tlkeras.runs.folder import LABELS, MODEL
 
     if not (run / MODEL).is_file() or not (run / LABELS).is_file():

@@ -1,4 +1,4 @@
-"""The command that says what more images would bring: `learning-curve`."""
+"""The command that forecasts the gain from more images: `learning-curve`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ def learning_curve(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Forecast how much more images per class would help, from how accuracy grows on the images you have."""
+    """Forecast how much additional images per class would help, from the learning curve on the images you have."""
     from tlkeras.selection.checks import check_choosing
 
     check_choosing(source, [backbone], None, {}, image_size, seed)

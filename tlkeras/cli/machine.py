@@ -1,4 +1,4 @@
-"""The commands that tell what is on this machine: `backbones`, `doctor`, `cache`."""
+"""The commands that report what is available on this machine: `backbones`, `doctor`, `cache`."""
 
 import contextlib
 import shutil
@@ -60,13 +60,13 @@ def backbones(
 
 
 def doctor(as_json: Json = False):
-    """Check that this machine can run the notebooks: packages, memory, weights, speed. Exit status 1 if it cannot.
+    """Check that this machine can run the notebooks: packages, memory, weights, speed. The exit status is 1 if not.
 
-    The line `notebooks` covers what only the notebooks need: if nothing else fails, tlkeras itself works.
+    The line `notebooks` covers requirements of the notebooks alone. If nothing else fails, tlkeras itself works.
     """
     from tlkeras.teaching.doctor import examine
 
-    with contextlib.suppress(Exception):  # the diagnosis says what is wrong with it
+    with contextlib.suppress(Exception):  # the diagnosis reports the reason
         load_keras()
     diagnosis = examine()
     if as_json:
@@ -82,7 +82,7 @@ def cache(
     limit: Annotated[float | None, typer.Option(min=0, help="Gigabytes that features may take from now on.")] = None,
     as_json: Json = False,
 ):
-    """Show which features and exported networks are kept on disk; `$TLKERAS_CACHE` names the folder, or is `off`."""
+    """Show the features and exported networks cached on disk. Set `$TLKERAS_CACHE` to a folder, or to `off`."""
     from tlkeras.features.store import FeatureStore, cache_folder
 
     folder = cache_folder()

@@ -1,4 +1,4 @@
-"""The commands that make a classifier and use it: `fit`, `evaluate`, `predict`."""
+"""The commands that train a classifier and use it: `fit`, `evaluate`, `predict`."""
 
 import sys
 from pathlib import Path
@@ -97,11 +97,11 @@ def fit(
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Train a classifier on labeled images and measure it on images it has not seen."""
+    """Train a classifier on labeled images and measure its accuracy on images it has not seen."""
     arguments = {name: value for name, value in locals().items() if name != "as_json"}
     arguments["columns"] = _columns(columns)
     arguments["classes"] = classes or None
-    # What can be refused is refused before Keras is loaded, let alone an image.
+    # Check all arguments before loading Keras or any image, so errors appear right away.
     chosen, _ = check_fit(**arguments)
     if backbone == "auto":
         say(f"Backbone: {chosen}")
@@ -118,7 +118,7 @@ def fit(
 
 
 def _columns(pairs):
-    """Read `label=diagnosis` and the like; a column named several times becomes a list."""
+    """Parse pairs such as `label=diagnosis` into a dict. A kind that is given several times gets a list of columns."""
     columns = {}
     for pair in pairs or ():
         kind, separator, name = pair.partition("=")
@@ -156,7 +156,7 @@ def evaluate(
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Measure a trained classifier on labeled images."""
+    """Measure the accuracy of a trained classifier on labeled images."""
     options = {"columns": _columns(columns), "root": root, "label_separator": label_separator, "verbose": verbose}
     if shifted is not None:
         print_comparison(run, source, shifted, options, as_json)
@@ -206,7 +206,8 @@ def predict(
 ):
     """Predict the class of each image, with its probability.
 
-    Answers come in the order given. Exit status 2 means that no image could be read; those that cannot are listed.
+    Predictions are in the order of the images given. Unreadable images are listed. The exit status is 2 if no image
+    could be read.
     """
     from tlkeras.runs.answers import check_answer_file
     from tlkeras.runs.bulk import predict_to_file
@@ -242,7 +243,7 @@ def predict(
 
 
 def _predict_to_stdout(run, paths, write, options):
-    """Write answers one by one as they are known; return the `Bulk`."""
+    """Write each answer as soon as it is computed, and return a `Bulk`."""
     from tlkeras.runs.bulk import Bulk
     from tlkeras.runs.predicting import list_images, predict_each
 
@@ -259,14 +260,14 @@ def _predict_to_stdout(run, paths, write, options):
 def _stdin_lines():
     """Read paths from stdin, one per line."""
     if hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(errors="surrogateescape")  # file names need not be valid text
+        sys.stdin.reconfigure(errors="surrogateescape")  # file names may not be valid text
     return [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
 
 
 def _print_answer(answer):
-    """Print an answer as a line: path, class and probability, and so on, separated by tabs.
+    """Print an answer as one tab-separated line: the path, then pairs of class and probability.
 
-    `unknown` is printed with its unknown score, before the most probable classes if they are requested.
+    `unknown` is printed with its unknown score. It comes before the most probable classes if those are requested.
     """
     if "labels" in answer:
         given = answer.get("probabilities") or dict(zip(answer["labels"], answer["label_probabilities"], strict=True))

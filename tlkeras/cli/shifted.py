@@ -6,13 +6,13 @@ from tlkeras.cli.terminal import load_keras, print_json, say
 
 
 def print_comparison(folder, source, shifted, options, as_json):
-    """Compare domains and print the table, or one JSON object.
+    """Compare accuracy across domains and print a table or one JSON object.
 
     Args:
         folder: `pathlib.Path` of the run.
         source: Clean labeled images, or None for the training images.
         shifted: Labeled images from another domain.
-        options: Dict of `columns`, `root`, `label_separator` and `verbose`.
+        options: Dict with the keys `columns`, `root`, `label_separator` and `verbose`.
         as_json: Whether to print JSON.
     """
     load_keras()

@@ -1,4 +1,4 @@
-"""What all commands share: arguments of the same name and meaning, and who speaks where."""
+"""Code that all commands share: common arguments, number formats, and output to stdout and stderr."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with a su
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `tlkeras fit` wrote.")]
 
 
-#: What the letter after a number multiplies it by.
+#: Multiplier for each suffix of a number.
 _UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 
 
 def count(text):
-    """Read a count such as `5M`, `1.2G` or `400000`.
+    """Parse a count such as `5M`, `1.2G` or `400000`.
 
     Example:
 
@@ -33,7 +33,7 @@ def count(text):
 
 
 def short_count(number):
-    """Write a count in at most five characters.
+    """Format a count in at most five characters.
 
     Example:
 
@@ -55,14 +55,14 @@ def print_json(content):
 
 
 def load_keras():
-    """Import Keras, which takes seconds, without TensorFlow's startup messages."""
+    """Import Keras, which takes several seconds, and hide TensorFlow's startup messages."""
     say("Loading Keras ...")
     with silent_stderr():
         import keras  # noqa: F401
 
 
 def open_run(run):
-    """Open a run or an exported file; load Keras first, with a message, if the run has no LiteRT file."""
+    """Open a run or an exported file. If the run has no LiteRT file, load Keras first and print a message."""
     from tlkeras.exporters.opening import exported_file, load_export
     from tlkeras.runs.folder import LITERT
     from tlkeras.runs.run import load_run

@@ -1,1 +1,1 @@
-"""Predictions over HTTP, on this computer: a page for people and a JSON endpoint for programs."""
+"""Predictions over HTTP on this computer: a web page for people and a JSON endpoint for programs."""

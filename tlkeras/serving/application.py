@@ -1,4 +1,4 @@
-"""The ASGI application: the page, the JSON endpoint and the health check."""
+"""The ASGI application: the web page, the JSON endpoint and the health check."""
 
 import asyncio
 import os
@@ -31,13 +31,14 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 def make_application(run: "Run", limits: Limits | None = None) -> Starlette:
     """Make the application that serves a run.
 
-    `GET /` is the page of `tlkeras export --format web`, which sends images here. `POST /predict` takes one image file
-    as its body and answers as `Run.predict` does, without `path`; `top_k` and `probabilities` are query parameters.
-    `GET /healthz` says whether it works. Errors are `{"error": reason}`.
+    `GET /` returns the page of `tlkeras export --format web`, modified to send images to this server. `POST /predict`
+    takes one image file as its body and returns the same JSON as `Run.predict`, without `path`. `top_k` and
+    `probabilities` are query parameters. `GET /healthz` reports whether the server works. Errors have the form
+    `{"error": reason}`.
 
     Args:
-        run: `Run`, also of an exported file.
-        limits: `Limits`. Defaults to None, its own defaults.
+        run: A `Run`, which may be an opened exported file.
+        limits: `Limits`. Defaults to None, which means `Limits()`.
 
     Returns:
         `starlette.applications.Starlette`.
@@ -56,34 +57,34 @@ def make_application(run: "Run", limits: Limits | None = None) -> Starlette:
 
 
 class _Service:
-    """The endpoints, and what they share: the engine, a batcher for it, and threads that decode images."""
+    """The endpoints and their shared state: the engine, its batcher, and the threads that decode images."""
 
     def __init__(self, run, limits):
         self.run, self.limits = run, limits
         engine = run.make_engine()
-        engine(np.zeros((1, *run.image_size, 3), "uint8"))  # what fails, fails now
+        engine(np.zeros((1, *run.image_size, 3), "uint8"))  # fail now, not at the first request
         self.batcher = Batcher(engine, compiled=getattr(getattr(engine, "engine", engine), "name", None) == "keras")
         self.content = served_page(run)
 
     @asynccontextmanager
     async def running(self):
-        """Answer inside an `async with` block."""
+        """Run the batcher and the decoding threads inside an `async with` block."""
         with ThreadPoolExecutor(os.cpu_count() or 1) as self.readers:
             async with self.batcher.running():
                 yield
 
     async def page(self, request):
-        """Send the page."""
+        """Return the web page."""
         return HTMLResponse(self.content)
 
     async def health(self, request):
-        """Say whether images are answered."""
+        """Report whether the batcher is running."""
         alive = self.batcher.alive
         about = {"status": "ok" if alive else "failed", "tlkeras": __version__, "classes": len(self.run.class_names)}
         return JSONResponse(about, 200 if alive else 503)
 
     async def predict(self, request):
-        """Answer one image."""
+        """Classify one image."""
         check_type(request)
         top_k, probabilities = self._options(request.query_params)
         content = await self.limits.read_body(request)
@@ -93,7 +94,7 @@ class _Service:
         return JSONResponse(answer_of(self.run, answer, top_k, probabilities))
 
     def _options(self, given):
-        """Read `top_k` and `probabilities`."""
+        """Parse and check the query parameters `top_k` and `probabilities`."""
         for name in given:
             check_choice("parameter", name, ("top_k", "probabilities"))
         top_k, probabilities = given.get("top_k", "1"), given.get("probabilities", "false")
@@ -104,20 +105,20 @@ class _Service:
 
 
 async def _failed(request, error):
-    """Answer a request that was refused."""
+    """Respond to a rejected request with the status and the reason of the exception."""
     return error_response(error.status_code, error.detail, error.headers)
 
 
 async def _unreadable(request, error):
-    """Answer an image that cannot be read."""
+    """Respond with status 400 to an image that cannot be read."""
     return error_response(400, f"The image cannot be read: {error.reason}.")
 
 
 async def _wrong(request, error):
-    """Answer parameters that cannot be used."""
+    """Respond with status 400 to invalid parameters."""
     return error_response(400, str(error))
 
 
 async def _broken(request, error):
-    """Answer when the server itself fails; its log says why."""
+    """Respond with status 500 to an unexpected error. The traceback is in the server's log."""
     return error_response(500, "The server failed; its log says why.")

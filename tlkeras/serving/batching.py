@@ -1,4 +1,4 @@
-"""Compute what several requests wait for together: images that arrive while others are computed form a batch."""
+"""Dynamic batching: images that arrive while others are being computed form the next batch."""
 
 import asyncio
 import os
@@ -8,21 +8,22 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-#: Images per batch, at most, of an engine that has no batch size of its own.
+#: Largest batch for an engine without a batch size of its own.
 LARGEST = 32
 
 
 class Batcher:
-    """Answers images one by one, and computes those that wait at the same time in one call.
+    """Queue that takes images one at a time and computes all waiting images in one call.
 
-    No image waits for others to arrive: a free worker takes all that are there. An engine that computes on the core of
-    the thread that calls it gets a worker per core, any other engine gets one worker. Answers do not depend on what
-    else is in the batch.
+    No image waits for others to arrive: a free worker takes all images in the queue, up to the largest batch. An engine
+    that computes on the calling thread's core gets one worker per core. Any other engine gets one worker. An image's
+    answer does not depend on the other images in its batch.
 
     Args:
-        engine: Function from uint8 pixels `(n, height, width, 3)` to float32 answers `(n, outputs)`, with a
-            `batch_size`, as `tlkeras.runs.run.Run.make_engine` returns.
-        compiled: Whether the engine compiles each size of batch; batches then have sizes that are powers of two.
+        engine: Function from uint8 pixels `(n, height, width, 3)` to float32 answers `(n, outputs)`, with an attribute
+            `batch_size`, as `tlkeras.runs.run.Run.make_engine` returns it.
+        compiled: Whether the engine compiles a program for each batch size. Batches are then padded to powers of two.
+            Defaults to False.
     """
 
     def __init__(self, engine: Callable, compiled: bool = False):
@@ -34,7 +35,7 @@ class Batcher:
 
     @asynccontextmanager
     async def running(self):
-        """Compute inside an `async with` block."""
+        """Run the workers inside an `async with` block."""
         with ThreadPoolExecutor(self._workers) as pool:
             self._tasks = [asyncio.create_task(self._work(pool)) for _ in range(self._workers)]
             try:
@@ -46,7 +47,7 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether images are computed."""
+        """Whether all workers are running."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def answer(self, pixels: np.ndarray) -> np.ndarray:
@@ -63,7 +64,7 @@ class Batcher:
         return await answer
 
     async def _work(self, pool):
-        """Compute batch after batch."""
+        """Take batches from the queue and compute them until canceled."""
         loop = asyncio.get_running_loop()
         while True:
             batch = [await self._waiting.get()]
@@ -74,7 +75,7 @@ class Batcher:
                 continue
             try:
                 rows = await loop.run_in_executor(pool, self._compute, [pixels for pixels, _ in batch])
-            except Exception as error:  # it belongs to the requests; the next batch may succeed
+            except Exception as error:  # only these requests fail; the next batch may succeed
                 rows = [error] * len(batch)
             for (_, answer), row in zip(batch, rows, strict=True):
                 if answer.cancelled():

@@ -1,4 +1,4 @@
-"""What is accepted from a client: hosts, origins, types and sizes. Everything else is refused before any work."""
+"""Checks of a client's request: host, origin, type and size. Invalid requests are rejected before any work is done."""
 
 import asyncio
 import io
@@ -13,24 +13,24 @@ from starlette.responses import JSONResponse
 from tlkeras.data.formats import known_formats
 from tlkeras.data.reading import quiet, read_image
 
-#: Names of this computer, by which a browser that was sent here by another name's address does not ask.
+#: Allowed `Host` headers. A browser tricked by DNS rebinding sends another name.
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 
-#: Icons hold images of another size than their headers say.
+#: Rejected because an icon file can contain an image whose size differs from the one in its header.
 _REFUSED_FORMATS = ("ICO",)
 
-#: Closes a connection on which more of a refused request may follow.
+#: Closes the connection, since the rest of a rejected request may still arrive on it.
 _CLOSE = {"Connection": "close"}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a request, and what is read within them.
+    """Limits of a request, with methods that read a request within them.
 
     Attributes:
-        bytes: Largest image file.
-        pixels: Largest image, width times height.
-        seconds: Longest time that a request may take to arrive.
+        bytes: Largest size of an image file, in bytes.
+        pixels: Largest size of an image, width times height.
+        seconds: Longest time for a request's body to arrive.
         connections: Largest number of open connections.
     """
 
@@ -49,7 +49,7 @@ class Limits:
             bytes.
 
         Raises:
-            HTTPException: It is too large, takes too long, or ends early.
+            HTTPException: The body is too large, takes too long, or ends early.
         """
         too_large = HTTPException(413, f"An image file may have at most {self.bytes} bytes.", _CLOSE)
         length = request.headers.get("content-length", "")
@@ -70,26 +70,26 @@ class Limits:
         return b"".join(parts)
 
     def read_pixels(self, content, run):
-        """Decode an image file as `Run.predict` does, if it is not too large.
+        """Decode an image file as `Run.predict` does, unless it is too large.
 
         Args:
-            content: bytes of the file.
+            content: Content of the file, as bytes.
             run: `Run`.
 
         Returns:
             uint8 array `(height, width, 3)`.
 
         Raises:
-            ImageError: It cannot be read.
-            HTTPException: It has too many pixels, or a format that is not read here.
+            ImageError: The image cannot be read.
+            HTTPException: The image has too many pixels or an unsupported format.
         """
         kind, width, height = None, 0, 0
         try:
-            with quiet(), Image.open(io.BytesIO(content), formats=known_formats()) as image:  # reads the header alone
+            with quiet(), Image.open(io.BytesIO(content), formats=known_formats()) as image:  # reads only the header
                 kind, (width, height) = image.format, image.size
         except Image.DecompressionBombError:
             raise HTTPException(413, f"The image has more than {self.pixels} pixels.") from None
-        except Exception:  # a broken file makes Pillow raise nearly anything, and `read_image` says what is wrong
+        except Exception:  # Pillow raises many types for a damaged file; `read_image` reports the reason
             pass
         if kind in _REFUSED_FORMATS:
             raise HTTPException(415, f"The image is of the format {kind}, which is not read here.")
@@ -99,10 +99,11 @@ class Limits:
 
 
 class Guard:
-    """ASGI middleware that refuses requests by way of other names and other pages, and sets headers of security.
+    """ASGI middleware that rejects requests with a foreign `Host` or `Origin` header, and sets security headers.
 
-    A page elsewhere can have its visitor's browser ask this server: under its own name, if that name resolves to this
-    computer (DNS rebinding), which the `Host` header shows, or across origins, which `Origin` shows.
+    A malicious website can make its visitor's browser send requests to this server. It can use its own host name, if
+    that name resolves to this computer (DNS rebinding); the `Host` header reveals this. Or it can send cross-origin
+    requests; the `Origin` header reveals those.
 
     Args:
         application: ASGI application.
@@ -133,12 +134,12 @@ class Guard:
 
 
 def error_response(status, reason, headers=None):
-    """Build the answer to a request that fails."""
+    """Build the JSON response for a request that fails."""
     return JSONResponse({"error": reason}, status, headers)
 
 
 def _refusal(headers):
-    """Say why a request is refused by its headers, as `(status, reason)`; None if it is not."""
+    """Return `(status, reason)` if a request must be rejected because of its headers, else None."""
     values = {}
     for name, value in headers:
         values.setdefault(name.lower(), []).append(value.decode("latin-1"))
@@ -151,10 +152,10 @@ def _refusal(headers):
 
 
 def check_type(request):
-    """Refuse a body that is not sent as an image.
+    """Reject a request whose content type is not that of an image.
 
     Raises:
-        HTTPException: Its type is that of something else.
+        HTTPException: The content type is neither `image/*` nor `application/octet-stream`.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not kind.startswith("image/") and kind != "application/octet-stream":

@@ -1,4 +1,4 @@
-"""The server: uvicorn on the loopback interface, until it is interrupted."""
+"""The server: uvicorn on the loopback interface."""
 
 import signal
 import socket
@@ -17,34 +17,34 @@ from tlkeras.serving.requests import Limits
 if TYPE_CHECKING:
     from tlkeras.runs.run import Run
 
-#: Seconds that the headers of a request may take to arrive, and that a shutdown waits for answers.
+#: Longest time in seconds for the headers of a request to arrive, and for open requests to finish at shutdown.
 _HEADER_SECONDS, _SHUTDOWN_SECONDS = 10.0, 10
 
 _ADDRESS = "127.0.0.1"
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol, which closes connections whose request headers do not arrive; by itself it waits for ever."""
+    """uvicorn's protocol with a deadline for request headers. Without one, uvicorn waits forever."""
 
     _deadline = None
 
     def connection_made(self, transport):
-        """Begin to wait for the headers of the first request."""
+        """Start the deadline for the headers of the first request."""
         super().connection_made(transport)
         self._watch()
 
     def data_received(self, data):
-        """Handle data, and wait for what is missing of the headers."""
+        """Handle data, and update the deadline."""
         super().data_received(data)
         self._watch()
 
     def connection_lost(self, error):
-        """Stop waiting."""
+        """Cancel the deadline."""
         self._stop_watching()
         super().connection_lost(error)
 
     def _watch(self):
-        """Set a deadline while headers are missing; data that trickle in do not move it."""
+        """Set a deadline while headers are incomplete. Data that trickles in does not extend it."""
         if self.conn.their_state is not h11.IDLE:
             self._stop_watching()
         elif self._deadline is None:
@@ -56,23 +56,23 @@ class ImpatientProtocol(H11Protocol):
             self._deadline = None
 
     def _give_up(self):
-        """Close the connection, if headers are still missing."""
+        """Close the connection if the headers are still incomplete."""
         self._deadline = None
         if self.conn.their_state is h11.IDLE:
             self.transport.close()
 
 
 def serve(run: "Run", port: int = 8000, limits: Limits | None = None, on_start: Callable = lambda url: None) -> None:
-    """Serve a run on this computer until SIGINT (Ctrl+C) or SIGTERM; requests that are being answered are finished.
+    """Serve a run on this computer until SIGINT (Ctrl+C) or SIGTERM, then finish the open requests.
 
     Args:
-        run: `Run`, also of an exported file.
-        port: Port on 127.0.0.1; 0 for any that is free. Defaults to 8000.
-        limits: `Limits`. Defaults to None, its own defaults.
-        on_start: Function that is called with the address once connections are accepted.
+        run: A `Run`, which may be an opened exported file.
+        port: Port on 127.0.0.1, or 0 for any free port. Defaults to 8000.
+        limits: `Limits`. Defaults to None, which means `Limits()`.
+        on_start: Function that is called with the server's URL once connections are accepted.
 
     Raises:
-        InputError: The port is in use or may not be opened.
+        InputError: The port is in use or cannot be opened.
     """
     limits = limits or Limits()
     with _listening(port) as listener:
@@ -96,7 +96,7 @@ def serve(run: "Run", port: int = 8000, limits: Limits | None = None, on_start: 
 
 @contextmanager
 def _listening(port):
-    """Bind a port on the loopback interface."""
+    """Bind a socket to a port on the loopback interface."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -111,7 +111,7 @@ def _listening(port):
 
 @contextmanager
 def _signals_end_quietly():
-    """Ignore the signals that uvicorn sends again after its shutdown, since the end is what was asked for."""
+    """Ignore the signals that uvicorn raises again after its shutdown, so that the process ends normally."""
     handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
