@@ -28,8 +28,8 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         matrix_: float64 array of shape `(features,)` for `"standardize"`, else `(features, features)`.
-        offset_: float64 array of shape `(features,)`: a row `x` is mapped to `x * matrix_ + offset_`, or to `x @
-            matrix_ + offset_`.
+        offset_: float64 array of shape `(features,)`: it maps a row `x` to `x * matrix_ + offset_`, or to
+            `x @ matrix_ + offset_`.
         n_features_in_: Number of features.
 
     Example:

@@ -1,1 +1,1 @@
-"""Probes on features, and the way back into one Keras model."""
+"""Probes on features, and folding them back into one Keras model."""

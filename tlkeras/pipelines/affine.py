@@ -1,4 +1,4 @@
-"""Fitted transformers of scikit-learn as affine maps."""
+"""Affine maps of fitted scikit-learn transformers."""
 
 from dataclasses import dataclass
 from functools import singledispatch
@@ -17,8 +17,8 @@ def not_foldable(reason: str, step: object) -> InputError:
     """Build the error for a step that cannot be folded.
 
     Args:
-        reason: Why; it completes "`pipeline` cannot be folded: ...".
-        step: The step.
+        reason: Reason that completes "`pipeline` cannot be folded: ...".
+        step: The step that cannot be folded.
 
     Example:
 
@@ -33,10 +33,10 @@ def not_foldable(reason: str, step: object) -> InputError:
 
 @dataclass(frozen=True)
 class Affine:
-    """The map `x @ matrix + offset`; a diagonal matrix is kept as the vector of its diagonal.
+    """The map `x @ matrix + offset`; a diagonal matrix is stored as a vector.
 
     Attributes:
-        matrix: float64 of shape `(inputs, outputs)`, or `(inputs,)` where diagonal.
+        matrix: float64 of shape `(inputs, outputs)`, or `(inputs,)` if it is diagonal.
         offset: float64 of shape `(outputs,)`.
     """
 
@@ -44,7 +44,7 @@ class Affine:
     offset: np.ndarray
 
     def then(self, other: "Affine") -> "Affine":
-        """Compose this map with another one that acts after it."""
+        """Compose this map with another one that is applied after it."""
         if self.matrix.ndim == 1 and other.matrix.ndim == 2:
             matrix = self.matrix[:, None] * other.matrix
         elif other.matrix.ndim == 1:
@@ -60,13 +60,13 @@ class Affine:
 
 
 def flat_steps(pipeline):
-    """List the fitted steps of a pipeline, including those of pipelines in it and of the best one of a search.
+    """List the fitted steps of a pipeline, including nested pipelines, or of the best pipeline of a search.
 
     Args:
-        pipeline: A `Pipeline`, a search such as `GridSearchCV`, or any one step.
+        pipeline: A `Pipeline`, a search such as `GridSearchCV`, or a single step.
 
     Yields:
-        Estimators, in the order in which they act.
+        Estimators, in the order in which they are applied.
 
     Example:
 
@@ -85,7 +85,7 @@ def flat_steps(pipeline):
 
 @singledispatch
 def affine(step) -> Affine:
-    """Write a fitted transformer as an affine map.
+    """Convert a fitted transformer to an affine map.
 
     Args:
         step: A fitted scikit-learn transformer: a scaler, `PCA`, `IncrementalPCA`, `TruncatedSVD`, or a feature
@@ -95,7 +95,7 @@ def affine(step) -> Affine:
         `Affine`.
 
     Raises:
-        InputError: Its map is not affine, or not known to be.
+        InputError: The step is not affine, or is of an unknown type.
 
     Example:
 
@@ -168,5 +168,5 @@ def _refuse_clipping(step):
 
 
 def float64(values) -> np.ndarray:
-    """Return values as a float64 array: maps are composed in double precision, whatever the estimator used."""
+    """Convert values to a float64 array, since maps are composed in double precision whatever the estimator used."""
     return np.asarray(values, "float64")

@@ -1,4 +1,4 @@
-"""The honest number of a probe: every image is predicted once, by a probe that has not seen it."""
+"""An unbiased accuracy of a probe: every image is predicted once, by a probe that has not seen it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,15 +25,14 @@ class CrossValidation:
     """The cross-validated accuracy of a probe, and the probe itself.
 
     Attributes:
-        accuracy: Share of the images that are predicted right by a probe that has not seen their group; with several
-            labels per image, the share of right decisions at a probability of 0.5.
+        accuracy: Share of images that are predicted correctly by a probe that has not seen their group; with several
+            labels per image, the share of correct decisions at a threshold of 0.5.
         standard_error: Standard error of `accuracy`, in which images of one group count as dependent.
-        probabilities: float64 array of shape `(images, classes)`: the predictions, each made without its fold.
-        classes: Array of shape `(classes,)`: what the columns of `probabilities` stand for.
-        folds: int array of shape `(images,)`: the fold that each image was held out with.
-        strengths: The C (for LDA, the temperature) chosen within each fold, without the images that it was measured
-            on.
-        probe: The fitted `sklearn.pipeline.Pipeline` to use, trained on all images.
+        probabilities: float64 array of shape `(images, classes)`: the held-out predictions.
+        classes: Array of shape `(classes,)`: the classes of the columns of `probabilities`.
+        folds: int array of shape `(images,)`: the fold in which each image was held out.
+        strengths: The C (for LDA, the temperature) chosen for each fold without its held-out images.
+        probe: The fitted `sklearn.pipeline.Pipeline`, trained on all images.
     """
 
     accuracy: float
@@ -59,11 +58,11 @@ def cross_validate_probe(
     """Measure a linear probe by nested cross-validation over all images, then fit it on all of them.
 
     Each image is predicted once, by a probe that has seen neither the image nor its group, and whose C was chosen
-    without them. So the choice of C does not bias the result, and its standard error is about half that of holding out
-    a fifth of the images. The probe that is returned has learned from all images; expect it to be slightly better.
+    without them. So the choice of C does not bias the result. Its standard error is about half that of holding out a
+    fifth of the images. The returned probe is trained on all images; expect it to be slightly better.
 
-    Choosing C for one fold by leaving out another one needs the regressions that leave out both, and so does choosing
-    for the other: each pair of folds is fitted once.
+    To choose C for one fold, each of the other folds is held out in turn, so the regressions leave out two folds. The
+    same regressions serve both folds of a pair, so each pair is fitted once.
 
     Args:
         features: Array of shape `(images, features)`.
@@ -72,7 +71,7 @@ def cross_validate_probe(
         groups: Array of shape `(images,)`, such as patients or near-duplicates (`ImageSplit.groups`): images of one
             group are held out together. Defaults to None, which puts every image in its own group.
         Cs: As in `tlkeras.linear_probe`.
-        folds: Number of folds, 3 or more. Defaults to 5, which leaves four fifths of the images to learn from.
+        folds: Number of folds, at least 3. Defaults to 5, which leaves four fifths of the images for training.
         seed: Seed of the folds. Defaults to 0.
         class_weight: As in `tlkeras.linear_probe`.
 
@@ -80,7 +79,7 @@ def cross_validate_probe(
         `CrossValidation`.
 
     Raises:
-        InputError: The arrays do not fit together, an option cannot be used, or there are fewer groups than folds.
+        InputError: The shapes of the arrays do not match, an option is invalid, or there are fewer groups than folds.
 
     Example:
 
@@ -112,17 +111,17 @@ def cross_validate_probe(
 
 
 def predict_each_fold(result, features, labels, views, class_weight=None):
-    """Predict other views of the images, such as flipped ones, each by a probe that has not seen its image.
+    """Predict other views of the images, such as flipped ones, with probes that have not seen these images.
 
     Args:
         result: `CrossValidation` of the images.
-        features: Their features.
-        labels: Their labels.
-        views: Arrays of the shape of `features`.
+        features: Features of the images.
+        labels: Labels of the images.
+        views: Features of each view, arrays with the shape of `features`.
         class_weight: As in `cross_validate_probe`.
 
     Returns:
-        A float64 array of shape `(images, classes)` per view.
+        List with one float64 array of shape `(images, classes)` per view.
     """
     data, answers = labeled_features(features, labels), [np.zeros_like(result.probabilities) for _ in views]
     estimator = "lda" if "temperature" in chosen_strength(result.probe) else "logistic"
@@ -140,15 +139,15 @@ def predict_each_fold(result, features, labels, views, class_weight=None):
 
 
 def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple[float, float]:
-    """Average scores of images, with a standard error that counts the images of a group as dependent.
+    """Average scores of images, with a standard error that treats the images of a group as dependent.
 
     Args:
-        scores: Numbers of shape `(images,)`, such as whether each prediction is right.
-        groups: Array of shape `(images,)`, or None where images are independent.
+        scores: Numbers of shape `(images,)`, such as whether each prediction is correct.
+        groups: Array of shape `(images,)`, or None if all images are independent.
 
     Returns:
-        `(mean, standard_error)`; the error is NaN where there is one group only. For independent images it is the
-        usual standard error of a mean.
+        `(mean, standard_error)`; the error is NaN if there is only one group. For independent images it is the usual
+        standard error of the mean.
 
     Example:
 
@@ -165,7 +164,7 @@ def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple
 
 
 def _chosen_without(data, parts, family, class_weight):
-    """Choose a strength for each fold by cross-validation over the others; return positions in the strengths."""
+    """Choose a strength for each fold by cross-validation over the others, and return indices into the strengths."""
     losses = np.zeros((len(parts), len(family.strengths)))
     for pair in combinations(range(len(parts)), 2):
         paths = family.paths(data, [parts[fold] for fold in pair], family.strengths, class_weight)
@@ -175,7 +174,7 @@ def _chosen_without(data, parts, family, class_weight):
 
 
 def _fold_numbers(parts):
-    """Return the number of each image's fold."""
+    """Return the fold number of each image."""
     numbers = np.empty(sum(map(len, parts)), int)
     for number, rows in enumerate(parts):
         numbers[rows] = number
@@ -183,7 +182,7 @@ def _fold_numbers(parts):
 
 
 def _scores(data, probabilities):
-    """Count the right decisions: float64 of shape `(images,)`."""
+    """Compute the share of correct decisions per image, float64 of shape `(images,)`."""
     if data.multilabel:
         return ((probabilities >= 0.5) == data.numbers).mean(axis=1)
     return (probabilities.argmax(axis=1) == data.numbers).astype("float64")

@@ -1,4 +1,4 @@
-"""Linear discriminant analysis with shrunk covariances, calibrated by a temperature: a probe without iterations."""
+"""Linear discriminant analysis with shrunk covariances, calibrated by a temperature: a closed-form probe."""
 
 import numpy as np
 from scipy.linalg import solve
@@ -9,23 +9,24 @@ from sklearn.utils.validation import validate_data
 
 from tlkeras.pipelines.scaling import fitted_scaler
 
-#: Temperatures to choose from, the most cautious first: on a thousand features the scores are far too large.
+#: Temperatures to choose from, the most cautious first. With a thousand features, the scores are far too large.
 TEMPERATURES = tuple(np.geomspace(100, 1, 25).tolist())
 
-#: Temperature to use if there are too few images to choose one: what a thousand features of a few hundred images need.
+#: Temperature to use if there are too few images to choose one; suits a thousand features of several hundred images.
 FALLBACK_TEMPERATURE = 20.0
 
 
 class ShrunkDiscriminant(LinearDiscriminantAnalysis):
-    """`LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`, in a fraction of its time.
+    """`LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`, in a fraction of the time.
 
-    The covariance within classes is a diagonal plus the product of the images with themselves, so it is inverted in as
-    many dimensions as there are images, if these are fewer than the features. scikit-learn computes a covariance per
-    class and factors their mean in all dimensions.
+    The covariance within classes is a diagonal plus the product of the images with themselves, so if there are fewer
+    images than features, the matrix to invert has only one dimension per image. scikit-learn computes one covariance
+    per class and factors their mean in all dimensions.
 
     Args:
-        temperature: Number to divide scores by, which makes probabilities less certain and changes no decision.
-        priors: Array of shape `(classes,)`: the expected shares of the classes. Defaults to None, those of the images.
+        temperature: Number to divide scores by. A larger one makes probabilities less certain and changes no decision.
+        priors: Array of shape `(classes,)`: the expected class proportions. Defaults to None, which uses those of the
+            images.
 
     Example:
 
@@ -41,11 +42,11 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
         self.temperature = temperature
 
     def fit(self, X, y):
-        """Estimate means and the shared covariance of the classes.
+        """Estimate the class means and the shared covariance.
 
         Args:
             X: Features of shape `(images, features)`.
-            y: Labels of shape `(images,)`, of two classes or more.
+            y: Labels of shape `(images,)`, of at least two classes.
 
         Returns:
             The classifier itself.
@@ -65,17 +66,17 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
 
 
 def discriminant_paths(data, parts, temperatures, class_weight=None, at_least=0):
-    """Fit a discriminant without some images, and predict these at each temperature.
+    """Fit a discriminant without the held-out images, and predict them at each temperature.
 
     Args:
         data: `LabeledFeatures`, with one label per image.
-        parts: int arrays: the images to hold out, in parts that are judged apart.
+        parts: int arrays: the images to hold out, in parts that are evaluated separately.
         temperatures: Values of the temperature.
         class_weight: As in `tlkeras.linear_probe`.
-        at_least: Ignored; `probability_paths` has it.
+        at_least: Ignored; present for compatibility with `probability_paths`.
 
     Returns:
-        A float64 array per part, of shape `(temperatures, images of the part, classes)`.
+        List with one float64 array per part, of shape `(temperatures, images of the part, classes)`.
     """
     held_out = np.concatenate(parts)
     train = np.setdiff1d(np.arange(len(data.labels)), held_out)
@@ -93,7 +94,7 @@ def discriminant_paths(data, parts, temperatures, class_weight=None, at_least=0)
 
 
 def fit_discriminant(data, temperature, class_weight=None):
-    """Fit the scaler and the discriminant of a given temperature on all images.
+    """Fit the scaler and the discriminant with a given temperature on all images.
 
     Args:
         data: `LabeledFeatures`, with one label per image.
@@ -107,7 +108,7 @@ def fit_discriminant(data, temperature, class_weight=None):
 
 
 def _pipeline(data, rows, temperature, class_weight):
-    """Fit on some images; weights of classes become their priors."""
+    """Fit a pipeline on some of the images; class weights become priors."""
     labels = data.labels[rows]
     _, numbers = np.unique(labels, return_inverse=True)
     weights = np.bincount(numbers, data.weights(class_weight, rows))
@@ -118,10 +119,10 @@ def _pipeline(data, rows, temperature, class_weight):
 
 
 def _shrunk_covariance(centered, numbers, priors):
-    """Average the shrunk covariances of the classes, as scikit-learn does: each shrunk in its own standardized units.
+    """Average the shrunk covariances of the classes, as scikit-learn does, each shrunk in its standardized units.
 
     Args:
-        centered: Images without the means of their classes, of shape `(images, features)`.
+        centered: Features minus their class means, of shape `(images, features)`.
         numbers: Class of each image.
         priors: Weight of each class.
 
@@ -142,7 +143,7 @@ def _shrunk_covariance(centered, numbers, priors):
 
 
 def _ledoit_wolf(images):
-    """Return the shrinkage of a covariance and the mean variance to shrink to; the images are centered."""
+    """Return the shrinkage of a covariance and the mean variance to shrink toward; the images are centered."""
     count, features = images.shape
     squares = (images**2).sum(axis=1)
     variance = squares.sum() / count / features
@@ -150,11 +151,11 @@ def _ledoit_wolf(images):
     beta = ((squares**2).sum() / count - product) / count
     delta = product - features * variance**2
     shrinkage = min(beta, delta) / delta if min(beta, delta) > 0 else 0.0
-    return (shrinkage if shrinkage > 1e-9 else 0.0), variance  # of two images it is 0, but for rounding
+    return (shrinkage if shrinkage > 1e-9 else 0.0), variance  # for two images it is 0, up to rounding
 
 
 def _solved(rows, diagonal, right):
-    """Solve `(rows.T @ rows + np.diag(diagonal)) @ x = right`, in the smaller of both dimensions."""
+    """Solve `(rows.T @ rows + np.diag(diagonal)) @ x = right`, in the smaller of the two dimensions."""
     if len(rows) >= rows.shape[1]:
         return solve(rows.T @ rows + np.diag(diagonal), right, assume_a="pos")
     scaled, start = rows / diagonal, right / diagonal[:, None]

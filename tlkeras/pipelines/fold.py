@@ -1,4 +1,4 @@
-"""A fitted scikit-learn pipeline becomes one Keras model that answers as the pipeline did."""
+"""Fold a fitted scikit-learn pipeline into one Keras model with the same predictions."""
 
 import keras
 from keras import layers, ops
@@ -15,13 +15,13 @@ from tlkeras.utils.validation import shown
 
 
 def fold(pipeline: BaseEstimator) -> keras.Model:
-    """Fold a fitted pipeline of extractor, scalers and linear classifier into one end-to-end Keras model.
+    """Fold a fitted pipeline of an extractor, scalers and a linear classifier into one end-to-end Keras model.
 
     A chain of affine maps is one affine map, so scalers, PCA and the classifier become the weights of one `Dense` layer
     on top of the extractor's network.
 
     Args:
-        pipeline: A fitted `sklearn.pipeline.Pipeline`, or a search such as `GridSearchCV` that found one: a
+        pipeline: A fitted `sklearn.pipeline.Pipeline`, or a fitted search such as `GridSearchCV`. Its steps are a
             `tlkeras.FeatureExtractor`; any number of `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`,
             `PCA`, `IncrementalPCA`, `TruncatedSVD`, feature selectors and `Normalizer`; and a linear classifier:
             `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
@@ -30,15 +30,16 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
 
     Returns:
         A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
-        order of the classifier's `classes_`: the probabilities of `predict_proba`, where the classifier has it;
-        otherwise the scores of `decision_function`, and the largest decides. A single score `s`, of two classes,
-        becomes `[-s, s]`. `NearestCentroid` gives scores too, the larger the nearer, since its `predict` and
-        `predict_proba` may disagree. The model shares no weights with the extractor. Answers differ by at most 1e-5 of
-        the largest; on a GPU that rounds float32 products (TF32), by about 1e-3, see docs/gpu.md.
+        order of the classifier's `classes_`: the probabilities of `predict_proba`, if the classifier has it; otherwise
+        the scores of `decision_function`, where the largest one decides. With two classes, a single score `s` becomes
+        `[-s, s]`. `NearestCentroid` also gives scores, larger for nearer centroids, since its `predict` and
+        `predict_proba` may disagree. The model shares no weights with the extractor. Outputs differ from those of the
+        pipeline by at most 1e-5 of the largest; on a GPU that rounds float32 products (TF32), by about 1e-3, see
+        docs/gpu.md.
 
     Raises:
-        InputError: A step cannot be folded: an RBF `SVC`, trees, k-NN, a regressor. `tlkeras.save_pipeline` keeps such
-            a pipeline beside its network.
+        InputError: A step cannot be folded, such as an RBF `SVC`, trees, k-NN or a regressor. Save such a pipeline with
+            `tlkeras.save_pipeline` instead.
         sklearn.exceptions.NotFittedError: The pipeline is not fitted.
 
     Example:
@@ -76,10 +77,10 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
 
 
 def folded_weights(scalers, classifier):
-    """Write fitted scalers and a fitted logistic regression as one affine map.
+    """Combine fitted scalers and a fitted logistic regression into one affine map.
 
     Args:
-        scalers: Transformers such as `StandardScaler`, in the order in which they act.
+        scalers: Transformers such as `StandardScaler`, in the order in which they are applied.
         classifier: A `LogisticRegression`, or another classifier whose probabilities are a softmax.
 
     Returns:
@@ -87,7 +88,7 @@ def folded_weights(scalers, classifier):
         `features @ kernel + bias` is the classifier's `predict_proba`.
 
     Raises:
-        InputError: A transformer or the classifier is of another kind.
+        InputError: A transformer or the classifier has an unsupported type.
     """
     readout, *more = readouts(make_pipeline(*scalers, classifier))
     if more or readout.link != "softmax":
@@ -96,7 +97,7 @@ def folded_weights(scalers, classifier):
 
 
 def _transformed(features, transformers):
-    """Apply the steps up to the last one that is not affine; return the affine map that is left for the head, too."""
+    """Apply the steps up to the last one that is not affine; return its output and the affine map left for the head."""
     pending = None
     for step in transformers:
         if isinstance(step, Normalizer):
@@ -115,8 +116,8 @@ def _mapped(features, pending):
 
 
 def _normalized(features, norm):
-    """Normalize as `sklearn.preprocessing.Normalizer`, which leaves a row of zeros as it is."""
-    if features.dtype != "float32":  # float16 has no room for squares
+    """Normalize like `sklearn.preprocessing.Normalizer`, which leaves a row of zeros unchanged."""
+    if features.dtype != "float32":  # squares overflow float16
         features = ops.cast(features, "float32")
     if norm == "l2":
         length = ops.sqrt(ops.sum(ops.square(features), axis=-1, keepdims=True))
@@ -136,7 +137,7 @@ def _answer(features, rest, readout, index):
 
 
 def _dense(joint, activation, name):
-    """Make a layer of an affine map, in float32 also under mixed precision, where float16 would round probabilities."""
+    """Convert an affine map to a layer; float32 even under mixed precision, since float16 would round probabilities."""
     inputs, units = joint.matrix.shape
     layer = layers.Dense(units, activation=activation, dtype="float32", name=name)
     layer.build((None, inputs))

@@ -1,4 +1,4 @@
-"""Features with labels, checked: what every probe learns from."""
+"""Validated features with labels, the input of every probe."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ class LabeledFeatures:
     Attributes:
         features: float64 array of shape `(images, features)`.
         labels: Array of shape `(images,)` as given, or an int array of zeros and ones of shape `(images, classes)`.
-        classes: Array of shape `(classes,)`: the distinct labels in ascending order, or the column numbers.
-        numbers: int array of the shape of `labels`: positions in `classes`, or zeros and ones.
-        groups: int array of shape `(images,)`; images with equal numbers stay on one side of every split.
+        classes: Array of shape `(classes,)`: the distinct labels in ascending order, or the column indices.
+        numbers: int array with the shape of `labels`: indices into `classes`, or zeros and ones.
+        groups: int array of shape `(images,)`; images with equal numbers stay on the same side of every split.
     """
 
     features: np.ndarray
@@ -36,7 +36,7 @@ class LabeledFeatures:
 
     @property
     def strata(self) -> np.ndarray:
-        """The class to stratify each image by; of several labels, the rarest one that it has."""
+        """The class to stratify each image by; with several labels per image, the rarest one of the image."""
         if not self.multilabel:
             return self.numbers
         counts = np.where(self.numbers == 1, self.numbers.sum(axis=0), len(self.numbers) + 1)
@@ -44,18 +44,18 @@ class LabeledFeatures:
 
     @property
     def rarest(self) -> int:
-        """The number of groups of the class that has the fewest."""
+        """The number of groups in the class that has the fewest."""
         strata = self.strata
         return min(len(np.unique(self.groups[strata == one])) for one in np.unique(strata))
 
     def take(self, rows) -> "LabeledFeatures":
-        """Return some of the images; classes and their numbers stay."""
+        """Select some of the images; classes and their numbers do not change."""
         parts = (one[rows] for one in (self.features, self.labels, self.numbers, self.groups))
         features, labels, numbers, groups = parts
         return LabeledFeatures(features, labels, self.classes, numbers, groups)
 
     def weights(self, class_weight, rows=slice(None)) -> np.ndarray:
-        """Weigh images by class, as scikit-learn does; float64 of the shape of `labels[rows]`."""
+        """Compute the weights of images by class, as scikit-learn does; float64 with the shape of `labels[rows]`."""
         labels = self.labels[rows]
         if not self.multilabel:
             return compute_sample_weight(class_weight, labels)
@@ -68,11 +68,11 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
     Args:
         features: Numbers of shape `(images, features)`.
         labels: Class numbers or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
-        groups: One value per image, such as a patient, or None where all images are independent. An image whose
-            group is missing (None or NaN) is a group of its own.
+        groups: One value per image, such as a patient, or None if all images are independent. An image whose group is
+            missing (None or NaN) forms its own group.
 
     Raises:
-        InputError: The arrays do not fit together, hold no numbers or some that are not finite, or the labels are
+        InputError: The shapes of the arrays do not match, the features are not finite numbers, or the labels are
             missing, continuous, or all of one class.
 
     Example:
@@ -101,7 +101,7 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
 
 def _feature_table(features):
     try:
-        # scikit-learn solves in the precision of the features, and L-BFGS needs double.
+        # scikit-learn computes in the precision of the features, and L-BFGS needs double precision.
         table = np.asarray(features, "float64")
     except (TypeError, ValueError):
         table = None

@@ -1,35 +1,36 @@
-"""Logistic regressions along a path of C, each starting where the last one ended: many are fitted to choose C."""
+"""Logistic regressions along a path of C, each starting from the previous solution, to choose C."""
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-#: Largest slope at which a fit ends, in preconditioned units. On two paths of five values of C, losses were within
-#: 0.02% of the converged ones up to C = 0.1. A limit ten times smaller took twice as long.
+#: A fit ends once its gradient is below this, in preconditioned units. On two paths of five values of C, losses were
+#: within 0.02% of the converged ones up to C = 0.1. A limit ten times smaller took twice as long.
 TOLERANCE = 1e-4
 
-#: Iterations of L-BFGS, enough for the weakest penalty on a thousand features.
+#: Maximum number of L-BFGS iterations; enough for the weakest penalty on a thousand features.
 MAX_ITERATIONS = 2000
 
-#: Mean curvature of the loss in training, relative to that of the start, where all images have the same answer.
+#: Mean curvature of the loss during training, relative to that at the start, where all images have the same prediction.
 _CURVATURE = 0.3
 
 
 def regression_path(rows, targets, weights, Cs, exclusive):
     """Fit a logistic regression for each C, with the objective of scikit-learn's `LogisticRegression`.
 
-    Unlike scikit-learn's solver, L-BFGS works in units in which the loss is about equally curved in all directions,
-    which took a third of the iterations on two paths of five values of C. For that, columns should be principal axes.
+    Unlike in scikit-learn's solver, L-BFGS works in units in which the loss has about the same curvature in all
+    directions. On two paths of five values of C, this took a third of the iterations. Columns should be principal axes
+    for this to work.
 
     Args:
         rows: float64 array of shape `(images, features)`.
         targets: float64 array of zeros and ones of shape `(images, columns)`.
         weights: float64 array of shape `(images, 1)` or `(images, columns)`.
-        Cs: Values of C; ascending ones are fastest.
-        exclusive: Whether each image has one of several labels (softmax); otherwise columns are independent (sigmoid).
+        Cs: Values of C; ascending order is fastest.
+        exclusive: Whether each image has exactly one label (softmax); otherwise columns are independent (sigmoid).
 
     Yields:
-        A function per C, from rows to probabilities of shape `(images, columns)`.
+        One function per C, from rows to probabilities of shape `(images, columns)`.
 
     Example:
 
@@ -42,7 +43,7 @@ def regression_path(rows, targets, weights, Cs, exclusive):
     shares = targets.mean(axis=0)
     curvature = max(_CURVATURE * float((shares * (1 - shares)).mean()), 1e-6)
     spread = np.square(rows).mean(axis=0)
-    parameters = np.zeros((rows.shape[1] + 1, targets.shape[1]))  # the last row is the intercepts
+    parameters = np.zeros((rows.shape[1] + 1, targets.shape[1]))  # the last row holds the intercepts
     for C in Cs:
         penalty = 1 / (C * total)
         scales = np.sqrt(np.append(curvature * spread + penalty.mean(), curvature))[:, None]
@@ -54,7 +55,7 @@ def regression_path(rows, targets, weights, Cs, exclusive):
 
 
 def _objective(rows, targets, weights, penalty, scales, exclusive):
-    """Return the function from scaled parameters to the penalized loss and its gradient."""
+    """Return a function from scaled parameters to the penalized loss and its gradient."""
 
     def loss_and_gradient(scaled):
         parameters = scaled.reshape(len(scales), -1) / scales
@@ -81,7 +82,7 @@ def _predictor(parameters, exclusive):
 
 
 def _softmax(scores):
-    """Return the softmax of each row and the logarithm of the sum of its exponentials; faster than SciPy's."""
+    """Compute the softmax of each row and the logarithm of the sum of its exponentials, faster than SciPy."""
     largest = scores.max(axis=1, keepdims=True)
     powers = np.exp(scores - largest)
     sums = powers.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The linear probe: a linear classifier on frozen features, its strength chosen by cross-validation."""
+"""The linear probe: a linear classifier on frozen features, regularized by cross-validation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from tlkeras.pipelines.regularization import (
 from tlkeras.pipelines.scaling import fitted_scaler
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
 
-#: C where there is nothing to choose it by: right for a thousand features of a few hundred images.
+#: C to use if there are too few images to choose one; suits a thousand features of several hundred images.
 FALLBACK_C = 0.01
 
 ESTIMATORS = ("logistic", "lda")
@@ -39,40 +39,39 @@ def linear_probe(
     seed: int = 0,
     class_weight: dict | str | None = None,
 ) -> Pipeline:
-    """Fit a `StandardScaler` and a linear classifier, with its strength chosen by cross-validation.
+    """Fit a `StandardScaler` and a linear classifier, with its regularization chosen by cross-validation.
 
     The scaler divides by no less than a tenth of the median standard deviation of the features. Otherwise a feature
-    that is almost always 0 in training could decide alone, with complete certainty, about a new image that has it.
+    that is almost always 0 in training could decide the class of a new image on its own, with complete certainty.
 
     Args:
         features: Array of shape `(images, features)`, float32 or float64.
-        labels: Array of shape `(images,)` of class numbers or names, two classes or more; or zeros and ones of shape
-            `(images, classes)` where an image may have several labels or none.
-        estimator: `"logistic"` for a `LogisticRegression`, the default, or `"lda"` for a linear discriminant analysis
-            with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). LDA took a fifth to two thirds of
-            the time on our data, and was clearly more accurate on line drawings only; see docs/performance.md. Its
+        labels: Array of shape `(images,)` of class numbers or names, with at least two classes; or zeros and ones of
+            shape `(images, classes)` if an image may have several labels or none.
+        estimator: `"logistic"` (the default) for a `LogisticRegression`, or `"lda"` for a linear discriminant analysis
+            with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). On our data, LDA took a fifth to
+            two thirds of the time, and was clearly more accurate only on line drawings; see docs/performance.md. Its
             scores are divided by a temperature, which is chosen instead of C.
         groups: Array of shape `(images,)`, such as patients or near-duplicates: images of one group are never on both
             sides of a fold. Defaults to None, which puts every image in its own group.
-        Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest, the most cautious one.
-            The default spans 1e-4 to 10, since on a thousand features the best C for few images is far below
+        Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest, which is the most
+            cautious. The default spans 1e-4 to 10, since on a thousand features the best C for few images is far below
             scikit-learn's 1. LDA ignores them.
-        folds: Number of cross-validation folds. There are fewer if the rarest class has fewer images (or groups); if
-            it has only one, C is 0.01 and the temperature 20. Defaults to 5.
+        folds: Number of cross-validation folds. It is reduced if the rarest class has fewer images (or groups); if that
+            class has only one, C is 0.01 and the temperature is 20. Defaults to 5.
         seed: Seed of the folds. Defaults to 0.
         class_weight: None, `"balanced"` or a dict from class to weight, as in `LogisticRegression`; the held-out loss
-            that chooses C is weighted the same way. For LDA they are priors of the classes. A dict cannot be used with
+            that chooses C is weighted the same way. LDA uses the weights as class priors. A dict cannot be used with
             several labels per image. Defaults to None.
 
     Returns:
-        A fitted `sklearn.pipeline.Pipeline` of the two steps. The C chosen is `pipeline[-1].C`, for LDA
-        `pipeline[-1].temperature`. With several labels
-        per image the second step is a `OneVsRestClassifier` of regressions that share one C,
-        `pipeline[-1].estimator.C`.
+        A fitted `sklearn.pipeline.Pipeline` of the two steps. The chosen C is `pipeline[-1].C`; for LDA, the chosen
+        temperature is `pipeline[-1].temperature`. With several labels per image, the second step is a
+        `OneVsRestClassifier` of regressions that share one C, `pipeline[-1].estimator.C`.
 
     Raises:
-        InputError: The arrays have other shapes, hold values that are not finite numbers, labels are missing or all of
-            one class, or an option cannot be used.
+        InputError: The arrays have wrong shapes or hold values that are not finite numbers, labels are missing or all
+            of one class, or an option is invalid.
 
     Example:
 
@@ -87,7 +86,7 @@ def linear_probe(
     data = labeled_features(features, labels, groups)
     family = check_probe_options(estimator, Cs, class_weight, data.multilabel)
     folds = min(check_integer("folds", folds, minimum=1), data.rarest)
-    # Matrices this small are multiplied faster by one thread; more also wait for those of the deep learning backend.
+    # One thread multiplies matrices this small faster; more threads would also compete with those of the backend.
     with threadpool_limits(1, user_api="blas"):
         strength = family.strengths[0] if len(family.strengths) == 1 else family.fallback
         if folds > 1 and len(family.strengths) > 1:
@@ -99,12 +98,13 @@ def linear_probe(
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of probe, and the number that is chosen for it.
+    """A kind of probe, and the values of its hyperparameter.
 
     Attributes:
         strengths: Values to choose from, the most cautious first.
         fallback: Value to use if there are too few images to choose one.
-        paths: Function that fits without some images and predicts these for each value, like `probability_paths`.
+        paths: Function that fits without the held-out images and predicts them for each value, like
+            `probability_paths`.
         fit: Function that fits on all images with one value, like `fit_probe`.
     """
 
@@ -115,7 +115,7 @@ class Family:
 
 
 def fit_probe(data, C, class_weight=None):
-    """Fit the scaler and the regression of a given C on all images.
+    """Fit the scaler and the regression with a given C on all images.
 
     Args:
         data: `LabeledFeatures`.
@@ -134,18 +134,18 @@ def fit_probe(data, C, class_weight=None):
 
 
 def chosen_strength(probe):
-    """Return what was chosen for a fitted probe, by its name: `{"C": 0.01}` or `{"temperature": 20.0}`."""
+    """Return the chosen hyperparameter of a fitted probe by name: `{"C": 0.01}` or `{"temperature": 20.0}`."""
     classifier = probe[-1]
     if hasattr(classifier, "temperature"):
         return {"temperature": float(classifier.temperature)}
-    return {"C": float(getattr(classifier, "estimator", classifier).C)}  # of one regression per label, all are equal
+    return {"C": float(getattr(classifier, "estimator", classifier).C)}  # the same for the regressions of all labels
 
 
 def check_probe_options(estimator, Cs, class_weight, multilabel):
     """Check the options that all probes share, and return the `Family`.
 
     Raises:
-        InputError: One of the options cannot be used.
+        InputError: An option is invalid.
     """
     if not isinstance(Cs, Sequence | np.ndarray) or isinstance(Cs, str) or not len(Cs):
         raise invalid("Cs", Cs, "be a sequence of one value of C or more")

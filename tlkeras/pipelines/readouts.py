@@ -1,4 +1,4 @@
-"""Fitted linear classifiers of scikit-learn as affine maps, and how their outputs become predictions."""
+"""Affine maps of fitted scikit-learn linear classifiers, and the links from their outputs to predictions."""
 
 from dataclasses import dataclass
 from functools import singledispatch
@@ -18,12 +18,12 @@ from tlkeras.pipelines.affine import Affine, affine, flat_steps, float64, not_fo
 
 @dataclass(frozen=True)
 class Readout:
-    """The prediction of a linear classifier: an affine map, and a link from its numbers to the answer.
+    """The prediction of a linear classifier: an affine map, and a link from its outputs to the prediction.
 
     Attributes:
-        affine: `Affine`, to one number per class.
+        affine: `Affine` map to one number per class.
         link: `"softmax"`; `"one-vs-rest"`, sigmoids divided by their sum; `"sigmoid"`, for several labels at once; or
-            `"scores"`, the raw numbers; the largest decides.
+            `"scores"`, the raw numbers, of which the largest decides.
     """
 
     affine: Affine
@@ -32,19 +32,19 @@ class Readout:
 
 @singledispatch
 def readouts(classifier) -> list[Readout]:
-    """Write a fitted classifier as affine maps with a link; its answer is the mean of theirs.
+    """Convert a fitted classifier to affine maps with a link; its prediction is the mean of theirs.
 
     Args:
         classifier: A fitted `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
-            `LinearDiscriminantAnalysis`, `NearestCentroid`; or a `OneVsRestClassifier` or `CalibratedClassifierCV`
+            `LinearDiscriminantAnalysis` or `NearestCentroid`; or a `OneVsRestClassifier` or `CalibratedClassifierCV`
             (sigmoid or temperature) of these; or a pipeline of affine steps that ends in one.
 
     Returns:
-        List of `Readout`, each with one number per class in the order of `classes_`; several only for a calibration
-        with an ensemble.
+        List of `Readout`, each with one number per class in the order of `classes_`; more than one only for a
+        calibration with an ensemble.
 
     Raises:
-        InputError: The classifier is not linear, or not known to be.
+        InputError: The classifier is not linear, or is of an unknown type.
 
     Example:
 
@@ -64,7 +64,7 @@ def _(pipeline: Pipeline):
 
 @readouts.register
 def _(classifier: LogisticRegression):
-    if getattr(classifier, "multi_class", "auto") not in ("auto", "deprecated"):  # gone from scikit-learn 1.8
+    if getattr(classifier, "multi_class", "auto") not in ("auto", "deprecated"):  # removed in scikit-learn 1.8
         raise not_foldable("multi_class must be 'auto'", classifier)
     decisions = _decisions(classifier)
     if len(classifier.classes_) == 2:
@@ -101,9 +101,9 @@ def _(classifier: LinearDiscriminantAnalysis):
 
 @readouts.register
 def _(classifier: NearestCentroid):
-    # Which distances scikit-learn predicts by depends on the priors, and so on the images: its probabilities always use
-    # standardized ones, its predictions only where the priors differ. So the answers are scores in both cases, the
-    # largest decides, as in `predict`.
+    # scikit-learn's probabilities always use standardized distances, but its predictions use them only if the priors
+    # differ, which depends on the images. So the outputs are scores in both cases, and the largest decides, as in
+    # `predict`.
     standardized = _standardized_nearest(classifier)
     if np.isclose(classifier.class_prior_, 1 / len(classifier.classes_)).all():
         return [Readout(_nearest(classifier.centroids_), "scores")]
@@ -116,7 +116,7 @@ def _(classifier: OneVsRestClassifier):
     for estimator in classifier.estimators_:
         if not hasattr(estimator, "classes_"):
             raise not_foldable("one class has no examples or all of them", classifier)
-        if isinstance(estimator, NearestCentroid):  # judged by its probabilities here, whatever the priors
+        if isinstance(estimator, NearestCentroid):  # calibration uses its probabilities, whatever the priors
             part, more = Readout(_standardized_nearest(estimator), "softmax"), []
         else:
             part, *more = readouts(estimator)
@@ -157,7 +157,7 @@ def _calibrated(fitted, whole):
 
 
 def _standardized_nearest(classifier):
-    """Write the `decision_function` of a `NearestCentroid`, up to a number that is the same for all classes."""
+    """Convert the `decision_function` of a `NearestCentroid`, up to a constant that is the same for all classes."""
     if classifier.metric != "euclidean":
         raise not_foldable("only Euclidean distances are linear", classifier)
     deviation = np.where(classifier.within_class_std_dev_ == 0, 1, classifier.within_class_std_dev_)
@@ -166,40 +166,40 @@ def _standardized_nearest(classifier):
     return Affine(joint.matrix, joint.offset + 2 * np.log(classifier.class_prior_))
 
 
-# Squared distances differ between classes by an affine map alone: |x|^2 is the same for all of them.
+# Squared distances differ between classes only by an affine map, since |x|^2 is the same for all classes.
 def _nearest(centroids):
-    """Score nearness: the squared length of x, less the squared distance to each centroid."""
+    """Score nearness: the squared length of x minus the squared distance to each centroid."""
     centroids = float64(centroids)
     return Affine(2 * centroids.T, -np.sum(centroids**2, axis=1))
 
 
 def _after(transformers, joint):
-    """Put affine steps before an affine map."""
+    """Compose affine steps with the affine map that follows them."""
     for step in reversed(transformers):
         joint = affine(step).then(joint)
     return joint
 
 
 def _decisions(classifier):
-    """Write a classifier's `decision_function`: one output where there are two classes."""
+    """Convert a classifier's `decision_function`, which has one output if there are two classes."""
     matrix = np.atleast_2d(float64(classifier.coef_)).T
     return Affine(matrix, np.broadcast_to(float64(classifier.intercept_), matrix.shape[1:]).copy())
 
 
 def _difference(readout):
-    """Return the logit of the second class against the first, of a readout with two."""
+    """Return the logit of the second class against the first, for a readout with two classes."""
     matrix, offset = readout.affine.matrix, readout.affine.offset
     factor = 0.5 if readout.link == "scores" else 1
     return Affine(factor * (matrix[:, 1:] - matrix[:, :1]), factor * (offset[1:] - offset[:1]))
 
 
 def _against_zero(decisions):
-    """Write one logit as two, the first of them zero, since softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]."""
+    """Convert one logit to two, the first of which is zero: softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]."""
     return Affine(np.pad(decisions.matrix, [(0, 0), (1, 0)]), np.pad(decisions.offset, (1, 0)))
 
 
 def _both_signs(decisions):
-    """Write one score as two, for and against: the larger one decides, as its sign did."""
+    """Convert one score to two, against and for the second class, so that the larger one decides."""
     return Affine(
         np.concatenate([-decisions.matrix, decisions.matrix], 1), np.concatenate([-decisions.offset, decisions.offset])
     )

@@ -8,20 +8,20 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from tlkeras.pipelines.logistic import regression_path
 from tlkeras.pipelines.scaling import fitted_scaler
 
-#: On a thousand standardized features the best C of few images lies far below scikit-learn's default of 1.
+#: With a thousand standardized features, the best C for few images is far below scikit-learn's default of 1.
 DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
 
 
 def deal_folds(data, count, seed):
-    """Deal images out to folds, stratified by class, with each group in one fold.
+    """Assign images to folds, stratified by class, with each group in one fold.
 
     Args:
         data: `LabeledFeatures`.
         count: Number of folds.
-        seed: Seed of the order in which images are dealt.
+        seed: Seed of the order in which images are assigned.
 
     Returns:
-        List of int arrays: the images of each fold, ascending.
+        List of int arrays: the images of each fold, in ascending order.
     """
     rows = np.zeros((len(data.labels), 1))
     alone = len(np.unique(data.groups)) == len(data.groups)
@@ -32,21 +32,22 @@ def deal_folds(data, count, seed):
 
 
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
-    """Fit a regression for each C without some images, and predict these.
+    """Fit a regression for each C without the held-out images, and predict them.
 
     The Cs are tried from the strongest penalty down, each fit starting where the previous one ended. Two Cs in a
-    row without a lower loss end the path, since weak penalties take longest and overfit. Each part ends its path by
-    its own loss alone, so what is chosen by one part does not depend on the labels of another.
+    row without a lower loss end the path, since weak penalties take longest and overfit. The path of each part ends by
+    the loss of that part alone, so the choice for one part does not depend on the labels of another.
 
     Args:
         data: `LabeledFeatures`.
-        parts: int arrays: the images to hold out, in parts that are judged apart.
+        parts: int arrays: the images to hold out, in parts that are evaluated separately.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
-        at_least: Position in `Cs` that no path ends before.
+        at_least: Index into `Cs` before which no path ends.
 
     Returns:
-        A float64 array per part, of shape `(Cs, images of the part, classes)`; NaN beyond the end of its path.
+        List with one float64 array per part, of shape `(Cs, images of the part, classes)`; NaN beyond the end of its
+        path.
     """
     held_out = np.concatenate(parts)
     train = np.setdiff1d(np.arange(len(data.labels)), held_out)
@@ -74,7 +75,7 @@ def _answers(data, train, seen, unseen, Cs, class_weight):
         targets, weights = np.equal.outer(targets, np.arange(len(data.classes))), weights[:, None]
     targets = targets.astype("float64")
     varies = targets.min(axis=0) < targets.max(axis=0)
-    two = not data.multilabel and varies.sum() == 2  # one column of scores then, as scikit-learn has it
+    two = not data.multilabel and varies.sum() == 2  # then there is one column of scores, as in scikit-learn
     learned = np.flatnonzero(varies)[1:] if two else np.flatnonzero(varies)
     weights = weights[:, learned] if data.multilabel else weights
     constant = np.repeat(np.where(varies, 0, targets[:1]), len(unseen), axis=0)
@@ -90,7 +91,7 @@ def _answers(data, train, seen, unseen, Cs, class_weight):
 
 
 def log_losses(probabilities, data, rows, class_weight=None):
-    """Measure the weighted log loss of each image.
+    """Compute the weighted log loss of each image.
 
     Args:
         probabilities: Array of shape `(..., rows, classes)`.
@@ -99,8 +100,8 @@ def log_losses(probabilities, data, rows, class_weight=None):
         class_weight: As in `tlkeras.linear_probe`.
 
     Returns:
-        float64 array of shape `(..., rows)`; infinite where the probabilities are NaN. Weights have mean 1; with
-        several labels per image, the mean over labels.
+        float64 array of shape `(..., rows)`; infinite where the probabilities are NaN. Weights have a mean of 1. With
+        several labels per image, losses are averaged over labels.
     """
     weights = data.weights(class_weight, rows)
     numbers = data.numbers[rows]
@@ -114,14 +115,14 @@ def log_losses(probabilities, data, rows, class_weight=None):
 
 
 def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, paths=probability_paths):
-    """Predict every image without its fold, for each C.
+    """Predict every image with its fold held out, for each C.
 
     Args:
         data: `LabeledFeatures`.
         folds: From `deal_folds`.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
-        at_least: A position in `Cs` per fold that its path does not end before, or None.
+        at_least: Index into `Cs` per fold, before which its path does not end, or None.
         paths: Function that fits and predicts, like `probability_paths`.
 
     Returns:
@@ -137,10 +138,10 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
 
 
 def _fewer_columns(seen, unseen):
-    """Express both in the principal axes of the rows of `seen`, if there are fewer rows than columns.
+    """Project both arrays onto the principal axes of `seen`, if it has fewer rows than columns.
 
-    A regression with an L2 penalty is the same there: its weights are a sum of the rows, and a turn of the axes changes
-    no length. It is many times faster with 200 columns than with 1280.
+    A regression with an L2 penalty has the same solution there: its weights are a linear combination of the rows, and
+    rotating the axes changes no lengths. It is many times faster with 200 columns than with 1280.
     """
     if len(seen) >= seen.shape[1]:
         return seen, unseen

@@ -1,4 +1,4 @@
-"""Pipelines that cannot be folded, kept beside their network in a folder that runs no code when it is read."""
+"""Save pipelines that cannot be folded together with their network, in a folder that is safe to load."""
 
 import json
 import os
@@ -16,23 +16,23 @@ from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.utils.files import written_whole
 from tlkeras.utils.validation import shown
 
-#: Settings of the extractor that are not in its network.
+#: Settings of the extractor that its network does not contain.
 _SETTINGS = ("image_size", "resize", "input", "on_error", "batch_size", "engine", "precision", "cache", "verbose")
 
 
 def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
-    """Save a fitted pipeline that starts with a `FeatureExtractor`, whatever estimator it ends in.
+    """Save a fitted pipeline that starts with a `FeatureExtractor`, whatever its final estimator is.
 
-    Prefer `tlkeras.fold` where it can make one Keras model of the pipeline. It cannot fold an SVC with a kernel, trees,
-    k-NN or a regressor; these are saved beside the network.
+    Prefer `tlkeras.fold` if it can convert the pipeline to one Keras model. It cannot fold an SVC with a kernel, trees,
+    k-NN or a regressor; these are saved next to the network.
 
-    The folder holds `network.keras`, which opens with Keras alone; `estimator.skops`, the steps after the extractor,
-    which opens with skops and, unlike a pickle, runs no code when it is read; and `extractor.json`. Needs the extra
-    `skops`.
+    The folder contains `network.keras`, which Keras alone can open; `estimator.skops`, the steps after the extractor,
+    which skops opens and which, unlike a pickle, runs no code when loaded; and `extractor.json`. This function needs
+    the extra `skops`.
 
     Args:
-        pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any steps of scikit-learn.
-        folder: Folder to write, which must be empty or not exist yet. It appears only when it is complete.
+        pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any scikit-learn steps.
+        folder: Folder to write. It must be empty or not exist yet, and appears only once it is complete.
 
     Raises:
         InputError: The pipeline does not start with a `FeatureExtractor`, the folder cannot be written, or skops is not
@@ -83,24 +83,24 @@ def _skops_io():
 
 
 def _plain(value):
-    """Convert what JSON does not support: a size from NumPy, a path of the cache."""
+    """Convert values that JSON does not support, such as a NumPy size or the path of a cache."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = None) -> Pipeline:
-    """Load a pipeline that `tlkeras.save_pipeline` saved.
+    """Load a pipeline saved by `tlkeras.save_pipeline`.
 
     Args:
-        folder: Folder that `save_pipeline` wrote.
+        folder: Folder written by `save_pipeline`.
         trusted: Names of types to trust in addition to those that skops considers safe, as in `skops.io.load`; the
-            error lists the missing ones. Trees and forests need `["sklearn.tree._tree.Tree"]`: a forged one could make
-            scikit-learn read memory that is not its own, so trust it only in files of your own. Defaults to None.
+            error lists the missing ones. Trees and forests need `["sklearn.tree._tree.Tree"]`: a manipulated one could
+            make scikit-learn read memory out of bounds, so trust this type only in your own files. Defaults to None.
 
     Returns:
         A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the network itself as its backbone.
 
     Raises:
-        InputError: The folder holds no saved pipeline, a file holds types that are not trusted, or skops is not
+        InputError: The folder contains no saved pipeline, a file contains types that are not trusted, or skops is not
             installed.
 
     Example: see `tlkeras.save_pipeline`.
@@ -117,7 +117,7 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
         rest = io.load(folder / "estimator.skops", trusted=trusted)
         settings = json.loads((folder / "extractor.json").read_text())
         network = keras.saving.load_model(folder / "network.keras", compile=False)
-    except (BadZipFile, OSError, ValueError) as error:  # what JSON cannot read is a ValueError, too
+    except (BadZipFile, OSError, ValueError) as error:  # invalid JSON raises ValueError, too
         raise InputError(f"The pipeline in {str(folder)!r} cannot be read: {first_line(error)}") from error
     except io.exceptions.UntrustedTypesFoundException as error:
         unknown = io.get_untrusted_types(file=folder / "estimator.skops")

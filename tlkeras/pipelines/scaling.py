@@ -1,27 +1,29 @@
-"""The scaler of a probe: standardized features, with no nearly constant one blown up."""
+"""The scaler of a probe: standardize features without amplifying nearly constant ones."""
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-#: Smallest standard deviation to divide by, as a share of the median one. See docs/performance.md for others.
+#: Smallest standard deviation to divide by, as a share of the median. See docs/performance.md for a comparison of
+#: values.
 FLOOR = 0.1
 
 
 def fitted_scaler(features: np.ndarray) -> StandardScaler:
-    """Fit a `StandardScaler`, with a floor under the standard deviations that it divides by.
+    """Fit a `StandardScaler`, with a lower limit on the standard deviations that it divides by.
 
     A feature that is almost always 0 in training has a tiny standard deviation. If a new image activates it, its
-    standardized value is in the hundreds, and it alone decides the answer. Such a feature is divided by a tenth of the
-    median standard deviation instead. A network's features are in one unit, so they can be compared. The floor also
-    bounds the weights of a folded head, which 8-bit files need.
+    standardized value is in the hundreds, and it alone decides the prediction. Such a feature is divided by a tenth of
+    the median standard deviation instead. All features of a network have the same unit, so they can be compared. The
+    limit also bounds the weights of a folded head, which 8-bit files need.
 
-    The scaler is a plain one of scikit-learn, for files and other programs. Fitting it again removes the floor.
+    The result is a plain scikit-learn scaler, so it can be saved to files and used by other programs. Fitting it again
+    removes the limit.
 
     Args:
         features: Numbers of shape `(images, features)`.
 
     Returns:
-        The fitted scaler; `scale_` is what it divides by, `var_` has no floor.
+        The fitted scaler. It divides by `scale_`; `var_` is not limited.
 
     Example:
 
@@ -34,7 +36,7 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
 
 
 def with_floor(deviations: np.ndarray) -> np.ndarray:
-    """Raise small standard deviations to a tenth of the median one, in which constant features do not count.
+    """Raise small standard deviations to a tenth of the median, which ignores constant features.
 
     Args:
         deviations: Floats of shape `(features,)`.
