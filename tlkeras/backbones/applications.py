@@ -1,4 +1,4 @@
-"""Backbones of `keras.applications` and of tlkeras' own constructors, which share their signature."""
+"""Backbones from `keras.applications` and from tlkeras' own constructors, which have the same signature."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def build_application(info, image, weights):
 
     Raises:
         InputError: The image size does not suit the network, the weights are not available or do not fit, or the
-            backend cannot run it.
+            backend cannot run the network.
     """
     if info.constructor == "NASNetMobile" and keras.backend.backend() == "torch":
         raise InputError("`nasnet_mobile` cannot be built on the torch backend. Use 'efficientnet_lite0' instead.")
@@ -42,8 +42,8 @@ def build_application(info, image, weights):
             return model
     else:
         constructor = getattr(keras.applications, info.constructor)
-        # Weights are read below for "imagenet" too: the constructors' own download cannot be announced, and it deletes
-        # the existing file when it fails. No name= either: some constructors use it in file names.
+        # Weights are loaded below, for "imagenet" too: the constructors' own download cannot be announced, and it
+        # deletes the existing file when it fails. No name= either: some constructors use it in file names.
         model = constructor(include_top=False, weights=None, input_tensor=x)
     flat = forget(model, flatten(model))
     if weights == "imagenet":
@@ -56,11 +56,11 @@ def build_application(info, image, weights):
 
 
 def _fix_normalization(model):
-    """Put the variance into an EfficientNet whose file holds the standard deviation in its place.
+    """Set the variance of an EfficientNet whose weights file holds the standard deviation instead.
 
-    Keras corrects this error of its files with a second Rescaling, but only under `weights="imagenet"`, so the same
-    file passed as a path gives wrong answers (tensorflow#62193). With the right variance no second layer is needed,
-    wherever the weights came from.
+    Keras corrects this error in its files with a second Rescaling, but only with `weights="imagenet"`, so the same
+    file passed as a path gives wrong predictions (tensorflow#62193). With the correct variance, no second layer is
+    needed, wherever the weights came from.
     """
     normalization = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     mean, variance, *rest = normalization.get_weights()

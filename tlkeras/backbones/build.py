@@ -1,4 +1,4 @@
-"""The public `backbone`: any network of the catalog by its name, from raw pixels to features."""
+"""The public function `backbone`, which builds any network in the catalog by name, from raw pixels to features."""
 
 import os
 from pathlib import Path
@@ -27,26 +27,26 @@ def backbone(
 ) -> keras.Model:
     """Build a pretrained network without its classification head, with its preprocessing inside.
 
-    The model takes raw pixels: RGB (or gray) in [0, 255], uint8 or float. Its first layers convert them to what the
-    network was trained on, such as [-1, 1] or BGR around a mean, so there is nothing to remember. A saved model opens
-    where tlkeras is not installed.
+    The model takes raw pixels: RGB (or gray) in [0, 255], uint8 or float. Its first layers convert them to the format
+    that the network was trained on, such as [-1, 1] or mean-centered BGR, so you do not have to preprocess images. A
+    saved model can be loaded without tlkeras.
 
     Args:
-        name: A catalog name (see `list_backbones`); case, hyphens and underscores do not matter. Also `"hub:"` followed
-            by any other KerasHub preset of an image backbone, or by the directory of one.
+        name: A catalog name (see `list_backbones`); case, hyphens and underscores do not matter. Also accepts `"hub:"`
+            followed by any other KerasHub preset of an image backbone, or by the directory of one.
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to the size that the published weights were made for.
-        channels: 3 for RGB images, the default, or 1 for gray ones, which are repeated across three channels.
+        channels: 3 for RGB images or 1 for gray ones, which are repeated across three channels. Defaults to 3.
         weights: `"imagenet"` for the published weights, None for random ones, or the path of a weights file
-            (`.weights.h5`, `.h5`) of this network without its head. Published weights of `efficientnet_lite0` come
-            with the installation; others may be downloaded once, which is announced on stderr.
+            (`.weights.h5`, `.h5`) for this network without its head. The published weights of `efficientnet_lite0` are
+            installed with tlkeras. Other weights are downloaded once if needed, with a message on stderr.
         pooling: None for the last feature map, of shape `(batch, height, width, channels)`, or one vector per image:
             `"avg"`, `"max"`, `"concat"` (average and maximum, twice as wide) or, for token models, `"cls"`.
         input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers; its shape
-            takes the place of `image_size` and `channels`. Defaults to a new `keras.Input`.
+            replaces `image_size` and `channels`. Defaults to a new `keras.Input`.
 
     Returns:
-        A functional `keras.Model`, float32 in and out. Token models return `(batch, tokens, channels)`.
+        A functional `keras.Model` with float32 inputs and outputs. Token models return `(batch, tokens, channels)`.
 
     Raises:
         InputError: There is no such backbone, pooling or weights file, or the image size does not suit the network.
@@ -71,7 +71,7 @@ def backbone(
         name = Path(preset).name
     else:
         info = backbone_info(name)
-        if pooling == "cls":  # refused before anything is downloaded
+        if pooling == "cls":  # fail before anything is downloaded
             raise InputError(f"{info.name} has no class token for pooling='cls'. Use 'avg', 'max' or 'concat'.")
         build = build_cv if info.provider == "keras_cv" else build_application
         model, prefix_tokens = build(info, image, weights), 0

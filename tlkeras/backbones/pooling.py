@@ -1,4 +1,4 @@
-"""Pooling: from the last features of a network to one vector per image."""
+"""Pool the last features of a network to one vector per image."""
 
 from keras import layers
 
@@ -9,10 +9,10 @@ POOLINGS = ("avg", "max", "concat", "cls")
 
 
 def check_pooling(pooling, optional=False):
-    """Refuse an unknown pooling.
+    """Raise if `pooling` is not the name of a pooling.
 
     Args:
-        pooling: The value received.
+        pooling: The received value.
         optional: Whether None, for no pooling, is allowed.
 
     Raises:
@@ -27,11 +27,11 @@ def pool(x, pooling, prefix_tokens=0, name=""):
 
     Args:
         x: KerasTensor of shape `(batch, height, width, channels)`, or `(batch, tokens, channels)` from a transformer.
-        pooling: `"avg"` or `"max"` over positions, `"concat"` for both one after the other (fast.ai's head;
-            twice as wide), or `"cls"` for the class token, which only token models with one have.
+        pooling: `"avg"` or `"max"` over positions, `"concat"` for both, concatenated (twice as wide, as in fastai's
+            head), or `"cls"` for the class token of a token model that has one.
         prefix_tokens: Number of leading tokens that are not patches (class, distillation and register tokens).
             `"avg"`, `"max"` and `"concat"` leave them out.
-        name: Prefix of the layers' names, needed where one model pools several tensors.
+        name: Prefix of the layers' names, needed if one model pools several tensors.
 
     Returns:
         KerasTensor of shape `(batch, channels)`, or `(batch, 2 * channels)` with `"concat"`.

@@ -1,7 +1,7 @@
-"""Preprocessing: from raw RGB pixels to what a pretrained network was trained on, in core Keras layers.
+"""Convert raw RGB pixels to the format that a pretrained network was trained on, with core Keras layers.
 
-The constants are those of `keras.applications.imagenet_utils.preprocess_input`. They are kept as one scale and one
-offset per channel, so that a saved model needs nothing but Keras.
+The constants are those of `keras.applications.imagenet_utils.preprocess_input`. They are stored as one scale and one
+offset per channel, so a saved model needs only Keras.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Preprocessing:
     Args:
         scale: One float for all channels, or one per channel.
         offset: The same, added after scaling.
-        bgr: Whether the network reads blue, green, red.
+        bgr: Whether the network expects the channels in the order blue, green, red.
 
     Example:
 
@@ -34,7 +34,7 @@ class Preprocessing:
 
     @classmethod
     def standardize(cls, mean, std):
-        """Return the map `(pixel / 255 - mean) / std`, with `mean` and `std` of pixels in [0, 1].
+        """Return the map `(pixel / 255 - mean) / std`, with `mean` and `std` for pixels in [0, 1].
 
         Example:
 
@@ -54,7 +54,7 @@ class Preprocessing:
         return layers.Rescaling(scale, offset, dtype="float32", name="preprocessing_rescaling")(x)
 
 
-#: The modes of the catalog. A network of mode "inside" has its preprocessing in its own first layers.
+#: The preprocessing modes in the catalog. A network with mode "inside" has the preprocessing in its own first layers.
 PREPROCESSING = {
     "tf": Preprocessing(1 / 127.5, -1.0),
     "torch": Preprocessing.standardize(_IMAGENET_MEAN, _IMAGENET_STD),

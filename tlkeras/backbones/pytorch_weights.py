@@ -1,8 +1,8 @@
 """Read a `.pth` file of the legacy PyTorch format into NumPy arrays, without torch and without running its code.
 
-Such a file is a run of pickles followed by raw storages. A pickle can call anything it can name, so nothing is
-unpickled before the file's SHA-256 is known to be right, and then only the four names that a state dict needs are
-admitted, each replaced by a stand-in of ours.
+Such a file is a sequence of pickles followed by raw storages. A pickle can call anything it can name, so nothing is
+unpickled before the file's SHA-256 has been verified. Even then, only the four names that a state dict needs are
+allowed, and the names from torch are replaced by stand-ins.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ _ADMITTED = {
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Allow the names of a state dict and refuse all others."""
+    """Unpickler that allows the names in a state dict and refuses all others."""
 
     def find_class(self, module, name):
         try:
@@ -69,8 +69,8 @@ def read_state_dict(path, sha256):
     """Read a legacy `.pth` state dict after checking its hash.
 
     Args:
-        path: The file, a string or `pathlib.Path`.
-        sha256: The hexadecimal SHA-256 the file must have.
+        path: Path of the file, as a string or `pathlib.Path`.
+        sha256: The hexadecimal SHA-256 that the file must have.
 
     Returns:
         A dict from parameter name to a read-only `numpy.ndarray` (float32 or int64) in PyTorch's axis order.
@@ -109,7 +109,7 @@ def _parse(stream, path):
     except (pickle.UnpicklingError, EOFError) as error:
         raise InputError(f"{path} is not a legacy PyTorch file: {error}") from error
 
-    # OrderedDict's `_metadata` attribute comes along in the pickle; only the items are wanted.
+    # The pickle also contains OrderedDict's `_metadata` attribute; only the items are needed.
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     arrays = {}
     for key in keys:

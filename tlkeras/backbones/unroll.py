@@ -1,10 +1,10 @@
 """Expand the composite layers of KerasHub and KerasCV into the layers they consist of.
 
 KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
-its parts trainable when it reads the file, so a frozen transformer would train. Some of these layers cannot be read at
-all. Once expanded, every leaf is a layer of the graph with its own flag, and if all leaves are core layers (ViT, DeiT),
-the file opens with Keras alone. A `Lambda` cannot be restored from a file, so it is replaced by the operations that it
-calls.
+its parts trainable when it loads the file, so a frozen transformer would train. Some of these layers cannot be loaded
+at all. Once expanded, every leaf is a layer of the graph with its own flag, and if all leaves are core layers (ViT,
+DeiT), the file can be loaded with Keras alone. A `Lambda` cannot be restored from a file, so it is replaced by the
+operations that it calls.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ from keras import layers, ops
 from tlkeras.models.graph import forget, graft
 from tlkeras.models.layer_tree import own_weights, sublayers
 
-#: Held while calls of layers are replaced, which is seen in the whole process.
+#: Held while layer calls are replaced, because the replacement affects the whole process.
 _REPLACING = threading.RLock()
 
 
 def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
-    """Apply a backbone to `x` leaf by leaf, or as one nested model where its leaves cannot be run or read.
+    """Apply a backbone to `x` leaf by leaf, or as one nested model if its leaves cannot be run or loaded.
 
     Args:
-        model: A backbone of KerasHub or KerasCV with one input.
-        inputs: The `keras.Input` from which `x` was made.
-        x: KerasTensor that takes the place of the backbone's own input.
+        model: A KerasHub or KerasCV backbone with one input.
+        inputs: The `keras.Input` that `x` was computed from.
+        x: KerasTensor that replaces the backbone's own input.
         rewritten: Functions that replace a layer's own code, by class name. Each is called with the layer and
             its arguments. Defaults to none.
 
@@ -56,16 +56,16 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
 
 @contextlib.contextmanager
 def unrolled(model, rewritten=MappingProxyType({})):
-    """Make the composite layers of `model`, when called on KerasTensors, add their parts to the graph.
+    """Let the composite layers of `model` add their parts to the graph when they are called on KerasTensors.
 
-    The name of each part is prefixed with that of the layer it belongs to, so that names stay unique.
+    The name of each part is prefixed with the name of the layer it belongs to, so names stay unique.
 
     Args:
-        model: A backbone of KerasHub or KerasCV.
+        model: A KerasHub or KerasCV backbone.
         rewritten: As in `lay_out`.
 
     Raises:
-        ValueError: A layer can neither be read from a file nor be laid out.
+        ValueError: A layer can neither be loaded from a file nor be expanded.
 
     Example:
 
@@ -94,12 +94,12 @@ def unrolled(model, rewritten=MappingProxyType({})):
 
 
 def _reshape(x, newshape, reshape=ops.reshape):
-    """Reshape without naming the size of the batch, which no graph knows."""
+    """Reshape without the batch size, which is unknown in a graph."""
     return reshape(x, _open_shape(x, newshape))
 
 
 def _leave_batch_size_open(model):
-    """Do the same to every reshape that was not called as `keras.ops.reshape` (KerasCV has a reference of its own)."""
+    """Do the same for every reshape that was not called as `keras.ops.reshape` (KerasCV has its own reference)."""
     for operation in model.operations:
         shape = getattr(operation, "newshape", ())
         opened = _open_shape(operation.input, shape) if shape else shape
@@ -109,7 +109,7 @@ def _leave_batch_size_open(model):
 
 
 def _open_shape(x, shape):
-    """Put -1 in place of the size of the batch, and a number in place of the -1 that the shape may have already."""
+    """Replace the batch size with -1, and any -1 that the shape already has with a number."""
     if not isinstance(shape, tuple | list) or None not in shape or None in x.shape[1:]:
         return shape
     rest = math.prod(x.shape[1:]) // math.prod(size for size in shape if size not in (None, -1))
@@ -117,7 +117,7 @@ def _open_shape(x, shape):
 
 
 def _open(layer, rewritten, replaced):
-    """Note the function that replaces the call of a layer, and of its parts, where it has to be laid out."""
+    """Record the functions that replace the calls of a layer and its parts, if it has to be expanded."""
     core = type(layer).__module__.startswith("keras.src.layers")
     parts = [] if core and not isinstance(layer, layers.MultiHeadAttention) else sublayers(layer)
     kind, activation = type(layer).__name__, getattr(layer, "activation", None)
@@ -147,14 +147,14 @@ def _open(layer, rewritten, replaced):
 
 
 def _is_readable(layer, core):
-    """Return whether a layer can be made from its own configuration; one of KerasHub must name every argument in it."""
+    """Return whether a layer can be rebuilt from its config. A KerasHub layer must list every argument in it."""
     activation = getattr(layer, "activation", None)
     if callable(activation) and not activation.__module__.startswith("keras.src"):
         return False
     try:
         config = layer.get_config()
         type(layer).from_config(dict(config))
-    except (TypeError, ValueError, AttributeError, NotImplementedError):  # each a way in which a configuration fails
+    except (TypeError, ValueError, AttributeError, NotImplementedError):  # a bad config can raise any of these
         return False
     arguments = inspect.signature(type(layer).__init__).parameters.values()
     named = {p.name for p in arguments if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self", "data_format"}
@@ -162,25 +162,25 @@ def _is_readable(layer, core):
 
 
 def _call_inside(layer, *args, **kwargs):
-    """Call what a layer calls; `training` is left out where the layer does not take it (SigLIP)."""
+    """Run a layer's `call` directly, without `training` if the layer does not take it (SigLIP)."""
     if "training" not in inspect.signature(layer.call).parameters:
         kwargs.pop("training", None)
     return layer.call(*args, **kwargs)
 
 
 def _one_after_another(model, x, **kwargs):
-    """Call the layers of a `Sequential` in order; its own call would add conversions to the graph."""
+    """Call the layers of a `Sequential` in order, since its own call would add conversions to the graph."""
     return functools.reduce(lambda x, layer: layer(x), model.layers, x)
 
 
 def _dropout_of_paths(layer):
-    """Make a provider's stochastic depth of core Keras: a dropout of all tokens of a sample."""
+    """Build a provider's stochastic depth with core Keras: a dropout of all tokens of a sample."""
     rate = layer.rate if hasattr(layer, "rate") else layer.drop_prob
     return layers.Dropout(float(rate), noise_shape=(None, 1, 1), dtype=layer.dtype_policy, name=layer.name)
 
 
 def _activate_apart(layer, x, **kwargs):
-    """Call a layer and then its activation, which no file of core Keras can hold (MobileNetV3, SigLIP)."""
+    """Call a layer and then its activation, which core Keras cannot save (MobileNetV3, SigLIP)."""
     linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     x = linear(x)
     for weight, value in zip(linear.weights, layer.weights, strict=True):
@@ -189,10 +189,10 @@ def _activate_apart(layer, x, **kwargs):
 
 
 def _embed(layer, images, **kwargs):
-    """Embed patches, tokens and positions of a ViT, DeiT, DINOv2, CLIP or SigLIP with core layers.
+    """Embed the patches, tokens and positions of a ViT, DeiT, DINOv2, CLIP or SigLIP with core layers.
 
-    Core Keras has no layer for a weight that is added as it is, so tokens and positions are rows of an `Embedding`,
-    looked up by their number. The token for masked patches is left out, since only pretraining reads it.
+    Core Keras has no layer that adds a plain weight, so tokens and positions are rows of an `Embedding`, looked up by
+    number. The token for masked patches is left out, since it is only used in pretraining.
     """
     convolve = layer.patch_embedding if hasattr(layer, "patch_embedding") else layer.patch_embeddings.projection
     x = convolve(images)
@@ -211,13 +211,13 @@ def _embed(layer, images, **kwargs):
 
 
 def _positions(layer):
-    """Return the table of position embeddings that the layer adds, `(tokens, width)`, or None where it adds none."""
+    """Return the table of position embeddings that the layer adds, of shape `(tokens, width)`, or None."""
     if hasattr(layer, "interpolated_position_embeddings"):
         return layer.interpolated_position_embeddings[0]
     table = getattr(layer, "position_embedding", None)
     if not isinstance(table, layers.Embedding):
         return None if table is None else table[0]
-    # CLIP reads from its file which row each position adds.
+    # In CLIP, a saved weight decides which row each position adds.
     return (
         ops.take(table.embeddings, layer.position_ids[0], axis=0)
         if hasattr(layer, "position_ids")
@@ -226,7 +226,7 @@ def _positions(layer):
 
 
 def _rows(layer, name, values, like):
-    """Repeat the rows of a table of weights for each image: `(batch, rows, width)`."""
+    """Repeat the rows of a weight table for each image, to shape `(batch, rows, width)`."""
     table = layers.Embedding(*values.shape, dtype=layer.dtype_policy, name=f"{layer.name}_{name}")
     rows = table(ops.cumsum(ops.ones_like(like[:, :, 0], dtype="int32"), axis=1) - 1)
     table.embeddings.assign(values)

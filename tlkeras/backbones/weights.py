@@ -1,4 +1,4 @@
-"""Weights files: find them on disk, or announce a download; then read them."""
+"""Find weights files on disk, download them if necessary, and load them."""
 
 import contextlib
 import hashlib
@@ -21,21 +21,21 @@ def _matches(path, expected):
 
 
 def published_file(file, url, expected_hash=None):
-    """Find a weights file in the folder of Keras, or download it.
+    """Find a weights file in Keras' models folder, or download it.
 
-    A download is first announced on stderr. The file gets its final name only when it is complete, so an interrupted
-    download leaves the folder as it was.
+    A message on stderr announces the download. The file gets its final name only when it is complete, so an interrupted
+    download leaves the folder unchanged.
 
     Args:
         file: Name of the file in `$KERAS_HOME/models` (by default `~/.keras/models`).
-        url: Address that it is published at.
-        expected_hash: MD5 or SHA-256 that it must have. Defaults to None, for publishers who give none.
+        url: URL where the file is published.
+        expected_hash: MD5 or SHA-256 that the file must have. Defaults to None, for no check.
 
     Returns:
         The `pathlib.Path` of the file.
 
     Raises:
-        InputError: The file is missing or has another hash, and cannot be downloaded.
+        InputError: The file is missing or has a different hash, and cannot be downloaded.
 
     Example:
 
@@ -57,17 +57,17 @@ def published_file(file, url, expected_hash=None):
     if there and _matches(path, expected_hash):
         return path
     print(f"tlkeras: downloading {url} to {path}", file=sys.stderr)
-    # A name of its own for every process: two of them may want the same file at once.
+    # The name includes the process ID, because two processes may download the same file at once.
     partial = f"{file}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Keras draws its progress bar on stdout, which belongs to the program's answer.
+        # Keras draws its progress bar on stdout, which is reserved for the program's output.
         with contextlib.redirect_stdout(sys.stderr):
             got = keras.utils.get_file(
                 partial, url, cache_dir=str(folder.parent), cache_subdir=folder.name, file_hash=expected_hash
             )
-        shutil.move(got, path)  # Keras takes a folder of its own where ours cannot be written.
-    except Exception as error:  # Keras raises a plain Exception where there is no network.
+        shutil.move(got, path)  # Keras uses another folder if ours is not writable
+    except Exception as error:  # Keras raises a plain Exception without a network connection
         (folder / partial).unlink(missing_ok=True)
         state = f"in {folder} is not the published one (its hash differs)" if there else f"is not in {folder}"
         raise InputError(
@@ -78,10 +78,10 @@ def published_file(file, url, expected_hash=None):
 
 
 def load_weights(models, path):
-    """Read a weights file into layers that several models share.
+    """Load a weights file into layers that several models share.
 
     Args:
-        models: Functional models of the same layers in different arrangements; the file may hold any of them.
+        models: Functional models with the same layers in different arrangements. The file may match any of them.
         path: A `.weights.h5`, `.h5` or `.keras` file.
 
     Raises:
@@ -99,11 +99,11 @@ def load_weights(models, path):
     for model in models:
         try:
             with warnings.catch_warnings():
-                # Keras warns where the file holds another arrangement; weights left unread raise an error anyway.
+                # Keras warns if the file has another arrangement. Weights that were not loaded raise an error anyway.
                 warnings.filterwarnings("ignore", message="Skipping nested container")
                 model.load_weights(path)
             return
-        except Exception as error:  # h5py, zipfile and Keras each have errors of their own for what does not fit.
+        except Exception as error:  # h5py, zipfile and Keras each raise their own exceptions for a misfit
             reasons.append(error)
     raise InputError(
         f"The weights in {path} do not fit {models[0].name} without its classification head: {first_line(reasons[0])}"
@@ -111,14 +111,14 @@ def load_weights(models, path):
 
 
 def reads_weights(model, path):
-    """Read a weights file into a model if it fits.
+    """Load a weights file into a model if it fits.
 
     Args:
         model: A functional model.
         path: A `.weights.h5`, `.h5` or `.keras` file.
 
     Returns:
-        Whether it fits. If not, the weights are undefined.
+        Whether the file fits. If not, the model's weights are undefined afterwards.
 
     Example:
 

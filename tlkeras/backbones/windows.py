@@ -1,8 +1,8 @@
-"""Attention within shifted windows (Swin) in core layers and operations, for batches of any size.
+"""Shifted-window attention (Swin) with core layers and operations, for batches of any size.
 
-KerasHub's own code divides by the size of the batch, which no graph knows. Here windows are an axis of their own, and
-the table of biases is an `Embedding`. Indices that do not depend on the image are computed in the graph, so that a file
-holds none of them.
+KerasHub's own code divides by the batch size, which is unknown in a graph. Here, the windows have their own axis, and
+the table of biases is an `Embedding`. Indices that do not depend on the image are computed in the graph, so they are
+not saved in files.
 
 Source: Liu et al., Swin Transformer, 2021, https://arxiv.org/abs/2103.14030
 """
@@ -11,16 +11,16 @@ from keras import layers, ops
 
 from tlkeras.errors import InputError
 
-#: Added to the scores of pairs that must not attend to each other; `exp` makes them zero.
+#: Added to the scores of pairs that must not attend to each other, so that softmax makes them nearly zero.
 _APART = -100.0
 
 
 def check_sides(name, backbone, height, width):
-    """Refuse images of a size at which a map of a Swin Transformer cannot be halved or is smaller than a window.
+    """Refuse an image size at which a feature map of a Swin Transformer cannot be halved or is smaller than a window.
 
     Args:
         name: Name of the backbone, for the message.
-        backbone: A `SwinTransformerBackbone` of KerasHub, of any size.
+        backbone: A `SwinTransformerBackbone` from KerasHub, built for any size.
         height: Height of the images in pixels; None is refused.
         width: Width of the images in pixels; None is refused.
 
@@ -48,7 +48,7 @@ def check_sides(name, backbone, height, width):
 
 
 def windowed_block(block, tokens, **kwargs):
-    """Apply a `SwinTransformerBlock` of KerasHub to tokens `(batch, height * width, channels)`."""
+    """Apply a `SwinTransformerBlock` of KerasHub to tokens of shape `(batch, height * width, channels)`."""
     (height, width), size, shift = block.input_resolution, block.window_size, block.shift_size
     channels = tokens.shape[-1]
     x = ops.reshape(block.norm1(tokens), (-1, height, width, channels))
@@ -64,9 +64,9 @@ def windowed_block(block, tokens, **kwargs):
 
 
 def window_attention(attention, x, regions=None):
-    """Apply a `WindowAttention` of KerasHub to windows `(batch, windows, positions, channels)`.
+    """Apply a `WindowAttention` of KerasHub to windows of shape `(batch, windows, positions, channels)`.
 
-    `regions` of shape `(1, windows, positions, 1)` number the parts of the image that do not attend to each other.
+    `regions`, of shape `(1, windows, positions, 1)`, numbers the parts of the image that do not attend to each other.
     """
     windows, positions = x.shape[1:3]
 
@@ -86,7 +86,7 @@ def window_attention(attention, x, regions=None):
 
 
 def _split(x, size):
-    """Split a map, padded at its end, into windows: `(batch, windows, size * size, channels)`."""
+    """Split a map, padded at its end, into windows of shape `(batch, windows, size * size, channels)`."""
     height, width, channels = x.shape[1:]
     x = ops.pad(x, ((0, 0), (0, -height % size), (0, -width % size), (0, 0)))
     rows, columns = -(-height // size), -(-width // size)
@@ -95,7 +95,7 @@ def _split(x, size):
 
 
 def _join(x, rows, columns):
-    """Join windows to the map that they came from."""
+    """Join windows into the map that they came from."""
     size, channels = round(x.shape[2] ** 0.5), x.shape[-1]
     x = ops.transpose(ops.reshape(x, (-1, rows, columns, size, size, channels)), (0, 1, 3, 2, 4, 5))
     return ops.reshape(x, (-1, rows * size, columns * size, channels))
@@ -118,7 +118,7 @@ def _regions(x, size, shift):
 
 
 def _bias(attention, x):
-    """Return the bias of the scores by relative position: `(1, 1, heads, positions, positions)`."""
+    """Return the relative position bias of the scores, of shape `(1, 1, heads, positions, positions)`."""
     size = attention.win_h
     number = _numbers(x[:1, 0, :, 0], axis=1)
 
