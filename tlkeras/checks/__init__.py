@@ -1,1 +1,1 @@
-"""Faults of image folders and of augmentations."""
+"""Check image folders and augmentations for problems."""

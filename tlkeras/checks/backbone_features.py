@@ -1,4 +1,4 @@
-"""Features of images, for checks: from a pretrained backbone or the user's function."""
+"""Compute image features for the checks, with a pretrained backbone or the user's function."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ from tlkeras.errors import InputError
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.utils.validation import invalid
 
-_BATCH = 256  # images given to a function at a time
+_BATCH = 256  # images passed to a function at a time
 
 Backbone = str | keras.Model | Callable[[np.ndarray], np.ndarray]
 
@@ -21,13 +21,14 @@ def feature_function(backbone: Backbone, image_size: tuple[int, int]) -> Callabl
     Args:
         backbone: Name of a backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in [0, 255] to
             features `(n, d)`.
-        image_size: `(height, width)` in pixels that images are brought to.
+        image_size: `(height, width)` in pixels that images are resized to.
 
     Returns:
-        A function from paths, or from pixels of that size, to features of shape `(images, d)`.
+        A function that takes paths, or pixels of that size, and returns features of shape `(images, d)`.
 
     Raises:
-        InputError: `backbone` is none of these. The function raises it too, where the user's gives no features.
+        InputError: `backbone` is none of these. The returned function also raises it if the user's function does not
+            return one row of features per image.
     """
     if isinstance(backbone, str | keras.Model):
         return FeatureExtractor(backbone, image_size=image_size).transform

@@ -1,4 +1,4 @@
-"""The findings of `check_images`: as a table, as JSON, as contact sheets, and files moved out of the way."""
+"""Report the findings of `check_images` as a table, JSON or contact sheets, and move unusable files away."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ from tlkeras.evaluation.sheets import contact_sheet
 from tlkeras.utils.files import check_outside
 
 TINY, HUGE, ODD_ASPECT = 32, 50_000_000, 4.0
-# All kinds of findings, the worst first, each with its severity and its meaning. With an error, training would go wrong
-# or its result would be wrong. A warning is certain and may be meant. A hint is a guess, for a person to look at.
+# All kinds of findings, the worst first, each with its severity and its meaning. An error makes training fail or its
+# result wrong. A warning is certain but may be intended. A hint is a guess that a person should review.
 KINDS = {
     "unreadable": ("error", "empty or damaged; cannot be read as an image"),
     "unsupported": ("error", "a sound file of a kind that is not read, or one that may not be opened"),
@@ -39,19 +39,19 @@ KINDS = {
     "wrong_extension": ("hint", "the name's ending does not fit the content"),
 }
 
-_LISTED, _NAMED = 10, 6  # findings per kind, and files per finding, that the table names
+_LISTED, _NAMED = 10, 6  # number of findings per kind, and of files per finding, that the table lists
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to look at.
+    """One finding for a person to review.
 
     Attributes:
         kind: A key of `KINDS`.
-        paths: The file or files concerned; empty for what concerns a class.
-        detail: More about it, in a few words.
-        score: For suspected labels the estimated probability that the label is wrong; for blank, dark,
-            overexposed and blurred images and placeholders how severe the fault is; in [0, 1]. None for others.
+        paths: The file or files concerned; empty if the finding concerns a class.
+        detail: Short description of the finding.
+        score: Score in [0, 1]. For suspect labels, the estimated probability that the label is wrong; for blank, dark,
+            overexposed and blurred images and placeholders, the severity of the problem. None for other kinds.
     """
 
     kind: str
@@ -67,12 +67,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class ImageReport:
-    """The result of `check_images`. Print it for a table, which names the first ten of a kind; `findings` has all.
+    """The result of `check_images`. Print it to get a table with the first ten of each kind; `findings` has all.
 
     Attributes:
-        directory: str, the folder that was checked.
-        images: dict from class to the number of its readable images.
-        findings: tuple of `Finding`, the worst kinds first, and within a kind the highest scores first.
+        directory: Folder that was checked, str.
+        images: Dictionary from each class to the number of its readable images.
+        findings: Tuple of `Finding`. The worst kinds come first, and the highest scores come first within a kind.
     """
 
     directory: str
@@ -106,22 +106,23 @@ class ImageReport:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as plain dicts, lists and strings."""
+        """Return the report as plain dictionaries, lists, strings and numbers."""
         findings = [{"severity": one.severity, **asdict(one), "paths": list(one.paths)} for one in self.findings]
         return {"directory": self.directory, "ok": self.ok, "images": self.images, "findings": findings}
 
     def contact_sheets(self, folder: str | os.PathLike, limit: int = 64, pages: int = 8) -> list[Path]:
-        """Draw the images concerned, one PNG or several per kind, and return the files.
+        """Draw the images concerned, in one or more PNG files per kind, and return the paths of these files.
 
-        The title of each page says how many of how many images it shows. Near-duplicates share a background.
+        The title of each page gives the range of the images on it and their total number. Near-duplicates of one image
+        share a background color.
 
         Args:
             folder: Folder to write to; created if necessary.
-            limit: Highest number of images per page.
-            pages: Highest number of pages per kind. The report lists all images.
+            limit: Largest number of images per page. Defaults to 64.
+            pages: Largest number of pages per kind. Defaults to 8. The report itself lists all images.
 
         Raises:
-            InputError: The folder lies within the directory, where it would count as a class.
+            InputError: The folder is inside the directory, where it would count as a class.
         """
         check_outside(folder, self.directory)
         folder = Path(folder)
@@ -144,19 +145,20 @@ class ImageReport:
         return written
 
     def quarantine(self, folder: str | os.PathLike) -> list[tuple[str, str]]:
-        """Move empty and damaged files and extra copies of files to another folder; delete nothing.
+        """Move empty files, damaged files and extra copies to another folder; delete nothing.
 
-        The first of several copies stays, and so do intact files in unsupported formats.
+        The first of several copies stays. Intact files in unsupported formats also stay.
 
         Args:
-            folder: Folder to move them to, under their paths within the directory. Files in it are never overwritten.
+            folder: Folder to move the files to. They keep their paths relative to the directory. Existing files are
+                never overwritten.
 
         Returns:
-            The moves, as pairs of path before and path after.
+            The moves, as pairs of the old and the new path.
 
         Raises:
-            InputError: The folder lies within the directory, where it would count as a class, or has a file of the
-                same name already. Nothing is moved then.
+            InputError: The folder is inside the directory, where it would count as a class, or already has a file with
+                the same name. In both cases, nothing is moved.
         """
         check_outside(folder, self.directory)
         surplus = [path for one in self.of("unreadable") for path in one.paths]

@@ -1,4 +1,4 @@
-"""Check a folder of images before training on it: most projects that fail do so in their data."""
+"""Check a folder of images before training on it, because most projects that fail do so because of their data."""
 
 import os
 from collections import Counter
@@ -33,27 +33,29 @@ def check_images(
     image_size: int | tuple[int, int] = 224,
     seed: int = 0,
 ) -> ImageReport:
-    """Check a folder of images: files, pictures that show nothing, duplicates, leaks, class sizes and labels.
+    """Check a folder of images for unreadable files, empty pictures, duplicates, leaks, small classes and wrong labels.
 
-    Suspect labels are found as follows: a linear probe on features of a pretrained backbone gives each image its class
-    probabilities without having seen it or a near-duplicate of it. How many labels are wrong, and how far the probe can
-    be trusted, is estimated from how well its probabilities explain all labels. A probe that errs often accuses few.
-    Expect to look at two or three correct labels for each wrong one, and to miss errors that are frequent: if a class
-    holds several knots, a probe learns that knots belong there. Classes with a single picture are left out.
+    To find suspect labels, a linear probe on features from a pretrained backbone predicts the class probabilities of
+    each image without having seen the image or a near-duplicate of it. The share of wrong labels and the reliability of
+    the probe are estimated from how well its probabilities explain all labels. A probe with many errors flags few
+    labels. Expect to review two or three correct labels for each wrong one, and to miss errors that are frequent: if a
+    class contains several wrongly labeled knots, the probe learns that knots belong there. Classes with a single
+    picture are left out.
 
     Args:
-        directory: A folder with one folder per class, or with `train`, `val` and `test` that have those.
+        directory: Folder with one folder per class, or with folders `train`, `val` and `test` that contain class
+            folders.
         backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
-            [0, 255] to features `(n, d)`, for finding suspect labels. `None` skips that, which is much faster.
-        image_size: `(height, width)` in pixels at which the backbone sees the images, or one integer for squares.
-            Defaults to 224, which the default backbone was trained on.
-        seed: Seed of the cross-validation. Defaults to 0.
+            [0, 255] to features `(n, d)`, used to find suspect labels. `None` skips this step, which is much faster.
+        image_size: `(height, width)` in pixels that images are resized to for the backbone, or one integer for squares.
+            Defaults to 224, the size that the default backbone was trained on.
+        seed: Seed for the cross-validation. Defaults to 0.
 
     Returns:
-        `ImageReport`. Its `ok` is about errors only; suspected labels and odd images are hints.
+        `ImageReport`. Its `ok` considers only errors; suspect labels and unusual images are hints.
 
     Raises:
-        InputError: There is no such directory, it has no class folders, or `backbone` or `image_size` cannot be used.
+        InputError: The directory does not exist or has no class folders, or `backbone` or `image_size` cannot be used.
 
     Example:
 
@@ -95,7 +97,7 @@ class _Facts:
 
 
 def _inspect(files: list[ImageFile]) -> tuple[list[_Facts], list[Finding]]:
-    """Read all files, and return facts about those that are images and a finding for each of the others."""
+    """Read all files; return facts about those that are images, and a finding for each of the others."""
 
     def look(file: ImageFile) -> _Facts | Finding:
         try:
@@ -114,7 +116,7 @@ def _inspect(files: list[ImageFile]) -> tuple[list[_Facts], list[Finding]]:
 
 
 def _file_findings(one: _Facts) -> list[Finding]:
-    """Check what can be said of a file without looking at others."""
+    """Run the checks that need only this file."""
     size = f"{one.width} x {one.height}"
     suffix = Path(one.file.key).suffix.lower()
     usual = _EXTENSIONS.get(one.format, {suffix})
@@ -129,7 +131,7 @@ def _file_findings(one: _Facts) -> list[Finding]:
 
 
 def _duplicates(facts: list[_Facts], groups: np.ndarray) -> list[Finding]:
-    """Sort copies and near-duplicates by where they lie: in one class, in two, or in two splits."""
+    """Classify copies and near-duplicates by location: within one class, in several classes, or in several splits."""
     findings = []
     by_digest, by_group = {}, {}
     for one, group in zip(facts, groups, strict=True):
@@ -152,7 +154,7 @@ def _duplicates(facts: list[_Facts], groups: np.ndarray) -> list[Finding]:
 
 
 def _imbalance(images: dict[str, int]) -> list[Finding]:
-    """Name the classes that are small, absolutely or relative to the largest."""
+    """Find the classes that are small, in absolute terms or relative to the largest class."""
     largest = max(images.values())
     return [
         Finding("imbalance", (), f"class {name!r} has {count} images, the largest has {largest}")

@@ -1,32 +1,32 @@
-"""Find pictures that show nothing: blank, dark, overexposed and blurred images, and placeholders among photographs."""
+"""Find pictures with little or no content: blank, dark, overexposed and blurred images, and placeholders."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-SIDE = 128  # of the reduced image that is measured: about what a network sees
+SIDE = 128  # of the reduced image that is measured; about the size that a network sees
 # Thresholds, chosen by `benchmarks/image_quality.py` on drawings, photographs and X-rays, and on the same images
 # darkened, brightened and blurred (docs/performance.md).
 MIN_CONTENT = 0.002
 MIN_BRIGHTEST = 0.25
 MAX_DARKEST = 0.85
 MIN_SHARPNESS = 0.15
-MAX_PLACEHOLDER_SHARE = 0.02  # of the collection; where more images are as plain as that, they are its style
-MIN_COLORS = 6  # that 95% of a collection have; drawings on a plain ground have fewer, and some are plain by nature
+MAX_PLACEHOLDER_SHARE = 0.02  # of the collection; if more images are this plain, plainness is the collection's style
+MIN_COLORS = 6  # that 95% of a collection must have; drawings on a plain background have fewer colors
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Measures of one image, all on gray values in [0, 1] unless it says otherwise.
+    """Quality measures of one image, computed on gray values in [0, 1] unless noted otherwise.
 
     Attributes:
         content: Share of the pixels that differ from the median by more than 16 of 255 levels.
-        brightest: 99th percentile.
-        darkest: 0.5th percentile.
+        brightest: 99th percentile of the gray values.
+        darkest: 0.5th percentile of the gray values.
         sharpness: Largest steps between neighboring pixels (their 99.8th percentile), as a share of the range of
-            values. A sharp edge has one half or more, one that is blurred over ten pixels a tenth.
-        colors: Number of colors, of 16 levels per channel, that together cover nine tenths of the image.
+            values. A sharp edge reaches 0.5 or more; an edge that is blurred over ten pixels reaches 0.1.
+        colors: Number of colors, quantized to 16 levels per channel, that together cover nine tenths of the image.
     """
 
     content: float
@@ -37,7 +37,7 @@ class Quality:
 
 
 def measure_quality(image: Image.Image) -> Quality:
-    """Measure an RGB image, reduced to 128 pixels.
+    """Measure an RGB image after reducing its longer side to 128 pixels.
 
     Example:
 
@@ -61,14 +61,14 @@ def measure_quality(image: Image.Image) -> Quality:
 
 
 def poor_images(qualities: list[Quality]) -> list[tuple[int, str, str, float]]:
-    """Name the images that show little or nothing, each by its worst fault.
+    """Find the images that show little or nothing, and name the worst problem of each.
 
     Args:
-        qualities: Measures of all images of a collection.
+        qualities: Quality measures of all images in a collection.
 
     Returns:
-        Tuples of the index of an image, the kind of fault, its measure in words, and a score in [0, 1] that is higher
-        the worse the fault is.
+        Tuples of an image's index, the kind of problem, a description of it, and a score in [0, 1]. Higher scores mean
+        worse problems.
     """
     plain = [quality.colors == 1 for quality in qualities]
     unusual = sum(plain) <= max(1, MAX_PLACEHOLDER_SHARE * len(qualities)) and len(qualities) >= 20

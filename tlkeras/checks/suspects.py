@@ -1,4 +1,4 @@
-"""Suspect labels: find images that a probe assigns to another class without having seen them."""
+"""Find suspect labels: images that a probe assigns to another class without having seen them."""
 
 import warnings
 from collections import Counter
@@ -13,23 +13,24 @@ from tlkeras.data.splits import folds
 from tlkeras.pipelines.probe import linear_probe
 
 _MOST_FOLDS = 10
-# Labels with at least this probability of being wrong are suspects. Chosen on clipart10, where it finds as many of the
-# wrong labels as confident learning does, and on labels changed by hand (docs/performance.md).
+# Labels with at least this probability of being wrong are suspect. This threshold was chosen on clipart10, where it
+# finds as many of the wrong labels as confident learning does, and on labels changed by hand (docs/performance.md).
 _SUSPECT = 0.1
-# Shares of wrong labels that are considered. In ten well-known data sets 3.3% are wrong on average (Northcutt, Athalye
-# and Mueller, 2021, https://arxiv.org/abs/2103.14749), hence the prior: exponential with a mean of 3%.
+# Possible shares of wrong labels. In ten well-known data sets, 3.3% are wrong on average (Northcutt, Athalye and
+# Mueller, 2021, https://arxiv.org/abs/2103.14749). The prior is therefore exponential with a mean of 3%.
 _SHARES = np.geomspace(0.002, 0.3, 16)
 _LOG_PRIOR = np.log(_SHARES) - _SHARES / 0.03
 _SHARPNESS = np.geomspace(0.05, 50, 97)  # powers that probabilities are raised to
 
 
 def wrong_label_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Estimate for each label how probable it is that it is wrong.
+    """Estimate the probability that each label is wrong.
 
-    The model: some share of the labels is wrong, with all other classes equally likely. The rest follow the given
-    probabilities once their sharpness is corrected. Neither the share nor the sharpness is known, so the answer is
-    averaged over all values of both, weighted by how well they explain the labels. Therefore a probe that is often
-    wrong accuses few labels: its errors are explained by probabilities that are less sharp, not by wrong labels.
+    The model assumes that some share of the labels is wrong, with all other classes equally likely. The remaining
+    labels follow the given probabilities after a correction of their sharpness. Neither the share nor the sharpness is
+    known, so the result is averaged over a grid of values for both, weighted by how well they explain the labels.
+    Therefore, a probe that is often wrong flags few labels: less sharp probabilities explain its errors, not wrong
+    labels.
 
     Args:
         labels: int array of shape `(images,)`.
@@ -61,14 +62,15 @@ def wrong_label_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> 
 
 
 def find_suspects(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[int, float]]:
-    """Find the labels that are worth a look, those that are most probably wrong first.
+    """Find the labels that are worth reviewing, with the most likely errors first.
 
     Args:
         labels: int array of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`, each row from a model that did not see the image.
 
     Returns:
-        Pairs of an image's index and the probability that its label is wrong. Their most probable class is another one.
+        Pairs of an image's index and the probability that its label is wrong. The most probable class of each image
+        differs from its label.
 
     Example:
 
@@ -83,17 +85,17 @@ def find_suspects(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[i
 def suspect_labels(
     files: list[ImageFile], groups: np.ndarray, backbone: Backbone, image_size: tuple[int, int], seed: int
 ) -> list[Finding]:
-    """Return findings for the labels that are probably wrong.
+    """Return findings for the labels that may be wrong.
 
-    Classes of one picture, near-duplicates counted once, are left out: no other picture is left to learn from when
-    that one is judged.
+    Classes with one picture, counting near-duplicates once, are left out: when that picture is held out, the probe has
+    no other picture of the class to learn from.
 
     Args:
         files: The images.
-        groups: int array of shape `(images,)`, equal for near-duplicates.
+        groups: int array of shape `(images,)`, with the same number for near-duplicates.
         backbone: Name of a backbone, a Keras model, or a function from pixels to features.
-        image_size: `(height, width)` in pixels at which the backbone sees the images.
-        seed: Seed of the cross-validation.
+        image_size: `(height, width)` in pixels that images are resized to for the backbone.
+        seed: Seed for the cross-validation.
     """
     pictures = Counter(label for label, _ in {(file.label, group) for file, group in zip(files, groups, strict=True)})
     judged = [index for index, file in enumerate(files) if pictures[file.label] > 1]
@@ -114,7 +116,7 @@ def suspect_labels(
             wrong,
         )
         for index, wrong in find_suspects(labels, probabilities)
-        if probabilities[index, labels[index]] > 0  # else all images of its class were in its fold
+        if probabilities[index, labels[index]] > 0  # 0 means that all images of its class were in its fold
     ]
 
 
@@ -124,28 +126,28 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, pairs: list
     Args:
         features: Array of shape `(images, features)`.
         labels: int array of shape `(images,)`.
-        pairs: Pairs of indices to fit on and indices to judge, as `folds_to_judge` returns.
+        pairs: Pairs of indices to fit on and indices to predict, as `folds_to_judge` returns them.
 
     Returns:
-        float array of shape `(images, classes)`; 0 for a class that the probe did not see.
+        float array of shape `(images, classes)`, with 0 for classes that the probe did not see.
     """
     probabilities = np.zeros((len(labels), labels.max() + 1))
     for seen, held_out in pairs:
-        probe = linear_probe(features[seen], labels[seen], folds=1)  # of a fixed strength: to look with, not to keep
+        probe = linear_probe(features[seen], labels[seen], folds=1)  # fixed regularization is enough to judge
         probabilities[np.ix_(held_out, probe.classes_)] = probe.predict_proba(features[held_out])
     return probabilities
 
 
 def folds_to_judge(labels: np.ndarray, groups: np.ndarray, most: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Deal images to as many folds as possible, each leaving two classes or more to learn from.
+    """Divide images into as many folds as possible, each of which leaves at least two classes to learn from.
 
     Returns:
-        Pairs of indices, to fit on and to judge; empty if no such folds exist.
+        Pairs of indices to fit on and indices to predict; empty if no such folds exist.
     """
     largest_class = np.bincount(labels).max()
     for count in range(min(most, largest_class), 1, -1):
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The least populated class")  # a fold need not have all classes
+            warnings.filterwarnings("ignore", "The least populated class")  # a fold may lack classes
             parts = folds(labels, groups, count, seed)
         pairs = [(np.setdiff1d(np.arange(len(labels)), part), part) for part in parts]
         if all(len(np.unique(labels[seen])) > 1 for seen, _ in pairs):

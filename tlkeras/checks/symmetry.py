@@ -1,4 +1,4 @@
-"""Measure whether a probe still recognizes images when they are flipped or turned."""
+"""Measure whether a probe still recognizes images when they are flipped or rotated."""
 
 import math
 from collections.abc import Callable
@@ -25,11 +25,11 @@ class Symmetry:
 
     Attributes:
         name: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.
-        accuracy: Accuracy of the probe on the images as they are, in [0, 1].
-        accuracy_changed: Accuracy of the same probe on the same images, flipped or turned.
-        standard_error: Standard error of the difference, from the paired answers for each image.
-        verdict: `"safe"` if a loss of more than the tolerance is ruled out (at two standard errors), `"unsafe"` if
-            there is a loss, `"undecided"` if there are too few images to tell.
+        accuracy: Accuracy of the probe on the unchanged images, in [0, 1].
+        accuracy_changed: Accuracy of the same probe on the same images after flipping or rotating them.
+        standard_error: Standard error of the difference, from the paired predictions for each image.
+        verdict: `"unsafe"` if accuracy drops by more than two standard errors, `"safe"` if a loss of more than the
+            tolerance is ruled out (at two standard errors), `"undecided"` if there are too few images to decide.
     """
 
     name: str
@@ -53,26 +53,26 @@ def check_symmetry(
     symmetries: tuple[str, ...] = ("horizontal_flip", "vertical_flip"),
     tolerance: float = 0.05,
 ) -> list[Symmetry]:
-    """Measure whether images stay recognizable when they are flipped or turned.
+    """Measure whether images stay recognizable when they are flipped or rotated.
 
-    A linear probe is fitted to features of the training images as they are. It is then scored on the validation images,
-    as they are and changed. Where the change costs much accuracy, the labels depend on the direction, or the backbone
-    does; in both cases augmenting with it is a risk. A symmetry that holds for the features may still not hold for the
-    labels of a finer task, so check that the policy's reason applies as well.
+    A linear probe is fitted to features of the unchanged training images. It is then scored on the validation images,
+    both unchanged and changed. If the change reduces accuracy a lot, either the labels or the backbone depend on the
+    direction. In both cases, augmenting with this change is risky. A symmetry of the features may not be a symmetry of
+    the labels in a finer task, so check that the policy's reason applies as well.
 
     Args:
-        train: Images that the probe is fitted to.
-        validation: Images that it is scored on.
+        train: Images to fit the probe to.
+        validation: Images to score the probe on.
         backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
             [0, 255] to features `(n, d)`.
-        symmetries: Symmetries to measure: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"`, `"quarter_turn"`.
+        symmetries: Symmetries to measure: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.
         tolerance: Loss of accuracy that still counts as safe. Defaults to 0.05.
 
     Returns:
         One `Symmetry` for each of `symmetries`.
 
     Raises:
-        InputError: `train` or `validation` is not a split, a symmetry is unknown, or images to be turned by 90 degrees
+        InputError: `train` or `validation` is not a split, a symmetry is unknown, or images to be rotated by 90 degrees
             are not square.
 
     Example:
@@ -93,7 +93,7 @@ def check_symmetry(
     if "quarter_turn" in symmetries and height != width:
         raise invalid("symmetries", symmetries, "not contain 'quarter_turn' if the images are not square")
     features = feature_function(backbone, train.image_size)
-    probe = linear_probe(features(train.read()), train.labels, folds=1)  # of a fixed strength, to look with
+    probe = linear_probe(features(train.read()), train.labels, folds=1)  # fixed regularization: only for inspection
     images = validation.read()
     right = probe.predict(features(images)) == validation.labels
     changed = (np.ascontiguousarray(SYMMETRIES[name](images)) for name in symmetries)
@@ -104,7 +104,7 @@ def check_symmetry(
 
 
 def _compare(name: str, right: np.ndarray, right_changed: np.ndarray, tolerance: float) -> Symmetry:
-    """Judge a change by which images are recognized without and with it."""
+    """Judge a change by comparing, image by image, what is recognized without and with it."""
     difference = right_changed.astype(float) - right
     error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
     change = float(difference.mean())

@@ -1,4 +1,4 @@
-"""Images in memory, or paths, with their labels."""
+"""Pair images in memory, or paths, with their labels."""
 
 import os
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
 
     Args:
         images: Paths, pixels in [0, 255], or whatever else `read_image` takes.
-        labels: Per image a name or number, a list of these, or a row of 0 and 1.
-        classes: Names of the columns of such rows. By default their numbers, or the columns of a data frame.
+        labels: One label per image: a name or number, a list of these, or a row of 0s and 1s.
+        classes: Names of the columns of such rows. Defaults to the column numbers, or to the columns of a data frame.
 
     Raises:
-        InputError: They differ in length, pixels are scaled, labels are not classes, or a path occurs twice with
-            different labels.
+        InputError: `images` and `labels` differ in length, pixels are scaled, labels are not classes, or a path occurs
+            twice with different labels.
     """
     labels = unpacked_labels(labels, classes)
     if hasattr(images, "__array__"):  # a tensor
@@ -65,12 +65,12 @@ def _check_same_label(files: Sequence[ImageFile], index: int, other: int) -> Non
 
 
 def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:
-    """Return one label per image, or one list of labels, of what may be a column, a tensor or rows of 0 and 1."""
+    """Convert a column, a tensor or rows of 0s and 1s to one label, or one list of labels, per image."""
     names = None
     if is_frame(labels):
         names = [name_of(name) for name in labels.columns]
     if isinstance(labels, np.ma.MaskedArray):
-        labels = np.array(labels.tolist(), object)  # with None where it is masked
+        labels = np.array(labels.tolist(), object)  # masked values become None
     elif hasattr(labels, "__array__"):
         labels = np.asarray(labels)
     elif _is_matrix(labels):
@@ -89,7 +89,7 @@ def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:
 
 
 def _is_matrix(labels: Any) -> bool:
-    """Return whether labels are rows of numbers of one length, rather than lists of names."""
+    """Return whether labels are equally long rows of numbers rather than lists of names."""
     if not isinstance(labels, list | tuple) or not labels:
         return False
     rows = [row for row in labels if isinstance(row, list | tuple | np.ndarray)]
@@ -99,7 +99,7 @@ def _is_matrix(labels: Any) -> bool:
 
 
 def _positive(index: int, row: list[Any], names: Sequence[Any]) -> list[str] | None:
-    """Return the names of the columns that are 1; None for a row of missing values."""
+    """Return the names of the columns that are 1, or None if all values in the row are missing."""
     if all(is_missing(value) for value in row):
         return None
     if any(value not in (0, 1) for value in row):

@@ -11,25 +11,25 @@ import numpy as np
 
 from tlkeras.utils.validation import check_integer, invalid
 
-# The random state of a layer is set for a batch and then drawn from. Threads share it, and so may several batch
-# objects, such as those of training and validation, or of two folds.
+# A layer's random state is set for each batch before the layer draws from it. Threads share that state, and so can
+# several batch objects, such as those for training and validation or for two folds.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class ImageBatches(keras.utils.PyDataset):
-    """Batches of images and labels, read as they are needed. `ImageSplit.batches` makes them.
+    """Batches of images and labels, read when needed. `ImageSplit.batches` creates them.
 
     Args:
-        read: Function from indices to the pixels of these images, uint8 `(n, height, width, 3)`.
-        labels: Int64 array of shape `(images,)`, or float32 array of 0 and 1 of shape `(images, classes)`.
+        read: Function that takes indices and returns the pixels of these images, uint8 `(n, height, width, 3)`.
+        labels: Int64 array of shape `(images,)`, or float32 array of 0s and 1s of shape `(images, classes)`.
         batch_size: Images per batch. The last batch may be smaller.
         shuffle: Whether to draw a new order each epoch.
-        seed: Seed of that order. Epoch 0 with one seed has the same order on every machine.
-        augment: Layer or function, called as `augment(images, training=True)` on each batch. The random state of a
-            layer is reset for every batch from `seed`, the epoch and the number of the batch.
-        mix: As `augment`, but called with `{"images": ..., "labels": ...}`, the labels one-hot.
+        seed: Seed for that order. A given seed and epoch have the same order on every machine.
+        augment: Layer or function, called as `augment(images, training=True)` on each batch. A layer's random state is
+            reset for every batch from `seed`, the epoch and the batch number.
+        mix: Like `augment`, but called with `{"images": ..., "labels": ...}`, where the labels are one-hot.
         classes: Number of classes, for one-hot labels.
-        workers: Threads that prepare batches ahead.
+        workers: Number of threads that prepare batches ahead of time.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ImageBatches(keras.utils.PyDataset):
         for name, layer in (("augment", augment), ("mix", mix)):
             if not (layer is None or callable(layer)):
                 raise invalid(name, layer, "be a layer or function that is called on batches")
-        # Keras prefetches only with two workers or more.
+        # Keras prefetches only with at least two workers.
         super().__init__(workers=max(2, workers or os.cpu_count() or 2))
         self.labels = np.asarray(labels)
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
@@ -71,8 +71,8 @@ class ImageBatches(keras.utils.PyDataset):
     def as_dataset(self) -> Any:
         """Return the same batches, in the same order, as a `tf.data.Dataset`. Needs TensorFlow.
 
-        For pipelines that continue in `tf.data` (`map`, `cache`, distribution strategies). `fit` takes the batches
-        themselves as well; neither is reliably faster. Each pass over the data set is one epoch.
+        Use it for pipelines that continue in `tf.data` (`map`, `cache`, distribution strategies). `fit` accepts the
+        batches directly too; neither is reliably faster. Each pass over the data set is one epoch.
 
         Returns:
             `tf.data.Dataset` of `(images, labels)` with a known number of batches.
@@ -131,7 +131,7 @@ class ImageBatches(keras.utils.PyDataset):
 
 
 def reseed(layer: Callable[..., Any], seed: list[int]) -> None:
-    """Set the random state of a layer or model, so that its next draws depend on `seed` alone."""
+    """Reset the random state of a layer or model so that its next draws depend only on `seed`."""
     draws = np.random.default_rng(seed)
     for variable in getattr(layer, "variables", ()):
         if variable.name == "seed_generator_state":

@@ -1,4 +1,4 @@
-"""From the labels of a source to classes: missing labels left out, classes chosen, one label per image or several."""
+"""Turn the labels of a source into classes: leave out missing labels, choose classes, allow several labels or one."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,17 +25,18 @@ def name_classes(
     """Name the classes and leave out unlabeled images, with one warning that counts them.
 
     Args:
-        files: Images with labels as their source gives them: a name or number, or a list of them.
-        known: Classes that the source lists, images or not.
-        classes: Classes to load, in the order that numbers them. By default all, see `ordered`.
-        multilabel: Whether an image may have several labels. By default it may if any has several or none.
+        files: Images with their labels as the source has them: a name or number, or a list of these.
+        known: Classes that the source lists, whether or not they have images.
+        classes: Classes to load, in the order of their indices. Defaults to all classes, in the order of `ordered`.
+        multilabel: Whether an image may have several labels. Defaults to true if any image has several labels or none.
 
     Returns:
-        The class names; the labeled images of these classes, with a name as `label`, or a tuple of names in a
-        multi-label data set; and whether it is one.
+        The class names; the labeled images of these classes, whose `label` is a name, or a tuple of names in a
+        multi-label data set; and whether the data set is multi-label.
 
     Raises:
-        InputError: A class is unknown, labels are quantities, or an image has several labels and must not.
+        InputError: A class is unknown, labels are quantities, or an image has several labels although `multilabel` is
+            False.
     """
     chosen = None if classes is None else _chosen(classes)
     names = _without_codes([_names(file.label, chosen or ()) for file in files], chosen or ())
@@ -55,7 +56,7 @@ def name_classes(
     else:
         _check_known(classes, chosen, everything)
     position = {name: number for number, name in enumerate(chosen)}
-    if multilabel:  # an image without any of the chosen labels is an example of none
+    if multilabel:  # an image without any of the chosen labels stays, as an example of no class
         kept = [replace(file, label=tuple(sorted(position.keys() & one, key=position.get))) for file, one in labeled]
     else:
         kept = [replace(file, label=one[0]) for file, one in labeled if one[0] in position]
@@ -80,7 +81,7 @@ def _check_known(classes: Sequence[Any], chosen: Sequence[str], known: Sequence[
 
 
 def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of one image's labels; None if it is unlabeled, and () if it is known to have none."""
+    """Return the names of one image's labels, None if it is unlabeled, or () if it is known to have no label."""
     if isinstance(label, np.ndarray):
         label = label.tolist()
     if not isinstance(label, list | tuple | set | frozenset):
@@ -92,7 +93,7 @@ def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _without_codes(names: list[tuple[str, ...] | None], chosen: Sequence[str]) -> list[tuple[str, ...] | None]:
-    """Leave out the label -1, the usual code for "unlabeled", where all other labels are whole numbers from 0."""
+    """Leave out the label -1, the usual code for "unlabeled", if all other labels are whole numbers from 0 up."""
     others = {name for one in names if one for name in one} - {"-1"}
     if "-1" in chosen or not all(name.isdecimal() for name in others):
         return names
@@ -113,7 +114,7 @@ def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ..
 
 
 def _refuse_joined(names: set[str]) -> None:
-    """Refuse classes such as 'cat|dog' beside 'cat' and 'dog': they are several labels in one cell."""
+    """Reject classes such as 'cat|dog' if 'cat' and 'dog' exist too: they are several labels in one cell."""
     for name in names:
         for separator in _SEPARATORS:
             parts = [part.strip() for part in name.split(separator)]

@@ -28,18 +28,18 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """Some of the images of a data set: their files, their labels and how to read them.
+    """A subset of the images of a data set: their files, their labels and how to read them.
 
     Attributes:
-        paths: Paths, str array of shape `(images,)`; names where the images are not files.
+        paths: Paths, str array of shape `(images,)`. Images that are not files have names instead.
         labels: Indices into `class_names`, int64 array of shape `(images,)`. In a multi-label data set, float32 array
             of shape `(images, classes)`: 1 where the image has the label, else 0.
         class_names: Names of the classes, a tuple of str that all splits of a data set share.
         image_size: `(height, width)` in pixels that images are resized to.
         resize: How to resize: `"stretch"`, `"crop"` or `"pad"`, as in `read_image`.
-        groups: Int64 array of shape `(images,)`. Images with equal numbers are near-duplicates, or belong together by
-            the `groups` given to `load_images`.
-        sources: Array of shape `(images,)` of what `read_images` takes: the paths, or the content of the images.
+        groups: Int64 array of shape `(images,)`. Images with the same number are near-duplicates, or belong together
+            according to the `groups` passed to `load_images`.
+        sources: Array of shape `(images,)` with the inputs for `read_images`: the paths, or the content of the images.
     """
 
     paths: np.ndarray
@@ -87,13 +87,13 @@ class ImageSplit:
         return read_images(self.sources, self.image_size, self.resize, workers)
 
     def take(self, indices: np.ndarray) -> "ImageSplit":
-        """Return the split of these images only, in this order: for subsets and cross-validation.
+        """Return a split of these images only, in this order, for subsets and cross-validation.
 
         Args:
             indices: Integers, or one boolean per image.
 
         Raises:
-            InputError: They are neither.
+            InputError: `indices` are neither.
 
         Example:
 
@@ -116,13 +116,14 @@ class ImageSplit:
     def sample(self, per_class: int, seed: int = 0) -> "ImageSplit":
         """Return a split of at most `per_class` images of each class, for learning curves.
 
-        With one seed, a smaller sample is part of every larger one, so a curve shows the effect of more images rather
-        than of different ones. In a multi-label data set, it has the first `per_class` images of each label, and as
-        many without labels; a common label then comes along with rarer ones and has more.
+        For a given seed, a smaller sample is part of every larger one, so a curve shows the effect of more images
+        rather than of different ones. In a multi-label data set, the sample has the first `per_class` images of each
+        label and up to `per_class` images without labels. Common labels can have more, because their images are also
+        drawn for rarer labels.
 
         Args:
-            per_class: Number of images, 1 or more.
-            seed: Seed of the choice. Defaults to 0.
+            per_class: Largest number of images per class, 1 or more.
+            seed: Seed for the choice of images. Defaults to 0.
 
         Raises:
             InputError: `per_class` is not a positive integer.
@@ -141,7 +142,7 @@ class ImageSplit:
         return self.take(np.sort(order[first.any(axis=1)]))
 
     def join(self, *others: "ImageSplit") -> "ImageSplit":
-        """Return one split of these images, then those of the others.
+        """Return one split with these images, followed by those of the other splits.
 
         Args:
             others: Splits of the same data set.
@@ -166,21 +167,21 @@ class ImageSplit:
         mix: Callable[..., Any] | None = None,
         workers: int | None = None,
     ) -> ImageBatches:
-        """Return batches of pixels and labels for `fit`, `evaluate` and `predict`, read as needed.
+        """Return batches of pixels and labels for `fit`, `evaluate` and `predict`, read when needed.
 
         Args:
             batch_size: Images per batch. Defaults to 32, as in Keras.
-            shuffle: Whether each epoch has a new order. By default the order is that of `paths`, always.
-            seed: Seed of the shuffling. Defaults to 0.
+            shuffle: Whether to draw a new order each epoch. By default, every epoch has the order of `paths`.
+            seed: Seed for shuffling and augmentation. Defaults to 0.
             augment: Layer or function, called as `augment(images, training=True)` on each batch, such as
                 `tlkeras.augmentation("photo")`.
-            mix: Layer that mixes images together with their labels: `keras.layers.MixUp` or `keras.layers.CutMix`.
-                Labels then are one-hot, for `categorical_crossentropy`.
-            workers: Threads that read ahead. Defaults to one per core.
+            mix: Layer that mixes images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`. The labels
+                are then one-hot, for `categorical_crossentropy`.
+            workers: Number of threads that read ahead. Defaults to one per core.
 
         Returns:
-            A `keras.utils.PyDataset` of `(images, labels)`: `(n, height, width, 3)`, uint8 or, if augmented, float32;
-            and int64 `(n,)` or, if mixed or multi-label, float32 `(n, classes)`.
+            A `keras.utils.PyDataset` of `(images, labels)`. Images are `(n, height, width, 3)`, uint8 or, if augmented
+            or mixed, float32. Labels are int64 `(n,)` or, if mixed or multi-label, float32 `(n, classes)`.
 
         Raises:
             InputError: `batch_size` is not a positive integer, or `augment` or `mix` cannot be called.
@@ -201,16 +202,16 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """A data set in three parts that share no image and no near-duplicate.
+    """A data set in three splits that share no image and no near-duplicate.
 
     Attributes:
-        train, validation, test: Parts of the data set, each an `ImageSplit`.
-        class_names: Names of the classes, a tuple of str; the position is the label.
+        train, validation, test: Splits of the data set, each an `ImageSplit`.
+        class_names: Names of the classes, a tuple of str in the order of the label indices.
         image_size: `(height, width)` in pixels that images are resized to.
         resize: How to resize, as in `read_image`.
         skipped: Files that could not be read, a tuple of `SkippedFile`.
         given: Names of the splits that the data set itself defines, such as `{"test"}` for a folder with a `test`
-            folder; the others were made by `load_images`.
+            folder. `load_images` created the others.
     """
 
     train: ImageSplit
@@ -235,15 +236,15 @@ class ImageSplits:
         )
 
     def folds(self, count: int = 5, seed: int = 0) -> list[tuple[ImageSplit, ImageSplit]]:
-        """Return cross-validation folds over training and validation images; test images take no part.
+        """Return cross-validation folds over the training and validation images, without the test images.
 
         Args:
             count: Number of folds. Defaults to 5.
-            seed: Seed. A different seed gives different folds.
+            seed: Seed for the folds. A different seed gives different folds. Defaults to 0.
 
         Returns:
-            `count` pairs of training and validation `ImageSplit`. Every image is in one validation split, folds are
-            stratified as well as whole groups allow, and no group lies in both splits of a pair.
+            `count` pairs of training and validation `ImageSplit`. Every image is in exactly one validation split. Folds
+            are stratified as evenly as possible without splitting a group, and no group is in both splits of a pair.
 
         Raises:
             InputError: A class has fewer images than there are folds.

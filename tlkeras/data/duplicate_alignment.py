@@ -1,35 +1,34 @@
-"""Align pairs of small gray images, and correlate their fine detail."""
+"""Align pairs of small gray images and correlate their fine detail."""
 
 from functools import cache
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-# Band-passes, as the widths in pixels of the two Gaussian blurs whose difference they are, each with the number of
-# steps of the alignment. The wide one finds crops of a few percent, the narrow one places them to a tenth of a pixel.
+# Band-pass filters, each a difference of two Gaussian blurs with these widths in pixels, and the number of alignment
+# steps for each. The wide one finds crops of a few percent; the narrow one aligns them to a tenth of a pixel.
 _COARSE_TO_FINE = (((1.2, 5.0), 4), ((0.6, 2.5), 4))
-_FINE_DETAIL = (0.0, 2.0)  # what is compared in the end; broad shading is common to all X-rays
-_FLAT = 0.5  # gray levels; below it the fine detail of a smooth image is rounding, so all of the image is compared
-_FARTHEST = 0.12  # of the side: shifts and changes of scale go no farther
-_BATCH = 256  # pairs at a time: about 40 MB
+_FINE_DETAIL = (0.0, 2.0)  # the band that is finally compared; all X-rays share their broad shading
+_FLAT = 0.5  # gray levels; fine detail weaker than this is rounding error, so the whole image is compared
+_FARTHEST = 0.12  # limit for shifts and changes of scale, as a share of the side
+_BATCH = 256  # pairs at a time, which take about 40 MB
 
 
 def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | np.ndarray = 1.0) -> np.ndarray:
     """Correlate pairs of images after shifting and scaling the second of each pair onto the first.
 
-    The alignment has a scale and a shift per axis, and is found by Gauss-Newton steps on band-passed images, from
-    coarse to fine. Therefore, a crop of a few percent costs little correlation, while a rotated or mirrored image keeps
-    none.
+    Gauss-Newton steps on band-passed images, from coarse to fine, find a scale and a shift per axis. Cropping by a few
+    percent therefore lowers the correlation only slightly, while rotating or mirroring an image removes it.
 
     Args:
         first: Array of shape `(pairs, side, side)`, gray values in [0, 255].
         second: Array of the same shape.
-        enough: Correlations, of one pair each or of all, that need no alignment. Pairs that already reach it are not
-            aligned, which is much faster. Defaults to 1: align all.
+        enough: Correlation that needs no alignment, one value per pair or one for all. Pairs that already reach it are
+            not aligned, which is much faster. Defaults to 1, which aligns all pairs.
 
     Returns:
-        float32 array of shape `(pairs,)`: correlation coefficients of the fine detail in [-1, 1]. Two images without
-        any structure have 1.
+        float32 array of shape `(pairs,)`: correlation coefficients of the fine detail in [-1, 1]. The correlation of
+        two images without any structure is 1.
 
     Example:
 
@@ -53,12 +52,12 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | n
 
 
 def _identity(pairs: int) -> np.ndarray:
-    """Return the parameters of no change: scale and shift (in pixels) along the rows, then along the columns."""
+    """Return the identity parameters: scale and shift (in pixels) along the rows, then along the columns."""
     return np.tile(np.array([1, 0, 1, 0], "float32"), (pairs, 1))
 
 
 def _align(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Find the scales and shifts that bring `second` onto `first`, by the inverse compositional algorithm."""
+    """Find the scales and shifts that align `second` with `first`, by the inverse compositional algorithm."""
     pairs, side, _ = first.shape
     half, place = (side - 1) / 2, _identity(pairs)
     offsets = (np.arange(side, dtype="float32") - half) / half  # a unit of scale moves the border by a pixel
@@ -88,13 +87,13 @@ def _step_back(place: np.ndarray, step: np.ndarray, side: int) -> None:
 
 
 def _positions(scale: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
-    """Return where each pixel of a row or column is read from, `(pairs, side)`."""
+    """Return the position that each pixel of a row or column is sampled from, shape `(pairs, side)`."""
     half = (side - 1) / 2
     return scale[:, None] * (np.arange(side, dtype="float32") - half) + shift[:, None] + half
 
 
 def _warp(images: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Resample images by linear interpolation, which for scales and shifts is one matrix per axis."""
+    """Resample images by linear interpolation, which takes one matrix per axis for scales and shifts."""
     side = images.shape[1]
     pixels = np.arange(side, dtype="float32")
     rows, columns = (
@@ -105,7 +104,7 @@ def _warp(images: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def _inside(place: np.ndarray, side: int) -> np.ndarray:
-    """Mark the pixels that are read from within the image."""
+    """Mark the pixels that are sampled from inside the image."""
     rows, columns = (
         (positions >= 0) & (positions <= side - 1)
         for positions in (_positions(place[:, at], place[:, at + 1], side) for at in (0, 2))
@@ -114,7 +113,7 @@ def _inside(place: np.ndarray, side: int) -> np.ndarray:
 
 
 def _fine_correlation(first: np.ndarray, second: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Correlate the fine detail of `first` and of `second` moved to `place`, where both are known."""
+    """Correlate the fine detail of `first` with that of `second` after moving it to `place`, where they overlap."""
     details = [_band(images, *_FINE_DETAIL) for images in (first, second)]
     smooth = np.minimum(*map(_strength, details)) < _FLAT
     details = [
@@ -128,7 +127,7 @@ def _fine_correlation(first: np.ndarray, second: np.ndarray, place: np.ndarray) 
 
 
 def _centered(images: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Subtract each image's mean over the pixels inside, and set the others to 0."""
+    """Subtract each image's mean over the pixels inside, and set all other pixels to 0."""
     mean = (images * inside).sum((1, 2)) / np.maximum(inside.sum((1, 2)), 1)
     return (images - mean[:, None, None]) * inside
 
@@ -142,10 +141,10 @@ def _band(images: np.ndarray, fine: float, broad: float) -> np.ndarray:
 
 @cache
 def _blur(side: int, sigma: float) -> np.ndarray:
-    """Return the matrix that blurs columns of pixels; for images this small a product is the fastest filter."""
+    """Return the matrix that blurs columns of pixels; for images this small, a matrix product is the fastest filter."""
     return gaussian_filter1d(np.eye(side, dtype="float32"), sigma, axis=0, mode="nearest")
 
 
 def _strength(images: np.ndarray) -> np.ndarray:
-    """Return the root mean square of each image, never quite 0."""
+    """Return the root mean square of each image plus a small constant that keeps it above 0."""
     return np.sqrt((images**2).mean((1, 2))) + 1e-3

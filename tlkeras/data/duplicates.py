@@ -1,8 +1,8 @@
-"""Near-duplicates: images so alike that one of them in training would give away the other in the test set.
+"""Find near-duplicates: images so similar that one in the training set would leak the other in the test set.
 
-They are found in two passes. The first compares hashes of all pairs, which is fast, but where all images share a
-layout, as X-rays do, it mistakes unrelated images for near-duplicates. The second aligns each pair that is left and
-correlates its fine detail. How much correlation it takes depends on how alike the images of the collection are.
+The search has two passes. The first compares the hashes of all pairs. It is fast, but if all images share a layout, as
+X-rays do, it mistakes unrelated images for near-duplicates. The second pass aligns each remaining pair and correlates
+its fine detail. The required correlation depends on how similar the images of the collection are to one another.
 """
 
 from collections.abc import Iterator
@@ -16,26 +16,27 @@ from scipy.sparse.csgraph import connected_components
 
 from tlkeras.data.duplicate_alignment import aligned_correlation
 
-SIDE = 40  # of the reduced image; smaller ones tell X-rays of two people apart less well
-# First look: how many of the 192 bits may differ. Unrelated photographs differ in about half of them. Of 809 images,
-# each changed in eleven ways (JPEG, size, crop, brightness), 99% of the copies stay within.
+SIDE = 40  # of the reduced image; smaller images make it harder to tell X-rays of two people apart
+# First pass: the largest number of the 192 bits that may differ. Unrelated photographs differ in about half of them.
+# Among copies of 809 images, each changed in eleven ways (JPEG, size, crop, brightness), 99% stay within this limit.
 _MAX_DISTANCE = 42
 _MAX_ASPECT_RATIO = 1.1
-# An image's likeness is its mean correlation with the most alike tenth of the collection, but with ten images at least.
-# Median over drawings 0.36, photographs 0.25, handwritten digits 0.65, chest X-rays 0.86. Between the two values the
-# thresholds rise from those for collections of unlike images to those for images that are all alike.
+# An image's likeness is its mean correlation with the most similar tenth of the collection, at least ten images.
+# Medians: drawings 0.36, photographs 0.25, handwritten digits 0.65, chest X-rays 0.86. Between these two values, the
+# thresholds rise from those for collections of dissimilar images to those for collections of similar images.
 _UNLIKE, _ALIKE = 0.4, 0.6
 _MIN_COARSE = (0.4, 0.7)  # correlation of the 63 lowest frequencies, before alignment
-_MIN_FINE = (0.6, 0.88)  # correlation of fine detail, after it
+_MIN_FINE = (0.6, 0.88)  # correlation of fine detail, after alignment
 _REFERENCES = 1000  # images that likeness is measured against, evenly spaced in a larger collection
-# A group of more images than this, of whose pairs fewer than this share are near-duplicates, is a chain of strangers.
+# A group with more than _LARGE images is a chain of unrelated images if the share of near-duplicates among its pairs is
+# below _DENSE. _SAMPLE pairs are drawn to estimate that share.
 _LARGE, _DENSE, _SAMPLE = 10, 0.25, 200
 _BLOCK = 2**20  # pairs of hashes compared at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """A reduced image, by which near-duplicates are found.
+    """A reduced image, used to find near-duplicates.
 
     Attributes:
         pixels: uint8 array of shape `(40, 40)`: the image in gray, without its margin, stretched to a square.
@@ -49,7 +50,7 @@ class Fingerprint:
 def fingerprint(image: Image.Image) -> Fingerprint:
     """Reduce an image to 40 x 40 gray pixels.
 
-    A plain margin is cut off first, because drawings and products on an empty background would all look alike.
+    A plain margin is cropped first, because otherwise all drawings and products on an empty background look alike.
     """
     image = _without_margin(image.convert("L"))
     pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
@@ -63,7 +64,7 @@ def near_duplicate_pairs(fingerprints: list[Fingerprint]) -> np.ndarray:
         fingerprints: One per image.
 
     Returns:
-        int64 array of shape `(pairs, 2)`: the two indices, the smaller first.
+        int64 array of shape `(pairs, 2)`: the two indices of each pair, the smaller one first.
     """
     collection = _Collection(fingerprints)
     everyone = np.arange(len(fingerprints))
@@ -75,20 +76,20 @@ def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
     """Group images that are linked by near-duplicates, directly or through others.
 
     Resaved, resized, brightened or darkened, recolored and slightly cropped copies are near-duplicates; rotated and
-    mirrored ones are not. Where all images look much alike, as digits do, links can chain unrelated images together: a
-    large group in which few of the pairs are near-duplicates is taken apart again, by tighter thresholds.
+    mirrored copies are not. If all images look very similar, as digits do, links can chain unrelated images together.
+    A large group in which few of the pairs are near-duplicates is therefore split again with tighter thresholds.
 
-    Memory grows with the number of images, by about 2 KB for each. The time of the second look is about 2 ms per image
-    where all are alike. That of the first grows with the square of their number: minutes for 100,000 images.
+    Memory use is about 2 KB per image. The second pass takes about 2 ms per image if all images are similar. The time
+    of the first pass grows with the square of the number of images and reaches minutes for 100,000 images.
 
     Args:
         fingerprints: One per image.
 
     Returns:
-        int64 array of shape `(images,)`: the index of the first image of its group.
+        int64 array of shape `(images,)`: for each image, the index of the first image in its group.
 
     References: [pHash and dHash](https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html) for the
-    first look.
+    first pass.
     """
     collection = _Collection(fingerprints)
     groups, waiting = np.arange(len(fingerprints)), [(np.arange(len(fingerprints)), 0)]
@@ -106,7 +107,7 @@ def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
 
 
 def merge_groups(*groups: np.ndarray) -> np.ndarray:
-    """Join groupings: images that share a group in any of them end up in one.
+    """Merge several groupings: images that share a group in any of them share a group in the result.
 
     Example:
 
@@ -127,15 +128,16 @@ def merge_groups(*groups: np.ndarray) -> np.ndarray:
 
 
 class _Collection:
-    """The fingerprints of a collection, with what is computed from them once.
+    """The fingerprints of a collection and the arrays computed from them.
 
     Attributes:
         hashes: uint64 array of shape `(images, 3)`: 64 bits of a DCT hash (pHash) and 128 of a gradient hash (dHash).
-        coarse: float32 array of shape `(images, 63)`: the lowest frequencies, weighted by frequency, of length 1.
-        aspects: float32 array of shape `(images,)`.
-        flat: bool array of shape `(images,)`: images of one color.
-        likeness: float array of shape `(images,)` in [0, 1]: 0 where the collection has nothing like the image, 1 where
-            much of it is much like it.
+        coarse: float32 array of shape `(images, 63)`: the lowest frequencies, weighted by frequency, normalized to
+            length 1.
+        aspects: float32 array of shape `(images,)`: natural logarithms of width / height.
+        flat: bool array of shape `(images,)`: whether an image has a single color.
+        likeness: float array of shape `(images,)` in [0, 1]: 0 if no image in the collection is similar to this one, 1
+            if many are very similar.
     """
 
     def __init__(self, fingerprints: list[Fingerprint]):
@@ -159,11 +161,12 @@ class _Collection:
 
         Args:
             members: Indices, ascending.
-            groups: A group for each of them; pairs within a group are left out. Reread for each block.
+            groups: The group of each member. Pairs within a group are left out. The array is read again for each
+                block, so the caller may update it.
 
         Yields:
-            The place `start` of a block's first row in `members`, and a float32 array of shape `(rows, after)`: how
-            alike each row is to each of the members from `start` on, and -1 where the first pass rules it out.
+            The position `start` of a block's first row in `members`, and a float32 array of shape `(rows, after)`: the
+            similarity of each row to each of the members from `start` on, or -1 if the first pass rules the pair out.
         """
         hashes, coarse, aspects = self.hashes[members], self.coarse[members], self.aspects[members]
         floors = _between(_MIN_COARSE, self.likeness[members]).astype("float32")
@@ -192,10 +195,10 @@ class _Collection:
         return same
 
     def link(self, members: np.ndarray, level: int) -> np.ndarray:
-        """Group `members` by near-duplicates, and return the place of the first of its group for each of them.
+        """Group `members` by near-duplicates and return, for each member, the position of the first in its group.
 
-        Pairs within a group need no second pass. So each image goes down the list of those that it is most like, in
-        steps of doubling length, and stops at a step without any near-duplicate.
+        Pairs within a group need no second pass. Each image is therefore compared with the others from the most similar
+        one down, in steps that double in length, and stops at the first step without a near-duplicate.
         """
         groups = np.arange(len(members))
         if self.flat[members].any():
@@ -206,7 +209,7 @@ class _Collection:
                 pairs = _most_alike(alike, rows, step)
                 alike[tuple(pairs.T)] = -1
                 pairs += start
-                _, once = np.unique(groups[pairs], axis=0, return_index=True)  # of two groups, only the most alike
+                _, once = np.unique(groups[pairs], axis=0, return_index=True)  # the best pair per two groups
                 for one, other in pairs[once][self.same(members[pairs[once]], level)]:
                     low, high = sorted((groups[one], groups[other]))
                     groups[groups == high] = low
@@ -224,7 +227,7 @@ class _Collection:
 
 
 def _most_alike(alike: np.ndarray, rows: np.ndarray, step: int) -> np.ndarray:
-    """Return up to `step` candidates of each row as pairs of row and column, the most alike pair first."""
+    """Return up to `step` candidates per row as pairs of row and column, the most similar pair first."""
     alike = alike[rows]
     step = min(step, alike.shape[1])
     columns = np.argpartition(-alike, step - 1, axis=1)[:, :step]
@@ -239,7 +242,7 @@ def _between(ends: tuple[float, float], share: np.ndarray) -> np.ndarray:
 
 
 def _hashes_and_spectra(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the hashes and the coarse spectra of reduced images, `(images, 40, 40)`."""
+    """Compute the hashes and the coarse spectra of reduced images of shape `(images, 40, 40)`."""
     pixels = pixels.astype("float32")
     spectra = dctn(pixels, axes=(1, 2), norm="ortho")[:, :8, :8].reshape(len(pixels), 64)
     eighths, ninths = _averages(8), _averages(9)
@@ -247,20 +250,20 @@ def _hashes_and_spectra(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     down = np.diff(ninths @ pixels @ eighths.T, axis=1).reshape(len(pixels), 64) > 0
     bits = np.concatenate([spectra > np.median(spectra[:, 1:], axis=1, keepdims=True), across, down], axis=1)
     hashes = np.packbits(bits, axis=1).view("uint64")
-    # Natural images have less of a frequency the higher it is; weighting by frequency makes up for that.
+    # In natural images, higher frequencies are weaker. Weighting by frequency compensates for that.
     coarse = (spectra * np.hypot(*np.mgrid[:8, :8]).ravel())[:, 1:]
     return hashes, coarse / np.maximum(np.linalg.norm(coarse, axis=1, keepdims=True), 1e-6)
 
 
 def _averages(parts: int) -> np.ndarray:
-    """Return the matrix that averages a row of pixels over equal parts, `(parts, SIDE)`."""
+    """Return the matrix of shape `(parts, SIDE)` that averages a row of pixels over equal parts."""
     edges = np.linspace(0, SIDE, parts + 1)
     overlap = np.minimum(edges[1:, None], np.arange(1, SIDE + 1)) - np.maximum(edges[:-1, None], np.arange(SIDE))
     return (np.maximum(overlap, 0) * parts / SIDE).astype("float32")
 
 
 def _likeness(coarse: np.ndarray) -> np.ndarray:
-    """Place each image between "nothing is like it" (0) and "much is like it" (1)."""
+    """Rate each image from 0 (no other image is similar) to 1 (many others are very similar)."""
     references = np.arange(0, len(coarse), -(-len(coarse) // _REFERENCES) or 1)
     most_alike = max(10, len(references) // 10)
     likeness = np.empty(len(coarse))
@@ -273,7 +276,7 @@ def _likeness(coarse: np.ndarray) -> np.ndarray:
 
 
 def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Count the bits in which hashes differ, `(first, second)`."""
+    """Count the differing bits of all pairs of hashes, shape `(first, second)`."""
     return sum(_count_ones(first[:, None, word] ^ second[None, :, word]) for word in range(3))
 
 
@@ -287,7 +290,7 @@ _ONES = np.array([bin(number).count("1") for number in range(2**16)], "uint8")
 
 
 def _without_margin(image: Image.Image) -> Image.Image:
-    """Cut off the margin, where nine tenths of the border have one color."""
+    """Crop the margin if nine tenths of the border have one color."""
     pixels = np.asarray(image, "int16")
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     color = np.median(border)

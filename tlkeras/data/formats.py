@@ -1,4 +1,4 @@
-"""Kinds of image files: which are read, and why a file cannot be read."""
+"""List the image formats that can be read, and explain why a file cannot be read."""
 
 import io
 import os
@@ -7,11 +7,11 @@ from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
-# Formats that Pillow knows by their first bytes and decodes by itself: it would run Ghostscript on EPS.
+# Formats that Pillow recognizes by their first bytes and decodes by itself. EPS is left out: it would run Ghostscript.
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "ICO")
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339  # TIFF tags
 _NUMBERS = {1: "integers", 2: "signed integers", 3: "floats"}
-# First bytes of sound files that are not read, and what to say of them.
+# First bytes of intact files in unsupported formats, and the message for each.
 _FOREIGN = (
     (b"%PDF", "a PDF document; export its pages as PNG or JPEG"),
     (b"\xff\x0a", "a JPEG XL image, which the package pillow-jxl-plugin lets Pillow open"),
@@ -23,7 +23,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
 def known_formats() -> list[str]:
-    """Return the names of the formats that are read: those chosen above, and those of plugins for Pillow."""
+    """Return the names of the supported formats: those chosen above and those added by Pillow plugins."""
     Image.init()
     plugins = [name for name, (factory, _) in Image.OPEN.items() if not factory.__module__.startswith("PIL.")]
     return [name for name in _FORMATS if name in Image.OPEN and name not in plugins] + plugins
@@ -33,11 +33,11 @@ def explain_failure(source: Any, error: Exception) -> tuple[str, bool]:
     """Say why an image cannot be read, and whether it is damaged.
 
     Args:
-        source: Path, content, pixels or whatever else was given.
-        error: The exception that reading it raised.
+        source: The path, content, pixels or other object that was given.
+        error: The exception that was raised when reading it.
 
     Returns:
-        A reason that completes "Cannot read image ...:", and whether the file is certainly unusable.
+        A reason that completes "Cannot read image ...:", and whether the file is definitely unusable.
     """
     if isinstance(error, PermissionError):
         return "permission denied", False
@@ -64,7 +64,7 @@ def _first_bytes(source: Any) -> bytes:
 
 
 def _foreign_kind(source: Any, start: bytes) -> str:
-    """Name the kind of a file that Pillow could not identify as one of the formats that are read; "" if unknown."""
+    """Name the format of a file that Pillow did not identify as a supported one, or return "" if it is unknown."""
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
         return (
             "a HEIC image, which Pillow opens with the package pillow-heif: install it and call "
@@ -85,7 +85,7 @@ def _foreign_kind(source: Any, start: bytes) -> str:
 
 
 def _tiff_kind(source: Any) -> str:
-    """Describe the pixels of a TIFF that Pillow does not read; "" if its header is damaged."""
+    """Describe the pixels of a TIFF that Pillow does not read, or return "" if its header is damaged."""
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
             tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16)[: 16 if b"+" in _first_bytes(source)[:4] else 8])
@@ -96,7 +96,7 @@ def _tiff_kind(source: Any) -> str:
             bits = tags.get(_BITS, (1,))
             numbers = _NUMBERS.get(tags.get(_SAMPLE_FORMAT, (1,))[0], "values")
             count = tags.get(_SAMPLES, 1)
-    except Exception:  # a broken file makes the parser raise nearly anything
+    except Exception:  # on a broken file, the parser can raise nearly anything
         return ""
     return (
         f"a TIFF of {count} x {bits[0]}-bit {numbers} per pixel, which Pillow does not read; save it as 8-bit gray or "
@@ -105,9 +105,9 @@ def _tiff_kind(source: Any) -> str:
 
 
 def _unread_pillow_format(source: Any) -> str:
-    """Name the format if it is one that Pillow knows but that is not read here. Only the header is parsed."""
+    """Name the format if Pillow knows it but it is not supported here. Only the header is parsed."""
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return f"in the format {image.format}, which is not read; convert it to PNG"
-    except Exception:  # no format of Pillow's, or broken
+    except Exception:  # a format that Pillow does not know, or a broken file
         return ""

@@ -1,4 +1,4 @@
-"""Groups: images that belong together, such as those of one patient, as the user or the data set gives them."""
+"""Read groups of images that belong together, such as those of one patient, from the user or the data set."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -16,16 +16,16 @@ Groups = str | Sequence[Any] | Callable[[str], Any]
 
 
 def with_groups(files: Sequence[ImageFile], groups: Groups | None, columns: Iterable[str] = ()) -> list[ImageFile]:
-    r"""Give each image its group; missing groups (None, NaN, NA, "", -1) become None.
+    r"""Set the group of each image; missing groups (None, NaN, NA, "", -1) become None.
 
     Args:
         files: Images, with the group that their source gives them.
-        groups: A regular expression with one capture group, a function of the key, or a value per image. By default,
-            and where it is the name of one of `columns`, the groups are those of the source.
+        groups: A regular expression with one capture group, a function of the key, or one value per image. By default,
+            or if it is the name of one of `columns`, the groups from the source are used.
         columns: Names of the source's columns.
 
     Raises:
-        InputError: The groups are none of these, or fit no image.
+        InputError: `groups` is none of these, or matches no image.
 
     Example:
 
@@ -60,7 +60,7 @@ def group_numbers(files: Sequence[ImageFile]) -> np.ndarray | None:
 
 
 def check_given_splits(files: Sequence[ImageFile]) -> None:
-    """Raise if a group has images in more than one of the splits that the data set gives."""
+    """Raise if a group has images in more than one of the splits that the data set defines."""
     if all(file.part is None for file in files):
         return
     first: dict[str, ImageFile] = {}

@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face: objects of the package `datasets`, and folders with a metadata file."""
+"""Read Hugging Face data sets: objects of the package `datasets`, and folders with a metadata file."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -16,14 +16,14 @@ _IMAGES = ("image", "img", "images", "picture", "pixelvalues")
 
 
 def is_hugging_face(source: Any) -> bool:
-    """Return whether `source` is a data set of the package `datasets`, or a dictionary of them."""
+    """Return whether `source` is a data set from the package `datasets`, or a dictionary of such data sets."""
     if isinstance(source, dict):
         return bool(source) and all(hasattr(part, "cast_column") for part in source.values())
     return hasattr(source, "cast_column")
 
 
 def metadata_files(folder: Path) -> list[tuple[Path, str | None]]:
-    """Return the metadata files of an ImageFolder, each with its split: one in the folder, or one per split folder."""
+    """Return the metadata files of an ImageFolder with their splits: one in the folder, or one per split folder."""
     found = [(folder / f"metadata{suffix}", None) for suffix in SUFFIXES]
     if folder.is_dir() and not any(path.is_file() for path, _ in found):
         parts = sorted(entry.name for entry in folder.iterdir() if entry.name.lower() in PART_NAMES)
@@ -36,10 +36,10 @@ def metadata_files(folder: Path) -> list[tuple[Path, str | None]]:
 def list_rows(
     source: Any, columns: Mapping[str, Any] | None = None, groups: Any = None
 ) -> tuple[list[str], list[ImageFile], tuple[str, ...]]:
-    """List the images of a data set of Hugging Face, without decoding them.
+    """List the images of a Hugging Face data set without decoding them.
 
     Returns:
-        Names of the classes that its features list, the images with labels as they are, and the names of its columns.
+        The names of the classes that its features list, the images with their original labels, and the column names.
 
     Raises:
         InputError: The data set is streamed, or a column is missing.
@@ -63,7 +63,7 @@ def list_rows(
 
 
 def kept_splits(splits: Any) -> dict[str, str | None]:
-    """Return which splits to read, and as which part: a single one without a part, else those with known names."""
+    """Map the splits to read to the parts they become: a single split to None, otherwise those with known names."""
     names = list(splits)
     if len(names) == 1:
         return {names[0]: None}
@@ -71,12 +71,12 @@ def kept_splits(splits: Any) -> dict[str, str | None]:
 
 
 def listed_classes(feature: Any) -> Any:
-    """Return the class names that a feature lists, or a sequence of such features; None without names."""
+    """Return the class names that a feature, or a sequence of such features, lists; None if there are none."""
     return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
 
 
 def named(label: Any, classes: list[str]) -> Any:
-    """Return the name of a label that is an index into `classes`, or of each in a list; -1 is unlabeled."""
+    """Return the class name for an index into `classes`, or a list of names for a list; -1 means unlabeled."""
     if label is None:
         return None
     if hasattr(label, "__len__"):

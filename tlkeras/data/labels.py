@@ -1,4 +1,4 @@
-"""Names of classes and groups: which values are missing, how a name is written, and in which order names come."""
+"""Normalize the names of classes and groups: detect missing values, convert values to names, and sort names."""
 
 import re
 import unicodedata
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value stands for no value: None, NaN, NaT, `pandas.NA`, a masked one, or a word for these.
+    """Return whether a value is missing: None, NaN, NaT, `pandas.NA`, a masked value, or a word for these.
 
     Example:
 
@@ -34,12 +34,12 @@ def is_missing(value: Any) -> bool:
 
 
 def name_of(value: Any) -> str:
-    r"""Return the name of a class or group: text in Unicode's composed form (NFC), whole numbers without a fraction.
+    r"""Return the name of a class or group: text in Unicode's composed form (NFC), whole numbers without decimals.
 
-    A Mac writes accents as separate characters (NFD), so the same folder has two spellings without this.
+    macOS stores accents as separate characters (NFD), so the same folder would otherwise have two spellings.
 
     Raises:
-        InputError: The value is a number with a fraction, or is not a single value.
+        InputError: The value is a number with a fractional part, or it is not a single value.
 
     Example:
 
@@ -66,13 +66,13 @@ def name_of(value: Any) -> str:
 
 
 def label_names(label: Any) -> dict[str, None]:
-    """Return the names in a label or list of labels, as the keys of a dictionary, which keep their order."""
+    """Return the names in a label or list of labels as the keys of a dictionary, to keep their order."""
     several = label if isinstance(label, list | tuple | set) else [label]
     return {name_of(one): None for one in several if not is_missing(one)}
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Sort class names: by value where all are numbers, else alphabetically.
+    """Sort class names: by value if all are numbers, otherwise alphabetically.
 
     Example:
 

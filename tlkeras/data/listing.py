@@ -1,4 +1,4 @@
-"""List a data set on disk: its files, the class of each, and its split where the folders give one."""
+"""List the files of a data set on disk, with the class of each file and, if the folders define splits, its split."""
 
 import os
 import re
@@ -16,7 +16,7 @@ PART_NAMES = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-# Folders that systems put beside one's own: thumbnails of a NAS, forks in a zip file of a Mac, bins.
+# Folders that systems create next to the user's: NAS thumbnails, resource forks in zip files from macOS, trash.
 _SYSTEM_FOLDERS = {"@eadir", "#recycle", "__macosx", "$recycle.bin", "system volume information", "lost+found"}
 _SPLIT_NAME = re.compile(
     r"(?:^|[^a-z])(?:train|training|test|testing|val|valid|validation|dev|eval)"
@@ -32,12 +32,12 @@ class ImageFile:
 
     Attributes:
         key: Unique name within the data set: the path, with forward slashes, or a number.
-        path: Path that opens it, or its name in messages.
-        label: Name of its class; a tuple of names in a multi-label data set. Sources may give a number, a list or a
-            missing value, which `name_classes` turns into names.
-        part: `"train"`, `"validation"` or `"test"` where the data set gives it, else `None`.
-        group: Group of images that it must stay with, such as those of a patient; `None` if it stands alone.
-        content: Anything that `read_image` takes. By default the path.
+        path: Path to open, or a name for messages.
+        label: Name of the image's class; a tuple of names in a multi-label data set. Sources may give a number, a list
+            or a missing value, which `name_classes` turns into names.
+        part: `"train"`, `"validation"` or `"test"` if the data set defines it, else `None`.
+        group: Group of images that must stay together, such as those of one patient; `None` if it has no group.
+        content: Anything that `read_image` accepts. Defaults to `None`, which means the path.
     """
 
     key: str
@@ -55,18 +55,17 @@ class ImageFile:
 def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[ImageFile]]:
     """List the class folders of a directory and the files in them, in an order that does not depend on the disk.
 
-    A directory with the folders `train` and `val` or `test` (or a usual name for them), each with class folders, is
-    taken as already split. Hidden files, system folders such as `__MACOSX` and `@eaDir`, and files outside of
-    class folders are left out. Symbolic links to folders
-    are followed, each folder once per class.
+    A directory with the folders `train` and `val` or `test` (or other common names for them), each with class folders,
+    counts as already split. Hidden files, system folders such as `__MACOSX` and `@eaDir`, and files outside the class
+    folders are left out. Symbolic links to folders are followed, each folder once per class.
 
     Returns:
-        The class names in Unicode's composed form, sorted, by value where all are numbers; and the files, sorted by
+        The class names in Unicode's composed form, sorted (by value if all are numbers), and the files, sorted by
         folder and path.
 
     Raises:
-        InputError: There is no such directory; it has no class folders; or it has splits under unusual names
-            (`training_set`), with something else beside them, without `train` among them, or without class folders.
+        InputError: The directory does not exist, has no class folders, or has splits that cannot be used: they have
+            unusual names (`training_set`), other folders next to them, no `train` among them, or no class folders.
     """
     root = check_directory(directory)
     try:
@@ -92,7 +91,7 @@ def check_directory(directory: str | os.PathLike) -> Path:
     if not isinstance(directory, str | os.PathLike):
         raise InputError(f"A directory of images is needed. Received: {type(directory).__name__}.")
     root = Path(directory)
-    if not root.exists() or directory == "":  # which Path would take for the current folder
+    if not root.exists() or directory == "":  # Path("") would be the current folder
         raise InputError(f"There is no directory {str(directory)!r}.")
     if not root.is_dir():
         raise InputError(f"{str(root)!r} is not a directory: {_LAYOUT}.")
@@ -105,12 +104,12 @@ def normalized(path: str) -> str:
 
 
 def with_normalized_keys(files: list[ImageFile]) -> list[ImageFile]:
-    """Return the files with keys in composed form, so that a copy from a Mac is split and grouped alike."""
+    """Return the files with keys in composed form, so that a copy from macOS is split and grouped the same way."""
     seen: set[str] = set()
     renamed = []
     for file in files:
         key = normalized(file.key)
-        while key in seen:  # two names in one folder that look the same
+        while key in seen:  # two names in a folder can differ only in their Unicode form
             key += "'"
         seen.add(key)
         renamed.append(replace(file, key=key))
@@ -118,9 +117,9 @@ def with_normalized_keys(files: list[ImageFile]) -> list[ImageFile]:
 
 
 def files_within(root: Path, folder: str = "") -> list[str]:
-    """List the visible files below a folder, as sorted paths relative to `root`.
+    """List the visible files below a folder as sorted paths relative to `root`.
 
-    Links to folders are followed once per real folder, and never upward, so circular links do no harm.
+    Links are followed once per real folder and never to a parent folder, so circular links do no harm.
     """
 
     def refuse(error: OSError) -> None:
@@ -154,17 +153,17 @@ def _is_visible(folder: str) -> bool:
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
-    """Return whether folders are splits: all are named like splits and hold class folders. Raise on a near miss."""
+    """Return whether folders are splits: all have split names and contain class folders. Raise on a near miss."""
     parts = [name for name in names if name.lower() in PART_NAMES]
     if not any(_folders(root / name) for name in parts):
         _check_classes(root, names)
-        return False  # classes that happen to be called like splits
+        return False  # classes that happen to have the names of splits
     within = {name: {name_of(one) for one in _folders(root / name)} for name in names}
     others = [name for name in names if name not in parts]
     if others:
         pairs = ((part, name) for part in parts for name in names if name != part)
         if not any(within[part] & within[name] for part, name in pairs):
-            return False  # a class with folders of its own
+            return False  # a class that has subfolders
         raise InputError(
             f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} is next to them; move it elsewhere, "
             "or name it train, val or test if it is a split. If train is a class, rename it."
@@ -179,7 +178,7 @@ def _is_split(root: Path, names: list[str]) -> bool:
 
 
 def _check_classes(root: Path, names: list[str]) -> None:
-    """Raise if folders are splits by their names, and warn where they hold the same folders, as domains do."""
+    """Raise if the folder names look like splits, and warn if all contain the same folders, as domains do."""
     splits = [name for name in names if _SPLIT_NAME.search(name)]
     tops = splits if len(splits) > 1 else names
     shared: set[str] | None = None
@@ -187,7 +186,7 @@ def _check_classes(root: Path, names: list[str]) -> None:
         inner = {name_of(one) for one in _folders(root / name)}
         shared = inner if shared is None else shared & inner
         if not shared:
-            return  # as a rule after one folder
+            return  # usually after the first folder, because most classes have no subfolders
     listed, inside = ", ".join(tops[:3]), ", ".join(sorted(shared or ())[:3])
     if len(splits) > 1:
         raise InputError(

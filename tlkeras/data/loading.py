@@ -42,62 +42,62 @@ def load_images(
 ) -> ImageSplits:
     r"""Load images with labels as training, validation and test splits.
 
-    Every image is decoded once, so that a damaged one shows up now and not in the middle of training. The splits are
-    stratified: each class has its share in each. Near-duplicates, across classes too, and images of one group stay on
-    one side, since the same picture in both training and test inflates the result. The splits depend on the seed, on
-    the names of the files within the data set and on their contents, and on nothing else. Multi-label data sets are
-    split by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
+    Every image is decoded once, so damaged images are found now and not in the middle of training. The splits are
+    stratified by class. Near-duplicates (even across classes) and images of one group stay in the same split, because
+    the same picture in both training and test would inflate the result. The splits depend only on the seed, on the
+    file names within the data set and on the file contents. Multi-label data sets are split by iterative
+    stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
 
     Splits that the data set itself defines are kept. A missing split is taken from the training images.
 
-    Unlabeled images (-1, None, NaN, NA, an empty cell) are left out, and one warning counts them. Hidden files and
+    Unlabeled images (-1, None, NaN, NA, an empty cell) are left out, and one warning reports how many. Hidden files and
     files outside the class folders are ignored. Other files that cannot be read are skipped and listed.
 
     Args:
-        source: Where the images come from:
+        source: Source of the images, one of:
             a folder with one folder per class, which may have subfolders and links to folders;
-            a folder of `train` and `val` or `test`, each with one folder per class;
-            with `label_of`, a folder of files in any order;
+            a folder with `train` and `val` or `test`, each with one folder per class;
+            with `label_of`, a folder with any arrangement of files;
             a table (`.csv`, `.tsv`, `.jsonl`, `.parquet` or a data frame) with the columns `path` and `label`, and
             optionally `split` and `group`;
-            `"tfds:NAME"` for TensorFlow Datasets, or one of its builders, such as `tfds.ImageFolder`;
+            `"tfds:NAME"` for a data set from TensorFlow Datasets, or one of its builders, such as `tfds.ImageFolder`;
             a Hugging Face `datasets` object, or a folder with `metadata.csv` or `metadata.jsonl`;
             with `labels`, a sequence of paths or an array `(images, height, width, 3)` of pixels in [0, 255].
-        labels: A label per image, where `source` holds images only; for several labels per image, lists of names or
-            an array of 0 and 1 of shape `(images, classes)`.
-        label_of: Function from the path within the folder to the label, or to `None` to leave the file out.
-        columns: Names of a table's columns where they are not the usual ones: any of the keys `"path"`, `"label"`,
-            `"split"` and `"group"`. A list of label columns, each of 0 and 1, has one column per class.
+        labels: One label per image, if `source` contains only images; for several labels per image, lists of names or
+            an array of 0s and 1s of shape `(images, classes)`.
+        label_of: Function that takes the path within the folder and returns the label, or `None` to leave the file out.
+        columns: Column names of a table if they differ from the usual ones: a dictionary with any of the keys
+            `"path"`, `"label"`, `"split"` and `"group"`. `"label"` may be a list of columns of 0s and 1s, one per
+            class.
         root: Folder that the paths of a table are relative to. Defaults to the folder of the table.
-        label_separator: Text between several labels in one cell, such as `"|"`.
-        multilabel: Whether an image may have several labels. By default, it may if any image has several labels or
-            none.
-        groups: What must stay together, such as the images of one patient: a regular expression with one capture
-            group that is searched for in each path within the data set, the name of a column, a function of the path,
-            or a value per image. An image without a group (None, NaN, "", -1) stands alone.
-        classes: Classes to load, in this order. By default all, sorted, by value if all names are numbers. In a
-            multi-label data set, images with none of them are kept as examples of no class.
+        label_separator: Text that separates several labels in one cell, such as `"|"`.
+        multilabel: Whether an image may have several labels. Defaults to true if any image has several labels or none.
+        groups: Groups of images that must stay together, such as the images of one patient: a regular expression with
+            one capture group that is searched for in each path within the data set, the name of a column, a function of
+            the path, or one value per image. An image without a group (None, NaN, "", -1) is a group of its own.
+        classes: Classes to load, in this order. Defaults to all classes, sorted by name, or by value if all names are
+            numbers. In a multi-label data set, images with none of these classes are kept as examples of no class.
         per_class: Largest number of training images per class; see `ImageSplit.sample`. Validation and test images are
-            not affected. By default all are used.
-        near_duplicates: Whether near-duplicates are kept on one side of a split. `False` is for images that all look
-            alike, such as the frames of a fixed camera; pass `groups` as well.
-        seed: Seed of the splits. A different seed gives different splits. Defaults to 0.
-        image_size: Height and width in pixels that images are resized to when they are read, or one integer for both.
-            Defaults to 224, which most backbones were trained on.
+            not affected. By default, all training images are used.
+        near_duplicates: Whether to keep near-duplicates in the same split. Defaults to `True`. Use `False` for images
+            that all look similar, such as frames from a fixed camera, and pass `groups` as well.
+        seed: Seed for the splits. A different seed gives different splits. Defaults to 0.
+        image_size: `(height, width)` in pixels that images are resized to when they are read, or one integer for both.
+            Defaults to 224, the size that most backbones were trained on.
         resize: How to resize, as in `read_image`.
-        test_size: Share of the images, in [0, 1). Every class has at least one image in each split whose share is not
-            0. Defaults to a fifth, which leaves enough images to see a difference between two models.
-        validation_size: Share of the images for validation, in [0, 1).
+        test_size: Share of the images for testing, in [0, 1). Every class has at least one image in each split whose
+            share is not 0. Defaults to 0.2, which leaves enough images to see a difference between two models.
+        validation_size: Share of the images for validation, in [0, 1). Defaults to 0.2.
         strict: Whether a file that cannot be read is an error. Defaults to `False`.
 
     Returns:
-        `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names`, `.skipped`. In a multi-label data set,
-        `.labels` of a split is a float32 array of 0 and 1 of shape `(images, classes)`.
+        `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names` and `.skipped`. In a multi-label data set,
+        the `.labels` of a split are a float32 array of 0s and 1s of shape `(images, classes)`.
 
     Raises:
-        InputError: The source cannot be used: there is no such folder or file, a column is missing, labels are
-            quantities such as ages or boxes, there is only one class, a class has too few images, a group lies in two
-            of the splits that the data set defines, or, if `strict`, a file cannot be read.
+        InputError: The source cannot be used: a folder or file does not exist, a column is missing, labels are
+            quantities such as ages or boxes, there is only one class, a class has too few images, a group is in two of
+            the splits that the data set defines, or, if `strict`, a file cannot be read.
 
     Example:
 
@@ -110,7 +110,7 @@ def load_images(
     >>> tlkeras.load_images("data/clipart10", classes=["boat", "bird"], per_class=10).train
     ImageSplit(20 images, 2 classes)
 
-    The emoji of `data/emoji4/STYLE/CLASS/NAME.jpg` come in four styles. One name is a group:
+    The emoji in `data/emoji4/STYLE/CLASS/NAME.jpg` have four styles. Images with the same name form a group:
 
     >>> def label_of(path):
     ...     return path.split("/")[-2] if path.endswith(".jpg") else None
@@ -168,7 +168,7 @@ def _several(label_separator: str | None, multilabel: bool | None) -> bool | Non
 
 
 def _scan(files: list[ImageFile], near_duplicates: bool) -> tuple[list[Fingerprint | bool | None], list[SkippedFile]]:
-    """Decode every image. Return its fingerprint, or True without near-duplicates, or None if it cannot be read."""
+    """Decode every image and return its fingerprint, True if `near_duplicates` is off, or None if it is unreadable."""
 
     def inspect(file: ImageFile) -> Fingerprint | bool | SkippedFile:
         try:
@@ -195,7 +195,7 @@ def _check_readable(place: str, prints: list[Any], skipped: list[SkippedFile], s
 
 
 def _label_array(files: list[ImageFile], class_names: tuple[str, ...], several: bool) -> np.ndarray:
-    """Return int64 `(images,)` indices into `class_names`, or float32 `(images, classes)` of 0 and 1."""
+    """Return int64 indices into `class_names` of shape `(images,)`, or float32 0s and 1s, `(images, classes)`."""
     number = {name: index for index, name in enumerate(class_names)}
     if not several:
         return np.array([number[file.label] for file in files], "int64")
@@ -235,7 +235,7 @@ def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
 
 
 def _object_array(values: Sequence[Any]) -> np.ndarray:
-    """Return an array of these objects, even where NumPy would see a nested array in them."""
+    """Return an array of these objects, even if NumPy would turn them into a nested array."""
     array = np.empty(len(values), object)
     for index, value in enumerate(values):
         array[index] = value

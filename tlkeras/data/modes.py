@@ -1,4 +1,4 @@
-"""Convert the modes of Pillow to RGB, and deep pixels to 8 bits."""
+"""Convert Pillow's image modes to RGB, and pixels of more than 8 bits to 8 bits."""
 
 import numpy as np
 from PIL import Image
@@ -7,7 +7,7 @@ _PHOTOMETRIC = 262  # TIFF tag
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """Convert an image of any mode to RGB: 16-bit gray scaled to 8 bits, and transparent pixels laid over white."""
+    """Convert an image of any mode to RGB: scale 16-bit gray to 8 bits, and blend transparent pixels with white."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image  # convert would copy it
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -23,11 +23,11 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale gray or color values of any width to uint8.
+    """Scale gray or color values of any bit depth to uint8.
 
-    Values up to 255 are kept. Integers up to 4095 count as 12 bits, as microscopes and X-ray detectors write them into
-    files of 16 bits, and others up to 65535 as 16 bits. Floats up to 1 are scaled by 255, which is the convention of
-    float TIFF files.
+    Values up to 255 are kept. Integers up to 4095 are treated as 12-bit values, which microscopes and X-ray detectors
+    store in 16-bit files. Other integers up to 65535 are treated as 16-bit values. Floats up to 1 are multiplied by
+    255, which is the convention for float TIFF files.
 
     Raises:
         ValueError: There are negative values, values above 65535, or values that are not finite.
@@ -54,7 +54,7 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def black_is_zero(image: Image.Image) -> Image.Image:
-    """Invert a decoded 16-bit TIFF in which 0 is white; Pillow does so for 8 bits only."""
+    """Invert a decoded 16-bit TIFF in which 0 is white; Pillow does this only for 8-bit images."""
     tags = getattr(image, "tag_v2", {})
     if not image.mode.startswith("I;16") or tags.get(_PHOTOMETRIC) != 0:
         return image

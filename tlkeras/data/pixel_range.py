@@ -1,4 +1,4 @@
-"""Warn where pixels do not run from 0 to 255."""
+"""Warn about pixels that are not in the range from 0 to 255."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,12 @@ _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 def scaled_pixels(images: Iterable[Any]) -> str:
     """Describe what is wrong with float images that have no value above 1; return `""` for others.
 
-    A network that scales pixels itself sees almost black images, and gives no error. Images that are all
-    zeros, of integers, or not read yet are passed over.
+    A network that scales pixels itself would see almost black images and raise no error. Images that are all zeros,
+    have integer values, or have not been read yet are ignored.
 
     Args:
-        images: One batch, `(n, height, width, channels)`, or a sequence of arrays, paths and whatever else is an
-            image. All values are looked at.
+        images: One batch, `(n, height, width, channels)`, or a sequence of arrays, paths and other kinds of images. All
+            values are checked.
 
     Returns:
         A sentence, or `""`.
@@ -34,7 +34,7 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     ''
     """
     floats = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind == "f" and image.size]
-    if not all(image.max() <= 1 for image in floats):  # the first tells, as a rule
+    if not all(image.max() <= 1 for image in floats):  # usually the first image decides
         return ""
     highest = max((image.max() for image in floats), default=0)
     if not highest > 0:
@@ -47,7 +47,7 @@ def scaled_pixels(images: Iterable[Any]) -> str:
 def deep_pixels(images: Iterable[Any]) -> str:
     """Describe what is wrong with arrays that have values far above 255, such as 16-bit ones; return `""` for others.
 
-    Resizing with cubic or Lanczos filters overshoots a little; that is harmless.
+    Cubic and Lanczos filters overshoot slightly when resizing, which is harmless.
 
     Example:
 
@@ -55,7 +55,7 @@ def deep_pixels(images: Iterable[Any]) -> str:
     'Pixels run from 0 to 255; these are uint16 up to 65535: scale them, those of 16 bits by 255 / 65535.'
     """
     arrays = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind in "uif" and image.size]
-    arrays = [array for array in arrays if array.dtype.itemsize > 1]  # in a byte there is no such value
+    arrays = [array for array in arrays if array.dtype.itemsize > 1]  # a byte cannot hold such a value
     highest, kind = max(((image.max(), str(image.dtype)) for image in arrays), default=(0, ""))
     if not 2 * 255 < highest < math.inf:
         return ""
@@ -63,14 +63,14 @@ def deep_pixels(images: Iterable[Any]) -> str:
 
 
 def check_finite(images: Sequence[np.ndarray], name: str) -> None:
-    """Refuse images with values that are not finite.
+    """Raise if images have values that are not finite.
 
     Args:
         images: One array `(n, height, width, channels)`, or several `(height, width, channels)`.
-        name: Name of the pixels in the error.
+        name: Name of the images in the error message.
 
     Raises:
-        InputError: There are some; the message says how many.
+        InputError: Some images have such values; the message gives their number.
     """
     lost = sum(image.dtype.kind == "f" and not np.isfinite(image).all() for image in images)
     if lost:
@@ -78,12 +78,12 @@ def check_finite(images: Sequence[np.ndarray], name: str) -> None:
 
 
 def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None) -> None:
-    """Warn about what `scaled_pixels` and `deep_pixels` find wrong.
+    """Warn about the problems that `scaled_pixels` and `deep_pixels` find.
 
     Args:
-        images: As there.
-        model: The user's model that will receive them. Only one with a `Rescaling` or `Normalization` layer certainly
-            expects raw pixels, so there is no warning for others.
+        images: Images, as in these functions.
+        model: The user's model that will receive the images. Only a model with a `Rescaling` or `Normalization` layer
+            definitely expects raw pixels, so there is no warning for others. Defaults to `None`, which always checks.
     """
     wants_raw = model is None or any(isinstance(layer, _SCALING) for layer in descendants(model))
     if wants_raw and (text := scaled_pixels(images) or deep_pixels(images)):

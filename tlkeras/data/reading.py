@@ -1,4 +1,4 @@
-"""Read image files as RGB pixels, whatever their mode, and say plainly why one cannot be read."""
+"""Read image files of any mode as RGB pixels, and explain why a file cannot be read."""
 
 import io
 import os
@@ -19,7 +19,7 @@ from tlkeras.errors import InputError
 from tlkeras.utils.validation import check_choice, invalid
 
 Resize = Literal["stretch", "crop", "pad"]
-# A path, the content of a file, pixels, or a function that gives one of these when it is wanted.
+# A path, the content of a file, pixels, or a function that returns one of these when it is needed.
 Source = str | os.PathLike | bytes | np.ndarray | Image.Image | Callable[[], Any]
 
 _BILINEAR = Image.Resampling.BILINEAR
@@ -29,10 +29,10 @@ class ImageError(InputError):
     """Error for a file that cannot be read as an image; the message names the file and the reason.
 
     Attributes:
-        path: str, the file.
-        reason: str, what is wrong with it, without the path.
-        damaged: Whether the file is certainly unusable: empty, truncated or corrupt. False for an intact file in an
-            unsupported format, for one without read permission, and for a missing one.
+        path: Path of the file, str.
+        reason: Reason why it cannot be read, without the path, str.
+        damaged: Whether the file is definitely unusable: empty, truncated or corrupt. False for an intact file in an
+            unsupported format, a file without read permission, and a missing file.
 
     Example:
 
@@ -57,19 +57,20 @@ def read_image(
     """Read one image file as RGB.
 
     The EXIF orientation is applied. Grayscale, palette, CMYK and 16-bit images are converted. 16-bit grayscale is
-    scaled to 8 bits, not clipped; files that use only 12 of the 16 bits are read in full range. Transparent pixels are
-    laid over white. Embedded color profiles are ignored, as by Keras and torchvision. Only the first frame of an
-    animation is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`. Formats of
-    Pillow's plugins, such as HEIC by `pillow_heif.register_heif_opener()`, are read once they are registered.
+    scaled to 8 bits, not clipped; files that use only 12 of the 16 bits are scaled to the full range. Transparent
+    pixels are blended with white. Embedded color profiles are ignored, as in Keras and torchvision. Only the first
+    frame of an animation is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`.
+    Formats from Pillow plugins can be read once the plugin is registered: HEIC, for example, after
+    `pillow_heif.register_heif_opener()`.
 
     Args:
-        path: Path of the file; also its content as bytes, a `PIL.Image`, or pixels in [0, 255].
+        path: Path of the file, its content as bytes, a `PIL.Image`, or pixels in [0, 255].
         image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the size of the
-            file. Most ImageNet backbones were trained on 224 x 224.
-        resize: How an image of another shape is fitted to `image_size`: `"stretch"` distorts it, as
-            `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part that has
-            the wanted shape; `"pad"` keeps all of it and fills the rest with the median color of its border.
-            All are bilinear and antialiased.
+            file. Defaults to 224 x 224, the size that most ImageNet backbones were trained on.
+        resize: How to fit an image with a different aspect ratio to `image_size`: `"stretch"` distorts it, as
+            `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part with the right
+            aspect ratio; `"pad"` keeps the whole image and fills the rest with the median color of its border. All
+            three use antialiased bilinear interpolation. Defaults to `"stretch"`.
 
     Returns:
         uint8 array of shape `(height, width, 3)`.
@@ -98,10 +99,10 @@ def read_images(
     """Read many image files at once, in threads.
 
     Args:
-        paths: Paths of files, or whatever else `read_image` takes.
+        paths: Paths of files, or anything else that `read_image` accepts.
         image_size: `(height, width)` of the results in pixels, or one integer for squares; not `None`.
-        resize: As in `read_image`.
-        workers: Number of threads. Defaults to one per core, since Pillow decodes outside Python's lock.
+        resize: How to resize, as in `read_image`.
+        workers: Number of threads. Defaults to one per core, because Pillow releases Python's lock while decoding.
 
     Returns:
         uint8 array of shape `(len(paths), height, width, 3)`, in the order of `paths`.
@@ -131,7 +132,7 @@ def read_images(
 
 
 def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decode an image to an upright RGB `PIL.Image`; with `size`, a JPEG may come smaller, but not below twice that."""
+    """Decode an image to an upright RGB `PIL.Image`. With `size`, a JPEG may be reduced, but not below twice `size`."""
     if callable(source):
         source = source()
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else f"<{type(source).__name__}>"
@@ -142,7 +143,7 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
             return as_rgb(_from_array(source))
         if not isinstance(source, str | os.PathLike | bytes):
             raise ImageError(name, "it is not a path, the content of a file, an array of pixels or a PIL.Image")
-        # Opening a named pipe would wait for ever.
+        # Opening a named pipe would block forever.
         if not isinstance(source, bytes) and not Path(name).is_file():
             raise ImageError(name, _missing(Path(name)))
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else name, formats=known_formats()) as image:
@@ -150,13 +151,13 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, {limit} are allowed")
             if size is not None:
-                # A square, because the orientation may still turn the image by 90 degrees.
+                # Use a square, because the orientation may still rotate the image by 90 degrees.
                 image.draft(None, (2 * max(size), 2 * max(size)))
             image.load()
             return as_rgb(_upright(black_is_zero(image)))
     except ImageError:
         raise
-    except Exception as error:  # a broken file makes decoders raise nearly anything
+    except Exception as error:  # on a broken file, decoders can raise nearly anything
         raise ImageError(name, *explain_failure(source, error)) from error
 
 
@@ -178,8 +179,8 @@ def check_image_size(image_size: int | tuple[int, int] | None, optional: bool = 
     """Return `(height, width)` as plain integers.
 
     Args:
-        image_size: A pair of positive integers, or one for a square.
-        optional: Whether `None` is allowed, and returned as it is.
+        image_size: A pair of positive integers, or one integer for a square.
+        optional: Whether `None` is allowed and returned unchanged. Defaults to False.
 
     Raises:
         InputError: `image_size` is anything else.
@@ -225,7 +226,7 @@ def _upright(image: Image.Image) -> Image.Image:
         if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return image  # exif_transpose would copy it
         return ImageOps.exif_transpose(image)
-    except Exception:  # broken metadata says nothing against the pixels, which are decoded by now
+    except Exception:  # the metadata is broken, but the pixels are already decoded
         return image
 
 
@@ -242,10 +243,10 @@ def _missing(path: Path) -> str:
 
 
 class _Quiet:
-    """A context that silences Pillow's warnings while any thread is inside.
+    """A context manager that silences Pillow's warnings while any thread is inside.
 
-    The filters belong to the process: threads that each saved and restored them would undo one another's, so the
-    first to enter saves them and the last to leave restores them.
+    The warning filters belong to the process. Threads that each saved and restored them would undo each other's
+    changes. Therefore, the first thread to enter saves them and the last one to leave restores them.
     """
 
     def __init__(self):
@@ -273,5 +274,5 @@ _QUIET = _Quiet()
 
 
 def quiet() -> _Quiet:
-    """Silence Pillow's warnings on odd files: what matters is raised as `ImageError`."""
+    """Silence Pillow's warnings about unusual files; real problems are raised as `ImageError`."""
     return _QUIET

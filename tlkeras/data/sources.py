@@ -1,4 +1,4 @@
-"""List the images of any source: folders, tables, arrays, TensorFlow Datasets, Hugging Face."""
+"""List the images of any source: a folder, a table, arrays, TensorFlow Datasets or Hugging Face."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +18,12 @@ from tlkeras.utils.validation import invalid, shown
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a source, before classes are named.
+    """The images of a source, before `name_classes` names the classes.
 
     Attributes:
-        files: Images with labels and groups as the source gives them.
-        classes: Names of the classes that the source lists, images or not.
-        columns: Names of its columns, if it has some.
+        files: Images with their labels and groups as the source has them.
+        classes: Names of the classes that the source lists, whether or not they have images.
+        columns: Names of the source's columns, if it has any.
     """
 
     files: list[ImageFile]
@@ -33,7 +33,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How to read a table: the arguments of `load_images` of the same names."""
+    """Options for reading a table: the arguments of `load_images` with the same names."""
 
     columns: Mapping[str, str | Sequence[str]] | None = None
     root: str | os.PathLike | None = None
@@ -49,10 +49,10 @@ def list_source(
     groups: Any = None,
     classes: Sequence[Any] | None = None,
 ) -> Listing:
-    """List the images of any source that `load_images` takes; its arguments have the same meaning there.
+    """List the images of any source that `load_images` accepts. The arguments have the same meaning as there.
 
     Raises:
-        InputError: The source cannot be listed, or an argument does not belong to it.
+        InputError: The source cannot be listed, or an argument does not apply to it.
     """
     check_columns(table.columns)
     kind = _kind(source, labels, label_of)
@@ -74,7 +74,7 @@ def list_source(
 
 
 def _kind(source: Any, labels: Any, label_of: Any) -> str:
-    """Return what a source is, in words."""
+    """Return the kind of a source in words, for messages."""
     if label_of is not None and not callable(label_of):
         raise invalid("label_of", label_of, "be a function from a path to a label")
     if isinstance(source, str | os.PathLike):
@@ -149,7 +149,7 @@ def _folder(source: str | os.PathLike, options: TableOptions, groups: Any) -> Li
 
 
 def _refuse_unread_groups(tables: Sequence[tuple], groups: Any) -> None:
-    """Raise if `groups` names a column of a metadata file that is not read, since it has no labels."""
+    """Raise if `groups` names a column of a metadata file that is not read because it has no labels."""
     for path, _, table in tables:
         if isinstance(groups, str) and groups in table.columns:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Deal images out to train, validation and test, or to folds: stratified, seeded, groups kept whole."""
+"""Split images into train, validation and test, or into folds: stratified, seeded, and without splitting groups."""
 
 from hashlib import blake2b
 
@@ -22,21 +22,22 @@ def split(
     validation_size: float = 0.2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Split so that each class has its share in each part and no group lies in two parts.
+    """Split images so that each class has its share in each part and no group is in two parts.
 
-    The order in which images are dealt out comes from a hash of the seed and each image's key. So the split does not
-    depend on the order of the images, and one image more or less moves few others.
+    Images are assigned in an order that comes from a hash of the seed and each image's key. Therefore, the split does
+    not depend on the order of the images, and adding or removing one image moves few others.
 
     Args:
         keys: A stable, unique name for each image, such as its path within the data set.
-        labels: Int array of shape `(images,)`, or array of 0 and 1 of shape `(images, classes)`, which is split by
+        labels: Int array of shape `(images,)`, or array of 0s and 1s of shape `(images, classes)`, which is split by
             iterative stratification.
-        groups: Int array of shape `(images,)`; images with equal numbers stay together.
-        class_names: Names for error messages.
-        test_size: Share of each class, in [0, 1). With a share of 0 the part stays empty; otherwise it gets at least
-            one image of every class.
-        validation_size: Share of each class for validation. Together with `test_size` it must be less than 1.
-        seed: Seed. A different seed gives a different split.
+        groups: Int array of shape `(images,)`; images with the same number stay together.
+        class_names: Names of the classes, for error messages.
+        test_size: Share of each class for testing, in [0, 1). If the share is 0, the part stays empty; otherwise it
+            gets at least one image of every class. Defaults to 0.2.
+        validation_size: Share of each class for validation, in [0, 1). The sum with `test_size` must be less than 1.
+            Defaults to 0.2.
+        seed: Seed for the split. A different seed gives a different split. Defaults to 0.
 
     Returns:
         `{"train": indices, "validation": indices, "test": indices}`, each in ascending order.
@@ -76,16 +77,16 @@ def split(
 
 
 def folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0) -> list[np.ndarray]:
-    """Divide images into folds, stratified as well as whole groups allow.
+    """Divide images into folds, stratified as evenly as possible without splitting a group.
 
     Args:
-        labels: Int array of shape `(images,)`, or array of 0 and 1 of shape `(images, classes)`.
-        groups: Int array of shape `(images,)`; images with equal numbers stay together.
+        labels: Int array of shape `(images,)`, or array of 0s and 1s of shape `(images, classes)`.
+        groups: Int array of shape `(images,)`; images with the same number stay together.
         count: Number of folds, at least 2.
-        seed: Seed. A different seed gives different folds.
+        seed: Seed for the folds. A different seed gives different folds. Defaults to 0.
 
     Returns:
-        `count` arrays of indices, each in ascending order; every image is in one of them.
+        `count` arrays of indices, each in ascending order. Every image is in exactly one of them.
     """
     if labels.ndim == 1:
         splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
@@ -110,9 +111,9 @@ def _deal_labels(
 def _deal_classes(
     keys: list[str], labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, shares: dict[str, float], seed: int
 ) -> np.ndarray:
-    """Assign images of one class each to parts: large groups first, while there is room for them.
+    """Assign images with one class each to parts: large groups first, while there is room for them.
 
-    Single images then fill each quota exactly.
+    Single images then fill the rest of each quota.
     """
     room = quotas.copy()
     members: dict[int, list[int]] = {}
@@ -121,7 +122,7 @@ def _deal_classes(
     draw = {group: _draw(seed, keys[images[0]]) for group, images in members.items()}
     needs = {group: np.bincount(labels[images], minlength=len(quotas)) for group, images in members.items()}
     groups_left = sum(need > 0 for need in needs.values())
-    lacking = room > 0  # (class, part): still without an image
+    lacking = room > 0  # (class, part): whether the part still has no image of the class
 
     parts = np.empty(len(keys), int)
     for group in sorted(members, key=lambda group: (-len(members[group]), draw[group])):
@@ -139,7 +140,7 @@ def _deal_classes(
 
 
 def _quantities(class_names: list[str]) -> str:
-    """Return a hint where labels are so many numbers that they may be quantities."""
+    """Return a hint if there are so many numeric labels that they may be quantities."""
     many = len(class_names) > 20 and all(name.lstrip("+-").isdecimal() for name in class_names)
     return " If the labels are quantities, such as ages, group them into classes first." if many else ""
 
@@ -164,7 +165,7 @@ def _quotas(count: int, shares: dict[str, float]) -> list[int]:
 
 
 def _preference(draw: float, count: int, shares: dict[str, float]) -> tuple[int, ...]:
-    """Return the parts by preference: single images fill test, validation, train in turn; groups are random."""
+    """Return the parts in order of preference: test, validation, train for single images; random for groups."""
     train, validation, test = range(len(PARTS))
     if count == 1 or draw < shares["test"]:
         return test, validation, train
@@ -181,6 +182,6 @@ def _choose(room_left: np.ndarray, preference: tuple[int, ...]) -> int:
 
 
 def _draw(seed: int, key: str) -> float:
-    """Return a number in [0, 1) that depends on nothing but the seed and the key."""
+    """Return a number in [0, 1) that depends only on the seed and the key."""
     digest = blake2b(f"{seed}:{key}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

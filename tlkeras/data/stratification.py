@@ -1,4 +1,4 @@
-"""Iterative stratification: deal out images with several labels each, so that every label has its share everywhere."""
+"""Split images with several labels each by iterative stratification, so that each label has its share in each part."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,22 @@ import numpy as np
 
 
 def deal(labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, draws: Sequence[float]) -> np.ndarray:
-    """Assign each image to a part, groups whole, the rarest label first.
+    """Assign each image to a part without splitting groups, starting with the rarest label.
 
-    The rarest label is the hardest to balance, so its images are dealt first, each group to the part that lacks most
-    images of this label; then the next rarest among the rest. Images without labels come last.
+    The rarest label is the hardest to balance, so its images are assigned first. Each group goes to the part that lacks
+    the most images of this label. The next rarest label among the remaining images follows. Images without labels come
+    last.
 
     Args:
-        labels: Array of 0 and 1 of shape `(images, classes)`.
-        groups: Int array of shape `(images,)`; images with equal numbers stay together.
-        quotas: Array of shape `(parts, classes + 1)`: how many images of each class, and in all, a part should have.
-        draws: Per image, a random number in [0, 1). That of a group's first image decides the order within a label,
-            and between equal parts.
+        labels: Array of 0s and 1s of shape `(images, classes)`.
+        groups: Int array of shape `(images,)`; images with the same number stay together.
+        quotas: Array of shape `(parts, classes + 1)`: number of images that each part should have of each class and, in
+            the last column, in total.
+        draws: One random number in [0, 1) per image. The number of a group's first image decides the order within a
+            label and breaks ties between parts.
 
     Returns:
-        Int array of shape `(images,)`: the number of the part.
+        Int array of shape `(images,)`: the index of each image's part.
 
     References: Sechidis, Tsoumakas, Vlahavas: On the Stratification of Multi-Label Data, ECML PKDD 2011
     (https://doi.org/10.1007/978-3-642-23808-6_10).
@@ -45,7 +47,8 @@ def deal(labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, draws: Sequ
         for group in chosen[np.lexsort((draws[chosen], -needs[chosen, label]))].tolist():
             turn = int(draws[group] * len(usable))
             order = usable[turn:] + usable[:turn]
-            # How much each part lacks: of this label, then of the group's other labels, then of all images.
+            # Number of images that each part lacks: first for this label, then for all labels of the group, then in
+            # total.
             lacks = [
                 (
                     room[part][label],
@@ -64,7 +67,7 @@ def deal(labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, draws: Sequ
 
 
 def _cells(needs: np.ndarray) -> list[list[tuple[int, float]]]:
-    """Return the columns and values that are not 0, per row; plain lists are faster than arrays where they are few."""
+    """Return the nonzero columns and values of each row, as plain lists, which are faster than arrays when short."""
     rows, columns = np.nonzero(needs)
     cells: list[list[tuple[int, float]]] = [[] for _ in needs]
     for row, column, count in zip(rows.tolist(), columns.tolist(), needs[rows, columns].tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""The columns of a table of images: which holds the paths, the labels, the split and the group of each image."""
+"""Find the columns of a table that contain the path, the labels, the split and the group of each image."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from tlkeras.errors import InputError
 from tlkeras.utils.naming import comparable, suggestions
 from tlkeras.utils.validation import invalid, shown
 
-# Names are compared without case, spaces, hyphens and underscores; the first that a table has is taken.
+# Names are compared without case, spaces, hyphens and underscores. The first name that a table has is used.
 USUAL = {
     "path": ("path", "filepath", "file", "filename", "imagepath", "imagefile", "imagename", "image", "img"),
     "label": ("label", "labels", "class", "classname", "classes", "category", "categories", "target", "tags", "tag"),
@@ -30,10 +30,10 @@ class Columns:
     """Names of a table's columns.
 
     Attributes:
-        path: Column of the paths.
-        labels: Columns of the labels.
-        indicators: Whether each label column is a class and holds 0 or 1.
-        split, group: Column, or None if the table has none.
+        path: Column with the paths.
+        labels: Columns with the labels.
+        indicators: Whether each label column represents a class and contains 0s and 1s.
+        split, group: Columns with the split and the group, or None if the table has no such column.
     """
 
     path: str
@@ -44,14 +44,15 @@ class Columns:
 
 
 def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, groups: Any = None) -> Columns:
-    """Find the columns of a table: those that are given, then those with a usual name.
+    """Find the columns of a table: the given ones first, then those with a usual name.
 
-    Without a label column, all other columns are label columns if they are two or more and hold only 0 and 1.
+    If there is no label column, the remaining columns are label columns, provided that there are at least two and they
+    contain only 0s and 1s.
 
     Args:
         table: The table.
-        given: Names of columns by `"path"`, `"label"`, `"split"` and `"group"`.
-        groups: The `groups` of `load_images`, which may name a column.
+        given: Names of columns for the keys `"path"`, `"label"`, `"split"` and `"group"`.
+        groups: The `groups` argument of `load_images`, which may name a column.
 
     Raises:
         InputError: A column is missing, or a key is unknown.
@@ -110,10 +111,10 @@ def check_columns(given: Mapping[str, str | Sequence[str]] | None) -> dict[str, 
 def row_labels(table: Table, columns: Columns, separator: str | None = None) -> list[Any]:
     """Return the labels of each row: a name, a number, a list of these, or a missing value.
 
-    Text that holds numbers becomes numbers, and text that holds lists, as pandas saves them, becomes lists.
+    Text that contains numbers becomes numbers. Text that contains lists, as pandas saves them, becomes lists.
 
     Raises:
-        InputError: A label column holds anything other than 0 and 1.
+        InputError: An indicator column contains values other than 0 and 1.
     """
     if columns.indicators:
         return [_positive(table, index, columns.labels) for index in range(len(table.rows))]
@@ -131,7 +132,7 @@ def row_labels(table: Table, columns: Columns, separator: str | None = None) -> 
 
 
 def row_parts(table: Table, columns: Columns) -> list[str | None]:
-    """Return the split of each row, None where the cell is empty.
+    """Return the split of each row, or None if its cell is empty.
 
     Raises:
         InputError: A split is not train, validation or test.
@@ -167,7 +168,7 @@ def _number(text: str) -> Any:
 
 
 def _positive(table: Table, index: int, names: Sequence[str]) -> list[str] | None:
-    """Return the labels of a row whose cell is 1; None for a row without any value."""
+    """Return the labels whose cells are 1 in a row, or None if the row has no values."""
     row = table.rows[index]
     if all(is_missing(row[name]) for name in names):
         return None

@@ -1,4 +1,4 @@
-"""From the rows of a table to the files they name."""
+"""List the image files that the rows of a table name."""
 
 import os
 import unicodedata
@@ -29,12 +29,12 @@ def list_table(
         table: The table.
         root: Folder that paths are relative to.
         columns: Names of columns, as in `load_images`.
-        separator: Text between the labels of a cell.
-        multilabel: Whether several rows of one image add up to its labels.
-        groups: Name of the column of groups, or anything else.
+        separator: Text that separates several labels in a cell.
+        multilabel: Whether the labels of several rows with the same image are combined.
+        groups: Name of the column with the groups. Other values are ignored.
 
     Raises:
-        InputError: A column is missing; a path is empty, leads outside of `root` or does not exist; or rows of one
+        InputError: A column is missing; a path is empty, points outside `root` or does not exist; or rows with the same
             image contradict each other.
     """
     chosen = find_columns(table, columns, groups)
@@ -76,7 +76,7 @@ def _resolved(where: str, cell: Any, root: Path) -> Path:
     absolute = Path(text).is_absolute()
     for spelling in (text, text.replace("\\", "/"), *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))):
         relative = os.path.relpath(spelling, root.absolute()) if absolute else os.path.normpath(spelling)
-        if (root / relative).is_file():  # else as it was written on Windows or on a Mac
+        if (root / relative).is_file():  # the other spellings are for tables written on Windows or macOS
             break
     else:
         relative = os.path.relpath(text, root.absolute()) if absolute else os.path.normpath(text)
@@ -89,7 +89,7 @@ def _resolved(where: str, cell: Any, root: Path) -> Path:
 
 
 def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | None) -> ImageFile:
-    """Return one image for two rows with its path, or raise if they contradict each other."""
+    """Merge two rows with the same path into one image, or raise if they contradict each other."""
     for what in ("part", "group"):
         values = getattr(one, what), getattr(other, what)
         if values[0] != values[1] and not all(map(is_missing, values)):

@@ -1,4 +1,4 @@
-"""Tables of images and labels: CSV, TSV, JSON lines, Parquet and data frames, as rows of cells by column name."""
+"""Read tables of images and labels from CSV, TSV, JSON Lines or Parquet files, or from data frames."""
 
 import csv
 import io
@@ -15,13 +15,13 @@ _DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a table.
+    """A table, stored as rows.
 
     Attributes:
         name: Name of the table in messages.
         columns: Names of the columns.
-        rows: Per row, a cell by column name. Cells of CSV files are text.
-        places: Per row, where it is: "line 2".
+        rows: One dictionary per row, from column names to cells. Cells of CSV files are text.
+        places: Position of each row in the source, such as "line 2".
     """
 
     name: str
@@ -34,15 +34,15 @@ class Table:
 
 
 def is_frame(source: Any) -> bool:
-    """Return whether `source` is a data frame of pandas or Polars."""
+    """Return whether `source` is a pandas or Polars data frame."""
     return hasattr(source, "columns") and (hasattr(source, "iloc") or hasattr(source, "to_dicts"))
 
 
 def read_table(source: Any) -> Table:
-    """Read a table from a file, by its suffix, or from a data frame.
+    """Read a table from a data frame, or from a file in the format that its suffix indicates.
 
     Raises:
-        InputError: There is no such file, it is not in UTF-8 or is damaged, or its package is not installed.
+        InputError: The file does not exist, is not in UTF-8 or is damaged, or the package to read it is not installed.
     """
     if is_frame(source):
         rows = source.to_dicts() if hasattr(source, "to_dicts") else source.to_dict("records")
@@ -63,7 +63,7 @@ def read_table(source: Any) -> Table:
 
 def _decoded(path: Path) -> str:
     content = path.read_bytes()
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # as Excel saves them
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"  # the encodings that Excel saves
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -81,7 +81,7 @@ def _delimited(path: Path, text: str) -> Table:
     try:
         for cells in reader:
             cells = [cell.strip() for cell in cells]
-            if not any(cells):  # Excel adds such lines at the end
+            if not any(cells):  # Excel adds blank lines at the end
                 continue
             if not columns:
                 columns = _checked_header(path, cells)

@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets."""
+"""Read data sets from TensorFlow Datasets."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tlkeras.utils.naming import suggestions
 
 
 def find_builder(name: str) -> Any:
-    """Return the builder of a data set that is on this machine.
+    """Return the builder of a data set that has been downloaded to this machine.
 
     Raises:
         InputError: TensorFlow Datasets is not installed, has no such data set, or has not downloaded it yet.
@@ -20,7 +20,7 @@ def find_builder(name: str) -> Any:
         raise InputError("Data sets named 'tfds:...' need the package tensorflow-datasets.") from error
     try:
         builder = tfds.builder(name)
-    except ValueError:  # DatasetNotFoundError is one, whose message lists all that there are
+    except ValueError:  # DatasetNotFoundError is a ValueError; its message would list every data set
         near = suggestions(name, tfds.list_builders(with_community_datasets=False))
         raise InputError(f"TensorFlow Datasets has no data set {name!r}.{near}") from None
     if not builder.data_path.exists():
@@ -32,13 +32,13 @@ def find_builder(name: str) -> Any:
 
 
 def list_examples(builder: Any, groups: Any = None) -> tuple[list[str], list[ImageFile], tuple[str, ...]]:
-    """List the images of a builder, compressed where it allows that.
+    """List the images of a builder, in compressed form if the builder supports it.
 
     Returns:
-        Names of the classes that its features list, the images with labels as they are, and the names of its features.
+        The names of the classes that its features list, the images with their original labels, and the feature names.
 
     Raises:
-        InputError: It has no images with labels.
+        InputError: The data set has no images with labels.
     """
     import tensorflow_datasets as tfds
 
@@ -49,7 +49,7 @@ def list_examples(builder: Any, groups: Any = None) -> tuple[list[str], list[Ima
     classes = listed_classes(builder.info.features[label_key])
     splits, files = kept_splits(builder.info.splits), []
     for split, part in splits.items():
-        try:  # the compressed content takes far less memory than the pixels
+        try:  # compressed images take far less memory than their pixels
             examples = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()})
         except NotImplementedError:  # ImageFolder decodes by itself
             examples = builder.as_dataset(split=split)
