@@ -1,1 +1,1 @@
-"""Choosing a strategy."""
+"""Strategies of `fit`, and how to choose between them."""

@@ -1,4 +1,4 @@
-"""The strategy `auto`: the advice for these images, and a fine-tuned model only if it is better by more than chance."""
+"""The strategy `auto`: follow the advice, and keep a fine-tuned model only if it is better by more than chance."""
 
 from dataclasses import replace
 
@@ -16,17 +16,17 @@ from tlkeras.selection.rank import timed_with_features
 def train_automatically(task):
     """Follow the advice of `tlkeras.advise` for the images and the backbone of a task.
 
-    Training and validation images choose the block that a probe reads and the kind of probe. Where fine-tuning is
-    advised, it has to be better than that probe by more than chance on the validation images: to lead by more than one
-    standard error of the paired difference, which counts the images of a group as dependent. A tie goes to the probe,
-    which is simpler. Test images measure.
+    The block that a probe reads and the kind of probe are chosen on the training and validation images. If fine-tuning
+    is advised, it must beat that probe by more than chance on the validation images: its lead must exceed one standard
+    error of the paired difference, which treats the images of a group as dependent. A tie goes to the probe, which is
+    simpler. Accuracy is measured on the test images.
 
     Args:
-        task: `tlkeras.selection.outcome.Task`. A kind of probe other than the default one stays.
+        task: `tlkeras.selection.outcome.Task`. If its `probe` is not the default, that kind is kept.
 
     Returns:
         `Trained`, with `advised`, `kept`, `block` and `probe` among its choices, and `lead` and `lead_standard_error`
-        where both ways were compared.
+        if the two strategies were compared.
     """
     images = task.images
     options = {"image_size": images.image_size, "resize": images.resize, "cache": task.cache, "verbose": task.verbose}
@@ -46,7 +46,7 @@ def train_automatically(task):
 
 
 def _better_of_both(task):
-    """Train a probe and fine-tune, both on the training images, and keep what the validation images decide."""
+    """Train a probe and fine-tune, both on the training images, and keep the model that validation images favor."""
     train, validation = task.images.train, task.images.validation
     _, features = extract(task)
     options = {"estimator": task.probe, "groups": train.groups, "seed": task.seed, "class_weight": task.class_weight}

@@ -1,4 +1,4 @@
-"""The time that fine-tuning takes: estimated from a few steps, announced, and kept within a limit."""
+"""The duration of fine-tuning: estimate it from several steps, announce it, and keep it within a limit."""
 
 import json
 import sys
@@ -12,29 +12,29 @@ import numpy as np
 from tlkeras.backbones.catalog import listed_info
 from tlkeras.utils.files import file_written_whole
 
-#: Images per step, as `fine_tune` takes by default.
+#: Images per step, the default of `fine_tune`.
 BATCH = 16
 
-#: Random views of each image that `fine_tune` keeps by default, where images are augmented and the trunk is frozen.
+#: Default number of random views of each image that `fine_tune` caches if images are augmented and the trunk is frozen.
 VIEWS = 4
 
-#: Blocks below the head to train where all of them take too long; the output of the rest is computed once.
+#: Numbers of blocks below the head to train if training all takes too long; the output of the others is computed once.
 FEWER_BLOCKS = (3, 1)
 
-#: Sides of smaller images, as shares of the given one, where even one epoch of the top block takes too long. They come
-#: last, since details that are lost cost more accuracy than blocks that stay frozen (docs/performance.md).
+#: Sides of smaller images, as shares of the given side, for when even one epoch of the top block takes too long. They
+#: are the last resort, since lost details cost more accuracy than frozen blocks (docs/performance.md).
 SMALLER_IMAGES = (0.75, 0.5)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a model trains.
+    """The training speed of a model.
 
     Attributes:
         step: Seconds per training step.
-        image: Seconds of a forward pass through the whole network, per image.
-        views: Number of views of each image whose trunk output is computed beforehand and trained on; None where the
-            trunk is part of each step.
+        image: Seconds per image of a forward pass through the whole network.
+        views: Number of views of each image whose trunk output is computed before training; None if each step runs the
+            trunk.
     """
 
     step: float
@@ -43,10 +43,10 @@ class Pace:
 
 
 class StepTimer(keras.callbacks.Callback):
-    """Time the steps of a training.
+    """Time the steps of a training run.
 
     Attributes:
-        seconds: Time of the fastest step but the first, which compiles; None before the second has ended.
+        seconds: Duration of the fastest step, without the first one, which compiles; None before the second step ends.
     """
 
     def __init__(self):
@@ -58,7 +58,7 @@ class StepTimer(keras.callbacks.Callback):
         self._start = perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Note the time that a step took."""
+        """Record the duration of a step."""
         taken = perf_counter() - self._start
         if self._compiled:
             self.seconds = taken if self.seconds is None else min(self.seconds, taken)
@@ -66,7 +66,7 @@ class StepTimer(keras.callbacks.Callback):
 
 
 class Announcement(StepTimer):
-    """Say on stderr, after a few steps, how long the training will take, if that is more than a minute.
+    """Announce on stderr, after four steps, how long training will take if that is more than a minute.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
@@ -77,7 +77,7 @@ class Announcement(StepTimer):
         self.task, self.said = task, False
 
     def on_train_batch_end(self, batch, logs=None):
-        """Announce the time after the fourth step."""
+        """Announce the duration after the fourth step."""
         super().on_train_batch_end(batch, logs)
         if batch == 3 and self.seconds and self.task.verbose and not self.said:
             self.said, minutes = True, minutes_for(self.task, full_pace(self.seconds), self.task.epochs)
@@ -87,12 +87,12 @@ class Announcement(StepTimer):
 
 
 def full_pace(step_seconds):
-    """Return the pace of training with the whole network in each step; a forward pass takes a third of a step."""
+    """Return the pace of training the whole network; a forward pass takes a third of a step."""
     return Pace(step_seconds, step_seconds / BATCH / 3)
 
 
 def minutes_for(task, pace, epochs):
-    """Estimate how long a strategy fine-tunes.
+    """Estimate the duration of fine-tuning.
 
     Args:
         task: `Task`.
@@ -100,15 +100,15 @@ def minutes_for(task, pace, epochs):
         epochs: Number of epochs.
 
     Returns:
-        Minutes: the steps, and forward passes of all images for the probe, of the held-out images after each epoch and
-        of the test images; twice the steps if the model is refitted. Where outputs of the trunk are kept, they take
-        one pass per view, and the held-out images one in all.
+        Minutes for the steps and for the forward passes of all images for the probe, of the held-out images after each
+            epoch, and of the test images. The steps count twice if the model is refitted. If outputs of the trunk are
+            cached, they take one pass per view, and the held-out images take one pass in total.
     """
     images, times = task.images, 2 if task.refit else 1
     steps = ceil(len(images.train) / BATCH) * epochs * times
     per_image, held_out = 1, epochs + 2
     if pace.views is not None:
-        redrawn = (epochs - 1) // pace.views if pace.views > 1 else 0  # the oldest view each time
+        redrawn = (epochs - 1) // pace.views if pace.views > 1 else 0  # the oldest view in each epoch
         per_image += min(epochs, pace.views + redrawn)
         held_out = held_out if epochs <= pace.views else 1
     passes = len(images.train) * times * per_image + len(images.validation) * held_out + len(images.test)
@@ -116,7 +116,7 @@ def minutes_for(task, pace, epochs):
 
 
 def views_kept(task):
-    """Return how many views' trunk outputs are kept if only the top blocks train; None where callbacks prevent it."""
+    """Return the number of views whose trunk outputs are cached if only the top blocks train; None with callbacks."""
     if task.callbacks:
         return None
     return 1 if task.domain is None else VIEWS
@@ -125,18 +125,18 @@ def views_kept(task):
 def within_minutes(task, time_step):
     """Choose epochs and blocks so that fine-tuning takes at most `task.minutes`.
 
-    All blocks with two epochs or more come first; then the top blocks alone, whose trunk is computed once, with as many
-    epochs as fit; then the top block on smaller images, if the task allows any. If nothing fits, the quickest is
-    chosen. A choice that was made before the process was killed is kept.
+    The first option is to train all blocks for at least two epochs. The second is to train the top blocks alone for as
+    many epochs as fit, which runs the trunk only once. The third is to train the top block on smaller images, if the
+    task allows it. If nothing fits, the fastest option is chosen. A choice made before the process was killed is kept.
 
     Args:
         task: `Task` with `minutes`.
-        time_step: Function from `blocks` (None for all) to the seconds of a step, without the trunk where its output
-            is kept.
+        time_step: Function from `blocks` (None for all) to the seconds of a step, without the trunk if its output is
+            cached.
 
     Returns:
-        Dict: `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side` in pixels that images are resized to;
-        None for the size that they have.
+        Dict of `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side`, the size in pixels to resize images
+            to, or None to keep their size.
     """
     kept = None if task.checkpoint is None else task.checkpoint / "plan.json"
     if kept is not None and kept.exists():
@@ -165,7 +165,7 @@ def within_minutes(task, time_step):
 
 
 def _options(task, time_step):
-    """Yield `(blocks, side)` and the pace of each way to train, the most accurate first; steps are timed on the way."""
+    """Yield `(blocks, side)` and the pace of each option, the most accurate first; time a step of each as needed."""
     pace = full_pace(time_step(None))
     yield (None, None), pace
     for blocks in FEWER_BLOCKS:
@@ -177,11 +177,12 @@ def _options(task, time_step):
 
 
 def smaller_sides(backbone, side):
-    """List the sides, in pixels, that images may be resized to where fine-tuning takes too long, the largest first.
+    """List the sides in pixels that images may be resized to if fine-tuning takes too long, the largest first.
 
     Args:
-        backbone: Name of the backbone. Those that cut images into patches, or have weights per size, keep their size.
-        side: Side that images would have.
+        backbone: Name of the backbone. Backbones that split images into patches, or have size-specific weights, keep
+            their size.
+        side: Side of the images in pixels without resizing.
 
     Example:
 
@@ -196,11 +197,11 @@ def smaller_sides(backbone, side):
 
 
 def resized(images, side):
-    """Return the same images, to be resized to another side when they are read.
+    """Return the same images with another size to resize them to when they are read.
 
     Args:
         images: `ImageSplits`.
-        side: Side in pixels, or None for what they have.
+        side: Side in pixels, or None to keep their size.
     """
     if side is None:
         return images

@@ -1,4 +1,4 @@
-"""The strategy `finetune`: `tlkeras.fine_tune` on the training images, measured, then again on all images."""
+"""The strategy `finetune`: run `tlkeras.fine_tune` on the training images, measure, then train again on all images."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -23,15 +23,15 @@ from tlkeras.utils.progress import progress
 def train_by_fine_tuning(task):
     """Train a classifier with `tlkeras.fine_tune`: a linear probe first, then all layers.
 
-    The number comes first: validation images choose the number of steps, the C of the probe and whether its average
-    with the fine-tuned weights stays, and test images measure. Then, if `task.refit`, a new model is trained on all
-    images with these choices and the same number of steps.
+    The accuracy is measured first. The number of steps, the C of the probe, and whether to average the probe with the
+    fine-tuned weights are chosen on the validation images, and the accuracy is measured on the test images. Then, if
+    `task.refit`, a new model is trained on all images with these choices and the same number of steps.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
 
     Returns:
-        `Trained`, with what `FineTuning.choices` holds among its choices.
+        `Trained`, whose choices include those of `FineTuning.choices`.
     """
     start = perf_counter()
     plan = {"epochs": task.epochs, "blocks": None, "side": None}
@@ -56,14 +56,14 @@ def train_by_fine_tuning(task):
 
 
 def refitted(task, trained):
-    """Train a new model on all images, with the choices of a measured one.
+    """Train a new model on all images, with the choices of a measured model.
 
     Args:
         task: `Task`.
         trained: `Trained`, from `train_by_fine_tuning` without `refit`.
 
     Returns:
-        `Trained`, with the same number.
+        `Trained`, with the accuracy of the measured model.
     """
     start, learned = perf_counter(), task.learnable
     fixed = {name: trained.choices[name] for name in ("C", "steps", "runs", "average_with_probe", "blocks")}
@@ -73,17 +73,17 @@ def refitted(task, trained):
 
 
 def _step_seconds(task, blocks):
-    """Time a training step on a few images, on the output of the trunk where the run will keep that."""
+    """Time a training step on several images, or on the trunk's output for them if the run will cache it."""
     sample = task.images.train.take(np.arange(min(len(task.images.train), 4 * BATCH)))
     options = {"blocks": blocks, "probe": False, "verbose": False}
     if blocks is None or views_kept(task) is None:
         timer = StepTimer()
         fine_tune(_classifier(task), sample, epochs=2, callbacks=timer, cache=False, **options)
         return timer.seconds
-    events = []  # a callback would keep the trunk in each step
+    events = []  # a callback would run the trunk in each step
     fine_tune(_classifier(task), sample, epochs=3, cache=True, cached_views=1, on_event=events.append, **options)
     epochs = [event["seconds"] / event["steps_per_epoch"] for event in events if "epoch" in event]
-    return min(epochs[1:])  # the first compiles
+    return min(epochs[1:])  # the first one compiles
 
 
 def _classifier(task):
@@ -99,10 +99,10 @@ def _classifier(task):
 
 
 def _tuned(task, train, stage, validation_data=None, **options):
-    """Fine-tune a new classifier; a stage that finished before the process was killed is read from its checkpoint."""
+    """Fine-tune a new classifier, or load it from a checkpoint if the stage finished before the process was killed."""
     model, callbacks = _classifier(task), list(task.callbacks)
     if stage == "choose" and options["blocks"] is None:
-        callbacks.append(Announcement(task))  # verbose or not: a checkpoint counts callbacks
+        callbacks.append(Announcement(task))  # even if not verbose: a checkpoint counts callbacks
 
     def on_event(event):
         if task.on_event is not None:
@@ -126,13 +126,13 @@ def predicted(model, split, batch_size=32, verbose=False, flips=()):
 
 
 def predicted_with_features(model, split, batch_size=32, verbose=False):
-    """Predict a split, and return what the head read, too: float32 `(images, classes)` and `(images, features)`."""
+    """Predict a split; return predictions and inputs of the head, float32 `(images, classes)`, `(images, features)`."""
     answers = _answers(quick_engine(with_features(model)), split, batch_size, verbose)
     return tuple(np.split(answers, [model.output_shape[-1]], axis=1))
 
 
 def _answers(engine, split, batch_size, verbose):
-    """Run an engine, which computes on the core of the thread that calls it, on all images with all cores."""
+    """Run an engine on all images with one thread per core, since a call uses only the core of its thread."""
     batches, cores = split.batches(batch_size), os.cpu_count() or 1
     bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
     with ThreadPoolExecutor(cores) as pool:

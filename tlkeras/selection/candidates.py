@@ -1,4 +1,4 @@
-"""The candidates: backbones and their blocks, the cost of each, and the features of all of them in one pass."""
+"""Candidates: backbones and their blocks, the cost of each, and the features of all of them from one pass."""
 
 import tempfile
 from dataclasses import dataclass, replace
@@ -20,24 +20,24 @@ from tlkeras.features.store import cache_folder
 from tlkeras.features.taps import block_output
 from tlkeras.models.blocks import blocks as map_blocks
 
-#: Single images that are timed; the fastest counts, since other programs can only make it slower.
+#: Number of single images to time. The fastest counts, since other programs can only slow it down.
 TIMED = 9
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A backbone, whole or up to one of its blocks, and what it costs.
+    """A backbone, whole or up to one of its blocks, and its cost.
 
     Attributes:
         backbone: Name of the backbone.
         block: Name of the block whose output gives the features; None for the whole backbone.
         width: Number of features.
-        parameters: Number of weights up to there, moving statistics included, without a head.
-        multiply_adds: Multiply-adds per image up to there.
+        parameters: Number of weights up to that block, including moving statistics, without a head.
+        multiply_adds: Multiply-adds per image up to that block.
         top1: ImageNet accuracy of the whole backbone as a share, or None if it is not published.
-        milliseconds: Time per image on this machine, one image at a time, on one core where the engine is LiteRT.
-            Measured on the whole backbone; below its output, a share of that by multiply-adds. None if not measured.
-        classes: Number of classes of the head.
+        milliseconds: Time per image on this machine, one image at a time, on one core if the engine is LiteRT. It is
+            measured on the whole backbone; for a block, it is scaled by multiply-adds. None if not measured.
+        classes: Number of classes in the head.
     """
 
     backbone: str
@@ -51,24 +51,24 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """Backbone and block as one text."""
+        """Backbone and block as one string."""
         return self.backbone if self.block is None else f"{self.backbone}, {self.block}"
 
     @property
     def file_size(self) -> int:
-        """Bytes of a classifier's float32 weights, head included: nearly all that its file holds."""
+        """Size in bytes of a classifier's float32 weights, including the head; nearly the size of its file."""
         return 4 * (self.parameters + (self.width + 1) * self.classes)
 
 
 class Tapped:
-    """A backbone that is tapped at several blocks in one pass.
+    """A backbone that outputs the features of several blocks in one pass.
 
     Args:
         backbone: Name of a backbone, or a Keras model that takes raw pixels.
         blocks: None for the output only, `"all"`, or names of blocks.
         image_size: As in `FeatureExtractor`.
         resize: As in `FeatureExtractor`.
-        cache: As in `FeatureExtractor`; with False, a temporary folder serves this object.
+        cache: As in `FeatureExtractor`; with False, this object uses a temporary folder.
         verbose: Whether to show progress on stderr.
     """
 
@@ -91,7 +91,7 @@ class Tapped:
         self._extractor = self._whole if len(taps) == 1 else FeatureExtractor(backbone, block=tuple(taps), **options)
 
     def candidates(self, classes):
-        """List the candidates, the lowest block first and the whole backbone last, without their times."""
+        """List the candidates, the lowest block first and the whole backbone last, without times."""
         info = self._info
         rows = [
             Candidate(self.name, name, width, parameters, multiply_adds, info and info.top1, None, classes)
@@ -105,7 +105,7 @@ class Tapped:
         return np.split(table, np.cumsum([width for _, width, *_ in self._layout])[:-1], axis=1)
 
     def features_at(self, images, block):
-        """Compute the features of a split, float32 `(images, width)`, at one of the blocks; at the output for None."""
+        """Compute the features of a split at a block, or at the output for None; float32 `(images, width)`."""
         names = [name for name, *_ in self._layout]
         return self.features(images)[-1 if block is None else names.index(block)]
 
@@ -129,7 +129,7 @@ class Tapped:
         return known
 
     def _lay_out(self):
-        """List `(name, width, parameters, multiply-adds)` up to each block that can be tapped, as JSON can hold it."""
+        """List `(name, width, parameters, multiply-adds)` up to each block that can be read, in a form for JSON."""
         backbone = self._whole.backbone
         model = backbone if isinstance(backbone, keras.Model) else shared_network(network_settings(self._whole))
         rows, parameters, products = [], 0, 0
@@ -142,13 +142,13 @@ class Tapped:
             products += sum(map(_multiply_adds, block.layers))
             try:
                 width = model.output_shape[-1] if block is block_map[-1] else _width(model, block.name)
-            except InputError:  # it ends within a layer, or beside another
+            except InputError:  # the block ends within a layer, or parallel to another
                 continue
             rows.append([block.name, width, parameters, products])
         return _as_published(rows, self._info, network_settings(self._whole).image_size)
 
     def _time(self):
-        """Time single images; returns the fastest of several, in milliseconds."""
+        """Time several single images and return the fastest, in milliseconds."""
         settings = network_settings(self._extractor)
         network = self._whole.backbone if isinstance(self._whole.backbone, keras.Model) else None
         info, size = self._info, settings.image_size
@@ -174,7 +174,7 @@ def _check_names(backbone, blocks, names):
 
 
 def _as_published(rows, info, image_size):
-    """Scale multiply-adds so that those of the whole are the catalog's, which counts attention too."""
+    """Scale multiply-adds so that the total matches the catalog, which also counts attention."""
     if info is None or not info.multiply_adds:
         return rows
     height, width = image_size or (info.default_size, info.default_size)
@@ -187,13 +187,13 @@ def _width(model, name):
 
 
 def _multiply_adds(layer):
-    """Count the multiply-adds of a layer: each kernel's size times the positions that it is applied at.
+    """Count the multiply-adds of a layer: the size of each kernel times the number of positions it is applied at.
 
     Products of two activations, as in attention, are not counted.
     """
     kernels = sum(int(np.prod(weight.shape)) for weight in layer.weights if len(weight.shape) > 1)
     try:
         positions = int(np.prod(layer.output.shape[1:-1]))
-    except (AttributeError, TypeError, ValueError):  # inside a composite layer, or images of any size
+    except (AttributeError, TypeError, ValueError):  # inside a composite layer, or the image size is not fixed
         positions = 1
     return kernels * positions

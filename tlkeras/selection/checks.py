@@ -9,7 +9,7 @@ from tlkeras.data.reading import check_image_size
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: Budgets, and the attribute of a candidate that each limits.
+#: Budgets, and the attribute of a candidate that each one limits.
 BUDGETS = {
     "max_params": "parameters",
     "max_madds": "multiply_adds",
@@ -19,10 +19,10 @@ BUDGETS = {
 
 
 def check_choosing(images, backbones, blocks, budgets: Mapping[str, float | None], image_size, seed) -> list:
-    """Check the arguments of `rank` and `advise`, and return the backbones; Keras is not needed.
+    """Check the arguments of `rank` and `advise`, and return the backbones, without loading Keras.
 
     Raises:
-        InputError: One of the arguments cannot be used.
+        InputError: An argument is invalid.
     """
     if isinstance(images, str | os.PathLike) and not str(images).startswith("tfds:") and not Path(images).exists():
         raise InputError(f"There is no directory {str(images)!r}.")
@@ -51,7 +51,7 @@ def within_budgets(candidates, budgets: Mapping[str, float | None]) -> list:
     """Keep the candidates that meet all budgets.
 
     Raises:
-        InputError: None does; the message has the smallest value that would be needed.
+        InputError: No candidate meets them; the message gives the smallest sufficient value.
     """
     kept = candidates
     for name, limit in budgets.items():

@@ -1,4 +1,4 @@
-"""Candidates compared on the same images: a quick look at all of them, then cross-validation of those within reach."""
+"""Compare candidates on the same images: quick scores for all, then cross-validation of those near the best."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -12,27 +12,27 @@ from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.regularization import deal_folds, log_losses, probability_paths
 from tlkeras.selection.leave_one_out import leave_one_out
 
-#: Folds of the cross-validation; fewer where the rarest class has fewer distinct images.
+#: Folds of the cross-validation; fewer if the rarest class has fewer distinct images.
 FOLDS = 5
 
-#: Rounds of cross-validation, each with other folds. With one, the folds alone changed a quarter of the recommendations
-#: for clipart10; three would bring `rank` to 1.3 times the time of the features (docs/performance.md).
+#: Rounds of cross-validation, each with different folds. With one round, the folds alone changed a quarter of the
+#: recommendations for clipart10. With three, `rank` would take 1.3 times as long as the features (docs/performance.md).
 ROUNDS = 2
 
-#: Values of C for the cross-validation. `linear_probe` tries weaker penalties too, which take longest and rarely win.
+#: Values of C for the cross-validation. `linear_probe` also tries weaker penalties, which take longest and rarely win.
 CS = (1e-3, 1e-2, 1e-1)
 
 
 def quick_scores(tables, split):
-    """Score each candidate by ridge regression without each image in turn.
+    """Score each candidate by leave-one-out ridge regression.
 
     Args:
         tables: Features of each candidate, arrays `(images, features)`.
         split: `ImageSplit` of the images.
 
     Returns:
-        float64 array of shape `(candidates, images)`: whether each prediction is right; with several labels per image,
-        the share of right ones.
+        float64 array of shape `(candidates, images)`: whether each prediction is correct; with several labels per
+        image, the share of correct ones.
     """
     classes = np.arange(len(split.class_names))
     present = split.labels > 0 if split.multilabel else split.labels[:, None] == classes
@@ -48,10 +48,10 @@ def quick_scores(tables, split):
 
 
 def probe_scores(tables, split, seed=0, rounds=ROUNDS):
-    """Score each candidate by both linear probes in cross-validation, all on the same folds.
+    """Score each candidate by cross-validating both linear probes, all on the same folds.
 
     Each fold's C of the logistic regression is the one with the lowest loss on the other folds, so that no image takes
-    part in the choice of the regression that predicts it. The discriminant analysis has nothing to choose.
+    part in the choice of the regression that predicts it. The discriminant analysis has no hyperparameter to choose.
 
     Args:
         tables: Features of each candidate, arrays `(images, features)`.
@@ -90,28 +90,28 @@ def lead(first, second, groups):
     Args:
         first: Scores of shape `(images,)`.
         second: Scores of the other candidate.
-        groups: Groups of the images, which count as dependent.
+        groups: Groups of images that count as dependent.
 
     Returns:
-        `(lead, standard_error)`: the mean of `first - second`, and its error, which is far below that of two accuracies
-        measured apart, since most images are easy or hard for both.
+        `(lead, standard_error)`: the mean of `first - second` and its standard error. The error is far smaller than for
+        two accuracies measured separately, since most images are easy or hard for both candidates.
     """
     return mean_with_error(np.subtract(first, second), groups)
 
 
 def _held_out(data, parts):
-    """Predict every image without its fold; float64 of shape `(images, classes)`."""
+    """Predict every image with its fold held out; float64 of shape `(images, classes)`."""
     paths = [probability_paths(data, [rows], CS)[0] for rows in parts]
     losses = [log_losses(path, data, rows).mean(axis=1) for path, rows in zip(paths, parts, strict=True)]
     answers = np.empty((len(data.labels), len(data.classes)))
     for fold, (path, rows) in enumerate(zip(paths, parts, strict=True)):
         others = [loss for number, loss in enumerate(losses) if number != fold]
-        reached = int(np.isfinite(losses[fold]).sum()) - 1  # a path ends where weaker penalties stopped paying off
+        reached = int(np.isfinite(losses[fold]).sum()) - 1  # a path ends once weaker penalties stop helping
         answers[rows] = path[min(int(np.mean(others, axis=0).argmin()), reached)]
     return answers
 
 
 def _in_threads(function, tables):
-    """Apply a function to each table, with one thread per core; each multiplies matrices by one thread."""
+    """Apply a function to each table with one thread per core, each of which multiplies matrices single-threaded."""
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, tables))

@@ -1,12 +1,12 @@
 """Learning curves as functions of the number of images, fitted to many resampled curves at once.
 
 All families have the form `asymptote - drop * shape(n)`. For a given shape, the other two parameters are a weighted
-linear regression, so all shapes of a grid are tried for all curves in a few array operations. No start has to be
-guessed, and no curve ends in a local minimum.
+linear regression, so several array operations try all shapes of a grid for all curves. No starting point is needed, and
+no fit ends in a local minimum.
 
-Source: Mohr et al., LCDB 1.0, 2022, https://doi.org/10.1007/978-3-031-26419-1_1, in which POW4 and MMF4 extrapolate
-best. Both level off too early on a few noisy points (benchmarks/learning_curve.py), so LOG2, which never does, stands
-beside them.
+Source: Mohr et al., LCDB 1.0, 2022, https://doi.org/10.1007/978-3-031-26419-1_1, where POW4 and MMF4 extrapolate best.
+If points are few and noisy, both level off too early (benchmarks/learning_curve.py), so LOG2, which never levels off,
+is used as well.
 """
 
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ def _logarithm(n, shape):
     return np.broadcast_to(-np.log2(n), (*shape.shape[:-1], len(n)))
 
 
-#: By family: its shape, the exponents of the grid, and the bounds of its second parameter, relative to the smallest and
-#: the largest number of images. An error that falls faster than 1/n is noise, so exponents end about there.
+#: For each family: its shape function, the exponents of the grid, and the bounds of its second parameter, relative to
+#: the smallest and the largest number of images. An error that falls faster than 1/n is noise, so exponents end near 1.
 FAMILIES = {
     "POW4": (_power, np.geomspace(0.05, 1, 12), (0.01, 3)),
     "MMF4": (_sigmoid, np.geomspace(0.2, 1.2, 12), (0.02, 50)),
@@ -48,8 +48,8 @@ class CurveFits:
     Attributes:
         family: `"POW4"`, `"MMF4"` or `"LOG2"`.
         asymptote: float64 array of shape `(curves,)`: the accuracy with unlimited images, at most 1; for LOG2, which
-            has none, the accuracy with one image.
-        drop: float64 array of shape `(curves,)`: the factor on the shape, at least 0.
+            has no asymptote, the accuracy with one image.
+        drop: float64 array of shape `(curves,)`: the factor of the shape, at least 0.
         shape: float64 array of shape `(curves, 2)`: the logarithms of the exponent and of the second parameter.
     """
 
@@ -73,8 +73,8 @@ def fit_curves(family: str, n, accuracies, weights=None, polish: bool = False) -
         n: Numbers of images, shape `(sizes,)`, ascending and positive.
         accuracies: Shape `(curves, sizes)`, in [0, 1].
         weights: Shape `(sizes,)`, such as inverse variances. Defaults to equal weights.
-        polish: Whether to go on from the best shape of the grid to the exact minimum. Defaults to False, since the grid
-            is finer than the noise of resampled curves.
+        polish: Whether to refine the best shape of the grid to the exact minimum. Defaults to False, since the grid is
+            finer than the noise of resampled curves.
 
     Returns:
         `CurveFits`.
@@ -104,13 +104,13 @@ def fit_curves(family: str, n, accuracies, weights=None, polish: bool = False) -
 
 
 def _solve(shapes, y, w):
-    """Regress each curve on each shape; returns asymptote, drop and loss, each of shape `(curves, shapes)`."""
+    """Regress each curve on each shape; return asymptote, drop and loss, each of shape `(curves, shapes)`."""
     mean_shape, mean_y = shapes @ w, y @ w
     centered = shapes - mean_shape[:, None]
     variance = (centered**2) @ w
     drop = np.maximum(-(y * w) @ centered.T / np.maximum(variance, 1e-300), 0)
     asymptote = mean_y[:, None] + drop * mean_shape
-    above = asymptote > 1  # then the curve ends at 1, and the regression has one parameter left
+    above = asymptote > 1  # then fix the asymptote at 1 and fit the drop alone
     through_one = ((1 - y) * w) @ shapes.T / ((shapes**2) @ w)
     drop, asymptote = np.where(above, through_one, drop), np.where(above, 1.0, asymptote)
     residuals = asymptote[..., None] - drop[..., None] * shapes - y[:, None]
@@ -118,7 +118,7 @@ def _solve(shapes, y, w):
 
 
 def _polished(function, n, y, w, start):
-    """Go from a shape of the grid to the nearest minimum of the loss."""
+    """Refine a shape of the grid to the nearest minimum of the loss."""
 
     def loss(shape):
         return float(np.log(_solve(function(n, shape[None]), y[None], w)[2][0, 0] + 1e-18))

@@ -1,10 +1,10 @@
-"""Predictions averaged over an image and its flips, where the domain declares flips safe."""
+"""Average predictions over an image and its flips, if the domain declares flips safe."""
 
 from functools import partial
 
 from tlkeras.augment.policies import augmentation_policy
 
-#: How pixels `(..., height, width, channels)` are flipped.
+#: Functions that flip pixels of shape `(..., height, width, channels)`.
 FLIPS = {
     "horizontal_flip": lambda pixels: pixels[..., ::-1, :],
     "vertical_flip": lambda pixels: pixels[..., ::-1, :, :],
@@ -12,7 +12,7 @@ FLIPS = {
 
 
 def safe_flips(domain):
-    """List the flips that leave the labels of a domain's images true.
+    """List the flips that preserve the labels of a domain's images.
 
     Args:
         domain: Name of the domain, see `tlkeras.augmentation_policy`, or None.
@@ -27,13 +27,13 @@ def safe_flips(domain):
 
 
 def flipped_sources(split, flip, image_size, resize):
-    """Return the flipped images of a split, each read when it is needed.
+    """Return the flipped images of a split, to be read lazily.
 
     Args:
         split: `ImageSplit`.
         flip: Key of `FLIPS`.
-        image_size: `(height, width)` that they are resized to.
-        resize: How, as in `tlkeras.read_image`.
+        image_size: `(height, width)` to resize them to.
+        resize: Resizing method, as in `tlkeras.read_image`.
 
     Returns:
         List of functions without arguments, one per image, that return uint8 pixels.
@@ -42,14 +42,14 @@ def flipped_sources(split, flip, image_size, resize):
 
 
 def _read_flipped(source, flip, image_size, resize):
-    from tlkeras.data.reading import read_image  # which loads NumPy, and the command line checks arguments without it
+    from tlkeras.data.reading import read_image  # loads NumPy, which checking arguments must not
 
     source = source() if callable(source) else source
     return FLIPS[flip](read_image(source, image_size, resize)).copy()
 
 
 def average_over_flips(predict, flips):
-    """Return a function that averages the predictions of images and of their flips.
+    """Return a function that averages the predictions for images and for their flips.
 
     Args:
         predict: Function from pixels `(images, height, width, channels)` to probabilities.

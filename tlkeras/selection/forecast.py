@@ -1,4 +1,4 @@
-"""A measured learning curve and its forecasts: in words, as a table, as JSON and as a figure."""
+"""A measured learning curve and its forecasts, as text, as a table, as JSON and as a figure."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,21 +10,21 @@ from tlkeras.selection.curve_fits import FAMILIES, CurveFits, fit_curves
 from tlkeras.utils.tables import table
 from tlkeras.utils.validation import check_number, invalid
 
-#: Resampled curves per family, and the quantiles between which 80% of the forecasts lie.
+#: Resampled curves per family, and the quantiles that bound 80% of the forecasts.
 DRAWS, LOW, HIGH = 200, 0.1, 0.9
 
-#: A forecast reaches at most this many times the images at hand.
+#: A forecast extends to at most this many times the available images.
 REACH = 3
 
 
 class Forecast(NamedTuple):
-    """An accuracy, or a difference of accuracies, that a learning curve predicts.
+    """An accuracy, or a difference in accuracy, predicted by a learning curve.
 
     Attributes:
-        per_class: Number of images per class that it is for, or of additional ones.
+        per_class: Number of images per class, or of additional images per class, that the forecast is for.
         accuracy: Median of the forecasts, as a share.
-        low: Bound that one forecast in ten lies below.
-        high: Bound that one forecast in ten lies above.
+        low: Bound that one forecast in ten is below.
+        high: Bound that one forecast in ten is above.
     """
 
     per_class: float
@@ -34,11 +34,11 @@ class Forecast(NamedTuple):
 
 
 class Hindcast(NamedTuple):
-    """A forecast of an accuracy that was also measured, from no more than half of the images.
+    """A forecast, from at most half of the images, of an accuracy that was also measured.
 
     Attributes:
-        per_class: Number of training images per class of the measurement.
-        from_per_class: Largest number of images per class that the forecast knows of.
+        per_class: Number of training images per class in the measurement.
+        from_per_class: Largest number of images per class that the forecast is based on.
         predicted: `Forecast.accuracy`.
         low: `Forecast.low`.
         high: `Forecast.high`.
@@ -62,14 +62,14 @@ class Hindcast(NamedTuple):
 class LearningCurve:
     """Accuracy against the number of training images per class, measured and forecast.
 
-    `tlkeras.learning_curve` makes it. It prints as a table with the forecast in words.
+    `tlkeras.learning_curve` returns it. It prints as a table followed by the forecast in words.
 
     Attributes:
         per_class: float64 array of shape `(sizes,)`: mean number of training images per class, ascending.
-        accuracy: float64 array of shape `(sizes,)`: share of the images that is predicted right.
-        standard_error: float64 array of shape `(sizes,)`, in which images of one group count as dependent.
-        now: Mean number of images per class at hand. Probes are measured on four fifths of them.
-        hindcast: `Hindcast`: what the method says about these images from half of them.
+        accuracy: float64 array of shape `(sizes,)`: share of images predicted correctly.
+        standard_error: float64 array of shape `(sizes,)`; images of one group count as dependent.
+        now: Mean number of available images per class. Probes are trained on at most four fifths of them.
+        hindcast: `Hindcast`: the method's forecast for these images from at most half of them.
         fits: Tuple of `CurveFits`, one per family, of the resampled measurements.
     """
 
@@ -88,9 +88,9 @@ class LearningCurve:
 
         Args:
             per_class: Numbers of training images per class, shape `(sizes,)`, ascending.
-            right: Whether each image was predicted right, shape `(rounds, sizes, images)`.
+            right: Whether each image was predicted correctly, shape `(rounds, sizes, images)`.
             groups: Int array of shape `(images,)`; images of one group are resampled together.
-            now: Number of images per class at hand.
+            now: Number of available images per class.
             seed: Seed of the resampling.
 
         Returns:
@@ -109,7 +109,7 @@ class LearningCurve:
         """Forecast the accuracy on new images of the same kind.
 
         Args:
-            per_class: Number of training images per class, up to 3 times those at hand.
+            per_class: Number of training images per class, up to 3 times the available number.
 
         Raises:
             InputError: It is larger, or not positive.
@@ -126,10 +126,10 @@ class LearningCurve:
         return Forecast(float(per_class), *_quantiles(_predicted(self.fits, per_class)))
 
     def gain(self, more: float) -> Forecast:
-        """Forecast how much accuracy additional images bring, as the difference from all images at hand.
+        """Forecast how much additional images raise the accuracy over that with all available images.
 
         Args:
-            more: Number of additional images per class, up to twice those at hand.
+            more: Number of additional images per class, up to twice the available number.
 
         Raises:
             InputError: It is larger, or not positive.
@@ -145,10 +145,10 @@ class LearningCurve:
             raise invalid(name, value, f"be at most {most:.0f}", advice)
 
     def sentences(self, more: float | None = None) -> list[str]:
-        """Say what more images would bring, and how good such a forecast would have been.
+        """Describe how much more images would help, and how accurate such a forecast would have been.
 
         Args:
-            more: Number of additional images per class. Defaults to about as many as there are.
+            more: Number of additional images per class. Defaults to about the available number.
 
         Returns:
             List of two sentences.
@@ -170,11 +170,11 @@ class LearningCurve:
         ]
 
     def forecasts(self) -> list[Forecast]:
-        """Forecast the accuracy with all images at hand, twice as many and three times as many."""
+        """Forecast the accuracy with all available images, and with two and three times as many."""
         return [self.forecast(times * self.now) for times in range(1, REACH + 1)]
 
     def to_json(self, more: float | None = None) -> dict:
-        """Return measurements and forecasts as a dict of plain numbers and lists.
+        """Return the measurements and forecasts as a dict of plain numbers and lists.
 
         Args:
             more: As in `sentences`.
@@ -191,7 +191,7 @@ class LearningCurve:
         }
 
     def table(self) -> str:
-        """Return measurements and forecasts as a table."""
+        """Return the measurements and forecasts as a table."""
         rows = [
             (f"{size:.1f}", f"{accuracy:.3f}", f"± {error:.3f}", "measured")
             for size, accuracy, error in zip(self.per_class, self.accuracy, self.standard_error, strict=True)
@@ -205,7 +205,7 @@ class LearningCurve:
         return "\n".join([self.table(), "", *self.sentences()])
 
     def figure(self) -> Figure:
-        """Draw the measurements with their standard errors, and the forecast with its interval of 80%."""
+        """Draw the measurements with their standard errors, and the forecast with its 80% interval."""
         figure = Figure(figsize=(7, 3.8), layout="constrained")
         axes = figure.subplots()
         sizes = np.geomspace(self.per_class[0], REACH * self.now, 100)
@@ -232,7 +232,7 @@ class LearningCurve:
 
 
 def _resampled(right: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Resample rounds and groups of images with replacement; accuracies of shape `(DRAWS, sizes)`."""
+    """Resample rounds and groups of images with replacement; return accuracies of shape `(DRAWS, sizes)`."""
     _, numbers = np.unique(groups, return_inverse=True)
     count, rounds = numbers.max() + 1, len(right)
     weights = rng.multinomial(count, np.full(count, 1 / count), DRAWS)[:, numbers].astype("float64")
@@ -251,12 +251,12 @@ def _predicted(fits, per_class) -> np.ndarray:
 
 
 def _quantiles(values) -> tuple[float, float, float]:
-    """Return the median and the bounds of the interval that holds 80%."""
+    """Return the median and the bounds of the central 80% interval."""
     low, middle, high = np.quantile(values, (LOW, 0.5, HIGH))
     return float(middle), float(low), float(high)
 
 
 def _rounded(number: float) -> float:
-    """Round to one significant digit, or two below 30, so that a forecast does not look more exact than it is."""
+    """Round to one significant digit, or two below 30, so a forecast does not look more precise than it is."""
     digits = 2 if number < 30 else 1
     return float(f"{number:.{digits}g}")

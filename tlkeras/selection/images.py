@@ -1,4 +1,4 @@
-"""The images that a choice may depend on."""
+"""The images that choices may depend on."""
 
 import os
 
@@ -9,23 +9,23 @@ from tlkeras.data.loading import load_images
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import invalid
 
-#: Images to compare candidates on. With more, differences have a standard error below 0.01 anyway.
+#: Largest number of images to compare candidates on. With more, differences have a standard error below 0.01 anyway.
 MOST_IMAGES = 5000
 
 
 def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
-    """Load the images that a choice may depend on: all but test images.
+    """Load the images that choices may depend on: all except test images.
 
     Args:
-        images: A source of `load_images`, without the test split that it may define; an `ImageSplits`, whose training
-            and validation images are used; or an `ImageSplit`, used as a whole.
-        seed: Seed of the choice among more than `MOST_IMAGES` images.
+        images: A source for `load_images`, whose test split, if it defines one, is ignored; an `ImageSplits`, whose
+            training and validation images are used; or an `ImageSplit`, used as a whole.
+        seed: Seed for sampling from more than `MOST_IMAGES` images.
 
     Returns:
-        `(split, skipped)`: the images, and a tuple of files that cannot be read.
+        `(split, skipped)`: the images, and a tuple of unreadable files.
 
     Raises:
-        InputError: There are no such images, there is one class only, or a class has fewer than two distinct images.
+        InputError: There are no such images, there is only one class, or a class has fewer than two distinct images.
     """
     skipped = ()
     if isinstance(images, str | os.PathLike):
@@ -42,7 +42,7 @@ def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
 
 
 def _check_distinct(images):
-    """Refuse a class that cannot be both learned and held out."""
+    """Raise an error if a class cannot be both learned and held out."""
     labels = images.labels if images.multilabel else np.eye(len(images.class_names))[images.labels]
     for name, column in zip(images.class_names, labels.T, strict=True):
         distinct = len(np.unique(images.groups[column > 0]))

@@ -1,4 +1,4 @@
-"""The public `learning_curve`: how accuracy grows with the number of images, and what more of them would bring."""
+"""The public `learning_curve`: how accuracy grows with the number of images, and how much more images would help."""
 
 import os
 from collections.abc import Sequence
@@ -19,10 +19,11 @@ from tlkeras.selection.images import images_to_choose_on
 from tlkeras.utils.progress import progress
 from tlkeras.utils.validation import check_integer, invalid
 
-#: Shares of the training images at which accuracy is measured: from one eleventh to all, by steps of the root of 2.
+#: Shares of the training images at which accuracy is measured: from about one eleventh to all, in factors of the square
+#: root of 2.
 SHARES = tuple(2.0 ** (-step / 2) for step in range(7, -1, -1))
 
-#: Images per class below which a forecast is refused, and those that a measured size has at least on average.
+#: Smallest number of images per class for a forecast, and smallest mean number per class to measure at.
 FEWEST, SMALLEST = 10, 2.5
 
 FOLDS = 5
@@ -38,38 +39,39 @@ def learning_curve(
     cache: bool | str | os.PathLike = True,
     verbose: bool = True,
 ) -> LearningCurve:
-    """Measure a linear probe on growing numbers of images, and forecast what more images would bring.
+    """Measure a linear probe on growing numbers of images, and forecast how much more images would help.
 
     The features of a frozen backbone are computed once. In each of `repeats` rounds, every image is predicted by probes
-    that have learned from one eleventh to all of the other four fifths of the images. Smaller subsets are part of
-    larger ones and keep the shares of the classes. Near-duplicates and images of one group are never on both sides. The
-    C of each probe is chosen within its training images.
+    trained on subsets of the other four fifths of the images, from one eleventh to all of them. Smaller subsets are
+    contained in larger ones and preserve the class proportions. Near-duplicates and images of one group are never in
+    both training and test images. The C of each probe is chosen on its training images.
 
     Three families of curves, POW4, MMF4 and LOG2, are then fitted to resampled measurements (images, or groups of them,
-    drawn with replacement). Their forecasts together give the median and the interval that holds 80% of them. The same
-    procedure also forecasts the largest measured size from sizes of at most half of it, and reports the difference: a
-    forecast is worth as much as this hindcast.
+    drawn with replacement). The median and the 80% interval are those of all their forecasts. As a check, the same
+    procedure also forecasts the accuracy at the largest measured size from sizes up to half of it, and reports the
+    error. Trust a forecast only as much as this hindcast.
 
-    A forecast assumes that new images are like those at hand. Images of another camera, place or style can bring more
-    where those are what the classifier will see.
+    A forecast assumes that new images are like the available ones. Images from another camera, place or style can help
+    more if the classifier will see such images.
 
     Args:
-        images: A source of `tlkeras.load_images` (a test split that it defines is left out), an `ImageSplits` (training
-            and validation images are used), or an `ImageSplit` (all are used). At most 5,000 images are used.
+        images: A source for `tlkeras.load_images` (its test split, if it defines one, is ignored), an `ImageSplits`
+            (training and validation images are used), or an `ImageSplit` (all images are used). At most 5,000 images
+            are used.
         backbone: As in `tlkeras.FeatureExtractor`.
         image_size: As in `tlkeras.FeatureExtractor`. Defaults to the size that the backbone was trained at.
-        repeats: Number of rounds, each with other folds and subsets. Defaults to 5, beyond which the interval hardly
-            shrinks: most of it comes from the number of images.
+        repeats: Number of rounds, each with different folds and subsets. Defaults to 5, beyond which the interval
+            hardly shrinks, since most of its width comes from the number of images.
         seed: Seed of folds, subsets and resampling. Defaults to 0.
         cache: As in `tlkeras.FeatureExtractor`.
         verbose: Whether to show progress on stderr. Defaults to True.
 
     Returns:
-        `LearningCurve`, which prints as a table with the forecast in words.
+        `LearningCurve`, which prints as a table followed by the forecast in words.
 
     Raises:
-        InputError: A class has fewer than 10 distinct images, since forecasts from so few are wrong by factors
-            (https://arxiv.org/abs/2303.01598); images have several labels; or an argument cannot be used.
+        InputError: A class has fewer than 10 distinct images, since forecasts from so few are off by large factors
+            (https://arxiv.org/abs/2303.01598); images have several labels; or an argument is invalid.
 
     Example:
 
@@ -97,12 +99,12 @@ def learning_curve(
 def curve_of_features(
     features, labels, groups=None, *, repeats: int = 5, seed: int = 0, verbose: bool = False
 ) -> LearningCurve:
-    """Measure and fit a learning curve on features that are computed already, as `learning_curve` does.
+    """Measure and fit a learning curve on precomputed features, like `learning_curve`.
 
     Args:
         features: Array of shape `(images, features)`.
         labels: Class numbers or names of shape `(images,)`.
-        groups: Array of shape `(images,)`, or None where all images are independent.
+        groups: Array of shape `(images,)`, or None if all images are independent.
         repeats: As in `learning_curve`.
         seed: As in `learning_curve`.
         verbose: As in `learning_curve`. Defaults to False.
@@ -122,11 +124,11 @@ def curve_of_features(
 
 
 def probe_accuracy(data: LabeledFeatures, repeats: int = 5, seed: int = 0) -> float:
-    """Measure the accuracy of a probe that learns from four fifths of the images, by cross-validation.
+    """Measure the accuracy of a probe trained on four fifths of the images, by cross-validation.
 
     Args:
         data: `LabeledFeatures`.
-        repeats: Number of rounds, each with other folds.
+        repeats: Number of rounds, each with different folds.
         seed: Seed of the folds.
 
     Returns:
@@ -136,10 +138,10 @@ def probe_accuracy(data: LabeledFeatures, repeats: int = 5, seed: int = 0) -> fl
 
 
 def check_enough(labels: Sequence, groups) -> None:
-    """Raise if a class has too few distinct images for a forecast.
+    """Raise an error if a class has too few distinct images for a forecast.
 
     Raises:
-        InputError: It has; the message says which.
+        InputError: A class has too few; the message names it.
     """
     classes, numbers = np.unique(labels, return_inverse=True)
     groups = np.arange(len(numbers)) if groups is None else np.asarray(groups)
@@ -153,9 +155,9 @@ def check_enough(labels: Sequence, groups) -> None:
         )
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # more would wait for each other on matrices this small
+@threadpool_limits.wrap(limits=1, user_api="blas")  # more threads would wait for each other on matrices this small
 def _round(data: LabeledFeatures, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Predict every image by probes of shares of the other folds; bool `(shares, images)`: right or not."""
+    """Predict every image with probes on shares of the other folds; return correctness, bool `(shares, images)`."""
     rng = np.random.default_rng(seed)
     right = np.empty((len(shares), len(data.labels)), bool)
     everything = np.arange(len(data.labels))
@@ -173,13 +175,13 @@ def _round(data: LabeledFeatures, shares: Sequence[float], seed: int) -> np.ndar
 
 
 def _rows(data: LabeledFeatures, rows: np.ndarray) -> LabeledFeatures:
-    """Return some of the images; the classes remain all."""
+    """Select some of the images; all classes remain."""
     parts = {name: getattr(data, name)[rows] for name in ("features", "labels", "numbers", "groups")}
     return replace(data, **parts)
 
 
 def _position_in_class(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give each image a position in [0, 1) within its class: the first is 0, so that every share has each class."""
+    """Give each image a position in [0, 1) within its class: the first is 0, so every share contains each class."""
     position = np.empty(len(numbers))
     for number in np.unique(numbers):
         members = np.flatnonzero(numbers == number)
@@ -188,7 +190,7 @@ def _position_in_class(numbers: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _chosen_C(data: LabeledFeatures, seed: int) -> float:
-    """Choose C by a quarter of the training images, which serves all smaller subsets too."""
+    """Choose C on a quarter of the training images, for all smaller subsets as well."""
     held_out = deal_folds(data, 4, seed)[0]
     ((*path,),) = probability_paths(data, [held_out], DEFAULT_CS)
     losses = log_losses(np.array(path), data, held_out).mean(axis=1)

@@ -1,28 +1,28 @@
-"""Ridge regression without each image in turn, in closed form: the first, quick look at many candidates."""
+"""Leave-one-out ridge regression in closed form, for a quick score of many candidates."""
 
 import numpy as np
 
 from tlkeras.pipelines.scaling import fitted_scaler
 
-#: Ridge penalties to choose from, as multiples of the features' mean eigenvalue.
+#: Ridge penalties to choose from, as multiples of the mean eigenvalue of the features.
 PENALTIES = 10.0 ** np.arange(-2, 2.1, 0.5)
 
 
 def leave_one_out(features, targets, groups):
-    """Predict each image by ridge regression on all images but those of its group.
+    """Predict each image by ridge regression on all images except those of its group.
 
-    No model is fitted twice: without a group the residuals of its images are `(I - H)⁻¹ r`, where `H` is the group's
-    part of the matrix that maps targets to predictions, and `r` the residuals with all images. The penalty is the one
-    with the lowest squared error of these predictions.
+    No model is refitted: if a group is left out, the residuals of its images are `(I - H)⁻¹ r`, where `H` is the
+    group's part of the matrix that maps targets to predictions, and `r` is the group's residuals in the fit to all
+    images. The chosen penalty has the lowest squared error of these predictions.
 
     Args:
-        features: Numbers of shape `(images, features)`; standardized here.
+        features: Numbers of shape `(images, features)`; this function standardizes them.
         targets: Numbers of shape `(images, outputs)`, such as -1 and 1 per class.
         groups: Int array of shape `(images,)`; the images of a group are left out together.
 
     Returns:
         float64 array of shape `(images, outputs)`: predictions, each equal to that of a model refitted without the
-        group (features are standardized once, with all images).
+        group. Features are standardized once, using all images.
 
     Example:
 
@@ -48,7 +48,7 @@ def leave_one_out(features, targets, groups):
 
 
 def _principal_axes(table):
-    """Return orthonormal axes of shape `(images, rank)` and the squared lengths along them, float64 `(rank,)`."""
+    """Return orthonormal axes of shape `(images, rank)` and the squared length along each, float64 `(rank,)`."""
     wide = table.shape[0] <= table.shape[1]
     values, vectors = np.linalg.eigh(table @ table.T if wide else table.T @ table)
     kept = values > values[-1] * 1e-10
@@ -57,7 +57,7 @@ def _principal_axes(table):
 
 
 def _left_out(axes, shrinkage, residuals, members):
-    """Turn residuals into those without each image's group."""
+    """Convert residuals to those of the fit without each image's group."""
     leverage = 1 / len(axes) + (axes**2) @ shrinkage
     without = residuals / (1 - leverage)[:, None]
     for rows in members:
@@ -67,7 +67,7 @@ def _left_out(axes, shrinkage, residuals, members):
 
 
 def _members(groups):
-    """List the images of each group that has several."""
+    """List the images of each group that has more than one."""
     order = np.argsort(groups, kind="stable")
     _, starts = np.unique(np.asarray(groups)[order], return_index=True)
     return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]

@@ -1,4 +1,4 @@
-"""The strategy `features`: a linear probe on the features of a frozen backbone, folded into one Keras model."""
+"""The strategy `features`: fold a linear probe on the features of a frozen backbone into one Keras model."""
 
 from time import perf_counter
 
@@ -17,9 +17,10 @@ from tlkeras.selection.outcome import MOST_TO_CROSS_VALIDATE, Measured, Trained
 def train_on_features(task):
     """Train a linear probe on the features of a frozen backbone, and fold both into one Keras model.
 
-    The number comes first. If the data set has no test split, every image is predicted by cross-validation; of more
-    than `MOST_TO_CROSS_VALIDATE` images a fifth is held out instead. Then the probe is fitted on all images. C is
-    always chosen by cross-validation within the images learned from. No image passes through the network twice.
+    The accuracy is measured first. If the data set has no test split, every image is predicted by cross-validation; if
+    there are more than `MOST_TO_CROSS_VALIDATE` images, a fifth is held out instead. Then the probe is fitted on all
+    images. C is always chosen by cross-validation within the training images. No image passes through the network
+    twice.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
@@ -59,7 +60,7 @@ def train_on_features(task):
 
 
 def extract(task):
-    """Compute the features of all images in one pass, or take them from one that chose the block.
+    """Compute the features of all images in one pass, or reuse those computed to choose the block.
 
     Args:
         task: `Task`.
@@ -85,7 +86,7 @@ def extract(task):
 
 
 def _cross_validated(task, extractor, learned, features):
-    """Predict every image by a probe that has not seen it, and fit the probe on all images."""
+    """Predict every image with a probe that has not seen it, and fit the probe on all images."""
     options = {"folds": fold_count(learned), **_probe_options(task)}
     table = np.concatenate(list(features.values()))
     result = cross_validate_probe(table, learned.labels, groups=learned.groups, **options)
@@ -104,7 +105,7 @@ def _flipped_features(task, extractor, split, flip):
 
 
 def _held_out(task, extractor, learned, features, given):
-    """Predict the test images by a probe that has not seen them; then fit it on the rest."""
+    """Predict the test images with a probe that has not seen them, and refit the probe if `learned` includes them."""
     images, options = task.images, _probe_options(task)
     known, parts = images.train, ["train"]
     if task.refit:
@@ -125,7 +126,7 @@ def _held_out(task, extractor, learned, features, given):
 
 
 def _out_of_fold(task, features, choices):
-    """Predict the images that the measured probe learned from by cross-validation, to choose a temperature by."""
+    """Cross-validate predictions of the measured probe's training images, to choose a temperature."""
     parts = ["train", "validation"] if task.refit else ["train"]
     known = task.images.train.join(*(getattr(task.images, part) for part in parts[1:]))
     options = {"folds": fold_count(known), "Cs": [choices.get("C", 1.0)], **_probe_options(task)}
@@ -135,19 +136,19 @@ def _out_of_fold(task, features, choices):
 
 
 def _rejector(task, learned, features):
-    """Fit a rejector to the images that the delivered model has learned from."""
-    table = np.concatenate(list(features.values()))[: len(learned)]  # `learned` takes the parts in this order
+    """Fit a rejector to the training images of the delivered model."""
+    table = np.concatenate(list(features.values()))[: len(learned)]  # `learned` has the parts in this order
     names = [task.images.class_names[number] for number in np.unique(learned.labels)]
     return fit_rejection(table, learned.labels, groups=learned.groups, class_names=names, seed=task.seed)
 
 
 def fold_count(split):
-    """Choose the number of folds: 5, or fewer where the rarest class has fewer groups, but at least 3."""
+    """Choose the number of folds: 5, or fewer if the rarest class has fewer groups, but at least 3."""
     labels = split.labels if split.labels.ndim == 2 else split.labels[:, None] == np.arange(len(split.class_names))
     groups = [len(np.unique(split.groups[column])) for column in labels.T.astype(bool)]
     return max(3, min(5, *groups))
 
 
 def _probe_options(task):
-    """Return the arguments that all probes of a task share."""
+    """Return the arguments shared by all probes of a task."""
     return {"estimator": task.probe, "class_weight": task.class_weight, "seed": task.seed}

@@ -1,4 +1,4 @@
-"""What a strategy is asked to do, and what it delivers: a model and the predictions that its number comes from."""
+"""The task of a strategy, and its result: a model, and the predictions that its accuracy is computed from."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
     from tlkeras.evaluation.rejector import Rejector
     from tlkeras.selection.candidates import Tapped
 
-#: Images up to which the features strategy cross-validates. Beyond, a fifth held out is enough: its standard error is
-#: below 0.016, and five times as many regressions of thousands of images take minutes.
+#: Largest number of images for which the features strategy cross-validates. With more, a held-out fifth is enough: its
+#: standard error is below 0.016, and five times as many regressions on thousands of images take minutes.
 MOST_TO_CROSS_VALIDATE = 5000
 
 
 @dataclass(frozen=True)
 class Task:
-    """Images to learn from and how to learn.
+    """Images to train on, and the options of the training.
 
     Attributes:
         images: `ImageSplits`.
         backbone: Name of the backbone.
         probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
-        calibrate: Whether a temperature will be chosen, so predictions to choose it by are needed.
-        reject: Whether to fit a rejector of images of unknown classes.
+        calibrate: Whether a temperature will be chosen, which needs predictions to choose it on.
+        reject: Whether to fit a rejector for images of unknown classes.
         block: Name of the block whose output a probe reads; None for the output of the backbone.
-        tapped: `Tapped` that has computed the features of all blocks of most images already, or None.
-        flips: Names of flips to average predictions over, for comparison; see `tlkeras.selection.flips`.
-        refit: Whether the delivered model learns from all images, once the number is known.
-        cross_validate: Whether a probe may be measured by cross-validation over all images; False where some of them
-            have chosen the block or the kind of probe.
+        tapped: `Tapped` that has already computed the features of all blocks for most images, or None.
+        flips: Names of the flips to average predictions over, for comparison; see `tlkeras.selection.flips`.
+        refit: Whether the delivered model is trained on all images once the accuracy is measured.
+        cross_validate: Whether a probe may be measured by cross-validation over all images; False if some of them were
+            used to choose the block or the kind of probe.
         class_weight: None or `"balanced"`.
         epochs: Epochs of fine-tuning.
-        domain: What the images are, for augmentation in fine-tuning, or None for no augmentation.
-        minutes: Time that fine-tuning may take, or None for no limit.
-        smaller_sides: Sides in pixels that images may be resized to where fine-tuning takes too long.
+        domain: Domain of the images, for augmentation in fine-tuning, or None for no augmentation.
+        minutes: Maximum duration of fine-tuning, or None for no limit.
+        smaller_sides: Sides in pixels that images may be resized to if fine-tuning takes too long.
         callbacks: Keras callbacks for fine-tuning.
-        cache: Where features are kept, as in `FeatureExtractor`.
-        checkpoint: Folder for what fine-tuning resumes from, or None.
-        seed: Seed of all that is random.
-        on_event: Function called with a dict per event (a phase or an epoch), or None.
+        cache: Cache of features, as in `FeatureExtractor`.
+        checkpoint: Folder for checkpoints that fine-tuning resumes from, or None.
+        seed: Seed for everything random.
+        on_event: Function called with a dict for each event (a phase or an epoch), or None.
         verbose: Whether to show progress on stderr.
     """
 
@@ -74,13 +74,13 @@ class Task:
 
     @property
     def learnable(self) -> ImageSplit:
-        """The images that the delivered model may learn from: all but a test split that the data set defines."""
+        """The images that the delivered model may train on: all except a test split that the data set defines."""
         images = self.images
         made = [] if "test" in images.given else [images.test]
         return images.train.join(images.validation, *made)
 
     def report(self, phase: str, seconds: float, images: int | None = None, **details) -> None:
-        """Report the end of a phase, on stderr if `verbose` and to `on_event`."""
+        """Report the end of a phase to `on_event`, and on stderr if `verbose`."""
         if images is not None:
             details = {"images": images, "images_per_second": round(images / max(seconds, 1e-9), 1), **details}
         if self.verbose:
@@ -95,12 +95,12 @@ class Measured:
     """Predictions of images by models that had not seen them.
 
     Attributes:
-        images: `ImageSplit` that was predicted.
+        images: The predicted `ImageSplit`.
         probabilities: Array of shape `(images, classes)`.
-        by: `"cross-validation"`, `"held-out images"` (the delivered model has learned from them since, if it was
-            refitted) or `"test images"` (never learned from).
-        features: Array of shape `(images, features)`: the inputs of the head that answered, for a map of the images;
-            None if they are not known.
+        by: `"cross-validation"`, `"held-out images"` (if the model was refitted, it has been trained on them since) or
+            `"test images"` (never used for training).
+        features: Array of shape `(images, features)`: the inputs of the head, for a map of the images; None if they are
+            not known.
         flipped: Probabilities by the same models, averaged over each image and its flips, or None.
     """
 
@@ -113,16 +113,16 @@ class Measured:
 
 @dataclass
 class Trained:
-    """A classifier, and how it was trained.
+    """A classifier, and a record of its training.
 
     Attributes:
         model: `keras.Model` from raw pixels to class probabilities.
-        measured: `Measured`: what the honest number is computed from.
-        learned: `ImageSplit` that the model has learned from.
-        choices: Dict of what the strategy decided on the way, such as the C of a logistic regression.
-        seconds: Dict of the time that each phase took.
+        measured: `Measured` predictions that the accuracy is computed from.
+        learned: `ImageSplit` that the model was trained on.
+        choices: Dict of the strategy's decisions, such as the C of a logistic regression.
+        seconds: Dict of the duration of each phase.
         rejector: `tlkeras.Rejector`, or None.
-        calibration: `Measured` to choose a temperature by; None where that is `measured`.
+        calibration: `Measured` predictions to choose a temperature on; None to use `measured`.
     """
 
     model: "keras.Model"

@@ -1,4 +1,4 @@
-"""The answer of `advise`: a plan for training, each choice with its reason and how sure it is."""
+"""The result of `advise`: a plan for training, with a reason and a certainty for each choice."""
 
 import textwrap
 from dataclasses import asdict, dataclass
@@ -6,20 +6,20 @@ from typing import Literal
 
 from tlkeras.selection.ranking import COLUMNS, Ranking
 
-#: Column where the reasons of choices begin.
+#: Column where the reasons begin.
 _INDENT = 15
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One choice of a plan.
+    """One choice in a plan.
 
     Attributes:
         name: Name of the choice, such as `"backbone"`.
         value: The chosen value.
-        certainty: `"clear"` if the images decide beyond one standard error, `"tie"` if they leave it open, and
-            `"default"` if they were not asked.
-        reason: Why, with the evidence, in a sentence.
+        certainty: `"clear"` if the images support the choice by more than one standard error, `"tie"` if they leave it
+            open, and `"default"` if it does not depend on them.
+        reason: The reason for the choice, with the evidence, in a sentence.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train a classifier on some images. It prints as a list of choices with their reasons.
+    """A plan for training a classifier on given images. It prints as a list of choices with their reasons.
 
     Attributes:
         strategy: `"features"` (a probe on frozen features) or `"finetune"`, as in `tlkeras.fit`.
@@ -42,10 +42,10 @@ class Plan:
         probe: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         learning_rate: Peak learning rate of fine-tuning, or None.
         layer_decay: Factor on the learning rate from each block to the one below it, or None.
-        augmentation: Whether images should be augmented, by what their domain allows.
-        choices: `Choice` for each of these, with reasons.
-        rule_of_thumb: The layers to train by the number of images alone: `"head"` under 1,000, `"last"` up to 100,000,
-            `"all"` beyond.
+        augmentation: Whether to augment images, with the augmentations that their domain allows.
+        choices: A `Choice` with its reason for each of these.
+        rule_of_thumb: The layers to train according to the number of images alone: `"head"` under 1,000, `"last"` up to
+            100,000, `"all"` beyond.
         ranking: `Ranking` of the backbones and their blocks, which the choices are based on.
     """
 
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def fine_tune_options(self) -> dict:
-        """Arguments of `tlkeras.fine_tune` that carry the plan out, as its argument `plan` does.
+        """Arguments of `tlkeras.fine_tune` that carry out the plan, like its argument `plan`.
 
         A plan that trains only the head has `epochs=0`, which ends `fine_tune` after its probe.
         """
@@ -86,11 +86,11 @@ class Plan:
 
     @property
     def command(self) -> str:
-        """Command that carries the plan out: `auto` follows the same advice, for the backbone that it is given."""
+        """Command that carries out the plan: `auto` follows the same advice for the given backbone."""
         return f"tlkeras fit DIR -o RUN --backbone {self.backbone} --strategy auto"
 
     def to_json(self) -> dict:
-        """Return the plan as a dict that JSON can hold."""
+        """Return the plan as a dict that JSON supports."""
         skipped = {"choices", "ranking"}
         values = {name: value for name, value in vars(self).items() if name not in skipped}
         return {
@@ -113,14 +113,14 @@ class Plan:
         return "\n".join([*lines, "", self.command])
 
 
-#: Blocks below the head that train where the plan says `"last"`.
+#: Number of blocks below the head to train if the plan says `"last"`.
 LAST_BLOCKS = 3
 
 RULE = "the head under 1,000, the last blocks up to 100,000, all beyond"
 
 
 def rule_of_thumb(images: int) -> str:
-    """Return which layers to train by the number of images alone, a rule that many tutorials give.
+    """Return the layers to train according to the number of images alone, a rule found in many tutorials.
 
     Example:
 

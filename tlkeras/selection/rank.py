@@ -1,4 +1,4 @@
-"""The public `rank`: backbones and blocks compared on the user's own images, with the errors of differences."""
+"""The public `rank`: compare backbones and blocks on the user's own images, with standard errors of differences."""
 
 import os
 from collections.abc import Sequence
@@ -15,10 +15,11 @@ from tlkeras.selection.comparison import lead, probe_scores, quick_scores
 from tlkeras.selection.images import images_to_choose_on
 from tlkeras.selection.ranking import Ranked, Ranking
 
-#: Candidates that are cross-validated for their accuracy; the static prior and the cheapest in reach come on top.
+#: Number of candidates that are cross-validated for their accuracy, plus the static prior and the cheapest within
+#: reach.
 FINALISTS = 3
 
-#: A candidate is within reach at up to this many standard errors behind the best of the quick look.
+#: A candidate is within reach if its quick score is at most this many standard errors behind the best.
 REACH = 2
 
 
@@ -36,26 +37,27 @@ def rank(
     seed: int = 0,
     verbose: bool = False,
 ) -> Ranking:
-    """Rank backbones and their blocks by how well a linear probe on their features answers the user's images.
+    """Rank backbones and their blocks by the accuracy of a linear probe on their features of the user's images.
 
-    One pass per backbone computes the features of all blocks. A quick look at all candidates follows: ridge regression,
-    with exact leave-one-out in closed form. Those within reach of the best are cross-validated with logistic
-    regression and shrunk discriminant analysis, whichever is better, all on the same folds, so that differences are
-    paired: images that are hard for all do not blur them.
-    Candidates within one standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates
-    are held out together.
+    One pass per backbone computes the features of all blocks. Then all candidates get a quick score: ridge regression
+    with exact leave-one-out in closed form. Those near the best are cross-validated with logistic regression and with
+    shrunk discriminant analysis, and the better of the two counts. All use the same folds, so differences are paired,
+    and images that are hard for all candidates add no noise to them. Candidates within one standard error of the best
+    are ties, and the cheapest of them is recommended. Near-duplicates are held out together.
 
-    The accuracy of the best of several is a little too high, since it was selected for it; `tlkeras.fit` measures
-    again.
+    The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
+    measures it again.
 
     Args:
-        images: A folder with one folder per class, or another source of `tlkeras.load_images`; all images but those of
-            a test split that it defines are used. Or what `load_images` returns, whose test images are not looked at;
-            or one `ImageSplit`. Of more than 5,000 images a random 5,000 are used.
-        backbones: Names, or Keras models that take raw pixels. Defaults to those whose weights are on this machine.
-        blocks: `"all"` for every block of each backbone, names of blocks, or None for the outputs alone. Earlier blocks
-            are cheaper, and better for images unlike ImageNet's. Defaults to `"all"`, which costs little.
-        max_params: Largest number of parameters without the head, such as `5e6`. Budgets default to none.
+        images: A folder with one folder per class, or another source for `tlkeras.load_images`; the result of
+            `load_images`; or one `ImageSplit`. Test images are not used, unless an `ImageSplit` contains them. If there
+            are more than 5,000 images, a random 5,000 are used.
+        backbones: Names, or Keras models that take raw pixels. Defaults to the backbones whose weights are on this
+            machine.
+        blocks: `"all"` for every block of each backbone, names of blocks, or None for the outputs only. Earlier blocks
+            are cheaper, and better for images unlike those of ImageNet. Defaults to `"all"`, which costs little.
+        max_params: Largest number of parameters without the head, such as `5e6`. This and the other budgets default to
+            None, no limit.
         max_madds: Largest number of multiply-adds per image, such as `400e6`.
         max_ms: Longest time per image on this machine, in milliseconds.
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
@@ -68,8 +70,8 @@ def rank(
         `Ranking`, which prints as a table.
 
     Raises:
-        InputError: The images cannot be used, a class has fewer than two distinct images, there is no such backbone or
-            block, weights cannot be downloaded, or no candidate meets the budgets.
+        InputError: The images cannot be used, a class has fewer than two distinct images, a backbone or block does not
+            exist, weights cannot be downloaded, or no candidate meets the budgets.
 
     Example:
 
@@ -101,8 +103,8 @@ def gather(images, backbones, blocks, budgets, *, image_size=None, cache=True, s
         verbose: As in `rank`.
 
     Returns:
-        `(candidates, tables, split, skipped)`: lists of `Candidate` and of features, arrays `(images, width)`; the
-        `ImageSplit` of the images; and the files that cannot be read.
+        `(candidates, tables, split, skipped)`: list of `Candidate`; list of their features, arrays of shape
+        `(images, width)`; the `ImageSplit` of the images; and the unreadable files.
     """
     backbones = check_choosing(images, backbones, blocks, budgets, image_size, seed)
     split, skipped = images_to_choose_on(images, seed)
@@ -112,15 +114,15 @@ def gather(images, backbones, blocks, budgets, *, image_size=None, cache=True, s
 
 
 def timed_with_features(tapped, split, budgets=None):
-    """Time the candidates of some backbones, and compute the features of those that meet the budgets.
+    """Time the candidates of several backbones, and compute the features of those that meet the budgets.
 
     Args:
         tapped: List of `Tapped`.
         split: `ImageSplit` of the images.
-        budgets: Dict of the budgets of `rank`. Defaults to none.
+        budgets: Dict of the budgets of `rank`. Defaults to None, no limit.
 
     Returns:
-        `(candidates, tables)`: lists of `Candidate` and of features, arrays `(images, width)`.
+        `(candidates, tables)`: list of `Candidate`, and list of their features, arrays of shape `(images, width)`.
     """
     timed = [_timed(each, len(split.class_names)) for each in tapped]
     kept = within_budgets([one for each in timed for one in each], budgets or {})
@@ -135,13 +137,13 @@ def timed_with_features(tapped, split, budgets=None):
 
 
 def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
-    """Rank candidates whose features are known.
+    """Rank candidates by their precomputed features.
 
     Args:
         candidates: List of `Candidate`.
-        tables: Their features, arrays `(images, width)`.
+        tables: Their features, arrays of shape `(images, width)`.
         split: `ImageSplit` of the images.
-        skipped: Files that cannot be read.
+        skipped: Unreadable files.
         seed: Seed of the folds.
 
     Returns:
@@ -189,7 +191,7 @@ def _timed(tapped, classes):
 
 
 def _finalists(candidates, quick, prior, groups):
-    """Choose which candidates are cross-validated: positions, in order of their quick accuracy."""
+    """Choose the candidates to cross-validate; return their indices in order of quick accuracy."""
     accuracies = quick.mean(axis=1)
     top = int(accuracies.argmax())
     leads = [lead(quick[top], scores, groups) for scores in quick]

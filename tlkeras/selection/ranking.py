@@ -1,4 +1,4 @@
-"""The answer of `rank`: what was compared, which candidates tie, and a recommendation, as text and as JSON."""
+"""The result of `rank`: compared candidates, ties and a recommendation, as text and as JSON."""
 
 import textwrap
 from dataclasses import asdict, dataclass
@@ -6,29 +6,29 @@ from dataclasses import asdict, dataclass
 from tlkeras.selection.candidates import Candidate
 from tlkeras.utils.tables import table
 
-#: Columns of a terminal that text is made for.
+#: Width of the terminal, in columns, that text is formatted for.
 COLUMNS = 80
 
-#: Probes in words.
+#: Names of the probes in text.
 PROBES = {"logistic": "logistic regression", "lda": "linear discriminant analysis"}
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A candidate, and how well a probe on its features does.
+    """A candidate, and the accuracy of a probe on its features.
 
     Attributes:
-        candidate: `Candidate`: backbone, block, and what they cost.
+        candidate: `Candidate`: backbone, block and their cost.
         images: Number of images.
-        quick_accuracy: Accuracy of ridge regression in leave-one-out, as a share.
-        over_output: Quick accuracy less that at the output of the same backbone, with the standard error of the
-            difference; None where that output is no candidate. An earlier block that leads is a sign of images unlike
-            those of the pretraining.
+        quick_accuracy: Leave-one-out accuracy of ridge regression, as a share.
+        over_output: Quick accuracy minus that at the output of the same backbone, with the standard error of the
+            difference; None if that output is not a candidate. If an earlier block leads, the images are probably
+            unlike those of the pretraining.
         probe: `"logistic"` or `"lda"`, whichever is more accurate, as in `tlkeras.linear_probe`; None for a candidate
-            that was out of reach after the quick look.
+            whose quick score was out of reach.
         accuracy: Cross-validated accuracy of that probe, as a share, or None.
-        standard_error: Standard error of `accuracy`, in which near-duplicates count as dependent.
-        behind: Accuracy of the best candidate less this one's, or None.
+        standard_error: Standard error of `accuracy`; near-duplicates count as dependent.
+        behind: Accuracy of the best candidate minus that of this one, or None.
         behind_error: Standard error of `behind`, from the same images.
     """
 
@@ -44,14 +44,15 @@ class Ranked:
 
     @property
     def tied(self) -> bool:
-        """Whether it is within one standard error of the best."""
+        """Whether the candidate is within one standard error of the best."""
         return self.behind is not None and self.behind <= self.behind_error
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """95% interval of the accuracy on images like these, or None.
 
-        Two right and two wrong images are added (Agresti and Coull, 1998), so it has a width even if all are right.
+        Two correct and two wrong predictions are added (Agresti and Coull, 1998), so its width is positive even if all
+        predictions are correct.
         """
         if self.accuracy is None:
             return None
@@ -65,17 +66,17 @@ class Ranking:
     """Backbones and blocks compared on the user's images. It prints as a table with a recommendation.
 
     Attributes:
-        rows: `Ranked` for each candidate: first those that were cross-validated, best first, then the others by their
-            quick accuracy.
+        rows: A `Ranked` for each candidate: first those that were cross-validated, best first, then the others by quick
+            accuracy.
         best: The row with the highest cross-validated accuracy.
         recommended: The cheapest row, by multiply-adds, within one standard error of the best.
-        prior: The row of the whole backbone with the highest ImageNet accuracy among those that meet the budgets: what
-            a static list would choose without looking at the images.
-        lead: Accuracy of `recommended` less that of `prior`, measured on the same images.
+        prior: The row of the whole backbone with the highest ImageNet accuracy among those that meet the budgets: the
+            choice of a static list that ignores the images.
+        lead: Accuracy of `recommended` minus that of `prior`, measured on the same images.
         lead_error: Standard error of `lead`.
-        images: Number of images compared on.
+        images: Number of images used for the comparison.
         classes: Number of classes.
-        skipped: Files that cannot be read, a tuple of `SkippedFile`.
+        skipped: Unreadable files, a tuple of `SkippedFile`.
     """
 
     rows: tuple[Ranked, ...]
@@ -90,7 +91,7 @@ class Ranking:
 
     @property
     def ties(self) -> tuple[Ranked, ...]:
-        """The rows within one standard error of the best, the best included."""
+        """The rows within one standard error of the best, including the best."""
         return tuple(row for row in self.rows if row.tied)
 
     @property
@@ -99,7 +100,7 @@ class Ranking:
         return self.lead > self.lead_error
 
     def to_json(self) -> dict:
-        """Return the ranking as a dict that JSON can hold."""
+        """Return the ranking as a dict that JSON supports."""
         return {
             "images": self.images,
             "classes": self.classes,
@@ -127,7 +128,7 @@ class Ranking:
             yield f"{_counted(len(self.skipped), 'file')} cannot be read; the first: {self.skipped[0].path}"
 
     def _profiles(self):
-        """Write the quick accuracy of each block, one line per backbone."""
+        """Format the quick accuracy of each block, one line per backbone."""
         profiles = {}
         for row in self.rows:
             profiles.setdefault(row.candidate.backbone, []).append(row)
@@ -144,7 +145,7 @@ class Ranking:
         yield ""
 
     def _table(self):
-        """Write the cross-validated rows as a table."""
+        """Format the cross-validated rows as a table."""
         header = ("backbone", "block", "accuracy", "95%", "vs best", "ms", "madds", "params", "file")
         rows = []
         for row in self.rows:
@@ -193,7 +194,7 @@ def _wrapped(text):
 
 
 def _short(number):
-    """Write a count in at most five characters."""
+    """Format a count in at most five characters."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
         if number >= size or unit == "K":
             return f"{number / size:.{0 if number >= 100 * size else 1}f}{unit}"

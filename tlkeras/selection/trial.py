@@ -1,4 +1,4 @@
-"""The public `trial`: a comparison of transfer with the same network from random weights."""
+"""The public `trial`: compare transfer with training the same network from random weights."""
 
 import os
 import sys
@@ -20,19 +20,19 @@ from tlkeras.training.fine_tuning import fine_tune
 from tlkeras.utils.tables import table
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: The arms, with the settings of `fine_tune` that suit their start. All else is equal.
+#: The arms, with the settings of `fine_tune` that suit their initial weights. All other settings are equal.
 ARMS = {
     "transfer": {"probe": True, "batchnorm": "frozen", "layer_decay": 0.9},
     "scratch": {"probe": False, "batchnorm": "train", "layer_decay": 1.0},
     "shuffled": {"probe": False, "batchnorm": "train", "layer_decay": 1.0},
 }
 
-#: Standard errors to each side of a lead: 95 of 100 such intervals hold the true one.
+#: Standard errors on each side of a lead, for a 95% interval.
 WIDTH = 1.96
 
 
 class Arm(NamedTuple):
-    """One network of a trial, trained on some of the images.
+    """One network of a trial, trained on a share of the images.
 
     Attributes:
         name: `"transfer"`, `"scratch"` or `"shuffled"`.
@@ -87,11 +87,11 @@ class Trial:
         return self.leads[0].verdict
 
     def sentences(self) -> list[str]:
-        """Say for each number of images who leads, by how much and how sure that is."""
+        """Describe, for each number of images, which arm leads, by how much and with what interval."""
         return [_sentence(one) for one in self.leads]
 
     def to_json(self) -> dict:
-        """Return arms and leads as a dict of plain numbers and lists."""
+        """Return the arms and leads as a dict of plain numbers and lists."""
         arms, leads = ([one._asdict() for one in rows] for rows in (self.arms, self.leads))
         return {"verdict": self.verdict, "arms": arms, "leads": leads, "sentences": self.sentences()}
 
@@ -129,27 +129,29 @@ def trial(
 ) -> Trial:
     """Compare transfer with the same architecture from random weights, at several numbers of images.
 
-    The arms are `transfer` (pretrained weights, begun with a linear probe), `scratch` (new random weights) and
-    `shuffled` (the values of each pretrained weight in random order, so that only their statistics are left: what
-    transfer would bring if it were merely a good scale). All train all layers by `tlkeras.fine_tune` with the same
-    epochs, schedule and augmentation. Each chooses its learning rate from the same list, by the loss on the validation
-    images, since an untuned rival makes transfer look better than it is. The test images measure the lead.
+    The arms are `transfer` (pretrained weights, starting with a linear probe), `scratch` (new random weights) and
+    `shuffled` (the values of each pretrained weight in random order). Shuffling preserves only the statistics of the
+    weights, so it shows how much transfer would help if it only provided a good scale. All arms train all layers with
+    `tlkeras.fine_tune`, with the same epochs, schedule and augmentation. The learning rate of each is chosen from the
+    same list by the loss on the validation images, since an untuned rival makes transfer look better than it is. The
+    lead is measured on the test images.
 
-    The interval covers the effect of other test images, not that of other training seeds.
+    The interval covers the variation between test images, not between training seeds.
 
     Args:
         images: A folder with one folder per class, or what `tlkeras.load_images` returns.
-        backbone: Name of a backbone, or a classifier with pretrained weights, as `image_classifier` returns.
-        image_size: Side or `(height, width)` in pixels, for the name of a backbone. Defaults to that of the splits, or
+        backbone: Name of a backbone, or a classifier with pretrained weights, as returned by `image_classifier`.
+        image_size: Side or `(height, width)` in pixels, if `backbone` is a name. Defaults to the size of the splits, or
             of the backbone.
-        augmentation: As in `tlkeras.image_classifier`. Defaults to none; some helps the random arms more.
-        shares: Shares of the training images of each class, in (0, 1]. A smaller share is part of a larger one.
+        augmentation: As in `tlkeras.image_classifier`. Defaults to none; augmentation helps the random arms more.
+        shares: Shares of the training images of each class, in (0, 1]. A smaller share is contained in a larger one.
             Validation and test images stay the same.
-        learning_rates: Rates to choose from. The default spans what fine-tuning and training from scratch need.
-        epochs: Number of epochs of each training, which ends after 5 without a lower validation loss. Defaults to 20;
-            random weights need more than pretrained ones.
+        learning_rates: Rates to choose from. The default covers the range for fine-tuning and for training from
+            scratch.
+        epochs: Largest number of epochs; training stops early after 5 epochs without a lower validation loss. Defaults
+            to 20, since random weights need more epochs than pretrained ones.
         seed: Seed for subsets, weights and training. Defaults to 0.
-        verbose: Whether to print a line per training on stderr.
+        verbose: Whether to print a line per training run to stderr.
 
     Returns:
         `Trial`.
@@ -199,7 +201,7 @@ def _classifier(backbone, images: ImageSplits, image_size, augmentation) -> kera
 
 
 def _share(split: ImageSplit, share: float, seed: int) -> ImageSplit:
-    """Return a share of the images of each class; a smaller share is part of a larger one."""
+    """Return a share of the images of each class; a smaller share is contained in a larger one."""
     rng = np.random.default_rng(seed)
     kept = np.zeros(len(split), bool)
     for number in np.unique(split.labels):
@@ -209,7 +211,7 @@ def _share(split: ImageSplit, share: float, seed: int) -> ImageSplit:
 
 
 def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
-    """Copy a classifier with the weights that an arm starts from.
+    """Copy a classifier with the initial weights of an arm.
 
     Args:
         classifier: A classifier with pretrained weights.
@@ -218,7 +220,7 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
 
     Returns:
         A new model. In the random arms, BatchNormalization averages over 10 steps instead of 100: few images mean few
-        steps, and its statistics would otherwise hardly move from their initial values.
+        steps, so its statistics would otherwise hardly change from their initial values.
     """
     keras.utils.set_random_seed(seed)
     copy = keras.models.clone_model(classifier)
@@ -238,7 +240,7 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
 
 
 def _best_arm(classifier, name, train, images, rates, epochs, seed, verbose) -> tuple[Arm, np.ndarray]:
-    """Train an arm at each learning rate; return the one with the lowest validation loss, and its answers."""
+    """Train an arm at each learning rate; return the one with the lowest validation loss, and its predictions."""
     best = None
     for rate in rates:
         model = arm_model(classifier, name, seed)
