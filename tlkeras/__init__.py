@@ -1,7 +1,7 @@
 """Transfer learning for Keras 3 that is right by default.
 
-Names are loaded when they are first used, so `import tlkeras` costs next to nothing. The list of public names
-is in `__init__.pyi`, which serves the lazy loader and type checkers alike.
+Names are loaded when they are first used, so `import tlkeras` takes almost no time. The list of public names is in
+`__init__.pyi`, which both the lazy loader and type checkers read.
 """
 
 import lazy_loader

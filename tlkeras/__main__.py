@@ -1,4 +1,4 @@
-"""`python -m tlkeras`: the command line, for where the `tlkeras` script is not on the path."""
+"""Run the command line with `python -m tlkeras`, in case the `tlkeras` script is not on the path."""
 
 from tlkeras.cli import main
 

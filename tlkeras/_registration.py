@@ -1,9 +1,9 @@
 """Register the classes that a `.keras` file may hold with Keras, without importing Keras too early.
 
-`keras.models.load_model` must find differential optimizers, augmentation layers and losses wherever tlkeras is
-imported, before or after Keras. Yet `import tlkeras` must not import Keras, which takes seconds. Keras offers no hook
-for this: it looks classes up in a plain dict. So this module, and no other, waits for the import of Keras with a finder
-on `sys.meta_path`, which removes itself after use.
+`keras.models.load_model` must find differential optimizers, augmentation layers and losses whenever tlkeras is
+imported, before or after Keras. Yet `import tlkeras` must not import Keras, which takes several seconds. Keras has no
+hook for this: it looks classes up in a plain dict. So this module, and no other, waits for the import of Keras with a
+finder on `sys.meta_path`, which removes itself after use.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ import sys
 
 
 def register_with_keras() -> None:
-    """Register the classes now if Keras is imported, or else as soon as it is."""
+    """Register the classes now if Keras has been imported, or as soon as it is imported."""
     if "keras" in sys.modules:
         _register()
     else:
@@ -25,7 +25,7 @@ def _register() -> None:
 
 
 class _AfterKeras:
-    """A finder that lets Python find Keras as usual, and registers the classes once Keras has been executed."""
+    """A finder that lets Python find Keras as usual, and registers the classes once Keras has been loaded."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":

@@ -1,16 +1,16 @@
-"""Report that something is wrong: one kind of error, and warnings at the user's line."""
+"""Report problems with one exception class, and with warnings that point to the user's line."""
 
 import sys
 import warnings
 
-#: Packages whose frames a warning skips: ours, and those that call ours.
+#: Packages whose frames a warning skips: tlkeras, and packages that call it.
 _BETWEEN = {"tlkeras", "keras", "sklearn"}
 
 
 class InputError(ValueError):
-    """Raised for input that cannot be used. The message says what was received and what is accepted.
+    """Error for input that cannot be used. The message says what was received and what is accepted.
 
-    It is a `ValueError`, so code that does not know tlkeras handles it as usual. The command line turns it into exit
+    It is a `ValueError`, so code that does not know tlkeras handles it as usual. On the command line, it leads to exit
     status 2.
 
     Example:
@@ -33,9 +33,9 @@ def first_line(error: BaseException) -> str:
 
 
 def warn(text: str) -> None:
-    """Warn at the line that called us, directly or through Keras or scikit-learn, at any depth.
+    """Issue a warning at the line that called tlkeras, directly or through Keras or scikit-learn, at any depth.
 
-    Python shows a warning once per such line.
+    Python shows a warning once for each such line.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:

@@ -1,1 +1,1 @@
-"""Optimizers whose learning rate falls with depth, and a table of the rates they use."""
+"""Optimizers whose learning rate decreases with depth, and a table of the rates they use."""

@@ -1,4 +1,4 @@
-"""The optimizer classes: any Keras optimizer, with a learning rate for each variable."""
+"""The classes of differential optimizers: any Keras optimizer, with a learning rate for each variable."""
 
 import functools
 import itertools
@@ -14,13 +14,14 @@ from tlkeras.utils.validation import invalid
 
 
 class VariableKeys:
-    """Keys of variables that survive saving and loading: their paths, numbered where several are equal.
+    """Keys of variables that survive saving and loading: their paths, numbered if several are equal.
 
-    The layers of two nested applications have the same names, and their variables the same paths.
+    If a model contains the same application twice, the layers of both have the same names, and their variables have the
+    same paths.
 
     Args:
         variables: All variables of a model.
-        keys: Their keys. Defaults to those that `keys_of` makes.
+        keys: The keys of the variables. Defaults to the result of `keys_of`.
     """
 
     def __init__(self, variables, keys=None):
@@ -28,13 +29,13 @@ class VariableKeys:
         self._by_id = {id(variable): (variable, key) for variable, key in zip(variables, keys, strict=True)}
 
     def get(self, variable) -> str | None:
-        """Return the key of a variable, or None if it is not known."""
+        """Return the key of a variable, or None if the variable is not known."""
         known, key = self._by_id.get(id(variable), (None, None))
         return key if known is variable else None
 
 
 def keys_of(variables) -> list[str]:
-    """Return the path of each variable, with `#2` appended at its second occurrence, and so on.
+    """Return the path of each variable, with `#2` appended to the second occurrence of a path, and so on.
 
     Example:
 
@@ -52,16 +53,16 @@ def keys_of(variables) -> list[str]:
 
 
 class Differential:
-    """Mixin that precedes an optimizer class among the bases: scales the update and the weight decay of each variable.
+    """Mixin, placed before an optimizer class, that scales the update and the weight decay of each variable.
 
-    Scaling the gradient instead would do nothing under Adam, which divides the scale out again.
+    Scaling the gradient instead would have no effect with Adam, which normalizes the scale of gradients away.
 
     Args:
         args: Arguments of the optimizer class.
         multipliers: Dict from the key of every variable of the model (see `VariableKeys`) to its multiplier.
-        starts: Dict from the key of each variable that was unfrozen later to the number of updates at that moment.
+        starts: Dict from the key of each variable that was unfrozen later to the number of updates before that.
         order: Keys of the variables that a saved optimizer was built with.
-        kwargs: More arguments of the optimizer class.
+        kwargs: Keyword arguments of the optimizer class.
     """
 
     def __init__(self, *args, multipliers, starts=None, order=(), **kwargs):
@@ -74,11 +75,11 @@ class Differential:
         self._start = 0
 
     def key_of(self, variable) -> str:
-        """Return the key of a variable, which is its path unless several variables have the same."""
+        """Return the key of a variable, which is its path unless several variables have the same path."""
         return self.variable_keys.get(variable) or variable.path
 
     def multiplier(self, variable) -> float:
-        """Return the factor on the learning rate of a variable, 1 for the base rate."""
+        """Return the factor on the learning rate of a variable, which is 1 for the base rate."""
         factors = {self.multipliers[key] for key in self._saved_keys(variable)}
         if len(factors) != 1:
             raise InputError(
@@ -88,7 +89,7 @@ class Differential:
         return float(factors.pop())
 
     def _saved_keys(self, variable):
-        """Return the keys that may be this variable's: a reload may drop or add prefixes (`base/conv/kernel`)."""
+        """Return the keys that may belong to a variable: a reload may drop or add prefixes (`base/conv/kernel`)."""
         known, path = self.variable_keys.get(variable), variable.path
         if known in self.multipliers:
             return [known]
@@ -96,7 +97,7 @@ class Differential:
         return equal or [key for key in self.multipliers if key.endswith(f"/{path}") or path.endswith(f"/{key}")]
 
     def start_of(self, variable) -> int:
-        """Return the number of updates before a variable was unfrozen, or 0 if it trained from the start."""
+        """Return the number of updates before a variable was unfrozen, or 0 if it has trained from the start."""
         keys = [self.key_of(variable), *self._saved_keys(variable)]
         return next((int(self.starts[key]) for key in keys if key in self.starts), 0)
 
@@ -109,15 +110,15 @@ class Differential:
         super().build(variables)
 
     def _follow_reload(self, variables):
-        """Match the variables of a reloaded model with the saved ones, by order, where paths do not suffice.
+        """Match the variables of a reloaded model with the saved ones by order if their paths are not enough.
 
-        Keras gives new numbers to the layers of a subclassed model that have no names. Frozen variables then no longer
-        have a multiplier, since their new numbers are not known. Paths that occur twice are told apart by their order.
+        Keras gives new numbers to the unnamed layers of a subclassed model. Frozen variables then no longer have a
+        multiplier, since their new numbers are not known. Duplicate paths are distinguished by their order.
         """
         pairs = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
         if not len(pairs) == len(variables) == len(self._order) or not all(itertools.starmap(_alike, pairs)):
             return
-        # A number may now be another layer's. If other layers train than before, the head still does.
+        # A number may now belong to a different layer. Even if other layers train than before, the head still trains.
         if all(old != new for old, new in pairs) or not all(map(self._saved_keys, variables)):
             renamed = dict(zip(self._order, keys_of(variables), strict=True))
             self.multipliers = {new: self.multipliers[old] for old, new in renamed.items()}
@@ -127,10 +128,10 @@ class Differential:
 
     @property
     def iterations(self):
-        """Number of updates so far; while a variable that was unfrozen later is updated, the number of its own.
+        """Number of updates so far, or during the update of a variable that was unfrozen later, of that variable.
 
-        Adam's bias correction must count from the first gradient that a slot has seen. Otherwise the first steps of an
-        unfrozen layer are 3 to 6 times too long.
+        Adam's bias correction must count from the first gradient that a slot has seen. Otherwise, the first steps of an
+        unfrozen layer are 3 to 6 times too large.
         """
         return super().iterations - self._start if self._start else super().iterations
 
@@ -148,8 +149,8 @@ class Differential:
             self._start = start
 
     def _apply_weight_decay(self, variables):
-        # Each backend, and Muon, has its own way to decay but takes the rate from one place: scale it there. Mirrored
-        # replicas take turns inside `super()`, so set the attribute outright, never back to what it was before.
+        # Each backend, and Muon, decays weights in its own way, but all get the rate from one place: scale it there.
+        # Mirrored replicas take turns inside `super()`, so assign the attribute instead of restoring its old value.
         for (multiplier, _), members in self._groups(variables):
             self._decay_multiplier = multiplier
             super()._apply_weight_decay([variables[member] for member in members])
@@ -159,7 +160,7 @@ class Differential:
         return _scaled(super()._get_current_learning_rate(), self._decay_multiplier)
 
     def _groups(self, variables):
-        """Return the positions of variables that are treated alike, as ((multiplier, start), positions)."""
+        """Return pairs of `(multiplier, start)` and the positions of the variables that have these values."""
         if all(map(operator.is_, variables, self._trainable_variables)) and len(variables) == len(self._multipliers):
             return self._grouped
         indices = [self._get_variable_index(variable) for variable in variables]
@@ -173,7 +174,7 @@ class Differential:
         )
 
     def get_settings(self) -> dict:
-        """Return the config without what was learned about the variables in training."""
+        """Return the config without the facts about variables that were recorded in training."""
         return pack(super().get_config(), {"multipliers": dict(self.multipliers)})
 
     @classmethod
@@ -182,11 +183,11 @@ class Differential:
 
 
 class ForeachDifferential(Differential):
-    """The mixin for torch, where Keras updates all variables by a few calls of `torch._foreach_*`."""
+    """The mixin for torch, where Keras updates all variables with several calls of `torch._foreach_*`."""
 
     def _parallel_update_step(self, grads, variables, learning_rate):
         rate = keras.ops.convert_to_tensor(learning_rate)
-        product = getattr(self, "_u_product", None)  # Nadam moves it once a step, not once a group
+        product = getattr(self, "_u_product", None)  # Nadam updates it once per step, not once per group
         before = None if product is None else product.value.clone()
         for (multiplier, start), members in self._groups(variables):
             if product is not None:
@@ -199,10 +200,10 @@ class ForeachDifferential(Differential):
 
 
 class FusedDifferential(Differential):
-    """The mixin for Adam on JAX: one rate for all variables, and the multiplier in the update itself.
+    """The mixin for Adam on JAX: one rate for all variables, with the multiplier applied to the update itself.
 
-    Adam divides the rate by its bias correction. If that quotient has several values, XLA on CPU orders the step so
-    that copies of all slots live at once, which doubles the temporary memory. A factor of the update is fused away.
+    Adam divides the rate by its bias correction. If that quotient has several values, XLA on CPU schedules the step so
+    that copies of all slots exist at once, which doubles the temporary memory. A factor on the update is fused away.
     """
 
     def _scaled_update_step(self, gradient, variable, learning_rate, multiplier):
@@ -214,7 +215,7 @@ class FusedDifferential(Differential):
 
 
 def _positions(keys):
-    """Return where each key occurs, as a tuple of (key, positions)."""
+    """Return the positions of each key, as a tuple of `(key, positions)`."""
     groups = {}
     for position, key in enumerate(keys):
         groups.setdefault(key, []).append(position)
@@ -222,7 +223,7 @@ def _positions(keys):
 
 
 def _alike(path, other):
-    """Check whether two paths differ only in prefixes and in the numbers that tell layers of one class apart."""
+    """Check whether two paths differ only in prefixes and in the numbers that distinguish layers of one class."""
     path, other = (re.sub(r"_\d+(?=/)|#\d+$", "", f"/{one}") for one in (path, other))
     return path.endswith(other) or other.endswith(path)
 
@@ -232,14 +233,14 @@ def _scaled(rate, multiplier):
 
 
 def _wrappers() -> tuple[type, ...]:
-    """Return the optimizers that delegate to others, if this Keras has them: `MultiOptimizer` is new in 3.15."""
+    """Return the classes of optimizers that wrap others, if Keras has them: `MultiOptimizer` is new in Keras 3.15."""
     names = ("LossScaleOptimizer", "MultiOptimizer")
     return tuple(getattr(keras.optimizers, name) for name in names if hasattr(keras.optimizers, name))
 
 
 @functools.cache
 def _native_classes() -> frozenset[type]:
-    """Return what Keras makes of each of its own optimizer classes: the class, or its foreach subclass on torch."""
+    """Return the class that Keras instantiates for each of its optimizers: on torch, this is a foreach subclass."""
     optimizers = keras.optimizers
     return frozenset(
         type(base.__new__(base))
@@ -260,20 +261,20 @@ def _mixin(base):
 
 @functools.cache
 def differential_class(base: type) -> type:
-    """Return the subclass of an optimizer class that `differential_optimizer` makes optimizers of.
+    """Return the subclass of an optimizer class that `differential_optimizer` uses.
 
-    You need this for one purpose: to load a model that was compiled with a differential version of your own optimizer
-    class, call it before `keras.models.load_model`. The subclasses of Keras' optimizers are registered with Keras as
+    You need this function only to load a model that was compiled with a differential version of your own optimizer
+    class: call it before `keras.models.load_model`. The subclasses of Keras' optimizers are registered with Keras as
     soon as both Keras and tlkeras are imported.
 
     Args:
         base: An optimizer class, such as `keras.optimizers.AdamW`.
 
     Returns:
-        A subclass of `base`, registered with Keras. The same for each call.
+        A subclass of `base`, registered with Keras. Every call returns the same class.
 
     Raises:
-        InputError: `base` is not an optimizer class, or one without a learning rate, such as
+        InputError: `base` is not an optimizer class, or has no learning rate, such as
             `keras.optimizers.MultiOptimizer`.
 
     Example:
@@ -288,7 +289,7 @@ def differential_class(base: type) -> type:
         raise invalid(
             "base", base, "be an optimizer class with a learning rate", "Pass one such as keras.optimizers.AdamW."
         )
-    native = type(base.__new__(base))  # on torch Keras swaps in its foreach classes, but never for subclasses
+    native = type(base.__new__(base))  # on torch, Keras substitutes its foreach classes, but never for subclasses
     if native is not base:
         return differential_class(native)
     return make_class(_mixin(base), base, native=base in _native_classes(), module=__name__)

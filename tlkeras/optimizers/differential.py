@@ -1,4 +1,4 @@
-"""The learning rate of each variable as a share of the optimizer's: by depth, by block, or by layer name."""
+"""Set the learning rate of each variable as a share of the optimizer's: by depth, by block, or by layer name."""
 
 import fnmatch
 
@@ -26,33 +26,33 @@ def differential_optimizer(
     Early blocks of a pretrained network hold general features and need small steps; the new head needs large ones. This
     is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and the
     layer-wise decay of ELECTRA and BEiT. The multiplier of a variable scales its update and its decoupled weight decay,
-    so the result equals one optimizer per block. Yet it is a single optimizer: one `learning_rate` for schedules and
-    callbacks, and one gradient norm for `global_clipnorm`.
+    so the result is equivalent to one optimizer per block. Yet it is a single optimizer: one `learning_rate` for
+    schedules and callbacks, and one gradient norm for `global_clipnorm`.
 
-    With two optimizers, updates are not proportional to the learning rate, however it is set. Adafactor caps it at
-    1/sqrt(step), so a multiplier changes nothing above the cap; Ftrl's regularization depends on it.
+    In two Keras optimizers, updates are not proportional to the learning rate. Adafactor caps the rate at
+    1/sqrt(step), so a multiplier has no effect above the cap. Ftrl's regularization depends on the rate.
 
-    A saved model keeps the optimizer, its multipliers and its state, and `keras.models.load_model` restores them
-    wherever tlkeras is imported. Where it is not, the file still opens, compiled with the plain optimizer and its
-    state; Keras then warns that `decay` is ignored.
+    A saved model keeps the optimizer, its multipliers and its state, and `keras.models.load_model` restores them if
+    tlkeras is imported. Otherwise, the file still loads, compiled with the plain optimizer and its state, and Keras
+    warns that `decay` is ignored.
 
     Args:
         model: A built Keras model. Its blocks are those of `tlkeras.blocks`. Frozen layers get multipliers too, so you
             can unfreeze them later.
         optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. If it is built, its state
             is copied.
-        layer_decay: Factor in (0, 1] from each block to the one below: the head has multiplier 1, the block below it
-            `layer_decay`, the next `layer_decay**2`. Values from 0.65 to 0.9 are common, smaller ones for less data.
-            Defaults to no decay.
+        layer_decay: Factor in (0, 1] from each block to the one below it: the head has a multiplier of 1, the block
+            below it has `layer_decay`, and the next one has `layer_decay**2`. Values from 0.65 to 0.9 are common,
+            smaller ones for less data. Defaults to no decay.
         multipliers: A dict from block names, or patterns of layer names (`"block1*"`, as in `fnmatch`; `"left/*"` for
-            the layers of a nested model), to positive factors. It overrides `layer_decay`; without that, it must cover
-            every block but the head. Or `slice(a, b)`: factors that rise geometrically from `a` at the stem to `b` at
-            the head. These are factors, not rates as in fastai, since the rate stays with the optimizer and its
-            schedule. Defaults to 1 for all.
+            the layers of a nested model), to positive factors. It overrides `layer_decay`. Without `layer_decay`, it
+            must cover every block except the head. Alternatively, `slice(a, b)` for factors that increase geometrically
+            from `a` at the stem to `b` at the head. These are factors, not rates as in fastai, since the optimizer and
+            its schedule set the rate. Defaults to 1 for all.
         head: Factor on the multiplier of the head, unless `multipliers` names the head. Defaults to 1.
 
     Returns:
-        An optimizer, which is an instance of `type(optimizer)`. Pass it to `compile`.
+        An optimizer that is an instance of `type(optimizer)`. Pass it to `compile`.
 
     Raises:
         InputError: A variable matches no multiplier or more than one, a pattern matches nothing, a factor is not
@@ -123,7 +123,7 @@ def _matches(pattern: str, layer: keras.Layer, block_map: BlockMap) -> bool:
 
 
 def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, float]:
-    """Return the multipliers that depth decides, by block name. Blocks that a dict must name are missing."""
+    """Return the multipliers that depend on depth, by block name, without the blocks that a dict must name."""
     depth = len(block_map) - 1
     if isinstance(multipliers, slice):
         low, high = multipliers.start, multipliers.stop

@@ -1,15 +1,14 @@
-"""Write a differential optimizer so that its file also opens where tlkeras is not installed.
+"""Save a differential optimizer so that its file can be loaded without tlkeras.
 
-A `.keras` file holds module, name and config of the optimizer's class. Keras first looks for a registered class of that
-name, then imports the module. Without tlkeras both would fail, so two things are done here and nowhere else:
+A `.keras` file contains the module, name and config of the optimizer's class. Keras first looks for a registered class
+with that name, then imports the module. Without tlkeras, both would fail, so two things are done here and nowhere else:
 
-- The subclass of `keras.optimizers.AdamW` is called "optimizers.AdamW" of module "keras", and registered under that
-  name. Where tlkeras is imported, Keras finds the subclass. Where it is not, Keras finds its own AdamW under the same
-  name.
-- Multipliers are kept in the config as `decay`, an argument of Keras 2. Every optimizer of Keras 3 accepts it, warns
-  that it is ignored, and drops it.
+- The subclass of `keras.optimizers.AdamW` is called "optimizers.AdamW" in the module "keras", and registered under that
+  name. If tlkeras is imported, Keras finds the subclass. Otherwise, Keras finds its own AdamW under the same name.
+- The multipliers are stored in the config as `decay`, an argument from Keras 2. Every Keras 3 optimizer accepts it,
+  warns that it is ignored, and drops it.
 
-So the model opens compiled with the plain optimizer and its state, and everything but the multipliers is there.
+As a result, the loaded model is compiled with the plain optimizer and its state; only the multipliers are lost.
 """
 
 import keras
@@ -19,7 +18,7 @@ _DROPPED = "decay"
 
 
 def pack(config: dict, state: dict) -> dict:
-    """Put what a differential optimizer needs beside the config of its base class.
+    """Add the state of a differential optimizer to the config of its base class.
 
     Example:
 
@@ -30,20 +29,20 @@ def pack(config: dict, state: dict) -> dict:
 
 
 def unpack(config: dict) -> dict:
-    """Turn the result of `pack` into arguments of a differential optimizer."""
+    """Convert the result of `pack` to arguments of a differential optimizer."""
     rest = {name: value for name, value in config.items() if name != _DROPPED}
     return {**rest, **config[_DROPPED]}
 
 
 def make_class(mixin: type, base: type, *, native: bool, module: str) -> type:
-    """Make the subclass of `base` with `mixin`, and register it with Keras.
+    """Create the subclass of `base` with `mixin`, and register it with Keras.
 
     Args:
-        mixin: A class that precedes `base` among the bases.
+        mixin: A class to put before `base` in the list of base classes.
         base: An optimizer class.
-        native: Whether `base` is a class of Keras itself. The file of any other needs its own code, and may need
-            tlkeras too.
-        module: Name of the module that the class of a base that is not native belongs to.
+        native: Whether `base` belongs to Keras itself. A file with any other optimizer needs the code of its class, and
+            may need tlkeras too.
+        module: Name of the module of the new class, if `base` is not native.
 
     Returns:
         The class.

@@ -1,4 +1,4 @@
-"""A table of the learning rate of each block, to read before training rather than after it."""
+"""A table of the learning rate of each block, to check before training."""
 
 import math
 from typing import NamedTuple
@@ -15,14 +15,14 @@ from tlkeras.utils.validation import invalid
 
 
 class BlockRate(NamedTuple):
-    """The variables of a block that train at one rate, as one row.
+    """One row of a learning-rate table: the variables of a block that train at the same rate.
 
     Attributes:
         block: Name of the block.
-        variables: Number of its trainable variables with this rate.
-        parameters: Number of values in them.
-        multiplier: Factor on the optimizer's learning rate, 0 if the block is frozen.
-        learning_rate: Learning rate of the block at this moment, 0 if it is frozen.
+        variables: Number of the block's trainable variables with this rate.
+        parameters: Number of values in these variables.
+        multiplier: Factor on the optimizer's learning rate; 0 if the block is frozen.
+        learning_rate: Current learning rate of the block; 0 if it is frozen.
     """
 
     block: str
@@ -33,7 +33,7 @@ class BlockRate(NamedTuple):
 
 
 class LearningRateTable(Table):
-    """A tuple of `BlockRate`, which prints as a table."""
+    """A tuple of `BlockRate` that prints as a table."""
 
     __slots__ = ()
 
@@ -45,19 +45,19 @@ class LearningRateTable(Table):
 
 
 def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = None) -> LearningRateTable:
-    """List the learning rate of each block of a model, at this moment of a schedule.
+    """List the learning rate of each block of a model, at the current step of a schedule.
 
     Args:
         model: A built Keras model.
-        optimizer: A differential optimizer of this model, or any other. Defaults to the one that the model is compiled
-            with.
+        optimizer: A differential optimizer for this model, or any other optimizer. Defaults to the one that the model
+            is compiled with.
 
     Returns:
         A tuple of rows `(block, variables, parameters, multiplier, learning_rate)` from stem to head, counting only
-        trainable variables. A block whose layers have different rates has a row for each.
+        trainable variables. A block whose layers have different rates has one row for each rate.
 
     Raises:
-        InputError: `model` is not a Keras model, or neither compiled nor accompanied by an optimizer; or the optimizer
+        InputError: `model` is not a Keras model, the model is not compiled and no optimizer was given, or the optimizer
             is a `keras.optimizers.MultiOptimizer`.
 
     Example:

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of images or models."""
+"""Helpers that have nothing to do with images or models."""

@@ -1,4 +1,4 @@
-"""Write folders and files completely or not at all, and refuse unusable locations early."""
+"""Write folders and files atomically, and refuse unusable locations early."""
 
 import os
 import platform
@@ -12,14 +12,14 @@ from tlkeras.errors import InputError
 
 
 def check_output(path: str | os.PathLike, replaceable: Collection[str] = frozenset()) -> None:
-    """Refuse an output folder before any work is done. Nothing is created.
+    """Refuse an unusable output folder before any work is done, without creating anything.
 
     Args:
         path: The folder to write.
-        replaceable: Names of files that it may hold already, since all of them will be replaced.
+        replaceable: Names of files that the folder may already contain, since all of them will be replaced.
 
     Raises:
-        InputError: It contains other files, or cannot be written.
+        InputError: The folder contains other files, or cannot be written.
     """
     try:
         _check(Path(path), Path(path).resolve(), replaceable)
@@ -28,13 +28,13 @@ def check_output(path: str | os.PathLike, replaceable: Collection[str] = frozens
 
 
 def check_folder(path: str | os.PathLike) -> None:
-    """Refuse a folder that cannot be written to, whether it exists yet or not, as far as can be told without trying.
+    """Refuse a folder that cannot be written to, whether or not it exists, without trying to write.
 
     Args:
         path: The folder.
 
     Raises:
-        InputError: The folder, or the one in which it would be created, is a file or not open to writing.
+        InputError: The folder, or the one in which it would be created, is a file or is not writable.
     """
     place = _existing(Path(path).resolve())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
@@ -50,7 +50,7 @@ def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None
         directory: The folder of images.
 
     Raises:
-        InputError: `path` lies inside `directory`, or is the same folder.
+        InputError: `path` is inside `directory`, or is the same folder.
     """
     if Path(path).resolve().is_relative_to(Path(directory).resolve()):
         raise InputError(
@@ -60,11 +60,11 @@ def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None
 
 
 def check_room(path: str | os.PathLike, size: int) -> None:
-    """Refuse a folder whose disk is too full, whether the folder exists yet or not.
+    """Refuse a folder on a disk without enough free space, whether or not the folder exists.
 
     Args:
         path: The folder.
-        size: Minimum number of bytes that it needs.
+        size: Minimum number of bytes that the folder needs.
 
     Raises:
         InputError: Fewer bytes are free.
@@ -79,12 +79,12 @@ def check_room(path: str | os.PathLike, size: int) -> None:
 
 
 def _existing(path):
-    """Return the folder, or the nearest one around it that exists."""
+    """Return the folder, or its nearest parent that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _check(path, resolved, replaceable):
-    """Refuse an output folder, with `OSError` where the system does."""
+    """Refuse an unusable output folder; raise `OSError` if the system does."""
     if resolved == Path.cwd() or resolved in Path.cwd().parents:
         raise InputError(f"The output folder {str(path)!r} holds the folder you are in. Name another one.")
     if resolved.exists() and not resolved.is_dir():
@@ -99,14 +99,14 @@ def _check(path, resolved, replaceable):
 
 @contextmanager
 def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozenset()) -> Iterator[Path]:
-    """Write a folder that appears under its name only when it is complete.
+    """Write a folder that gets its name only when it is complete.
 
     Args:
         path: The folder to write.
         replaceable: As in `check_output`.
 
     Yields:
-        Path of a temporary folder beside it, which is renamed at the end, or removed after an error.
+        Path of a temporary folder next to `path`, which is renamed at the end, or removed after an error.
 
     Raises:
         InputError: As in `check_output`.
@@ -117,7 +117,7 @@ def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozen
     part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         yield part
-        part.chmod(0o755)  # mkdtemp makes it for the owner alone
+        part.chmod(0o755)  # mkdtemp gives access only to the owner
         if path.exists():
             _replace(path, part)
         else:
@@ -128,13 +128,13 @@ def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozen
 
 @contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
-    """Write a file that appears under its name, or replaces an older one, only when it is complete.
+    """Write a file that gets its name, or replaces an older file, only when it is complete.
 
     Args:
         path: The file to write.
 
     Yields:
-        Path of a hidden file beside it, which belongs to this process alone.
+        Path of a hidden file next to `path`, which only this process uses.
     """
     part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     try:
@@ -145,7 +145,7 @@ def file_written_whole(path: Path) -> Iterator[Path]:
 
 
 def _replace(path, part):
-    """Put `part` in the place of `path`, and put `path` back if that fails."""
+    """Replace `path` with `part`, and restore `path` if that fails."""
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     old = path.rename(aside / path.name)
     try:

@@ -1,11 +1,11 @@
-"""Fonts for names of classes and files, which may be in any script, though no font has them all."""
+"""Fonts for the names of classes and files, which may be in any script; no single font covers them all."""
 
 from functools import cache
 from pathlib import Path
 
 
 def one_line(text: str) -> str:
-    r"""Turn a text into one line that can be drawn, with question marks for bytes of file names that are not text.
+    r"""Turn a text into one line that can be drawn, with question marks for bytes that are not valid text.
 
     Example:
 
@@ -22,8 +22,9 @@ def font_file(text: str) -> str:
         text: The text to draw, as `one_line` returns it.
 
     Returns:
-        Path of DejaVu Sans, which comes with matplotlib and has the alphabets of Europe and more. If it lacks a
-        character, path of an installed font that has them all. If there is none, DejaVu Sans again, which draws boxes.
+        Path of DejaVu Sans, which comes with matplotlib and covers the alphabets of Europe and more. If it lacks a
+        character, the path of an installed font that has all of them. If there is none, the path of DejaVu Sans, which
+        draws boxes for missing characters.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Names that users type: compare them, and suggest what a misspelled one may mean."""
+"""Compare names that users type, and suggest corrections for misspelled ones."""
 
 import difflib
 
@@ -9,7 +9,7 @@ def comparable(name: str) -> str:
 
 
 def suggestions(name: str, known) -> str:
-    """Return a question for the end of an error message, with the known names that are close to `name`, if any.
+    """Return a question for the end of an error message that lists known names close to `name`, or `""`.
 
     Example:
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-#: Seconds between two lines where stderr is not a terminal.
+#: Number of seconds between two lines if stderr is not a terminal.
 INTERVAL = 10
 
 
@@ -34,14 +34,14 @@ def progress(
 ) -> tqdm:
     """Show the progress of a loop on stderr.
 
-    In a terminal, this is a bar. Elsewhere, such as in a log file, it is a plain line at most every `INTERVAL` seconds;
-    a loop that takes less time writes nothing.
+    In a terminal, this is a progress bar. Elsewhere, such as in a log file, it is a plain line at most every `INTERVAL`
+    seconds; a loop that takes less time writes nothing.
 
     Args:
-        iterable: What is looped over; None to call `update` by hand.
-        description: A word for what is done, such as `"predicting"`.
-        unit: What is counted, in the singular, such as `"image"`.
-        total: How many there are. Defaults to the length of `iterable`.
+        iterable: Iterable to loop over, or None to call `update` manually.
+        description: Word for the activity, such as `"predicting"`.
+        unit: Name of the counted items, in the singular, such as `"image"`.
+        total: Number of items. Defaults to the length of `iterable`.
         verbose: Whether to show anything.
 
     Returns:

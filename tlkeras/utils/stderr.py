@@ -1,4 +1,4 @@
-"""Silence what other packages print: all of stderr, or what comes from their Python code."""
+"""Silence the output of other packages: all of stderr, or only the output of their Python code."""
 
 import io
 import logging
@@ -11,9 +11,9 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Discard everything that is written to stderr inside a `with` block, also by native code.
+    """Discard everything that is written to stderr inside a `with` block, including output from native code.
 
-    TensorFlow writes there before it can be told not to.
+    TensorFlow writes to stderr before it can be configured not to.
 
     Example:
 
@@ -38,7 +38,7 @@ def silent_stderr() -> Iterator[None]:
 
 @contextmanager
 def silent_package() -> Iterator[None]:
-    """Discard what Python code prints, logs and warns inside a `with` block; errors are raised as usual.
+    """Discard prints, logs and warnings of Python code inside a `with` block; errors are raised as usual.
 
     Example:
 

@@ -1,10 +1,10 @@
-"""Tables as text."""
+"""Format tables as text."""
 
 from collections.abc import Sequence
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align rows as text, words on the left and numbers on the right.
+    """Format rows as aligned text, with words aligned left and numbers aligned right.
 
     Example:
 
@@ -24,7 +24,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 class Table(tuple):
-    """A tuple of rows that prints as a table. A slice of it is also such a table."""
+    """A tuple of rows that prints as a table. A slice of it is also a table."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Check arguments, and phrase all errors in the same way: what was required, what was received, what to do."""
+"""Check arguments, and word all errors in the same way: what is required, what was received, and what to do."""
 
 import os
 from collections.abc import Collection
@@ -12,8 +12,8 @@ def invalid(name: str, value: object, requirement: str, advice: str = "") -> Inp
 
     Args:
         name: Name of the argument, as the caller wrote it.
-        value: What was received. Shown in one line of at most 80 characters.
-        requirement: What the argument must be; it completes "`name` must ...".
+        value: The received value. It is shown in one line of at most 80 characters.
+        requirement: A phrase that completes "`name` must ...", such as "be a positive number".
         advice: One or two sentences on what to do. Defaults to none.
 
     Returns:
@@ -35,7 +35,7 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
     Booleans are refused, since `True` is rarely meant as 1. NumPy integers are accepted.
 
     Raises:
-        InputError: `value` is not an integer or is out of bounds.
+        InputError: `value` is not an integer, or is out of bounds.
 
     Example:
 
@@ -58,13 +58,13 @@ def check_number(name: str, value: object, interval: str, advice: str = "") -> f
 
     Args:
         name: Name of the argument.
-        value: What was received.
-        interval: In mathematical notation: `"[0, 1)"` includes 0 and excludes 1; `"(0, inf)"` is any positive number.
-            NaN lies in no interval, and booleans are refused.
+        value: The received value.
+        interval: The interval in mathematical notation: `"[0, 1)"` includes 0 and excludes 1; `"(0, inf)"` is any
+            positive number. NaN is in no interval, and booleans are refused.
         advice: A sentence on what to do. Defaults to none.
 
     Raises:
-        InputError: `value` is not a number or lies outside.
+        InputError: `value` is not a number, or is outside the interval.
 
     Example:
 
@@ -83,10 +83,10 @@ def check_number(name: str, value: object, interval: str, advice: str = "") -> f
 
 
 def check_choice(name: str, value: object, choices: Collection, advice: str = "") -> None:
-    """Raise if `value` is none of `choices`.
+    """Raise if `value` is not one of `choices`.
 
     Raises:
-        InputError: It is not; the message lists the choices.
+        InputError: `value` is not one of them. The message lists the choices.
 
     Example:
 
@@ -101,9 +101,9 @@ def check_choice(name: str, value: object, choices: Collection, advice: str = ""
 
 
 def shown(value: object) -> str:
-    """Return the `repr` of a received value, in one line of at most 80 characters.
+    """Return the `repr` of a received value in one line of at most 80 characters.
 
-    Of a long text, such as a path, the beginning and the end are kept, since the end tells files apart.
+    A long string, such as a path, keeps its beginning and its end, since the end distinguishes files.
 
     Example:
 
