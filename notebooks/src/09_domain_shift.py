@@ -111,16 +111,17 @@ teaching.outcome(
 # ## Look before you act
 #
 # New images arrive without labels, so nobody sees the accuracy. What can be measured without labels is a **distance**:
-# train a classifier to tell old images from new ones. The distance is 0 if it can only guess, and 2 if it is always
-# right. `tlkeras.compare_domains` puts both numbers into one table, here for new `rendered` emoji as they are, grainy and
+# train a classifier to tell old images from new ones. The distance, 2 − 4 · error, is 0 if it can only guess, and 2 if it
+# is always right. `tlkeras.compare_domains` puts both numbers into one table, here for new `rendered` emoji as they are, grainy and
 # dark, and for the outlines.
 #
-# If two sets of images are far apart, is the accuracy always lower?
+# The dark emoji will turn out to be far from the clean ones. How will the accuracy on them compare, over 12 splits?
 
 # %% tags=["solution"]
 # One of the choices.
-guess = "yes"
-teaching.predict("09.b", guess, choices=("yes", "no"))
+choices = ("lower", "higher", "cannot be told apart")
+guess = "lower"
+teaching.predict("09.b", guess, choices)
 
 # %%
 network = tlkeras.FeatureExtractor("efficientnet_lite0", image_size=160)
@@ -130,25 +131,36 @@ domains = {"rendered": images["rendered"].take(test), "line": images["line"].tak
 compared = tlkeras.compare_domains(model, domains, corruptions=["noise", "dark"])
 print(compared)
 
+# %% [markdown]
+# This table is one split of 110 images. For a verdict, test on dark emoji in all 12 splits.
+
+# %%
+darkened = tlkeras.corrupt(images["rendered"].read(), "dark", severity=3)
+features["dark"] = network.transform(darkened)
+in_the_dark = accuracies("rendered", "dark")
+
 # %% tags=["hide"]
 rows = {row.name: row for row in compared.rows}
-dark, clean = rows["rendered, dark"], rows["rendered"]
+dark, noisy = rows["rendered, dark"], rows["rendered, noise"]
+lost = teaching.compare(
+    {"dark": in_the_dark, "clean": plain["rendered", "rendered"]}, splits
+)
+truth = {"dark": choices[1], "clean": choices[0]}.get(lost.better, choices[2])
 teaching.outcome(
     "09.b",
-    "no",
+    truth,
     f"The dark emoji are easily told from the others (distance "
-    f"{dark.distance.distance:.2f}), yet {dark.accuracy:.0%} are right, "
-    f"with an interval of {dark.interval[0]:.0%} to {dark.interval[1]:.0%} that "
-    f"contains the {clean.accuracy:.0%} of the clean ones. A distance says that images "
-    "**differ**, not that answers are **worse**. Only labels can say that: label a "
-    "hundred.",
+    f"{dark.distance.distance:.2f}). Their accuracy: {lost}\n\nThe grainy ones are far "
+    f"away, too (distance {noisy.distance.distance:.2f}), with {noisy.accuracy:.0%} "
+    "right in the table. A distance says that images **differ**; it does not say how "
+    "much **worse** the answers are. Only labels can say that: label a hundred.",
 )
 
 # %% [markdown]
 # ## Adapting without labels
 #
 # If all images of the new style shift a feature in the same way, we can shift it back: give each feature of the new
-# images the mean and standard deviation it had on the old ones. This is `tlkeras.FeatureAlignment`, the first step of
+# images the mean and standard deviation (together: its *moments*) that it had on the old ones. This is `tlkeras.FeatureAlignment`, the first step of
 # the command `tlkeras adapt RUN --images FOLDER`. It needs many new images, but no label.
 #
 # For which style does it help most?
@@ -166,22 +178,24 @@ def standardized(known, target, train):
 
 
 adapted = {style: accuracies("rendered", style, standardized) for style in styles[1:]}
-dots = {}
+dots, gains = {}, {}
 for style in styles[1:]:
+    pair = {f"{style} adapted": adapted[style], "as it is": plain["rendered", style]}
+    gains[style] = teaching.compare(pair, splits)
     dots[f"{style}, as it is"] = teaching.interval(plain["rendered", style], splits)
     dots[f"{style}, adapted"] = teaching.interval(adapted[style], splits)
-tlkeras.dot_chart(dots, title="Adapting pays off where the shift is large")
+seen = [style for style, gain in gains.items() if gain.better == f"{style} adapted"]
+tlkeras.dot_chart(dots, title=f"Adapting shows a gain for: {', '.join(seen) or 'none'}")
 
 # %%
-gains = {
-    style: teaching.compare(
-        {f"{style} adapted": adapted[style], "as it is": plain["rendered", style]},
-        splits,
-    )
-    for style in styles[1:]
-}
 most = max(gains, key=lambda style: gains[style].difference)
-teaching.outcome("09.c", most, "\n\n".join(map(str, gains.values())))
+teaching.outcome(
+    "09.c",
+    most,
+    "\n\n".join(map(str, gains.values())) + "\n\nThese are three styles: too few to "
+    "say that a larger shift always gains more. And both sides show the same things in "
+    "the same mix of classes, unlike most new images: an upper limit of what to expect.",
+)
 
 # %% [markdown]
 # ## When adapting hurts
@@ -215,7 +229,7 @@ small = {
 }
 tlkeras.dot_chart(
     {name: teaching.interval(scores, splits) for name, scores in small.items()},
-    title="Moments of few images, or of one class, do harm",
+    title="Adapting to ten images, or to one class only",
 )
 
 # %%
@@ -224,16 +238,20 @@ harm = [
     for name in ("adapted, ten images", "adapted, mammals only")
 ]
 teaching.finding(
-    "\n\n".join(map(str, harm)) + "\n\nThis is why `tlkeras.adapt` asks for 100 images."
+    "\n\n".join(map(str, harm)) + "\n\nHow many images are enough was not measured "
+    "here; `tlkeras.adapt` asks for 100."
 )
 
 # %% [markdown]
 # ## The same inside the network: AdaBN
 #
 # BatchNorm layers hold means and variances too, and can be adapted layer by layer (AdaBN). There is a trap. In a frozen
-# network these statistics are ImageNet's. If outlines simply replace them, we undo the step from *photos* to outlines,
-# although our probe has learned from features that contain the step from photos to `rendered`. Only the difference between
-# `rendered` and `line` must go: `adapt_batchnorm` needs `source`.
+# network these statistics are ImageNet's, and our probe knows `rendered` emoji as the network sees them with these. If
+# outlines simply bring their own (`prior=0`: none of the old ones), they land where photos would, and the probe has never
+# been there. Only the difference between `rendered` and `line` must go: `adapt_batchnorm` needs `source`.
+#
+# Like the sections before, this is *transductive*: the images that we adapt to include some that are tested later,
+# without their labels. That is allowed where all new images are at hand, and flatters where more will come.
 
 # %%
 trunk = tlkeras.backbone("efficientnet_lite0", pooling="avg", image_size=160)
@@ -250,13 +268,18 @@ adabn = {name: accuracies("rendered", f"line, {name}") for name in ("naive", "so
 before = {"not adapted": plain["rendered", "line"]}
 right = teaching.compare({"AdaBN with source": adabn["source"], **before}, splits)
 naive = teaching.compare({"AdaBN without source": adabn["naive"], **before}, splits)
-teaching.finding(f"{right}\n\n{naive}")
+teaching.finding(
+    f"{right}\n\n{naive}\n\nIn [notebook 4](04_freezing_and_forgetting.ipynb) moving "
+    "these statistics erased old answers. Here the old answers are not needed, and the "
+    "step is chosen: whether statistics should move depends on what you want to keep."
+)
 
 # %% [markdown]
 # ## Is it worth it?
 #
 # Compare the best that we reached without labels with a probe that learned from labeled outlines. Keep in mind that this is
-# a friendly case: `rendered` and `line` were drawn by the same company, so shapes agree and only the style differs.
+# a friendly case: `rendered` and `line` were drawn by the same company, so shapes agree and only the style differs. And the
+# best of two was picked on the same test images, which flatters it.
 
 # %%
 best = max([adapted["line"], adabn["source"]], key=np.mean)
@@ -277,10 +300,12 @@ assert all(one.better == "not adapted" for one in harm)
 assert adabn["source"].mean() > adabn["naive"].mean()
 assert dark.distance.distance > 1
 board = {
+    "majority class": majority,
     "rendered to line, as it is": teaching.interval(plain["rendered", "line"], splits),
     "rendered to line, features adapted": teaching.interval(adapted["line"], splits),
+    "rendered to line, AdaBN with source": teaching.interval(adabn["source"], splits),
 }
-teaching.scoreboard("09", board)
+teaching.scoreboard("09", board, images="emoji (15 classes), line")
 
 # %% tags=["nbval-check-output"]
 print("Style costs accuracy:", drop.better == "tested on rendered")
@@ -305,7 +330,7 @@ teaching.quiz("09", "b")
 # ### Exercise 1 · Predict
 #
 # We adapted a model that had learned from `rendered`. Now learn from `line` and test on `rendered`. How many points will
-# adapting gain: `"less than 5"`, `"5 to 15"` or `"more than 15"`?
+# adapting gain: `"less than 5"`, `"5 to 15"` or `"more than 15"`? Every answer that the interval allows is right.
 #
 # <details><summary>Hint</summary>
 # Look at the last row of the heat map. How much is there to win back?
@@ -317,14 +342,13 @@ prediction = "5 to 15"
 
 # %%
 reverse = accuracies("line", "rendered", standardized)
-print(
-    teaching.compare(
-        {"adapted": reverse, "as it is": plain["line", "rendered"]}, splits
-    )
+gained = teaching.compare(
+    {"adapted": reverse, "as it is": plain["line", "rendered"]}, splits
 )
+print(gained)
 
 # %%
-teaching.check("09.1", prediction, reverse, plain["line", "rendered"])
+teaching.check("09.1", prediction, gained)
 
 # %% [markdown]
 # ### Exercise 2 · Change
@@ -386,7 +410,7 @@ teaching.check("09.3", my_verdict, my_distance)
 # %% [markdown]
 # ## Recap
 #
-# - **Measure**: test on labeled images of the new domain; a style can cost half of the accuracy.
-# - **Judge**: a distance says that images differ. It does not say that answers are worse.
+# - **Measure**: test on labeled images of the new domain; a style can cost more than half of the accuracy.
+# - **Judge**: a distance says that images differ. It does not say how much worse the answers are.
 # - **Adapt**: match the moments of features, or of BatchNorm layers with `source`, without a label.
-# - **Recognize**: few images, another mix of classes, or a small shift: adapting gains nothing or does harm.
+# - **Recognize**: moments of few images or of another mix of classes can do harm, and only labels show it.

@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +46,18 @@ def test_a_weak_probe_and_enough_images_are_the_sign_to_fine_tune(per_class, str
     assert plan.rule_of_thumb == rule_of_thumb(3 * per_class)
     assert plan.disagrees == (trains != plan.rule_of_thumb)
     assert (plan.fine_tune_options["epochs"] > 0) == (strategy == "finetune")
+
+
+def test_the_reason_against_fine_tuning_is_what_was_measured():
+    reason = plan_for(*case(60, 1), image_size=8).choice("strategy").reason
+    assert "fine-tuning was not more accurate (docs/choosing.md)" in reason and "times as long" not in reason
+    measured = (Path(__file__).parents[2] / "docs" / "performance.md").read_text("utf-8")
+    table = measured.split("Accuracies on the first split")[1]
+    advised, tuned = (
+        [float(number) for number in re.search(rf"^\| {name} \|(.*)\|$", table, re.MULTILINE)[1].split("|")]
+        for name in ("`advise`", "fine-tuning Lite0")
+    )
+    assert len(advised) == 5 and all(a >= b for a, b in zip(advised, tuned, strict=True))
 
 
 def test_a_block_that_beats_the_output_is_advised_with_what_it_shows():

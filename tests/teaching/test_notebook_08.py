@@ -22,10 +22,11 @@ from tlkeras.teaching import NotYet, check
         (..., None, False),
     ],
 )
-def test_08_1_is_judged_by_the_comparison(prediction, better, right):
+def test_08_1_is_judged_by_the_comparison(prediction, better, right, capsys):
     comparison = SimpleNamespace(better=better, difference=0.04, interval=(-0.01, 0.09))
     if right:
         check("08.1", prediction, comparison)
+        assert ("no advantage" in " ".join(capsys.readouterr().out.split())) == (better is None)
     else:
         with pytest.raises(NotYet):
             check("08.1", prediction, comparison)

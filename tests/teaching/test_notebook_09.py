@@ -1,5 +1,7 @@
 """Exercises of `09_domain_shift`: right answers of any kind pass, wrong ones do not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
@@ -9,24 +11,25 @@ from tlkeras.teaching import NotYet, check
 
 
 @pytest.mark.parametrize(
-    "prediction, gain, right",
+    "prediction, interval, right",
     [
-        ("more than 15", 0.2, True),
-        ("5 to 15", 0.15, True),
-        ("less than 5", 0.03, True),
-        ("less than 5", 0.2, False),
-        ("more than 15", 0.05, False),
-        ("a lot", 0.2, False),
-        (..., 0.2, False),
+        ("more than 15", (0.1, 0.3), True),
+        ("5 to 15", (0.1, 0.3), True),
+        ("less than 5", (0.013, 0.146), True),
+        ("less than 5", (0.1, 0.3), False),
+        ("more than 15", (0.013, 0.146), False),
+        ("5 to 15", (-0.02, 0.04), False),
+        ("a lot", (0.1, 0.3), False),
+        (..., (0.1, 0.3), False),
     ],
 )
-def test_09_1_is_judged_by_what_was_measured(prediction, gain, right):
-    scores = np.array([0.2, 0.25]), np.array([0.2, 0.25]) + gain
+def test_09_1_takes_every_answer_that_the_interval_touches(prediction, interval, right):
+    comparison = SimpleNamespace(difference=float(np.mean(interval)), interval=interval)
     if right:
-        check("09.1", prediction, scores[1], scores[0])
+        check("09.1", prediction, comparison)
     else:
         with pytest.raises(NotYet):
-            check("09.1", prediction, scores[1], scores[0])
+            check("09.1", prediction, comparison)
 
 
 def _by_where(source, target):

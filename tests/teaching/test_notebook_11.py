@@ -51,6 +51,11 @@ def test_11_2_takes_any_quantization_by_column(answer):
     check("11.2", answer)
 
 
+def _without_protection(weights):
+    scales = np.abs(weights).max(axis=0) / 127
+    return np.round(weights / scales).astype("int8"), scales
+
+
 def _one_scale(weights):
     scale = np.abs(weights).max() / 127
     return np.round(weights / scale).astype("int8"), np.full(4, scale)
@@ -60,13 +65,15 @@ def _one_scale(weights):
     "answer, hint",
     [
         (_one_scale, "off by more"),
+        (_without_protection, "not positive"),
         (lambda weights: (np.round(weights * 127), np.ones(4) / 127), "dtype int8"),
         (lambda weights: (_by_maximum(weights)[0], 1.0), "one scale per column"),
         (lambda weights: np.round(weights), "pair"),
         (lambda weights: ..., "return"),
     ],
-    ids=["one scale", "floats", "a number", "no scales", "stub"],
+    ids=["one scale", "zero as a scale", "floats", "a number", "no scales", "stub"],
 )
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_11_2_says_what_is_missing(answer, hint):
     with pytest.raises(NotYet, match=hint):
         check("11.2", answer)

@@ -47,9 +47,9 @@ def advise(
 
     Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The strength of the best
     probe and the number of images then decide whether fine-tuning is worth its time: a probe that is nearly always
-    right leaves nothing to gain, and with a few hundred images, fine-tuning gained little over a good probe
-    (docs/choosing.md). Nothing is fine-tuned for the advice. `tlkeras fit --strategy auto` follows it; where it is
-    fine-tuning, the result is compared with the probe on held-out images, and the better one is kept.
+    right leaves nothing to gain, and on our data sets of a few hundred images, fine-tuning was not more accurate than
+    the advised probe (docs/choosing.md). Nothing is fine-tuned for the advice. `tlkeras fit --strategy auto` follows
+    it; where it is fine-tuning, the result is compared with the probe on held-out images, and the better one is kept.
 
     Args:
         images: As in `tlkeras.rank`. Test images are not looked at.
@@ -137,8 +137,8 @@ def _strategy(row, whole, split):
         return Choice("strategy", "features", certainty, f"{measured}, which leaves little to gain."), frozen
     if fewest < FEWEST_PER_CLASS or len(split) < FEWEST_IMAGES:
         reason = (
-            f"{measured}. On {len(split):,} images ({fewest} in the smallest class), fine-tuning gains little over a "
-            "good probe, and it takes a hundred times as long."
+            f"{measured}. With {len(split):,} images ({fewest} in the smallest class), start with the probe: on our "
+            "data sets of a few hundred images, fine-tuning was not more accurate (docs/choosing.md)."
         )
         return Choice("strategy", "features", "default", reason), frozen
     if whole is None:
@@ -191,7 +191,8 @@ def _readout(ranking, row, tuned):
         elif gain > error:
             certainty = "clear"
             reason = (
-                f"{gain:+.3f} ± {error:.3f} over the output in the quick look. The images are unlike the pretraining."
+                f"{gain:+.3f} ± {error:.3f} over the output in the quick look, more than one standard error. The "
+                "images may be unlike the pretraining."
             )
         else:
             certainty, reason = "tie", "Within one standard error of the best candidate, and cheaper than the output."

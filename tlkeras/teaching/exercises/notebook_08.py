@@ -3,7 +3,7 @@
 from tlkeras.teaching.exercises import require, tried
 
 QUIZ = {
-    "a": (False, "Within one standard error, the higher number is as likely luck as merit."),
+    "a": (False, "Within one standard error, these images cannot tell which of the two is better."),
     "b": (False, "Capacity that does not show in accuracy costs time and space on every image, for years."),
     "c": (True, "Your images cannot tell them apart, but your users notice time and space."),
     "d": (False, "That costs as much as both together. It may gain a little, but must be measured first."),
@@ -27,7 +27,11 @@ def exercise_1(prediction, comparison):
     low, high = (100 * end for end in comparison.interval)
     said = f"the difference is {100 * comparison.difference:.1f} points, with an interval of {low:.1f} to {high:.1f}"
     require(prediction == truth, f"{said}. Is zero inside?")
-    return f"{said[0].upper()}{said[1:]}. Images unlike photos may be served best by an earlier block: rank the blocks."
+    lesson = {
+        "block6": "On these images an earlier block is better",
+        "output": "On these images the output is better",
+    }.get(truth, "With this many images the earlier block shows no advantage")
+    return f"{said[0].upper()}{said[1:]}. {lesson}: rank the blocks on yours."
 
 
 def exercise_2(affordable):

@@ -5,7 +5,7 @@ import numpy as np
 from tlkeras.teaching.exercises import require, tried
 
 QUIZ = {
-    "a": (False, "Dark emoji were easy to tell apart and answered as well as clean ones. A distance is no accuracy."),
+    "a": (False, "That is likely and not certain: dark emoji were easy to tell apart, too. A distance is no accuracy."),
     "b": (
         True,
         "The distance shows that the images differ. Only labels show how accurate the answers are.",
@@ -15,14 +15,16 @@ QUIZ = {
 }
 
 
-def exercise_1(prediction, adapted, plain):
-    """Compare the guess with the measured gain in points. Accept both guesses near a boundary."""
+def exercise_1(prediction, comparison):
+    """Compare the guess with the interval of the gain. Accept every guess that the interval touches."""
     places = ("less than 5", "5 to 15", "more than 15")
     require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
-    gain = 100 * float(np.mean(adapted) - np.mean(plain))
-    holds = {places[0]: gain < 6, places[1]: 4 < gain < 16.5, places[2]: gain > 13.5}
-    require(holds[prediction], f"the gain was {gain:.1f} points. Read the sentence above and compare.")
-    return f"Adapting gained {gain:.1f} points: the more was lost, the more can be won back."
+    low, high = (100 * end for end in comparison.interval)
+    said = f"the gain was {100 * comparison.difference:.1f} points, with an interval of {low:.1f} to {high:.1f}"
+    holds = {places[0]: low < 5, places[1]: low < 15 and high > 5, places[2]: high > 15}
+    require(holds[prediction], f"{said}. Your answer lies outside.")
+    shown = "adapting helps in this direction, too" if low > 0 else "no gain shows in this direction"
+    return f"{said[0].upper()}{said[1:]}: {shown}. Every answer inside the interval counts."
 
 
 def exercise_2(standardize):

@@ -35,6 +35,7 @@ def exercise_2(quantize):
     require(integers.dtype == np.int8, f"the integers must have dtype int8. Received: {integers.dtype}.")
     require(integers.shape == weights.shape, "there must be one integer per weight.")
     require(scales.size == 4, f"there must be one scale per column, 4 here. Received: {scales.size}.")
+    require((scales > 0).all(), "a column of zeros has a scale that is not positive. Divide by another number there.")
     back = integers * scales.reshape(1, 4)
     require(np.isfinite(back).all(), "the column of zeros became NaN or infinite.")
     error = abs(back - weights).max(axis=0)
