@@ -238,7 +238,7 @@ teaching.finding(
 # Published weights are hundreds of megabytes, so here is a **toy with random weights**: it shows the handling and knows
 # nothing. For a real one, write its name, such as `hub:vit_base_patch16_224_imagenet21k`.
 #
-# When a ViT is fine-tuned, each block usually trains at a fraction of the rate of the block above, here 0.65, beginning
+# When a ViT is fine-tuned, each block usually trains at a fraction of the rate of the block above, here `0.65`, beginning
 # below the head. There are a head, six blocks and a stem: what is the stem's share of the head's rate?
 
 # %% tags=["solution"]

@@ -232,7 +232,7 @@ tlkeras.dot_chart(
     title="Adapting to ten images, or to one class only",
 )
 
-# %%
+# %% tags=["hide"]
 harm = [
     teaching.compare({name: small[name], "not adapted": small["not adapted"]}, splits)
     for name in ("adapted, ten images", "adapted, mammals only")
@@ -264,7 +264,7 @@ for name, settings in {"naive": {"prior": 0}, "source": {"source": old}}.items()
     features[f"line, {name}"] = lab.features(images["line"], trunk)
 adabn = {name: accuracies("rendered", f"line, {name}") for name in ("naive", "source")}
 
-# %%
+# %% tags=["hide"]
 before = {"not adapted": plain["rendered", "line"]}
 right = teaching.compare({"AdaBN with source": adabn["source"], **before}, splits)
 naive = teaching.compare({"AdaBN without source": adabn["naive"], **before}, splits)
@@ -281,7 +281,7 @@ teaching.finding(
 # a friendly case: `rendered` and `line` were drawn by the same company, so shapes agree and only the style differs. And the
 # best of two was picked on the same test images, which flatters it.
 
-# %%
+# %% tags=["hide"]
 best = max([adapted["line"], adabn["source"]], key=np.mean)
 ceiling = {"learned from line": plain["line", "line"]}
 worth = teaching.compare({"best without labels": best, **ceiling}, splits)

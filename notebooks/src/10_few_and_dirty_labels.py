@@ -147,7 +147,8 @@ teaching.outcome(
     f"{len(suspects) / len(labels):.0%} of all images are to be looked at, and "
     f"{sum(hits) / len(hits):.0%} of those ({precision.low:.0%} to {precision.high:.0%}) are "
     f"spoiled by us. Of the other {len(others)}, {known} were doubtful before we touched "
-    "anything (`LABEL_NOISE.csv`). So it is a list to **look at**, not to delete; "
+    f"anything (`LABEL_NOISE.csv`), so up to {len(others) - known} of {len(suspects)} "
+    "alarms are false. It is a list to **look at**, not to delete; "
     "looking takes minutes.",
 )
 
@@ -257,8 +258,8 @@ teaching.finding(
 #
 # If a model says *ninety percent* a hundred times, ninety answers should be right. A Keras head that is trained until it
 # knows its training images by heart is too sure. A **temperature** divides its logits, the numbers that softmax turns into
-# probabilities, so that confidence fits again. `tlkeras.calibrate` sets it on one part of these images and measures on the
-# others, in turn.
+# probabilities, so that confidence fits again. `tlkeras.calibrate` measures each image with a temperature that was set on
+# others.
 
 # %%
 import matplotlib.pyplot as plt

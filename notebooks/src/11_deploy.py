@@ -160,8 +160,8 @@ truth = choices[0] if broken >= 7 else choices[1] if broken >= 5 else choices[2]
 teaching.outcome(
     "11.b",
     truth,
-    f"First with {broken} bits. The largest weight is {size.max() / np.median(size):.0f} times the median. On "
-    "these "
+    f"First with {broken} bits. The largest weight is "
+    f"{size.max() / np.median(size):.0f} times the median. On these "
     f"{len(answers)} images, 3 bits keep {same[0, 5]:.0%} of the answers with one "
     f"ruler, {same[1, 5]:.0%} with one per class and {same[2, 5]:.0%} with clipping: "
     "the same number of bits, better used. (The head has learned from most of these "

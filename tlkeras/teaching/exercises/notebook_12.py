@@ -21,7 +21,7 @@ def exercise_1(prediction):
     require(layers in ("head", "last", "all"), f"the first must be 'head', 'last' or 'all'. Received: {layers!r}")
     require(isinstance(measured, bool), f"the second must be True or False. Received: {measured!r}")
     require(layers == "last", "thirty times 427 images lie between 1,000 and 100,000.")
-    require(not measured, "our largest data set has fewer than 2,000 images. What does the table say about this rule?")
+    require(not measured, "what does the row of this rule in the table *Freezing and training* say?")
     return "The rule says: the last blocks. The course has not measured it, so `strategy='auto'` compares both."
 
 
@@ -55,6 +55,7 @@ def exercise_3(run, export):
         accuracy > majority, f"{accuracy:.1%} does not beat the majority class, {majority:.1%}. Check the data first."
     )
     return (
-        f"{accuracy:.1%} of {scores['images']} unseen images are right, majority {majority:.1%}; the file "
+        f"{accuracy:.1%} of {scores['images']} unseen images are right, majority {majority:.1%} (few images: look at "
+        f"the interval before you compare); the file "
         f"agrees on {agreement:.1%}. That was transfer learning. Now use it."
     )
