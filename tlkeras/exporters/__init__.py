@@ -1,1 +1,1 @@
-"""Files that run without Keras: on phones, in browsers, and in other runtimes."""
+"""Export to files that run without Keras: on phones, in browsers, and in other runtimes."""

@@ -1,4 +1,4 @@
-"""One model in several quantizations: written, run in a fresh process, compared with Keras."""
+"""Write one model in several quantizations, run each file in a fresh process, and compare it with Keras."""
 
 import importlib
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from tlkeras.exporters.verification import compare
 
 @dataclass
 class Candidates:
-    """The files that were written, and their measurements.
+    """Exported files and their measurements.
 
     Attributes:
-        files: Dict from quantizations to paths.
-        refused: Dict from quantizations to the reason why they were not written.
-        tools: Dict of the tools that wrote them, with versions.
-        measured: Dict from quantizations to dicts: what `compare` returns, `bytes`, and `milliseconds` by threads.
+        files: Dict from each quantization to its path.
+        refused: Dict from each quantization that was not written to the reason.
+        tools: Dict from the names of the tools that wrote the files to their versions.
+        measured: Dict from each quantization to a dict with the result of `compare`, `bytes`, and `milliseconds`, a
+            dict by number of threads.
     """
 
     files: dict[str, Path]
@@ -28,22 +29,22 @@ class Candidates:
 
 
 def measure_candidates(subject, format, quantizations, batch, folder, threads=(1, 2), seconds=1.0):
-    """Write a model in several quantizations, and measure them.
+    """Write a model in several quantizations, and measure each file.
 
     Args:
         subject: `tlkeras.exporters.subject.Subject`.
-        format: Format of all of them.
-        quantizations: Tuple of names.
-        batch: Images per call; None for any number.
-        folder: `pathlib.Path` of a folder to write to.
-        threads: Numbers of threads to measure the time with.
-        seconds: Time to spend on each number of threads and file.
+        format: Format of all files.
+        quantizations: Tuple of quantization names.
+        batch: Images per call, or None for any number.
+        folder: Output folder, `pathlib.Path`.
+        threads: Numbers of threads to time each file with. Defaults to `(1, 2)`.
+        seconds: Time to spend on each file and number of threads. Defaults to 1.
 
     Returns:
         `Candidates`.
 
     Raises:
-        InputError: The model cannot be exported in this format, or the file does not run.
+        InputError: The model cannot be exported in this format, or the exported file does not run.
     """
     wanted, refused = list(quantizations), {}
     if not len(subject.calibration):
@@ -68,7 +69,7 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
 
 
 def size_of(path):
-    """Return the bytes of an exported file, with the file of its weights, or of a folder."""
+    """Return the size in bytes of a folder, or of an exported file including its separate weights file, if any."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     weights = path.with_suffix(".bin")
@@ -76,10 +77,10 @@ def size_of(path):
 
 
 def writer_of(format):
-    """Return the module that writes a format."""
+    """Return the module that writes files of a format."""
     return importlib.import_module(f"tlkeras.exporters.{format}")
 
 
 def refusal(name, candidates, format):
-    """Build the error for a quantization that was asked for and could not be written."""
+    """Build the error for a requested quantization that could not be written."""
     return InputError(f"This model has no {name} form in {format}: {candidates.refused[name]}.")

@@ -1,12 +1,12 @@
-"""The choice of a quantization: the fastest that keeps the answers, and of equally fast ones the smallest."""
+"""Choose a quantization: the smallest that keeps the answers and is about as fast as the fastest."""
 
 from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.verification import failure
 
-#: How much slower than the fastest counts as equally fast.
+#: Files up to this factor slower than the fastest count as equally fast.
 _EQUAL = 1.15
 
-#: Smallest share of unchanged answers with which `auto` chooses a quantization.
+#: Smallest share of unchanged answers at which `auto` accepts a quantization.
 _AGREEMENT = 0.97
 
 
@@ -14,12 +14,12 @@ def choose(measured, max_drop, threads=1):
     """Choose among measured quantizations.
 
     Args:
-        measured: Dict from quantizations to what `tlkeras.exporters.candidates.measure_candidates` found.
+        measured: Dict from quantizations to measurements, as in `tlkeras.exporters.candidates.Candidates`.
         max_drop: As in `tlkeras.exporters.verification.failure`.
-        threads: Number of threads whose time decides.
+        threads: Number of threads whose time is compared. Defaults to 1.
 
     Returns:
-        `(quantization, reason)`: a sentence that says why; the name is None if not even the plain file is good enough.
+        `(quantization, reason)`: a name and a sentence. The name is None if even the plain file is not good enough.
 
     Example:
 
@@ -43,7 +43,7 @@ def choose(measured, max_drop, threads=1):
 
 
 def reason(name, measured, threads=1):
-    """Say in a sentence what a quantization brings and costs, compared with the plain file."""
+    """Return a sentence that compares a quantized file with the plain file in size, time and answers."""
     result, plain = measured[name], measured.get("none")
     if name == "none" or plain is None:
         return "Plain float32: nothing smaller is as fast and keeps the answers."

@@ -1,4 +1,4 @@
-"""All formats and quantizations of one run, compared on the same images."""
+"""Compare all formats and quantizations of one run on the same images."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ from tlkeras.utils.validation import check_choice, check_integer
 
 
 class Comparison(Table):
-    """Rows of a comparison: dicts with `format`, `quantization`, `bytes`, `ms_1` and so on; prints as a table."""
+    """Rows of a comparison: dicts with `format`, `quantization`, `bytes`, `ms_1` and so on. Prints as a table."""
 
     def __str__(self) -> str:
         return rows_text(self, first=("format", "quantization"))
@@ -27,15 +27,15 @@ def check_comparison(
     """Check the arguments of a comparison.
 
     Args:
-        formats: Formats. Defaults to None, all.
-        threads: Numbers of threads. Defaults to None, 1 and 2.
-        chart: File for the chart. Defaults to None.
+        formats: Names of formats. Defaults to None, which means all.
+        threads: Numbers of threads. Defaults to None, which means 1 and 2.
+        chart: Path of the chart to write. Defaults to None, no chart.
 
     Returns:
         `(formats, threads)`.
 
     Raises:
-        InputError: There is no such format, or the chart cannot be written.
+        InputError: A format does not exist, a number of threads is not positive, or the chart cannot be written.
 
     Example:
 
@@ -64,19 +64,20 @@ def compare_exports(
     seconds: float = 1.0,
     on_format: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Export a model in all formats and quantizations, and measure each; nothing is kept.
+    """Export a model in all formats and quantizations to temporary files, and measure each file.
 
     Args:
         model: As in `tlkeras.export`.
-        formats: Formats. Defaults to None, all.
-        threads: Numbers of threads. Defaults to None, 1 and 2.
+        formats: Names of formats. Defaults to None, which means all.
+        threads: Numbers of threads. Defaults to None, which means 1 and 2.
         images: As in `tlkeras.export`.
         class_names: As in `tlkeras.export`.
-        seconds: Time to spend on each file and number of threads.
-        on_format: Function that is called with each format before it is measured.
+        seconds: Time to spend on each file and number of threads. Defaults to 1.
+        on_format: Function that is called with the name of each format before it is measured. Defaults to None.
 
     Returns:
-        `Comparison`: a tuple of dicts; `print` shows a table. A format that cannot be written has a row with `refused`.
+        `Comparison`: a tuple of dicts, which prints as a table. A format that cannot be written has a row with the
+        reason in `refused`.
     """
     from tlkeras.exporters.candidates import measure_candidates
     from tlkeras.exporters.subject import subject_of

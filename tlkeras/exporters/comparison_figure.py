@@ -1,4 +1,4 @@
-"""The chart of a comparison: time, size and agreement of each file."""
+"""Chart of a comparison: time, size and agreement of each file."""
 
 import matplotlib.pyplot as plt
 
@@ -13,7 +13,7 @@ _SHADES = {
 
 
 def comparison_figure(rows):
-    """Draw the time of one image, the size and the agreement of each file, the fastest at the top.
+    """Draw the time per image, the size and the agreement of each file, with the fastest at the top.
 
     Args:
         rows: `tlkeras.exporters.comparing.Comparison`, or dicts like its rows.

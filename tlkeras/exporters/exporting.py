@@ -1,4 +1,4 @@
-"""The public `export`: turn a run or a Keras model into a file for another runtime, and verify its answers."""
+"""The public function `export`: convert a run or a Keras model to a file for another runtime, and verify it."""
 
 import contextlib
 import json
@@ -40,42 +40,42 @@ def export(
     max_drop: float | None = None,
     overwrite: bool = False,
 ) -> Export:
-    """Export a run or a model to a file for another runtime, and verify that its answers are those of Keras.
+    """Export a run or a model to a file for another runtime, and verify that it gives the same answers as Keras.
 
-    The file takes raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255], named `image`, and gives float32
-    `(batch, classes)`, named `probabilities` (with `"full_int8"`, uint8 in 255ths). Preprocessing is part of it; it has
-    no custom operators. `labels.json` and `labels.txt` are next to it, and the labels are inside as well.
+    The input `image` is raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255]. The output `probabilities` is
+    float32 `(batch, classes)` (with `"full_int8"`, uint8 in 255ths). The file includes the preprocessing and has no
+    custom operators. The labels are stored inside the file, and next to it in `labels.json` and `labels.txt`.
 
-    Every file is opened by its own runtime, in a fresh process without Keras, on images that the model has not learned
-    from, where there are some. `export.json` holds the results, see docs/deployment.md. A file that loses too much is
-    not kept. The page of a run, `report.html`, gets a section that shows the same.
+    Every file is run by its own runtime in a fresh process without Keras, on images that the model has not learned
+    from, if there are any. The results are in `export.json`; see docs/deployment.md. A file that loses too much
+    accuracy is not kept. The run's page, `report.html`, gets a section with the same results.
 
     Args:
-        model: A `Run`, the folder of one, or a `keras.Model` from raw pixels of one size to probabilities.
-        output: Folder to write.
+        model: A `Run`, the folder of one, or a `keras.Model` from raw pixels of a fixed size to probabilities.
+        output: Folder to write to.
         format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"`, `"saved_model"`, or `"web"`: one HTML file that
-            classifies images in any browser, without a server, beside its LiteRT file. Most convolutional networks
-            become LiteRT and OpenVINO files on any backend. The rest needs TensorFlow installed, which runs in a
-            separate process.
+            classifies images in any browser, without a server, written next to its LiteRT file. Most convolutional
+            networks can be exported to LiteRT and OpenVINO with any backend. All other exports need TensorFlow
+            installed, which runs in a separate process. Defaults to `"litert"`.
         quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
             float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
-            without floats), or `"auto"`, which measures all but the last and, among those that keep the answers,
-            chooses the smallest that is about as fast as the fastest. Defaults to `"auto"`.
+            without floats), or `"auto"`, which measures all of these except `"full_int8"`. Among those that keep the
+            answers, it chooses the smallest that is about as fast as the fastest. Defaults to `"auto"`.
         batch: Images per call, or None for any number. Defaults to 1, the fastest in most runtimes.
-        images: Images to verify with: a labeled source as `tlkeras.load_images` takes it, or uint8 pixels
-            `(n, height, width, 3)`; at most a quarter of them is then used for calibration. Defaults to None: those of
-            the run; for a model without a run, noise.
-        class_names: Names of the classes of a `keras.Model`. Defaults to None, numbers.
-        max_drop: Largest loss of accuracy, as a share; the export fails beyond it. Defaults to None: one point, or more
-            if the loss is within chance.
-        overwrite: Whether to replace an export that is already in `output`.
+        images: Images to verify with: a labeled source that `tlkeras.load_images` accepts, or uint8 pixels
+            `(n, height, width, 3)`. Up to a quarter of them may be used for calibration instead. Defaults to None,
+            which means the run's images, or noise for a model without a run.
+        class_names: Class names for a `keras.Model`. Defaults to None, which means numbers.
+        max_drop: Largest allowed loss of accuracy, as a share. The export fails if the loss is larger. Defaults to
+            None, which allows one percentage point, or more if the loss is not statistically significant.
+        overwrite: Whether to replace an existing export in `output`. Defaults to False.
 
     Returns:
-        `Export`; `print` shows the table.
+        `Export`, which prints as a table.
 
     Raises:
-        InputError: An argument cannot be used, the model cannot be exported in this way, or the file loses too much.
-            Nothing is left behind.
+        InputError: An argument is invalid, the model cannot be exported in this way, or the file loses too much
+            accuracy. In all cases, no files are left behind.
 
     Example:
 
@@ -109,7 +109,7 @@ def export(
 
 
 def _chosen(options, candidates, subject):
-    """Return the quantization to deliver, and why; raise if it loses too much."""
+    """Return the quantization to deliver and the reason. Raise an error if it loses too much accuracy."""
     if options.quantize == "auto":
         name, why = choose(candidates.measured, options.max_drop)
         name = "none" if name is None else name
@@ -130,7 +130,7 @@ def _chosen(options, candidates, subject):
 
 
 def _blame(options, candidates, name, subject):
-    """Name the layers that lose most, and what to try instead."""
+    """Name the layers that quantization changes most, and suggest an alternative."""
     if name == "none":
         return ""
     advice = " Try quantize='float16', or a larger max_drop."
@@ -142,7 +142,7 @@ def _blame(options, candidates, name, subject):
 
 
 def _placed(source, target):
-    """Move a file, with the file of its weights, or a folder to its place."""
+    """Move a folder, or a file and its separate weights file, to `target`."""
     if source.suffix == ".xml":
         shutil.move(source.with_suffix(".bin"), target.with_suffix(".bin"))
     shutil.move(source, target)
@@ -150,7 +150,7 @@ def _placed(source, target):
 
 
 def _check_finished(path, format, subject):
-    """Open the finished file once more: labels were put into it since it was measured."""
+    """Run the finished file again, since labels were added to it after it was measured."""
     _, _, errors = measure({"finished": path}, format, subject.pixels[:1], (1,), 0.0)
     if errors:
         raise InputError(f"The finished file does not run: {errors['finished']}")

@@ -1,7 +1,7 @@
-"""Inspect exported files before a runtime opens them: refuse damaged, foreign and hostile ones, without running them.
+"""Inspect exported files before a runtime opens them: reject damaged, foreign and malicious ones without running them.
 
-Runtimes trust their files. They allocate a tensor of a terabyte, they read data outside the file, and a SavedModel may
-write to the disk.
+Runtimes trust their files. They allocate terabytes for a tensor or read data outside the file if the file says so, and
+a SavedModel can write to the disk.
 """
 
 import math
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from tlkeras.errors import InputError, first_line
 
-#: Largest size in bytes of all tensors of a file together, and of one tensor.
+#: Largest size in bytes of a single tensor, and of all tensors of a file together.
 _LARGEST = 4 << 30
 
-#: TensorFlow's operators that reach outside a model.
+#: TensorFlow operators that access anything outside the model, such as files.
 _OUTSIDE = re.compile(
     r"PyFunc|ReadFile|WriteFile|MatchingFiles|Reader|RecordDataset|TextLineDataset|Debug|Print|Rpc|Socket|Shell|"
     r"LoadLibrary|InitializeTableFromTextFile|Summary|XlaHostCompute|CustomCall"
@@ -21,14 +21,15 @@ _OUTSIDE = re.compile(
 
 
 def inspect(path, format):
-    """Refuse a file that cannot be an export.
+    """Reject a file that `tlkeras export` cannot have written.
 
     Args:
-        path: `pathlib.Path` of the file, or of a SavedModel's folder.
-        format: Its format.
+        path: Path of the file or of a SavedModel's folder, `pathlib.Path`.
+        format: Expected format of the file.
 
     Raises:
-        InputError: It is damaged, of another kind, too large, or has operators or data from outside.
+        InputError: The file is damaged, has another format, is too large, uses forbidden operators, or refers to data
+            in other files.
     """
     try:
         _INSPECTORS[format](path)
@@ -41,12 +42,12 @@ def inspect(path, format):
 
 
 def _refused(path, why):
-    """Build the error for a file."""
+    """Build the error for a rejected file."""
     return InputError(f"{str(path)!r} is refused: {why}. Only files that `tlkeras export` wrote are opened.")
 
 
 def _litert(path):
-    """Look at a `.tflite` file: its operators, and the sizes of its tensors."""
+    """Inspect a `.tflite` file: its operators and the sizes of its tensors."""
     import numpy as np
     from ai_edge_litert import schema_py_generated as schema
 
@@ -84,17 +85,17 @@ def _litert(path):
             raise _refused(path, "it is damaged")
 
 
-#: Types whose values share a byte.
+#: Tensor types that store two values per byte (INT4).
 _PACKED = (17,)
 
 
 def _item_sizes(schema):
-    """Return the bytes of a value by type."""
+    """Return a dict from tensor types to bytes per value."""
     sizes = {1: ("UINT8", "INT8", "INT4", "BOOL"), 2: ("FLOAT16", "INT16"), 4: ("FLOAT32", "INT32"), 8: ("INT64",)}
     return {getattr(schema.TensorType, name): size for size, names in sizes.items() for name in names}
 
 
-#: Domains of the operators that are built into ONNX Runtime.
+#: Domains of the operators built into ONNX Runtime.
 _ONNX_DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 
@@ -122,7 +123,7 @@ def _onnx(path):
 
 
 def _openvino(path):
-    """Look at an `.xml` file: no entities, constants within the `.bin`, no huge shapes."""
+    """Inspect an `.xml` file: reject XML entities, custom operators, constants outside the `.bin`, and huge shapes."""
     from xml.etree import ElementTree
 
     content = path.read_bytes()
@@ -149,7 +150,7 @@ def _openvino(path):
 
 
 def _saved_model(path):
-    """Look at a SavedModel: operators that only compute, and files that are where they should be."""
+    """Inspect a SavedModel: reject links to files outside the folder, operators with side effects, and huge shapes."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     root = Path(path).resolve()

@@ -1,13 +1,19 @@
-"""The meaning of an exported file: labels and provenance, stored next to it and inside it.
+"""Labels and provenance of an exported file, stored inside it and next to it.
 
-A dict with `class_names` (by position in the answer), `image_size` (`[height, width]`), `resize` (as in
-`tlkeras.read_image`), `thresholds` (only where an image may have several labels), `unknown_threshold` (only where the
-file has a second output, the unknown score: an image is of none of the classes from this score on), `majority_class`
-(where it is known) and `provenance`: versions, format, quantization, and the run.
+The labels are a dict with these keys:
 
-Beside every file: `labels.json`, and the names alone in `labels.txt`. Inside: in a `.tflite` as
-`tlkeras.exporters.litert_metadata` says; in an `.onnx` as `metadata_props`; in OpenVINO's `.xml` as
-`rt_info/model_info`; in a SavedModel in `assets.extra/`.
+- `class_names`: in the order of the output.
+- `image_size`: `[height, width]`.
+- `resize`: as in `tlkeras.read_image`.
+- `thresholds`: only if an image may have several labels.
+- `unknown_threshold`: only if the file has a second output, the unknown score. An image whose score is at least this
+  large belongs to none of the classes.
+- `majority_class`: only if it is known.
+- `provenance`: versions, format, quantization, and the run.
+
+Next to every file, `labels.json` contains the dict and `labels.txt` the class names. Inside the file, the labels are in
+`metadata_props` of an `.onnx` file, in `rt_info/model_info` of an OpenVINO `.xml` file, or in `assets.extra/` of a
+SavedModel. For `.tflite` files, see `tlkeras.exporters.litert_metadata`.
 """
 
 import json
@@ -23,13 +29,13 @@ _LARGEST = 4_000_000
 
 
 def labels_of(run):
-    """Build the labels and the provenance of a run's exported file; those of an exported file are repeated.
+    """Build the labels and the provenance for exporting a run. For an opened exported file, return its own labels.
 
     Args:
         run: `Run`.
 
     Returns:
-        Dict as above.
+        Dict as described above.
     """
     if hasattr(run, "labels"):
         return run.labels
@@ -41,7 +47,7 @@ def labels_of(run):
     provenance = {"tlkeras": __version__, "keras": version("keras")}
     try:
         metrics = run.metrics if run.path is not None or "metrics" in run.__dict__ else {}
-    except InputError:  # predictions need no measurements
+    except InputError:  # an export works without measurements
         metrics = {}
     if metrics:
         scores = metrics.get("scores", {})
@@ -62,17 +68,17 @@ def write_labels(folder, labels):
 
 
 def read_labels(path, format):
-    """Read the labels of an exported file: those inside it, or else those beside it.
+    """Read and check the labels of an exported file: those inside it if there are any, else those next to it.
 
     Args:
-        path: `pathlib.Path` of the file, or of a SavedModel's folder.
-        format: Its format.
+        path: Path of the file or of a SavedModel's folder, `pathlib.Path`.
+        format: Format of the file.
 
     Returns:
-        Dict as above, checked.
+        Dict as described above.
 
     Raises:
-        InputError: There are none, or they cannot be used.
+        InputError: There are no labels, or they are invalid.
     """
     inside = _INSIDE[format](path)
     labels = inside or _json_file(path.parent / LABELS)
@@ -97,7 +103,7 @@ def read_labels(path, format):
 
 
 def _json_file(path):
-    """Read a JSON object; None if there is none."""
+    """Read a JSON object from a file. Return None if there is no such file."""
     if not path.is_file():
         return None
     try:
@@ -118,7 +124,7 @@ def _of_onnx(path):
 
 
 def _of_openvino(path):
-    """Read the labels inside OpenVINO's XML."""
+    """Read the labels inside an OpenVINO XML file."""
     from xml.etree import ElementTree
 
     entry = ElementTree.parse(path).find("./rt_info/model_info/tlkeras")

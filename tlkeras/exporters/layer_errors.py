@@ -1,4 +1,4 @@
-"""The layers that lose most by quantization, from the intermediate values of a float file and a quantized one."""
+"""Find the layers that quantization changes most, by comparing intermediate values of a float and a quantized file."""
 
 import numpy as np
 
@@ -7,20 +7,20 @@ from tlkeras.exporters.options import OUTPUTS
 
 
 def layer_errors(content, quantized, images, count=3):
-    """Name the layers whose outputs change most by quantization.
+    """Find the layers whose outputs change most through quantization.
 
     Args:
-        content: Bytes of the float32 file.
-        quantized: Bytes of the quantized file.
-        images: A few uint8 images.
-        count: Number of layers to name.
+        content: Content of the float32 file, as bytes.
+        quantized: Content of the quantized file, as bytes.
+        images: Small number of uint8 images to compare on.
+        count: Number of layers to return. Defaults to 3.
 
     Returns:
-        List of `(layer, error)`, the worst first: the error is the root mean square of the change, relative to that of
-        the values.
+        List of `(layer, error)`, largest error first. The error is the root mean square of the change, divided by the
+        root mean square of the values.
     """
     plain, other = _computed(content), _computed(quantized)
-    names = [name for name in plain if name in other and not name.startswith(OUTPUTS[1])]  # it stays in float
+    names = [name for name in plain if name in other and not name.startswith(OUTPUTS[1])]  # always in float
     errors = dict.fromkeys(names, 0.0)
     before = run_all(content, images, [plain[name] for name in names])
     after = run_all(quantized, images, [other[name] for name in names])
@@ -36,13 +36,13 @@ def layer_errors(content, quantized, images, count=3):
 
 
 def _computed(content):
-    """Return the numbers of the tensors that a file computes, by name."""
+    """Return a dict from names to indices of the tensors that are computed, not constant."""
     model, graph = opened(content)
     tensors = enumerate(graph.tensors)
     return {one.name.decode(): number for number, one in tensors if model.buffers[one.buffer].data is None}
 
 
 def _change(values, changed):
-    """Return the root mean square of a change, relative to that of the values."""
+    """Return the root mean square of a change, divided by the root mean square of the values."""
     size = np.sqrt(np.mean(np.square(values, dtype="float64"))) or 1.0
     return float(np.sqrt(np.mean(np.square(changed.astype("float64") - values))) / size)

@@ -1,4 +1,4 @@
-"""LiteRT: a `.tflite` file for phones, browsers and small computers."""
+"""LiteRT export: a `.tflite` file for phones, browsers and small computers."""
 
 from importlib.metadata import version
 
@@ -11,25 +11,27 @@ from tlkeras.exporters.options import OUTPUTS
 from tlkeras.exporters.runtimes import side_by_side
 from tlkeras.exporters.tensorflow_process import convert
 
-#: How far a probability of the file that we write ourselves may lie from that of Keras.
+#: Largest allowed difference of a probability between Keras and a file from our own writer.
 _TOLERANCE = 1e-4
 
 
 def write(model, folder, batch, quantizations, calibration):
     """Write a model as LiteRT files.
 
-    Most convolutional networks are written by `tlkeras.features.engines.litert_writer`, on any backend and without
-    TensorFlow. Others, and files for another batch than one image, are converted by TensorFlow in its own process.
+    `tlkeras.features.engines.litert_writer` writes most convolutional networks, with any backend and without
+    TensorFlow. Other networks, and files with a batch size other than 1, are converted by TensorFlow in a separate
+    process.
 
     Args:
         model: `keras.Model` from pixels to answers.
-        folder: `pathlib.Path` of a folder to write to.
-        batch: Images per call; None for any number.
-        quantizations: Quantizations to write: a tuple of names of `tlkeras.exporters.options.QUANTIZATIONS`.
-        calibration: uint8 images that ranges are measured on; may be empty.
+        folder: Output folder, `pathlib.Path`.
+        batch: Images per call, or None for any number.
+        quantizations: Quantizations to write, a tuple of names from `tlkeras.exporters.options.QUANTIZATIONS`.
+        calibration: uint8 images for measuring the ranges of activations. May be empty.
 
     Returns:
-        `(files, refused, tools)`: paths by quantization, reasons by quantization, and a dict of tools and versions.
+        `(files, refused, tools)`: dicts from quantizations to paths, from quantizations that could not be written to
+        reasons, and from tools to versions.
     """
     content, tools = _plain(model, folder, batch)
     files, refused = {}, {}
@@ -37,7 +39,7 @@ def write(model, folder, batch, quantizations, calibration):
         path = folder / f"{name}.tflite"
         try:
             written = content if name == "none" else quantize(content, name, calibration)
-        except Exception as error:  # the quantizer raises various errors for networks that it does not know
+        except Exception as error:  # the quantizer raises various types for unsupported networks
             refused[name] = first_line(error)
             continue
         path.write_bytes(written)
@@ -48,19 +50,19 @@ def write(model, folder, batch, quantizations, calibration):
 
 
 def finish(path, labels):
-    """Put labels into the chosen file; this comes last, since quantizers do not keep labels."""
+    """Add labels to the chosen file. This is the last step, because quantizers do not preserve labels."""
     from tlkeras.exporters.litert_metadata import with_metadata
 
     path.write_bytes(with_metadata(path.read_bytes(), labels))
 
 
 def worst_layers(files, name, images):
-    """Name the layers that lose most by a quantization, with their errors."""
+    """Return the layers that a quantization changes most, with their errors."""
     return layer_errors(files["none"].read_bytes(), files[name].read_bytes(), images[:4])
 
 
 def _plain(model, folder, batch):
-    """Write the float32 file; return its content and the tools that wrote it."""
+    """Write the float32 file. Return its content and the tools that wrote it."""
     why = "batch"
     if batch == 1:
         content, why = by_own_writer(model)
@@ -71,7 +73,11 @@ def _plain(model, folder, batch):
 
 
 def by_own_writer(model):
-    """Write the file without TensorFlow, if its answers are those of Keras; return it, or None, and why not."""
+    """Write the file without TensorFlow, and compare its answers with those of Keras.
+
+    Returns:
+        `(content, None)`, or `(None, reason)` if the network is not supported or the answers differ.
+    """
     from tlkeras.features.engines.litert_engine import LiteRtEngine
     from tlkeras.features.engines.litert_writer import write_litert
 
@@ -81,7 +87,7 @@ def by_own_writer(model):
         answers, expected = LiteRtEngine(content)(pixels), side_by_side(model.predict_on_batch(pixels))
         answers, expected = (one[:, : model.outputs[0].shape[-1]] for one in (answers, expected))
         difference = np.abs(answers - expected).max() / max(1.0, np.abs(expected).max())
-    except Exception as error:  # TensorFlow's converter may know more layers
+    except Exception as error:  # TensorFlow's converter may support more layers
         return None, first_line(error)
     if not difference <= _TOLERANCE:
         return None, f"answers differ by {difference:.1e}"

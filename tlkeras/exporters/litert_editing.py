@@ -1,4 +1,4 @@
-"""Edit LiteRT files, and run them with all of their intermediate values."""
+"""Edit LiteRT files, and run them with access to their intermediate values."""
 
 import contextlib
 
@@ -9,7 +9,7 @@ from tlkeras.utils.stderr import silent_package
 
 
 def run_all(content, images, tensors):
-    """Run a file on one image at a time; yield a dict of some of its tensors, as floats, by number."""
+    """Run a file on one image at a time, and yield a dict from the given tensor indices to float arrays."""
     from ai_edge_litert.interpreter import Interpreter
 
     with silent_package():
@@ -22,19 +22,19 @@ def run_all(content, images, tensors):
         interpreter.invoke()
         values = {}
         for number in tensors:
-            with contextlib.suppress(ValueError):  # folded away
+            with contextlib.suppress(ValueError):  # the interpreter folded this tensor away
                 values[number] = _as_floats(interpreter.get_tensor(number), details[number]["quantization"])
         yield values
 
 
 def _as_floats(values, quantization):
-    """Undo the quantization of a tensor."""
+    """Convert a quantized tensor back to floats."""
     scale, zero = quantization
     return ((values.astype("float32") - zero) * scale).astype("float32") if scale else values
 
 
 def without_cast(content):
-    """Make the float values after the cast from uint8 the input."""
+    """Remove the initial cast from uint8, so that the file takes float pixels."""
     model, graph = opened(content)
     first = graph.operators[0]
     if operator_name(model, first) != "CAST":
@@ -49,7 +49,7 @@ def without_cast(content):
 
 
 def _remove_tensor(model, graph, number):
-    """Remove a tensor that nothing uses, since quantizers read every tensor."""
+    """Remove an unused tensor, because quantizers read every tensor."""
     del graph.tensors[number]
 
     def moved(numbers):
@@ -63,7 +63,7 @@ def _remove_tensor(model, graph, number):
 
 
 def with_uint8(content):
-    """Let a file with int8 input and output take pixels in 0 to 255 and answer in 0 to 255."""
+    """Change the int8 input and output of a file to uint8 in [0, 255]."""
     from ai_edge_litert import schema_py_generated as schema
 
     model, graph = opened(content)
@@ -90,26 +90,26 @@ def with_uint8(content):
 
 
 def _tensor_of(content, number):
-    """Return a tensor of a file, to be copied."""
+    """Return one tensor of a file, for copying."""
     from ai_edge_litert import schema_py_generated as schema
 
     return schema.Model.GetRootAs(content).Subgraphs(0).Tensors(number)
 
 
 def opened(content):
-    """Open a file to change it: `(model, graph)`."""
+    """Open a file for editing, and return `(model, graph)`."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     for buffer in model.buffers:
-        if buffer.offset > 1:  # its data come after the FlatBuffer
+        if buffer.offset > 1:  # its data is stored after the FlatBuffer
             buffer.data = np.frombuffer(content, "uint8", buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
     return model, model.subgraphs[0]
 
 
 def operator_name(model, call):
-    """Return LiteRT's name for the operator of a call."""
+    """Return the LiteRT name of the operator that a call uses."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
@@ -118,7 +118,7 @@ def operator_name(model, call):
 
 
 def packed(model):
-    """Write a changed file."""
+    """Serialize an edited model to bytes."""
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -1,8 +1,8 @@
-"""Labels inside a `.tflite` file, where Android Studio, MediaPipe and others look for them.
+"""Labels inside a `.tflite` file, in the format that Android Studio, MediaPipe and other tools read.
 
-A buffer `TFLITE_METADATA` says what input and output are, in a FlatBuffer of its own schema ("M001"), and a zip archive
-after the model holds `labels.txt` and `labels.json`. LiteRT reads neither. Source:
-https://ai.google.dev/edge/litert/conversion/tensorflow/metadata
+The buffer `TFLITE_METADATA` contains a FlatBuffer with a schema of its own ("M001"), which describes the input and the
+outputs. A zip archive appended to the model contains `labels.txt` and `labels.json`. LiteRT itself ignores both.
+Source: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata
 """
 
 import io
@@ -20,14 +20,14 @@ _LARGEST_MEMBER = 4_000_000
 
 
 def with_metadata(content, labels):
-    """Put labels into a LiteRT file.
+    """Add labels to a LiteRT file.
 
     Args:
-        content: Bytes of a `.tflite` file without metadata.
-        labels: Dict, as `tlkeras.exporters.labels` describes it.
+        content: Content of a `.tflite` file without metadata, as bytes.
+        labels: Labels dict, described in `tlkeras.exporters.labels`.
 
     Returns:
-        Bytes of the file with metadata.
+        Content of the file with metadata, as bytes.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -40,17 +40,17 @@ def with_metadata(content, labels):
     file = io.BytesIO(packed(model))
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         for name, text in ((LABELS_TEXT, "\n".join(labels["class_names"])), (LABELS, json.dumps(labels))):
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)  # for equal bytes
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)  # fixed date for reproducible bytes
     return file.getvalue()
 
 
 def read_metadata(path):
-    """Read the labels that `with_metadata` put into a file; return None if there are none.
+    """Read the labels that `with_metadata` added to a file. Return None if there are none.
 
-    Only the member `labels.json` is read, into memory; nothing is unpacked.
+    Only `labels.json` is read, directly into memory. Nothing is extracted to disk.
 
     Raises:
-        InputError: There are labels, and they cannot be read.
+        InputError: The file has labels that cannot be read.
     """
     if not zipfile.is_zipfile(path):
         return None
@@ -66,12 +66,12 @@ def read_metadata(path):
 
 
 def _described(labels):
-    """Write the FlatBuffer that describes input and output."""
+    """Build the FlatBuffer that describes the input and the outputs."""
     builder = flatbuffers.Builder(1024)
     height, width = labels["image_size"]
     size = _table(builder, 2, uint32={0: width, 1: height})
     image = _table(builder, 2, int8={0: 1}, offsets={1: size})  # RGB
-    content = _table(builder, 3, uint8={0: 2}, offsets={1: image})  # 2 of the union: an image
+    content = _table(builder, 3, uint8={0: 2}, offsets={1: image})  # union member 2: an image
     description = builder.CreateString("RGB pixels, 0 to 255, uint8")
     name = builder.CreateString("image")
     pixels = _table(builder, 7, offsets={0: name, 1: description, 3: content, 5: _stats(builder, 255.0)})
@@ -93,7 +93,7 @@ def _described(labels):
 
 
 def _unknown_score(builder, threshold):
-    """Describe the second output."""
+    """Describe the second output, the unknown score."""
     feature = _table(builder, 0)
     content = _table(builder, 3, uint8={0: 1}, offsets={1: feature})
     description = builder.CreateString(f"The image is of none of the classes if this is at least {threshold:.6f}")
@@ -102,7 +102,7 @@ def _unknown_score(builder, threshold):
 
 
 def _stats(builder, largest):
-    """Write the range of a tensor's values."""
+    """Write the range of a tensor's values, from 0 to `largest`."""
     return _table(builder, 2, offsets={0: _floats(builder, [largest]), 1: _floats(builder, [0.0])})
 
 
@@ -120,7 +120,7 @@ def _vector(builder, tables):
 
 
 def _table(builder, slots, offsets=None, uint32=None, int8=None, uint8=None):
-    """Write a table; values are given by slot, which the schema numbers in order."""
+    """Write a table from dicts of values by slot. The schema numbers the slots in order."""
     builder.StartObject(slots)
     for slot, value in (offsets or {}).items():
         builder.PrependUOffsetTRelativeSlot(slot, value, 0)

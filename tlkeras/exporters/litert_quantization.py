@@ -1,8 +1,8 @@
-"""LiteRT files in fewer bits, by litert-quantizer, which needs no TensorFlow.
+"""Quantize LiteRT files with litert-quantizer, which does not need TensorFlow.
 
-Folding a scaler into the head leaves weights that differ by a factor of hundreds, and 8 bits cannot hold both ends. So
-`int8` keeps the head in float, which costs a few kilobytes. `full_int8`, for hardware without floats, clips the largest
-weights of the head instead and corrects the bias by what that changes on average.
+Folding a scaler into the head produces weights that differ by a factor of hundreds, a range too wide for 8 bits. So
+`int8` keeps the head in float, which costs several kilobytes. `full_int8`, for hardware without floats, clips the
+largest weights of the head instead and adjusts the bias to compensate for the average change.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from tlkeras.exporters.litert_editing import (
 )
 from tlkeras.utils.stderr import silent_package
 
-#: Share of the head's weights that are clipped for `full_int8`, in percent.
+#: Percentage of the head's weights that `full_int8` clips.
 _CLIPPED = 0.5
 
 
@@ -30,13 +30,13 @@ def quantize(content, kind, calibration):
     """Quantize a LiteRT file.
 
     Args:
-        content: Bytes of a float32 `.tflite` file that takes uint8 pixels of one image.
-        kind: `"float16"`, `"int8"`, `"dynamic_int8"` (weights in 8 bits, activations measured as the file runs) or
-            `"full_int8"` (no float anywhere).
-        calibration: uint8 images `(n, height, width, channels)` that ranges are measured on.
+        content: Content of a float32 `.tflite` file that takes uint8 pixels of one image, as bytes.
+        kind: `"float16"`, `"int8"`, `"dynamic_int8"` (8-bit weights, with ranges of activations measured at run time)
+            or `"full_int8"` (no floats anywhere).
+        calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations.
 
     Returns:
-        Bytes of the quantized file.
+        Content of the quantized file, as bytes.
 
     Raises:
         InputError: litert-quantizer is not installed.
@@ -68,12 +68,12 @@ def _float16(recipes, content):
     from litert_quantizer.qtyping import TFLOperationName as Name
 
     for name in (Name.FULLY_CONNECTED, Name.CONV_2D, Name.DEPTHWISE_CONV_2D, Name.EMBEDDING_LOOKUP):
-        with contextlib.suppress(ValueError):  # an operator that has no such form
+        with contextlib.suppress(ValueError):  # this operator does not support float16
             recipes.add_weight_only_config(".*", name, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
 
 
 def _static(recipes, content, floats=True):
-    """Compute in int8, the head in float."""
+    """Compute in int8, with the head in float if `floats` is true."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName as Name
 
@@ -85,7 +85,7 @@ def _static(recipes, content, floats=True):
 
 
 def _dynamic(recipes, content):
-    """Store weights in int8; activations are quantized as the file runs."""
+    """Store weights in int8, and quantize activations at run time."""
     from litert_quantizer.qtyping import TFLOperationName as Name
 
     recipes.add_dynamic_config(".*", Name.ALL_SUPPORTED, 8)
@@ -101,14 +101,15 @@ _RECIPES = {
 
 
 def clip_head(content, calibration):
-    """Clip the largest weights of the head, and correct its bias by what that changes on average.
+    """Clip the largest weights of the head, and adjust its bias to compensate for the average change.
 
     Args:
-        content: Bytes of a float32 `.tflite` file.
-        calibration: uint8 images.
+        content: Content of a float32 `.tflite` file, as bytes.
+        calibration: uint8 images for measuring the average change.
 
     Returns:
-        Bytes of the changed file; of the same one if its last matrix product has no constant weights and bias.
+        Content of the changed file, as bytes. The file is unchanged if its last fully connected layer does not have
+        constant weights and a constant bias.
     """
     model, graph = opened(content)
     products = [call for call in graph.operators if operator_name(model, call) == "FULLY_CONNECTED"]
@@ -129,7 +130,7 @@ def clip_head(content, calibration):
 
 
 def _keep_in_float(recipes, content, head):
-    """Exclude all that only the unknown scores need, and perhaps what comes from the head on."""
+    """Exclude operators from quantization: those used only by the unknown score and, if `head`, the head as well."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName as Name
 
@@ -140,7 +141,7 @@ def _keep_in_float(recipes, content, head):
 
 
 def _float_operators(content, head):
-    """List operators with their output tensors, as `_keep_in_float` excludes them."""
+    """List the operators that `_keep_in_float` excludes, with the names of their output tensors."""
     model, graph = opened(content)
     names = [operator_name(model, call) for call in graph.operators]
     first, *more = (_needed(graph, output) for output in graph.outputs)
@@ -153,7 +154,7 @@ def _float_operators(content, head):
 
 
 def _needed(graph, output):
-    """Return the set of numbers of the operators that an output needs; operators come after what they need."""
+    """Return the indices of the operators that an output depends on. Operators are in topological order."""
     tensors, needed = {int(output)}, set()
     for place in reversed(range(len(graph.operators))):
         call = graph.operators[place]

@@ -1,8 +1,8 @@
-"""The process that measures exported files: it imports neither Keras nor, unless asked for a SavedModel, TensorFlow.
+"""A separate process that measures exported files. It never imports Keras, and TensorFlow only for a SavedModel.
 
-`measure` starts it. It reads one JSON object from a file, `{"format", "files": {name: path}, "pixels", "threads",
-"seconds", "output"}`, and writes `output`, an `.npz` with the answers of each file, and `output` + `.json` with the
-milliseconds.
+`measure` starts the process. It reads a JSON object from a file, `{"format", "files": {name: path}, "pixels",
+"threads", "seconds", "output"}`. It writes the answers of each file to `output`, an `.npz` file, and the milliseconds
+to `output` + `.json`.
 """
 
 import json
@@ -24,18 +24,18 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
 
     Args:
         files: Dict from names to paths.
-        format: Their format.
-        pixels: uint8 `(n, height, width, channels)`.
-        threads: Numbers of threads to measure the time of one image with.
-        seconds: Time to spend on each number of threads and file.
+        format: Format of all files.
+        pixels: uint8 array `(n, height, width, channels)`.
+        threads: Numbers of threads to time each file with. Defaults to `(1, 2)`.
+        seconds: Time to spend on each file and number of threads. Defaults to 2.
 
     Returns:
-        `(answers, milliseconds, errors)`: dicts by name: float32 arrays `(n, outputs)`; dicts from numbers of threads
-        to the median time of one image (of one call, where the file takes several); and the reason for each file that
-        its runtime cannot open.
+        `(answers, milliseconds, errors)`, three dicts by name. Answers are float32 arrays `(n, outputs)`. Milliseconds
+        are dicts from the number of threads to the median time per call, which is the time per image if the file takes
+        one image per call. Errors are the reasons why files could not be run.
 
     Raises:
-        InputError: No file can be opened, or one ends the process.
+        InputError: No file can be run, or a file crashes the process.
     """
     with tempfile.TemporaryDirectory(prefix="tlkeras-") as folder:
         output = Path(folder, "answers.npz")
@@ -60,7 +60,7 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
 
 
 def _main(path):
-    """Answer one specification."""
+    """Measure the files in a JSON specification, and write the results."""
     spec = json.loads(Path(path).read_text())
     pixels = np.load(spec["pixels"], mmap_mode="r")
     times, answers, errors = {name: {} for name in spec["files"]}, {}, {}
@@ -71,20 +71,20 @@ def _main(path):
                 runtimes[name] = open_runtime(spec["files"][name], spec["format"], count)
                 if name not in answers:
                     answers[name] = runtimes[name](pixels)
-            except Exception as error:  # each runtime raises errors of its own
+            except Exception as error:  # each runtime has its own exception types
                 errors[name] = first_line(error)
                 runtimes.pop(name, None)
         for name, milliseconds in _times(runtimes, pixels, spec["seconds"]).items():
             times[name][count] = milliseconds
     loaded = {"keras", "tensorflow", "jax", "torch"} & set(sys.modules)
-    if loaded and spec["format"] != "saved_model":  # TensorFlow imports Keras by itself
+    if loaded and spec["format"] != "saved_model":  # TensorFlow itself imports Keras
         sys.exit(f"{sorted(loaded)} was imported")
     Path(f"{spec['output']}.json").write_text(json.dumps({"times": times, "errors": errors}))
     np.savez(spec["output"], **answers)
 
 
 def _times(runtimes, pixels, seconds):
-    """Measure the median time of a call, alternating between files, so that a busy machine is equally busy for all."""
+    """Measure the median time per call, alternating between files so that other load affects all of them equally."""
     calls = {name: np.ascontiguousarray(np.resize(pixels[0], (runtime.batch or 1, *runtime.image_shape)))
              for name, runtime in runtimes.items()}  # fmt: skip
     taken = {name: [] for name in runtimes}

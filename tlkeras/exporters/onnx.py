@@ -1,4 +1,4 @@
-"""ONNX: an `.onnx` file for ONNX Runtime and everything else that reads it."""
+"""ONNX export: an `.onnx` file for ONNX Runtime and other tools that read ONNX."""
 
 import json
 from importlib.metadata import version
@@ -8,17 +8,17 @@ from tlkeras.exporters.options import OUTPUTS
 from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.tensorflow_process import convert
 
-#: Final operators that stay in float in `int8`: the head, and what follows it.
+#: Final operators that `int8` keeps in float: the head, and the operators after it.
 _HEADS, _ENDS = ("Gemm", "MatMul"), ("Softmax", "Sigmoid", "Add")
 
-#: Smallest constant that `float16` stores in half: small ones, such as shapes, save nothing.
+#: `float16` converts only constants with more values than this. Converting small ones, such as shapes, saves nothing.
 _SMALL = 256
 
 
 def write(model, folder, batch, quantizations, calibration):
-    """Write a model as ONNX files; arguments and results as in `tlkeras.exporters.litert.write`.
+    """Write a model as ONNX files. Arguments and results are those of `tlkeras.exporters.litert.write`.
 
-    tf2onnx converts the SavedModel that TensorFlow writes in a separate process, from a model of any backend.
+    TensorFlow writes a SavedModel in a separate process, from a model of any backend. tf2onnx then converts it.
 
     Raises:
         InputError: onnx, onnxruntime or tf2onnx is not installed, or the model cannot be converted.
@@ -31,7 +31,7 @@ def write(model, folder, batch, quantizations, calibration):
         raise InputError(f"ONNX files need more packages ({error}). Run: pip install 'tlkeras[onnx]'.") from error
     raw, plain = folder / "raw.onnx", folder / "none.onnx"
     convert(model, folder, [raw.name], batch)
-    quant_pre_process(str(raw), str(plain), skip_symbolic_shape=True)  # folds BatchNorm, or int8 ruins the answers
+    quant_pre_process(str(raw), str(plain), skip_symbolic_shape=True)  # folds BatchNorm; int8 needs that
     raw.unlink()
     onnx.save(canonical(onnx.load(str(plain)), batch), str(plain))
     onnx.checker.check_model(str(plain))
@@ -43,7 +43,7 @@ def write(model, folder, batch, quantizations, calibration):
                 _write_half(plain, path)
             elif name == "int8":
                 _write_int8(plain, path, calibration, batch)
-        except Exception as error:  # the quantizer raises various errors for networks that it does not know
+        except Exception as error:  # the quantizer raises various types for unsupported networks
             refused[name] = first_line(error)
             continue
         files[name] = path
@@ -52,7 +52,7 @@ def write(model, folder, batch, quantizations, calibration):
 
 
 def finish(path, labels):
-    """Put labels into the chosen file, as its properties."""
+    """Add labels to the chosen file, as metadata properties."""
     import onnx
 
     model = onnx.load(str(path))
@@ -63,14 +63,14 @@ def finish(path, labels):
 
 
 def canonical(model, batch):
-    """Rename the parts of a model by number, so that equal networks give equal bytes, and drop unused parts.
+    """Rename the parts of a model by number, so that equal networks give equal bytes, and remove unused parts.
 
     Args:
-        model: `onnx.ModelProto` with one input, and with the outputs `OUTPUTS` or the first of them; it is changed.
-        batch: Images per call; None for any number.
+        model: `onnx.ModelProto` with one input, and the outputs `OUTPUTS` or only the first of them. Changed in place.
+        batch: Images per call, or None for any number.
 
     Returns:
-        The same model, with the input `image` and outputs by their names.
+        The same model. Its input is named `image`, and its outputs as in `OUTPUTS`.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -111,12 +111,12 @@ def canonical(model, batch):
 
 
 def _copied(message):
-    """Copy a protocol buffer out of its list, which is emptied later."""
+    """Copy a protocol buffer message, since the list that contains it is cleared later."""
     return type(message).FromString(message.SerializeToString())
 
 
 def _needed(graph, outputs):
-    """List the nodes that some outputs need, each after those that it needs."""
+    """List the nodes that the outputs depend on, in topological order."""
     producers = {name: node for node in graph.node for name in node.output}
     order, seen, stack = [], set(), [(producers[output.name], 0) for output in reversed(outputs)]
     while stack:
@@ -136,7 +136,7 @@ def _needed(graph, outputs):
 
 
 def _write_half(source, path):
-    """Store constants in float16 and compute in float32, which every operator can."""
+    """Store constants in float16 and compute in float32, which every operator supports."""
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -161,7 +161,7 @@ def _write_half(source, path):
 
 
 def _write_int8(source, path, calibration, batch):
-    """Compute in int8, the head in float; ranges are measured on images."""
+    """Compute in int8, with the head in float. Measure the ranges on calibration images."""
     import numpy as np
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -180,7 +180,7 @@ def _write_int8(source, path, calibration, batch):
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        # Without 8-bit dot products, sums of two products of 8 bits overflow 16: weights get 7 bits.
+        # Without 8-bit dot products, the sum of two 8-bit products can overflow 16 bits. So weights get 7 bits.
         reduce_range=not has_int8_dot_products(),
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
@@ -189,7 +189,7 @@ def _write_int8(source, path, calibration, batch):
 
 
 def _head(graph):
-    """Name the last matrix product before the probabilities, what follows it, and all that only unknown scores need."""
+    """List the names of the nodes to keep in float: from the head on, and those used only by the unknown score."""
     nodes = _needed(graph, graph.output[:1])
     last = max((place for place, node in enumerate(nodes) if node.op_type in _HEADS), default=len(nodes))
     names = {node.name for node in nodes}

@@ -1,4 +1,4 @@
-"""An exported file as a `Run`: `predict` and `evaluate` work on it as on the run that it came from."""
+"""Open an exported file as a `Run`, so that `predict` and `evaluate` work as on the original run."""
 
 import os
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ from tlkeras.exporters.options import MODEL_FILES
 from tlkeras.exporters.runtimes import open_runtime
 from tlkeras.runs.run import Run
 
-#: Formats by the end of a file's name.
+#: Formats by file extension.
 _SUFFIXES = {".tflite": "litert", ".onnx": "onnx", ".xml": "openvino"}
 
 
 @dataclass(frozen=True)
 class _ExportedRejector:
-    """The threshold of an unknown score that the file computes itself."""
+    """Threshold for the unknown score, which the exported file itself computes."""
 
     threshold: float
 
     def exceeds(self, score):
-        """Tell whether an unknown score means `"unknown"`."""
+        """Return whether an unknown score means `"unknown"`."""
         return score >= self.threshold
 
 
 class ExportedRun(Run):
-    """An exported file that answers like a run, by its own runtime.
+    """A `Run` that predicts with an exported file and its own runtime.
 
     Attributes:
-        format: str, its format.
+        format: Format of the file, str.
     """
 
     def __init__(self, path, format, labels, engine):
@@ -52,12 +52,12 @@ class ExportedRun(Run):
         self.format, self.labels = format, labels
 
     def make_engine(self):
-        """Return the file's runtime, which gives the unknown scores with the probabilities."""
+        """Return the file's runtime, which computes the probabilities and any unknown scores."""
         return self._litert
 
     @cached_property
     def model(self) -> Any:
-        """There is none.
+        """Raise an error, since an exported file contains no Keras model.
 
         Raises:
             InputError: Always.
@@ -66,7 +66,7 @@ class ExportedRun(Run):
 
     @cached_property
     def metrics(self) -> dict:
-        """The provenance that the file states, if any."""
+        """The metrics known from the file's labels: only the majority class, if any."""
         return {"scores": {"majority_class": self.labels.get("majority_class")}, "data": None}
 
 
@@ -74,7 +74,7 @@ def exported_file(path: str | os.PathLike) -> tuple[Path, str] | None:
     """Find the exported file that a path refers to.
 
     Args:
-        path: A `.tflite`, `.onnx` or `.xml` file, the folder of a SavedModel, or a folder that `tlkeras.export` wrote.
+        path: A `.tflite`, `.onnx` or `.xml` file, a SavedModel's folder, or a folder that `tlkeras.export` wrote.
 
     Returns:
         `(path, format)`, or None if the path is none of these.
@@ -96,17 +96,18 @@ def exported_file(path: str | os.PathLike) -> tuple[Path, str] | None:
 def load_export(path: str | os.PathLike, threads: int | None = None) -> Run:
     """Open an exported file to predict and evaluate with its own runtime, without Keras.
 
-    The commands `tlkeras predict` and `tlkeras evaluate` take the same paths.
+    The commands `tlkeras predict` and `tlkeras evaluate` accept the same paths.
 
     Args:
         path: A file or folder that `tlkeras.export` wrote.
-        threads: Threads to compute on. Defaults to None, one per core.
+        threads: Number of threads to compute with. Defaults to None, which means one per core.
 
     Returns:
         A `Run` without `model`.
 
     Raises:
-        InputError: There is no such file, it is damaged or foreign, or its runtime is not installed.
+        InputError: The file does not exist, is damaged, was not written by `tlkeras.export`, or needs a runtime that is
+            not installed.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""OpenVINO: an `.xml` file with its `.bin`, for Intel's processors."""
+"""OpenVINO export: an `.xml` file and a `.bin` file, for Intel processors."""
 
 import json
 from importlib.metadata import version
@@ -9,10 +9,10 @@ from tlkeras.exporters.tensorflow_process import convert
 
 
 def write(model, folder, batch, quantizations, calibration):
-    """Write a model as OpenVINO files; arguments and results as in `tlkeras.exporters.litert.write`.
+    """Write a model as OpenVINO files. Arguments and results are those of `tlkeras.exporters.litert.write`.
 
-    OpenVINO reads the LiteRT file that is written without TensorFlow if there is one, and a SavedModel otherwise.
-    `int8` comes from the int8 ONNX file: OpenVINO's own quantizer loses more.
+    OpenVINO converts a LiteRT file if one can be written without TensorFlow, and a SavedModel otherwise. `int8` is
+    converted from the int8 ONNX file, because OpenVINO's own quantizer loses more accuracy.
 
     Raises:
         InputError: openvino is not installed, or the model cannot be converted.
@@ -45,23 +45,23 @@ def write(model, folder, batch, quantizations, calibration):
 
 
 def finish(path, labels):
-    """Put labels into the chosen file, as runtime information of the model."""
+    """Add labels to the chosen file, as the model's runtime information."""
     import openvino
 
     model = openvino.Core().read_model(str(path))
-    # Separated by spaces, as OpenVINO's Model API reads them.
+    # OpenVINO's Model API expects names separated by spaces.
     names = " ".join("_".join(name.split()) for name in labels["class_names"])
     model.set_rt_info(names, ["model_info", "labels"])
     model.set_rt_info(json.dumps(labels), ["model_info", "tlkeras"])
     renamed = path.with_name("labeled.xml")
     openvino.save_model(model, str(renamed), compress_to_fp16=False)
-    del model  # the .bin is mapped into memory as long as this lives
+    del model  # it keeps the .bin file mapped into memory
     for suffix in (".bin", ".xml"):
         renamed.with_suffix(suffix).replace(path.with_suffix(suffix))
 
 
 def _source(model, folder, batch):
-    """Write what OpenVINO converts; return its path and the tools that wrote it."""
+    """Write the file that OpenVINO converts. Return its path and the tools that wrote it."""
     if batch == 1:
         content, _ = litert.by_own_writer(model)
         if content is not None:

@@ -1,4 +1,4 @@
-"""The choices of an export, checked before Keras is loaded."""
+"""Options of an export, checked before Keras is loaded."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from tlkeras.utils.validation import check_choice, check_integer, check_number, 
 MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml", "saved_model": "saved_model"}
 LABELS, LABELS_TEXT, REPORT, PAGE = "labels.json", "labels.txt", "export.json", "index.html"
 
-#: Names of the outputs of a file; only that of a run with a rejector has the second.
+#: Names of a file's outputs. Only files of runs with a rejector have the second.
 OUTPUTS = ("probabilities", "unknown_score")
 
-#: A page is a LiteRT file with a page around it, which lie side by side.
+#: `web` writes a web page next to its LiteRT file.
 FORMATS = (*MODEL_FILES, "web")
 
-#: Everything that an export may consist of; a folder with other files is never replaced.
+#: All files and folders that an export can contain. A folder with anything else in it is never replaced.
 FILES = frozenset({*MODEL_FILES.values(), "model.bin", LABELS, LABELS_TEXT, REPORT, PAGE})
 
-#: The quantizations that each format has, in the order in which `auto` tries them.
+#: Quantizations of each format, in the order in which `auto` tries them.
 QUANTIZATIONS = {
     "litert": ("none", "float16", "int8", "dynamic_int8", "full_int8"),
     "onnx": ("none", "float16", "int8"),
@@ -31,12 +31,12 @@ QUANTIZATIONS = {
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of an export.
+    """Options of an export.
 
     Attributes:
         format: One of `FORMATS`.
         quantize: One of `QUANTIZATIONS[format]`, or `"auto"`.
-        batch: Images per call of the exported file; None for any number.
+        batch: Images per call of the exported file, or None for any number.
         max_drop: Largest loss of accuracy, as a share, or None for the default rule.
     """
 
@@ -52,28 +52,28 @@ class Options:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The quantizations to write and measure. The plain file is always among them: others are compared with it."""
+        """The quantizations to write and measure. They include `"none"`, which the others are compared with."""
         if self.quantize == "auto":
             return tuple(name for name in QUANTIZATIONS[self.format] if name != "full_int8")
         return tuple(dict.fromkeys(("none", self.quantize)))
 
 
 def check_options(format, quantize="auto", batch=1, max_drop=None, output=None, overwrite=False):
-    """Check the choices of an export.
+    """Check the options of an export.
 
     Args:
-        format: As in `tlkeras.export`, like the rest.
-        quantize: Quantization.
-        batch: Images per call.
-        max_drop: Largest loss of accuracy.
-        output: Folder to write. Defaults to None, not checked.
-        overwrite: Whether an export that is there may be replaced.
+        format: As in `tlkeras.export`.
+        quantize: As in `tlkeras.export`.
+        batch: As in `tlkeras.export`.
+        max_drop: As in `tlkeras.export`.
+        output: Folder to write to. Defaults to None, which skips the check of the folder.
+        overwrite: As in `tlkeras.export`.
 
     Returns:
         `Options`.
 
     Raises:
-        InputError: A choice does not exist, two of them do not go together, or the folder cannot be written.
+        InputError: An option is invalid, two options cannot be combined, or the folder cannot be written.
 
     Example:
 

@@ -1,12 +1,12 @@
-"""Facts about the processor that decide which quantization pays."""
+"""Features of the processor that determine which quantization is fastest."""
 
 from pathlib import Path
 
 
 def has_int8_dot_products():
-    """Return whether this processor has instructions for sums of 8-bit products, which make int8 fast and exact.
+    """Return whether this processor has instructions for 8-bit dot products, which make int8 fast and exact.
 
-    On x86 these are VNNI, on Arm the dot product extension. If the processor cannot be queried, the answer is True.
+    These are VNNI on x86 and the dot product extension on Arm. Return True if the processor cannot be queried.
     """
     try:
         flags = set(Path("/proc/cpuinfo").read_text("utf-8", "replace").split())

@@ -1,4 +1,4 @@
-"""The report of an export: the content of `export.json`, and its table."""
+"""Report of an export: the content of `export.json`, and its text form."""
 
 import os
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Export:
     """An exported file and its verification.
 
     Attributes:
-        path: `pathlib.Path` of the file, or of the folder of a SavedModel.
-        report: The content of `export.json`, see docs/deployment.md.
+        path: Path of the file or of a SavedModel's folder, `pathlib.Path`.
+        report: Content of `export.json`, a dict. See docs/deployment.md.
     """
 
     path: Path
@@ -26,19 +26,19 @@ class Export:
 
 
 def report_of(options, subject, candidates, chosen, why, size, labels):
-    """Put together the content of `export.json`.
+    """Build the content of `export.json`.
 
     Args:
         options: `tlkeras.exporters.options.Options`.
         subject: `tlkeras.exporters.subject.Subject`.
         candidates: `tlkeras.exporters.candidates.Candidates`.
-        chosen: The quantization that was delivered.
-        why: A sentence about that.
-        size: Bytes of the file with its labels.
-        labels: Dict of labels, whose provenance is repeated.
+        chosen: Name of the delivered quantization.
+        why: Sentence with the reason for this choice.
+        size: Size of the file with its labels, in bytes.
+        labels: Labels dict, whose provenance is copied.
 
     Returns:
-        A dict that JSON can hold.
+        Dict that can be written as JSON.
     """
     verified = candidates.measured[chosen]
     return {
@@ -61,7 +61,7 @@ def report_of(options, subject, candidates, chosen, why, size, labels):
 
 
 def candidate_rows(candidates, max_drop):
-    """List the quantizations that were measured, and those that were refused, as flat dicts."""
+    """List the measured quantizations, then those that could not be written, as flat dicts."""
     rows = []
     for name, result in candidates.measured.items():
         row = {"quantization": name, "bytes": result["bytes"]}
@@ -73,7 +73,7 @@ def candidate_rows(candidates, max_drop):
 
 
 def export_text(report):
-    """Write `export.json` as a table and sentences."""
+    """Format the content of `export.json` as a table and sentences."""
     lines = [rows_text(report["candidates"], report["quantization"]), ""]
     images, verified = report["images"], report["verified"]
     lines.append(report["why"])
@@ -99,12 +99,12 @@ def export_text(report):
 
 
 def rows_text(rows, chosen=None, first=("quantization",)):
-    """Write rows as a table, with reasons for what was refused below it.
+    """Format rows as a table, followed by the reasons for files that could not be written.
 
     Args:
-        rows: Dicts, as `candidate_rows` gives them.
-        chosen: The quantization to mark. Defaults to None, none.
-        first: Keys of the first columns.
+        rows: Dicts, as `candidate_rows` returns them.
+        chosen: Name of the quantization to mark. Defaults to None, which marks none.
+        first: Keys of the first columns. Defaults to `("quantization",)`.
     """
     threads = sorted({key for row in rows for key in row if key.startswith("ms_")})
     header = (*first, "MB", *(f"ms, {key[3:]} thread{'s' if key != 'ms_1' else ''}" for key in threads))

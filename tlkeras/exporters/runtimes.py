@@ -1,7 +1,7 @@
-"""The runtimes that open exported files: one class each, without Keras.
+"""Runtimes for exported files: one class per format, without Keras.
 
-All take uint8 pixels `(n, height, width, channels)` and return float32 answers `(n, outputs)`, on a number of threads.
-If a file has a second output, the unknown score, it is the last column.
+Each runtime takes uint8 pixels `(n, height, width, channels)` and returns float32 answers `(n, outputs)`. If a file has
+a second output, the unknown score, it is the last column. The number of threads is set when the file is opened.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from tlkeras.utils.stderr import silent_stderr
 
 
 def side_by_side(answers):
-    """Put the outputs of a network side by side, `(n, outputs)`: first the probabilities, last the unknown score.
+    """Concatenate the outputs of a network to `(n, outputs)`, with the probabilities first and the unknown score last.
 
-    Runtimes give them in orders of their own. The score is a single number, and there are probabilities for two classes
-    or more where there is a score.
+    Each runtime returns the outputs in its own order. The unknown score is the output with a single column, since a
+    network with an unknown score has at least two classes.
     """
     if not isinstance(answers, list | tuple):
         return np.asarray(answers)
@@ -25,18 +25,18 @@ def side_by_side(answers):
 
 
 class _Runtime:
-    """The base of all runtimes, which calls a file on batches of its size.
+    """Base class of all runtimes, which splits images into batches of the size that the file takes.
 
     Attributes:
-        image_shape: `(height, width, channels)`.
-        batch: Images per call; None for any number.
-        batch_size: None: a runtime computes in the thread that calls it, on its own threads; see `stream_features`.
+        image_shape: Shape of an image, `(height, width, channels)`.
+        batch: Images per call, or None for any number.
+        batch_size: None, because a runtime has threads of its own. See `stream_features`.
     """
 
     batch_size = None
 
     def __call__(self, pixels):
-        """Compute the answers to images."""
+        """Compute the answers for images of any number, padding the last batch if necessary."""
         size = self.batch or 1
         answers = []
         for start in range(0, len(pixels), size):
@@ -56,7 +56,7 @@ class LiteRt(_Runtime):
     def __init__(self, path, threads):
         from ai_edge_litert.interpreter import Interpreter
 
-        with silent_stderr():  # its native code announces its delegate there
+        with silent_stderr():  # its native code logs the delegate to stderr
             self._interpreter = Interpreter(model_content=Path(path).read_bytes(), num_threads=threads)
             self._input = self._interpreter.get_input_details()[0]
             signature = self._input["shape_signature"]
@@ -66,7 +66,7 @@ class LiteRt(_Runtime):
         self._outputs = self._interpreter.get_output_details()
 
     def run(self, pixels):
-        """Compute one call; integers are turned into probabilities."""
+        """Compute one batch, and convert integer outputs to floats."""
         if len(pixels) != self._interpreter.get_input_details()[0]["shape"][0]:
             self._interpreter.resize_tensor_input(self._input["index"], pixels.shape)
             self._interpreter.allocate_tensors()
@@ -75,7 +75,7 @@ class LiteRt(_Runtime):
         return [self._floats(output) for output in self._outputs]
 
     def _floats(self, output):
-        """Return an output as floats."""
+        """Return one output as floats."""
         answers, (scale, zero) = self._interpreter.get_tensor(output["index"]), output["quantization"]
         return (answers.astype("float32") - zero) * scale if scale else answers
 
@@ -117,7 +117,7 @@ class OpenVino(_Runtime):
         hints = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": str(threads),
-            # Left to itself it computes in bfloat16 where the processor can, which changes answers.
+            # By default, OpenVINO computes in bfloat16 on processors that support it, which changes answers.
             "INFERENCE_PRECISION_HINT": "f32",
         }
         self._request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
@@ -157,17 +157,20 @@ def open_runtime(path, format, threads=1):
     """Open an exported file in its runtime.
 
     Args:
-        path: The file, or the folder of a SavedModel.
+        path: Path of the file or of a SavedModel's folder.
         format: `"litert"`, `"onnx"`, `"openvino"` or `"saved_model"`.
-        threads: Threads to compute on.
+        threads: Number of threads to compute with. Defaults to 1.
+
+    Returns:
+        The runtime, a function from pixels to answers.
 
     Raises:
-        InputError: The runtime is not installed, or does not open the file.
+        InputError: The runtime is not installed, or cannot open the file.
     """
     runtime = RUNTIMES[format]
     try:
         return runtime(path, threads)
     except ImportError as error:
         raise InputError(f"Running {format} needs {runtime.packages} ({error}). Run: pip install it.") from error
-    except Exception as error:  # each runtime has errors of its own
+    except Exception as error:  # each runtime has its own exception types
         raise InputError(f"{str(path)!r} cannot be opened as {format}: {first_line(error)}") from error

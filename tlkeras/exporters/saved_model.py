@@ -1,4 +1,4 @@
-"""SavedModel: a folder for TensorFlow and TensorFlow Serving."""
+"""SavedModel export: a folder for TensorFlow and TensorFlow Serving."""
 
 import json
 from importlib.metadata import version
@@ -8,12 +8,12 @@ from tlkeras.exporters.tensorflow_process import convert
 
 
 def write(model, folder, batch, quantizations, calibration):
-    """Write a model as a SavedModel; arguments and results as in `tlkeras.exporters.litert.write`."""
+    """Write a model as a SavedModel. Arguments and results are those of `tlkeras.exporters.litert.write`."""
     convert(model, folder, ["saved_model"], batch)
     return {"none": folder / "saved_model"}, {}, {"tensorflow": version("tensorflow")}
 
 
 def finish(path, labels):
-    """Put labels into the subfolder that TensorFlow reserves for extra files."""
+    """Add labels to the subfolder that TensorFlow reserves for extra files."""
     (path / "assets.extra").mkdir()
     (path / "assets.extra" / LABELS).write_text(json.dumps(labels, indent=2) + "\n", "utf-8")

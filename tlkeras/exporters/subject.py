@@ -1,4 +1,4 @@
-"""The subject of an export: a model, its labels, and the images to calibrate and verify it with."""
+"""Subject of an export: a model, its labels, and the images to calibrate and verify it with."""
 
 import os
 import random
@@ -20,7 +20,7 @@ from tlkeras.utils.validation import invalid
 if TYPE_CHECKING:
     import keras
 
-#: Images to verify with and to calibrate with, at most.
+#: Largest numbers of images for verification and for calibration.
 VERIFIED, CALIBRATED = 500, 48
 
 
@@ -29,15 +29,16 @@ class Subject:
     """A model to export, with its labels and images.
 
     Attributes:
-        model: `keras.Model` from raw pixels to probabilities, and to unknown scores where the run has a rejector.
-        labels: Dict as in `tlkeras.exporters.labels`.
-        calibration: uint8 images `(n, height, width, channels)` that ranges are measured on; may be empty.
-        pixels: uint8 images that the export is verified with; none of them is in `calibration`.
-        truth: int array `(n,)` of their classes, or of 0 and 1 `(n, classes)` where an image may have several labels;
-            None where they are unknown.
-        described: Words for `pixels`, such as `"held-out images"`.
-        seen: Number of `pixels` that the model has learned from; None where that is unknown.
-        page: `pathlib.Path` of the run's `report.html`, which gets a section for the export; None where there is none.
+        model: `keras.Model` from raw pixels to probabilities, with unknown scores as a second output if the run has a
+            rejector.
+        labels: Labels dict, described in `tlkeras.exporters.labels`.
+        calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations. May be empty.
+        pixels: uint8 images for verification, none of which is in `calibration`.
+        truth: Classes of `pixels`, int array `(n,)`, or 0 and 1 of shape `(n, classes)` if an image may have several
+            labels. None if they are unknown.
+        described: Description of `pixels`, such as `"held-out images"`.
+        seen: Number of `pixels` that the model has learned from, or None if it is unknown.
+        page: Path of the run's `report.html`, which gets a section for the export, or None if there is none.
     """
 
     model: "keras.Model"
@@ -51,7 +52,7 @@ class Subject:
 
 
 def subject_of(model, images=None, class_names=None):
-    """Resolve what to export, and read its images.
+    """Load the model to export, and read its images.
 
     Args:
         model: `Run`, the folder of one, or a `keras.Model`.
@@ -62,7 +63,7 @@ def subject_of(model, images=None, class_names=None):
         `Subject`.
 
     Raises:
-        InputError: There is no such run, the model does not take images, or there are no images that can be read.
+        InputError: The run does not exist, the model does not take images, or no images can be read.
     """
     run = load_run(model) if isinstance(model, str | os.PathLike) else model
     if not isinstance(run, Run):
@@ -76,7 +77,7 @@ def subject_of(model, images=None, class_names=None):
         return _without_images(run)
     else:
         calibration, verified, described, seen = _files(run, images)
-    if not calibration:  # images for calibration are not used for verification
+    if not calibration:  # keep calibration and verification separate
         split = min(CALIBRATED, len(verified) // 4)
         calibration, verified = verified[:split], verified[split:]
     pixels, labels = _read(run, verified[:VERIFIED])
@@ -88,7 +89,7 @@ def subject_of(model, images=None, class_names=None):
 
 
 def _run_of(model, class_names):
-    """Wrap a Keras model as a run that was not written."""
+    """Wrap a Keras model in a `Run` without a folder."""
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     right = all(isinstance(shape, tuple) for shape in shapes) and len(shapes[0]) == 4 and len(shapes[1]) == 2
     if not right or None in shapes[0][1:] or shapes[0][-1] != 3 or shapes[1][1] is None:
@@ -103,16 +104,20 @@ def _run_of(model, class_names):
 
 
 def _without_images(run):
-    """Make a subject of a model alone: noise shows whether a float file gives the same answers."""
+    """Make a subject for a model without images. Noise is enough to verify that a float file gives the same answers."""
     noise = np.random.default_rng(0).integers(0, 256, (16, *run.model.input_shape[1:]), "uint8")
     return Subject(run.model, _labels(run), noise[:0], noise, None, "images of noise", None)
 
 
 def _files(run, images):
-    """List the images of a run: `(calibration, verification, words for the latter, how many of them were seen)`.
+    """List the images of a run.
 
-    Images for verification are held out: they neither trained nor chose the run. If there are none,
-    they are images that the run has learned from, and the words say so.
+    Images for verification are held out: they were not used to train or choose the model. If there are none, images
+    from the training data are used instead, and the description says so.
+
+    Returns:
+        `(calibration, verification, description, seen)`: two lists of `(image, label)`, a description of the images for
+        verification, and the number of them that were used in training, or None if it is unknown.
     """
     learned, chosen = ({}, {}) if run.path is None and "metrics" not in run.__dict__ else _data(run)
     known = {*learned.values(), *chosen.values()}
@@ -133,7 +138,7 @@ def _files(run, images):
 
 
 def _data(run):
-    """Return the digests of the images that trained a run, and of those that chose it."""
+    """Return the digests of the images that a run was trained on, and of those that it was chosen by."""
     try:
         return run.metrics["data"]["learned"], run.metrics["data"]["chosen_by"]
     except (KeyError, TypeError) as error:
@@ -141,7 +146,7 @@ def _data(run):
 
 
 def _listed(run, images, optional=False):
-    """List `(image, label)` of a source, or of the run's training source; with `optional`, it may be missing."""
+    """List `(image, label)` from a source or the run's training source. With `optional`, the source may be missing."""
     source = run.metrics["data"].get("source") if images is None else images
     try:
         files = list_source(source).files
@@ -162,24 +167,24 @@ def _listed(run, images, optional=False):
 
 
 def _names(label):
-    """Return the class names of a label as a set."""
+    """Return the set of class names in a label."""
     return {label} if isinstance(label, str) else set(label)
 
 
 def _truth(run, labels):
-    """Turn labels into numbers of classes, or into 0 and 1 where an image may have several."""
+    """Convert labels to class indices, or to rows of 0 and 1 if an image may have several labels."""
     if run.thresholds is None:
         return np.array([run.class_names.index(next(iter(_names(label)))) for label in labels])
     return np.array([[float(name in _names(label)) for name in run.class_names] for label in labels], "float32")
 
 
 def _shuffle(files):
-    """Shuffle a list in place, in the same way each time."""
+    """Shuffle a list in place, with a fixed seed."""
     random.Random(0).shuffle(files)
 
 
 def _read(run, files):
-    """Read images to uint8 arrays, and leave out those that cannot be read: `(pixels, labels)`."""
+    """Read images as uint8, skip unreadable ones, and return `(pixels, labels)`."""
     pixels, labels = [], []
     for source, label in files:
         try:
@@ -192,7 +197,7 @@ def _read(run, files):
 
 
 def _network(run):
-    """Return the model of a run, with the unknown score as a second output where there is a rejector."""
+    """Return the model of a run, with the unknown score as a second output if the run has a rejector."""
     if run.rejector is None:
         return run.model
     from tlkeras.exporters.unknown_score import with_unknown_score
@@ -201,7 +206,7 @@ def _network(run):
 
 
 def _labels(run):
-    """Return the labels of an exported file, with the backend that computes what it is compared with."""
+    """Return the labels of an exported file, with the Keras backend that it is compared with."""
     import keras
 
     labels = labels_of(run)

@@ -1,7 +1,7 @@
-"""The process that converts with TensorFlow, whatever backend and model the caller has.
+"""A separate process that converts models with TensorFlow, independent of the caller's Keras backend.
 
-`convert` starts it with the TensorFlow backend. It opens a `.keras` file, writes a SavedModel that takes uint8 pixels,
-and from that a `.tflite` or an `.onnx` file, as asked.
+`convert` starts the process with the TensorFlow backend. It opens a `.keras` file and writes a SavedModel that takes
+uint8 pixels. On request, it converts the SavedModel to a `.tflite` or an `.onnx` file.
 """
 
 import contextlib
@@ -17,14 +17,13 @@ from tlkeras.exporters.options import OUTPUTS
 
 
 def convert(model, folder, targets, batch):
-    """Write a model as a SavedModel, and in other formats, by TensorFlow in a separate process.
+    """Write a model as a SavedModel, and optionally in other formats, with TensorFlow in a separate process.
 
     Args:
         model: `keras.Model` from pixels to answers.
-        folder: `pathlib.Path` of a folder to work in; it will hold `saved_model`, and `none.tflite`, `float16.tflite`
-            and `raw.onnx` where they are asked for.
-        targets: Names of the files to write, from these.
-        batch: Images per call; None for any number.
+        folder: Working folder, `pathlib.Path`. `saved_model` and the targets are written to it.
+        targets: Names of the files to write, from `saved_model`, `none.tflite`, `float16.tflite` and `raw.onnx`.
+        batch: Images per call, or None for any number.
 
     Raises:
         InputError: TensorFlow is not installed, or the model cannot be converted.
@@ -37,7 +36,7 @@ def convert(model, folder, targets, batch):
     model.save(folder / "model.keras")
     spec = {"folder": str(folder), "targets": list(targets), "batch": batch}
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    environment["CUDA_VISIBLE_DEVICES"] = ""  # files are written, nothing is computed
+    environment["CUDA_VISIBLE_DEVICES"] = ""  # conversion needs no GPU
     command = [sys.executable, "-m", "tlkeras.exporters.tensorflow_process", json.dumps(spec)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
     missing = [name for name in targets if not (folder / name).exists()]
@@ -48,7 +47,7 @@ def convert(model, folder, targets, batch):
 
 
 def _main(spec):
-    """Convert as a specification says, and leave the first line of an error in a file."""
+    """Convert a model as a specification says. If that fails, write the first line of the error to `error.txt`."""
     folder = Path(spec["folder"])
     try:
         model = _opened(folder / "model.keras")
@@ -66,7 +65,7 @@ def _main(spec):
 
 
 def _opened(path):
-    """Open the model, without running any code that is in the file."""
+    """Open the model in safe mode, which runs no code from the file."""
     import keras
 
     import tlkeras.exporters.unknown_score  # noqa: F401 (registers its layer)
@@ -76,7 +75,7 @@ def _opened(path):
 
 @contextlib.contextmanager
 def _no_compiled_functions():
-    """Keep TensorFlow from wrapping grouped convolutions and the like in functions that tf2onnx cannot see into."""
+    """Keep TensorFlow from wrapping operations such as grouped convolutions in functions that tf2onnx cannot inline."""
     import tensorflow as tf
 
     original = tf.function
@@ -88,9 +87,10 @@ def _no_compiled_functions():
 
 
 def _write_saved_model(model, folder, batch):
-    """Write a SavedModel whose only endpoint takes uint8 pixels and computes in inference mode.
+    """Write a SavedModel whose only endpoint takes uint8 pixels and runs in inference mode.
 
-    `model.export` leaves out `training=False`, which turns augmentation on and has BatchNorm use the batch.
+    `model.export` does not pass `training=False`, so augmentation would be active and BatchNorm would use batch
+    statistics.
     """
     import keras
     import tensorflow as tf
@@ -109,7 +109,7 @@ def _write_saved_model(model, folder, batch):
 
 
 def _litert(folder, float16):
-    """Convert to LiteRT with its own operators only."""
+    """Convert to LiteRT, using only built-in operators."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
@@ -123,7 +123,7 @@ def _litert(folder, float16):
 def _write_onnx(folder, path):
     """Convert to ONNX.
 
-    tf2onnx's own optimizers are left out: they take several times the memory, and ONNX Runtime does the same later.
+    tf2onnx's optimizers are disabled. They need several times the memory, and ONNX Runtime optimizes the graph later.
     """
     import onnx
     import tensorflow as tf
@@ -140,7 +140,7 @@ def _write_onnx(folder, path):
 
 
 def _teach_tf2onnx():
-    """Add what tf2onnx does not know: NumPy 2, and the complementary error function of exact GELU."""
+    """Add support for NumPy 2 and for the complementary error function, which exact GELU uses, to tf2onnx."""
     import numpy as np
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
 

@@ -1,7 +1,7 @@
-"""The unknown score of a run's rejector as a part of the network, so that an exported file answers "none of these" too.
+"""The unknown score of a run's rejector as a layer, so that exported files can answer "none of these".
 
-`tlkeras.evaluation.rejector.Rejector` computes it from features with NumPy. This layer computes the same with operators
-that every runtime has.
+`tlkeras.evaluation.rejector.Rejector` computes the score from features with NumPy. This layer computes the same score
+with operators that every runtime supports.
 """
 
 import keras
@@ -11,13 +11,15 @@ from keras import ops
 from tlkeras.models.graph import infer_by_default
 from tlkeras.models.heads import find_head
 
-#: Keep divisions and square roots away from 0 without changing any other value.
+#: Keeps divisors and arguments of square roots above 0 without changing other values.
 _TINY = 1e-30
 
 
 @keras.saving.register_keras_serializable("tlkeras")
 class UnknownScore(keras.layers.Layer):
-    """Unknown scores of features, by their distance from known images; see `Rejector.unknown_scores`.
+    """Layer that computes unknown scores of features from their distances to known images.
+
+    See `Rejector.unknown_scores` for the method.
 
     Args:
         images: Number of known images.
@@ -36,7 +38,7 @@ class UnknownScore(keras.layers.Layer):
         self.images = int(images)
 
     def build(self, input_shape):
-        """Make weights: center and scale of the features' roots, and the known images with their distances."""
+        """Create the weights: center and scale of the features' roots, and the known images with their distances."""
         count, images = input_shape[-1], self.images
         shapes = {"center": (count,), "scale": (count,), "references": (count, images), "distances": (images,)}
         for name, shape in shapes.items():
@@ -47,7 +49,7 @@ class UnknownScore(keras.layers.Layer):
         return (input_shape[0], 1)
 
     def get_config(self):
-        """Return what makes an equal layer."""
+        """Return the configuration of the layer."""
         return {**super().get_config(), "images": self.images}
 
     def call(self, features):
@@ -60,14 +62,14 @@ class UnknownScore(keras.layers.Layer):
         return ops.sum(nearer, axis=1, keepdims=True) / float(self.images + 1)
 
     def write_litert(self, graph, features):
-        """Add the same to a LiteRT file.
+        """Add the same computation to a LiteRT file.
 
         Args:
             graph: `tlkeras.features.engines.litert_graph.LiteRtGraph`.
-            features: Number of the features' tensor.
+            features: Index of the tensor with the features.
 
         Returns:
-            The number of the scores' tensor.
+            Index of the tensor with the scores.
         """
         add, width = graph.add, graph.shape(features)
         center, scale, references, distances = (ops.convert_to_numpy(weight) for weight in self.weights)
@@ -92,11 +94,11 @@ class UnknownScore(keras.layers.Layer):
 
 
 def with_unknown_score(model, rejector):
-    """Add the unknown score as a second output.
+    """Add the unknown score to a model as a second output.
 
     Args:
         model: `keras.Model` from pixels to probabilities, which ends in a `Dense` layer.
-        rejector: `tlkeras.Rejector` for the features that this layer gets.
+        rejector: `tlkeras.Rejector` for the input features of this `Dense` layer.
 
     Returns:
         `keras.Model` that shares all layers with `model`.

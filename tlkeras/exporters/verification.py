@@ -1,8 +1,8 @@
-"""Verification: the answers of an exported file compared with those of Keras, on the same images."""
+"""Verify an exported file: compare its answers with those of Keras on the same images."""
 
 import numpy as np
 
-#: Loss of accuracy, and share of changed answers where accuracy is unknown, that an export may have by default.
+#: Default limits on the loss of accuracy, and on the share of changed answers if the accuracy is unknown.
 MAX_DROP, MAX_CHANGED = 0.01, 0.03
 
 
@@ -10,18 +10,18 @@ def compare(answers, expected, subject):
     """Compare the answers of an exported file with those of Keras.
 
     Args:
-        answers: float32 array `(images, classes)`, with unknown scores in one more column where the labels have an
-            `unknown_threshold`: those of the file.
-        expected: The same array from Keras.
+        answers: Answers of the file, float32 array `(images, classes)`. If the labels have an `unknown_threshold`, the
+            unknown scores are an additional last column.
+        expected: Answers of Keras, an array of the same shape.
         subject: `tlkeras.exporters.subject.Subject`.
 
     Returns:
-        Dict: `agreement` (share of images with the same answer, "none of these" included; with several labels per
-        image, of the same decisions), `largest_difference` (of a probability). With unknown scores `unknown` and
-        `keras_unknown` (shares of images that are called unknown) and `unknown_interval` (95%, of their difference,
-        file minus Keras). Where the labels are known `accuracy`, `keras_accuracy`, `drop`
-        (Keras minus file), `drop_interval` (95%, of the paired difference) and `classes` (a dict per class: `name`,
-        `images`, `keras` and `export`, both the share of its images that are right).
+        Dict with `agreement` (share of images with the same answer, including "none of these"; with several labels per
+        image, share of equal decisions) and `largest_difference` (of a probability). With unknown scores, also
+        `unknown` and `keras_unknown` (shares of images classified as unknown) and `unknown_interval` (95% interval of
+        their difference, file minus Keras). If the labels are known, also `accuracy`, `keras_accuracy`, `drop` (Keras
+        minus file), `drop_interval` (95% interval of the paired difference) and `classes` (one dict per class with
+        `name`, `images`, and the shares of its images that are right, `keras` and `export`).
 
     Example:
 
@@ -63,15 +63,15 @@ def compare(answers, expected, subject):
 
 
 def failure(result, max_drop):
-    """Say why an export is not good enough; None if it is.
+    """Return the reason why an export is not good enough, or None if it is good enough.
 
-    A given `max_drop` is a limit. Without one, an export fails if accuracy drops by more than a point and the 95%
-    interval of the drop excludes 0. If the labels are unknown, up to 3% of the answers may change. The share of images
-    that are called unknown may change by 3%, or by more if the interval includes 0.
+    If `max_drop` is given, it is a strict limit. Otherwise, an export fails if accuracy drops by more than one
+    percentage point and the 95% interval of the drop excludes 0. If the labels are unknown, up to 3% of the answers may
+    change. The share of images classified as unknown may change by 3%, or by more if the interval includes 0.
 
     Args:
         result: The result of `compare`.
-        max_drop: Largest loss of accuracy, as a share, or None.
+        max_drop: Largest allowed loss of accuracy, as a share, or None for the default rule.
 
     Example:
 
@@ -95,27 +95,27 @@ def failure(result, max_drop):
 
 
 def _decisions(answers, subject):
-    """Return the class of each image, or which labels reach their thresholds."""
+    """Return the class of each image, or for multilabel runs, which labels reach their thresholds."""
     probabilities, thresholds = answers[:, : len(subject.labels["class_names"])], subject.labels.get("thresholds")
     return probabilities.argmax(axis=1) if thresholds is None else probabilities >= np.asarray(thresholds)
 
 
 def _unknown(answers, subject):
-    """Return which images are called unknown; None if the file does not say."""
+    """Return a boolean array of the images classified as unknown, or None if there are no unknown scores."""
     limit = subject.labels.get("unknown_threshold")
     return None if limit is None else answers[:, -1] >= limit
 
 
 def _same(decided, other, unknown, other_unknown):
-    """Return for which images both answer the same class, or both "none of these"."""
+    """Return a boolean array of the images with the same class, or with "none of these", in both answers."""
     return (unknown & other_unknown) | (~unknown & ~other_unknown & (decided == other))
 
 
 def _interval(lost):
-    """Return the 95% interval of the mean of differences of -1, 0 and 1 (or between).
+    """Return the 95% interval of the mean of paired differences in [-1, 1].
 
-    One extra loss and one extra gain are counted (Agresti and Min, 2005), so that a few images without any change do
-    not look like certainty.
+    One loss and one gain are added (Agresti and Min, 2005), so that the interval has a width even if a small number of
+    images shows no change.
     """
     count = len(lost) + 2
     mean = float(lost.sum()) / count
@@ -124,6 +124,6 @@ def _interval(lost):
 
 
 def _share(right, chosen, number):
-    """Return the share of some images that are right, or None if there are none."""
+    """Return the share of the chosen images that are right, or None if none are chosen."""
     column = right if right.ndim == 1 else right[:, number]
     return float(column[chosen].mean()) if chosen.any() else None

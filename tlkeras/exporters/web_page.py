@@ -1,4 +1,4 @@
-"""The web page that classifies images: in the browser, with a LiteRT file and the runtime inside, or by a server."""
+"""The web page that classifies images, either in the browser with an embedded LiteRT file or on a server."""
 
 import base64
 import gzip
@@ -27,16 +27,16 @@ _LOADER, _CORE, _WASM = "litert_wasm_compat_internal.js", "index.js", "litert_wa
 
 
 def web_page(content: bytes, labels: dict, quantization: str) -> str:
-    """Render the page that classifies in the browser.
+    """Render the page that classifies images in the browser.
 
     Args:
-        content: A LiteRT file from uint8 images `(1, height, width, 3)` to float32 answers `(1, classes)`, perhaps with
-            unknown scores `(1, 1)` as its second output.
-        labels: Dict as in `tlkeras.exporters.labels`.
+        content: Content of a LiteRT file from uint8 images `(1, height, width, 3)` to float32 answers `(1, classes)`.
+            Unknown scores `(1, 1)` are an optional second output.
+        labels: Labels dict, described in `tlkeras.exporters.labels`.
         quantization: Name of the file's quantization, for the footer.
 
     Returns:
-        HTML, str. It asks for nothing, and its Content-Security-Policy allows its own two scripts only.
+        HTML, str. The page makes no requests, and its Content-Security-Policy allows only its own two scripts.
     """
     loader, core = runtime_file(_LOADER).decode(), runtime_file(_CORE).decode()
     core = core.replace('import { createWasmLib } from "@litertjs/wasm-utils";', "")
@@ -57,13 +57,13 @@ def web_page(content: bytes, labels: dict, quantization: str) -> str:
 
 
 def served_page(run: "Run") -> str:
-    """Render the page that asks the server it came from, at `predict` beside it.
+    """Render the page that sends images to the `predict` endpoint of its server.
 
     Args:
-        run: `Run`, also of an exported file.
+        run: A `Run`, which may be an opened exported file.
 
     Returns:
-        HTML, str. Its Content-Security-Policy allows its own script, and requests to that server.
+        HTML, str. Its Content-Security-Policy allows only its own script and requests to the same server.
     """
     program = _program("served.js")
     labels = labels_of(run)
@@ -77,13 +77,13 @@ def served_page(run: "Run") -> str:
 
 
 def _page(labels, program, policy, **parts):
-    """Fill the template.
+    """Render the template.
 
     Args:
-        labels: Dict as in `tlkeras.exporters.labels`.
-        program: The page's own program.
-        policy: What the Content-Security-Policy allows beside the style and images of the page itself.
-        **parts: What is different between the pages.
+        labels: Labels dict, described in `tlkeras.exporters.labels`.
+        program: JavaScript of the page.
+        policy: Directives to add to the Content-Security-Policy, which allows the page's own style and images.
+        **parts: Variables of the template that differ between the two pages.
     """
     style = _text("style.css")
     environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True)
@@ -101,50 +101,50 @@ def _page(labels, program, policy, **parts):
 
 
 def runtime_file(name: str) -> bytes:
-    """Read a file of the runtime, as it is in the npm package."""
+    """Read and decompress a file of the runtime, as it is in the npm package."""
     return gzip.decompress(_compressed(name))
 
 
 def _compressed(name):
-    """Read a file of the runtime as it is kept."""
+    """Read a file of the runtime without decompressing it."""
     return (_FOLDER / "runtime" / f"{name}.gz").read_bytes()
 
 
 def _program(name, core=""):
-    """Join the runtime's module, if any, and the programs of the page into one module."""
+    """Combine the runtime's module, if any, and the scripts of the page into one module."""
     return f"{core}\n{{\n{_text('page.js')}\n{_text(name)}}}\n"
 
 
 def _text(name):
-    """Read a file of the page."""
+    """Read a text file from the page's folder."""
     return (_FOLDER / name).read_text("utf-8")
 
 
 def _hashed(text):
-    """Return the source expression of a Content-Security-Policy that allows this text."""
+    """Return the Content-Security-Policy source expression that allows this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _base64(content):
-    """Return bytes as text."""
+    """Encode bytes as base64 text."""
     return base64.b64encode(content).decode()
 
 
 def _json(labels):
-    """Return the labels that the page's program needs, as JSON that cannot end a script."""
+    """Return the labels that the page's script needs, as JSON that cannot close a script element."""
     needed = {key: labels[key] for key in _NEEDED if key in labels}
     return Markup(json.dumps(needed).replace("<", "\\u003c"))
 
 
 def _introduction(labels):
-    """Say what the page can tell."""
+    """Return a sentence that lists the classes."""
     names, most = labels["class_names"], 20
     listed = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
     return f"It knows {listed}."
 
 
 def _trust(labels):
-    """Say how far to trust the answers, in sentences that end with a space."""
+    """Return sentences on how reliable the answers are, each followed by a space."""
     run, text = labels["provenance"].get("run") or {}, ""
     if "thresholds" in labels:
         return text

@@ -1,4 +1,4 @@
-"""The public `adapt`: make a run for another domain, from a run and unlabeled images of that domain."""
+"""The public function `adapt`: adapt a run to another domain using unlabeled images from that domain."""
 
 import os
 from pathlib import Path
@@ -32,41 +32,44 @@ def adapt(
     overwrite: bool = False,
     verbose: bool = False,
 ) -> Run:
-    """Adapt a run to another domain, such as a new camera or another style, from unlabeled images of it.
+    """Adapt a run to another domain, such as a new camera or another style, using unlabeled images from that domain.
 
-    Each feature is standardized to its mean and standard deviation on the images that the run learned from; this map is
-    folded into the head. A copy of the network with the BatchNorm statistics of the new domain is added, which doubles
-    the time per answer. A probe is fitted to the labeled images of the run. The command `tlkeras adapt` does the same.
+    Each feature is standardized to the mean and standard deviation that it has on the images that the run learned from.
+    This transformation is folded into the head. A copy of the network with the BatchNorm statistics of the new domain
+    is added, which doubles the prediction time. A probe is then fitted to the run's labeled images. The command
+    `tlkeras adapt` does the same.
 
-    Standardizing can harm if the shift is small and the shares of the classes differ. So the logits are averaged with
-    those of a probe that is not adapted, which weighs one half if both answer 80% of the images alike, less below that,
-    and nothing below 40%.
+    Standardizing can reduce accuracy if the shift is small and the class proportions differ. So the logits are averaged
+    with those of a probe without adaptation. Its weight is one half if both give the same answer for 80% of the images,
+    less if they agree on fewer, and zero below 40%.
 
-    The shares of the classes should be about the same in both domains. Only labels of the new domain can show how
-    accurate the new run is: `run.evaluate(folder)`. Its `metrics` hold the scores of the old run, on its own domain.
+    The class proportions should be similar in both domains. Only labeled images from the new domain can show how
+    accurate the new run is: call `run.evaluate(folder)`. The `metrics` of the new run contain the scores of the
+    original run on its own domain.
 
     Args:
-        run: `Run`, or its folder.
+        run: A `Run`, or its folder.
         images: At least 100 unlabeled images of the new domain: a folder, whose subfolders do not matter; paths;
             pixels; or a split of `tlkeras.load_images`.
-        output: Folder to write the new run to. Defaults to None: nothing is written.
-        source: The labeled images that the run learned from, as `tlkeras.fit` takes them. Defaults to None, where the
-            run found them.
-        labeled: Labeled images of the new domain, as `Run.evaluate` takes them. If given, the new run must answer them
-            at least as well as the old one. Defaults to None.
-        batchnorm: Whether to add a copy of the network with adapted BatchNorm statistics. It is left out for
+        output: Folder to write the new run to. Defaults to None, which writes nothing.
+        source: The labeled images that the run learned from, in any form that `tlkeras.fit` accepts. Defaults to None,
+            which means the source recorded in the run.
+        labeled: Labeled images of the new domain, in any form that `Run.evaluate` accepts. If given, the new run must
+            be at least as accurate on them as the original run. Defaults to None.
+        batchnorm: Whether to add a copy of the network with adapted BatchNorm statistics. The copy is omitted for
             networks without BatchNorm and for fewer than 100 source images. Defaults to True.
-        self_training: Whether to fit the probe again, with its own answers as labels. On average that gains a little,
-            without a guarantee. Defaults to False.
-        overwrite: Whether to replace a run that is already in `output`.
+        self_training: Whether to fit the probe again, with its own answers as labels. This improves accuracy slightly
+            on average, without a guarantee. Defaults to False.
+        overwrite: Whether to replace an existing run in `output`. Defaults to False.
         verbose: Whether to show progress on stderr. Defaults to False.
 
     Returns:
-        `Run`, whose `metrics["adaptation"]` says what was done.
+        `Run` with details of the adaptation in `metrics["adaptation"]`.
 
     Raises:
-        InputError: There are too few images, they do not differ from those of the run, one cannot be read, the images
-            of the run are gone, predictions collapse, or the labeled images are answered worse. Nothing is written.
+        InputError: There are too few images, they do not differ from the run's images, one of them cannot be read, the
+            run's images no longer exist, predictions collapse, or the new run is less accurate on `labeled`. In all
+            cases, nothing is written.
 
     Example:
 
@@ -109,7 +112,7 @@ def adapt(
 
 
 def adaptation_text(facts: dict) -> str:
-    """Explain an adaptation in a few lines.
+    """Explain an adaptation in several lines of text.
 
     Args:
         facts: `metrics["adaptation"]` of an adapted run.
@@ -139,7 +142,7 @@ def adaptation_text(facts: dict) -> str:
 
 
 def _softmax_head(run):
-    """Return the head of a run that gives one class per image."""
+    """Return the head of a run with one class per image. Raise an error for other runs."""
     head = find_head(run.model) if run.thresholds is None else None
     if head is None or head.task != "multiclass":
         raise InputError("`run` must give one class per image. Received: a run with several labels per image.")
@@ -147,7 +150,7 @@ def _softmax_head(run):
 
 
 def _learned_images(run, source):
-    """List the images that a run learned from, and their class numbers."""
+    """Return the images that a run learned from, and their class indices."""
     data = run.metrics.get("data", {})
     where = data.get("source") if source is None else source
     if source is None and not Path(str(where)).exists():
@@ -169,7 +172,7 @@ def _learned_images(run, source):
 
 
 def _compared(run, adapted, labeled):
-    """Measure both runs on labeled images; raise if the new one is worse."""
+    """Measure both runs on labeled images, and raise an error if the new one is less accurate."""
     scores = [one.evaluate(labeled)["scores"] for one in (run, adapted)]
     accuracy = [one["accuracy"] for one in scores]
     if accuracy[1] < accuracy[0]:

@@ -1,4 +1,4 @@
-"""The answer to one image, as a dict and as a row of a file of answers."""
+"""Answers for single images, as dicts and as rows of an output file."""
 
 import csv
 import importlib.util
@@ -11,18 +11,18 @@ from tlkeras.runs.trust import UNKNOWN
 from tlkeras.utils.files import check_folder, file_written_whole
 from tlkeras.utils.validation import check_integer, invalid
 
-#: Rows that are written to a Parquet file at a time.
+#: Number of rows written to a Parquet file at a time.
 _ROWS = 4096
 
 
 def answer_of(run, probabilities, top_k, all_probabilities):
-    """Return the answer to one image: a dict as `Run.predict` describes it, without the path.
+    """Return the answer for one image: a dict as `Run.predict` describes it, without the path.
 
     Args:
         run: `Run`.
         probabilities: Array of shape `(classes,)`, or `(classes + 1,)` with the unknown score last.
-        top_k: Number of classes to name.
-        all_probabilities: Whether to give the probability of every class.
+        top_k: Number of most probable classes to include.
+        all_probabilities: Whether to include the probabilities of all classes.
     """
     numbers = list(map(float, probabilities))
     score = None if run.rejector is None else numbers.pop()
@@ -42,7 +42,7 @@ def answer_of(run, probabilities, top_k, all_probabilities):
 
 
 def check_top_k(run, top_k):
-    """Refuse a number of classes that a run cannot name."""
+    """Check that `top_k` is valid for a run."""
     check_integer("top_k", top_k, 1, len(run.class_names))
     if top_k > 1 and run.thresholds is not None:
         raise invalid(
@@ -51,13 +51,13 @@ def check_top_k(run, top_k):
 
 
 def check_answer_file(path):
-    """Refuse a file of answers before any work is done.
+    """Check that an output file for answers can be written, before any work is done.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        InputError: It has no known suffix, its folder cannot be written, or its package is not installed.
+        InputError: The suffix is unknown, the folder cannot be written, or a required package is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
@@ -71,16 +71,17 @@ def check_answer_file(path):
 
 @contextmanager
 def answer_file(path, run, top_k, probabilities):
-    """Write a file of answers, which appears whole or not at all.
+    """Write answers to a file atomically.
 
-    CSV and Parquet have a row per image with the columns `path`, `class`, `probability`, `class_2`, `probability_2` and
-    so on up to `top_k`, then `unknown_score` for a run with a rejector; or `labels` and `label_probabilities`, each
-    joined by `|`; with `probabilities` a column `probability of NAME` per class; and last `error`. JSON lines hold the
-    dicts of `Run.predict`.
+    CSV and Parquet files have one row per image. The first column is `path`. With one class per image, the next columns
+    are `class`, `probability`, `class_2`, `probability_2` and so on up to `top_k`, then `unknown_score` if the run has
+    a rejector. With several labels per image, they are `labels` and `label_probabilities`, each joined by `|`. With
+    `probabilities`, there is a column `probability of NAME` per class. The last column is `error`. JSON Lines files
+    contain the dicts of `Run.predict`.
 
     Args:
-        path: File whose suffix names the format.
-        run: `Run` that gives the answers.
+        path: Path of the file, whose suffix determines the format.
+        run: `Run` that computes the answers.
         top_k: As in `Run.predict`.
         probabilities: As in `Run.predict`.
 
@@ -105,7 +106,7 @@ def answer_file(path, run, top_k, probabilities):
 
 
 def _columns(run, top_k, probabilities):
-    """Return the types of the columns by their names."""
+    """Return a dict from column names to types."""
     columns = {"path": str}
     if run.thresholds is not None:
         columns |= {"labels": str, "label_probabilities": str}
@@ -124,9 +125,9 @@ def _ranked(name, rank):
 
 
 def _row(answer):
-    """Return the cells of an answer by the names of their columns."""
+    """Return a dict from column names to cells for one answer."""
     row = {name: value for name, value in answer.items() if isinstance(value, str | float)}
-    row["path"] = row["path"].encode("utf-8", "backslashreplace").decode()  # a file name need not be valid text
+    row["path"] = row["path"].encode("utf-8", "backslashreplace").decode()  # a file name may not be valid text
     for rank, one in enumerate(answer.get("top", ())):
         row |= {_ranked(name, rank): value for name, value in one.items()}
     for name in ("labels", "label_probabilities"):

@@ -1,4 +1,4 @@
-"""Answers to many images in a file, resumed where a killed process stopped."""
+"""Predict many images into a file, and resume after a killed process."""
 
 import json
 import os
@@ -12,19 +12,19 @@ from tlkeras.runs.answers import answer_file, check_answer_file, check_top_k
 from tlkeras.runs.folder import MODEL
 from tlkeras.runs.predicting import list_images, predict_each
 
-#: Answers after which the unfinished file is up to date on disk.
+#: Number of answers after which the unfinished file is flushed.
 _FLUSHED = 64
 
 
 @dataclass
 class Bulk:
-    """The outcome of predicting into a file.
+    """Result of predicting many images.
 
     Attributes:
         count: Number of images.
-        unreadable: Answers of the images that could not be read, each with `path` and `error`.
-        other_files: Paths of files in the given folders that are of another kind, such as text.
-        resumed: Number of answers that an earlier process had written.
+        unreadable: One dict with `path` and `error` for each image that could not be read.
+        other_files: Paths of files in the given folders that are not images, such as text files.
+        resumed: Number of answers that an earlier process wrote.
     """
 
     count: int
@@ -36,10 +36,10 @@ class Bulk:
 def predict_to_file(
     run, images, output, *, resume=False, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False
 ) -> Bulk:
-    """Answer images in order into a file that appears when it is complete; see `tlkeras.runs.run.Run.predict`.
+    """Predict images in order, and write the answers to a file. See `tlkeras.runs.run.Run.predict` for the arguments.
 
-    Answers are collected in the hidden file `.NAME.unfinished` beside it, a line per image, so a process that is killed
-    at any moment loses a few batches at most.
+    The answers are collected in the hidden file `.NAME.unfinished` in the same folder, one line per image. The output
+    file is written when all answers are complete. So a process that is killed loses only the last batches.
     """
     check_answer_file(output)
     check_top_k(run, top_k)
@@ -69,7 +69,7 @@ def predict_to_file(
 
 
 def _start(unfinished, call, resume):
-    """Begin the unfinished file, or cut off its torn last line; return the number of answers that it holds."""
+    """Create the unfinished file, or truncate its incomplete last line. Return the number of answers in it."""
     call = json.loads(json.dumps(call))
     if not (resume and unfinished.exists()):
         unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -94,14 +94,14 @@ def _start(unfinished, call, resume):
 
 
 def _answers(unfinished):
-    """Read the answers, one at a time."""
+    """Yield the answers in the unfinished file, one at a time."""
     with unfinished.open(encoding="utf-8") as file:
         next(file)
         yield from map(json.loads, file)
 
 
 def _identity(run):
-    """Return what tells one run from another: its folder, and the size and time of its model."""
+    """Return values that identify a run: its folder, and the size and modification time of its model."""
     if run.path is None:
         return None
     model = run.path / MODEL
@@ -126,7 +126,7 @@ def _writable(path):
 
 @contextmanager
 def _kept_if_begun(unfinished):
-    """Remove the unfinished file if a `with` block fails before the first answer was written."""
+    """Remove the unfinished file if the `with` block fails before the first answer is written."""
     before = unfinished.exists()
     try:
         yield

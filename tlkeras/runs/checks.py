@@ -1,4 +1,4 @@
-"""Checks of what `fit` was given, before Keras is loaded and before an image is read."""
+"""Check the arguments of `fit` before Keras is loaded and before any image is read."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from tlkeras.utils.validation import check_choice, check_integer, check_number, 
 
 STRATEGIES = ("features", "finetune", "auto")
 
-#: Pixels per side, beyond what any network was made for. At several times this TensorFlow ends in a segmentation fault.
+#: Largest image side in pixels, above what any network was trained at. TensorFlow crashes at several times this size.
 LARGEST_SIDE = 1024
 
 
@@ -41,9 +41,14 @@ def check_fit(
     multilabel,
     **others,
 ):
-    """Check the arguments of `fit` before an image is read; return the name of the backbone and the side of images.
+    """Check the arguments of `fit` before any image is read.
 
-    The side is in pixels, and None where `source` was loaded already. Whatever cannot be used raises an `InputError`.
+    Returns:
+        `(backbone, side)`: the name of the backbone, and the side of the images in pixels. The side is None if
+        `image_size` is not given and the catalog does not list the backbone, because `source` is already loaded.
+
+    Raises:
+        InputError: An argument is invalid.
     """
     check_choice("strategy", strategy, STRATEGIES)
     check_choice("probe", probe, ("logistic", "lda"))
@@ -78,5 +83,5 @@ def check_fit(
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
             check_outside(output, source)
         if info:
-            check_room(output, 2 * 4 * info.parameters)  # bytes of its weights, in model.keras and in model.tflite
+            check_room(output, 2 * 4 * info.parameters)  # float32 weights in model.keras and model.tflite
     return backbone, image_size or (info.default_size if info else None)

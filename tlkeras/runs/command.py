@@ -1,4 +1,4 @@
-"""The command, or the call in Python, that makes a run again."""
+"""Build the command or the Python call that reproduces a run."""
 
 import inspect
 import os
@@ -9,15 +9,17 @@ _PASSING = ("overwrite", "resume", "verbose", "callbacks")  # they do not change
 
 
 def command_of(arguments, function, first="source"):
-    """Write the command that makes a run again, with the options that are not the defaults.
+    """Build the command that reproduces a run, with all options that differ from their defaults.
 
     Args:
-        arguments: Dict of the arguments of `tlkeras.fit` or another public function with a command of its name.
+        arguments: Dict of the arguments of `tlkeras.fit`, or of another public function with a command of the same
+            name.
         function: The function itself, for its defaults.
-        first: Name of its first argument, which the command takes without an option.
+        first: Name of its first argument, which is positional in the command. Defaults to `"source"`.
 
     Returns:
-        A line for a POSIX shell. Where an argument has no text, such as a data set in memory, a call in Python.
+        One line for a POSIX shell, or a Python call if an argument cannot be written as text, such as a data set in
+        memory.
 
     Example:
 
@@ -44,7 +46,7 @@ def _same(value, default):
 
 
 def _option(name, value):
-    """Return an option as the command line takes it."""
+    """Return the command-line words for an option."""
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, Mapping):
@@ -56,7 +58,7 @@ def _option(name, value):
 
 
 def _literal(value):
-    """Write a value in Python; one without a literal gets the name of its type."""
+    """Return a value as a Python literal, or the name of its type if it has no literal."""
     if isinstance(value, str | os.PathLike):
         return repr(os.fspath(value))
     simple = value is None or isinstance(value, int | float | list | tuple | dict)

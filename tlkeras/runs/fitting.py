@@ -1,4 +1,4 @@
-"""`fit`: labeled images become a trained classifier with an honest number, written to a folder."""
+"""The public function `fit`: train a classifier on labeled images, measure it, and write both to a folder."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ from tlkeras.selection.outcome import Task
 
 _STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, "auto": train_automatically}
 
-#: Arguments of `fit` that `load_images` takes as they are.
+#: Arguments of `fit` that are passed to `load_images` unchanged.
 _LOADING = (
     "columns",
     "root",
@@ -84,64 +84,72 @@ def fit(
     """Train a classifier on labeled images, measure it on images it has not seen, and write both to a folder.
 
     Accuracy is measured first. With the strategy `"features"` and up to 5000 images, every image is predicted once by a
-    model that has not seen it (grouped, stratified cross-validation); otherwise a fifth is held out. Then the delivered
-    model learns from all images. A test split that the data set defines is used for measuring, never for training.
+    model that has not seen it (grouped, stratified cross-validation). Otherwise, a fifth of the images is held out. The
+    delivered model is then trained on all images. If the data set defines a test split, it is used only for measuring,
+    never for training.
 
     The command `tlkeras fit` does the same, with options of the same names.
 
     Args:
-        source: Images with labels, as `tlkeras.load_images` takes them: a folder with a subfolder per class,
-            optionally under `train`, `val` and `test`; a table; a data set's name; or what `load_images` returned.
-        output: Folder to write the run to. Defaults to None: nothing is written.
-        backbone: Name of a backbone, see `tlkeras.list_backbones`, or `"auto"` for the best on ImageNet of those whose
-            weights are on this machine. The default comes with the installation.
-        strategy: `"features"` fits a linear probe on frozen features, in seconds. `"finetune"` calls
-            `tlkeras.fine_tune`, which takes minutes and pays off for some images. `"auto"` follows the advice of
-            `tlkeras.advise` for this backbone and these images; a fine-tuned model is kept only if it is better by more
-            than chance.
-        probe: Classifier that `"features"` fits: `"logistic"` (regression), the default, or `"lda"`, see
-            `tlkeras.linear_probe`; not for several labels per image.
-        calibrate: Whether to scale the model's probabilities with a temperature, see `tlkeras.calibrate`. Accuracy
-            stays the same. Defaults to False, since the miscalibration of probes and of gentle fine-tuning is within
-            chance; it is always measured.
-        reject: Whether to recognize images of none of the known classes, see `tlkeras.fit_rejection`; `predict` then
-            answers `"unknown"` for them. Needs the strategy `"features"`. Defaults to False: every image gets a class.
-        refit: Whether the delivered model learns from all images in the end. If False, it is the one that was measured
-            on held-out images.
-        epochs: Epochs of fine-tuning. Defaults to 4.
-        minutes: Time that fine-tuning may take; epochs and blocks that train are chosen to fit and, as the last resort
-            and unless `image_size` is given, smaller images. Defaults to None, no limit.
-        domain: Kind of images, such as `"photo"` or `"xray"`, for augmentation in fine-tuning, see
+        source: Labeled images in any form that `tlkeras.load_images` accepts: a folder with one subfolder per class,
+            optionally under `train`, `val` and `test`; a table; or the name of a data set. The result of `load_images`
+            works as well.
+        output: Folder to write the run to. Defaults to None, which writes nothing.
+        backbone: Name of a backbone (see `tlkeras.list_backbones`), or `"auto"` for the one with the best ImageNet
+            accuracy among those whose weights are on this machine. Defaults to `"efficientnet_lite0"`, whose weights
+            are part of the installation.
+        strategy: `"features"` fits a linear probe on frozen features, which takes seconds. `"finetune"` calls
+            `tlkeras.fine_tune`, which takes minutes and improves accuracy for some data sets. `"auto"` follows the
+            advice of `tlkeras.advise` for this backbone and these images, and keeps a fine-tuned model only if it is
+            better by more than chance. Defaults to `"features"`.
+        probe: Classifier that `"features"` fits: `"logistic"` (logistic regression) or `"lda"`, which does not support
+            several labels per image; see `tlkeras.linear_probe`. Defaults to `"logistic"`.
+        calibrate: Whether to scale the model's probabilities with a temperature, which does not change accuracy; see
+            `tlkeras.calibrate`. Calibration is measured in any case. Defaults to False, because probes and gentle
+            fine-tuning show no miscalibration beyond chance.
+        reject: Whether to recognize images that belong to none of the known classes, for which `predict` then answers
+            `"unknown"`; see `tlkeras.fit_rejection`. Requires the strategy `"features"`. Defaults to False, which
+            assigns a class to every image.
+        refit: Whether to train the delivered model on all images. If False, it is the model that was measured on
+            held-out images. Defaults to True.
+        epochs: Number of epochs of fine-tuning. Defaults to 4.
+        minutes: Time limit for fine-tuning. The numbers of epochs and trainable blocks are chosen to fit it. If that is
+            not enough and `image_size` is not given, images are made smaller. Defaults to None, no limit.
+        domain: Kind of images, such as `"photo"` or `"xray"`, which determines the augmentation for fine-tuning; see
             `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
-        tta: Whether to measure what averaging predictions over the flips that `domain` declares safe would gain;
-            `Run.predict(tta=True)` averages if that is more than chance. Defaults to False, since it takes time.
-        columns: As in `tlkeras.load_images`, like the next three.
-        root: Folder that the paths of a table are relative to.
-        label_separator: Text between several labels in one cell of a table.
-        multilabel: Whether an image may have several labels. By default the labels decide.
+        tta: Whether to measure the gain from averaging predictions over the flips that are safe for `domain`.
+            `Run.predict(tta=True)` then averages if the gain is more than chance. Defaults to False, because it takes
+            additional time.
+        columns: As in `tlkeras.load_images`.
+        root: Folder that the paths in a table are relative to, as in `tlkeras.load_images`.
+        label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.
+        multilabel: Whether an image may have several labels, as in `tlkeras.load_images`. Defaults to None, which
+            infers it from the labels.
         groups: Images that must stay together, such as those of one patient: a regular expression with one capture
-            group that is searched for in each path, or the name of a column. Defaults to None, near-duplicates only.
-        classes: Use only these classes, in this order. Defaults to None, all.
-        per_class: Learn from at most this many images per class, for quick trials. Defaults to None, all.
-        class_weight: `"balanced"` to weigh each class inversely to its number of images. Defaults to None, all images
-            alike.
-        near_duplicates: Whether to keep near-duplicates on one side of every split.
-        image_size: Height and width in pixels that images are resized to. Defaults to the size that the backbone was
-            trained at.
-        resize: `"stretch"` (the default), `"crop"` or `"pad"`, as in `tlkeras.read_image`.
-        seed: Seed for the splits and everything else that is random; on one machine, the same seed gives the same
-            result. Defaults to 0.
-        strict: Whether a file that cannot be read is an error. By default it is left out and listed.
-        overwrite: Whether to replace a run that is already in `output`.
-        resume: Whether to resume a run to the same `output` that was killed.
-        callbacks: Keras callbacks for fine-tuning, such as `keras.callbacks.TensorBoard`.
-        verbose: Whether to show progress on stderr.
+            group that is searched for in each path, or the name of a column. Defaults to None, which keeps only
+            near-duplicates together.
+        classes: Names of the classes to use, in this order. Defaults to None, all classes.
+        per_class: Largest number of images per class to learn from, for quick trials. Defaults to None, all images.
+        class_weight: `"balanced"` to weight each class inversely to its number of images. Defaults to None, which gives
+            all images the same weight.
+        near_duplicates: Whether to keep near-duplicates on the same side of every split. Defaults to True.
+        image_size: Height and width in pixels that images are resized to. Defaults to None, which means the size that
+            the backbone was trained at.
+        resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`.
+        seed: Seed for the splits and all other randomness. The same seed gives the same result on the same machine.
+            Defaults to 0.
+        strict: Whether to raise an error for a file that cannot be read. Defaults to False, which skips and lists such
+            files.
+        overwrite: Whether to replace an existing run in `output`. Defaults to False.
+        resume: Whether to resume a killed run with the same `output`. Defaults to False.
+        callbacks: Keras callbacks for fine-tuning, such as `keras.callbacks.TensorBoard`. Defaults to `()`.
+        verbose: Whether to show progress on stderr. Defaults to True.
 
     Returns:
-        `Run`, with `.model`, `.metrics`, `.predict` and `.evaluate`; `print` shows the scores.
+        `Run`, with `.model`, `.metrics`, `.predict` and `.evaluate`. It prints as a table of scores.
 
     Raises:
-        InputError: The images, an argument or the output folder cannot be used. Nothing is left behind.
+        InputError: The images, an argument or the output folder cannot be used. No files are left behind.
 
     Example:
 
@@ -154,7 +162,7 @@ def fit(
     backbone, side = check_fit(**arguments)
     unfinished, log = Unfinished(output), RunLog()
     if resume and not unfinished.exists and (Path(output) / METRICS).exists():
-        return load_run(output)  # it was finished
+        return load_run(output)  # the earlier run was complete
     keras.utils.set_random_seed(seed)
     with log.phase("load") as facts:
         images = _loaded(arguments, side)
@@ -202,7 +210,7 @@ def _parts(images):
 
 
 def _written(trained, task, log, arguments, unfinished):
-    """Measure a trained model, and write all that is known of it."""
+    """Compute the metrics of a trained model, and write the model and its reports to the output folder."""
     images, source, output = task.images, arguments["source"], arguments["output"]
     data = {
         "source": str(source) if isinstance(source, str | os.PathLike) else type(source).__name__,

@@ -1,11 +1,14 @@
-"""The folder of a run: a trained classifier and all that is known of it.
+"""The folder of a run: a trained classifier and its documentation.
 
-`model.keras` opens with Keras alone; `model.tflite` gives the same answers in LiteRT, without Keras, where the model
-can be written for it; `labels.json` says what the answers mean and how images are brought to the model's size;
-`metrics.json` says what was measured, on which files and with which settings; `report.html` shows all of it,
-`confusion.png` the mistakes; `model_card.md` goes with the model where it is published; `log.jsonl` has a line per
-event of the training. `rejection.npz`, if asked for, tells images of unknown classes by the features that
-`model.tflite` then gives beside its probabilities.
+- `model.keras` opens with plain Keras.
+- `model.tflite` gives the same answers in LiteRT, without Keras. It exists if the model can be converted.
+- `labels.json` contains the class names, and how images are resized.
+- `metrics.json` contains the measurements, the digests of the images, and the settings.
+- `report.html` shows all of these, and `confusion.png` shows the mistakes.
+- `model_card.md` is for publishing the model.
+- `log.jsonl` has one line per training event.
+- `rejection.npz` exists only if rejection was requested. It recognizes images of unknown classes from the features,
+  which `model.tflite` then returns next to the probabilities.
 """
 
 import json
@@ -27,14 +30,14 @@ _FILES = frozenset({MODEL, LITERT, LABELS, REJECTION, METRICS, CONFUSION, REPORT
 
 
 def check_run_output(path, overwrite=False):
-    """Refuse an unusable output folder before any work and before Keras is imported.
+    """Check that a run can be written to a folder, before any work and before Keras is imported.
 
     Args:
-        path: The folder to be written.
-        overwrite: Whether an existing run may be replaced. Anything else is never replaced.
+        path: Output folder.
+        overwrite: Whether an existing run may be replaced. Other files are never replaced. Defaults to False.
 
     Raises:
-        InputError: A run is there already, or the folder contains other files, or it cannot be written.
+        InputError: The folder already contains a run, contains other files, or cannot be written.
     """
     check_output(path, _FILES)
     found = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
@@ -46,18 +49,18 @@ def check_run_output(path, overwrite=False):
 
 @contextmanager
 def written_run(path, run, overwrite=False):
-    """Write a run: its model at once, and within a `with` block what is known of it.
+    """Write a run: first the model, then the files that the `with` block writes.
 
-    If anything fails after the training, the trained model is kept: if not in the run, then in another folder beside it
-    or in the system's temporary folder. The error names it. Ctrl-C leaves nothing.
+    If the `with` block fails, the trained model is saved in another folder, next to the run's folder or in the system's
+    temporary folder. The error names this folder. Ctrl-C leaves no files.
 
     Args:
-        path: The folder.
-        run: The `Run`.
-        overwrite: Whether an existing run is replaced.
+        path: Output folder.
+        run: The `Run` to write.
+        overwrite: Whether to replace an existing run. Defaults to False.
 
     Yields:
-        `pathlib.Path` of a temporary folder for the rest, such as `write_report` writes; it becomes the run.
+        Path of a temporary folder for the other files, `pathlib.Path`. At the end, it is moved to `path`.
 
     Raises:
         InputError: As in `check_run_output`, or the run cannot be written.
@@ -80,12 +83,12 @@ def written_run(path, run, overwrite=False):
 
 
 def write_report(folder, metrics, figure, events):
-    """Write what was measured, and how.
+    """Write `metrics.json`, `log.jsonl` and `confusion.png`.
 
     Args:
-        folder: `pathlib.Path` to write to.
+        folder: Output folder, `pathlib.Path`.
         metrics: Dict for `metrics.json`.
-        figure: Matplotlib figure for `confusion.png`, or None.
+        figure: Matplotlib figure for `confusion.png`, or None, which writes no figure.
         events: Dicts for the lines of `log.jsonl`.
     """
     _write_json(folder / METRICS, metrics)
@@ -93,23 +96,23 @@ def write_report(folder, metrics, figure, events):
     if figure is None:
         return
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # no font here has it, so there is a box
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # no installed font has it, so a box is drawn
         figure.savefig(folder / CONFUSION, dpi=150)
 
 
 def read_litert(folder, labels, image_shape, outputs):
-    """Open the LiteRT file of a run if it belongs to the Keras model that is there now.
+    """Open the LiteRT file of a run if it matches the current Keras model.
 
     Args:
-        folder: `pathlib.Path` of the run.
+        folder: Folder of the run, `pathlib.Path`.
         labels: Content of its `labels.json`, with the digests of both files.
-        image_shape: `(height, width, 3)`.
-        outputs: Number of classes, plus the number of features where there is a rejector.
+        image_shape: Shape of an image, `(height, width, 3)`.
+        outputs: Number of classes, plus the number of features if the run has a rejector.
 
     Returns:
-        `LiteRtEngine`; None if there is no such file, one of the two has changed, or LiteRT does not run it.
+        `LiteRtEngine`, or None if there is no LiteRT file, either file has changed, or LiteRT cannot run the file.
     """
-    import numpy as np  # `fit --help` reads this file and does without
+    import numpy as np  # `fit --help` imports this module and does not need NumPy
 
     from tlkeras.features.engines.litert_engine import LiteRtEngine
 
@@ -135,12 +138,12 @@ def read_rejector(folder):
 
 
 def _digests(folder):
-    """Return the digests of a run's model in both its forms."""
+    """Return the digests of both model files of a run."""
     return {name: blake2b((folder / name).read_bytes(), digest_size=16).hexdigest() for name in (MODEL, LITERT)}
 
 
 def _keep(path, run):
-    """Write the model where there may be room; return the folder, or None."""
+    """Save the model in a fallback folder. Return the folder, or None if that fails, too."""
     for place in (path.parent, tempfile.gettempdir()):
         try:
             folder = Path(tempfile.mkdtemp(dir=place, prefix=f"{path.name}."))
@@ -149,13 +152,13 @@ def _keep(path, run):
         try:
             _write_model(folder, run)
             return folder
-        except Exception:  # no room here either, or a model that Keras cannot write at all: the first error is reported
+        except Exception:  # no space here either, or Keras cannot save the model; the first error is reported
             shutil.rmtree(folder, ignore_errors=True)
     return None
 
 
 def _write_model(folder, run):
-    """Write the model and the meaning of its answers."""
+    """Write the model files and `labels.json`."""
     labels = {"class_names": list(run.class_names), "image_size": list(run.image_size), "resize": run.resize}
     if run.thresholds is not None:
         labels["thresholds"] = list(run.thresholds)
@@ -168,12 +171,12 @@ def _write_model(folder, run):
 
 
 def _written_litert(folder, run):
-    """Write the LiteRT file beside the model; tell whether that was possible."""
+    """Write the LiteRT file next to the model. Return whether that was possible."""
     from tlkeras.features.engines.compiled import compile_classifier  # imports Keras
 
     try:
         return compile_classifier(run.network(), folder / LITERT) is None
-    except Exception:  # it only saves time: nothing may cost the trained model
+    except Exception:  # the file only saves time, so a failure must not lose the model
         return False
 
 

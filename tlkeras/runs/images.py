@@ -1,4 +1,4 @@
-"""The images of a run: loaded, limited, and recognized by their content."""
+"""The images of a run: limit their number, and identify them by digests of their content."""
 
 import os
 from dataclasses import replace
@@ -9,15 +9,15 @@ import numpy as np
 
 
 def at_most(images, per_class, seed):
-    """Keep at most this many images per class of those that may be learned from, whatever their split.
+    """Keep at most this many images per class, counted over all splits that may be learned from.
 
     Args:
         images: `ImageSplits`.
-        per_class: Number of images.
-        seed: Seed of the choice.
+        per_class: Largest number of images per class.
+        seed: Seed for the random choice of images.
 
     Returns:
-        `ImageSplits`; a test split that the data set defines is kept whole.
+        `ImageSplits`. If the data set defines a test split, this split is not reduced.
     """
     parts = [part for part in ("train", "validation", "test") if part not in images.given or part != "test"]
     splits = [getattr(images, part) for part in parts]
@@ -30,10 +30,11 @@ def at_most(images, per_class, seed):
 
 
 def digest(source):
-    """Return a short name of an image's content: the hexadecimal BLAKE2b of 128 bits.
+    """Return a digest of an image's content: the 128-bit BLAKE2b hash in hexadecimal.
 
     Args:
-        source: Path of a file, its content, a PIL image or an array of pixels, or a function that returns one of them.
+        source: Path of a file, its content as bytes, a PIL image, an array of pixels, or a function that returns one of
+            these.
     """
     if callable(source):
         source = source()
@@ -45,11 +46,11 @@ def digest(source):
 
 
 def digests(split, source):
-    """Return a dict from the images of a split, by their path within the source, to the digests of their content.
+    """Return a dict from the paths of a split's images, relative to the source, to the digests of their content.
 
     Args:
         split: `ImageSplit`.
-        source: What it was loaded from.
+        source: Source that the split was loaded from.
     """
     root = Path(source) if isinstance(source, str | os.PathLike) else None
     names = {}

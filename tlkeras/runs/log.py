@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON per event, written as it happens."""
+"""The log of a run: one line of JSON per event, written immediately."""
 
 import json
 from contextlib import contextmanager
@@ -26,22 +26,22 @@ class RunLog:
         self.events, self.path = [], None
 
     def __call__(self, event):
-        """Add an event, a dict, with the time of day."""
+        """Append an event, a dict, with the current UTC time."""
         self.events.append({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
         self._append(self.events[-1:])
 
     @contextmanager
     def phase(self, name):
-        """Time a `with` block, and log it as an event; yield a dict for details."""
+        """Time a `with` block, and log it as an event. Yield a dict for additional details of the event."""
         facts, start = {}, perf_counter()
         yield facts
         self({"phase": name, "seconds": perf_counter() - start, **facts})
 
     def continue_in(self, folder):
-        """Write to `log.jsonl` of a folder from now on, after what an earlier process wrote there.
+        """Write all events to `log.jsonl` in a folder from now on, after any events of an earlier process.
 
         Args:
-            folder: `pathlib.Path`, or None to keep events in memory only.
+            folder: Folder of the log, `pathlib.Path`, or None to keep the events only in memory.
         """
         if folder is None:
             return
@@ -58,11 +58,11 @@ class RunLog:
 
 
 def read_log(path):
-    """Read the events of a log file; a last line that was cut off is dropped."""
+    """Read the events of a log file, and ignore an incomplete last line."""
     lines = Path(path).read_text("utf-8").splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _line(event):
-    """Write an event as a line of JSON."""
+    """Return an event as a line of JSON."""
     return json.dumps(event) + "\n"
