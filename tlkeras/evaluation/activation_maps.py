@@ -1,4 +1,4 @@
-"""Activation maps: how much each region of an image supports a class."""
+"""Activation maps, which show how much each region of an image supports a class."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from tlkeras.utils.validation import check_choice, check_integer, invalid
 
 METHODS = ("auto", "cam", "grad_cam", "gradient")
 
-#: Layers between the map and the head that keep the mean over places, in inference.
+#: Layers between the map and the head that preserve the mean over positions in inference.
 _AVERAGING = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D)
 _UNCHANGED = (
     layers.Dropout,
@@ -42,34 +42,33 @@ def activation_maps(
     method: str = "auto",
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Map how much each region of an image supports a class, or speaks against it.
+    """Map how much each region of an image supports or contradicts a class.
 
     The map uses the last spatial features: the grid of a convolutional network, or the patches of a
-    transformer, before a class token reads them for the last time. Nested models are flattened first.
+    transformer, before a class token attends to them for the last time. Nested models are flattened first.
 
     Args:
         model: A functional or Sequential classifier that ends in a `Dense` layer, from raw pixels.
-        images: Pixels of shape `(n, height, width, 3)`; paths of files, `PIL.Image`s or whatever else
-            `tlkeras.read_image` takes, resized to the model's input; or a split of `tlkeras.load_images`.
-        classes: Number of the class to explain: one for all images, or one per image. For a model of one unit, 1 is
-            the class that it gives the probability of, and 0 the other. Defaults to None, the predicted class.
-        method: `"cam"` multiplies features by the weights of the head (Zhou et al., 2015), which needs an average over
-            places followed by one linear layer. `"grad_cam"` replaces the weights by the mean gradient over places
-            (Selvaraju et al., 2016). `"gradient"` multiplies each feature by its own gradient (HiResCAM, Draelos and
-            Carin, 2020), which also follows the attention of a transformer and a head that flattens. The default
-            `"auto"` is `"cam"` where that is exact, and `"gradient"` elsewhere. All three agree for networks that end
-            in an average and a linear layer.
+        images: Pixels of shape `(n, height, width, 3)`; file paths, `PIL.Image`s or any other form that
+            `tlkeras.read_image` accepts, resized to the model's input; or a split of `tlkeras.load_images`.
+        classes: Number of the class to explain: one for all images, or one per image. For a model with one output, 1 is
+            the class whose probability it predicts, and 0 is the other class. Defaults to None, the predicted class.
+        method: `"cam"` multiplies features by the weights of the head (Zhou et al., 2015), which requires an average
+            over positions followed by one linear layer. `"grad_cam"` replaces the weights by the mean gradient over
+            positions (Selvaraju et al., 2016). `"gradient"` multiplies each feature by its own gradient (HiResCAM,
+            Draelos and Carin, 2020), which also works for a transformer with attention and for a head that flattens.
+            The default `"auto"` uses `"cam"` if it is exact, and `"gradient"` otherwise. All three agree for networks
+            that end in an average and a linear layer.
         batch_size: Images per forward pass. Defaults to 32.
 
     Returns:
         float32 array of shape `(n, rows, columns)`, one map per image on the grid of the features, such as 7 x 7.
-        Positive values speak for the class, negative ones against it. With `"cam"`, and with `"gradient"` wherever
-        the class score is linear in the features, the values add up to the score of the class before softmax or
-        sigmoid, minus its bias. `tlkeras.activation_overlay` draws a map over its image.
+        Positive values support the class, and negative values contradict it. With `"cam"`, and with `"gradient"` if the
+        class score is linear in the features, the values add up to the score of the class before softmax or sigmoid,
+        minus its bias. `tlkeras.activation_overlay` draws a map over its image.
 
     Raises:
-        InputError: The model has no head that can be found, or no spatial features; or an argument cannot be
-            used.
+        InputError: The model has no recognizable head or no spatial features, or an argument is invalid.
 
     Example:
 
@@ -93,11 +92,11 @@ def activation_maps(
 
 
 def quick_activation_maps(model, pixels, classes):
-    """Return the maps of `activation_maps`, to about 1e-4, in a quarter of the time if LiteRT can run the network.
+    """Compute the maps of `activation_maps` to about 1e-4, in a quarter of the time if LiteRT can run the network.
 
     Args:
         model: As in `activation_maps`.
-        pixels: Array of shape `(n, height, width, channels)` of the model's size.
+        pixels: Array of shape `(n, height, width, channels)` of the model's input size.
         classes: Int array of shape `(n,)`.
     """
     explained = _Explained(model)
@@ -107,10 +106,10 @@ def quick_activation_maps(model, pixels, classes):
 
 
 class _Explained:
-    """A classifier cut in two: from pixels to spatial features, and from those to the input of the head.
+    """A classifier split in two: from pixels to spatial features, and from those to the input of the head.
 
     Attributes:
-        image_shape: `(height, width, channels)` of the pixels that it takes.
+        image_shape: `(height, width, channels)` of the input pixels.
         classes: Number of classes that can be explained.
         grid: `(rows, columns)` of the maps.
     """
@@ -135,7 +134,7 @@ class _Explained:
         self._cut(self.places[-1])
 
     def _cut(self, tensor):
-        """Cut the graph at a tensor."""
+        """Split the graph at a tensor."""
         self.grid, self.prefix = _grid(tensor, self.image_shape)
         self.trunk, self.rest = keras.Model(self.input, tensor), keras.Model(tensor, self.features)
 
@@ -170,7 +169,7 @@ class _Explained:
         return (self._on_grid(_numpy(values)) * slopes).sum(axis=-1, dtype="float32")
 
     def _look_below_the_class_token(self, pixels):
-        """Cut at the last features whose patches the answer depends on: above, only the class token counts."""
+        """Split at the last features whose patches affect the output; after them, only the class token matters."""
         self.settled = True
         direction = np.random.default_rng(0).normal(size=(1, len(self.kernel))).astype("float32")
         for tensor in reversed(self.places):
@@ -178,7 +177,7 @@ class _Explained:
             slopes = self._slopes(_run(self.trunk, pixels), direction)
             if np.any(self._on_grid(_numpy(slopes))):
                 return
-        self._cut(self.places[-1])  # nothing depends on the image: the maps are zero
+        self._cut(self.places[-1])  # the output does not depend on the patches, so maps are zero
 
     def _slopes(self, values, weights):
         """Differentiate the scores with respect to the features."""
@@ -186,18 +185,18 @@ class _Explained:
         return gradient(lambda x: ops.cast(self.rest(x, training=False), "float32") * weights, values)
 
     def _predicted(self, features):
-        """Return the class with the highest score per image."""
+        """Return the class with the highest score for each image."""
         scores = features @ self.kernel + self.bias
         return (scores[:, 0] > 0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
 
     def _weights(self, classes):
-        """Return the head's weights of one class per image, of shape `(n, features)`."""
+        """Return the head's weights for one class per image, of shape `(n, features)`."""
         if self.kernel.shape[1] > 1:
             return self.kernel.T[classes]
         return self.kernel.T * np.where(np.asarray(classes) == 1, 1, -1)[:, None].astype("float32")
 
     def _on_grid(self, values):
-        """Arrange patches on their grid: `(n, rows, columns, channels)`."""
+        """Reshape patches to their grid, `(n, rows, columns, channels)`."""
         if values.ndim == 4:
             return values.astype("float32")
         return values[:, self.prefix :].reshape(len(values), *self.grid, -1).astype("float32")
@@ -218,7 +217,7 @@ def _numpy(tensor):
 
 
 def _grid(tensor, image_shape):
-    """Return the grid of a tensor's places and its number of leading tokens, or None if it has no places."""
+    """Return the grid of a tensor's positions and its number of leading tokens, or None if it has no positions."""
     shape = tensor.shape[1:]
     if None in shape:
         return None
@@ -236,7 +235,7 @@ def _grid(tensor, image_shape):
 
 
 def _is_average(tensor, features):
-    """Check whether `features` is the mean of `tensor` over places, in inference."""
+    """Check whether `features` is the mean of `tensor` over positions in inference."""
     averaged = False
     while features is not tensor:
         operation, node, _ = features._keras_history

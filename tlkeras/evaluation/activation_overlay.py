@@ -1,4 +1,4 @@
-"""An activation map drawn over its image."""
+"""Draw an activation map over its image."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from tlkeras.errors import InputError
 def activation_overlay(
     image: Any, activation_map: np.ndarray, image_size: int | tuple[int, int] | None = None
 ) -> Image.Image:
-    """Draw an activation map over its image: regions that support the class keep their colors, others fade to dark.
+    """Draw an activation map over its image: regions that support the class keep their colors, and others are darkened.
 
-    A spotlight needs no color scale, so it reads the same in grayscale and to people with color blindness.
+    Darkening needs no color scale, so it looks the same in grayscale and to people with color blindness.
 
     Args:
-        image: Pixels of shape `(height, width, 3)` in [0, 255] as the model saw them, or what `tlkeras.read_image`
-            takes.
+        image: Pixels of shape `(height, width, 3)` in [0, 255] as passed to the model, or an image in any form that
+            `tlkeras.read_image` accepts.
         activation_map: Array of shape `(rows, columns)` from `tlkeras.activation_maps`. Negative values count as 0.
         image_size: `(height, width)` of the result in pixels, or one integer for a square. Defaults to None, the size
             of the image.
@@ -27,7 +27,7 @@ def activation_overlay(
         `PIL.Image`; save it, let a notebook show it, or pass several to `tlkeras.contact_sheet`.
 
     Raises:
-        InputError: The image cannot be read, or the map does not have two dimensions.
+        InputError: The image cannot be read, or the map is not two-dimensional.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""How reliable probabilities are: reliability bins, expected calibration error, and temperature scaling."""
+"""Reliability of probabilities: reliability bins, expected calibration error, and temperature scaling."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -11,17 +11,17 @@ from tlkeras.errors import InputError
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: Temperatures to choose from. Where a few images are all predicted right, the loss alone would ask for certainty (0).
+#: Range of temperatures. If there are few images and all are predicted correctly, the loss alone would favor 0.
 BOUNDS = (0.2, 20.0)
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The images whose most probable class has a probability within one interval.
+    """The images for which the probability of the most probable class is within one interval.
 
     Attributes:
         low: Lower end of the interval; a probability of exactly this value belongs to the bin below, except for 0.
-        high: Upper end of the interval, included.
+        high: Upper end of the interval, inclusive.
         images: Number of images.
         confidence: Mean probability of the predicted class; None without images.
         accuracy: Share of correct predictions; None without images.
@@ -36,22 +36,22 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far probabilities and shares of right answers lie apart.
+    """The difference between predicted probabilities and shares of correct predictions.
 
     Attributes:
         images: Number of images.
         accuracy: Share of correct predictions.
         confidence: Mean probability of the predicted classes. Above `accuracy` the classifier is overconfident.
-        overconfidence: 95% interval `(low, high)` of `confidence - accuracy`, in which images of one group count as
-            dependent. If it includes 0, the difference may be chance.
-        expected_calibration_error: Mean over images of the distance between confidence and accuracy in their bin.
+        overconfidence: 95% interval `(low, high)` of `confidence - accuracy`; images of one group count as dependent.
+            If it includes 0, the difference may be chance.
+        expected_calibration_error: Mean over images of the difference between confidence and accuracy in their bin.
         interval: 95% bootstrap interval `(low, high)` of that error.
-        noise: Error that a perfectly calibrated classifier with the same probabilities would show on average on as
-            many images, because the bins hold few of them.
+        noise: Mean error that a perfectly calibrated classifier with the same probabilities would have on the same
+            number of images, because the bins contain few of them.
         noise_limit: Error that such a classifier exceeds once in 20 times. A smaller error is no evidence of
             miscalibration.
         log_loss: Mean negative logarithm of the probability of the true class.
-        bins: A `ReliabilityBin` each.
+        bins: A `ReliabilityBin` for each bin.
     """
 
     images: int
@@ -72,21 +72,21 @@ class Reliability:
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
-    """Compute the expected calibration error: how far stated probabilities lie from the share of right answers.
+    """Compute the expected calibration error: the gap between probabilities and the share of correct predictions.
 
     Images are sorted into bins of equal width by the probability of their predicted class. In each bin the mean
-    probability is compared with the share of correct predictions, and the distances are averaged over images.
+    probability is compared with the share of correct predictions, and the differences are averaged over images.
 
     Args:
         labels: Class numbers of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`.
-        bins: Number of bins. Defaults to 10: with few images, more bins measure mostly noise.
+        bins: Number of bins. Defaults to 10, since with few images, more bins mostly measure noise.
 
     Returns:
         The error, in [0, 1].
 
     Raises:
-        InputError: The arrays do not fit together, or `probabilities` holds no probabilities.
+        InputError: The array shapes do not match, or `probabilities` are not probabilities.
 
     Example:
 
@@ -115,18 +115,19 @@ def reliability(
 
     Args:
         labels: Class numbers of shape `(images,)`.
-        probabilities: Array of shape `(images, classes)`, of images that the classifier has not learned from.
+        probabilities: Array of shape `(images, classes)`, for images that the classifier was not trained on.
         bins: Number of bins, as in `tlkeras.expected_calibration_error`. Defaults to 10.
         groups: Array of shape `(images,)`: images of one group are drawn together in the bootstrap. Defaults to None,
-            all images are independent.
-        resamples: Number of bootstrap samples. Defaults to 1000, which fixes the interval to about 5% of its width.
+            which treats all images as independent.
+        resamples: Number of bootstrap samples. Defaults to 1000, which determines the interval to about 5% of its
+            width.
         seed: Seed for the samples. Defaults to 0.
 
     Returns:
         `Reliability`.
 
     Raises:
-        InputError: The arrays do not fit together, or an argument cannot be used.
+        InputError: The shapes of the arrays do not match, or an argument is invalid.
 
     Example:
 
@@ -141,7 +142,7 @@ def reliability(
     _, numbers = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
     spread, noise = _resampled(right, confidence, numbers, bins, resamples, rng)
     gap, error = mean_with_error(confidence - right, numbers)
-    half = 1.96 * error if np.isfinite(error) else 2.0  # one group alone
+    half = 1.96 * error if np.isfinite(error) else 2.0  # only one group
     return Reliability(
         images=len(labels),
         accuracy=float(right.mean()),
@@ -159,11 +160,11 @@ def reliability(
 def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Fit the temperature that calibrates probabilities.
 
-    The logits are divided by the temperature, which is chosen for the lowest log loss: above 1 it makes an
-    overconfident classifier more cautious. The order of the classes, and so accuracy, stays the same.
+    The logits are divided by the temperature, which is chosen for the lowest log loss. A temperature above 1 makes an
+    overconfident classifier more cautious. The order of the classes does not change, and neither does the accuracy.
 
     Args:
-        labels: Class numbers of shape `(images,)`, of images that the classifier has not learned from.
+        labels: Class numbers of shape `(images,)`, for images that the classifier was not trained on.
         probabilities: Array of shape `(images, classes)`. Logarithms of probabilities are logits up to a constant that
             a softmax ignores.
 
@@ -171,7 +172,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
         The temperature, between 0.2 and 20.
 
     Raises:
-        InputError: The arrays do not fit together, or `probabilities` holds no probabilities.
+        InputError: The array shapes do not match, or `probabilities` are not probabilities.
 
     Example:
 
@@ -192,7 +193,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def scale_temperature(probabilities: ArrayLike, temperature: float) -> np.ndarray:
-    """Divide the logits behind probabilities by a temperature.
+    """Divide the logits of probabilities by a temperature.
 
     Args:
         probabilities: Array of shape `(images, classes)`.
@@ -212,10 +213,10 @@ def scale_temperature(probabilities: ArrayLike, temperature: float) -> np.ndarra
 
 
 def check_probabilities(labels, probabilities):
-    """Return labels and float64 probabilities, or raise if they do not fit together.
+    """Return labels and float64 probabilities, or raise an error if they do not match.
 
     Raises:
-        InputError: The arrays have other shapes, or hold other values.
+        InputError: The shapes or the values of the arrays are invalid.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, "float64")
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities) or not len(labels):
@@ -237,13 +238,13 @@ def _bin_numbers(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _errors(right, confidence, bins, weights=None):
-    """Compute the calibration errors of several samples.
+    """Compute the calibration error of each of several samples.
 
     Args:
-        right: bool of shape `(samples, images)`, or `(images,)` for one sample weighted differently.
+        right: bool of shape `(samples, images)`, or `(images,)` for one sample with several weightings.
         confidence: float64 of shape `(images,)`.
         bins: Number of bins.
-        weights: Number of times that each image was drawn, of shape `(samples, images)`; None for once.
+        weights: Number of times that each image was drawn, of shape `(samples, images)`; None if each was drawn once.
 
     Returns:
         float64 of shape `(samples,)`.

@@ -20,25 +20,25 @@ def dot_chart(
     baselines: Mapping[str, float] | None = None,
     highlight: str | None = None,
 ) -> Figure:
-    """Draw one dot per method with its interval, in percent, each labeled with its number.
+    """Draw one dot per method with its interval, in percent, each labeled with its value.
 
-    Dots need no zero on their axis, so differences that matter are seen. Compare two methods by `tlkeras.compare`, not
-    by whether their intervals overlap.
+    The axis of a dot chart need not include zero, so relevant differences are visible. Compare two methods with
+    `tlkeras.compare`, not by whether their intervals overlap.
 
     Args:
-        values: Dict of name to a share in [0, 1], or to `(share, low, high)`, such as `tlkeras.resampled_interval`
-            returns. Drawn from top to bottom.
+        values: Dict of name to a share in [0, 1], or to `(share, low, high)`, as returned by
+            `tlkeras.resampled_interval`. They are drawn from top to bottom.
         title: The finding, in a sentence. Long ones are wrapped. Defaults to none.
-        xlabel: Name of what was measured.
+        xlabel: Name of the measured quantity.
         baselines: Dict of name to one share, drawn as a dashed line. Defaults to none.
-        highlight: The name that the title speaks of, drawn in the accent color while the others are gray. Defaults to
-            None, the accent color for all.
+        highlight: Name that the title refers to. It is drawn in the accent color, and the others in gray. Defaults to
+            None, which draws all in the accent color.
 
     Returns:
         `matplotlib.figure.Figure` with the figure in words as `alt`.
 
     Raises:
-        InputError: `values` is empty, a value is no share, an interval does not contain its value, or `highlight` is
+        InputError: `values` is empty, a value is not a share, an interval does not contain its value, or `highlight` is
             unknown.
 
     Example:
@@ -85,10 +85,10 @@ def heat_map(
     ylabel: str = "",
     shares: bool = True,
 ) -> Figure:
-    """Draw a table as a heat map: darker is more, and each cell has its number where numbers can be read.
+    """Draw a table as a heat map: darker is more, and cells contain their numbers if these are legible.
 
-    With many rows or columns the text shrinks, then numbers are left out, and only every second, third, ... name is
-    shown.
+    With many rows or columns, the text shrinks. With more, numbers are omitted and only every second, third, ... name
+    is shown.
 
     Args:
         values: Array of shape `(rows, columns)`; NaN is drawn as an empty cell.
@@ -104,7 +104,7 @@ def heat_map(
         `matplotlib.figure.Figure` with the figure in words as `alt`.
 
     Raises:
-        InputError: The shape does not fit the names, or `shares` is wrong.
+        InputError: The shape does not match the names, or `shares` does not match the values.
 
     Example:
 
@@ -140,7 +140,7 @@ def heat_map(
 
 
 def _draw_names(axes, rows, columns, cell):
-    """Write names of rows and columns of cells of this size in inches, as many as have room."""
+    """Write as many names of rows and columns as fit, for cells of this size in inches."""
     step = ceil(0.11 / cell)
     named = range(0, len(columns), step)
     slanted = {"rotation": 40 if cell * step > 0.3 else 90, "ha": "left", "rotation_mode": "anchor"}
@@ -157,7 +157,7 @@ def _write_numbers(axes, values, limits, points, write):
         if not np.isnan(value):
             color = "white" if value - low > 0.55 * (high - low) else INK
             text = axes.text(column, row, write(value), ha="center", va="center", fontsize=points, color=color)
-            text.set_in_layout(False)  # it lies within its cell
+            text.set_in_layout(False)  # it is within its cell
 
 
 def _in_words(values, rows, columns, write):
@@ -177,7 +177,7 @@ def _crowded(names, inches):
 
 
 def _triple(name, value):
-    """Return share, low and high of an entry."""
+    """Return the share, low and high of an entry."""
     triple = np.atleast_1d(np.asarray(value, "float64"))
     triple = np.repeat(triple, 3) if triple.shape == (1,) else triple
     if triple.shape != (3,) or not 0 <= triple[1] <= triple[0] <= triple[2] <= 1:
@@ -194,7 +194,7 @@ def _words(rows):
 
 
 def _draw_baselines(axes, lines):
-    """Draw dashed lines, each with its name above the dots, at a height of its own."""
+    """Draw dashed lines, each with its name above the dots, at different heights."""
     middle = np.mean(axes.get_xlim())
     for number, (name, value) in enumerate(lines.items()):
         axes.axvline(value, color=SOFT, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1)

@@ -8,22 +8,22 @@ from matplotlib.font_manager import FontProperties
 
 from tlkeras.utils.fonts import font_file, one_line
 
-# Inches: of a cell, of all cells together at most, and around them. Beyond 20 classes the cells shrink.
+# Inches per cell, largest total size of the cells, and margin. With more than 20 classes, the cells shrink.
 _CELL, _CELLS, _MARGIN = 0.48, 10, 2.2
-_WIDE = 6.5  # where few classes have long names
-_POINTS, _LEGIBLE = 10, 5  # sizes of letters
-_LONGEST = 32  # letters of a name
+_WIDE = 6.5  # width if there are few classes with long names
+_POINTS, _LEGIBLE = 10, 5  # font sizes
+_LONGEST = 32  # characters of a name
 
 
 def confusion_figure(scores, title=None):
-    """Draw a confusion matrix with counts: one row per true class, shaded by the share of the row.
+    """Draw a confusion matrix with counts: one row per true class, each cell shaded by its share of the row.
 
-    With many classes, the figure stays within 13 inches per side: text shrinks, then counts are left out, and only
+    With many classes, the figure stays within 13 inches per side: text shrinks, and then counts are omitted and only
     every second, third, ... name is shown.
 
     Args:
         scores: `tlkeras.evaluation.metrics.Scores`.
-        title: Heading; by default the accuracy with its standard error.
+        title: Heading. Defaults to the accuracy with its standard error.
 
     Returns:
         A `matplotlib.figure.Figure`, not tied to pyplot, so nothing pops up and nothing needs closing.
@@ -49,7 +49,7 @@ def confusion_figure(scores, title=None):
     axes.set_xticks(named, shown, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(named, shown)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set_parse_math(False)  # dollar signs are dollars
+        label.set_parse_math(False)  # a dollar sign is not math
         label.set_fontproperties(FontProperties(fname=font_file(label.get_text()), size=max(points, _LEGIBLE)))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -59,7 +59,7 @@ def confusion_figure(scores, title=None):
     for row, column in np.argwhere(counts) if points >= _LEGIBLE else ():
         color = "white" if shares[row, column] > 0.5 else "black"
         number = axes.text(column, row, counts[row, column], ha="center", va="center", color=color, fontsize=points)
-        number.set_in_layout(False)  # which would measure each of them, several times
+        number.set_in_layout(False)  # layout would measure each number several times
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Comparison of domains: the accuracy on each of them, and the distance between their features."""
+"""Compare domains: the accuracy on each, and the distance between their features."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,7 +24,7 @@ from tlkeras.pipelines.regularization import cross_validated_path, deal_folds
 from tlkeras.utils.progress import progress
 from tlkeras.utils.validation import check_integer, invalid, shown
 
-#: Largest number of images per domain to compute its distance from; more hardly change it.
+#: Largest number of images per domain for computing the distance; more images hardly change it.
 MOST_FOR_DISTANCE = 2000
 
 
@@ -33,10 +33,11 @@ class DomainDistance:
     """The distance between two domains: how easily their features tell them apart.
 
     Attributes:
-        distance: Proxy A-distance, `2 * (1 - 2 * error)` but at least 0: 0 if they cannot be told apart, 2 if always.
+        distance: Proxy A-distance, `2 * (1 - 2 * error)` but at least 0: 0 if the domains cannot be told apart, 2 if
+            they always can.
         interval: 95% interval `(low, high)` of the distance.
         error: Share of images that a cross-validated classifier assigns to the wrong domain, with equal weight for both
-            domains; 0.5 by chance.
+            domains; 0.5 is chance.
     """
 
     distance: float
@@ -46,16 +47,16 @@ class DomainDistance:
 
 @dataclass(frozen=True)
 class DomainRow:
-    """The measurements on the images of one domain.
+    """The results on the images of one domain.
 
     Attributes:
-        name: The domain, str.
-        images: Number of images that were read.
+        name: Name of the domain, str.
+        images: Number of readable images.
         accuracy: Share of correct predictions.
         standard_error: Standard error of the accuracy.
         interval: 95% interval `(low, high)` of the accuracy.
         distance: `DomainDistance` from the first domain; None for the first domain itself.
-        skipped: Number of images that cannot be read.
+        skipped: Number of unreadable images.
     """
 
     name: str
@@ -69,10 +70,10 @@ class DomainRow:
 
 @dataclass(frozen=True)
 class DomainComparison:
-    """Accuracy by domain and distance from the first domain; `print` shows a table.
+    """Accuracy and distance from the first domain, for each domain; `print` shows a table.
 
     Attributes:
-        rows: A `DomainRow` each.
+        rows: A `DomainRow` for each domain.
     """
 
     rows: tuple[DomainRow, ...] = field(repr=False)
@@ -102,16 +103,16 @@ def domain_distance(
     folds: int = 5,
     seed: int = 0,
 ) -> DomainDistance:
-    """Measure how far two domains lie apart, by how well a classifier of their features tells them apart.
+    """Measure the distance between two domains by how well a classifier on their features tells them apart.
 
-    The classifier is a logistic regression, cross-validated, in which both domains weigh alike. The proxy A-distance
-    `2 * (1 - 2 * error)` bounds how much accuracy can be lost between the domains. It does not say how much is lost.
+    The classifier is a cross-validated logistic regression with equal weight for both domains. The proxy A-distance
+    `2 * (1 - 2 * error)` bounds the loss of accuracy between the domains. It does not measure the actual loss.
 
     Args:
         first: Features of shape `(images, features)`.
         second: Features of shape `(other images, features)`.
         groups: One array per domain: images with equal values, in either domain, are held out together, such as one
-            thing drawn in two styles. Defaults to None, all images are independent.
+            object drawn in two styles. Defaults to None, which treats all images as independent.
         folds: Number of folds. Defaults to 5.
         seed: Seed of the folds. Defaults to 0.
 
@@ -119,7 +120,7 @@ def domain_distance(
         `DomainDistance`.
 
     Raises:
-        InputError: The features do not fit together, or there are fewer images than folds.
+        InputError: The shapes of the features do not match, or there are fewer images than folds.
 
     Example:
 
@@ -150,8 +151,8 @@ def domain_distance(
 
 
 def _from_errors(wrong, domains, groups):
-    """Turn wrong assignments into a distance; images of a group count as dependent."""
-    weights = len(domains) / 2 / np.bincount(domains)[domains]  # both domains count alike
+    """Convert wrong assignments to a distance; images of a group count as dependent."""
+    weights = len(domains) / 2 / np.bincount(domains)[domains]  # equal total weight for both domains
     error, standard_error = mean_with_error(wrong * weights, groups)
     count = len(domains)
     smoothed = (error * count + 2) / (count + 4)
@@ -170,15 +171,15 @@ def compare_domains(
     seed: int = 0,
     verbose: bool = False,
 ) -> DomainComparison:
-    """Compare a classifier's accuracy on clean, corrupted and shifted images, and how far their features lie apart.
+    """Compare a classifier's accuracy on clean, corrupted and shifted images, and the distances between their features.
 
     Args:
-        model: Classifier from raw pixels that ends in a `Dense` layer. The input of that layer gives the features.
-        domains: Dict of name to labeled images, such as a split of `tlkeras.load_images`. The first one is the
+        model: Classifier from raw pixels that ends in a `Dense` layer. The features are the inputs of that layer.
+        domains: Dict of name to labeled images, such as a split of `tlkeras.load_images`. The first domain is the
             reference: it is also corrupted, and distances are measured from it.
         corruptions: Kinds of `tlkeras.corrupt` to apply to the first domain. Defaults to noise, darkness and blur.
         severity: Severity of the corruptions, from 1 to 5. Defaults to 3.
-        class_names: Names of the model's classes, in order. Defaults to None, those of the first domain.
+        class_names: Names of the model's classes, in order. Defaults to None, which uses those of the first domain.
         seed: Seed of the noise and of the folds. Defaults to 0.
         verbose: Whether to show progress on stderr. Defaults to False.
 
@@ -186,8 +187,8 @@ def compare_domains(
         `DomainComparison`.
 
     Raises:
-        InputError: A domain has a class that the model does not know, several labels per image, or fewer than 5 images
-            that can be read.
+        InputError: A domain has a class that the model does not know, several labels per image, or fewer than 5
+            readable images.
 
     Example:
 
@@ -206,7 +207,7 @@ def compare_domains(
     for name, split in domains.items():
         _check_domain(name, split, names)
     for kind in corruptions:
-        corrupt(np.zeros((1, 1, 1, 3), "uint8"), kind, severity)  # refuses what it does not know
+        corrupt(np.zeros((1, 1, 1, 3), "uint8"), kind, severity)  # raises an error for an unknown kind
     (reference, first), *others = domains.items()
     todo = [(reference, first, None)]
     todo += [(f"{reference}, {kind}", first, (kind, severity, seed)) for kind in corruptions]
@@ -236,7 +237,7 @@ def _check_domain(name, split, names):
 
 
 def _outputs(engine, split, change, bar):
-    """Compute the answers to images; return `(places, rows)` of those that can be read."""
+    """Compute the outputs for images; return `(places, rows)`, the positions and outputs of the readable ones."""
     places, rows = [], []
     for items in stream_features(list(split.sources), _Reader(split, change), lambda: engine, 32):
         for item in items:
@@ -248,7 +249,7 @@ def _outputs(engine, split, change, bar):
 
 
 class _Reader:
-    """Reads images of a split, and corrupts them, for `stream_features`."""
+    """A reader for `stream_features` that reads the images of a split and may corrupt them."""
 
     def __init__(self, split, change):
         self.split, self.change = split, change
@@ -282,6 +283,6 @@ def _row(name, split, names, places, outputs, reference, same_images, seed):
 
 
 def _some(places, outputs, seed):
-    """Sample as many images as a distance needs; the same places give the same sample."""
+    """Sample at most `MOST_FOR_DISTANCE` images; equal `places` give equal samples."""
     chosen = np.random.default_rng(seed).permutation(len(places))[:MOST_FOR_DISTANCE]
     return places[chosen], outputs[chosen]
