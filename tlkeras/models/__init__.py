@@ -1,1 +1,1 @@
-"""What a Keras model is made of, and surgery on it."""
+"""Inspect the structure of Keras models and modify it."""

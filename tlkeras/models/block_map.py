@@ -1,4 +1,4 @@
-"""A block and the map of all blocks of a model, and how both are looked up."""
+"""A block, and the map of all blocks of a model, with methods to look them up."""
 
 import difflib
 import math
@@ -20,11 +20,11 @@ class Block:
     """Layers that are frozen, unfrozen and trained together.
 
     Attributes:
-        name: Unique in its model.
-        layers: The weighted leaf layers, in graph order. A composite layer is listed only if it holds weights of its
-            own, such as a class token, and then for those alone; its sublayers are listed themselves.
+        name: Name of the block, which is unique in its model.
+        layers: The leaf layers that have weights, in graph order. A composite layer is listed only if it has its own
+            weights, such as a class token, and represents only those; its sublayers are listed separately.
         role: `"stem"`, `"body"` or `"head"`.
-        parallel: Whether it holds layers of parallel towers, which are always selected together.
+        parallel: Whether the block contains layers of parallel towers, which are always selected together.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Block:
 class BlockMap(Sequence):
     """The blocks of a model from stem to head, as an immutable sequence that prints as a table.
 
-    Index it by number or name. `stem` and `head` are blocks or None, `body` is a tuple of blocks. `tlkeras.blocks`
-    makes it.
+    Index it by number or name. `stem` and `head` are blocks or None; `body` is a tuple of blocks. `tlkeras.blocks`
+    returns a block map.
 
     Example:
 
@@ -103,19 +103,19 @@ class BlockMap(Sequence):
 
     @property
     def layers(self) -> tuple[keras.Layer, ...]:
-        """All weighted leaf layers, from stem to head."""
+        """All leaf layers that have weights, from stem to head."""
         return tuple(layer for block in self._blocks for layer in block.layers)
 
     @property
     def outside(self) -> tuple[keras.Layer, ...]:
-        """Weighted layers below the head that are not part of the nested base; usually new layers."""
+        """Layers with weights below the head that are not part of the nested base; usually new layers."""
         return self._outside
 
     def path_of(self, layer: keras.Layer) -> str:
-        """Return the names of the models and layers around a layer, then its own, with slashes between them.
+        """Return the path of a layer: the names of the models and layers around it, then its own, joined by slashes.
 
         Raises:
-            InputError: It is not a weighted layer of this model.
+            InputError: The layer does not belong to this model, or has no weights.
         """
         self.block_of(layer)
         return "/".join((*self._paths.get(id(layer), ())[:-1], layer.name))
@@ -124,7 +124,7 @@ class BlockMap(Sequence):
         """Return the block that a layer or variable belongs to.
 
         Raises:
-            InputError: It is neither a weighted layer nor a weight of this model.
+            InputError: The item is neither a layer with weights nor a weight of this model.
         """
         if id(item) not in self._by_id:
             name = getattr(item, "path", getattr(item, "name", item))
@@ -134,19 +134,19 @@ class BlockMap(Sequence):
         return self._by_id[id(item)]
 
     def top(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from a point upward, head included: what trains when only the top of a model trains.
+        """Return the layers from a point upward, including the head: the ones to train when only the top trains.
 
         Args:
-            selection: An integer n for the last n blocks below the head; a fraction in (0, 1] of them, rounded up; or
-                the name of the first block or layer. The beginning of layer names will do, so `"block6b"` starts in the
-                middle of `block6`.
+            selection: An integer n for the last n blocks below the head; a fraction in (0, 1] of the blocks below the
+                head, rounded up; or the name of the first block or layer. A prefix of layer names also works, so
+                `"block6b"` starts in the middle of `block6`.
             argument: Name of `selection` in error messages, for callers whose argument has another name.
 
         Returns:
-            Weighted leaf layers in graph order.
+            Leaf layers with weights, in graph order.
 
         Raises:
-            InputError: The model has fewer blocks, or no block or layer of that name.
+            InputError: The model has fewer blocks, or no block or layer with that name.
         """
         if isinstance(selection, str):
             return self.layers[self._positions(selection)[0] :]
@@ -155,18 +155,18 @@ class BlockMap(Sequence):
         return self.layers[sum(len(block.layers) for block in kept) :]
 
     def bottom(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from the input up to a point: what is frozen when only the bottom of a model is.
+        """Return the layers from the input up to a point: the ones to freeze when only the bottom is frozen.
 
         Args:
-            selection: An integer n for the first n blocks; a fraction in (0, 1] of those below the head, rounded up; or
-                the name of the last block or layer, or the beginning of layer names.
+            selection: An integer n for the first n blocks; a fraction in (0, 1] of the blocks below the head, rounded
+                up; or the name of the last block or layer, or a prefix of layer names.
             argument: Name of `selection` in error messages, for callers whose argument has another name.
 
         Returns:
-            Weighted leaf layers in graph order.
+            Leaf layers with weights, in graph order.
 
         Raises:
-            InputError: The model has fewer blocks, or no block or layer of that name.
+            InputError: The model has fewer blocks, or no block or layer with that name.
         """
         if isinstance(selection, str):
             return self.layers[: self._positions(selection)[-1] + 1]
@@ -177,7 +177,7 @@ class BlockMap(Sequence):
         return tuple(block for block in self._blocks if block.role != "head")
 
     def _count(self, selection: int | float, argument: str) -> int:
-        """Count the blocks meant by a number or fraction of the blocks below the head."""
+        """Convert a number or fraction of the blocks below the head to a number of blocks."""
         trunk = self._trunk
         if isinstance(selection, bool) or not isinstance(selection, Real):
             raise invalid(argument, selection, "be an integer, a fraction in (0, 1], or the name of a block or layer")
@@ -191,7 +191,7 @@ class BlockMap(Sequence):
         return int(selection)
 
     def _positions(self, name: str) -> list[int]:
-        """Return the positions in `layers` of a block, a layer, a nested model, or all names with one beginning."""
+        """Return the positions in `layers` of a block, a layer, a nested model, or all layers with a name prefix."""
         layers = self.layers
         named = self._by_name[name].layers if name in self._by_name else ()
         for matches in (
@@ -208,7 +208,7 @@ class BlockMap(Sequence):
         )
 
     def _with_whole_parallel_blocks(self, positions: list[int]) -> list[int]:
-        """Add the other positions of blocks that hold layers of parallel towers, which have no order among them."""
+        """Add the remaining positions of blocks with parallel towers, since towers have no order among themselves."""
         result = set(positions)
         start = 0
         for block in self._blocks:

@@ -1,7 +1,7 @@
-"""The block map of a model: the unit of freezing, learning rates, feature taps and cuts.
+"""Divide a model into blocks, the units of freezing, learning rates, feature taps and cuts.
 
-A block is what the field calls a stage or a block: `block3` of an EfficientNet, `conv4_x` of a ResNet, one encoder
-layer of a ViT.
+A block is what papers call a stage or a block: `block3` of an EfficientNet, `conv4_x` of a ResNet, or one encoder layer
+of a ViT.
 """
 
 from collections import Counter
@@ -18,18 +18,19 @@ from tlkeras.models.tracing import Unit, units
 def blocks(model: keras.Model) -> BlockMap:
     """Divide a model into blocks from stem to head, with every weight in exactly one of them.
 
-    Functional, Sequential, nested and subclassed models all work, before and after saving, since everything is read
-    from layer names and the graph. Networks of known families (`keras.applications`, KerasHub, KerasCV) get the block
-    names that their layers carry. Others are divided where the resolution changes or, like a transformer, at the
-    repeated layer. A subclassed model without a graph is read in layer order.
+    Functional, Sequential, nested and subclassed models all work, before and after saving, because the division depends
+    only on layer names and the graph. Networks of known families (`keras.applications`, KerasHub, KerasCV) get the
+    block names that appear in their layer names. Other networks are divided where the resolution changes or, like
+    transformers, where a layer repeats. In a subclassed model without a graph, layers are taken in the order in which
+    they were assigned.
 
-    The head is everything after the last spatial or token dimension: after global pooling, flattening or the choice of
-    a class token. In a model with only dense layers it is the last layer, and also in a convolutional one that ends in
-    softmax or sigmoid without a dense layer. Layers that you put on a nested base, or on a network of a known family,
-    belong to the head too.
+    The head is everything after the last spatial or token dimension: after global pooling, flattening or the selection
+    of a class token. In a model with only dense layers, the head is the last layer. The same is true for a
+    convolutional model that ends in softmax or sigmoid without a dense layer. Layers that you add on top of a nested
+    base, or of a network of a known family, belong to the head too.
 
-    Parallel towers share blocks, counted from the head, whatever their order: the last block holds the last layers of
-    all towers. So they are unfrozen together, and have the same learning rates.
+    Parallel towers share blocks, counted from the head, whatever their order: the last block contains the last layers
+    of all towers. They are therefore unfrozen together, and have the same learning rates.
 
     Args:
         model: A built Keras model.
@@ -38,8 +39,8 @@ def blocks(model: keras.Model) -> BlockMap:
         The block map.
 
     Raises:
-        InputError: `model` is not a Keras model, has no weights yet, or is subclassed and holds models side by side,
-            such as teacher and student.
+        InputError: `model` is not a Keras model, has no weights yet, or is subclassed and contains models side by side,
+            such as a teacher and a student.
 
     Example:
 
@@ -69,7 +70,7 @@ def blocks(model: keras.Model) -> BlockMap:
 
 
 def _named(division: Division, head: list[Unit]) -> list[Block]:
-    """Make blocks from a division, with the head last and numbers added to repeated names."""
+    """Create blocks from a division, with the head last and numbers added to repeated names."""
     groups = [
         (group.name, "stem" if group.name.rpartition("/")[2] == "stem" else "body", group)
         for group in number(division.groups)

@@ -1,7 +1,7 @@
-"""How a model is divided into blocks: nested models and parallel towers each on their own, then lined up at the head.
+"""Divide a model into blocks: nested models and parallel towers separately, then aligned at the head.
 
-A network of a known family is divided by the names of its layers; any other where its resolution changes or, where it
-never does, at its repeated structure.
+A network of a known family is divided by the names of its layers. Any other network is divided where its resolution
+changes or, if it never changes, at repetitions in its structure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,14 @@ from tlkeras.models.layer_tree import has_kernel
 from tlkeras.models.structure import consecutive, divide_by_structure
 from tlkeras.models.tracing import Unit
 
-#: Nested models are stages of the model when together they hold this share of its layers below the head.
+#: Nested models are stages of the model if together they contain at least this share of its layers below the head.
 _STAGES_SHARE = 0.9
 
-#: One nested model, or parallel ones, are its base already with this share: the rest is what was added to them.
+#: One nested model, or several parallel ones, are the base of the model if they contain at least this share of its
+#: layers below the head. The other layers were added to the base.
 _BASE_SHARE = 0.5
 
-#: From this share on, layers above it are noticed, though they stay blocks of their own.
+#: From this share on, the layers above a nested model are reported as outside it, though they keep their own blocks.
 _NOTICED_SHARE = 0.1
 
 
@@ -27,9 +28,9 @@ class Group:
     """The units of one block.
 
     Attributes:
-        name: Name of the block, which need not be unique. None for "block" and a number.
+        name: Name of the block, which need not be unique. None stands for "block" and a number.
         units: The units, in graph order.
-        parallel: Whether they come from parallel towers.
+        parallel: Whether the units come from parallel towers.
     """
 
     name: str | None
@@ -44,7 +45,7 @@ class Division:
     Attributes:
         groups: The blocks, from the input up.
         added: Units on top of a base that are not part of it; usually new layers.
-        outside: Other units outside of a base, such as a convolution from one channel to three before it.
+        outside: Other units that are not part of a base, such as a convolution from one channel to three before it.
     """
 
     groups: list[Group]
@@ -54,7 +55,7 @@ class Division:
 
 @dataclass
 class _Part:
-    """A nested model, a tower, or what lies between them."""
+    """A nested model, a tower, or the units between them."""
 
     name: str
     units: list[Unit]
@@ -62,14 +63,14 @@ class _Part:
 
 
 def divide(trunk: list[Unit], depth: int = 0) -> Division:
-    """Divide what lies below the head into blocks.
+    """Divide the part of a model below its head into blocks.
 
-    Nested models that make up most of it are each divided on their own. Parallel ones are lined up at their upper ends:
-    the last block holds the last layers of all of them, whatever their order.
+    Nested models that make up most of this part are divided separately. Parallel ones are aligned at their upper ends:
+    the last block contains the last layers of all of them, whatever their order.
 
     Args:
-        trunk: The weighted parts of a model below its head, in graph order; see `tlkeras.models.tracing.units`.
-        depth: Number of models around those that `trunk` is the whole of.
+        trunk: The units of a model below its head, in graph order; see `tlkeras.models.tracing.units`.
+        depth: Number of nested models that contain all of `trunk`.
 
     Returns:
         The division.
@@ -113,13 +114,13 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
 
 
 def _stage(name: str, division: Division) -> list[Group]:
-    """Return the blocks of one of several nested models that make up a network one after another."""
+    """Return the blocks of one of several nested models that form a network one after another."""
     groups = [*division.groups, *([Group("neck", division.added)] if division.added else [])]
     return number(groups) if len(groups) > 1 else [Group(name, groups[0].units)]
 
 
 def number(groups: Sequence[Group]) -> list[Group]:
-    """Name the groups without a name block1, block2 and so on.
+    """Name the unnamed groups block1, block2 and so on.
 
     Example:
 
@@ -131,7 +132,7 @@ def number(groups: Sequence[Group]) -> list[Group]:
 
 
 def _sorted_out(outside: list[Unit], nested: dict[str, list[Unit]], below: dict[str, set[int]]):
-    """Sort units outside of nested models: before one of them, before several parallel ones, after all of them."""
+    """Sort the units outside nested models into those before one of them, before several of them, and after all."""
     before: dict[str, list[Unit]] = {name: [] for name in nested}
     shared, after = [], []
     for unit in outside:
@@ -149,7 +150,7 @@ def _sorted_out(outside: list[Unit], nested: dict[str, list[Unit]], below: dict[
 
 
 def _with_stem(before: list[Unit], groups: list[Group]) -> list[Group]:
-    """Put units before the first block, into its stem if it has one."""
+    """Put units before the first block, in the stem if there is one."""
     if not before or not groups:
         return [Group("stem", before)] if before else groups
     if (groups[0].name or "").endswith("stem"):
@@ -161,7 +162,7 @@ def _lined_up(parts: list[_Part], trunk: list[Unit]) -> list[Group]:
     """Merge the blocks of parts that have the same distance from the top of the trunk, counted in blocks."""
     numbers = [_numbers(part.units) for part in parts]
     below = [_upstream(part.units, trunk) for part in parts]
-    above = [0] * len(parts)  # number of blocks on the longest way from a part to the top
+    above = [0] * len(parts)  # number of blocks on the longest path from a part to the top
     for i in reversed(range(len(parts))):
         users = [j for j in range(i + 1, len(parts)) if below[j] & numbers[i]]
         above[i] = max((above[j] + len(parts[j].groups) for j in users), default=0)
@@ -184,7 +185,7 @@ def _full(part: str, name: str | None) -> str | None:
 
 
 def _joined(names: Iterable[str | None]) -> str | None:
-    """Join the names of parallel blocks, in alphabetical order and each once."""
+    """Join the unique names of parallel blocks in alphabetical order."""
     known = sorted({name for name in names if name is not None})
     return "+".join(known) or None
 
@@ -198,7 +199,7 @@ def _size(members: Sequence[Unit]) -> int:
 
 
 def _upstream(members: Sequence[Unit], trunk: list[Unit]) -> set[int]:
-    """Return the numbers of the units in the trunk that some of them are computed from, their own included."""
+    """Return the numbers of the given units and of all units in the trunk that they are computed from."""
     reached = _numbers(members)
     for unit in reversed(trunk):  # sources come before what is computed from them
         if unit.number in reached:
@@ -207,7 +208,7 @@ def _upstream(members: Sequence[Unit], trunk: list[Unit]) -> set[int]:
 
 
 def _divide_flat(trunk: list[Unit]) -> Division:
-    """Divide a model without nested ones, its parallel towers each on their own."""
+    """Divide a model without nested models, treating its parallel towers separately."""
     if not trunk:
         return Division([])
     towers = _towers(trunk)
@@ -227,15 +228,16 @@ def _divide_flat(trunk: list[Unit]) -> Division:
 
 
 def _divide_tower(trunk: list[Unit]) -> Division:
-    """Divide a network without nested models and parallel towers."""
+    """Divide a network without nested models or parallel towers."""
     groups, added = divide_by_names(trunk) or (divide_by_structure(trunk), [])
     return Division([Group(name, units) for name, units in groups], added)
 
 
 def _towers(trunk: list[Unit]) -> list[list[Unit]]:
-    """Find parallel branches from the input that change the resolution more than once; else return an empty list.
+    """Find parallel branches that start at the input and change the resolution more than once.
 
-    Branches that begin later, or change it once at most, are parts of one block, like those of Inception.
+    Branches that start later, or change the resolution at most once, are parts of one block, as in Inception. Without
+    towers, the list is empty.
     """
     for segment in consecutive(trunk, lambda unit: unit.segment):
         branches = _branches(segment)
@@ -247,7 +249,7 @@ def _towers(trunk: list[Unit]) -> list[list[Unit]]:
 
 
 def _branches(segment: list[Unit]) -> list[list[Unit]]:
-    """Divide the units of a segment into branches that no data passes between."""
+    """Divide the units of a segment into branches that exchange no data."""
     branches: list[list[Unit]] = []
     for unit in segment:
         joined = [branch for branch in branches if unit.sources & _numbers(branch)]

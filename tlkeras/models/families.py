@@ -1,4 +1,4 @@
-"""The families of networks whose layer names indicate the block a layer belongs to."""
+"""Families of networks whose layer names indicate which block a layer belongs to."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from tlkeras.models.layer_tree import has_kernel
 from tlkeras.models.tracing import Unit
 
-#: How families name their layers: a pattern for the beginning of a layer's name, and the block's name. A layer that no
-#: pattern matches (`post_bn`, a shortcut called `conv2d_94`) belongs to the block before it.
+#: Naming rules of each family: a pattern for the beginning of a layer's name, and the block's name. A layer that
+#: matches no pattern (`post_bn`, a shortcut called `conv2d_94`) belongs to the block before it.
 FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     "EfficientNet": ((r"stem_", "stem"), (r"block(\d+)[^_\d]+_", r"block\1"), (r"top_", "top")),
     "VGG, Xception": ((r"block(\d+)_", r"block\1"),),
@@ -42,21 +42,22 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     "CSPDarkNet": ((r"stem_", "stem"), (r"(dark\d+)_", r"\1")),
 }
 
-#: A family is recognized when its patterns name this share of the layers.
+#: A family is recognized if its patterns match at least this share of the units.
 _RECOGNIZED = 0.6
 
 
 def divide_by_names(trunk: Sequence[Unit]) -> tuple[list[tuple[str, list[Unit]]], list[Unit]] | None:
     """Divide a network of a known family into the blocks that its layer names indicate.
 
-    A network whose layers all share a prefix (`left_block1_conv`) is recognized by the names without it.
+    If all layers share a prefix (`left_block1_conv`), it is ignored.
 
     Args:
         trunk: Units below the head, in graph order.
 
     Returns:
-        `(groups, added)`: pairs of a block's name and its units, and the units that were put on top of the network:
-        those from the first one with a kernel after the last that the family names. None if no family fits.
+        `(groups, added)`: pairs of a block's name and its units, and the units that were added on top of the network.
+        The added units start with the first one that has a kernel after the last one that matches the family's
+        patterns. None if no family matches.
 
     Example:
 
@@ -88,14 +89,14 @@ def divide_by_names(trunk: Sequence[Unit]) -> tuple[list[tuple[str, list[Unit]]]
 
 
 def _shared_prefix(names: Sequence[str]) -> int:
-    """Count the characters of a prefix that all names share, up to its last underscore."""
+    """Return the length of the prefix that all names share, up to its last underscore."""
     first, last = min(names, default=""), max(names, default="")
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return first[:length].rfind("_") + 1
 
 
 def _block_name(rules: Sequence[tuple[str, str]], unit: Unit, start: int) -> str | None:
-    """Return the block that a family's patterns name for a unit: its own name counts first, then what it lies in."""
+    """Return the block of a unit by a family's patterns, matching its own name first, then the names around it."""
     for part in reversed(unit.path):
         for pattern, name in rules:
             if match := re.match(pattern, part[start:]):

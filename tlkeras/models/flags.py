@@ -1,4 +1,4 @@
-"""The `trainable` flags of a model: set on leaf layers, and compared with those that a file brings back."""
+"""Set the `trainable` flags of leaf layers, and find flags that saving and loading would change."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tlkeras.models.layer_tree import descendants, own_weights, sublayers
 def lost_in_a_file(layer: keras.Layer) -> Iterator[str]:
     """Yield the names of layers whose frozen or trainable state would not survive saving and loading."""
     if type(layer).__module__.startswith("keras.src.models"):
-        for part in sublayers(layer):  # each is saved with its own configuration
+        for part in sublayers(layer):  # each one is saved with its own config
             yield from lost_in_a_file(part)
     elif sublayers(layer):
         flags = list(_flags(layer))
@@ -19,19 +19,19 @@ def lost_in_a_file(layer: keras.Layer) -> Iterator[str]:
 
 
 def _flags_in_a_file(layer: keras.Layer) -> list[bool] | None:
-    """Return the flags of a layer rebuilt from its configuration, as `load_model` does; None if it cannot be."""
-    with keras.StatelessScope(initialize_variables=False):  # no weight is allocated
+    """Return the flags of a layer that is rebuilt from its config, as in `load_model`; None if that is not possible."""
+    with keras.StatelessScope(initialize_variables=False):  # weights are not allocated
         try:
             copy = type(layer).from_config(layer.get_config())
             if not copy.built and (shapes := layer.get_build_config()):
                 copy.build_from_config(shapes)
-        except (TypeError, ValueError, NotImplementedError):  # a class that no file can hold
+        except (TypeError, ValueError, NotImplementedError):  # a class that cannot be saved
             return None
     return list(_flags(copy))
 
 
 def _flags(layer: keras.Layer) -> Iterator[bool]:
-    """Yield the flag of each leaf of a layer, and of each weight that a layer with sublayers holds itself."""
+    """Yield the flag of each leaf of a layer, and of each weight that belongs directly to a layer with sublayers."""
     for part in descendants(layer):
         if sublayers(part):
             yield from (weight.trainable for weight in part._trainable_variables)
@@ -40,7 +40,7 @@ def _flags(layer: keras.Layer) -> Iterator[bool]:
 
 
 def differs_from_its_weights(layer: keras.Layer) -> bool:
-    """Check whether a leaf has weights whose flags differ from its own, which is all that a file holds."""
+    """Check whether a leaf has weights whose flags differ from its own flag, the only one that is saved."""
     lora = getattr(layer, "lora_enabled", False)
     return not sublayers(layer) and not lora and any(w.trainable != layer.trainable for w in layer._trainable_variables)
 
@@ -49,13 +49,13 @@ def set_flags(layer: keras.Layer, training: set[int], weights: set[int]) -> None
     """Make exactly the given leaves and weights trainable in a layer and everything inside it.
 
     A weight may train although the flag of its layer is off: the scale of a BatchNormalization in inference mode, or
-    the bias beside a frozen kernel. A container is trainable if anything in it trains, or else Keras would not train
-    it. Outer layers come before inner ones, since setting the flag of a container sets all flags inside.
+    the bias next to a frozen kernel. A container is trainable if anything in it trains, since otherwise Keras would not
+    train it. Outer layers come before inner ones, since setting the flag of a container sets all flags inside.
 
     Args:
         layer: A layer or model.
-        training: The `id` of each layer whose flag is to be on.
-        weights: The `id` of each weight that is to train.
+        training: The `id` of each layer whose flag should be on.
+        weights: The `id` of each weight that should train.
     """
     inner = sublayers(layer)
     on = _trains(layer, training, weights) if inner else id(layer) in training

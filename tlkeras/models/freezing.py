@@ -1,4 +1,4 @@
-"""Freeze and unfreeze by blocks, so that what is frozen does not move and the next `fit` sees what trains."""
+"""Freeze and unfreeze by blocks, so that frozen weights do not change and the next `fit` trains the others."""
 
 from collections.abc import Sequence
 
@@ -23,25 +23,27 @@ def freeze(
 ) -> keras.Model:
     """Freeze a model from the input up to a point, and let everything above train.
 
-    Without `first` or `end`, everything below the head is frozen: the first phase of transfer learning. Frozen weights
-    and moving statistics are bit-identical after `fit` and cost no gradient. Layers that you put on a nested base, or
-    on a network of a known family, belong to the head. Others outside the base are named in a warning if they stay
-    frozen.
+    Without `first` or `end`, everything below the head is frozen, as in the first phase of transfer learning. Frozen
+    weights and moving statistics are bit-identical after `fit`, and no gradients are computed for them. Layers that you
+    add on top of a nested base, or of a network of a known family, belong to the head. A warning lists other layers
+    outside the base that stay frozen.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
-        first: How many blocks to freeze, counted from the input: an integer, or a fraction in (0, 1] of the blocks
-            below the head, rounded up. Defaults to all below the head.
+        first: Number of blocks to freeze, counted from the input: an integer, or a fraction in (0, 1] of the blocks
+            below the head, rounded up. Defaults to all blocks below the head.
         end: Instead of `first`, the name of the last block or layer to freeze. A prefix of layer names also works:
             `"block6b"`.
         batchnorm: Mode of BatchNormalization above that point, as in `unfreeze`. Defaults to `"frozen"`.
 
     Returns:
-        The same model. If it was compiled, it is recompiled with the state of its optimizer (see `tlkeras.recompile`),
-        so `fit` can follow at once. So is every other compiled model that shares its layers.
+        The same model. If it was compiled, it is recompiled and keeps the state of its optimizer (see
+        `tlkeras.recompile`), so you can call `fit` right away. The same applies to every other compiled model that
+        shares its layers.
 
     Raises:
-        InputError: An unknown name, more blocks than there are, both `first` and `end`, or a model without weights.
+        InputError: The name is unknown, the model has fewer blocks, both `first` and `end` are given, or the model has
+            no weights.
 
     Example:
 
@@ -68,37 +70,39 @@ def unfreeze(
 
     Without `last` or `start`, the whole model trains.
 
-    With few images that resemble those of the pretraining, a few thousand parameters adapt a network almost as well as
-    all of them: those of its normalizations (Frankle et al. 2021, https://arxiv.org/abs/2003.00152) or its biases
-    (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199). `parameters` restricts the unfrozen blocks to these.
+    With few images that resemble the pretraining images, training several thousand parameters adapts a network almost
+    as well as training all of them: the parameters of its normalizations (Frankle et al. 2021,
+    https://arxiv.org/abs/2003.00152) or its biases (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199).
+    `parameters` restricts training in the unfrozen blocks to these.
 
-    A saved model keeps what trains, with two exceptions, due to Keras. The parts of a composite layer, such as
-    `MultiHeadAttention` or a KerasHub backbone, come back trainable although the layer was frozen. A file holds
-    one flag per layer, so a layer that trains only some of its weights comes back frozen: with `"bias"`, and with
-    `"norm"` for BatchNormalization in inference mode. A warning says where, and asks you to call this function again
-    after `load_model`.
+    A saved model remembers which weights train, with two exceptions that are due to Keras. The parts of a composite
+    layer, such as `MultiHeadAttention` or a KerasHub backbone, are trainable after loading even if the layer was
+    frozen. A file stores one flag per layer, so a layer that trains only some of its weights is frozen after loading.
+    This happens with `"bias"`, and with `"norm"` for BatchNormalization in inference mode. In both cases, a warning
+    names the layers and asks you to call this function again after `load_model`.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
-        last: How many blocks to train, counted from the head, which always trains and is not counted: an integer, or a
-            fraction in (0, 1] of the blocks below the head, rounded up. Defaults to the whole model.
+        last: Number of blocks to train below the head, which always trains: an integer, or a fraction in (0, 1] of the
+            blocks below the head, rounded up. Defaults to the whole model.
         start: Instead of `last`, the name of the first block or layer to train. A prefix of layer names also works:
             `"block6b"`.
-        batchnorm: Mode of BatchNormalization in the unfrozen blocks. `"frozen"` keeps scale, offset and moving
-            statistics as they are, since they would drift with the small batches and few images of fine-tuning.
-            `"train"` trains them. In the head, BatchNormalization always trains. Defaults to `"frozen"`.
-        parameters: Weights that train in the unfrozen blocks. `"norm"`: the scales and offsets of all normalizations.
-            `"bias"`: biases and the offsets of normalizations. Both include BatchNormalization, which stays in
-            inference mode with its moving statistics unless `batchnorm="train"`. The head, and new layers outside the
-            base, train all their weights. Defaults to `"all"`.
+        batchnorm: Mode of BatchNormalization in the unfrozen blocks. `"frozen"` does not change the scale, offset and
+            moving statistics, since they would drift with the small batches and few images of fine-tuning. `"train"`
+            trains them. In the head, BatchNormalization always trains. Defaults to `"frozen"`.
+        parameters: Weights that train in the unfrozen blocks. `"norm"` selects the scales and offsets of all
+            normalizations, `"bias"` the biases and the offsets of normalizations. Both include BatchNormalization,
+            which stays in inference mode and keeps its moving statistics unless `batchnorm="train"`. In the head and in
+            new layers outside the base, all weights train. Defaults to `"all"`.
 
     Returns:
-        The same model. If it was compiled, it is recompiled with the state of its optimizer (see `tlkeras.recompile`),
-        so `fit` can follow at once. So is every other compiled model that shares its layers.
+        The same model. If it was compiled, it is recompiled and keeps the state of its optimizer (see
+        `tlkeras.recompile`), so you can call `fit` right away. The same applies to every other compiled model that
+        shares its layers.
 
     Raises:
-        InputError: An unknown name, more blocks than there are, both `last` and `start`, a model without weights, or
-            unfrozen blocks without weights of the kind that `parameters` names.
+        InputError: The name is unknown, the model has fewer blocks, both `last` and `start` are given, the model has no
+            weights, or the unfrozen blocks have no weights of the kind that `parameters` names.
 
     Example:
 
@@ -129,7 +133,7 @@ def unfreeze_top(
         argument: Name of the caller's argument, for error messages.
 
     Returns:
-        The same model, as from `unfreeze`.
+        The same model, as in `unfreeze`.
     """
     block_map = blocks(model)
     top = block_map.layers if selection is None else block_map.top(selection, argument=argument)
@@ -153,7 +157,7 @@ def _one_of(count_name: str, count: int | float | None, label_name: str, label: 
 def _train_only(
     model: keras.Model, block_map: BlockMap, layers: Sequence[keras.Layer], batchnorm: str, parameters: str
 ) -> keras.Model:
-    """Make `layers` the trainable ones, and recompile every compiled model that this concerns."""
+    """Make `layers` the only trainable layers, and recompile every compiled model that this affects."""
     check_choice("batchnorm", batchnorm, ("frozen", "train"))
     check_choice("parameters", parameters, tuple(_KINDS))
     training, weights = _what_trains(block_map, layers, batchnorm, parameters)
@@ -169,7 +173,7 @@ def _train_only(
     return recompile(model) if is_stale(model) else model
 
 
-#: Which of a layer's weights each choice of `parameters` trains.
+#: The weights of a layer that train with each value of `parameters`.
 _KINDS = {
     "all": lambda layer: list(layer._trainable_variables),
     "norm": lambda layer: list(layer._trainable_variables) if is_norm(layer) else [],
@@ -180,7 +184,7 @@ _KINDS = {
 def _what_trains(
     block_map: BlockMap, layers: Sequence[keras.Layer], batchnorm: str, parameters: str
 ) -> tuple[set[int], set[int]]:
-    """Return the `id` of each layer whose flag is to be on, and of each weight that is to train."""
+    """Return the `id` of each layer whose flag should be on, and of each weight that should train."""
     head = {id(layer) for layer in block_map.head.layers} if block_map.head else set()
     new = head | {id(layer) for layer in block_map.outside}
     training, weights, restricted = set(), set(), []

@@ -1,6 +1,6 @@
-"""The functional graph of a model: find it, walk it, flatten it, graft it on another input, and cut it in two.
+"""Find, traverse, flatten, graft and cut the functional graph of a model.
 
-New graphs are laid over the same layers, so the weights are shared.
+New graphs are built from the same layers, so the weights are shared.
 """
 
 import inspect
@@ -12,7 +12,7 @@ import keras
 def graph_of(layer):
     """Return the functional graph behind a layer or model, or None.
 
-    A `Sequential` model keeps its own graph inside, once it is built.
+    A `Sequential` model contains a functional graph once it is built.
 
     Example:
 
@@ -25,13 +25,13 @@ def graph_of(layer):
 
 
 def flatten(model):
-    """Put the layers of nested functional and `Sequential` models (ConvNeXt has four) into the graph itself.
+    """Move the layers of nested functional and `Sequential` models (ConvNeXt has four) into the outer graph.
 
     Args:
         model: A functional or `Sequential` model.
 
     Returns:
-        A functional model with the same layers and answers, or `model` itself if nothing in it is nested.
+        A functional model with the same layers and outputs, or `model` itself if it contains no nested model.
 
     Example:
 
@@ -46,7 +46,7 @@ def flatten(model):
         model = keras.Model(model.inputs, model.outputs[0])
 
     def unpack(layer, *args, **kwargs):
-        # Through `call`, a model runs its layers one by one and makes no node of its own.
+        # With `call`, a model runs its layers one by one and adds no node for itself.
         return layer.call(*args) if graph_of(layer) else layer(*args, **kwargs)
 
     return flatten(
@@ -57,18 +57,18 @@ def flatten(model):
 
 
 def infer_by_default(model):
-    """Let a plain call of a model infer, as `predict` does.
+    """Make a plain call of a model run inference, as in `predict`.
 
-    Keras' preprocessing and augmentation layers, a mere `Resizing` among them, take a plain call `model(x)` for
-    training, and every later layer of the graph then does too: BatchNorm normalizes by the batch and moves its
-    statistics, in `model(x)` and in the files that `model.export` writes. Here such calls are recorded with
-    `training=False`. `fit` asks for training itself, so it augments as before, and the file needs no tlkeras.
+    Keras' preprocessing and augmentation layers, even `Resizing`, run a plain call `model(x)` in training mode, and so
+    does every later layer of the graph. BatchNorm then normalizes with the batch and updates its statistics, both in
+    `model(x)` and in the files that `model.export` writes. Here, such calls are recorded with `training=False`. `fit`
+    passes `training=True` itself, so augmentation still works, and a saved model does not need tlkeras.
 
     Args:
         model: A functional or `Sequential` model.
 
     Returns:
-        A functional model of the same layers and inputs, or `model` itself where a plain call infers already.
+        A functional model with the same layers and inputs, or `model` itself if a plain call already runs inference.
 
     Example:
 
@@ -94,7 +94,7 @@ def infer_by_default(model):
 
 
 def trains_by_default(operation):
-    """Return whether a layer takes a plain call for training, or is a model with such a layer in its graph."""
+    """Return whether a layer runs a plain call in training mode, or is a model with such a layer in its graph."""
     if graph := graph_of(operation):
         return any(trains_by_default(node.operation) for node in nodes(graph) if not node.is_input)
     training = inspect.signature(operation.call).parameters.get("training")
@@ -102,15 +102,15 @@ def trains_by_default(operation):
 
 
 def graft(model, inputs, x):
-    """Apply a functional model layer by layer to `x`, where calling it would nest it.
+    """Apply a functional model to `x` layer by layer, since calling it would nest it.
 
     Args:
-        model: A functional model of one input.
-        inputs: The `keras.Input` from which `x` was made.
-        x: KerasTensor that takes the place of the model's own input.
+        model: A functional model with one input.
+        inputs: The `keras.Input` that `x` was computed from.
+        x: KerasTensor that replaces the model's own input.
 
     Returns:
-        A functional model from `inputs` to the features, in one graph with what leads to `x`.
+        A functional model from `inputs` to the features, whose single graph includes the layers that compute `x`.
 
     Example:
 
@@ -126,7 +126,7 @@ def graft(model, inputs, x):
         return layer(*args, **kwargs)
 
     with warnings.catch_warnings():
-        # One tensor, packed as the model takes it: bare, in a list or under a name, which need not be its own here.
+        # Pack the tensor as the model takes it: bare, in a list, or in a dict, whose key need not be the tensor's name.
         warnings.filterwarnings("ignore", message="When providing `inputs` as a dict")
         grafted = keras.models.clone_model(
             model,
@@ -138,17 +138,17 @@ def graft(model, inputs, x):
 
 
 def forget(former, model):
-    """Make the `output` of each layer the one in `model`, which was built from the layers of `former`.
+    """Make the `output` of each layer refer to `model`, which was built from the layers of `former`.
 
-    Keras returns the output of a layer's first call, which was in the graph of `former`. So
-    `keras.Model(model.input, model.get_layer(name).output)`, as for Grad-CAM, would be disconnected.
+    Keras returns the output of a layer's first call, which belongs to the graph of `former`. Without this function,
+    `keras.Model(model.input, model.get_layer(name).output)`, as used for Grad-CAM, would be disconnected.
 
     Args:
-        former: A functional model that is no longer used: its layers lose their places in its graph.
-        model: The functional model made of them, or `former` itself if there was nothing to change.
+        former: A functional model that is no longer used, since its layers lose their nodes in its graph.
+        model: The functional model built from these layers, or `former` itself if nothing had to change.
 
     Returns:
-        A new model of the inputs and outputs of `model`.
+        A new model with the inputs and outputs of `model`.
 
     Example:
 
@@ -172,7 +172,7 @@ def forget(former, model):
 
 
 def nodes(model):
-    """Return the calls of layers and operations that make up a functional graph, in the order of execution.
+    """Return the calls of layers and operations in a functional graph, in order of execution.
 
     Example:
 
@@ -186,13 +186,13 @@ def nodes(model):
 
 
 def live_tensors(model):
-    """List the tensors that are alive after each call in a functional graph: made by then and needed later.
+    """List the tensors that are live after each call in a functional graph: already computed and still needed.
 
     Args:
         model: A functional `keras.Model`.
 
     Returns:
-        A list with one entry per node: the KerasTensors, in the order in which they were made.
+        A list with one entry per node: the live KerasTensors, in the order in which they were computed.
 
     Example:
 
@@ -216,7 +216,7 @@ def live_tensors(model):
 
 
 def cut_points(model):
-    """List the tensors that everything passes through, from input to output.
+    """List the tensors that all data passes through, from input to output.
 
     Args:
         model: A functional `keras.Model` with one input.
@@ -243,8 +243,9 @@ def cut(model):
         model: A functional `keras.Model` with one input and one output.
 
     Returns:
-        `(trunk, top)`, two models that share the layers of `model`, with `model(x) == top(trunk(x))`; training one
-        trains the other. None if nothing can be cut off: the first layers train, or the model has no graph.
+        `(trunk, top)`, two models that share the layers of `model`, with `model(x) == top(trunk(x))`. Training `top`
+        therefore trains `model`. None if no cut is possible, such as when the first layers train or the model has no
+        graph.
     """
     graph = graph_of(model)
     if graph is None or len(graph.inputs) != 1 or len(graph.outputs) != 1:

@@ -1,4 +1,4 @@
-"""The head of a classifier: find the `Dense` layer that produces the output, and replace it."""
+"""Find and replace the head of a classifier, the `Dense` layer that produces its output."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Head:
     """The last `Dense` layer of a classifier, with the activation layer that may follow it.
 
     Attributes:
-        layer: The layer.
-        features: KerasTensor of its input, of shape `(N, features)`.
+        layer: The `Dense` layer.
+        features: KerasTensor that is the input of the layer, of shape `(N, features)`.
         activation: Name of the model's last activation, such as `"softmax"` or `"linear"`.
     """
 
@@ -36,12 +36,12 @@ class Head:
 
     @property
     def from_logits(self) -> bool:
-        """Whether the model gives logits."""
+        """Whether the model returns logits."""
         return self.activation == "linear"
 
 
 def find_head(model: keras.Model) -> Head:
-    """Find the `Dense` layer that a classifier ends in. One `Activation` or `Softmax` layer may follow it.
+    """Find the last `Dense` layer of a classifier, which one `Activation` or `Softmax` layer may follow.
 
     Args:
         model: A built functional or Sequential model with one output.
@@ -50,8 +50,8 @@ def find_head(model: keras.Model) -> Head:
         The head.
 
     Raises:
-        InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or ends in anything
-            else, including two activations in a row or a softmax of one unit.
+        InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or has another
+            ending, such as two activations in a row or a softmax with one unit.
 
     Example:
 
@@ -76,9 +76,9 @@ def find_head(model: keras.Model) -> Head:
 
 
 def _ending(model):
-    """Return the last `Dense` layer, its input, and the activation that a layer behind it adds, or None."""
+    """Return the last `Dense` layer, its input, and the activation of a layer after it, or None."""
     check_model(model)
-    outputs = getattr(model, "outputs", None) or ()  # a subclassed model has none, an unbuilt one none yet
+    outputs = getattr(model, "outputs", None) or ()  # a subclassed or unbuilt model has none
     if len(outputs) > 1:
         raise InputError(
             f"The model {model.name!r} has {len(outputs)} outputs, and a classifier has one. Pass "
@@ -101,20 +101,20 @@ def _ending(model):
 
 
 def _made_by(tensor):
-    """Return the layer that made a tensor and its input in this graph; the layer may be part of others too."""
+    """Return the layer that computed a tensor, and its input in this graph; the layer may be part of other graphs."""
     operation, node, _ = tensor._keras_history
     inputs = operation._inbound_nodes[node].input_tensors
     return operation, inputs[0] if inputs else None
 
 
 def with_features(model: keras.Model) -> keras.Model:
-    """Add the features that a classifier's head gets as a second output.
+    """Add the input features of a classifier's head as a second output.
 
     Args:
         model: As in `find_head`.
 
     Returns:
-        A `keras.Model` with the outputs `[answers, features]` that shares all layers with `model`.
+        A `keras.Model` with the outputs `[predictions, features]` that shares all layers with `model`.
 
     Example:
 
@@ -127,17 +127,17 @@ def with_features(model: keras.Model) -> keras.Model:
 
 
 def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Model:
-    """Give a trained classifier a new head for other classes, and keep everything that comes before it.
+    """Give a trained classifier a new head for other classes, and keep all layers below it.
 
     Args:
-        model: A functional or Sequential classifier that ends in a `Dense` layer, or in one followed by an `Activation`
+        model: A functional or Sequential classifier whose last layer is `Dense`, optionally followed by an `Activation`
             or `Softmax` layer. It is not changed.
-        classes: Number of the new classes, or their names.
+        classes: Number of new classes, or their names.
 
     Returns:
-        An uncompiled `keras.Model` whose last layer is a freshly initialized `Dense` with the activation that the model
-        ended in; a single sigmoid becomes a softmax for more than two classes. It shares the layers below the head with
-        `model`, so freezing one freezes the other, and `tlkeras.freeze` recompiles both.
+        An uncompiled `keras.Model` whose last layer is a newly initialized `Dense` with the last activation of `model`.
+        For more than two classes, a single sigmoid becomes a softmax. The new model shares the layers below the head
+        with `model`, so freezing one freezes the other, and `tlkeras.freeze` recompiles both.
 
     Raises:
         InputError: `model` is not a Keras model, is subclassed or not built, or ends in another layer; or `classes` is
@@ -162,17 +162,17 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
 def with_head(
     model: keras.Model, x: keras.KerasTensor, units: int, activation, dropped: set[str] = frozenset()
 ) -> keras.Model:
-    """Put a `Dense` head on a tensor of a model.
+    """Add a `Dense` head to a tensor of a model.
 
-    It is called "predictions" unless a layer of that name stays in the model, and outputs float32 under mixed precision
-    too, where float16 would round probabilities.
+    The head is called "predictions" unless a layer with that name stays in the model. It outputs float32 even with
+    mixed precision, since float16 would round probabilities.
 
     Args:
-        model: The model whose inputs and name the result takes.
-        x: KerasTensor of its features.
+        model: Model that provides the inputs and the name of the result.
+        x: KerasTensor with the features of the model.
         units: Number of outputs.
         activation: As in `keras.layers.Dense`.
-        dropped: Names of the layers of `model` that are not part of the result.
+        dropped: Names of the layers of `model` that are not part of the result. Defaults to none.
 
     Returns:
         A functional model that shares the layers below `x`.
@@ -187,7 +187,7 @@ def class_count(classes: int | Sequence[str]) -> int:
     """Return the number of classes, given as a number or as names.
 
     Raises:
-        InputError: There are fewer than two, or two have the same name.
+        InputError: There are fewer than two classes, or two classes have the same name.
 
     Example:
 

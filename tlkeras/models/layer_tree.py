@@ -1,4 +1,4 @@
-"""The layers inside a layer or model, and the weights that each holds itself."""
+"""List the layers inside a layer or model, and the weights that belong directly to each layer."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ def check_model(model) -> None:
     """Raise if the argument `model` is not a Keras model.
 
     Raises:
-        InputError: It is not.
+        InputError: `model` is not a Keras model.
     """
     if not isinstance(model, keras.Model):
         advice = "`keras.models.load_model` and `tlkeras.image_classifier` return one."
@@ -20,12 +20,12 @@ def check_model(model) -> None:
 
 
 def own_weights(layer: keras.Layer) -> list[keras.Variable]:
-    """Return the weights that the layer itself holds, without those of its sublayers."""
+    """Return the weights that belong directly to the layer, without those of its sublayers."""
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 
 def has_kernel(layer: keras.Layer) -> bool:
-    """Check whether the layer itself holds a weight of two or more dimensions, unlike normalization and scale."""
+    """Check whether the layer directly has a weight with two or more dimensions, unlike normalization and scale."""
     return any(len(weight.shape) > 1 for weight in own_weights(layer))
 
 
@@ -35,7 +35,7 @@ def is_batchnorm(layer: keras.Layer) -> bool:
 
 
 def is_norm(layer: keras.Layer) -> bool:
-    """Check whether the layer normalizes activations, by the name of its class: LayerNormalization, RmsNorm2d.
+    """Check by class name whether the layer normalizes activations, such as LayerNormalization or RmsNorm2d.
 
     `SpectralNormalization` normalizes a kernel, not activations, and is excluded.
     """
@@ -44,7 +44,7 @@ def is_norm(layer: keras.Layer) -> bool:
 
 
 def is_bias(weight: keras.Variable) -> bool:
-    """Check whether a weight is only added: a bias, or the offset of a normalization."""
+    """Check whether a weight is only added, such as a bias or the offset of a normalization."""
     return weight.name in ("bias", "beta") or weight.name.endswith("_bias")
 
 
@@ -54,7 +54,7 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
 
 
 def descendants(layer: keras.Layer) -> Iterator[keras.Layer]:
-    """Yield the layer and all layers inside it, each once, outer before inner."""
+    """Yield the layer and all layers inside it once each, outer layers before inner ones."""
     seen = set()
 
     def walk(layer):

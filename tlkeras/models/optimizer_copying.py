@@ -1,10 +1,10 @@
-"""Copy an optimizer's settings, including those that its config leaves out."""
+"""Copy an optimizer's settings, including those that its config omits."""
 
 import keras
 
 
 def unwrapped(optimizer):
-    """Return the optimizer inside a `LossScaleOptimizer`, or any other optimizer as it is.
+    """Return the optimizer inside a `LossScaleOptimizer`, or any other optimizer unchanged.
 
     Example:
 
@@ -18,13 +18,13 @@ def unwrapped(optimizer):
 def fresh_copy(optimizer, kind=None, **settings):
     """Copy an optimizer with all of its settings and none of its state.
 
-    A schedule is passed on as it is, since a schedule class of your own might not be registered with Keras. So are the
-    variables excluded from weight decay, which are not part of the config.
+    A schedule is passed on unchanged, since a user's schedule class might not be registered with Keras. The variables
+    excluded from weight decay, which are not part of the config, are passed on too.
 
     Args:
         optimizer: A Keras optimizer. The one inside a `LossScaleOptimizer` is copied too.
-        kind: Class of the copy, or of the one inside a `LossScaleOptimizer`. Defaults to the same class.
-        settings: Values that replace those of its config.
+        kind: Class of the copy, or of the optimizer inside a `LossScaleOptimizer`. Defaults to the same class.
+        settings: Values that replace those in the config.
 
     Returns:
         An unbuilt optimizer.
@@ -34,7 +34,7 @@ def fresh_copy(optimizer, kind=None, **settings):
     >>> fresh_copy(keras.optimizers.SGD(0.1, momentum=0.9), learning_rate=0.2).momentum
     0.9
     """
-    config = getattr(optimizer, "get_settings", optimizer.get_config)()  # the first of a differential optimizer
+    config = getattr(optimizer, "get_settings", optimizer.get_config)()  # a differential one has `get_settings`
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return type(optimizer)(**{**config, "inner_optimizer": fresh_copy(unwrapped(optimizer), kind, **settings)})
     rate = getattr(optimizer, "_learning_rate", None)

@@ -1,6 +1,7 @@
 """Recompile a model after its trainable variables have changed, and keep the state of its optimizer.
 
-Keras fixes the trainable variables at `compile`. A later change is ignored on TensorFlow and raises an error elsewhere.
+Keras fixes the trainable variables in `compile`. A later change is ignored on TensorFlow and raises an error on other
+backends.
 """
 
 import contextlib
@@ -15,22 +16,22 @@ from tlkeras.utils.validation import invalid
 
 
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
-    """Let a compiled model train exactly the variables that are trainable now, and change nothing else.
+    """Recompile a model to train exactly the variables that are trainable now, and change nothing else.
 
-    Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` do so for you. Loss,
-    metrics, loss weights and all settings remain the same objects. The optimizer is a copy with the same settings and
-    learning rate, built on the trainable variables. It keeps its step count and the slots of each variable that still
-    trains. Newly trainable variables get fresh slots; a moving average starts at their value. A callback may call this
-    function in the middle of `fit`, at the beginning of an epoch.
+    Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` call it for you. The
+    loss, metrics, loss weights and all other settings remain the same objects. The optimizer is a copy with the same
+    settings and learning rate, built on the trainable variables. It keeps its step count and the slots of each variable
+    that still trains. Newly trainable variables get new slots; their moving average starts at their current value. A
+    callback may call this function during `fit`, at the beginning of an epoch.
 
-    Adam and its relatives correct their moments by one step count for all variables, so the first steps of variables
-    that join later would be 3 to 6 times too large. An optimizer from `tlkeras.differential_optimizer` counts per
-    variable and is safe. With any other, a warning says so.
+    Adam and its relatives correct their moments with one step count for all variables, so the first steps of variables
+    that join later would be 3 to 6 times too large. An optimizer from `tlkeras.differential_optimizer` counts steps per
+    variable, which avoids this. With any other optimizer of this kind, you get a warning.
 
     Args:
         model: A compiled model.
-        optimizer: Another optimizer to continue with. If it is built, it is copied with its state; otherwise it is used
-            itself. Defaults to the model's own.
+        optimizer: Another optimizer to continue with. If it is built, it is copied with its state; otherwise, it is
+            used directly. Defaults to the model's own optimizer.
 
     Returns:
         The same model.
@@ -69,10 +70,10 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
 
 
 def is_stale(model: keras.Model) -> bool:
-    """Check whether the trainable variables have changed since `compile`, so that `fit` would train others."""
+    """Check whether the trainable variables have changed since `compile`, so that `fit` would train the wrong ones."""
     if not model.compiled:
         return False
-    compiled_with = getattr(model, "_compiled_trainable_state", {})  # new in Keras 3.15; the optimizer knows the rest
+    compiled_with = getattr(model, "_compiled_trainable_state", {})  # new in Keras 3.15; the optimizer has the rest
     if any(layer.trainable != was for layer, was in compiled_with.items()):
         return True
     optimizer = getattr(model, "optimizer", None)
@@ -82,9 +83,10 @@ def is_stale(model: keras.Model) -> bool:
 
 
 def sharing(model: keras.Model) -> list[keras.Model]:
-    """Return the other compiled models that hold a weight of `model`, such as one that it is nested in.
+    """Return the other compiled models that share a weight with `model`, such as one that it is nested in.
 
-    No layer knows which models it is part of, so this looks through all objects in memory, for a third of a second.
+    Layers do not know which models they are part of, so this searches all objects in memory, which takes about a third
+    of a second.
     """
     weights = {id(weight) for weight in model.weights}
     models = [thing for thing in gc.get_objects() if issubclass(type(thing), keras.Model) and thing is not model]
@@ -93,7 +95,7 @@ def sharing(model: keras.Model) -> list[keras.Model]:
 
 
 def _count_steps_of_joining(old, new, variables):
-    """Note the step at which variables join in an optimizer that counts per variable; warn about any other."""
+    """Record when variables join an optimizer that counts steps per variable, and warn about other optimizers."""
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
     old, new = unwrapped(old), unwrapped(new)
@@ -115,8 +117,8 @@ def _count_steps_of_joining(old, new, variables):
 def _compile(model, optimizer):
     settings = dict(model._compile_config.config)
     scales_loss = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    # The method of keras.Model, since that of a subclass may take other arguments. Without loss and metrics it leaves
-    # both in place, built as they are.
+    # Call the method of keras.Model, since a subclass may override it with other arguments. Without loss and metrics,
+    # it keeps the existing ones, already built.
     keras.Model.compile(
         model,
         optimizer=optimizer,
@@ -129,13 +131,13 @@ def _compile(model, optimizer):
 
 
 def strategy_scope(model):
-    """Return the context in which a distributed model's optimizer creates its variables; only TensorFlow has one."""
+    """Return the context in which a distributed model's optimizer must create variables, which only TensorFlow has."""
     strategy = getattr(model, "distribute_strategy", None)
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
 
 def _copy_state(old, new):
-    """Copy the state of `old`: the slots of each variable that still trains, and all that is kept once."""
+    """Copy the state of `old`: the slots of each variable that still trains, and all values that exist only once."""
     positions = {id(variable): i for i, variable in enumerate(old._trainable_variables)}
     pairs = [(positions.get(id(variable)), i) for i, variable in enumerate(new._trainable_variables)]
     for name, after in list(vars(new).items()):
@@ -148,7 +150,7 @@ def _copy_state(old, new):
             for source, target in pairs:
                 if source is not None:
                     _assign(after[target], before[source])
-                elif name == "_model_variables_moving_average":  # it starts at zero in step 0 alone
+                elif name == "_model_variables_moving_average":  # Keras initializes it only in step 0
                     _assign(after[target], new._trainable_variables[target])
     for inner_old, inner_new in zip(_inner(old), _inner(new), strict=True):
         _copy_state(inner_old, inner_new)

@@ -1,4 +1,4 @@
-"""The positions (pixels, tokens) of a map, and how an operation changes their number: resolution and pooling."""
+"""Track the positions (pixels or tokens) of a feature map, and how operations change their number."""
 
 import math
 from collections import Counter
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 
 import keras
 
-#: Operations after which no spatial or token dimension is left, whatever the shape says: a 1x1 feature map of a
-#: small image has the same shape as a pooled one.
+#: Operations after which no spatial or token dimension is left. The shape is not enough to tell, since a 1x1 feature
+#: map of a small image has the same shape as a pooled one.
 _POOLING = ("GlobalAveragePooling", "GlobalMaxPooling", "Flatten", "Mean", "Max")
 
-#: A map that shrinks or grows by less than this has changed its padding, not its resolution.
+#: A map that shrinks or grows by a smaller factor has changed its padding, not its resolution.
 _RESOLUTION_CHANGE = 1.5
 
 
 @dataclass(eq=False)
 class Tensor:
-    """One tensor on a walk along a graph.
+    """One tensor in a traversal of a graph.
 
     Attributes:
-        shape: With the batch; None if unknown.
+        shape: Shape of the tensor, including the batch dimension; None if unknown.
         pooled: Whether no spatial or token dimension is left.
-        positions: Number of pixels or tokens, by default what `shape` says; None if unknown.
-        rank: Lowest rank of the tensor and those before it. Further axes are parts of positions or channels.
-        level: Number of changes of resolution between the model's input and here.
-        sources: Numbers of the weighted steps that it is computed from, without another weighted step in between. Empty
-            for the input of the model.
+        positions: Number of pixels or tokens; None if unknown. Defaults to the number in `shape`.
+        rank: Lowest rank of this tensor and those before it. Additional axes are parts of positions or channels.
+        level: Number of resolution changes between the model's input and this tensor.
+        sources: Numbers of the steps with weights that the tensor is computed from, without another such step in
+            between. Empty for the input of the model.
     """
 
     shape: tuple | None
@@ -46,10 +46,10 @@ class Tensor:
 def after(
     layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, sources: frozenset[int] = frozenset()
 ) -> Tensor:
-    """Describe the output of `shape` that a layer or operation makes of the tensors `before`.
+    """Describe the output of `shape` that a layer or operation computes from the tensors in `before`.
 
-    If several are joined, the one closest in size decides the resolution. So tokens that are cut off and put back
-    change nothing, nor do rows of a table that are put in front of the others or added to them.
+    If it joins several tensors, the one closest in size determines the resolution. Therefore, tokens that are cut off
+    and put back have no effect, and neither do rows of a table that are prepended or added to the others.
 
     Example:
 
@@ -73,7 +73,7 @@ def after(
 def _change(layer, tensor, shape) -> float:
     """Return the factor by which the number of positions changes, up or down.
 
-    It is 1 if unknown, or if each number becomes a vector.
+    The factor is 1 if it is unknown, or if each number becomes a vector.
     """
     if shape is not None and shape[:-1] == tensor.shape:
         return 1.0
@@ -88,13 +88,13 @@ def _rank(tensor, shape) -> int | None:
 
 
 def _has_strides(layer) -> bool:
-    """Check whether a layer strides, which maps of 1x1 or unknown size do not show."""
+    """Check whether a layer has strides, which is not visible in the shape of 1x1 maps or maps of unknown size."""
     strides = getattr(layer, "strides", 1)
     return max(strides) > 1 if isinstance(strides, list | tuple) and strides else strides not in (None, 1, ())
 
 
 def _count(shape) -> int | None:
-    """Count the positions in a map of this shape, without batch and channels."""
+    """Count the positions in a map of this shape, excluding the batch and channel dimensions."""
     if shape is None or len(shape) < 3:
         return None
     channels_first = len(shape) > 3 and keras.config.image_data_format() == "channels_first"
@@ -105,8 +105,8 @@ def _count(shape) -> int | None:
 def _positions(layer, tensor, shape) -> float | None:
     """Count the positions after an operation on `tensor`.
 
-    An operation without weights that splits axes, as attention does into heads, or swaps them leaves their number
-    alone.
+    An operation without weights that splits axes, as attention does into heads, or swaps axes does not change the
+    number of positions.
     """
     count, former = _count(shape), _count(tensor.shape)
     if shape is None or tensor.shape is None:
@@ -119,7 +119,7 @@ def _positions(layer, tensor, shape) -> float | None:
 
 
 def is_pooled(layer, before: Sequence[Tensor], shape: tuple | None) -> bool:
-    """Check that no spatial or token dimension is left in an output of `shape`.
+    """Check whether no spatial or token dimension is left in an output of `shape`.
 
     Example:
 
@@ -138,7 +138,7 @@ def is_pooled(layer, before: Sequence[Tensor], shape: tuple | None) -> bool:
 
 
 def built_on_vectors(layer) -> bool | None:
-    """Check whether the layer was built on rank-2 input; return None if it does not tell.
+    """Check whether the layer was built on rank-2 input; return None if that is unknown.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The blocks of a network whose layer names reveal nothing: where its resolution changes, or its structure repeats."""
+"""Divide a network without informative layer names where its resolution changes or its structure repeats."""
 
 import re
 from collections.abc import Callable
@@ -6,18 +6,19 @@ from collections.abc import Callable
 from tlkeras.models.layer_tree import has_kernel, own_weights
 from tlkeras.models.tracing import Unit
 
-#: Tokens, position and patch embeddings come first, wherever in the code they were made.
+#: Tokens and position and patch embeddings come first, wherever in the code they were created.
 _EMBEDDING = re.compile(r"embed|patching|patchify|(cls|class|dist\w*|register)_?token", re.IGNORECASE)
 
 
 def divide_by_structure(trunk: list[Unit]) -> list[tuple[str | None, list[Unit]]]:
-    """Divide a network of no known family by resolution, else by repeated structure, else into one block per kernel.
+    """Divide a network of an unknown family by resolution, or by repeated structure, or into one block per kernel.
 
     Args:
         trunk: Units below the head, in graph order.
 
     Returns:
-        Pairs of a name and units: "stem" for what comes before the first block with branches, None for the others.
+        Pairs of a name and units. The name is "stem" for the units before the first block with branches, and None for
+        the others.
 
     Example:
 
@@ -59,7 +60,7 @@ def _has_parts(segment: list[Unit]) -> bool:
 
 
 def consecutive(items: list, key: Callable) -> list[list]:
-    """Divide items into runs of consecutive ones with equal keys.
+    """Divide items into runs of consecutive items with equal keys.
 
     Example:
 
@@ -76,9 +77,9 @@ def consecutive(items: list, key: Callable) -> list[list]:
 
 
 def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
-    """Return what comes before the longest repetition, and its periods; what follows joins the last of them."""
+    """Return the segments before the longest repetition, and its periods, the last of which includes the rest."""
     kinds = [tuple(type(layer).__name__ for unit in segment for layer in unit.layers) for segment in segments]
-    best = (0, 0, 0)  # length of the run, minus the period, minus the start: the longest, then finest, then first
+    best = (0, 0, 0)  # (run length, -period, -start): prefer the longest run, then the shortest period, then the first
     for period in range(1, len(kinds) // 2 + 1):
         for start in range(len(kinds) - 2 * period + 1):
             end = start + period
@@ -95,7 +96,7 @@ def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
 
 
 def _kernels(segments: list[list[Unit]]) -> list[list]:
-    """Make one block per segment with a kernel; normalization and scale join the block before them."""
+    """Create one block per segment with a kernel; normalization and scale join the block before them."""
     groups: list[list] = []
     for segment in segments:
         if groups and not (_has_kernel(segment) and any(map(_has_kernel, groups[-1]))):

@@ -1,4 +1,4 @@
-"""A table of what trains in a model, to read before training rather than after it."""
+"""A table of the trainable parts of a model, to check before training."""
 
 import math
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from tlkeras.utils.tables import Table, table
 
 
 class TrainableRow(NamedTuple):
-    """One row of a trainable table: a block's layers, its parameters and how it trains.
+    """One row of a trainable table: a block's layers, parameters and learning rate.
 
     Attributes:
         block: Name of the block.
-        layers: Number of its weighted layers.
-        parameters: Number of values in its weights.
-        trainable: Number of these that train.
-        batchnorm: `"frozen"`, `"train"`, `"mixed"`, or `"-"` where there is none.
+        layers: Number of the block's layers that have weights.
+        parameters: Number of values in the block's weights.
+        trainable: Number of these values that train.
+        batchnorm: `"frozen"`, `"train"`, `"mixed"`, or `"-"` if the block has no BatchNormalization.
         learning_rate: The current learning rate, or the highest of several. None if the block is frozen or the model is
             not compiled.
         lowest_rate: The lowest of several learning rates, which a block has if multipliers name some of its layers.
@@ -37,7 +37,7 @@ class TrainableRow(NamedTuple):
 
 
 class TrainableTable(Table):
-    """A tuple of `TrainableRow` from stem to head, which prints as a table."""
+    """A tuple of `TrainableRow` from stem to head that prints as a table."""
 
     __slots__ = ()
 
@@ -55,7 +55,7 @@ def _rate_text(row: TrainableRow) -> str:
 
 
 def trainable_table(model: keras.Model) -> TrainableTable:
-    """List what trains in each block of a model, and at what learning rate, as a table to read before training.
+    """List the trainable parameters and the learning rate of each block of a model, to check before training.
 
     Args:
         model: A built Keras model.
@@ -107,7 +107,7 @@ def _rates(model: keras.Model, training: list) -> list[float]:
 
 
 def read_rates(optimizer: keras.Optimizer) -> tuple[float, Callable[[keras.Variable], float]]:
-    """Return the current learning rate of an optimizer, and the function that gives the multiplier of a variable."""
+    """Return the current learning rate of an optimizer, and a function that returns the multiplier of a variable."""
     base = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     multiplier = getattr(optimizer, "multiplier", None)
     return base, multiplier if callable(multiplier) else lambda variable: 1.0

@@ -1,6 +1,6 @@
-"""The weighted parts of any Keras model, in the order in which data passes them.
+"""List the parts of any Keras model that have weights, in the order in which data passes through them.
 
-Nested models are walked through, so a model gives the same units whether its backbone is nested or not.
+Nested models are traversed, so a model has the same units whether or not its backbone is nested.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from tlkeras.models.graph import graph_of, nodes
 from tlkeras.models.layer_tree import descendants, has_kernel, own_weights, sublayers
 from tlkeras.models.resolution import Tensor, after, built_on_vectors, is_pooled
 
-#: A composite layer is a stack of blocks if layers of one class hold at least this share of its parameters.
+#: A composite layer is a stack of blocks if repeated sublayer classes contain at least this share of its parameters.
 _STACK_SHARE = 0.8
 
 
@@ -25,16 +25,16 @@ class Unit:
 
     Attributes:
         number: Position among the units of the model.
-        sources: Numbers of the units directly below, whose data reaches this one through no other unit.
-        path: Names of the models and layers around it, then its own.
-        models: Names of the nested models around it, a prefix of `path`.
-        layers: The layers that own its weights, in the order in which they were made.
-        level: Number of resolution changes between the model's input and here.
-        segment: Number of the segment. No single tensor separates the units of a segment, which lie on parallel
-            branches. The image, and what is computed from it without weights, such as rotary position embeddings,
-            counts only where a branch begins with it.
-        head: Whether it comes after the last spatial or token dimension, or computes the probabilities of a model that
-            keeps such a dimension to its end.
+        sources: Numbers of the units directly below, whose data reaches this unit without passing through another.
+        path: Names of the models and layers around the unit, then its own name.
+        models: Names of the nested models around the unit, a prefix of `path`.
+        layers: The layers that own the unit's weights, in the order in which they were created.
+        level: Number of resolution changes between the model's input and this unit.
+        segment: Number of the segment. The units of a segment are on parallel branches, which no single tensor
+            separates. The image, and tensors computed from it without weights, such as rotary position embeddings,
+            count only where a branch begins with them.
+        head: Whether the unit comes after the last spatial or token dimension, or computes the probabilities of a model
+            that keeps such a dimension until its end.
     """
 
     number: int
@@ -49,9 +49,9 @@ class Unit:
 
 @dataclass(eq=False)
 class _Step:
-    """One operation of the walk; a layer that is called twice makes two steps."""
+    """One operation of the traversal; a layer that is called twice creates two steps."""
 
-    sources: frozenset[int]  # numbers of the weighted steps that its inputs are computed from
+    sources: frozenset[int]  # numbers of the steps with weights that its inputs are computed from
     path: tuple[str, ...]
     models: tuple[str, ...]
     layers: tuple[keras.Layer, ...]
@@ -63,13 +63,13 @@ class _Step:
 
 
 def units(model: keras.Model) -> list[Unit]:
-    """List every weighted part of a model once, in graph order, or in layer order without a graph.
+    """List every part of a model that has weights once, in graph order, or in layer order if there is no graph.
 
     Args:
         model: A built Keras model.
 
     Returns:
-        The units. Each weight of the model belongs to a layer of exactly one of them.
+        The units. Each weight of the model belongs to a layer of exactly one unit.
     """
     trace = _Trace()
     graph = graph_of(model)
@@ -94,7 +94,7 @@ def _is_stack(layer) -> bool:
     inner = [part for part in sublayers(layer) if part.weights]
     if isinstance(layer, keras.Model) or any(isinstance(part, keras.Model) for part in inner):
         return bool(inner)
-    if type(layer).__module__.startswith("keras.src.layers"):  # both directions of an LSTM are one layer
+    if type(layer).__module__.startswith("keras.src.layers"):  # both directions of an LSTM count as one layer
         return False
     composite = [part for part in inner if sublayers(part)]
     alike = Counter(type(part) for part in composite)
@@ -104,12 +104,12 @@ def _is_stack(layer) -> bool:
 
 def _gives_probabilities(layer) -> bool:
     """Check whether a layer or operation ends in softmax or sigmoid."""
-    function = getattr(layer, "activation", layer)  # of the layer, or of an operation such as keras.ops.softmax
+    function = getattr(layer, "activation", layer)  # a layer's activation, or an operation such as keras.ops.softmax
     return getattr(function, "__name__", type(function).__name__).lower() in ("softmax", "sigmoid")
 
 
 def _refuse_models_side_by_side(model: keras.Layer, parts: list[keras.Layer]) -> None:
-    """Refuse models that a subclassed model holds beside one another, as a distiller holds teacher and student."""
+    """Refuse a model that contains models side by side, such as a distiller with a teacher and a student."""
     known = [part for part in parts if (graph := graph_of(part)) and len(graph.inputs) == 1]
     for first, second in itertools.pairwise(known):
         given, made, wanted = (
@@ -125,13 +125,13 @@ def _refuse_models_side_by_side(model: keras.Layer, parts: list[keras.Layer]) ->
 
 
 class _Trace:
-    """A walk through a model that notes every operation as a step."""
+    """A traversal of a model that records every operation as a step."""
 
     def __init__(self):
         self.steps: list[_Step] = []
 
     def run(self, layer, inputs, shapes, path, models) -> list[Tensor]:
-        """Pass `inputs` through a layer or model. `shapes` are those of its outputs, None if unknown."""
+        """Pass `inputs` through a layer or model. `shapes` are the shapes of its outputs, or None if unknown."""
         graph = graph_of(layer)
         if graph is not None:
             return self._run_graph(layer, graph, inputs, path, models)
@@ -141,7 +141,7 @@ class _Trace:
         return self.step(layer, owners, inputs, shapes, path, models)
 
     def _run_stack(self, layer, inputs, shapes, path, models) -> list[Tensor]:
-        """Pass data through the parts one after another. Each of them produces the first output of the whole."""
+        """Pass data through the parts one after another, each with the shape of the layer's first output."""
         if own_weights(layer):
             inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
         parts = sublayers(layer)
@@ -158,7 +158,7 @@ class _Trace:
         """Pass data through the calls of a functional graph."""
         if own_weights(model):
             inputs = [*self.step(model, (model,), inputs, None, path, models), *inputs[1:]]
-        # A model called from within a composite layer gets one chain of data, however many inputs it has.
+        # A model that is called inside a composite layer gets one chain of data, however many inputs it has.
         inputs = [inputs[min(i, len(inputs) - 1)] for i in range(len(graph.inputs))]
         known = {id(inner): outer for inner, outer in zip(graph.inputs, inputs, strict=True)}
         for node in nodes(graph):
@@ -175,7 +175,7 @@ class _Trace:
         return [known[id(t)] for t in graph.outputs]
 
     def step(self, layer, owners, inputs, shapes, path, models) -> list[Tensor]:
-        """Note one operation and return its outputs."""
+        """Record one operation and return its outputs."""
         below = frozenset().union(*(tensor.sources for tensor in inputs))
         sources = frozenset([len(self.steps)]) if owners else below
         if shapes is None:
@@ -195,7 +195,7 @@ class _Trace:
         return outputs
 
     def units(self, outputs) -> list[Unit]:
-        """Make a unit of each weighted step. A shared layer belongs to the first step that calls it."""
+        """Create a unit from each step with weights. A shared layer belongs to the first step that calls it."""
         head = self._head()
         unit_of_step: dict[int, int] = {}
         unit_of_layer: dict[int, int] = {}
@@ -215,7 +215,7 @@ class _Trace:
     def _head(self) -> set[int]:
         """Collect the ids of the layers after the last map of pixels or tokens.
 
-        In a network without maps these are the last layers with weights.
+        In a network without maps, these are the last layers with weights.
         """
         maps = (tensor for step in self.steps for tensor in step.outputs if not tensor.pooled)
         below = self._upstream(source for tensor in maps for source in tensor.sources)
@@ -227,7 +227,7 @@ class _Trace:
         return inside - outside or self._last_kernel()
 
     def _upstream(self, numbers) -> set[int]:
-        """Add to the numbers of some weighted steps those of all weighted steps that they are computed from."""
+        """Return the given numbers of steps, and the numbers of all steps with weights that they are computed from."""
         reached = set(numbers)
         for number in reversed(range(len(self.steps))):  # sources come before what is computed from them
             if number in reached:
@@ -237,8 +237,8 @@ class _Trace:
     def _last_kernel(self) -> set[int]:
         """Return the ids of the last layers with a kernel, if a single path leads from there to probabilities.
 
-        They are the head of a fully convolutional model, which is pooled after its classifier or not at all. A gate
-        does not qualify, since it ends in a product.
+        They are the head of a fully convolutional model, which pools after its classifier or not at all. A gate does
+        not qualify, since it ends in a product.
         """
         last = max((i for i, step in enumerate(self.steps) if any(map(has_kernel, step.layers))), default=0)
         above = self.steps[last:]
@@ -247,11 +247,11 @@ class _Trace:
         return set()
 
     def _segments(self, outputs) -> Iterator[tuple[int, int]]:
-        """Yield for each step its segment's number and the level at which the segment ends."""
+        """Yield, for each step, the number of its segment and the level at which the segment ends."""
         last_use = {}
         for i, step in enumerate(self.steps):
-            # A tensor without weights below it counts only where a branch begins with it: masks and rotations are read
-            # in every block.
+            # A tensor without weights below it counts only where a branch begins with it, because every block reads
+            # masks and rotations.
             begins = step.layers and not step.sources
             last_use.update((id(tensor), i) for tensor in step.inputs if begins or tensor.sources)
         last_use.update((id(tensor), len(self.steps)) for tensor in outputs)
@@ -264,7 +264,7 @@ class _Trace:
             )
             if len(live) <= 1 or i == len(self.steps) - 1:
                 end = step.level
-                # One change of resolution belongs to the segment as a whole; a long segment has several inside.
+                # A single change of resolution applies to the whole segment; a long segment has several inside.
                 for inner in self.steps[start : i + 1]:
                     yield number, end if end - level <= 1 else inner.level
                 start, number, level = i + 1, number + 1, end

@@ -1,19 +1,19 @@
-"""Find frozen layers that update their own weights in training, which no flag prevents."""
+"""Find frozen layers that update their own weights in training, which `trainable` flags cannot prevent."""
 
 import keras
 import numpy as np
 
 from tlkeras.models.layer_tree import descendants, own_weights
 
-#: Packages whose layers keep still when they are frozen, `SpectralNormalization` apart.
+#: Packages whose layers do not change when they are frozen, except for `SpectralNormalization`.
 _STILL = ("keras", "keras_hub", "keras_cv", "tlkeras")
 
 
 def self_updating(model: keras.Model) -> list[str]:
     """Return the names of frozen layers that assign to their own weights in every training step.
 
-    Keras' `SpectralNormalization` does, and custom layers that keep statistics may. The latter are tried on a
-    batch of zeros, in a scope in which no variable changes; a model that cannot be called this way is assumed not to
+    Keras' `SpectralNormalization` does so, and custom layers that keep statistics may. Custom layers are tested with a
+    batch of zeros, in a scope in which no variable changes. A model that cannot be called this way is assumed not to
     update itself.
 
     Args:
@@ -37,6 +37,6 @@ def _assigned(model: keras.Model) -> set[int]:
                 for tensor in model.inputs
             ]
             model(zeros[0] if len(zeros) == 1 else zeros, training=True)
-        except Exception:  # sizes or inputs that zeros do not fit; a warning is not worth an error
+        except Exception:  # the zeros may not fit the model, and a missing warning is better than an error
             return set()
         return {id(weight) for weight in model.weights if scope.get_current_value(weight) is not None}
