@@ -1,4 +1,4 @@
-"""A map of features: many dimensions reduced to two, where images that look alike to the network lie close together."""
+"""A map of features in two dimensions, where images with similar features are close together."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from tlkeras.evaluation.illustration import HUES, INK, MARKERS, SOFT, Illustrati
 from tlkeras.evaluation.sheets import as_picture
 from tlkeras.utils.validation import invalid
 
-_LEGEND = 20  # classes with a marker of their own; beyond, only names on the map
+_LEGEND = 20  # largest number of classes in a legend; with more, only names on the map
 _THUMBNAIL = 0.42  # inches
 
 
@@ -27,17 +27,17 @@ def feature_map(
     images: Sequence[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw images by the two main directions of their features (PCA), as markers by class or as thumbnails.
+    """Draw images at the first two principal components of their features, as markers by class or as thumbnails.
 
-    Two of many dimensions: classes that overlap here may be far apart in others. The axes say how much of the
-    variance is seen.
+    The map shows only two of many dimensions, so classes that overlap may be far apart in others. The axis labels give
+    the share of the variance that is shown.
 
     Args:
         features: Array of shape `(images, features)`. Rows are scaled to unit length first.
         labels: Array of shape `(images,)`, class numbers.
         class_names: Names of the classes.
-        images: Images, as `tlkeras.contact_sheet` takes them, drawn as thumbnails where there is room; the others
-            stay markers. Defaults to none.
+        images: Images in any form that `tlkeras.contact_sheet` accepts. They are drawn as thumbnails if there is room,
+            and as markers otherwise. Defaults to none.
         title: The finding. Defaults to none.
 
     Returns:
@@ -90,7 +90,7 @@ def _checked(features, labels, class_names, images):
 
 
 def _plane(shares, width):
-    """Return a figure and its empty axes, named by the shares of the variance."""
+    """Return a figure and its empty axes, labeled with the shares of the variance."""
     figure = Illustration(figsize=(width, 5.6))
     axes = figure.subplots()
     axes.set(xticks=[], yticks=[])
@@ -101,7 +101,7 @@ def _plane(shares, width):
 
 
 def _style(number):
-    """Return the look of one class, which no other has in grayscale: beyond all shapes, the same ones hollow."""
+    """Return the marker style of a class, unique in grayscale: after all shapes, the same shapes are drawn hollow."""
     color, marker = HUES[number % len(HUES)], MARKERS[number % len(MARKERS)]
     shape = {"marker": marker, "s": 46 if marker in "PX*" else 26}
     if number < len(MARKERS):
@@ -114,7 +114,7 @@ def _classes(number):
 
 
 def _principal(features):
-    """Return points `(images, 2)` and their two shares of the variance."""
+    """Return points of shape `(images, 2)` and the share of the variance for each axis."""
     from sklearn.decomposition import PCA
 
     features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
@@ -127,14 +127,14 @@ def _principal(features):
 
 
 def _inches(axes, points):
-    """Place points in inches, about, whatever the layout makes of the axes."""
+    """Convert points to approximate positions in inches, whatever the final layout of the axes."""
     width, height = axes.figure.get_size_inches() * (0.8, 0.85)
     low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
     return (points - low) / (high - low) * (width, height)
 
 
 def _draw_thumbnails(axes, points, images, colors):
-    """Draw images that do not cover one another, the outermost first, since they have the most room."""
+    """Draw images that do not overlap, the outermost first, since they have the most room."""
     places = _inches(axes, points)
     taken = np.empty((0, 2))
     for index in np.argsort(-np.linalg.norm(places - places.mean(axis=0), axis=1), kind="stable"):
@@ -149,7 +149,7 @@ def _draw_thumbnails(axes, points, images, colors):
 
 
 def _draw_names(axes, points, labels, present, class_names):
-    """Write the names of classes at the medians of their points, the largest class first, where there is room."""
+    """Write class names at the medians of their points if there is room, the largest class first."""
     sizes = [-(labels == label).sum() for label in present]
     taken = []
     for label in present[np.argsort(sizes, kind="stable")]:

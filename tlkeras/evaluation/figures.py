@@ -1,6 +1,6 @@
-"""Figures of experiments: bars of accuracies, curves, and how a classifier divides the plane.
+"""Figures of experiments: bars of accuracies, curves, and decision regions.
 
-All are readable in grayscale: series differ in markers, dashes and hatches, and every axis has its name. They are
+All are readable in grayscale: series differ in markers, dashes and hatches, and every axis is labeled. They are
 `matplotlib.figure.Figure`s, not tied to pyplot, so nothing pops up and nothing needs closing.
 """
 
@@ -22,7 +22,8 @@ def standard_error(values):
         values: Array of shape `(runs, ...)`.
 
     Returns:
-        Array of shape `(...)`: the sample's standard deviation over the root of their number; 0 for a single run.
+        Array of shape `(...)`: the sample standard deviation divided by the square root of the number of runs; 0 for a
+        single run.
 
     Example:
 
@@ -34,7 +35,7 @@ def standard_error(values):
 
 
 def with_error(values):
-    """Write the mean of several runs with its standard error.
+    """Format the mean of several runs with its standard error.
 
     Args:
         values: Array of shape `(runs,)`.
@@ -51,13 +52,13 @@ def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
     """Draw the mean accuracy of each approach as a bar, with every run as a dot and baselines as lines.
 
     Args:
-        accuracies: Dict of name to the accuracies of its runs, in [0, 1].
-        baselines: Dict of name to one accuracy, or to those of several runs, whose mean is drawn.
+        accuracies: Dict from name to the accuracies of its runs, in [0, 1].
+        baselines: Dict from name to one accuracy, or to the accuracies of several runs, whose mean is drawn.
         xlabel: Name of the axis; a share other than accuracy also works.
         title: Heading.
 
     Returns:
-        `matplotlib.figure.Figure`. Whiskers are one standard error of the mean to each side.
+        `matplotlib.figure.Figure`. Whiskers show one standard error of the mean on each side.
 
     Example:
 
@@ -76,7 +77,7 @@ def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
         if len(runs) > 1:
             axes.errorbar(runs.mean(), row, xerr=error, color="black", capsize=4, linewidth=1.5)
             axes.plot(runs, np.full(len(runs), row - 0.2), "o", color="black", markersize=3)
-        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}  # where a baseline runs through the number
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}  # for when a baseline crosses the number
         axes.text(runs.max() + error + 0.015, row, f"{runs.mean():.2f}", va="center", bbox=paper)
     _draw_baselines(axes.axvline, baselines)
     axes.set_yticks(range(len(accuracies)), list(accuracies))
@@ -91,9 +92,9 @@ def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
     """Draw lines with a band of one standard error: accuracy by block, loss by epoch, by number of images.
 
     Args:
-        series: Dict of name to array of shape `(points,)`, or `(runs, points)` to draw their mean and its band. If
-            lengths differ, shorter ones end early.
-        x: Positions of the points, numbers, or names.
+        series: Dict from name to an array of shape `(points,)`, or `(runs, points)` to draw the mean with a band. If
+            lengths differ, shorter series end early.
+        x: Positions of the points, as numbers or names.
         xlabel: Name of the horizontal axis.
         ylabel: Name of the vertical axis.
         baselines: As in `accuracy_bars`.
@@ -128,16 +129,17 @@ def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
 
 
 def decision_regions(classifiers, points, labels, title=None):
-    """Draw, for two classes of points in the plane, where each classifier says the second class is.
+    """Draw the region that each classifier assigns to the second of two classes of points in the plane.
 
     Args:
-        classifiers: Dict of name to a function from points `(n, 2)` to class numbers 0 and 1, `(n,)`.
+        classifiers: Dict from name to a function from points of shape `(n, 2)` to class numbers 0 and 1 of shape
+            `(n,)`.
         points: Array of shape `(n, 2)`.
         labels: Array of shape `(n,)` of zeros and ones.
         title: Heading.
 
     Returns:
-        `matplotlib.figure.Figure`, one panel per classifier, titled with the share of points that it gets right.
+        `matplotlib.figure.Figure`, one panel per classifier, titled with its accuracy on the points.
 
     Example:
 

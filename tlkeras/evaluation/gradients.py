@@ -8,11 +8,11 @@ def gradient(function, x):
     """Differentiate the sum of a function's results.
 
     Args:
-        function: Function from a tensor to a tensor, made of `keras.ops` and Keras layers.
+        function: Function from a tensor to a tensor, composed of `keras.ops` and Keras layers.
         x: Float tensor or array at which the gradient is taken.
 
     Returns:
-        Tensor of the shape of `x`; zeros where the result does not depend on `x`.
+        Tensor with the shape of `x`; zeros where the result does not depend on `x`.
 
     Example:
 
@@ -43,7 +43,7 @@ def _torch(total, x):
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         result = total(x)
-        if not result.requires_grad:  # it does not depend on `x`
+        if not result.requires_grad:  # the result does not depend on `x`
             return torch.zeros_like(x)
         (slope,) = torch.autograd.grad(result, x, allow_unused=True)
     return torch.zeros_like(x) if slope is None else slope

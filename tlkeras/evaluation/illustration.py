@@ -1,4 +1,4 @@
-"""The look of figures: one palette, sharp on every screen, readable on white and dark pages, with a text for all."""
+"""The style of figures: one palette, high resolution, readable on white and dark pages, with a text alternative."""
 
 import base64
 import io
@@ -12,25 +12,26 @@ from matplotlib.text import Text
 
 from tlkeras.utils.fonts import font_file, one_line
 
-#: Colors of series, those of the report's page (the set of Okabe and Ito, made for color blindness). In grayscale some
-#: are alike, so series differ in their markers as well.
+#: Colors of series, the same as in the report (the palette of Okabe and Ito, designed for color blindness). Some look
+#: alike in grayscale, so series also differ in their markers.
 HUES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#e69f00", "#3a9bdc", "#6b6b6b", "#8a6d00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "d")
 INK, SOFT, GRID, PAPER = "#1b1c1e", "#55585e", "#ececea", "#ffffff"
-#: From paper to dark blue: darker is more, in grayscale too.
+#: From the paper color to dark blue: darker is more, also in grayscale.
 SCALE = LinearSegmentedColormap.from_list("tlkeras", [PAPER, "#9cc3ea", "#0a5aa8", "#062c54"]).with_extremes(bad=GRID)
 
-_SCREEN = 96  # pixels per inch of pages; figures have twice as many
-_LONGEST = 32  # letters of a name
+_SCREEN = 96  # pixels per inch on a page; figures have twice as many
+_LONGEST = 32  # characters of a name
 
 
 class Illustration(Figure):
-    """A figure with a text alternative, and twice the resolution of a page.
+    """A figure with a text alternative and twice the resolution of a page.
 
-    The paper is white on dark pages too. Notebooks show it at its size in inches, with `alt` for screen readers.
+    The background is white even on dark pages. Notebooks show the figure at its size in inches, with `alt` for screen
+    readers.
 
     Attributes:
-        alt: The figure in words.
+        alt: Description of the figure in words.
     """
 
     def __init__(self, *args: Any, alt: str = "", **settings: Any):
@@ -46,7 +47,7 @@ class Illustration(Figure):
 
 
 def finish(figure: Illustration, title: str, alt: str) -> Illustration:
-    """Write the title and the text alternative, and draw dollar signs and letters of all scripts as they are."""
+    """Set the title and the text alternative, and draw dollar signs and letters of all scripts literally."""
     if title:
         letters = max(24, int(figure.get_size_inches()[0] * 9.2))
         text = "\n".join(textwrap.wrap(one_line(title), letters))
@@ -56,7 +57,7 @@ def finish(figure: Illustration, title: str, alt: str) -> Illustration:
         text.set_parse_math(False)
         if not text.get_text().isascii():
             size, weight = text.get_fontsize(), text.get_fontweight()
-            # The bold font of the title comes with matplotlib as well, but other scripts have one weight.
+            # Matplotlib includes the bold font of the title, but fonts of other scripts have only one weight.
             file = font_file(one_line(text.get_text()))
             if "DejaVuSans" not in file:
                 text.set_fontproperties(FontProperties(fname=file, size=size, weight=weight))
@@ -64,13 +65,13 @@ def finish(figure: Illustration, title: str, alt: str) -> Illustration:
 
 
 def short(name: object, longest: int = _LONGEST) -> str:
-    """Shorten a name to one line of at most 32 letters."""
+    """Shorten a name to one line, of at most 32 characters by default."""
     name = one_line(str(name))
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def plain_axes(axes, *, grid=None):
-    """Leave only what is read: soft ticks, no frame, and grid lines of one axis."""
+    """Reduce axes to soft ticks and grid lines along one axis, without a frame."""
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, colors=SOFT, labelsize=9)
     axes.set_axisbelow(True)

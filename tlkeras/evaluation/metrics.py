@@ -1,4 +1,4 @@
-"""How well a classifier does, compared with chance and with the majority class."""
+"""Accuracy of a classifier, compared with chance and with the majority class."""
 
 from dataclasses import asdict, dataclass
 
@@ -13,11 +13,11 @@ class ClassScore:
     """The scores of one class.
 
     Attributes:
-        name: str, the class.
-        images: how many images have this label.
-        precision: share of the images predicted as this class that belong to it; None if there are none.
-        recall: share of the images of this class that are predicted as it; None for a class without images.
-        f1: harmonic mean of both; None for a class that has no images and is never predicted.
+        name: Name of the class, str.
+        images: Number of images with this label.
+        precision: Share of the images predicted as this class that belong to it; None if there are none.
+        recall: Share of the images of this class that are predicted correctly; None for a class without images.
+        f1: Harmonic mean of precision and recall; None for a class that has no images and is never predicted.
     """
 
     name: str
@@ -29,18 +29,18 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Scores:
-    """What was measured on one split.
+    """The metrics of one split.
 
     Attributes:
-        images: number of images.
-        accuracy: share of right answers, in [0, 1].
-        standard_error: standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two more right and two
-            more wrong answers, so that a few images that are all right do not look like certainty (Agresti and Coull,
-            1998). Where images come in groups that are right or wrong together, it is that of the mean over groups, if
-            larger.
-        majority_class: str, the most common class of the training images.
-        majority_accuracy: what always answering `majority_class` gives.
-        classes: a `ClassScore` each.
+        images: Number of images.
+        accuracy: Share of correct predictions, in [0, 1].
+        standard_error: Standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two more correct and
+            two more wrong predictions, so that a small number of correct predictions does not look certain (Agresti and
+            Coull, 1998). If images come in groups that count as dependent, it is the standard error of the mean over
+            groups if that is larger.
+        majority_class: Most common class of the training images, str.
+        majority_accuracy: Accuracy of always predicting `majority_class`.
+        classes: A `ClassScore` for each class.
         confusion: int array of shape `(classes, classes)`, true class by predicted class.
     """
 
@@ -61,12 +61,12 @@ def score(labels, predictions, class_names, majority, groups=None):
     """Compare predictions with labels.
 
     Args:
-        labels: int array of shape `(images,)`, the true classes; one image or more.
+        labels: int array of shape `(images,)`, the true classes of at least one image.
         predictions: int array of the same shape.
         class_names: Names by class number.
-        majority: Number of the most common class in training; the baseline must not use these labels.
+        majority: Number of the most common class in training, since the baseline must not use `labels`.
         groups: int array of shape `(images,)`: images with equal numbers, such as those of one patient, count as
-            dependent, which widens the standard error. Defaults to None, all images are independent.
+            dependent, which widens the standard error. Defaults to None, which treats all images as independent.
 
     Returns:
         `Scores`.
@@ -95,12 +95,12 @@ def score(labels, predictions, class_names, majority, groups=None):
 
 
 def defined(share):
-    """Return a share as a float, or None where it is NaN: a share of nothing."""
+    """Return a share as a float, or None if it is NaN, which means a share of nothing."""
     return None if np.isnan(share) else float(share)
 
 
 def _standard_error(right, groups):
-    """Compute the standard error of an accuracy, where images of one group count as dependent."""
+    """Compute the standard error of an accuracy; images of one group count as dependent."""
     count = len(right)
     share = (int(right.sum()) + 2) / (count + 4)
     independent = float(np.sqrt(share * (1 - share) / (count + 4)))

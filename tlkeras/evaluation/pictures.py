@@ -1,4 +1,4 @@
-"""Images with their answers, and images with their neighbors, as figures."""
+"""Figures of images with their predictions, and of images with their nearest neighbors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finis
 from tlkeras.evaluation.sheets import as_picture
 from tlkeras.utils.validation import check_integer, invalid
 
-_PIXELS = 256  # per picture: two for each of the screen
+_PIXELS = 256  # per picture: two per screen pixel
 _CELL = 1.22  # inches
 _HEADING = 0.27  # cells
 _RIGHT, _WRONG = HUES[0], HUES[1]
@@ -30,21 +30,21 @@ def answered_images(
     maps: ArrayLike | Callable[[np.ndarray], ArrayLike] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Show images with the classifier's answers: right ones, wrong ones, and the most confident mistakes.
+    """Show images with the classifier's predictions: correct ones, wrong ones, and the most confident mistakes.
 
-    Right and wrong answers are shown evenly from the most to the least confident, so that the rows are no selection of
-    the best. A mistake may also be one of the label, which is why captions say "label" and not "truth".
+    Correct and wrong predictions are sampled evenly from the most to the least confident, so the rows are not a
+    selection of the best. The label may also be wrong, so captions say "label" rather than "truth".
 
     Args:
-        images: Images, as `tlkeras.contact_sheet` takes them: pixels in [0, 255], `PIL.Image`, or paths.
+        images: Images in any form that `tlkeras.contact_sheet` accepts: pixels in [0, 255], `PIL.Image`, or paths.
         labels: Array of shape `(images,)`, class numbers.
-        probabilities: Array of shape `(images, classes)`, on images that the classifier has not learned from.
+        probabilities: Array of shape `(images, classes)`, for images that the classifier was not trained on.
         class_names: Names of the classes.
         columns: Images per row.
-        maps: Activation maps of all images, `(images, rows, columns)`, or a function that gets the numbers of the
-            images in the last row and returns their maps, for maps take long. They are drawn below the most confident
-            mistakes. Defaults to none.
-        title: The finding. Defaults to how many answers are right.
+        maps: Activation maps of all images, `(images, rows, columns)`, or a function that takes the indices of the
+            images in the last row and returns their maps, since computing maps is slow. They are drawn below the most
+            confident mistakes. Defaults to none.
+        title: The finding. Defaults to the number of correct predictions.
 
     Returns:
         `matplotlib.figure.Figure` with the figure in words as `alt`.
@@ -94,25 +94,25 @@ def nearest_neighbors(
     groups: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
-    """Show images and, beside each, those whose features are the most alike.
+    """Show images and, beside each, the images with the most similar features.
 
     Args:
-        images: Images, as `tlkeras.contact_sheet` takes them.
-        features: Array of shape `(images, features)`. Alike are those at a small angle (cosine similarity).
-        queries: Number of an image, or several: one row each.
-        k: Neighbors per row; fewer if there are no more images.
+        images: Images in any form that `tlkeras.contact_sheet` accepts.
+        features: Array of shape `(images, features)`. Similarity is the cosine similarity.
+        queries: Index of an image, or several indices, with one row each.
+        k: Number of neighbors per row, or fewer if there are too few images.
         labels: Array of shape `(images,)`, class numbers, to frame and count neighbors of the same class. Defaults to
             none.
         class_names: Names of the classes, written below the images. Required with `labels`.
-        groups: Array of shape `(images,)`: images of the query's group are left out, since near-duplicates are no
-            news. Defaults to none.
-        title: The finding. Defaults to how many neighbors have the query's label.
+        groups: Array of shape `(images,)`: images of the query's group are omitted, since near-duplicates are not
+            informative. Defaults to none.
+        title: The finding. Defaults to the number of neighbors with the query's label.
 
     Returns:
         `matplotlib.figure.Figure` with the figure in words as `alt`.
 
     Raises:
-        InputError: The arguments do not have one entry per image, or a query is no image.
+        InputError: The arguments do not have one entry per image, or a query is not the index of an image.
 
     Example:
 
@@ -178,12 +178,12 @@ def _checked_features(images, features, labels, class_names):
 
 
 def _evenly(numbers, most):
-    """Choose at most this many, evenly from the first to the last."""
+    """Choose at most `most` numbers, evenly from the first to the last."""
     return numbers[np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round().astype(int)]
 
 
 def _answer(class_names, label, answer, confidence):
-    """Return a caption of an answer, and its words."""
+    """Return the caption of a prediction, and its description for the text alternative."""
     named, percent = short(class_names[answer], 16), f"{confidence:.0%}"
     if label == answer:
         return f"✓ {named} {percent}", f"{named} {percent}"
@@ -192,7 +192,7 @@ def _answer(class_names, label, answer, confidence):
 
 
 def _rows(rows, columns, first=False):
-    """Draw rows of pictures with a heading and captions; with `first`, the first of each row is set apart."""
+    """Draw rows of pictures with a heading and captions; with `first`, a gap follows the first of each row."""
     lines = [max(text.count("\n") + bool(text) for text in texts) for _, _, texts, _ in rows]
     heights = [1.04 + _HEADING * bool(row[0]) + 0.13 * number for row, number in zip(rows, lines, strict=True)]
     across = columns + 0.25 * first

@@ -1,4 +1,4 @@
-"""Fit a rejector: its threshold from known images, and what it catches with one class left out at a time."""
+"""Fit a rejector, and measure what it catches by leaving out one class at a time."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ from tlkeras.utils.validation import check_number, invalid
 #: Largest number of known images to keep, chosen at random: 50 MB for a thousand features.
 MOST_KEPT = 10_000
 
-#: Largest numbers of images and of classes (the most common ones) in the report: each class needs a fit.
+#: Largest number of images, and of classes (the most common ones), in the report, since each class needs a fit.
 MOST_MEASURED, MOST_LEFT_OUT = 2000, 20
 
-#: Images to compare with all others at a time.
+#: Number of images to compare with all others at a time.
 _ROWS = 1000
 
 
@@ -32,28 +32,29 @@ def fit_rejection(
     false_alarms: float = 0.05,
     seed: int = 0,
 ) -> Rejector:
-    """Learn to answer "none of these", from the features of known classes alone.
+    """Learn to detect images of unknown classes from the features of known classes alone.
 
-    An image is called unknown if it lies farther from the nearest known image than a share `1 - false_alarms` of the
-    known images lie from the nearest other one. How many unknown images this catches is measured by leaving out one
-    class at a time, which plays the unknown class.
+    An image is called unknown if it is farther from the nearest known image than a share `1 - false_alarms` of the
+    known images are from the nearest other one. The share of unknown images that this catches is measured by leaving
+    out one class at a time and treating it as unknown.
 
     Args:
-        features: Array of shape `(images, features)`, from a frozen backbone: a network fine-tuned on these classes has
-            discarded what distinguishes others.
-        labels: Class numbers or names of shape `(images,)`, of two classes or more.
-        groups: Array of shape `(images,)`, such as near-duplicates: an image is not compared with those of its group.
-            Defaults to None, all images are independent.
-        class_names: Names for the report, in ascending order of the labels. Defaults to None, the labels themselves.
+        features: Array of shape `(images, features)`, from a frozen backbone. A network fine-tuned on these classes has
+            discarded the features that distinguish others.
+        labels: Class numbers or names of shape `(images,)`, of at least two classes.
+        groups: Array of shape `(images,)`, such as near-duplicates; an image is not compared with others of its group.
+            Defaults to None, which treats all images as independent.
+        class_names: Names for the report, in ascending order of the labels. Defaults to None, which uses the labels
+            themselves.
         false_alarms: Share of images of known classes that may be called unknown. Defaults to 0.05.
-        seed: Seed of the choice among more than 10,000 images. Defaults to 0.
+        seed: Seed for sampling from more than 10,000 images. Defaults to 0.
 
     Returns:
         `Rejector`.
 
     Raises:
-        InputError: The arrays do not fit together, images have several labels, or there are too few images for the
-            share of false alarms: at least `1 / false_alarms - 1`, or 19 by default.
+        InputError: The shapes of the arrays do not match, images have several labels, or there are too few images for
+            the share of false alarms, which needs at least `1 / false_alarms - 1` images, 19 by default.
 
     Example:
 
@@ -78,9 +79,9 @@ def keep_references(data, rows, false_alarms, report=None):
 
     Args:
         data: `LabeledFeatures`.
-        rows: Indices of the images, of two groups or more.
+        rows: Indices of the images, of at least two groups.
         false_alarms: Share of known images that may be called unknown.
-        report: `RejectionReport` to hand on, or None.
+        report: `RejectionReport` to attach, or None.
     """
     roots, groups = signed_root(data.features[rows]), data.groups[rows]
     center, scale = roots.mean(axis=0), with_floor(roots.std(axis=0))
@@ -108,7 +109,7 @@ def _check(data, class_names, false_alarms):
 
 
 def _report(data, rows, names, false_alarms):
-    """Leave out one class at a time, and measure how many of its images are caught."""
+    """Leave out one class at a time, and measure the share of its images that are caught."""
     classes, counts = [], np.bincount(data.numbers[rows], minlength=len(data.classes))
     for number in np.argsort(-counts, kind="stable")[:MOST_LEFT_OUT]:
         inside = rows[data.numbers[rows] == number]

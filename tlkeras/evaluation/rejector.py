@@ -1,4 +1,4 @@
-"""Detection of images of no known class, by how far their features lie from those of known images."""
+"""Detect images of unknown classes by the distance of their features from those of known images."""
 
 import json
 import os
@@ -15,13 +15,13 @@ _ARRAYS = ("center", "scale", "references", "distances")
 
 @dataclass(frozen=True)
 class HeldOutClass:
-    """How well the images of a class are recognized as unknown by a rejector that has not seen the class.
+    """The detection of a class as unknown by a rejector that has not seen the class.
 
     Attributes:
-        name: The class, str.
-        images: Number of its images.
-        caught: Share of them that are called unknown.
-        auroc: Area under the ROC curve: the probability that one of its images lies farther away than a known image.
+        name: Name of the class, str.
+        images: Number of images of the class.
+        caught: Share of these images that are called unknown.
+        auroc: Area under the ROC curve: the probability that an image of the class is farther away than a known image.
     """
 
     name: str
@@ -32,15 +32,15 @@ class HeldOutClass:
 
 @dataclass(frozen=True)
 class RejectionReport:
-    """How many images of unknown classes are caught, measured by leaving out one class at a time.
+    """The detection of unknown classes, measured by leaving out one class at a time.
 
     Attributes:
         false_alarms: Share of the images of known classes that may be called unknown.
         caught: Mean over left-out classes of the share of images that are called unknown.
         standard_error: Standard error of `caught` over classes.
-        auroc: Mean over left-out classes of the area under the ROC curve; 0.5 by chance.
+        auroc: Mean over left-out classes of the area under the ROC curve; 0.5 is chance.
         images: Number of images of known classes.
-        classes: A `HeldOutClass` each.
+        classes: A `HeldOutClass` for each class.
     """
 
     false_alarms: float
@@ -60,15 +60,15 @@ class Rejector:
     """A detector of images that belong to none of the known classes, by their features; see `tlkeras.fit_rejection`.
 
     The distance of an image is the cosine distance from the nearest known image. Its unknown score is the share of
-    known images that lie nearer to the other known images: with a score of 0.99 it lies farther away than 99% of them.
+    known images that are nearer to the other known images. With a score of 0.99, it is farther away than 99% of them.
 
     Attributes:
         false_alarms: Share of images of known classes that may be called unknown.
         center: float32 array of shape `(features,)`: mean of the features' signed square roots.
-        scale: float32 array of shape `(features,)`: their standard deviations, none below a tenth of the median one.
+        scale: float32 array of shape `(features,)`: their standard deviations, none below a tenth of the median.
         references: float32 array of shape `(images, features)`: known images, standardized and of length 1.
-        distances: float32 array of shape `(images,)`: distance of each of them from the nearest one of another group,
-            ascending.
+        distances: float32 array of shape `(images,)`: distance of each known image from the nearest one of another
+            group, in ascending order.
         report: `RejectionReport`.
 
     Example:
@@ -90,22 +90,22 @@ class Rejector:
 
     @property
     def features(self) -> int:
-        """The number of features of an image."""
+        """The number of features per image."""
         return len(self.center)
 
     def unknown_scores(self, features: np.ndarray) -> np.ndarray:
-        """Score images: near 0 amid the known ones, near 1 far from all of them.
+        """Score images: near 0 close to the known images, near 1 far from all of them.
 
         Args:
             features: Array of shape `(images, features)`.
 
         Returns:
-            float64 array of shape `(images,)`, in [0, 1): one minus the conformal p-value, in which the image itself
-            counts as one of the known ones. New images of known classes reach `1 - false_alarms` in about a share
-            `false_alarms` of cases.
+            float64 array of shape `(images,)`, in [0, 1): one minus the conformal p-value, where the image itself
+            counts as one of the known images. About a share `false_alarms` of new images of known classes have a score
+            of at least `1 - false_alarms`.
 
         Raises:
-            InputError: `features` have another shape.
+            InputError: `features` has the wrong shape.
 
         References: Barber et al., 2021, https://doi.org/10.1214/20-AOS1965 (distances without the image itself);
         Bates et al., 2023, https://doi.org/10.1214/22-AOS2244
@@ -114,7 +114,7 @@ class Rejector:
         return nearer / (len(self.distances) + 1)
 
     def is_unknown(self, features: np.ndarray) -> np.ndarray:
-        """Tell which images belong to none of the known classes.
+        """Determine which images belong to none of the known classes.
 
         Args:
             features: Array of shape `(images, features)`.
@@ -126,15 +126,15 @@ class Rejector:
 
     @property
     def threshold(self) -> float:
-        """The unknown score from which on an image is called unknown."""
-        return 1 - self.false_alarms - 1e-6  # scores may come in float32
+        """The unknown score at or above which an image is called unknown."""
+        return 1 - self.false_alarms - 1e-6  # scores may be float32
 
     def exceeds(self, scores: np.ndarray) -> np.ndarray:
-        """Tell which unknown scores mean `"unknown"`."""
+        """Determine which unknown scores mean `"unknown"`."""
         return np.asarray(scores) >= self.threshold
 
     def measure(self, features: np.ndarray) -> np.ndarray:
-        """Compute the distance of images from the nearest known image, float32 `(images,)`."""
+        """Compute the distance of each image from the nearest known image, float32 `(images,)`."""
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.features:
             raise InputError(
@@ -144,10 +144,10 @@ class Rejector:
         return 1 - (embed(features, self.center, self.scale) @ self.references.T).max(axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write an `.npz` file that NumPy alone opens.
+        """Write an `.npz` file that NumPy alone can open.
 
         Args:
-            path: The file, which appears complete or not at all.
+            path: File to write; it appears only once it is complete.
         """
         report = None if self.report is None else self.report.to_dict()
         about = {"false_alarms": self.false_alarms, "report": report}
@@ -157,10 +157,10 @@ class Rejector:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Rejector":
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            InputError: The file is missing, damaged, or of another kind.
+            InputError: The file is missing, damaged, or not a rejector.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -179,16 +179,16 @@ class Rejector:
 def embed(features: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Standardize the signed square roots of features, and scale each image to length 1.
 
-    Square roots tame the few features that dominate lengths, and every feature then has a say.
+    Square roots reduce the few features that dominate lengths, so every feature contributes.
 
     Returns:
-        float32 array of the shape of `features`.
+        float32 array with the shape of `features`.
     """
     return unit((signed_root(features) - center) / scale)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale each row to Euclidean length 1; a row of zeros stays."""
+    """Scale each row to Euclidean length 1; a row of zeros does not change."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
 
 

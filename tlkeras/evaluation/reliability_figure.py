@@ -1,4 +1,4 @@
-"""The reliability diagram: stated probabilities against the share of right answers."""
+"""The reliability diagram: predicted probabilities against the share of correct predictions."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from tlkeras.evaluation.calibration import Reliability
 def reliability_figure(measured: Mapping[str, Reliability], title: str | None = None) -> Figure:
     """Draw reliability diagrams side by side, such as before and after calibration.
 
-    Bars show the share of correct predictions among images of similar probability. A bar below the diagonal is
-    overconfidence. The histogram below shows how many images there are.
+    Bars show the share of correct predictions among images of similar probability. A bar below the diagonal means
+    overconfidence. The histogram below shows the number of images.
 
     Args:
-        measured: Dict of name to `tlkeras.reliability` of the same images.
+        measured: Dict from name to the result of `tlkeras.reliability` for the same images.
         title: Heading. Defaults to none.
 
     Returns:
@@ -53,7 +53,7 @@ def _draw(upper, lower, name, one):
     confidences = [part.confidence for part in used]
     style = {"align": "edge", "color": "#c6dbef", "edgecolor": "black", "linewidth": 0.8}
     upper.bar(lefts, accuracies, widths, **style)
-    # Two more right and two more wrong answers, as in `score`: a single image does not look like certainty.
+    # Two more correct and two more wrong predictions, as in `score`, so a single image does not look certain.
     counts = np.array([part.images for part in used])
     shares = (accuracies * counts + 2) / (counts + 4)
     errors = np.sqrt(shares * (1 - shares) / (counts + 4))

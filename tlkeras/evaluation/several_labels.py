@@ -1,4 +1,4 @@
-"""How well a classifier does where an image may have several labels: average precision, F1, and thresholds."""
+"""Metrics for images with several labels: average precision, F1, and thresholds."""
 
 from dataclasses import asdict, dataclass
 
@@ -15,14 +15,14 @@ class LabelScore:
     """The scores of one label.
 
     Attributes:
-        name: str, the label.
-        images: Number of images that have it.
+        name: Name of the label, str.
+        images: Number of images with the label.
         threshold: Probability at or above which the label is assigned.
-        average_precision: Area under the curve of precision over recall; at random it is the share of images with
-            this label. None where no image has it.
-        precision: Share of the images assigned the label that have it; None where none is assigned it.
-        recall: Share of the images with the label that are assigned it; None where no image has it.
-        f1: Harmonic mean of precision and recall; None where no image has the label or is assigned it.
+        average_precision: Area under the precision-recall curve; for random scores, it is the share of images with this
+            label. None if no image has it.
+        precision: Share of the images assigned the label that have it; None if no image is assigned it.
+        recall: Share of the images with the label that are assigned it; None if no image has it.
+        f1: Harmonic mean of precision and recall; None if no image has the label or is assigned it.
     """
 
     name: str
@@ -36,16 +36,16 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """What was measured where an image may have several labels.
+    """The metrics of a classifier of images with several labels.
 
     Attributes:
         images: Number of images.
-        mean_average_precision: Mean of the average precisions (mAP) of the labels that some image has.
-        chance: The same for random probabilities.
-        mean_f1: Mean of the F1 of the labels that have one.
-        accuracy: Share of right decisions, of all images and labels.
-        standard_error: Of `accuracy`; the labels of one image count as dependent.
-        majority_accuracy: Share of right decisions when always giving the more common answer for each label.
+        mean_average_precision: Mean of the average precisions (mAP) over labels that at least one image has.
+        chance: The mean average precision of random probabilities.
+        mean_f1: Mean F1 over labels for which it is defined.
+        accuracy: Share of correct decisions over all images and labels.
+        standard_error: Standard error of `accuracy`; the labels of one image count as dependent.
+        majority_accuracy: Share of correct decisions if each label is always given its more common value.
         labels: A `LabelScore` per label.
     """
 
@@ -71,7 +71,7 @@ def best_thresholds(labels, probabilities):
         probabilities: Array of the same shape.
 
     Returns:
-        float64 array of shape `(labels,)`; 0.5 for a label that no image has, or that all have.
+        float64 array of shape `(labels,)`; 0.5 for a label that no images or all images have.
 
     Example:
 
@@ -88,25 +88,25 @@ def _best_threshold(labels, probabilities):
     precision, recall, edges = precision_recall_curve(labels, probabilities)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     edge = edges[int(f1[:-1].argmax())]
-    below = probabilities[probabilities < edge]  # half way to the next one, or a float of less precision falls below
+    below = probabilities[probabilities < edge]  # halfway to the next one, so rounding is harmless
     return float((edge + below.max()) / 2 if len(below) else edge / 2)
 
 
 def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=None):
     """Score predicted probabilities of several labels per image.
 
-    Precision, recall, F1 and accuracy use thresholds that were chosen on other images. By default the images are
-    dealt out to folds, and those of one fold are decided by the best thresholds of the others.
+    Precision, recall, F1 and accuracy use thresholds that were chosen on other images. By default, the images are split
+    into folds, and each fold is decided with the best thresholds of the others.
 
     Args:
         labels: Array of 0 and 1 of shape `(images, labels)`.
-        probabilities: Array of the same shape, by a model that had not seen the images.
+        probabilities: Array of the same shape, from a model that has not seen the images.
         names: Names of the labels.
         groups: int array of shape `(images,)`; images of one group stay in one fold. Defaults to None, which puts every
             image in its own group.
         folds: Number of folds. Defaults to 5.
         thresholds: Probability per label at or above which it is assigned, chosen on other images. Defaults to None,
-            chosen by folds.
+            which chooses them by folds.
 
     Returns:
         `LabelScores`.
@@ -146,7 +146,7 @@ def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=
 
 
 def _decided(labels, probabilities, groups, folds):
-    """Decide the labels of each fold by the best thresholds of the other folds."""
+    """Decide the labels of each fold with the best thresholds of the other folds."""
     decided = np.zeros(labels.shape, int)
     folds = min(folds, len(np.unique(groups)))
     parts = GroupKFold(folds).split(labels, groups=groups) if folds > 1 else [(slice(None), slice(None))]

@@ -30,13 +30,15 @@ def contact_sheet(
     """Draw images side by side, each with its caption below.
 
     Args:
-        images: Images of any sizes: pixels in [0, 255] of shape `(height, width, 3)`, or 1 channel for gray;
-            `PIL.Image`; or paths of files.
-        captions: One caption per image, of one line or several, or none at all. A line that does not fit ends in dots.
+        images: Images of any size: pixels in [0, 255] of shape `(height, width, 3)`, or with 1 channel for gray;
+            `PIL.Image`; or file paths.
+        captions: One caption per image, of one or more lines. Defaults to no captions. A line that does not fit is
+            shortened with dots.
         columns: Images per row.
-        image_size: `(height, width)` of the box that each image is fitted into, in pixels, or one integer for a square.
+        image_size: `(height, width)` in pixels of the box that each image is fitted into, or one integer for a square.
         title: Line written above the images.
-        groups: One value per image; neighbors of equal value share a background, alternately white and gray.
+        groups: One value per image; adjacent images with equal values share a background, which alternates between
+            white and gray.
 
     Returns:
         `PIL.Image`; save it, or let a notebook show it.
@@ -79,7 +81,7 @@ def contact_sheet(
 
 
 def as_picture(image: Any) -> Image.Image:
-    """Open a file, or turn pixels in [0, 255] into a picture."""
+    """Open a file, or convert pixels in [0, 255] to a picture."""
     if isinstance(image, str | os.PathLike | bytes | Image.Image):
         return open_rgb(image)
     pixels = np.asarray(image)
@@ -109,13 +111,14 @@ def preview(
     columns: int = 8,
     image_size: int | tuple[int, int] = 120,
 ) -> Image.Image:
-    """Draw the results of an augmentation, one row per image, with the original first.
+    """Draw the results of an augmentation, with one row per image that starts with the original.
 
     Args:
-        images: Pixels in [0, 255] of shape `(n, height, width, 3)`, or 1 channel for gray.
-        augmentation: Called as `augmentation(images, training=True)`, such as `tlkeras.augmentation("photo")`.
+        images: Pixels in [0, 255] of shape `(n, height, width, 3)`, or with 1 channel for gray.
+        augmentation: Callable that is called as `augmentation(images, training=True)`, such as
+            `tlkeras.augmentation("photo")`.
         columns: Pictures per row, including the original.
-        image_size: `(height, width)` of the box for each picture, in pixels, or one integer for a square.
+        image_size: `(height, width)` in pixels of the box for each picture, or one integer for a square.
 
     Returns:
         `PIL.Image`; save it, or let a notebook show it.

@@ -24,8 +24,8 @@ class Calibration:
     """The temperature of a model, and its reliability before and after scaling.
 
     Attributes:
-        temperature: Number that the logits were divided by. Above 1 the model was overconfident.
-        before: `Reliability` of the model as it was.
+        temperature: Number that the logits were divided by. If it is above 1, the model was overconfident.
+        before: `Reliability` of the original model.
         after: `Reliability` with the temperature. Each image is scaled by a temperature that was fitted without it, so
             the improvement is not overstated.
     """
@@ -42,24 +42,24 @@ class Calibration:
 def calibrate(
     model: keras.Model, images: Any, labels: ArrayLike | None = None, *, batch_size: int = 32, seed: int = 0
 ) -> Calibration:
-    """Calibrate the probabilities of a classifier, by temperature scaling on images it has not learned from.
+    """Calibrate the probabilities of a classifier, by temperature scaling on images that it was not trained on.
 
     The weights of the model's head are divided by the temperature, in place. The saved model needs nothing else, and
-    every image keeps its predicted class.
+    predicted classes do not change.
 
     Args:
         model: Classifier that ends in a softmax over a `Dense` layer.
         images: A split of `tlkeras.load_images`, such as the validation split, or pixels of shape
             `(images, height, width, 3)`.
-        labels: Class numbers of shape `(images,)`. Defaults to None, those of the split.
+        labels: Class numbers of shape `(images,)`. Defaults to None, which uses those of the split.
         batch_size: Images per forward pass. Defaults to 32.
-        seed: Seed of the folds and bootstrap samples that measure. Defaults to 0.
+        seed: Seed of the folds and bootstrap samples for the measurement. Defaults to 0.
 
     Returns:
-        `Calibration`: the temperature, and how reliable the probabilities were before and are now.
+        `Calibration`: the temperature, and the reliability of the probabilities before and after.
 
     Raises:
-        InputError: The model ends in something else, or images and labels do not fit together.
+        InputError: The model does not end in such a head, or the numbers of images and labels differ.
 
     Example:
 
@@ -87,14 +87,14 @@ def calibrate(
 
 
 def scale_head(model: keras.Model, temperature: float) -> None:
-    """Divide the logits of a classifier by a temperature, in the weights of its head.
+    """Divide the logits of a classifier by a temperature by scaling the weights of its head.
 
     Args:
         model: Classifier that ends in a softmax over a `Dense` layer. It is changed in place.
         temperature: A positive number.
 
     Raises:
-        InputError: The model ends in something else.
+        InputError: The model does not end in such a head.
     """
     temperature = check_number("temperature", temperature, "(0, inf)")
     head = _check_softmax(model)
@@ -102,7 +102,7 @@ def scale_head(model: keras.Model, temperature: float) -> None:
 
 
 def _check_softmax(model):
-    """Return the `Dense` layer of a classifier's head, or raise if no softmax follows it."""
+    """Return the `Dense` layer of a classifier's head, or raise an error if no softmax follows it."""
     head = find_head(model)
     if head.activation != "softmax":
         raise InputError(
@@ -115,12 +115,13 @@ def _check_softmax(model):
 def cross_fitted(
     labels: np.ndarray, probabilities: np.ndarray, groups: ArrayLike | None = None, folds: int = 5, seed: int = 0
 ) -> np.ndarray:
-    """Scale each image's probabilities with a temperature fitted without its fold, to measure without bias.
+    """Scale each image's probabilities with a temperature fitted without its fold, for an unbiased measurement.
 
     Args:
         labels: Class numbers of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`.
-        groups: Images of one group are in one fold. Defaults to None, all are independent.
+        groups: Array of shape `(images,)`; images of one group are in one fold. Defaults to None, which treats all
+            images as independent.
         folds: Number of folds.
         seed: Seed of the folds.
 
