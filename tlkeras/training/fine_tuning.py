@@ -1,4 +1,4 @@
-"""`fine_tune`: a linear probe first, then gentle fine-tuning with rates that fall with depth."""
+"""Fine-tune a classifier: first a linear probe, then gentle fine-tuning with rates that decrease with depth."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -58,84 +58,87 @@ def fine_tune(
 ) -> FineTuning:
     """Fine-tune a pretrained classifier: first a linear probe, then the whole model, gently (LP-FT).
 
-    First the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with the
-    large, random gradients that distort what the backbone knows. Then the chosen blocks train with AdamW, a rate that
-    falls with depth, and warm-up and cosine decay counted in steps. Finally the weights of the epoch with the lowest
-    validation loss are averaged with those of the probe, and the weights with the lowest loss of the three are kept.
-    Ctrl-C after the probe ends the training as early stopping does. Any other exception, such as one from a callback,
-    is raised after the best weights have been restored.
+    First, the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with large,
+    random gradients, which would distort the pretrained features. Then the chosen blocks train with AdamW, a rate that
+    decreases with depth, and warm-up and cosine decay, both counted in steps. Finally, the weights of the epoch with
+    the lowest validation loss are averaged with those of the probe, and the weights with the lowest loss of the three
+    are kept. Ctrl-C after the probe ends training in the same way as early stopping. Any other exception, such as one
+    from a callback, is raised after the best weights have been restored.
 
-    To deliver a model that has learned from all images, make the choices on held-out data first, then call it again
+    To train the final model on all images, make the choices on held-out data first. Then call the function again
     without validation data: `fine_tune(fresh, everything, **result.choices)` trains for the same number of steps, with
     the same C and the same averaging.
 
     Args:
-        model: A classifier with a recognizable head: functional or Sequential, ending in `Dense`. Dropout is one of its
-            layers, as in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted with their preprocessor.
-            The model is changed in place and compiled at the end with core Keras parts, so it can be evaluated and
-            saved; with plain SGD, so that the file holds only the weights. To continue training, compile it again.
-        train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, `tf.data.Dataset` or `DataLoader`.
-            Labels are class numbers or one-hot rows; for a multi-label head (sigmoid) rows of targets from 0 to 1,
-            which the probe rounds at one half.
-        validation_data: Data of the same kinds, or `None` for no early stopping, which keeps the last weights.
-        plan: A plan of `tlkeras.advise`, which sets `epochs`, `learning_rate`, `layer_decay` and `blocks`; give none of
-            them beside it. Defaults to none.
+        model: A functional or Sequential classifier that ends in a `Dense` layer. Dropout must be one of its layers, as
+            in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted together with their preprocessor.
+            The model is changed in place. At the end, it is compiled with core Keras parts, so it can be evaluated and
+            saved. Its optimizer is then plain SGD, so the file contains only the weights. To continue training, compile
+            it again.
+        train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, a `tf.data.Dataset` or a
+            `DataLoader`. Labels are class numbers or one-hot rows. For a multi-label head (sigmoid), labels are rows of
+            targets from 0 to 1, which the probe rounds at one half.
+        validation_data: Data of the same kinds, or `None` to train without early stopping and keep the last weights.
+        plan: A plan from `tlkeras.advise`, which sets `epochs`, `learning_rate`, `layer_decay` and `blocks`. Do not
+            pass these arguments together with a plan. Defaults to none.
         epochs: Number of epochs of fine-tuning. 0 stops after the probe.
-        steps: Number of training steps in each run, in place of `epochs`: the schedule ends there, even within an
-            epoch. Defaults to whole epochs.
-        batch_size: Number of images per step, for data that is not batched yet. Small by default, so that few images
-            give many steps.
-        learning_rate: Peak rate of the head and the top block, 3 to 30 times smaller than in training from scratch.
-        layer_decay: Factor on the rate from each block to the one below it, in (0, 1]; 1 for one rate.
-        blocks: Blocks that train: a number counted from the head, a fraction, or the name of the lowest one. Defaults
+        steps: Number of training steps in each run, instead of `epochs`. The schedule ends there, even within an epoch.
+            Defaults to whole epochs.
+        batch_size: Number of images per step, for data that is not batched yet. Defaults to a small number, so that
+            small data sets still provide many steps.
+        learning_rate: Peak rate of the head and the top block. The default is 3 to 30 times smaller than rates for
+            training from scratch.
+        layer_decay: Factor on the rate from each block to the one below it, in (0, 1]. 1 gives all blocks the same
+            rate.
+        blocks: Blocks that train: a number counted from the head, a fraction, or the name of the lowest block. Defaults
             to all.
         batchnorm: `"frozen"` or `"train"`, as in `tlkeras.unfreeze`.
-        probe: Whether to begin with the linear probe. Without it the head starts as it is.
-        C: Inverse of the probe's L2 penalty; for a multi-label head, also a list with one per label. Defaults to
-            cross-validation on the training images.
-        warmup: Share of the steps in which the rate climbs from 0.
+        probe: Whether to begin with the linear probe. Without it, training starts with the current head.
+        C: Inverse of the probe's L2 penalty. For a multi-label head, it can be a list with one value per label.
+            Defaults to cross-validation on the training images.
+        warmup: Share of the steps during which the rate rises from 0.
         weight_decay: Weight decay of AdamW, decoupled from the gradients.
         label_smoothing: Share of each label that is spread over all classes.
         patience: Number of epochs without a lower validation loss before training stops.
         mix: A layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`, for class
             numbers in arrays or splits. It pays off from about 20,000 images (BiT, Kolesnikov et al., 2020). Defaults
             to none.
-        ema_momentum: Momentum, such as 0.99, of a moving average of the weights, which is kept at the end. `None` for
-            no average.
+        ema_momentum: Momentum, such as 0.99, of a moving average of the weights, which replaces the weights at the end.
+            `None` for no average.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018). Penalties
-            count in training; the validation loss that chooses weights leaves them out.
+            are part of the training loss, but not of the validation loss that selects weights.
         average_with_probe: Share in [0, 1] of the probe's weights in the final average with the fine-tuned weights
-            (WiSE-FT, Wortsman et al., 2022). `None` for no average. `"auto"` averages half and half after a probe,
-            which was better on new images than either in all our measurements (docs/performance.md). With validation
-            data, the average is kept only if its loss there is lower than that of the fine-tuned weights and of the
-            probe. Without a probe `"auto"` averages nothing.
-        runs: Number of fine-tuning runs from the same start, with different image orders and augmentation (the same
+            (WiSE-FT, Wortsman et al., 2022). `None` for no average. After a probe, `"auto"` gives both the same share,
+            which was better on new images than either alone in all our measurements (docs/performance.md). With
+            validation data, the average is kept only if its loss there is lower than that of the fine-tuned weights and
+            of the probe. Without a probe, `"auto"` does not average.
+        runs: Number of fine-tuning runs from the same start, with different image orders and augmentation (but the same
             augmented views with a cached trunk). Their weights are averaged, and then `average_with_probe` is applied
             (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless
             `average_with_probe` is a number, the run with the lowest loss is kept if no average has a lower one. Two
-            take twice as long as one, and over 13 splits were 0.015 ± 0.008 more accurate on test images, though not on
-            drawings from elsewhere; three were no better than two (docs/performance.md).
-        class_weight: Class weights for unbalanced data: `"balanced"` (inverse to how often a class occurs) or a dict
-            from class number to weight, 1 for classes it leaves out. For a multi-label head a dict weighs the images
-            that have a label, and `"balanced"` both sides of each label. Defaults to none.
-        cache: Whether the output of the frozen part is computed once and trained on many times: `"auto"` (if it pays
-            off and fits on the disk), `True` (if it fits) or `False`. It is not possible if the first block trains,
-            with `mix` or `callbacks`, for a model with its own training step, or if several devices share a batch;
-            `True` reports the reason on stderr.
+            runs take twice as long as one. Over 13 splits, they were 0.015 ± 0.008 more accurate on test images, but
+            not on drawings from another source; three runs were no better than two (docs/performance.md).
+        class_weight: Class weights for unbalanced data: `"balanced"` (inversely proportional to the frequency of each
+            class), or a dict from class number to weight, with 1 for missing classes. For a multi-label head, a dict
+            weights the images that have a label, and `"balanced"` weights both sides of each label. Defaults to none.
+        cache: Whether to compute the output of the frozen part once and train on it many times: `"auto"` (if it pays
+            off and fits on the disk), `True` (if it fits) or `False`. Caching is not possible if the first block
+            trains, with `mix` or `callbacks`, for a model with its own training step, or if several devices share a
+            batch; `True` reports the reason on stderr.
         cached_views: Number of random views of each image to keep, with `cache` and augmentation.
         seed: Seed for the order of images, the cached views and the probe's cross-validation.
-        callbacks: One or more Keras callbacks for the second phase. With any, nothing is cached, so that they see
-            `model`. They must not set the learning rate, which has a schedule. What a `ModelCheckpoint` writes opens
-            wherever tlkeras is imported.
+        callbacks: One or more Keras callbacks for the second phase. With callbacks, nothing is cached, so that they see
+            `model`. They must not set the learning rate, which follows a schedule. Files from a `ModelCheckpoint` can
+            be loaded wherever tlkeras is imported.
         checkpoint: Folder where the state of training is saved at the beginning of each epoch. If the process is killed
             at any moment, the same call resumes and ends with exactly the weights and metrics of an uninterrupted run
-            on the same machine, provided that the order of the data depends only on the epoch, as it does for arrays,
+            on the same machine, provided that the order of the data depends only on the epoch. This is true for arrays,
             splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. A call that has already finished
-            returns its result at once; remove the folder to train again. A cached trunk is recomputed. Callbacks keep
-            their plain attributes (numbers, strings). Defaults to no checkpoint.
-        on_event: Function called with a dict after each phase and each epoch: `phase`, `seconds`, and the values that
-            belong to it (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`, `val_loss`, `val_accuracy`,
-            `learning_rate`, ...). Defaults to none.
+            returns its result immediately; remove the folder to train again. A cached trunk is recomputed. Callbacks
+            keep their plain attributes (numbers, strings). Defaults to no checkpoint.
+        on_event: Function that is called with a dict after each phase and each epoch. The dict contains `phase`,
+            `seconds`, and values that depend on the phase (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`,
+            `val_loss`, `val_accuracy`, `learning_rate`, ...). Defaults to none.
         verbose: Whether to report on stderr, one line per epoch.
 
     Returns:
@@ -143,9 +146,10 @@ def fine_tune(
 
     Raises:
         InputError: The model has no such head, or is compiled for regression; the data is empty, endless or of another
-            kind or shape; images are not finite; labels do not fit the head (in a later batch of a stream, the best
-            weights are restored); an argument is out of range; `checkpoint` holds the state of another call; or the
-            call is inside a `strategy.scope()`: only the model is built there; see docs/distributed.md.
+            kind or shape; images are not finite; labels do not fit the head (if they are in a later batch of a stream,
+            the best weights are restored first); an argument is out of range; `checkpoint` contains the state of
+            another call; or the function is called inside a `strategy.scope()`, where only the model may be built (see
+            docs/distributed.md).
 
     Example:
 
@@ -189,7 +193,7 @@ def fine_tune(
 
 
 class _Call:
-    """One call of `fine_tune`: everything that can be refused is refused up front, before anything is changed."""
+    """One call of `fine_tune`, which checks all its arguments before it changes anything."""
 
     def __init__(self, model, train, validation_data, options, checkpoint, progress):
         self.model, self.options, self.progress = model, options, progress
@@ -251,7 +255,7 @@ class _Call:
             self.checkpoint.save(name, values_as_list(self.model.variables), notes)
 
     def _restore(self, name):
-        """Restore a state that the same call saved before it was killed; return whether there is one."""
+        """Restore a state that the same call saved before it was killed, and return whether there is one."""
         saved = self.checkpoint.load(name)
         if saved is None:
             return False
@@ -263,7 +267,7 @@ class _Call:
 
     @contextmanager
     def _ended_by_ctrl_c(self):
-        """Let Ctrl-C end what comes after the probe."""
+        """Let Ctrl-C end training after the probe without an exception."""
         try:
             yield
         except KeyboardInterrupt:
@@ -271,18 +275,18 @@ class _Call:
 
     @contextmanager
     def _compiled_plainly_in_the_end(self):
-        """Compile the model with core Keras parts, whatever happens to it within the `with` block."""
+        """Compile the model with core Keras parts at the end of a `with` block, even after an exception."""
         try:
             yield
         finally:
             self._compile_plainly()
 
     def _compile_plainly(self):
-        """Compile the model with core Keras parts, so that it can be evaluated, and its file opened without tlkeras."""
+        """Compile the model with core Keras parts, so it can be evaluated, and a saved copy loaded without tlkeras."""
         one_hot = self.data.one_hot
         with strategy_scope(self.model):
-            # SGD keeps nothing for each weight: the moments of AdamW would treble the file, and nobody needs them.
+            # SGD has no state per weight: the moments of AdamW would triple the size of the file for no benefit.
             optimizer = keras.optimizers.SGD(self.options.learning_rate)
             self.model.compile(optimizer, core_loss(self.head, one_hot), metrics=[core_accuracy(self.head, one_hot)])
-            # Keras builds the optimizer of a file that it opens, and warns where the file holds none of its variables.
-            self.model.optimizer.build(self.model.trainable_variables)  # under mixed_float16 it is wrapped
+            # When Keras loads a file, it builds the optimizer, and warns if the file has none of its variables.
+            self.model.optimizer.build(self.model.trainable_variables)  # it is wrapped under mixed_float16

@@ -1,4 +1,4 @@
-"""Unfreeze a model from the top down within one `fit`, keeping all state, even if the process dies."""
+"""Unfreeze a model from the top down within one `fit`, and keep all state, even if the process is killed."""
 
 import os
 from collections.abc import Sequence
@@ -22,39 +22,40 @@ _GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "
 
 
 class GradualUnfreezing(keras.callbacks.Callback):
-    """A callback that trains the head first, and unfreezes the blocks below it from the top down.
+    """A callback that trains the head first, and then unfreezes the blocks below it from the top down.
 
-    The gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head settles
-    before its gradients reach the pretrained weights. All of this happens at the beginning of epochs inside one `fit`,
-    so schedules, early stopping and other callbacks continue undisturbed. Weights that train already keep their
-    optimizer slots; weights that join start as in a new optimizer, with their own step count; otherwise Adam's first
-    steps would be 3 to 6 times too large. To do so, the model gets a differential optimizer with its own optimizer's
-    settings (`model.optimizer` is then a new object of the same family, with all multipliers 1 if it had none).
+    This is the gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head
+    settles before its gradients reach the pretrained weights. Blocks are unfrozen at the beginning of epochs inside one
+    `fit`, so schedules, early stopping and other callbacks continue undisturbed. Weights that already train keep their
+    optimizer slots. Weights that join start as in a new optimizer, with their own step count, since otherwise Adam's
+    first steps would be 3 to 6 times too large. For this purpose, the model gets a differential optimizer with the
+    settings of its own optimizer (`model.optimizer` is then a new object of the same family; all its multipliers are 1
+    if it had none).
 
-    With `backup`, each epoch begins by writing weights, optimizer, phase, trainable variables and the random state of
-    the layers to one file, and a later `fit` of the same program continues from there to exactly the result that it
-    would have reached without interruption, provided that each epoch's data depends only on its number
-    (`shuffle=False`). The file is renamed into place when complete, so a valid one remains if the process is killed at
-    any moment; if the disk is full by then, a warning says so and training continues. `fit` removes the file when it
-    ends. `keras.callbacks.BackupAndRestore` cannot do this: it loads optimizer state before the trainable set is known,
-    and if the process is killed between writing its two files, they are inconsistent. The counts of other callbacks are
-    kept only for those in `callbacks`. A `.keras` file from `ModelCheckpoint` holds the trainable flags and the
+    With `backup`, each epoch begins by writing the weights, the optimizer, the phase, the trainable variables and the
+    random state of the layers to one file. A later `fit` in the same program continues from there to exactly the result
+    of an uninterrupted run, provided that each epoch's data depends only on the epoch's number (`shuffle=False`). The
+    file gets its name only when it is complete, so there is a valid file even if the process is killed at any moment.
+    If the disk is full, you get a warning and training continues. `fit` removes the file when it ends.
+    `keras.callbacks.BackupAndRestore` cannot do this: it loads the optimizer state before the trainable variables are
+    known, and if the process is killed between writing its two files, they are inconsistent. Counts of other callbacks
+    are kept only for those in `callbacks`. A `.keras` file from `ModelCheckpoint` contains the trainable flags and the
     optimizer too: load it and call `fit` with `initial_epoch`.
 
     Args:
-        schedule: Dict from epoch (starting at 0) to the selection that trains from that epoch: a number of blocks below
-            the head, a fraction of them, the name of the lowest block or layer to train, or None for all. Before its
+        schedule: Dict from epoch (starting at 0) to the blocks that train from that epoch on: a number of blocks below
+            the head, a fraction of them, the name of the lowest block or layer to train, or None for all. Before the
             first entry, only the head trains.
-        on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, in place of a schedule.
+        on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, instead of a schedule.
         monitor: Name of the logged metric that `on_plateau` watches.
         mode: `"min"`, `"max"`, or `"auto"` to choose by the metric's name.
         patience: Number of epochs without improvement after which blocks are unfrozen.
         min_delta: Smallest change that counts as an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
-        batchnorm: `"frozen"` keeps BatchNormalization of unfrozen blocks as it is, `"train"` trains it.
+        batchnorm: `"frozen"` keeps BatchNormalization in unfrozen blocks unchanged; `"train"` trains it.
         parameters: Weights that train in the unfrozen blocks: `"all"`, `"norm"` or `"bias"`, as in `tlkeras.unfreeze`.
         backup: Path of the backup file. Defaults to no backup.
-        callbacks: Callbacks passed to `fit` that keep counts, such as `ReduceLROnPlateau`: the backup holds their plain
-            attributes (numbers, strings), except their settings.
+        callbacks: Callbacks passed to `fit` that keep counts, such as `ReduceLROnPlateau`. The backup contains their
+            plain attributes (numbers, strings), except their settings.
 
     Raises:
         InputError: Both or neither of `schedule` and `on_plateau` are given, or an argument is out of range. At the
@@ -137,9 +138,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
             self._restore()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.model._initial_epoch = None  # it has served, and would hold for the next `fit` too
+        self.model._initial_epoch = None  # otherwise, it would also apply to the next `fit`
         for callback, values in zip(self.callbacks, self._counters, strict=False):
-            vars(callback).update(values)  # not earlier: where training begins, each sets them to zero
+            vars(callback).update(values)  # not earlier, since each callback resets them when training begins
         self._counters = []
         self._unfreeze(epoch)
         if not self.model.optimizer.built:
@@ -182,7 +183,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         return value - best if growing else best - value
 
     def _variables(self):
-        """Return all variables that the rest of training depends on, including seeds of dropout and augmentation."""
+        """Return all variables that the rest of training depends on, including seeds for dropout and augmentation."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _trainable(self):
@@ -195,7 +196,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             "epoch": epoch,
             "plateau": self._plateau,
             "trainable": self._trainable(),
-            # By position, since layers without names of their own are numbered anew when the model is built again.
+            # By position, since unnamed layers get new numbers when the model is built again.
             "starts": [optimizer.start_of(variable) for variable in self.model.variables],
             "counters": [counters(callback) for callback in self.callbacks],
         }
@@ -217,7 +218,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         starts = zip(self.model.variables, notes["starts"], strict=False)
         optimizer.starts.update({optimizer.key_of(variable): start for variable, start in starts if start})
         self._unfreeze(notes["epoch"])
-        recompile(self.model)  # the step counts, too, are fixed when an optimizer is built
+        recompile(self.model)  # an optimizer also fixes the step counts when it is built
         variables = self._variables()
         shapes = [tuple(variable.shape) for variable in variables]
         if notes["trainable"] != self._trainable() or shapes != [array.shape for array in arrays]:

@@ -11,16 +11,16 @@ PLAIN_LOSS = "plain_loss"
 class SmoothedCrossentropy(keras.losses.Loss):
     """Cross-entropy for class numbers or one-hot rows, with label smoothing.
 
-    Keras smooths one-hot labels only. This takes class numbers of shape `(N,)` or `(N, 1)` as well, so data can stay
-    as it is. A label out of range makes the loss NaN on every backend, which ends training; some backends would treat
-    it as no class at all.
+    Keras only smooths one-hot labels. This loss also takes class numbers of shape `(N,)` or `(N, 1)`, so labels need no
+    conversion. A label that is out of range makes the loss NaN on every backend, which ends training. Otherwise, some
+    backends would treat it as no class at all.
 
     Args:
         task: `"multiclass"`, `"binary"` or `"multilabel"`; the last two are sigmoid cross-entropies.
         label_smoothing: Share of each label that is spread evenly over all classes, in [0, 1). Szegedy et al., 2016.
         from_logits: Whether the predictions are logits.
         label_weights: For a multi-label task, weights of shape `(2, labels)`: the first row for targets of 0, the
-            second for targets of 1; targets in between are interpolated. None for equal weights.
+            second for targets of 1. Weights of targets in between are interpolated. None for equal weights.
 
     Example:
 
@@ -71,12 +71,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("tlkeras")
 class PlainLoss(keras.metrics.MeanMetricWrapper):
-    """A loss as it is, without the penalties on weights that Keras adds to the loss it reports.
+    """Metric that reports a loss without the weight penalties that Keras includes in the loss it reports.
 
-    Weights are chosen by it: a penalty says nothing about new images, and is 0 for the weights it pulls to.
+    It is used to select weights, since a penalty has nothing to do with new images, and is 0 for the weights it pulls
+    toward.
 
     Args:
-        loss: `SmoothedCrossentropy`, whose settings a file keeps.
+        loss: A `SmoothedCrossentropy`, whose settings are saved with the metric.
         name: Name of the metric.
 
     Example:
@@ -101,7 +102,7 @@ class PlainLoss(keras.metrics.MeanMetricWrapper):
 
 @keras.saving.register_keras_serializable("tlkeras")
 class Accuracy(keras.metrics.MeanMetricWrapper):
-    """The share of right answers for labels of any form; for a multi-label head the share of right labels.
+    """Share of correct predictions for labels in any form; for a multi-label head, share of correct labels.
 
     Args:
         task: As in `SmoothedCrossentropy`.
@@ -141,11 +142,11 @@ def _is_one_hot(labels):
 
 
 def core_loss(head, one_hot=False):
-    """Return the core Keras loss for a head, without smoothing, so that a saved model opens with Keras alone.
+    """Return the core Keras loss for a head, without smoothing, so that a saved model can be loaded with Keras alone.
 
     Args:
         head: `tlkeras.models.heads.Head`.
-        one_hot: Whether labels are rows and not class numbers.
+        one_hot: Whether labels are rows instead of class numbers.
 
     Returns:
         A `keras.losses.Loss`.
@@ -158,7 +159,7 @@ def core_loss(head, one_hot=False):
 
 
 def core_accuracy(head, one_hot=False):
-    """Return the core Keras metric for a head, so that a saved model opens with Keras alone."""
+    """Return the core Keras metric for a head, so that a saved model can be loaded with Keras alone."""
     if head.task != "multiclass":
         return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if head.from_logits else 0.5)
     if one_hot:

@@ -1,4 +1,4 @@
-"""The learning-rate range test: one short run in which the rate grows until the loss diverges."""
+"""Run a learning-rate range test: one short run in which the rate increases until the loss diverges."""
 
 import math
 import os
@@ -15,20 +15,20 @@ from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
 from tlkeras.training.steps.random_state import random_state_kept
 from tlkeras.utils.validation import check_integer, check_number, invalid, shown
 
-#: Weight of the past in the running loss by which divergence is told.
+#: Momentum of the running loss that is used to detect divergence.
 _MOMENTUM = 0.9
 
-#: Width of the Gaussian that smooths the curve, as a share of its points.
+#: Width of the Gaussian that smooths the curve, as a share of the number of points.
 _WIDTH = 1 / 25
 
 
 @dataclass(frozen=True)
 class LearningRateCurve:
-    """The loss of a model against its learning rate.
+    """The loss of a model as a function of its learning rate.
 
     Attributes:
-        learning_rates: Ascending rates, float64 of shape `(steps,)`; the base rates of a differential optimizer.
-        losses: The loss of the batch that each rate was tried on, of the same shape, all finite.
+        learning_rates: Ascending rates, float64 of shape `(steps,)`. For a differential optimizer, its base rates.
+        losses: Loss of the batch that each rate was tried on, of the same shape. All losses are finite.
     """
 
     learning_rates: np.ndarray
@@ -43,7 +43,7 @@ class LearningRateCurve:
 
     @property
     def smoothed(self) -> np.ndarray:
-        """The losses after a Gaussian filter, which unlike a running mean does not shift the curve to the right."""
+        """The losses after a Gaussian filter which, unlike a running mean, does not shift the curve to the right."""
         positions = np.arange(len(self.losses))
         width = max(1.0, _WIDTH * len(positions))
         weights = np.exp(-(((positions[:, None] - positions) / width) ** 2) / 2)
@@ -53,7 +53,7 @@ class LearningRateCurve:
     def suggestion(self) -> float | None:
         """The rate at which the smoothed loss falls most steeply, left of its minimum, on a logarithmic axis.
 
-        None if the loss never falls: then all rates are too high, or the model does not learn at all.
+        None if the loss never falls. In this case, all rates are too high, or the model does not learn at all.
         """
         smoothed = self.smoothed
         lowest = int(np.argmin(smoothed)) if len(smoothed) else 0
@@ -96,33 +96,34 @@ def lr_find(
 ) -> LearningRateCurve:
     """Run a learning-rate range test, and restore the model afterwards.
 
-    The range test of Smith (2015, https://arxiv.org/abs/1506.01186) with the exponential sweep and the defaults of
-    fastai: one batch per rate, each followed by an update, even if the model's own optimizer accumulates gradients or
-    Keras runs several steps per execution. It trains the model's trainable variables with a fresh optimizer of the same
-    settings (a differential one keeps its multipliers), so the rate it finds is for the phase that comes next.
-    Afterwards weights, BatchNorm statistics, the layers' seeds, the model's own optimizer and rate, and the random
-    states of Python, NumPy, Keras and the backend are bit for bit what they were, even after an exception or Ctrl-C.
+    This is the range test of Smith (2015, https://arxiv.org/abs/1506.01186) with the exponential sweep and the defaults
+    of fastai: one batch per rate, each followed by an update, even if the model's own optimizer accumulates gradients
+    or Keras runs several steps per execution. It trains the model's trainable variables with a new optimizer that has
+    the same settings (a differential one keeps its multipliers), so the rate is valid for the next phase of training.
+    Afterwards, the weights, the BatchNorm statistics, the layers' seeds, the model's own optimizer and rate, and the
+    random states of Python, NumPy, Keras and the backend are bit-identical to before, even after an exception or
+    Ctrl-C.
 
     Args:
         model: A compiled Keras model.
-        data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or whatever else
-            `fit` takes: a `Dataset`, a `PyDataset`, a torch `DataLoader`. Shuffled data gives a better curve; arrays
-            and splits are shuffled here. Data with fewer batches than `steps` is reused. Items that a generator has
-            yielded cannot be put back.
+        data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or any other data
+            that `fit` takes: a `Dataset`, a `PyDataset` or a torch `DataLoader`. Shuffled data gives a better curve;
+            arrays and splits are shuffled automatically. Data with fewer batches than `steps` is reused. Items that a
+            generator has yielded cannot be put back.
         start: Lowest rate. The default is too low for any model.
         stop: Highest rate. The default is too high for any model.
-        steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the one before. Defaults to 100, as in
+        steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the previous one. Defaults to 100, as in
             fastai.
         batch_size: Number of images per batch, for arrays and splits. Defaults to 32, as in `fit`.
-        divergence: Multiple of the lowest running loss at which the run ends early; it also ends at a loss that is not
-            finite. Defaults to 4, as in fastai.
+        divergence: Multiple of the lowest running loss at which the run ends early. The run also ends at a loss that is
+            not finite. Defaults to 4, as in fastai.
 
     Returns:
         The curve, with `learning_rates`, `losses`, `suggestion` and `plot()`.
 
     Raises:
-        InputError: `model` is not a Keras model, is not compiled or trains nothing; its optimizer has no single
-            learning rate; the data are of another kind or empty; or an argument is out of range.
+        InputError: `model` is not a Keras model, is not compiled or has no trainable variables; its optimizer has no
+            single learning rate; the data is of another kind or empty; or an argument is out of range.
 
     Example:
 
@@ -161,8 +162,8 @@ def lr_find(
     with random_state_kept():
         try:
             model.optimizer, model.train_function = _plain_copy(model.optimizer, start), None
-            model.steps_per_execution = 1  # or several rates would share one loss
-            for variable, value in values:  # JAX gives buffers away, and moving averages may share the weights' own
+            model.steps_per_execution = 1  # otherwise, several rates would share one loss
+            for variable, value in values:  # JAX donates buffers, and moving averages may share those of the weights
                 variable.assign(value)
             model.fit(**inputs, batch_size=batch_size, epochs=steps, callbacks=[sweep], verbose=0)
         finally:
@@ -176,7 +177,7 @@ def lr_find(
 
 
 def _plain_copy(optimizer, rate):
-    """Copy an optimizer with a constant rate, and with an update after every batch."""
+    """Copy an optimizer with a constant rate and an update after every batch."""
     return fresh_copy(optimizer, learning_rate=float(rate), gradient_accumulation_steps=None)
 
 
@@ -185,10 +186,10 @@ def _is_arrays(data):
 
 
 def _check_data(data):
-    """Refuse data on which `fit` fails without saying what it accepts."""
+    """Refuse data for which the error message of `fit` would not say what it accepts."""
     if _is_arrays(data):
         wrong = len(data) not in (2, 3) or any(part is None for part in data[:2])
-    else:  # an array by itself has no labels, and of splits one is wanted
+    else:  # a single array has no labels, and `ImageSplits` is more than one split
         refused = str | bytes | os.PathLike | dict | np.ndarray | ImageSplits | None
         wrong = isinstance(data, refused) or keras.ops.is_tensor(data)
     if wrong:
@@ -202,7 +203,7 @@ def _check_data(data):
 
 
 class _Sweep(keras.callbacks.Callback):
-    """Set the next rate after each batch, and note the loss of that batch alone."""
+    """Set the next rate after each batch, and record the loss of only that batch."""
 
     def __init__(self, rates, divergence):
         super().__init__()
@@ -221,7 +222,7 @@ class _Sweep(keras.callbacks.Callback):
             self.model.stop_training = True
             return
         if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()  # JAX keeps the state out of the variables until told
+            self.model.jax_state_sync()  # on JAX, Keras does not update variables during an epoch unless asked to
         self.model.reset_metrics()  # the logged loss is a mean since the last reset
         self.model.optimizer.learning_rate = self.rates[len(self.losses)]
 
