@@ -1,4 +1,4 @@
-"""Measuring: the scores of a trained classifier, with attention to images that it has learned from."""
+"""Compute the scores of a trained classifier, and count measured images that it has learned from."""
 
 import os
 from collections import Counter
@@ -18,14 +18,14 @@ from tlkeras.utils.validation import invalid, shown
 
 
 def scores_of(measured, majority):
-    """Score the predictions that a strategy made of images that its models had not seen.
+    """Score a strategy's predictions for images that its models had not seen.
 
     Args:
         measured: `tlkeras.selection.outcome.Measured`.
-        majority: Number of the most common class among the images learned from; ignored for several labels per image.
+        majority: Index of the most common class among the images learned from. Ignored for several labels per image.
 
     Returns:
-        `tlkeras.evaluation.metrics.Scores`, or `LabelScores` where an image may have several labels.
+        `tlkeras.evaluation.metrics.Scores`, or `LabelScores` if an image may have several labels.
     """
     images = measured.images
     if images.labels.ndim == 2:
@@ -35,10 +35,10 @@ def scores_of(measured, majority):
 
 
 def expected_range(scores):
-    """Predict the accuracy on as many similar new images as were measured.
+    """Compute a prediction interval for the accuracy on the same number of similar new images.
 
-    Both this accuracy and the measured one have a standard error, so the interval is wider by a factor of √2 than one
-    for the mean; it is centered on the share that counts two right and two wrong images more (Agresti and Coull, 1998).
+    Both this accuracy and the measured one have a standard error, so the interval is wider than a confidence interval
+    by a factor of √2. Its center is the accuracy after adding two right and two wrong images (Agresti and Coull, 1998).
 
     Args:
         scores: `Scores` or `LabelScores`.
@@ -52,15 +52,15 @@ def expected_range(scores):
 
 
 def flip_gain(measured, flips):
-    """Compare predictions averaged over flips with those of the images as they are.
+    """Compare predictions averaged over flips with predictions for the original images.
 
     Args:
         measured: `tlkeras.selection.outcome.Measured`.
         flips: Names of the flips.
 
     Returns:
-        None without flips; otherwise a dict: `flips`, `gain` in accuracy with its `standard_error`, and `helps`,
-        whether the gain is more than that.
+        Dict with `flips`, the `gain` in accuracy, its `standard_error`, and `helps`, which is true if the gain exceeds
+        its standard error. None if no flips were measured.
     """
     if measured.flipped is None:
         return None
@@ -71,20 +71,20 @@ def flip_gain(measured, flips):
 
 
 def most_common(split):
-    """Return the number of the most common class of a split; the first one in a tie."""
+    """Return the index of a split's most common class, or the lowest index in case of a tie."""
     labels = split.labels.argmax(axis=1) if split.labels.ndim == 2 else split.labels
     return Counter(sorted(labels.tolist())).most_common(1)[0][0]
 
 
 def evaluate(run, source, table, classes=None, verbose=False):
-    """Measure a run on labeled images; see `tlkeras.runs.run.Run.evaluate`.
+    """Measure a run on labeled images. See `tlkeras.runs.run.Run.evaluate` for the result.
 
     Args:
         run: `Run`.
-        source: Images with labels, as `load_images` takes them.
+        source: Labeled images, in any form that `load_images` accepts.
         table: `TableOptions`.
-        classes: Names of the classes to measure on, or None for all.
-        verbose: Whether to show progress on stderr.
+        classes: Names of the classes to measure on. Defaults to None, all classes.
+        verbose: Whether to show progress on stderr. Defaults to False.
     """
     seen, majority = known_from_training(run)
     part, files = scored_part(labeled_files(run, source, table, classes))
@@ -108,7 +108,7 @@ def evaluate(run, source, table, classes=None, verbose=False):
 
 
 def scored_part(files):
-    """Choose what to score: the test part where there is one, else the validation part, else all.
+    """Choose the files to score: the test part if there is one, else the validation part, else all files.
 
     Returns:
         `(part, files)`: `"test"`, `"validation"` or `"all"`, and the files of that part.
@@ -119,7 +119,7 @@ def scored_part(files):
 
 
 def known_from_training(run):
-    """Return the digests of the images that a run was trained on or chosen by, and its most common class."""
+    """Return the digests of the images used to train or choose a run, and the index of its most common class."""
     try:
         data, scores = run.metrics["data"], run.metrics["scores"]
         if data is None:  # an exported file, which does not list the images it was trained on
@@ -133,7 +133,7 @@ def known_from_training(run):
 
 
 def labeled_files(run, source, table, classes=None):
-    """List labeled images, all of classes that the run knows; of these classes only, if some are given."""
+    """List labeled images whose classes the run knows. If `classes` is given, list only images of these classes."""
     if classes is not None and run.thresholds is not None:
         raise invalid("classes", list(classes), "be None for a run that gives several labels per image")
     listing = list_source(source, table=table)
@@ -152,7 +152,7 @@ def labeled_files(run, source, table, classes=None):
 
 
 def _scores(run, labels, probabilities, majority):
-    """Score answers to images with the names of their classes."""
+    """Score predictions for images whose labels are class names."""
     if run.thresholds is None:
         labels = [run.class_names.index(label) for label in labels]
         majority = Counter(labels).most_common(1)[0][0] if majority is None else majority
@@ -162,5 +162,5 @@ def _scores(run, labels, probabilities, majority):
 
 
 def named_source(source):
-    """Name a source in an error."""
+    """Return a description of a source for an error message."""
     return repr(str(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"

@@ -1,4 +1,4 @@
-"""The numbers of a trained model, put together for `metrics.json`."""
+"""Build the content of `metrics.json` for a trained model."""
 
 import json
 import platform
@@ -11,18 +11,18 @@ from tlkeras.runs.measuring import expected_range, flip_gain
 
 
 def metrics_of(trained, scores, task, data, strategy, calibration):
-    """Put together what was measured, on which images, with what.
+    """Build a dict of the measurements, the settings, the data and the versions.
 
     Args:
         trained: `tlkeras.selection.outcome.Trained`.
-        scores: `Scores` or `LabelScores` of it.
-        task: `tlkeras.selection.outcome.Task` that it solves.
-        data: Dict of the images' source and digests.
+        scores: `Scores` or `LabelScores` of the trained model.
+        task: `tlkeras.selection.outcome.Task` that the model was trained for.
+        data: Dict with the images' source and digests.
         strategy: Name of the strategy.
         calibration: Dict from `tlkeras.runs.trust.measure_calibration`.
 
     Returns:
-        A dict that JSON can hold.
+        Dict that can be written as JSON.
     """
     images = task.images
     tuning = {"epochs": task.epochs, "domain": task.domain, "minutes": task.minutes}
@@ -51,11 +51,11 @@ def metrics_of(trained, scores, task, data, strategy, calibration):
         "versions": _versions(),
         "seconds": {name: round(value, 3) for name, value in trained.seconds.items()},
     }
-    return json.loads(json.dumps(metrics))  # equal to what is read back
+    return json.loads(json.dumps(metrics))  # equal to the dict read back from the file
 
 
 def _versions():
-    """Return the versions of what the numbers depend on."""
+    """Return the versions of the software that the measurements depend on."""
     backend = keras.backend.backend()
     packages = ("keras", backend, "numpy", "scikit-learn", "pillow")
     return {

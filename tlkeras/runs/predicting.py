@@ -1,4 +1,4 @@
-"""Predict any number of images: files, folders and patterns in, an answer per image out, in the order given."""
+"""Predict any number of images from files, folders and patterns, with one answer per image in the order given."""
 
 import mimetypes
 import os
@@ -18,17 +18,17 @@ from tlkeras.utils.validation import check_integer, invalid
 
 
 def list_images(images):
-    """List images, with the files of each folder and of each pattern in its place.
+    """List images, and replace each folder and each pattern with its files.
 
     Args:
-        images: Paths of files, folders (all visible files below that may be images, sorted) or patterns such as
-            `"*.jpg"` (sorted; a file of that very name comes first), or anything else that `tlkeras.read_image` takes;
-            one or many.
+        images: One or several of these: a path of a file; a folder, for all visible files below it that may be images,
+            sorted; a pattern such as `"*.jpg"`, for all matching files, sorted, unless a file has exactly this name; or
+            anything else that `tlkeras.read_image` accepts.
 
     Returns:
-        `(images, other_files)`: a list in which a folder without images and a pattern that nothing matches stay, and
-        reading them says why; and the files in folders that were left out, since their names end like those of another
-        kind of file, such as `.txt`.
+        `(images, other_files)`, two lists. A folder without images or a pattern without matches stays in `images`, so
+        that reading it reports the reason. `other_files` are files in folders that were skipped because of a file
+        extension that is not that of an image, such as `.txt`.
 
     Raises:
         InputError: A folder cannot be listed.
@@ -41,9 +41,9 @@ def list_images(images):
 
 
 def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False, start=0):
-    """Yield an answer per image, in order, with memory for a few batches; see `Run.predict` for all arguments.
+    """Yield one answer per image, in order, with only several batches in memory at a time.
 
-    Images without a path are numbered from `start`.
+    Images without a path are numbered from `start`. The other arguments are those of `Run.predict`.
     """
     check_top_k(run, top_k)
     for place, (image, answer) in enumerate(stream_answers(run, images, batch_size, verbose, tta), start):
@@ -55,7 +55,7 @@ def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_
 
 
 def stream_answers(run, images, batch_size, verbose, tta=False):
-    """Yield each image with what `run.make_engine()` answers, or with its `ImageError`; see `Run.probabilities`."""
+    """Yield pairs of an image and the answer of `run.make_engine()` or an `ImageError`. See `Run.probabilities`."""
     check_integer("batch_size", batch_size, 1)
     images, _ = list_images(images)
     reader, flips = _Reader(run.image_size, run.resize), flips_to_use(run) if tta else ()
@@ -71,10 +71,10 @@ def stream_answers(run, images, batch_size, verbose, tta=False):
 
 
 def flips_to_use(run):
-    """List the flips that helped on held-out images; warn if none did.
+    """Return the flips to average over. If they did not help on held-out images, warn and return none.
 
     Raises:
-        InputError: The run was trained without measuring them.
+        InputError: The run was trained without measuring flips.
     """
     measured = run.metrics.get("flips")
     if not measured:
@@ -89,11 +89,11 @@ def flips_to_use(run):
 
 
 class FlippingEngine:
-    """Averages an engine's answers over images and their flips.
+    """Engine that averages another engine's answers over images and their flips.
 
     Args:
-        engine: As `tlkeras.features.engines.choice.make_engine` returns.
-        flips: Names of flips, see `tlkeras.selection.flips`.
+        engine: Engine, as `tlkeras.features.engines.choice.make_engine` returns it.
+        flips: Names of flips. See `tlkeras.selection.flips`.
     """
 
     def __init__(self, engine, flips):
@@ -106,20 +106,20 @@ class FlippingEngine:
 
 
 class _Reader:
-    """Reads images as a run wants them, for `stream_features`."""
+    """Reader that resizes images for a run, for `stream_features`."""
 
     def __init__(self, image_size, resize):
         self.image_size, self.resize = image_size, resize
 
     def pixels(self, source, content=None):
-        """Read one image, uint8 `(height, width, 3)`."""
+        """Read one image as uint8 `(height, width, 3)`."""
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
             raise ImageError(os.fspath(source), "there are no images in this folder")
         return read_image(source, self.image_size, self.resize)
 
 
 def _expanded(image, other_files):
-    """List the files that a path stands for; add those of another kind to `other_files`."""
+    """List the image files that a path refers to. Append other files to `other_files`."""
     if not isinstance(image, str | os.PathLike):
         return [image]
     path = Path(image)
@@ -131,14 +131,14 @@ def _expanded(image, other_files):
         other_files += [file for file in files if not _may_be_image(file)]
         return [file for file in files if _may_be_image(file)] or [image]
     if has_magic(os.fspath(image)) and not path.exists():
-        matches = sorted(glob(os.fspath(image), recursive=True))  # noqa: PTH207 (of Path it is relative to a folder)
-        if "**" in os.fspath(image):  # which matches the files of a folder, too
+        matches = sorted(glob(os.fspath(image), recursive=True))  # noqa: PTH207 (Path.glob needs a root folder)
+        if "**" in os.fspath(image):  # also matches the files in each matched folder
             matches = [name for name in matches if not Path(name).is_dir()]
         return [file for name in matches for file in _expanded(name, other_files)] or [image]
     return [image]
 
 
 def _may_be_image(file):
-    """Return whether a file's name ends like that of an image, or like nothing that is known."""
+    """Return whether a file's extension is that of an image or unknown."""
     kind, compression = mimetypes.guess_type(file)
     return compression is None and (kind is None or kind.startswith("image/"))

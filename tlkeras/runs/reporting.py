@@ -14,14 +14,14 @@ _PARTS = ("train", "validation", "test")
 
 
 def write_reports(folder, run, trained, task, command):
-    """Write `report.html` and `model_card.md`. A failure is a warning: it must not cost the trained model.
+    """Write `report.html` and `model_card.md`. A failure is only a warning, so that the trained model is not lost.
 
     Args:
-        folder: `pathlib.Path` to write to, with the run's other files.
+        folder: Output folder with the run's other files, `pathlib.Path`.
         run: The `Run`.
         trained: `tlkeras.selection.outcome.Trained`.
-        task: `tlkeras.selection.outcome.Task` that it solves.
-        command: Command that makes the run again.
+        task: `tlkeras.selection.outcome.Task` that the model was trained for.
+        command: Command that reproduces the run.
     """
     try:
         from tlkeras.report.model_card import render_card
@@ -35,7 +35,7 @@ def write_reports(folder, run, trained, task, command):
 
 
 def facts_of(folder, run, trained, task, command):
-    """Return the `tlkeras.report.facts.Facts` of a run that was just trained."""
+    """Return the `tlkeras.report.facts.Facts` of a newly trained run."""
     from tlkeras.report.facts import Facts, Part
 
     images, measured = task.images, trained.measured
@@ -63,7 +63,7 @@ def facts_of(folder, run, trained, task, command):
 
 
 def _delivered(probabilities, metrics):
-    """Return the probabilities that the delivered model would state: scaled by its temperature."""
+    """Return the probabilities after scaling with the temperature of the delivered model, if it has one."""
     from tlkeras.evaluation.calibration import scale_temperature
 
     temperature = (metrics.get("calibration") or {}).get("temperature")
@@ -71,7 +71,7 @@ def _delivered(probabilities, metrics):
 
 
 def _explained(model, pixels, classes):
-    """Return activation maps, or None for a model that has none."""
+    """Return activation maps, or None for a model that does not support them."""
     from tlkeras.evaluation.activation_maps import quick_activation_maps
 
     try:
@@ -85,6 +85,6 @@ def _group_sizes(parts):
 
 
 def _shown_paths(paths, source):
-    """Return paths within the source where they lie in it."""
+    """Return paths relative to the source, and paths outside it unchanged."""
     root = Path(source)
     return [Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else str(path) for path in paths]

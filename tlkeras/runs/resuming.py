@@ -1,4 +1,4 @@
-"""The unfinished run: a hidden folder beside the output, from which a killed `fit` resumes."""
+"""The hidden folder of an unfinished run, next to the output folder, from which a killed `fit` resumes."""
 
 import json
 import shutil
@@ -12,12 +12,12 @@ CALL = "call.json"
 
 
 class Unfinished:
-    """The folder of a run that is not finished yet: `.NAME.unfinished`, beside the output folder NAME.
+    """The folder of an unfinished run: `.NAME.unfinished`, next to the output folder NAME.
 
-    It holds the arguments of the call, the log, checkpoints of fine-tuning and, if the user's cache is off, features.
+    It contains the arguments of the call, the log, fine-tuning checkpoints and, if the user's cache is off, features.
 
     Args:
-        output: The output folder, or None for a run that is kept in memory only.
+        output: Output folder, or None for a run that exists only in memory.
 
     Example:
 
@@ -34,11 +34,11 @@ class Unfinished:
 
     @property
     def exists(self):
-        """Whether a run was left unfinished."""
+        """Whether there is an unfinished run."""
         return self.folder is not None and (self.folder / CALL).exists()
 
     def check(self, resume, overwrite):
-        """Refuse, before any work, to overwrite what an earlier call left.
+        """Raise an error, before any work, if an unfinished run would be overwritten.
 
         Raises:
             InputError: There is an unfinished run, and neither `resume` nor `overwrite` is set.
@@ -50,17 +50,17 @@ class Unfinished:
             )
 
     def start(self, call, resume):
-        """Create the folder, or resume the one of the same call.
+        """Create the folder, or reuse the folder of an identical earlier call.
 
         Args:
-            call: Dict of what must be equal for a run to resume: arguments, and digests of images.
-            resume: Whether to resume from what is there; otherwise it is removed.
+            call: Dict of arguments and image digests, which must equal those of the earlier call to resume it.
+            resume: Whether to resume from an existing folder. Otherwise, the existing folder is removed.
 
         Returns:
-            `pathlib.Path` of the folder, or None without output.
+            Path of the folder, `pathlib.Path`, or None if there is no output folder.
 
         Raises:
-            InputError: The folder was left by another call.
+            InputError: The folder is from a different call.
         """
         if self.folder is None:
             return None
@@ -81,7 +81,7 @@ class Unfinished:
 
     @contextmanager
     def kept_if(self, pattern):
-        """Remove the folder if a `with` block fails, unless it holds files to resume from, which match a pattern."""
+        """Remove the folder if the `with` block fails, unless it has files to resume from, which match `pattern`."""
         try:
             yield
         except BaseException:

@@ -1,4 +1,4 @@
-"""A trained classifier with the meaning of its answers: what `tlkeras.fit` returns and `tlkeras.load_run` opens."""
+"""The class `Run`, a trained classifier that `tlkeras.fit` returns, and `tlkeras.load_run`, which opens one."""
 
 import json
 import os
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A trained classifier, the meaning of its answers, and how well it did.
+    """A trained classifier with its class names and its measured accuracy.
 
-    `tlkeras.fit` returns one, and `tlkeras.load_run` opens the folder that it was written to. `print` shows the scores.
+    `tlkeras.fit` returns a run, and `tlkeras.load_run` opens a run's folder. A run prints as a table of scores.
 
     Attributes:
         model: `keras.Model` from raw pixels in [0, 255], of shape `(images, height, width, 3)`, to probabilities of
-            shape `(images, classes)`; read from the disk when it is first used.
-        class_names: Tuple of str, by position in the answer.
+            shape `(images, classes)`. Loaded from disk on first use.
+        class_names: Tuple of str, in the order of the model's outputs.
         image_size: `(height, width)` that images are resized to, in pixels.
-        resize: How, as in `tlkeras.read_image`.
-        thresholds: None, or, where an image may have several labels, a tuple of the probabilities at which each label
-            is assigned.
-        rejector: `tlkeras.Rejector` that tells images of unknown classes, or None.
-        path: `pathlib.Path` of the run's folder, or None for a run that was not written.
+        resize: How images are resized, as in `tlkeras.read_image`.
+        thresholds: If an image may have several labels, a tuple of the probabilities from which each label is assigned,
+            else None.
+        rejector: `tlkeras.Rejector` that recognizes images of unknown classes, or None.
+        path: Path of the run's folder, `pathlib.Path`, or None for a run that was not written.
 
     Example:
 
@@ -67,7 +67,7 @@ class Run:
     ):
         self.class_names, self.image_size, self.resize = class_names, image_size, resize
         self.thresholds, self.rejector, self.path, self._litert = thresholds, rejector, path, litert
-        given = {"model": model, "metrics": metrics, "log": log}  # the others are read when they are needed
+        given = {"model": model, "metrics": metrics, "log": log}  # the others are loaded on first use
         self.__dict__.update({name: value for name, value in given.items() if value is not None})
 
     def __repr__(self) -> str:
@@ -82,12 +82,12 @@ class Run:
 
     @property
     def report(self) -> Path | None:
-        """The page of this run, `report.html`, which opens in any browser; None for a run that was not written."""
+        """Path of the run's page, `report.html`, which opens in any browser. None for a run that was not written."""
         return self.path / REPORT if self.path and (self.path / REPORT).is_file() else None
 
     @cached_property
     def metrics(self) -> dict:
-        """The measurements and how they were made: the content of `metrics.json`.
+        """The measurements and the settings: the content of `metrics.json`.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -99,16 +99,16 @@ class Run:
 
     @cached_property
     def log(self) -> list[dict]:
-        """The training events, in order: the content of `log.jsonl`; see docs/logging.md."""
+        """The training events in order: the content of `log.jsonl`. See docs/logging.md."""
         path = self.path / LOG
         return read_log(path) if path.exists() else []
 
     @cached_property
     def model(self) -> "keras.Model":
-        """The classifier, read from `model.keras` when it is first used.
+        """The classifier, loaded from `model.keras` on first use.
 
         Raises:
-            InputError: The file is missing, damaged, or does not fit `labels.json`.
+            InputError: The file is missing, damaged, or does not match `labels.json`.
         """
         return _load_model(self.path, self.image_size, len(self.class_names))
 
@@ -124,37 +124,38 @@ class Run:
         batch_size: int = 32,
         verbose: bool = False,
     ) -> list[dict]:
-        """Predict the class of images.
+        """Predict the classes of images.
 
-        LiteRT answers where the run has a file for it, on all cores and without Keras. Keras answers where there is
-        none, and once `model` is in memory, where it may have been changed. The two agree to 1e-5. The command
+        If the run has a LiteRT file, it is used, on all cores and without Keras. Otherwise, Keras is used. Keras is
+        also used once `model` is in memory, since the model may have been changed. The two agree to 1e-5. The command
         `tlkeras predict` does the same, with options of the same names.
 
         Args:
-            images: Paths of image files, folders (all below, but for files of other kinds) or patterns such as
-                `"photos/*.jpg"`, or anything else that `tlkeras.read_image` takes; one or many.
-            output: File for the answers, `.csv`, `.jsonl` or `.parquet`, which appears when it is complete. Memory
-                stays flat then, however many images there are. Defaults to None, no file.
-            resume: Whether to continue the same call, which was killed before its `output` was complete. Images that
-                it has answered are not read again. Defaults to False, from the beginning.
-            top_k: Number of classes to name, the most probable first. Defaults to 1.
-            probabilities: Whether to give the probabilities of all classes. Defaults to False.
+            images: One or several of these: a path of an image file; a folder, for all images below it; a pattern such
+                as `"photos/*.jpg"`; or anything else that `tlkeras.read_image` accepts.
+            output: File for the answers, `.csv`, `.jsonl` or `.parquet`. It appears when it is complete. Memory use
+                then does not depend on the number of images. Defaults to None, no file.
+            resume: Whether to continue an identical call that was killed before its `output` was complete. Images that
+                have an answer are not read again. Defaults to False, which starts from the beginning.
+            top_k: Number of most probable classes to include. Defaults to 1.
+            probabilities: Whether to include the probabilities of all classes. Defaults to False.
             tta: Whether to average over each image and its flips, if `tlkeras.fit(tta=True)` found on held-out images
-                that this helps. Otherwise a warning says so, and nothing is averaged. Defaults to False.
+                that this helps. If it did not help, a warning is issued and nothing is averaged. Defaults to False.
             batch_size: Images per forward pass in Keras. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
-            A dict per image, in the order given: `path`, `class`, `probability`; with `top_k` also `top`, a list of
-            dicts with `class` and `probability`; with `probabilities` also those, by class. Where an image may have
-            several labels, `labels` and `label_probabilities` instead of `class` and `probability`: those that reach
-            their thresholds. Where the run has a rejector, `class` may be `"unknown"`, `probability` is still that of
-            the most probable known class, and `unknown_score` is the share of known images that lie nearer to the
-            others. For an image that cannot be read, `path` and `error`. With `output`, the images that
-            cannot be read only.
+            List with one dict per image, in the order given. It has the keys `path`, `class` and `probability`. If
+            `top_k` is more than 1, it has `top`, a list of dicts with `class` and `probability`. With `probabilities`,
+            it has `probabilities`, a dict by class. If an image may have several labels, it has `labels` and
+            `label_probabilities` instead of `class` and `probability`, for the labels that reach their thresholds. If
+            the run has a rejector, `class` may be `"unknown"`. `probability` is still that of the most probable known
+            class, and `unknown_score` is the share of known images that are closer to the other known images. An image
+            that cannot be read has `path` and `error`. With `output`, the list contains only the images that cannot be
+            read.
 
         Raises:
-            InputError: An argument or the output cannot be used.
+            InputError: An argument is invalid, or the output cannot be written.
         """
         options = {"top_k": top_k, "probabilities": probabilities, "tta": tta}
         options |= {"batch_size": batch_size, "verbose": verbose}
@@ -172,37 +173,39 @@ class Run:
         classes: Sequence[str] | None = None,
         verbose: bool = False,
     ) -> dict:
-        """Measure on other labeled images.
+        """Measure the accuracy on other labeled images.
 
         Args:
-            source: Images with labels, as `tlkeras.fit` takes them, of all known classes or some: a folder with a
-                subfolder per class, a table, a data set's name.
-            columns: As in `tlkeras.load_images`, like the next two.
-            root: Folder that the paths of a table are relative to.
-            label_separator: Text between several labels in one cell of a table.
-            classes: Measure on images of these classes only; the model still answers with any of its classes. Not for
-                several labels per image. Defaults to None: all images, whose classes must be known.
+            source: Labeled images in any form that `tlkeras.fit` accepts: a folder with one subfolder per class, a
+                table, or the name of a data set. Not all of the run's classes need to occur.
+            columns: As in `tlkeras.load_images`.
+            root: Folder that the paths in a table are relative to, as in `tlkeras.load_images`.
+            label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.
+            classes: Names of the classes whose images are measured. The model may still predict any of its classes. Not
+                available for several labels per image. Defaults to None, which measures all images; the run must then
+                know all of their classes.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
-            A dict: `scores` (what `tlkeras.evaluation.metrics.Scores` holds, or `LabelScores` by the run's thresholds
-            where an image may have several labels), `part` (what was scored: `"test"` where the source has a test part,
-            else `"validation"` where it has that, else `"all"`), `seen_in_training` (how many of these images were used
-            to train or choose the model; None for an exported file, which does not know), `skipped` (files of this part
-            that cannot be read, with the reason).
+            Dict with these keys. `scores` contains the fields of `tlkeras.evaluation.metrics.Scores`, or of
+            `LabelScores` with the run's thresholds if an image may have several labels. `part` is the part of the
+            source that was scored: `"test"` if it exists, else `"validation"` if it exists, else `"all"`.
+            `seen_in_training` is the number of these images that were used to train or choose the model, or None for an
+            exported file, which does not record them. `skipped` lists the files of this part that cannot be read, with
+            the reasons.
 
         Raises:
-            InputError: There is no such source, it has a class that the run does not know, or several labels per image
-                where the run gives one.
+            InputError: The source does not exist, it has a class that the run does not know, or it has several labels
+                per image and the run predicts only one.
         """
-        from tlkeras.data.sources import TableOptions  # imports scikit-learn in the end, which `predict` does without
+        from tlkeras.data.sources import TableOptions  # imports scikit-learn indirectly, which `predict` does not need
         from tlkeras.runs.measuring import evaluate
 
         table = TableOptions(columns, root, label_separator, None if self.thresholds is None else True)
         return evaluate(self, source, table, classes, verbose)
 
     def probabilities(self, images: Any, batch_size: int = 32, verbose: bool = False) -> Iterator[tuple[Any, Any]]:
-        """Predict batch by batch, for more images than fit in memory.
+        """Predict images in batches, for more images than fit in memory.
 
         Args:
             images: As in `predict`.
@@ -210,8 +213,8 @@ class Run:
             verbose: As in `predict`.
 
         Returns:
-            An iterator over pairs: each image, and its probabilities, float32 of shape `(classes,)`, or the
-            `ImageError` that reading it raised.
+            Iterator over pairs of an image and its probabilities, float32 of shape `(classes,)`. If the image cannot be
+            read, its `ImageError` takes the place of the probabilities.
 
         Example:
 
@@ -224,7 +227,7 @@ class Run:
             yield image, answer if isinstance(answer, ImageError) else answer[: len(self.class_names)]
 
     def network(self) -> "keras.Model":
-        """Return the model; with the features of its head as a second output where there is a rejector."""
+        """Return the model. If the run has a rejector, the features of the head are a second output."""
         if self.rejector is None:
             return self.model
         from tlkeras.models.heads import with_features
@@ -232,11 +235,11 @@ class Run:
         return with_features(self.model)
 
     def make_engine(self) -> Callable[[Any], Any]:
-        """Make what answers to pixels: LiteRT, or Keras once the model is in memory.
+        """Make the engine for predictions: LiteRT if possible, or Keras once the model is in memory.
 
         Returns:
-            A function from pixels to float32 of shape `(images, classes)`, or `(images, classes + 1)` with the unknown
-            score last where there is a rejector.
+            Function from pixels to float32 of shape `(images, classes)`, or `(images, classes + 1)` with the unknown
+            score last if the run has a rejector.
         """
         if "model" not in self.__dict__ and self._litert is not None:
             engine = self._litert
@@ -251,13 +254,13 @@ def load_run(path: str | os.PathLike) -> Run:
     """Open the folder of a run that `tlkeras.fit` or `tlkeras fit` wrote.
 
     Args:
-        path: The folder.
+        path: Folder of the run.
 
     Returns:
         `Run`.
 
     Raises:
-        InputError: The folder is not a run, or its model or labels cannot be read.
+        InputError: The folder is not a run, or its model or its labels cannot be read.
 
     Example:
 
@@ -282,13 +285,13 @@ def load_run(path: str | os.PathLike) -> Run:
 
 
 def _load_model(folder, size, classes):
-    """Read the Keras model of a run and check its shapes."""
+    """Load the Keras model of a run and check its input and output shapes."""
     import keras
 
     path = folder / MODEL
     try:
         model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # zipfile, h5py and Keras each have errors of their own for a file that is not a model
+    except Exception as error:  # zipfile, h5py and Keras each raise their own types for an invalid file
         reason = first_line(error) if is_zipfile(path) else "it is not a complete zip file."
         raise InputError(f"{str(path)!r} is not a Keras model: {reason} Train the run again.") from error
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)

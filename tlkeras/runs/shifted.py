@@ -1,4 +1,4 @@
-"""Measure a run on images from another domain, beside clean and corrupted ones."""
+"""Measure a run on images from another domain, and compare with clean and corrupted images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +14,21 @@ from tlkeras.utils.validation import invalid
 
 
 def evaluate_shifted(run, source, shifted, table, verbose=False):
-    """Compare a run's accuracy on clean, corrupted and shifted images, and measure how far these lie apart.
+    """Compare a run's accuracy on clean, corrupted and shifted images, and measure the distance between these domains.
 
     Args:
         run: `Run` with one label per image.
-        source: Clean images with labels; None for those that the run was trained on. They are corrupted only if the run
-            has not learned from them. Of images that it has learned from, the accuracy measured in training counts.
-        shifted: Images with labels from another domain.
+        source: Clean labeled images, or None for the images that the run was trained on. If the run has learned from
+            any of them, they are not corrupted, and the accuracy measured in training is reported for them.
+        shifted: Labeled images from another domain.
         table: `TableOptions`.
-        verbose: Whether to show progress on stderr.
+        verbose: Whether to show progress on stderr. Defaults to False.
 
     Returns:
-        `(comparison, seen)`: a `DomainComparison`, and how many of the clean images the run has learned from.
+        `(comparison, seen)`: a `DomainComparison`, and the number of clean images that the run has learned from.
 
     Raises:
-        InputError: A source cannot be used, or the run gives several labels per image.
+        InputError: A source cannot be used, or the run predicts several labels per image.
     """
     if run.thresholds is not None:
         raise InputError("`--shifted` compares accuracies of one label per image, and this run gives several labels.")
@@ -46,7 +46,7 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
 
 
 def _split(run, source, table):
-    """List labeled images as a split of the run's classes and size."""
+    """List labeled images as a split with the run's classes and image size."""
     files = scored_part(labeled_files(run, source, table))[1]
     if not files:
         raise InputError(f"No images in {named_source(source)}: there are no files in it.")
@@ -64,7 +64,7 @@ def _split(run, source, table):
 
 
 def _as_measured(comparison, scores):
-    """Put the accuracy that was measured on unseen images in place of that on images learned from."""
+    """Replace the accuracy on images learned from with the accuracy that training measured on unseen images."""
     accuracy, error = scores["accuracy"], scores["standard_error"]
     interval = max(0.0, accuracy - 1.96 * error), min(1.0, accuracy + 1.96 * error)
     first, *others = comparison.rows

@@ -1,4 +1,4 @@
-"""What was measured, in words: the table and the sentences that `tlkeras fit` and `tlkeras evaluate` print."""
+"""Summary of a run's scores: the table and the sentences that `tlkeras fit` and `tlkeras evaluate` print."""
 
 from html import escape
 
@@ -6,7 +6,7 @@ from tlkeras.runs.trust import trust_text
 
 
 def summary(metrics):
-    """Explain a run's accuracy, what it was measured on, and what to expect.
+    """Describe a run's accuracy, the images it was measured on, and the accuracy to expect on new images.
 
     Args:
         metrics: Content of a run's `metrics.json`.
@@ -25,17 +25,17 @@ def summary(metrics):
 
 
 def summary_html(metrics, page):
-    """Write the same for a notebook, with a link to the run's page if there is one."""
+    """Return the summary as HTML for a notebook, with a link to the run's page if there is one."""
     link = "" if page is None else f'<p><a href="{escape(str(page))}">{escape(page.name)}</a></p>'
     return f"<pre>{escape(summary(metrics))}</pre>{link}"
 
 
 def scores_text(scores, what):
-    """Write scores as a table per class and a line.
+    """Format scores as a table with one row per class, followed by the overall scores.
 
     Args:
-        scores: What `Scores.to_dict` gives.
-        what: Words for the images they were measured on.
+        scores: Dict, as `Scores.to_dict` or `LabelScores.to_dict` returns it.
+        what: Description of the measured images.
     """
     if "labels" in scores:
         return _labels_text(scores, what)
@@ -76,7 +76,7 @@ def _share(value):
 
 
 def _flips_explained(flips):
-    """Say what averaging over flips gained, and whether `predict` will do so."""
+    """Yield a sentence on the gain from averaging over flips, and on whether `predict` averages."""
     if flips:
         names = " and ".join(name.replace("_", " ") for name in flips["flips"])
         gain = f"{flips['gain']:+.3f} ± {flips['standard_error']:.3f}"
@@ -85,7 +85,7 @@ def _flips_explained(flips):
 
 
 def _explained(scores, measured):
-    """Say what the accuracy was measured on, and what to expect on new images."""
+    """Yield sentences on how the accuracy was measured, and on the accuracy to expect on new images."""
     low, high = measured["expected"]
     learned, by = measured["learned_from"], measured["by"]
     if by == "test images":

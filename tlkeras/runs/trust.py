@@ -1,17 +1,17 @@
-"""How far a run's answers can be trusted: calibrated probabilities, and images of none of the known classes."""
+"""Reliability of a run's answers: calibration of its probabilities, and recognition of unknown classes."""
 
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import invalid
 
-#: The answer to an image of none of the known classes.
+#: The answer for an image that belongs to none of the known classes.
 UNKNOWN = "unknown"
 
 
 def check_trust(strategy, calibrate, reject, multilabel):
-    """Check `calibrate` and `reject` of `fit`, before an image is read.
+    """Check the arguments `calibrate` and `reject` of `fit` before any image is read.
 
     Raises:
-        InputError: One of them cannot be used.
+        InputError: One of them cannot be used with the other arguments.
     """
     for name, value in (("calibrate", calibrate), ("reject", reject)):
         if not isinstance(value, bool):
@@ -28,10 +28,10 @@ def check_trust(strategy, calibrate, reject, multilabel):
 
 
 def check_classes(images, calibrate, reject):
-    """Check what was loaded against `calibrate` and `reject`.
+    """Check that loaded images work with `calibrate` and `reject`.
 
     Raises:
-        InputError: Images have several labels, or a class is called like the answer to unknown images.
+        InputError: Images have several labels, or a class is named `"unknown"`, which is the answer for unknown images.
     """
     if (calibrate or reject) and images.train.multilabel:
         raise InputError(
@@ -46,16 +46,16 @@ def check_classes(images, calibrate, reject):
 
 
 def measure_calibration(trained, calibrate, seed=0):
-    """Measure how reliable probabilities are; if asked for, scale the model's head with a temperature.
+    """Measure the calibration of probabilities and, on request, scale the model's head with a temperature.
 
     Args:
-        trained: `tlkeras.selection.outcome.Trained`. Its model is changed in place.
-        calibrate: Whether to scale.
-        seed: Seed of the folds and of the bootstrap.
+        trained: `tlkeras.selection.outcome.Trained`. If `calibrate` is true, its model is changed in place.
+        calibrate: Whether to scale the probabilities.
+        seed: Seed for the folds and for the bootstrap. Defaults to 0.
 
     Returns:
-        A dict for `metrics.json`: `temperature` (None if not scaled), `before` and `after` (None if not scaled), each
-        what `tlkeras.Reliability` holds. None where an image may have several labels.
+        Dict for `metrics.json`: `temperature` (None if not scaled), and `before` and `after` (None if not scaled), each
+        a dict with the fields of `tlkeras.Reliability`. None if an image may have several labels.
     """
     from tlkeras.evaluation.calibration import fit_temperature, reliability, scale_temperature
     from tlkeras.evaluation.temperature import cross_fitted, scale_head
@@ -70,7 +70,7 @@ def measure_calibration(trained, calibrate, seed=0):
     chosen_on = trained.calibration or trained.measured
     temperature = fit_temperature(chosen_on.images.labels, chosen_on.probabilities)
     scale_head(trained.model, temperature)
-    if trained.calibration is None:  # the temperature is chosen by the images that measure: each by the others only
+    if trained.calibration is None:  # chosen on the measured images, so cross-fit
         scaled = cross_fitted(images.labels, probabilities, images.groups, seed=seed)
     else:
         scaled = scale_temperature(probabilities, temperature)
@@ -82,10 +82,10 @@ def measure_calibration(trained, calibrate, seed=0):
 
 
 class UnknownScoring:
-    """An engine that appends the unknown score of each image to its probabilities.
+    """Engine that appends the unknown score of each image to its probabilities.
 
     Args:
-        engine: Engine from pixels to probabilities and features, side by side.
+        engine: Engine from pixels to an array of probabilities followed by features.
         classes: Number of classes.
         rejector: `tlkeras.Rejector`.
     """
@@ -95,17 +95,18 @@ class UnknownScoring:
         self.batch_size = engine.batch_size
 
     def __call__(self, pixels):
-        """Return float32 of shape `(images, classes + 1)`."""
-        import numpy as np  # `fit --help` imports this file and does not need it
+        """Return a float32 array of shape `(images, classes + 1)`."""
+        import numpy as np  # `fit --help` imports this module and does not need NumPy
 
         answers = self.engine(pixels)
-        # One by one: sums of a matrix product depend on its size, and an answer must not depend on the other images.
+        # Score images one by one. Rounding in a matrix product depends on its size, and an image's score must not
+        # depend on the other images.
         scores = [self.rejector.unknown_scores(features[None])[0] for features in answers[:, self.classes :]]
         return np.column_stack([answers[:, : self.classes], scores]).astype("float32")
 
 
 def trust_text(metrics):
-    """Yield the sentences of a run's summary on its probabilities and on unknown images.
+    """Yield the sentences of a run's summary about calibration and unknown images.
 
     Args:
         metrics: Content of a run's `metrics.json`.
@@ -134,7 +135,7 @@ def _includes_zero(interval):
 
 
 def _scaled_text(calibration):
-    """Say what scaling changed, and whether that is more than chance."""
+    """Return sentences on the effect of scaling, and on whether it is more than chance."""
     before, after = calibration["before"], calibration["after"]
     errors = [one["expected_calibration_error"] for one in (before, after)]
     text = (
