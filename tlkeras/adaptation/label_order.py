@@ -58,7 +58,7 @@ class LabelOrder:
         return f"{len(self.order)} of {len(self.paths) - known} images without a label, in order: {self.reason}."
 
     def contact_sheet(self, count: int = 20) -> Image.Image:
-        """Draw the first images, with their file names.
+        """Draw the first images with their file names.
 
         Args:
             count: Number of images. Defaults to 20.
@@ -74,7 +74,7 @@ class LabelOrder:
         """Write a table with the columns `path` and `label`: labeled images first, then the ones to label.
 
         Pass the filled-in table to `tlkeras.fit(path)`; rows without a label are ignored. Paths are relative to the
-        folder of the table where possible.
+        folder of the table if possible.
 
         Args:
             path: File to write, `.csv`.

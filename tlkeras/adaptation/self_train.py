@@ -24,7 +24,7 @@ _ROUNDS = 2
 
 @dataclass(frozen=True)
 class SelfTraining:
-    """The result of `tlkeras.self_train`: a probe that learned from unlabeled images, and one that did not.
+    """The result of `tlkeras.self_train`: a probe trained with unlabeled images, and one trained without.
 
     Attributes:
         probe: Fitted `sklearn.pipeline.Pipeline` of a scaler and a logistic regression, as returned by

@@ -84,7 +84,7 @@ _NO_IMAGES = (".csv", ".md", ".txt", ".json")
 
 
 def refuse_unreadable(unreadable: dict[int, ImageError], count: int) -> None:
-    """Raise if some images cannot be read.
+    """Raise an error if some images cannot be read.
 
     Args:
         unreadable: `Extraction.unreadable`.

@@ -26,11 +26,11 @@ def dot_chart(
     `tlkeras.compare`, not by whether their intervals overlap.
 
     Args:
-        values: Dict of name to a share in [0, 1], or to `(share, low, high)`, as returned by
+        values: Dict from name to a share in [0, 1], or to `(share, low, high)`, as returned by
             `tlkeras.resampled_interval`. They are drawn from top to bottom.
         title: The finding, in a sentence. Long ones are wrapped. Defaults to none.
         xlabel: Name of the measured quantity.
-        baselines: Dict of name to one share, drawn as a dashed line. Defaults to none.
+        baselines: Dict from name to one share, drawn as a dashed line. Defaults to none.
         highlight: Name that the title refers to. It is drawn in the accent color, and the others in gray. Defaults to
             None, which draws all in the accent color.
 

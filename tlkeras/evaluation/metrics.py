@@ -36,8 +36,8 @@ class Scores:
         accuracy: Share of correct predictions, in [0, 1].
         standard_error: Standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two more correct and
             two more wrong predictions, so that a small number of correct predictions does not look certain (Agresti and
-            Coull, 1998). If images come in groups that count as dependent, it is the standard error of the mean over
-            groups if that is larger.
+            Coull, 1998). If images come in dependent groups, it is the standard error of the mean over groups, if
+            larger.
         majority_class: Most common class of the training images, str.
         majority_accuracy: Accuracy of always predicting `majority_class`.
         classes: A `ClassScore` for each class.

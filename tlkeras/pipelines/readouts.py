@@ -199,7 +199,7 @@ def _against_zero(decisions):
 
 
 def _both_signs(decisions):
-    """Convert one score to two, against and for the second class, so that the larger one decides."""
+    """Convert one score to two, against and for the second class, of which the larger one decides."""
     return Affine(
         np.concatenate([-decisions.matrix, decisions.matrix], 1), np.concatenate([-decisions.offset, decisions.offset])
     )

@@ -34,9 +34,10 @@ def deal_folds(data, count, seed):
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     """Fit a regression for each C without the held-out images, and predict them.
 
-    The Cs are tried from the strongest penalty down, each fit starting where the previous one ended. Two Cs in a
-    row without a lower loss end the path, since weak penalties take longest and overfit. The path of each part ends by
-    the loss of that part alone, so the choice for one part does not depend on the labels of another.
+    The values of C are tried from the strongest penalty to the weakest, and each fit starts from the previous solution.
+    A path ends after two values in a row without a lower loss, since weak penalties take longest and overfit. The path
+    of each part ends by the loss of that part alone, so the choice for one part does not depend on the labels of
+    another.
 
     Args:
         data: `LabeledFeatures`.
@@ -126,8 +127,8 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
         paths: Function that fits and predicts, like `probability_paths`.
 
     Returns:
-        `(path, losses)`: float64 arrays of shapes `(Cs, images, classes)`, NaN where a path had ended, and `(Cs,)`,
-        the mean of the folds' losses, infinite where one of the paths had ended.
+        `(path, losses)`: float64 arrays of shapes `(Cs, images, classes)`, NaN beyond the end of a path, and `(Cs,)`,
+        the mean of the folds' losses, infinite beyond the end of any path.
     """
     path = np.full((len(Cs), len(data.labels), len(data.classes)), np.nan)
     losses = np.zeros(len(Cs))

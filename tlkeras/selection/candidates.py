@@ -110,7 +110,7 @@ class Tapped:
         return self.features(images)[-1 if block is None else names.index(block)]
 
     def milliseconds(self):
-        """Measure the time per image of the whole backbone, once per machine where features are cached."""
+        """Measure the time per image of the whole backbone, once per machine if features are cached."""
         return self._remembered("milliseconds", self._time)
 
     @property

@@ -50,8 +50,8 @@ def quick_scores(tables, split):
 def probe_scores(tables, split, seed=0, rounds=ROUNDS):
     """Score each candidate by cross-validating both linear probes, all on the same folds.
 
-    Each fold's C of the logistic regression is the one with the lowest loss on the other folds, so that no image takes
-    part in the choice of the regression that predicts it. The discriminant analysis has no hyperparameter to choose.
+    For each fold, the logistic regression uses the C with the lowest loss on the other folds, so no image influences
+    the choice of the regression that predicts it. The discriminant analysis has no hyperparameter to choose.
 
     Args:
         tables: Features of each candidate, arrays `(images, features)`.

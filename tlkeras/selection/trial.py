@@ -58,7 +58,7 @@ class Lead(NamedTuple):
         lead: Accuracy of transfer minus that of the rival.
         low: Lower bound of the 95% interval.
         high: Upper bound of the 95% interval.
-        verdict: `"transfer"` or `"scratch"` where the interval excludes 0, else `"inconclusive"`.
+        verdict: `"transfer"` or `"scratch"` if the interval excludes 0, else `"inconclusive"`.
     """
 
     images: int
@@ -87,7 +87,7 @@ class Trial:
         return self.leads[0].verdict
 
     def sentences(self) -> list[str]:
-        """Describe, for each number of images, which arm leads, by how much and with what interval."""
+        """Describe, for each number of images, which arm leads, by how much, and the interval."""
         return [_sentence(one) for one in self.leads]
 
     def to_json(self) -> dict:
