@@ -1,1 +1,1 @@
-"""Reports: the page and the model card of a run, rendered from plain data."""
+"""The report of a run: a web page and a model card, rendered from plain data."""

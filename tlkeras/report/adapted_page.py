@@ -1,4 +1,4 @@
-"""The page of a run that was adapted to another domain: what was done, and what is not known."""
+"""The page of an adapted run, which describes the adaptation and the limits of its measurements."""
 
 from importlib import resources
 
@@ -14,13 +14,13 @@ def render_adapted_page(name, class_names, metrics, lines, command):
 
     Args:
         name: Title, such as the name of the run's folder.
-        class_names: Names of the classes, by number.
-        metrics: Content of the run's `metrics.json`: `adaptation`, and the scores of the original run.
-        lines: Sentences on what was done.
-        command: Command or call that makes the run again.
+        class_names: Names of the classes, in the order of their indices.
+        metrics: Content of the run's `metrics.json`, with `adaptation` and the scores of the original run.
+        lines: Sentences that describe the adaptation.
+        command: Command or Python call that reproduces the run.
 
     Returns:
-        HTML, str. Names are escaped, and the page forbids scripts and requests itself.
+        HTML, str. Names are escaped, and the page's Content-Security-Policy forbids scripts and requests.
     """
     facts, scores = metrics["adaptation"], metrics.get("scores", {})
     before, now = facts["shares"]

@@ -1,4 +1,4 @@
-"""Charts of the page as inline SVG; their colors are classes of the style sheet, for light and dark alike."""
+"""Charts of the page as inline SVG. The style sheet sets their colors by class, for light and dark mode."""
 
 from math import ceil, floor, log10
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tlkeras.report.svg import chart, tag
 
-#: Marks differ in color and in shape, so that color is never needed to tell them apart.
+#: Shapes of the marks. Marks differ in shape as well as color, so they can be distinguished without color.
 SHAPES = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
     "M-3.6-3.6h7.2v7.2h-7.2Z",
@@ -20,7 +20,7 @@ _LEFT, _BOTTOM, _TOP, _RIGHT = 44, 40, 26, 12
 
 
 def ticks(low, high, most=5):
-    """Choose round numbers between two values.
+    """Choose round tick values between two numbers.
 
     Example:
 
@@ -49,12 +49,12 @@ class Plane:
         self.width, self.height, self.x_range, self.y_range = width, height, x, y
 
     def x(self, value):
-        """Place a value on the horizontal axis."""
+        """Return the x coordinate of a value."""
         low, high = self.x_range
         return _LEFT + float((value - low) / ((high - low) or 1)) * (self.width - _LEFT - _RIGHT)
 
     def y(self, value):
-        """Place a value on the vertical axis."""
+        """Return the y coordinate of a value."""
         low, high = self.y_range
         return self.height - _BOTTOM - float((value - low) / ((high - low) or 1)) * (self.height - _TOP - _BOTTOM)
 
@@ -76,11 +76,11 @@ class Plane:
 
 
 def line_chart(series, x, x_name, y_name, label):
-    """Draw lines, each with a mark of its own at every point.
+    """Draw one line per series, with a different mark for each.
 
     Args:
-        series: Dict from name to values, None where there is none.
-        x: Numbers along the horizontal axis.
+        series: Dict from names to lists of values, with None for missing values.
+        x: Positions of the values on the horizontal axis.
         x_name: Name of the horizontal axis.
         y_name: Name of the vertical axis.
         label: Description for screen readers.
@@ -101,7 +101,7 @@ def line_chart(series, x, x_name, y_name, label):
 
 
 def reliability_chart(bins, label):
-    """Draw the share of right answers over the stated probability.
+    """Draw a reliability diagram: the share of right answers against the predicted probability.
 
     Args:
         bins: Dicts with `confidence`, `share`, `low`, `high` and `images`.
@@ -130,20 +130,20 @@ def reliability_chart(bins, label):
 
 
 def map_chart(points, kinds, wrong, titles, label):
-    """Draw images as points in the plane, with a ring around wrong answers.
+    """Draw a scatter plot with one point per image and a ring around each wrong answer.
 
     Args:
-        points: Array of shape `(images, 2)`.
-        kinds: Number of the mark per image, or None for one mark for all.
+        points: Coordinates, array of shape `(images, 2)`.
+        kinds: Index of each image's mark, or None for the same mark for all images.
         wrong: Boolean array of shape `(images,)`.
-        titles: Text per image for a pointer that rests on it, or None.
+        titles: Tooltip text for each image, or None.
         label: Description for screen readers.
     """
     width, height, edge = 520, 400, 14
     low, high = points.min(axis=0), points.max(axis=0)
     scaled = (points - low) / np.where(high > low, high - low, 1)
     drawn = []
-    for index in np.argsort(wrong, kind="stable"):  # wrong answers on top
+    for index in np.argsort(wrong, kind="stable"):  # draw wrong answers last, on top
         x, y = edge + scaled[index, 0] * (width - 2 * edge), height - edge - scaled[index, 1] * (height - 2 * edge)
         inside = [tag("title", titles[index])] if titles else []
         if wrong[index]:
@@ -153,11 +153,11 @@ def map_chart(points, kinds, wrong, titles, label):
 
 
 def heat_map(shares, counts, names, label):
-    """Draw a confusion matrix of many classes: a square per pair that occurs.
+    """Draw a confusion matrix with many classes, with one square per pair of classes that occurs.
 
     Args:
-        shares: Array of shape `(classes, classes)`: share of each row.
-        counts: Int array of the same shape.
+        shares: Share of each cell in its row, array of shape `(classes, classes)`.
+        counts: Number of images in each cell, int array of the same shape.
         names: Names of the classes.
         label: Description for screen readers.
     """
@@ -189,7 +189,7 @@ def heat_map(shares, counts, names, label):
 
 
 def legend_mark(number):
-    """Draw the mark of a series for a legend; it says nothing to screen readers."""
+    """Draw the mark of a series for a legend, hidden from screen readers."""
     return tag("svg", _mark(number, 6, 6), viewBox="0 0 12 12", class_="key", aria_hidden="true")
 
 

@@ -1,4 +1,4 @@
-"""The proof of an exported file, put into a page that exists already: one section per format."""
+"""Add the verification of exported files to an existing page, in one section per format."""
 
 import re
 
@@ -7,7 +7,7 @@ from markupsafe import Markup
 from tlkeras.report.wording import percent, size
 from tlkeras.utils.files import file_written_whole
 
-#: Where sections are put in.
+#: Placeholder in the page before which the sections are inserted.
 PLACE = "<!-- exports -->"
 
 _SECTION = Markup(
@@ -35,10 +35,10 @@ _COLUMNS = {
 
 
 def add_export(path, report):
-    """Put an export into the page of a run, in the place of an earlier one of the same format.
+    """Add an export to a run's page, replacing an earlier export in the same format.
 
     Args:
-        path: `pathlib.Path` of `report.html`.
+        path: Path of `report.html`, `pathlib.Path`.
         report: Content of `export.json`.
     """
     page = with_export(path.read_text("utf-8"), report)
@@ -47,12 +47,12 @@ def add_export(path, report):
 
 
 def with_export(page, report):
-    """Return a page with a section for an export.
+    """Return a page with an added section for an export.
 
     Args:
-        page: HTML of `render_page`.
-        report: Dict of `format`, `why`, `images`, and `candidates`: dicts of one level, one per variant that was
-            measured or refused.
+        page: HTML that `render_page` returned.
+        report: Dict with `format`, `why`, `images` and `candidates`, a list of flat dicts, one per variant that was
+            measured or could not be written.
 
     Example:
 
@@ -97,7 +97,7 @@ def _cells(row, columns, chosen):
 
 
 def _note(row):
-    """Say why a variant was not delivered."""
+    """Return a cell with the reason why a variant cannot be used, if any."""
     note = row.get("failed") or row.get("refused")
     return Markup('<td class="text">{}</td>').format(note) if note else ""
 
@@ -111,7 +111,7 @@ def _shown(key, value):
 
 
 def _title(key):
-    """Name a column; `ms_4` is the time on four threads."""
+    """Return the title of a column. For example, `ms_4` is the time with four threads."""
     if match := re.fullmatch(r"ms_(\d+)", key):
         return f"ms, {match[1]} thread{'' if match[1] == '1' else 's'}"
     return key.replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""Facts of a run that a report is rendered from."""
+"""The data about a run that its report is rendered from."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,25 +26,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that a report shows.
+    """All data that a report shows.
 
     Attributes:
         name: Title, such as the name of the run's folder.
-        class_names: Names of the classes, by number.
+        class_names: Names of the classes, in the order of their indices.
         metrics: Content of the run's `metrics.json`.
         paths: Paths or names of the measured images.
-        labels: Their labels, int array of shape `(images,)`, or 0 and 1 of shape `(images, classes)`.
-        probabilities: Answers of models that had not seen them, float array of shape `(images, classes)`.
-        thresholds: Probability per label at which it is assigned, or None for one class per image.
-        features: Array of shape `(images, features)` of the measured images, or None.
+        labels: Labels of these images, int array of shape `(images,)`, or 0 and 1 of shape `(images, classes)`.
+        probabilities: Predictions by models that had not seen these images, float array of shape `(images, classes)`.
+        thresholds: Probability for each label from which it is assigned, or None for one class per image.
+        features: Features of the measured images, array of shape `(images, features)`, or None.
         events: Events of the run's log.
-        parts: `Part`s of the data.
+        parts: Splits of the data, a sequence of `Part`.
         near_duplicates: Number of images that have a near-duplicate or belong to a group.
-        command: Command or call that makes the run again.
-        read: Function from indices of measured images to their pixels, uint8 of shape `(n, height, width, 3)`.
-        explain: Function from pixels and class numbers to activation maps, or None.
-        files: Sizes in bytes of the run's files, by name.
-        notes: Sentences on how far the answers can be trusted.
+        command: Command or Python call that reproduces the run.
+        read: Function from indices of measured images to their pixels, uint8 of shape `(n, height, width, 3)`, or None.
+        explain: Function from pixels and class indices to activation maps, or None.
+        files: Dict from names of the run's files to sizes in bytes.
+        notes: Sentences on the reliability of the answers.
     """
 
     name: str
@@ -71,19 +71,19 @@ class Facts:
 
     @property
     def scores(self):
-        """The scores within `metrics`."""
+        """The scores in `metrics`."""
         return self.metrics["scores"]
 
     @cached_property
     def decided(self):
-        """The answers: class numbers of shape `(images,)`, or booleans of shape `(images, classes)`."""
+        """The predictions: class indices of shape `(images,)`, or booleans of shape `(images, classes)`."""
         if self.multilabel:
             return self.probabilities >= np.asarray(self.thresholds)
         return self.probabilities.argmax(axis=1)
 
     @cached_property
     def right(self):
-        """Whether each answer is right, of shape `(images,)`; with several labels, whether all of them are."""
+        """Boolean array of shape `(images,)`: whether each answer is right. With several labels, all must be right."""
         if self.multilabel:
             return (self.decided == (self.labels > 0.5)).all(axis=1)
         return self.decided == self.labels

@@ -1,4 +1,4 @@
-"""The model card of a run: Markdown with a YAML header, as the Hugging Face Hub reads it."""
+"""The model card of a run: Markdown with a YAML header, in the format of the Hugging Face Hub."""
 
 import json
 import re
@@ -21,7 +21,7 @@ def render_card(facts):
         facts: `Facts`.
 
     Returns:
-        Markdown, str. It holds no images and no names of files.
+        Markdown, str. It contains no images and no file names.
     """
     known = listed_info(facts.metrics["backbone"])
     return template("model_card.md").render(
@@ -55,7 +55,7 @@ def markdown(text):
 
 
 def yaml_text(text):
-    r"""Write text as a YAML scalar in double quotes.
+    r"""Format text as a YAML scalar in double quotes.
 
     Example:
 

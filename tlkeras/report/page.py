@@ -1,4 +1,4 @@
-"""The page of a run: one HTML file that loads nothing, for light and dark, phones, keyboards and screen readers."""
+"""The page of a run: a self-contained HTML file that supports dark mode, phones, keyboards and screen readers."""
 
 from importlib import resources
 
@@ -25,7 +25,8 @@ def render_page(facts):
         facts: `Facts`.
 
     Returns:
-        HTML, str. Names of classes and files are escaped, and the page forbids scripts and requests itself.
+        HTML, str. Names of classes and files are escaped, and the page's Content-Security-Policy forbids scripts and
+        requests.
     """
     shown = pictures(facts)
     context = {
@@ -74,7 +75,7 @@ def render_page(facts):
 
 
 def template(name):
-    """Load a template of this room; names in it are escaped if it is HTML."""
+    """Load a template of this package. HTML templates escape their variables."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -1,16 +1,16 @@
-"""SVG elements as escaped markup."""
+"""Build SVG elements as escaped markup."""
 
 from markupsafe import Markup, escape
 
 
 def tag(name, *children, **attributes):
-    """Write an element.
+    """Build an element.
 
     Args:
         name: Name of the element.
         *children: Markup, or text, which is escaped.
-        **attributes: Attributes; a trailing underscore is dropped, and others become hyphens. Numbers are rounded to
-            hundredths, and None leaves an attribute out.
+        **attributes: Attributes of the element. In their names, a trailing underscore is removed, and other underscores
+            become hyphens. Floats are rounded to two decimals. Attributes that are None are omitted.
 
     Returns:
         `markupsafe.Markup`.
@@ -35,7 +35,7 @@ def _value(value):
 
 
 def chart(width, height, label, *children, **attributes):
-    """Write a chart that scales with the page and has a name for screen readers."""
+    """Build a chart that scales with the page and has a label for screen readers."""
     return tag(
         "svg", *children, viewBox=f"0 0 {width} {height}", role="img", aria_label=label, class_="chart", **attributes
     )

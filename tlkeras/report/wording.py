@@ -1,4 +1,4 @@
-"""The wording of numbers on the page and on the card."""
+"""Format numbers and sentences for the page and the model card."""
 
 _MEASURED = {
     "cross-validation": "{count} in {folds}-fold cross-validation",
@@ -8,7 +8,7 @@ _MEASURED = {
 
 
 def percent(share, digits=1):
-    """Write a share in [0, 1] as a percentage.
+    """Format a share in [0, 1] as a percentage.
 
     Example:
 
@@ -19,7 +19,7 @@ def percent(share, digits=1):
 
 
 def count(number, word):
-    """Write a number with its noun.
+    """Format a number with a noun in the singular or plural.
 
     Example:
 
@@ -31,7 +31,7 @@ def count(number, word):
 
 
 def seconds(value):
-    """Write a duration.
+    """Format a duration in seconds.
 
     Example:
 
@@ -47,7 +47,7 @@ def seconds(value):
 
 
 def size(number):
-    """Write a number of bytes.
+    """Format a number of bytes.
 
     Example:
 
@@ -61,7 +61,7 @@ def size(number):
 
 
 def measured_on(metrics):
-    """Say which images the score is of.
+    """Describe the images that the score was measured on.
 
     Example:
 
@@ -74,7 +74,7 @@ def measured_on(metrics):
 
 
 def independence(metrics):
-    """Say why the score is honest: which of its images the models had seen."""
+    """Explain why the score is unbiased: the measured models had not seen the images."""
     measured = metrics["measured"]
     learned = count(measured["learned_from"], "image")
     if measured["by"] == "test images":
@@ -88,7 +88,7 @@ def independence(metrics):
 
 
 def plain(text):
-    r"""Return text that any file can hold: in one line, without control characters and lone surrogates.
+    r"""Return text that can be written to any file: on one line, without control characters and lone surrogates.
 
     Example:
 

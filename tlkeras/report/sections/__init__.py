@@ -1,1 +1,1 @@
-"""Sections of the page: each turns facts into what a template shows."""
+"""Sections of the page. Each module computes the template variables of one section from `Facts`."""

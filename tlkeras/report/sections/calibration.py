@@ -1,4 +1,4 @@
-"""Calibration: whether answers that are given with 90% are right in 90% of the cases."""
+"""The section on calibration: whether answers with a probability of 90% are right in 90% of cases."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from tlkeras.report.charts import reliability_chart
 from tlkeras.report.wording import percent
 
 _BINS = 10
-_FEWEST = 20  # answers, for the sentence about confident ones
+_FEWEST = 20  # smallest number of confident answers for the sentence about them
 
 
 def calibration(facts):
     """Return the bins of a reliability diagram, its chart, and the expected calibration error.
 
-    With one class per image they are those of `metrics.json`, after scaling by a temperature if there was one.
+    With one class per image, the bins are those in `metrics.json`, after temperature scaling if the run has it.
     """
     if facts.multilabel:
         stated, right, what = facts.probabilities.ravel(), (facts.labels > 0.5).ravel(), "labels"
@@ -38,20 +38,20 @@ def calibration(facts):
 
 
 def measured_bins(bins):
-    """Return the bins of `tlkeras.evaluation.calibration.Reliability` that hold images, with their intervals."""
+    """Return the nonempty bins of a `tlkeras.evaluation.calibration.Reliability`, with their intervals."""
     return [_bin(one["images"], one["confidence"], one["accuracy"]) for one in bins if one["images"]]
 
 
 def reliability_bins(stated, right):
-    """Group answers by their probability.
+    """Group answers into bins by their probability.
 
     Args:
-        stated: Probabilities, array of shape `(answers,)`.
-        right: Boolean array of the same shape.
+        stated: Predicted probabilities, array of shape `(answers,)`.
+        right: Whether each answer is right, boolean array of the same shape.
 
     Returns:
-        A dict per bin that is not empty: `images`, the mean `confidence`, the `share` that is right, and its 95%
-        interval (Wilson, 1927), `low` and `high`.
+        List with one dict per nonempty bin: the number of `images`, the mean `confidence`, the `share` of right
+        answers, and its 95% interval (Wilson, 1927) from `low` to `high`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The data, the settings and the versions: what someone needs to know before using or repeating the run."""
+"""The sections on the data and the settings, which someone needs to use or reproduce the run."""
 
 from tlkeras.report.wording import count, plain
 
@@ -7,7 +7,7 @@ _MOST_SKIPPED = 20
 
 
 def data_summary(facts):
-    """Return the images per class and split, and what was left out."""
+    """Return the numbers of images per class and split, and the skipped files."""
     parts = [part for part in facts.parts if part.images]
     totals = sum(part.counts for part in parts) if parts else [0] * len(facts.class_names)
     most = max(1, *map(int, totals))
@@ -33,7 +33,7 @@ def data_summary(facts):
 
 
 def settings(facts):
-    """Return the settings of the run, as pairs of name and value."""
+    """Return the settings of the run as pairs of name and value."""
     metrics = facts.metrics
     rows, columns = metrics["image_size"]
     named = {

@@ -1,10 +1,10 @@
-"""The number that the report is about, its interval and what to compare it with."""
+"""The headline of the report: the main score, its interval, and a baseline."""
 
 from tlkeras.report.wording import count, independence, measured_on, percent, seconds, size
 
 
 def headline(facts):
-    """Return the headline: a dict of a value, its name, the images it covers, and a scale of the values around it."""
+    """Return a dict with the main score, its name, the images it was measured on, its interval, and a baseline."""
     scores, (low, high) = facts.scores, facts.metrics["measured"]["expected"]
     images, wrong = count(scores["images"], "image"), int((~facts.right).sum())
     shared = {
@@ -45,7 +45,7 @@ def headline(facts):
 
 
 def _at_a_glance(facts):
-    """Yield what else is worth knowing first."""
+    """Yield other important facts as pairs of name and value."""
     taken = facts.metrics.get("seconds", {})
     yield "Learned from", count(facts.metrics["measured"]["learned_from"], "image")
     if taken:

@@ -1,4 +1,4 @@
-"""A map of the images: features in two dimensions, where images that look alike to the network lie close together."""
+"""The map of the images: a two-dimensional plot of features, in which similar images are close together."""
 
 from importlib.util import find_spec
 
@@ -13,7 +13,7 @@ _MOST_KINDS, _MOST_TITLES = 20, 600
 
 
 def image_map(facts):
-    """Return the chart, its legend and how it was made; None without features or with fewer than three images."""
+    """Return the chart, its legend and its method, or None if there are no features or fewer than three images."""
     if facts.features is None or len(facts.features) < 3:
         return None
     count = len(facts.features)
@@ -35,14 +35,14 @@ def image_map(facts):
 
 
 def plane(features):
-    """Reduce features to two dimensions: by UMAP where it is installed, else by principal components.
+    """Reduce features to two dimensions with UMAP if it is installed, else with principal components.
 
     Args:
-        features: Array of shape `(images, features)`; rows are normalized to length 1.
+        features: Array of shape `(images, features)`. Its rows are first normalized to length 1.
 
     Returns:
-        `(points, method, kept)`: array of shape `(images, 2)`, the name of the method, and the share of the variance
-        that is left, which UMAP does not have.
+        `(points, method, kept)`: an array of shape `(images, 2)`, the name of the method, and the share of the variance
+        that the points keep, which is None for UMAP.
     """
     features = np.asarray(features, "float32")
     features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
@@ -55,7 +55,7 @@ def plane(features):
     if min(features.shape) < 2 or not np.ptp(features, axis=0).any():
         return np.column_stack([features[:, 0], np.zeros(len(features))]), "principal components", None
     pca = PCA(2, svd_solver="randomized", random_state=0)
-    with threadpool_limits(1, user_api="blas"):  # more would wait for each other on matrices this small
+    with threadpool_limits(1, user_api="blas"):  # for matrices this small, more threads are slower
         points = pca.fit_transform(features)
     return points, "principal components", float(pca.explained_variance_ratio_.sum())
 

@@ -1,17 +1,17 @@
-"""Which classes are mistaken for which, and the scores of each class."""
+"""The sections on confused classes and on the scores per class."""
 
 import numpy as np
 
 from tlkeras.report.charts import heat_map
 from tlkeras.report.wording import percent
 
-#: Classes up to which the confusion matrix is a table of numbers.
+#: Largest number of classes for which the confusion matrix is a table of numbers instead of a chart.
 MOST_IN_TABLE = 20
 _PAIRS = 10
 
 
 def confusion(facts):
-    """Return the confusion matrix as rows of cells or as a chart, and its most frequent mistakes; None for labels."""
+    """Return the confusion matrix and its most frequent mistakes, or None if an image may have several labels."""
     if facts.multilabel:
         return None
     counts, names = np.asarray(facts.scores["confusion"]), facts.class_names
@@ -43,7 +43,7 @@ def _cell(images, share, hit):
 
 
 def class_rows(facts):
-    """Return the scores per class or label, the lowest F1 first: a dict of column names and rows."""
+    """Return the column names and rows of a table of scores per class or label, with the lowest F1 first."""
     several = facts.multilabel
     names = ["Images", *(["Threshold"] if several else []), "Precision", "Recall", "F1", *(["AP"] if several else [])]
     rows = []

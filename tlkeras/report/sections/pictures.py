@@ -1,4 +1,4 @@
-"""Pictures worth looking at: confident mistakes, right answers that were close, labels that may be wrong."""
+"""The galleries of the page: confident mistakes, uncertain right answers, and labels that may be wrong."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -15,7 +15,7 @@ _SIDE = 144
 
 
 def pictures(facts):
-    """Return the cards of three galleries, `mistakes`, `unsure` and `suspects`, and the `count` of their images."""
+    """Return the cards of the galleries `mistakes`, `unsure` and `suspects`, and the number of images in them."""
     mistakes, unsure, suspects = confident_mistakes(facts), unsure_answers(facts), suspect_labels(facts)
     shown = sorted({index for index, *_ in (*mistakes, *unsure, *suspects)})
     if not shown or facts.read is None:
@@ -51,7 +51,7 @@ def pictures(facts):
 
 
 def confident_mistakes(facts):
-    """Return pairs of image and class number, the most confident wrong answer first, one per image."""
+    """Return pairs of image index and class index, one per image, with the most confident wrong answer first."""
     if not facts.multilabel:
         wrong = np.flatnonzero(~facts.right)
         order = np.argsort(-facts.probabilities[wrong].max(axis=1), kind="stable")
@@ -63,7 +63,7 @@ def confident_mistakes(facts):
 
 
 def unsure_answers(facts):
-    """Return pairs of image and class number, the right answer of the lowest probability first."""
+    """Return pairs of image index and class index, with the least certain right answer first."""
     right = np.flatnonzero(facts.right)
     if not facts.multilabel:
         order = np.argsort(facts.probabilities[right].max(axis=1), kind="stable")
@@ -74,7 +74,7 @@ def unsure_answers(facts):
 
 
 def suspect_labels(facts):
-    """Return pairs of image and class number for the labels that are probably wrong."""
+    """Return pairs of image index and class index for labels that are probably wrong."""
     if not facts.multilabel:
         suspects = find_suspects(facts.labels, facts.probabilities)[:MOST_SUSPECTS]
         return [(index, int(facts.decided[index])) for index, _ in suspects]
@@ -87,14 +87,14 @@ def suspect_labels(facts):
 
 
 def _maps(facts, pixels, places, answers):
-    """Draw the activation maps of pairs of image and class; None each where the model cannot be explained."""
+    """Draw an activation map per pair of image and class, or return a list of None if the model has no maps."""
     if facts.explain is None or not answers:
         return [None] * len(answers)
     places, numbers = np.array(places), np.array([number for _, number in answers])
     maps = facts.explain(pixels[places], numbers)
     if maps is None:
         return [None] * len(answers)
-    # "Not a cat" is explained by what speaks against a cat.
+    # The answer "not a cat" is explained by the evidence against a cat, so flip the sign.
     signs = [-1 if facts.multilabel and not facts.decided[index, number] else 1 for index, number in answers]
     drawn = zip(places, maps, signs, strict=True)
     return [thumbnail(activation_overlay(pixels[place], sign * one)) for place, one, sign in drawn]
@@ -121,7 +121,7 @@ def _stated(facts, index, number):
 
 
 def thumbnail(picture):
-    """Return a small picture as a data URI, WebP where Pillow has it and JPEG otherwise.
+    """Return a small picture as a data URI, in WebP if Pillow supports it and in JPEG otherwise.
 
     Example:
 

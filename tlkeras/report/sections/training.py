@@ -1,4 +1,4 @@
-"""How the model was trained: choices, phases and, for fine-tuning, curves and rates."""
+"""The section on training: choices, phases and, for fine-tuning, curves and learning rates."""
 
 from tlkeras.report.charts import legend_mark, line_chart
 from tlkeras.report.wording import seconds
@@ -17,13 +17,13 @@ _CHOICES = {
     "lead": "Lead of fine-tuning on validation images",
     "lead_standard_error": "Standard error of the lead",
 }
-#: Numbers of an event that are no measures of the model.
+#: Keys of numbers in an event that do not measure the model.
 _COUNTED = {"epoch", "epochs", "run", "step", "steps", "steps_per_epoch", "images", "learning_rate", "seconds", "time"}
 _STAGES = {"choose": "on the training images", "refit": "on all images, with the same choices"}
 
 
 def training(facts):
-    """Return choices, phases with their time, and curves with a table of epochs per stage."""
+    """Return the choices, the phases with their durations, and the curves and table of epochs for each stage."""
     choices = [(_CHOICES.get(name, name.replace("_", " ")), _shown(value)) for name, value in _known(facts)]
     phases = [
         {"name": event["phase"], "seconds": seconds(event["seconds"]), "detail": _detail(event)}
@@ -58,7 +58,7 @@ def _detail(event):
 
 
 def _stage(name, events):
-    """Return the curves and the table of one training."""
+    """Return the curves and the table of one training stage."""
     measures = list(dict.fromkeys(key for event in events for key, value in event.items() if _is_measure(key, value)))
     x = [event["epoch"] for event in events]
     rates = [event.get("learning_rate") for event in events]
