@@ -1,4 +1,4 @@
-"""Augmentation layers that do what the policy of a domain allows."""
+"""Build the augmentation layers that a domain's policy allows."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,7 @@ from tlkeras.augment.policies import AugmentationPolicy, augmentation_policy
 from tlkeras.utils.validation import check_number, invalid
 
 _RANGE = (0, 255)
-#: Layers that change nothing but color; Keras' own refuse images of one channel.
+#: Layers that change only color; those from Keras reject images with one channel.
 _COLOR = (
     layers.RandomSaturation,
     layers.RandomHue,
@@ -22,14 +22,14 @@ _COLOR = (
 
 
 class Augmentation(tuple):
-    """Augmentation layers in the order in which they act; a call applies one after the other.
+    """A tuple of augmentation layers that can be called as one layer; they are applied in order.
 
-    This is a tuple and not a `keras.layers.Pipeline`, so that a model can hold the layers one by one and stays flat.
-    Nested, they would also take many seconds to build on torch.
+    This is a tuple and not a `keras.layers.Pipeline`, so that a model can contain the layers one by one and stay flat.
+    Nested layers would also take many seconds to build on torch.
 
     Attributes:
-        layers: The layers.
-        variables: The variables of all layers: the state of their random numbers.
+        layers: The layers, as a tuple.
+        variables: The variables of all layers, which are the states of their random number generators.
     """
 
     __slots__ = ()
@@ -43,7 +43,7 @@ class Augmentation(tuple):
         return [variable for layer in self for variable in layer.variables]
 
     def for_channels(self, channels: int) -> "Augmentation":
-        """Leave out the layers that change only color where images have one channel.
+        """Leave out the layers that change only color if images have one channel.
 
         Example:
 
@@ -65,33 +65,34 @@ def augmentation(
 ) -> Augmentation:
     """Build the augmentation layers that suit a domain.
 
-    They are Keras' own layers, so a model that holds them saves and loads without tlkeras; only what Keras lacks
-    (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) needs `import tlkeras`. They keep pixels
-    in [0, 255]. In a classifier from `image_classifier`, they act only in `fit`. In a model of your own, call Keras'
-    layers with `training=False`: `fit` still augments then, and a plain call `model(x)` does not.
+    They are built-in Keras layers, so a model that contains them can be saved and loaded without tlkeras. Only the
+    changes that Keras lacks (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) need
+    `import tlkeras`. The layers keep pixels in [0, 255]. In a classifier from `image_classifier`, they are active only
+    in `fit`. In a model of your own, call the Keras layers with `training=False`: `fit` still augments the images, but
+    a plain call `model(x)` does not.
 
-    Layers that mix images together with their labels (`keras.layers.MixUp`, `keras.layers.CutMix`,
-    `tlkeras.FourierMix`) cannot be part of a classifier, which has no labels. Pass them to `batches(..., mix=...)`.
+    Layers that mix images and their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`) cannot
+    be part of a classifier, because a classifier does not receive labels. Pass them to `batches(..., mix=...)`.
 
     Args:
-        domain: Name of a domain (see `augmentation_policy`), or a policy of your own. Also `"randaugment"`
+        domain: Name of a domain (see `augmentation_policy`), a policy of your own, `"randaugment"`
             ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
-            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)), which are meant for photos of any kind; on gray
-            images they need Keras 3.15.
-        strength: Factor for the size and the frequency of all changes. Defaults to 1, the policy as declared; 0
-            leaves no layer.
-        seed: Seed of all layers. Defaults to 0.
-        extra: One or more layers to append. A model that holds them loads only where their package is installed. Use
-            layers of KerasCV in `batches(..., augment=...)` only: in a model they would act at inference too.
-            Defaults to none.
+            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)). The last two are meant for photos of any kind and
+            need Keras 3.15 for gray images.
+        strength: Factor for the size and frequency of all changes. Defaults to 1, the policy as declared; 0 disables
+            all layers of the policy.
+        seed: Seed for all layers. Defaults to 0.
+        extra: One or more layers to append. A model that contains them can be loaded only if their package is
+            installed. Use KerasCV layers only in `batches(..., augment=...)`, because in a model they would also be
+            active at inference. Defaults to no layers.
 
     Returns:
-        A tuple of layers that can be called as one, on RGB or gray images. Give it to
+        A tuple of layers that can be called as one layer, on RGB or gray images. Pass it to
         `image_classifier(..., augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to
         augment the data.
 
     Raises:
-        InputError: There is no such domain, `strength` is negative, or `extra` holds something that is not a layer.
+        InputError: There is no such domain, `strength` is negative, or `extra` contains something that is not a layer.
 
     Example:
 
@@ -153,13 +154,14 @@ def _layers(policy: AugmentationPolicy, seeds: Any) -> list[keras.layers.Layer]:
     if policy.channel_shuffle:
         chosen.append(own.RandomChannelShuffle(policy.channel_shuffle, seed=next(seeds)))
     if policy.blur:
-        # Equal bounds, because from a single number Keras draws the probability itself anew for every image.
+        # Use equal bounds: if given a single number, Keras draws a new probability for every image.
         chosen.append(layers.RandomGaussianBlur((policy.blur, policy.blur), 3, (0.3, 1.5), _RANGE, seed=next(seeds)))
     if policy.noise:
-        # GaussianNoise takes images in [0, 1] only; GaussianDropout multiplies by noise of variance rate / (1 - rate).
+        # GaussianNoise accepts only images in [0, 1]. GaussianDropout multiplies by noise with variance
+        # rate / (1 - rate).
         variance = policy.noise**2
         chosen.append(layers.GaussianDropout(variance / (1 + variance), seed=next(seeds)))
-        chosen.append(layers.ReLU(max_value=255.0))  # Keras' one core layer that clips; inference passes it unchanged
+        chosen.append(layers.ReLU(max_value=255.0))  # the only core Keras layer that clips; no effect at inference
     if policy.jpeg:
         chosen.append(own.RandomJpegQuality(policy.jpeg, seed=next(seeds)))
     if policy.grid_mask:

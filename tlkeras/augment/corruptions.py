@@ -1,4 +1,4 @@
-"""Corruptions: the same images under worse conditions, to measure how robust a model is."""
+"""Corrupt images to measure how robust a model is."""
 
 import io
 from collections.abc import Callable
@@ -13,26 +13,27 @@ from tlkeras.utils.validation import check_choice, check_integer
 
 Corruption = Literal["noise", "dark", "blur", "jpeg", "gray"]
 
-# For severities 1 to 5. Noise and JPEG are those of ImageNet-C, whose blur is that of a lens; here it is Gaussian.
+# One value per severity from 1 to 5. Noise and JPEG use the values of ImageNet-C. Blur is Gaussian here, while
+# ImageNet-C uses lens blur.
 _NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)  # standard deviation, as a share of 255
 _LIGHT_LEFT = (0.75, 0.6, 0.45, 0.3, 0.15)
-_BLUR = (1.0, 1.5, 2.0, 3.0, 4.5)  # standard deviation in pixels of an image of 224 pixels
+_BLUR = (1.0, 1.5, 2.0, 3.0, 4.5)  # standard deviation in pixels, for an image of 224 pixels
 _QUALITY = (25, 18, 15, 10, 7)
 _COLOR_LOST = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int = 0) -> np.ndarray:
-    """Corrupt images to a chosen degree, for robustness curves.
+    """Corrupt images at a given severity, for robustness curves.
 
-    Severities follow [ImageNet-C](https://arxiv.org/abs/1903.12261): 1 is hardly noticeable, and 5 is hard for people
-    too. Accuracies at one severity may be compared between models, but not between kinds of corruption.
+    Severities follow [ImageNet-C](https://arxiv.org/abs/1903.12261): 1 is barely noticeable, and 5 is hard even for
+    people. At the same severity, you can compare accuracies between models, but not between kinds of corruption.
 
     Args:
         images: Pixels in [0, 255], uint8 or float, of shape `(n, height, width, 3)`.
-        kind: `"noise"` (Gaussian, independent per pixel), `"dark"`, `"blur"` (Gaussian, in proportion to the size of
+        kind: `"noise"` (Gaussian, independent per pixel), `"dark"`, `"blur"` (Gaussian, proportional to the size of
             the image), `"jpeg"` (compression) or `"gray"` (loss of color).
-        severity: Integer from 1 to 5. Defaults to 3.
-        seed: Seed of the noise. Defaults to 0.
+        severity: Integer from 1 to 5. Defaults to 3, the middle of the scale.
+        seed: Seed for the noise. Defaults to 0.
 
     Returns:
         uint8 array of the same shape.

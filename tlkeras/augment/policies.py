@@ -1,4 +1,4 @@
-"""Policies: which changes leave the labels of a domain's images true, and why."""
+"""Declare which changes keep the labels of a domain's images correct, and why."""
 
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -9,27 +9,28 @@ from tlkeras.utils.validation import check_choice, check_number, invalid
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationPolicy:
-    """Declaration of the changes that leave the labels of a domain's images true.
+    """Declaration of the changes that keep the labels of a domain's images correct.
 
     Attributes:
-        why: Reason for each setting that is on, and for each symmetry that one might expect and that is off.
-        horizontal_flip: Whether left and right may be exchanged.
-        vertical_flip: Whether top and bottom may be exchanged.
-        any_direction: Whether no direction is "up": images are rotated by any angle.
+        why: Dictionary from settings to reasons: for each setting that is on, and for each that is off although one
+            might expect it.
+        horizontal_flip: Whether left and right may be swapped.
+        vertical_flip: Whether top and bottom may be swapped.
+        any_direction: Whether images may be rotated by any angle because no direction is "up".
         small_rotation: Largest rotation in either direction, in degrees.
         scale: Largest zoom in or out, as a share of the image.
-        aspect: Largest change of the width alone, as a share of it.
-        crop: Largest shift, as a share of the side; what leaves the image is cut off.
-        light: Largest change of brightness and of contrast, as a share.
-        color: Largest change of saturation, as a share; hue changes by a tenth of it.
-        gray: Share of the images that lose their color.
+        aspect: Largest change of the width alone, as a share of the width.
+        crop: Largest shift, as a share of the side; parts that leave the image are cut off.
+        light: Largest change of brightness and contrast, as a share.
+        color: Largest change of saturation, as a share. The hue changes by up to a tenth of this value.
+        gray: Share of the images that are converted to gray.
         blur: Share of the images that are blurred (3 x 3 pixels).
-        noise: Standard deviation of the pixel noise, as a share of the pixel's value.
+        noise: Standard deviation of the pixel noise, as a share of the pixel value.
         channel_shuffle: Share of the images whose color channels are shuffled (`RandomChannelShuffle`).
         jpeg: Share of the images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
         grid_mask: Share of the images in which a grid of squares is hidden (`GridMask`).
         erase: Share of the images in which a rectangle of 2 to 20% of the area is replaced by noise.
-        fill: Filling of the space that a shifted edge leaves: `"reflect"`, `"nearest"`, or a gray level in
+        fill: Fill for the space that shifting and rotating leave empty: `"reflect"`, `"nearest"`, or a gray level in
             [0, 255].
 
     Raises:

@@ -1,1 +1,1 @@
-"""Pretrained networks as fixed feature extractors."""
+"""Use pretrained networks as fixed feature extractors."""

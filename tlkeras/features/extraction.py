@@ -1,4 +1,4 @@
-"""One pass over images: the size, store and engine that it needs, and what becomes of the features."""
+"""Run one pass over images: choose the size, store and engine, and collect the features."""
 
 import contextlib
 import hashlib
@@ -30,9 +30,9 @@ class Extraction:
     """Features of images, and the images that could not be read.
 
     Attributes:
-        features: float32 array of shape `(images, features)`, in memory or mapped from a file; NaN where an image
-            could not be read.
-        unreadable: dict from the position of an image to `SkippedFile(path, reason)`, in that order.
+        features: float32 array of shape `(images, features)`, in memory or mapped from a file. Rows of images that
+            could not be read are NaN.
+        unreadable: Dictionary from the position of an image to `SkippedFile(path, reason)`, in ascending order.
     """
 
     features: np.ndarray
@@ -40,15 +40,16 @@ class Extraction:
 
 
 def run(images, settings, parameters):
-    """Compute the features of images, or find them in the store.
+    """Compute the features of images, or load them from the store.
 
     Args:
         images: `Images`.
         settings: `NetworkSettings`.
-        parameters: The parameters of the `FeatureExtractor`, as a dict.
+        parameters: Parameters of the `FeatureExtractor`, as a dictionary.
 
     Yields:
-        Lists of `streaming.Item`, in order, as they become ready, each with features or an error that names the image.
+        Lists of `streaming.Item`, in order, as they become ready. Each item has features, or an error that names the
+        image.
     """
     engine, precision, cache, batch_size = (parameters[name] for name in ("engine", "precision", "cache", "batch_size"))
     reader = _reader(settings, images, parameters["resize"])
@@ -79,8 +80,9 @@ def collect(lists, network_width, out=None):
 
     Args:
         lists: Lists of `Item`, as `run` yields them.
-        network_width: Function that counts the network's features; called only if there are no images.
-        out: A `.npy` file, or None.
+        network_width: Function that returns the number of the network's features. It is called only if there are no
+            readable images in the first list.
+        out: A `.npy` file to write to. Defaults to None, which keeps the features in memory.
 
     Returns:
         `Extraction`.
@@ -104,16 +106,16 @@ def collect(lists, network_width, out=None):
 
 
 def _range_checked(images, count, reader, model):
-    """Return the same images, after a look at the pixel range of the first ones."""
+    """Check the pixel range of the first images, and return the same images."""
     sources = iter(images)
     first = list(islice(sources, count))
-    # Grays of 16 bits that are to be resized come to 8 bits on the way.
+    # 16-bit gray images that will be resized are also converted to 8 bits, so they need no warning.
     warn_of_pixel_range([one for one in first if getattr(one, "dtype", None) != "uint16" or reader.keeps(one)], model)
     return replace(images, sources=chain(first, sources))
 
 
 def _reader(settings, images, resize):
-    """Find the size that images must have, and build the network only if nothing else determines it."""
+    """Determine the size that images must have; build the network only if nothing else determines it."""
     info = settings.info
     if settings.image_size is not None and settings.by_name:
         image_size, channels = settings.image_size, 3
@@ -134,7 +136,7 @@ def _reader(settings, images, resize):
 
 
 def _named(item):
-    """Return the error of an image, with its position where it has no name."""
+    """Return the error of an image, with the image's position if it has no name."""
     if isinstance(item.source, str | os.PathLike):
         return item.error
     return ImageError(f"number {item.index}", item.error.reason)
@@ -142,7 +144,7 @@ def _named(item):
 
 @lru_cache(maxsize=4)
 def _open_store(folder, process, default):
-    """Open one store for all extractors of a process; a connection must not pass through a fork."""
+    """Open one store for all extractors of a process; a connection must not be shared across a fork."""
     del process
     try:
         return FeatureStore(folder)
@@ -166,10 +168,10 @@ def _exports(folder, identity):
 
 
 def _prefix(identity, engine, precision, folder, make):
-    """Hash what determines the features apart from the image: the network, and the engine that computes them.
+    """Hash everything except the image that determines the features: the network and the engine that computes them.
 
-    Engines agree to rounding only, so their features are kept apart. The engine is made only if there is no other way
-    to tell which one it will be.
+    Engines agree only up to rounding, so their features are stored separately. The engine is created only if there is
+    no other way to determine which one it will be.
     """
     name = known_choice(engine, precision, _exports(folder, identity)) or make().name
     kind = [identity, f"keras {keras.backend.backend()}" if name == "keras" else name, precision]

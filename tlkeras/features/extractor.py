@@ -1,4 +1,4 @@
-"""A pretrained network as a scikit-learn transformer: images in, feature vectors out."""
+"""Wrap a pretrained network as a scikit-learn transformer that turns images into feature vectors."""
 
 import copy
 import os
@@ -20,46 +20,48 @@ from tlkeras.features.parameters import check_parameters, network_settings
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):
-    """Turns images into the pooled features of a frozen, pretrained backbone.
+    """Transformer from images to the pooled features of a frozen, pretrained backbone.
 
-    There is nothing to learn: the network stays as it is, so a pipeline may be fitted and applied at once. Clones share
-    the network of a Keras model, whatever layers it has.
+    There is nothing to learn, because the network does not change. You can apply a pipeline right after fitting it.
+    Clones share the network of a Keras model, whatever layers it has.
 
-    Features are kept on disk (see `cache`), so that cross-validation, another classifier or tomorrow's run find them
-    there. They are computed by LiteRT if it can run the network.
+    Features are stored on disk (see `cache`), so cross-validation, another classifier or a later run can reuse them.
+    LiteRT computes them if it can run the network.
 
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.
-        block: Where to tap the network: None for its output; the name of a block (see `tlkeras.blocks`) or layer; or
-            several names, whose features are put side by side. Early blocks suit images that look unlike ImageNet's.
-        pooling: `"avg"` (the default, what ImageNet classifiers are trained on), `"max"`, `"concat"` of both, `"cls"`
-            for the class token of a transformer that has one; or None for the features of every position side by side.
-            It has no effect on features that are already vectors.
+        block: Place to tap the network: None (the default) for its output, the name of a block (see `tlkeras.blocks`)
+            or layer, or several names, whose features are concatenated. Early blocks suit images that differ from
+            those of ImageNet.
+        pooling: `"avg"` (the default, as ImageNet classifiers are trained), `"max"`, `"concat"` for both, `"cls"` for
+            the class token of a transformer that has one, or None to concatenate the features of all positions. It has
+            no effect on features that are already vectors.
         normalize: Whether to scale each image's features to Euclidean length 1, as for cosine similarity. Defaults to
-            False, since probes standardize features themselves.
-        image_size: `(height, width)` to resize images to, or one integer. Defaults to None, the size the backbone was
-            trained at. A model passed as `backbone` has its own size, unless it accepts any.
+            False, because probes standardize the features themselves.
+        image_size: `(height, width)` to resize images to, or one integer. Defaults to None, the size that the backbone
+            was trained at. A model passed as `backbone` has its own size, unless it accepts any size.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, which keeps the
             whole image.
-        weights: `"imagenet"` (the default), None (random, always the same draw) or a weights file, as in
+        weights: `"imagenet"` (the default), None (random weights, always the same) or a weights file, as in
             `tlkeras.backbone`.
-        input: `"images"` (the default), or `"flat"` for a table with one flattened image per row: square RGB, else
-            square gray, else one line of gray, the format of scikit-learn's digits and faces.
-        engine: Runtime of the network. `"auto"` (the default) uses LiteRT if it can run the network and its features
-            equal those of Keras to 1e-4, and Keras otherwise and on a GPU. LiteRT is at least twice as fast on a CPU,
-            and its results do not depend on what else is in a batch. `verbose=True` says why it is not used. `"keras"`,
-            `"litert"`, `"onnxruntime"` (extra `onnx`) or `"openvino"` (extra `openvino`) is used, or an error is
-            raised.
-        precision: `"bfloat16"` or `"float16"` for Keras to compute in, on a GPU with tensor cores. Defaults to None,
-            float32.
-        cache: True (the default) to keep features in the user's cache folder (`tlkeras cache` shows and clears it;
-            `$TLKERAS_CACHE` sets another, or `off`), a folder, or False. An image is known by its content, a network by
-            its weights, so nothing stale is ever found. Features of a model with layers or functions of your own are
-            not kept, since their code may change.
-        on_error: What to do about an image that cannot be read: `"raise"` (the default), or `"nan"` for a row of NaN
-            in its place, which keeps rows and labels together.
-        batch_size: Images per forward pass of Keras. The other engines take only as many at a time as fit in a core's
-            cache. Defaults to 32.
+        input: `"images"` (the default), or `"flat"` for a table with one flattened image per row, the format of
+            scikit-learn's digits and faces. Rows are read as square RGB images if possible, else as square gray images,
+            else as a single gray line.
+        engine: Runtime for the network. `"auto"` (the default) uses LiteRT on a CPU if it can run the network and its
+            features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast on a CPU, and
+            its results do not depend on the other images in a batch. `verbose=True` prints the reason if it is not
+            used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"` (extra `openvino`) select one
+            runtime and raise an error if it cannot be used.
+        precision: Precision for Keras on a GPU with tensor cores, `"bfloat16"` or `"float16"`. Defaults to None, which
+            means float32.
+        cache: True (the default) to store features in the user's cache folder, a different folder, or False.
+            `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets another folder, or `off`. Images
+            are identified by their content and networks by their weights, so the cache never returns stale features.
+            Features of a model with custom layers or functions are not stored, because their code may change.
+        on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` for a row of NaN in its
+            place, which keeps rows and labels aligned.
+        batch_size: Images per forward pass in Keras. The other engines take only as many images at a time as fit in a
+            core's cache. Defaults to 32.
         verbose: Whether to show a progress bar on stderr. Defaults to False.
 
     Example:
@@ -107,7 +109,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters; with `input="flat"`, note the number of columns. The backbone is pretrained.
+        """Check the parameters and, with `input="flat"`, store the number of columns. The backbone stays unchanged.
 
         Args:
             X: Images, as in `transform`.
@@ -151,8 +153,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
         Args:
             X: Images, as in `transform`.
-            out: A `.npy` file to write the features to. They are returned as a memory map of it, so that memory holds
-                only a few batches at a time. Defaults to None, an array in memory.
+            out: A `.npy` file to write the features to. They are returned as a memory map of the file, so memory use
+                stays at a small number of batches. Defaults to None, which returns an array in memory.
 
         Returns:
             `Extraction`.
@@ -166,14 +168,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return self._extract(X, out, on_error="nan")
 
     def batches(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Compute features batch by batch, for estimators with `partial_fit` and for more images than fit in memory.
+        """Compute features batch by batch, for estimators with `partial_fit` or when features do not fit in memory.
 
         Args:
             X: Images, as in `transform`.
 
         Yields:
-            `(rows, features)`: positions in `X`, int64 `(n,)`, ascending, and features, float32 `(n, features)`.
-            Unreadable images are left out if `on_error="nan"`.
+            `(rows, features)`: positions in `X`, int64 `(n,)`, in ascending order, and features, float32
+            `(n, features)`. Unreadable images are left out if `on_error="nan"`.
 
         Example:
 
@@ -207,7 +209,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return np.array([f"{stem}_{i}" for i in range(network.output_shape[-1])], object)
 
     def build_network(self) -> keras.Model:
-        """Build the network whose outputs are the features, with layers of its own.
+        """Build the network that outputs the features, with layers that no other network shares.
 
         Returns:
             A flat `keras.Model` from raw pixels `(N, height, width, 3)` to features `(N, features)`.
@@ -236,9 +238,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return Images(np.asarray(table, "float32").reshape(-1, *shape), len(table), shape)
 
     def __sklearn_clone__(self):
-        # A Keras model cannot be copied where its code is the user's own, and need not be: nothing here trains it.
+        # A Keras model with the user's own code cannot be copied. Sharing it is safe, because nothing here trains it.
         clone = type(self)(**self.get_params(deep=False))
-        for name in ("_metadata_request", "_sklearn_output_config"):  # what scikit-learn's own way of cloning keeps
+        for name in ("_metadata_request", "_sklearn_output_config"):  # scikit-learn's clone keeps these too
             if hasattr(self, name):
                 setattr(clone, name, copy.deepcopy(getattr(self, name)))
         return clone
@@ -254,7 +256,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         expected = state.pop("_weights_hash", None)
         super().__setstate__(state)
         installed = weights_hash(self.backbone, self.weights, self.image_size) if expected else None
-        # Weights that are not on this machine yet will be downloaded, and compared with their publisher's hash.
+        # Weights that are not on this machine yet will be downloaded and compared with their publisher's hash.
         if installed is not None and installed != expected:
             raise InputError(
                 f"This extractor was saved with other weights of {self.backbone} than are installed here (hash "

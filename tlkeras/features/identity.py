@@ -1,4 +1,4 @@
-"""A network identified by a hash, if possible without building it: for caches and for pickles."""
+"""Identify a network by a hash, if possible without building it, for caches and pickles."""
 
 import functools
 import hashlib
@@ -11,23 +11,23 @@ from tlkeras.backbones.catalog import hub_preset, kaggle_folder, keras_models_fo
 from tlkeras.backbones.efficientnet_lite_weights import embedded_weights
 from tlkeras.data.reading import check_image_size
 
-#: To be raised whenever the way from a file to its features changes: decoding, resizing, preprocessing, pooling.
+#: Increase this whenever the steps from a file to its features change: decoding, resizing, preprocessing or pooling.
 VERSION = 1
 
-#: Packages whose layers do tomorrow what they do today, their version being part of the identity.
+#: Packages whose layers are known to behave the same as long as the version in the identity is the same.
 _KNOWN_PACKAGES = ("keras", "keras_hub", "keras_cv")
 
 
 def network_identity(settings):
-    """Hash what determines the outputs of a network: its weights, its graph, and the versions that build it.
+    """Hash everything that determines a network's outputs: its weights, its graph and the versions that build it.
 
     Args:
         settings: `NetworkSettings`.
 
     Returns:
-        32 hexadecimal digits, or None where equal digits would not guarantee equal outputs: for a model with layers
-        whose code is not from an installed package, since that code may change, and for weights that are not downloaded
-        yet.
+        32 hexadecimal digits, or None if equal digits would not guarantee equal outputs. This is the case for models
+        with layers whose code is not from a known package, because that code may change, and for weights that are not
+        downloaded yet.
     """
     weights = weights_hash(settings.backbone, settings.weights, settings.image_size)
     if weights is None or (not settings.by_name and not _is_known(settings.backbone)):
@@ -39,15 +39,15 @@ def network_identity(settings):
 
 
 def weights_hash(backbone, weights="imagenet", image_size=None):
-    """Hash the weights of a backbone, without building it if it is given by name.
+    """Hash the weights of a backbone; a backbone given by name is not built.
 
     Args:
         backbone: A name, or a Keras model.
         weights: `"imagenet"`, None or a weights file, for a backbone given by name.
-        image_size: `(height, width)`, an integer or None: some networks have different weights for each size.
+        image_size: `(height, width)`, an integer or None. Some networks have different weights for each size.
 
     Returns:
-        A hexadecimal hash, the publisher's where there is one, and for a model a hash of its graph too; None if the
+        A hash as text: the publisher's if there is one, and for a model a hash that includes its graph. None if the
         weights are not on this machine.
 
     Example:
@@ -58,7 +58,7 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
     if isinstance(backbone, keras.Model):
         return _model_hash(backbone)
     if weights is None:
-        return f"random on {keras.backend.backend()}"  # always the same draw, see network.py
+        return f"random on {keras.backend.backend()}"  # always the same weights, see network.py
     if weights != "imagenet":
         return _file_hash(weights) if Path(weights).is_file() else None
     info = listed_info(backbone)
@@ -105,15 +105,15 @@ def _model_hash(model):
 
 
 def _is_known(model):
-    """Check whether all code of a model is that of known packages: its layers, and the functions in them."""
+    """Return whether all code of a model, its layers and the functions in them, is from known packages."""
     for layer in model._flatten_layers():
         functions = [value for value in vars(layer).values() if callable(value)]  # such as activations
-        operations = getattr(layer, "operations", ())  # of a functional graph; they need not be layers
+        operations = getattr(layer, "operations", ())  # of a functional graph; some are not layers
         if not all(map(_from_known_package, (layer, layer.dtype_policy, *functions, *operations))):
             return False
     return True
 
 
 def _from_known_package(code):
-    # A function knows its module, and an instance that of its class.
+    # A function has its own __module__; an instance has that of its class.
     return str(getattr(code, "__module__", None)).partition(".")[0] in _KNOWN_PACKAGES

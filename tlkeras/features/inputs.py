@@ -1,4 +1,4 @@
-"""The forms that images may come in, and how one of them becomes pixels."""
+"""Accept images in various forms and turn each one into pixels."""
 
 import hashlib
 import math
@@ -17,13 +17,13 @@ from tlkeras.errors import InputError
 
 @dataclass(frozen=True)
 class Images:
-    """A sequence of images, none of them read yet.
+    """A sequence of images that have not been read yet.
 
     Attributes:
-        sources: One source per image, as `tlkeras.read_image` takes; arrays of the network's size stay as they are.
-            An iterator to be consumed once, if `count` is None.
-        count: Number of images; None if it is not known in advance.
-        shape: `(height, width, channels)` where all are arrays of one shape; None otherwise.
+        sources: One source per image, as `tlkeras.read_image` accepts. Arrays of the network's size are not changed.
+            If `count` is None, this is an iterator that can be consumed only once.
+        count: Number of images, or None if it is not known in advance.
+        shape: `(height, width, channels)` if all images are arrays of one shape, otherwise None.
     """
 
     sources: object
@@ -35,7 +35,7 @@ class Images:
 
 
 def as_images(X) -> Images:
-    """Recognize a sequence of images.
+    """Convert a sequence of images in any supported form to `Images`.
 
     Args:
         X: Paths of files, their contents as bytes, or PIL images; an array `(images, height, width, 3)` or a sequence
@@ -95,7 +95,7 @@ def _refuse_common_mistakes(X):
 
 
 def flat_shape(features):
-    """Return the image shape of a row of numbers: square RGB, else square gray, else one gray line.
+    """Return the image shape for a row of numbers: square RGB if possible, else square gray, else one gray line.
 
     Example:
 
@@ -111,12 +111,12 @@ def flat_shape(features):
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns sources into pixels.
+    """Converter from image sources to pixels.
 
     Attributes:
-        image_size: `(height, width)` of the result.
-        resize: How images of other sizes are resized; see `tlkeras.read_image`.
-        channels: Channels of the result: 3, or 1 for a network of gray images.
+        image_size: `(height, width)` of the result, or None to keep the size of the image.
+        resize: How to resize images of other sizes, as in `tlkeras.read_image`.
+        channels: Number of channels of the result: 3, or 1 for a network that takes gray images.
     """
 
     image_size: tuple[int, int] | None
@@ -124,15 +124,15 @@ class Reader:
     channels: int = 3
 
     def content(self, source) -> bytes | None:
-        """Return the bytes that determine the pixels, for hashing; None for a source without such bytes.
+        """Return the bytes that determine the pixels, for hashing, or None if the source has no such bytes.
 
-        A file that cannot be read has none either; `pixels` says why.
+        A file that cannot be read also gives None; `pixels` then raises the reason.
         """
         if isinstance(source, bytes):
             return source
         if isinstance(source, str | os.PathLike):
             try:
-                # Opening a named pipe would wait forever. `Path` would take as long again as reading does.
+                # Opening a named pipe would block forever. `Path` would double the time that reading takes.
                 if not os.path.isfile(source):  # noqa: PTH113
                     return None
                 with open(source, "rb", buffering=0) as file:  # noqa: PTH123
@@ -144,7 +144,7 @@ class Reader:
         return None
 
     def hash(self, content: bytes) -> bytes:
-        """Return 16 bytes that stand for a content resized in this way to this size."""
+        """Return a 16-byte hash of a file's content together with the settings for resizing it."""
         digest = hashlib.sha256(content)
         digest.update(f"{self.image_size}{self.resize}{self.channels}".encode())
         return digest.digest()[:16]
@@ -154,10 +154,10 @@ class Reader:
 
         Args:
             source: The image.
-            content: Content of its file, where it has been read already. Defaults to None.
+            content: Content of its file, if it has already been read. Defaults to None.
 
         Returns:
-            uint8 array `(height, width, channels)`, or the given array, if it has the size.
+            uint8 array `(height, width, channels)`, or the given array if it already has the right size.
 
         Raises:
             ImageError: The image cannot be read.
@@ -176,7 +176,7 @@ class Reader:
         return pixels if self.channels == 3 else np.asarray(_gray(pixels))
 
     def keeps(self, array) -> bool:
-        """Return whether an array stays as it is: it has the right size, and the right channels or one for all."""
+        """Return whether an array needs no resizing: it has the right size, and the right channels or a single one."""
         return self.image_size in (None, array.shape[:2]) and array.ndim == 3 and array.shape[-1] in (1, self.channels)
 
     def _fitted(self, array):
@@ -188,12 +188,12 @@ class Reader:
 
 
 def _gray(pixels):
-    # ITU-R 601-2, as Pillow's own conversion has it.
+    # ITU-R 601-2, the same formula as in Pillow.
     return np.round(pixels @ np.array([[0.299], [0.587], [0.114]])).astype("uint8")
 
 
 def _reason(path, error):
-    """Return the reason that reading the file itself gives: for an empty file, that it is empty."""
+    """Return the reason from reading the file itself, which is more specific, such as that the file is empty."""
     try:
         open_rgb(path)
     except ImageError as at_file:

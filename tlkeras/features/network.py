@@ -1,4 +1,4 @@
-"""The network whose answers are the features: a backbone, tapped at blocks, pooled and normalized, in one graph."""
+"""Build the network that outputs the features: a backbone, tapped at blocks, pooled and normalized, in one graph."""
 
 import functools
 import random
@@ -18,16 +18,16 @@ from tlkeras.models.graph import infer_by_default
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """The settings that determine a network of features.
+    """The settings that determine a feature network.
 
     Attributes:
         backbone: Name of a backbone, or a Keras model.
         blocks: Names of the blocks to tap; empty for the backbone's own output.
-        pooling: `"avg"`, `"max"`, `"concat"` or `"cls"`; None to lay every position's features side by side.
-        normalize: Whether each image's features are scaled to length 1.
-        image_size: `(height, width)`, or None for the backbone's own.
+        pooling: `"avg"`, `"max"`, `"concat"` or `"cls"`; None to concatenate the features of all positions.
+        normalize: Whether to scale each image's features to length 1.
+        image_size: `(height, width)`, or None for the backbone's default size.
         weights: `"imagenet"`, None or a weights file.
-        policy: Keras' dtype policy that layers are made under.
+        policy: Name of the Keras dtype policy under which layers are created.
     """
 
     backbone: str | keras.Model
@@ -45,7 +45,7 @@ class NetworkSettings:
 
     @property
     def info(self):
-        """The backbone's row in the catalog; None for models, and for KerasHub presets that it does not list."""
+        """The backbone's row in the catalog; None for models and for KerasHub presets that are not in the catalog."""
         return listed_info(self.backbone) if self.by_name else None
 
 
@@ -53,9 +53,9 @@ _of_models = weakref.WeakKeyDictionary()
 
 
 def shared_network(settings):
-    """Return the network of some settings, the same one on every call, since scikit-learn clones extractors freely.
+    """Return the network for some settings, always the same one, because scikit-learn clones extractors freely.
 
-    The network of a Keras model shares that model's layers, so it follows when the model is trained on.
+    The network of a Keras model shares that model's layers, so it changes when the model is trained further.
 
     Args:
         settings: `NetworkSettings`.
@@ -73,17 +73,17 @@ def shared_network(settings):
 
 
 def build_network(settings):
-    """Build the network of some settings.
+    """Build the network for some settings.
 
     Args:
         settings: `NetworkSettings`.
 
     Returns:
-        A functional `keras.Model` from raw pixels to features `(N, features)`. If it is built by name, its layers
-        are its own; on a model it shares those of the model, and is the model itself where nothing is left to do.
+        A functional `keras.Model` from raw pixels to features `(N, features)`. A network built by name has its own
+        layers. A network built from a model shares the model's layers, and is the model itself if nothing is added.
 
     Raises:
-        InputError: There is no such backbone, block or pooling, or they do not go together.
+        InputError: There is no such backbone, block or pooling, or they cannot be combined.
     """
     check_pooling(settings.pooling, optional=True)
     if len(settings.blocks) > 1 and settings.pooling is None:
@@ -106,7 +106,7 @@ def build_network(settings):
 
 
 def own_network(settings):
-    """Build the network of a Keras model with layers of its own, which hold copies of the weights.
+    """Build the network of a Keras model with new layers and copies of the weights.
 
     Args:
         settings: `NetworkSettings`.
@@ -121,7 +121,7 @@ def own_network(settings):
 
 
 def _copied_layer(layer):
-    # Keras distrusts the code of a Lambda when it makes one from a config. It has no weights that could be shared.
+    # Keras refuses to create a Lambda from a config, because its code is not trusted. A Lambda has no weights to share.
     return layer if isinstance(layer, keras.layers.Lambda) else type(layer).from_config(layer.get_config())
 
 
@@ -134,14 +134,14 @@ def _taps(model, names):
     if not names:
         return model, [model.outputs[0]]
     tapped = [block_output(model, name) for name in names]
-    # Laid flat, each is the same graph over the same layers; one graph has to lead to all taps.
+    # Each flattened model is the same graph over the same layers, but all taps must be in one graph.
     if len({id(flat) for flat, _ in tapped}) > 1:
         return _taps(tapped[0][0], names)
     return tapped[0][0], [tensor for _, tensor in tapped]
 
 
 def _vector(tensor, settings):
-    """Pool a feature map or tokens; a vector stays as it is."""
+    """Pool a feature map or tokens; return a vector unchanged."""
     if len(tensor.shape) == 2:
         return tensor
     if settings.pooling is None:
@@ -154,7 +154,7 @@ def _vector(tensor, settings):
 def _by_name(settings, pooling):
     state = random.getstate()
     if settings.weights is None:
-        random.seed(0)  # Keras draws the seeds of initializers from here: random weights are the same everywhere
+        random.seed(0)  # Keras draws initializer seeds from here, so random weights are reproducible
     try:
         return build_backbone(
             settings.backbone, image_size=settings.image_size, weights=settings.weights, pooling=pooling

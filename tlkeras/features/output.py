@@ -1,4 +1,4 @@
-"""Features written to a `.npy` file row by row, holding only one batch in memory."""
+"""Write features to a `.npy` file row by row, with only one batch in memory."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from tlkeras.errors import InputError
 
 
 class FeatureFile:
-    """A `.npy` file that grows row by row, and gets its name when it is complete.
+    """A `.npy` file that grows row by row and gets its final name when it is complete.
 
-    Written with plain writes rather than through a memory map: on a full disk these fail with an error, where a map
-    kills the process, and they leave nothing in its memory.
+    It uses plain writes rather than a memory map. On a full disk, plain writes fail with an error, while a memory map
+    kills the process. They also do not fill the process's memory.
 
     Args:
-        path: The `.npy` file to write; an existing one is replaced at the end.
+        path: The `.npy` file to write. An existing file is replaced at the end.
 
     Example:
 
@@ -53,7 +53,7 @@ class FeatureFile:
     def __exit__(self, kind, *_):
         try:
             if kind is None:
-                # The header leaves room for more digits in the number of rows, so that it can be written again.
+                # The header has room for more digits in the number of rows, so it can be overwritten in place.
                 self._file.seek(0)
                 self._write_header()
             self._file.close()

@@ -1,4 +1,4 @@
-"""The parameters of an extractor: checked, and the part of them that determines the network."""
+"""Check the parameters of an extractor, and collect those that determine its network."""
 
 import os
 from typing import get_args
@@ -14,10 +14,10 @@ from tlkeras.utils.validation import check_choice, check_integer, invalid
 
 
 def check_parameters(extractor):
-    """Check the parameters of a `FeatureExtractor`, when they are used, as scikit-learn requires.
+    """Check the parameters of a `FeatureExtractor` when they are used, as scikit-learn requires.
 
     Raises:
-        InputError: One of them cannot be used.
+        InputError: A parameter cannot be used.
     """
     check_engine(extractor.engine, extractor.precision)
     check_choice("on_error", extractor.on_error, ("raise", "nan"))

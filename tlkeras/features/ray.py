@@ -1,4 +1,4 @@
-"""Features of more images than one machine can compute: a Ray Data pipeline that writes Parquet (extra `ray`)."""
+"""Compute features on several machines, with a Ray Data pipeline that writes Parquet files (extra `ray`)."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tlkeras.features.identity import weights_hash
 from tlkeras.utils.files import file_written_whole
 from tlkeras.utils.validation import check_integer, invalid
 
-# Readers of a folder of Parquet files pass over names that begin so.
+# Programs that read a folder of Parquet files ignore names that start with an underscore.
 _JOB = "_job.json"
 
 #: Parameters of the extractor that do not change the features.
@@ -25,12 +25,12 @@ _IRRELEVANT = {"cache", "on_error", "batch_size", "verbose"}
 
 @dataclass(frozen=True)
 class RayExtraction:
-    """What `extract_on_ray` did.
+    """The result of `extract_on_ray`.
 
     Attributes:
         images: Number of images.
-        computed: Number of images that this call worked on; the others were done by an earlier one.
-        unreadable: Number of images, in total, that could not be read.
+        computed: Number of images that this call processed; earlier calls processed the others.
+        unreadable: Total number of images that could not be read.
     """
 
     images: int
@@ -50,31 +50,32 @@ def extract_on_ray(
 ) -> RayExtraction:
     """Compute the features of image files on a Ray cluster, and write them as Parquet files.
 
-    Each worker is an actor that builds the network once and turns its shares of the images into one Parquet file each.
-    A file appears only when it is complete, and always under the same name. So a worker that dies loses only the share
-    it was working on, which another worker repeats; nothing is written twice; and an interrupted call continues where
-    it stopped when it is repeated.
+    Each worker is an actor that builds the network once and writes one Parquet file for each of its shares of the
+    images. A file appears only when it is complete, and always under the same name. A worker that dies therefore loses
+    only its current share, which another worker repeats. Nothing is written twice. If a call is interrupted, the same
+    call resumes where it stopped.
 
-    It uses the cluster that `ray.init` connected to, or else starts Ray on this machine, without the dashboard and
-    usage statistics. It is for several machines: on one, `FeatureExtractor.extract` does the same in one process.
+    The function uses the cluster that `ray.init` connected to. Otherwise, it starts Ray on this machine, without the
+    dashboard and usage statistics. Use it for several machines; on a single machine, `FeatureExtractor.extract` does
+    the same in one process.
 
     Args:
         paths: Sequence of paths of image files that all machines can read.
         extractor: `tlkeras.FeatureExtractor`.
-        output: A folder that all machines can write to.
-        workers: Number of actors: one per GPU, or one for every few cores. Defaults to 2.
-        images_per_file: Number of images in one share, and so rows in one file. Defaults to 1024.
-        num_cpus: Cores that an actor reserves and computes with. Defaults to 1.
-        num_gpus: GPUs that an actor reserves. Defaults to 0.
+        output: Folder that all machines can write to.
+        workers: Number of actors: one per GPU, or one for several cores. Defaults to 2.
+        images_per_file: Number of images per share, and thus rows per file. Defaults to 1024.
+        num_cpus: Number of cores that each actor reserves and uses. Defaults to 1.
+        num_gpus: Number of GPUs that each actor reserves. Defaults to 0.
 
     Returns:
-        `RayExtraction`. The folder holds `part-00000.parquet` and so on, in the order of `paths`, with the columns
+        `RayExtraction`. The folder contains `part-00000.parquet` and so on, in the order of `paths`, with the columns
         `index` (int64, the position in `paths`), `path` (string), `features` (float32, the same number in each row;
-        null where the image cannot be read) and `error` (string: the reason why not; null otherwise). pandas, Polars,
-        DuckDB, `pyarrow` and `ray.data.read_parquet` read such a folder.
+        null if the image cannot be read) and `error` (string, the reason if the image cannot be read; null otherwise).
+        pandas, Polars, DuckDB, `pyarrow` and `ray.data.read_parquet` can read such a folder.
 
     Raises:
-        InputError: An argument cannot be used, or the folder holds another extraction or other files.
+        InputError: An argument cannot be used, or the folder contains another extraction or other files.
 
     Example:
 
@@ -99,7 +100,7 @@ def extract_on_ray(
 
 
 def _shares(paths, images_per_file):
-    """Divide the images into the shares that become one file each."""
+    """Divide the images into shares, each of which becomes one file."""
     return [
         {
             "file": f"part-{start // images_per_file:05d}.parquet",
@@ -111,10 +112,10 @@ def _shares(paths, images_per_file):
 
 
 def _claim(output, paths, extractor, images_per_file):
-    """Note in the folder what is extracted to it, so that no other extraction is mixed with it."""
+    """Record the settings of this extraction in the folder, so that no other extraction is mixed with it."""
     settings = {name: repr(value) for name, value in extractor.get_params().items() if name not in _IRRELEVANT}
     if isinstance(extractor.backbone, keras.Model):
-        del settings["backbone"]  # its repr says no more than its name
+        del settings["backbone"]  # its repr contains only its name
     job = {
         "paths": hashlib.sha256("\0".join(paths).encode()).hexdigest(),
         "images_per_file": images_per_file,
@@ -133,7 +134,7 @@ def _claim(output, paths, extractor, images_per_file):
         raise InputError(
             f"`output` must be a folder that can be written. Received: {str(output)!r}: {error.strerror}."
         ) from error
-    # What is unknown cannot be compared: weights that are yet to be downloaded have no hash.
+    # Unknown values cannot be compared: weights that are not downloaded yet have no hash.
     other = [name for name in job if found and None not in (job[name], found.get(name)) and job[name] != found[name]]
     if other:
         raise InputError(
@@ -155,7 +156,7 @@ def _run(shares, extractor, output, workers, resources):
         _Worker,
         fn_constructor_args=(extractor, output.resolve()),
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=workers),  # starts dead actors again, and gives their work out again
+        compute=ray.data.ActorPoolStrategy(size=workers),  # restarts dead actors and reassigns their work
         runtime_env={"env_vars": environment},
         **resources,
     )
@@ -164,7 +165,7 @@ def _run(shares, extractor, output, workers, resources):
 
 
 class _Worker:
-    """An actor that holds the network and turns shares of the images into files."""
+    """An actor that keeps the network in memory and turns shares of the images into files."""
 
     def __init__(self, extractor, output):
         self._extractor, self._output = extractor, output

@@ -1,9 +1,10 @@
-"""Features kept on disk, found again by the content that they were made from.
+"""Store features on disk, under keys computed from the content of the images.
 
-SQLite keeps them, for these reasons: it comes with Python; a transaction is complete or absent, whatever is killed
-when; several processes may read while one writes; an indexed lookup costs microseconds per image, where one file per
-image would cost an `open` and a folder of a million files; and single rows can be deleted, which Parquet and LMDB's
-map of fixed size make hard. It needs a local disk: SQLite's write-ahead log does not work over network file systems.
+The store uses SQLite for several reasons. SQLite comes with Python. A transaction is either complete or absent, even if
+a process is killed. Several processes can read while one writes. An indexed lookup takes microseconds per image, while
+one file per image would cost an `open` and a folder with a million files. Single rows can be deleted, which is hard
+with Parquet and with LMDB's map of fixed size. The store needs a local disk, because SQLite's write-ahead log does not
+work on network file systems.
 """
 
 import contextlib
@@ -20,11 +21,11 @@ import platformdirs
 
 from tlkeras.errors import InputError, warn
 
-#: Bytes that a new store may take: 400,000 images at 1280 features each.
+#: Largest size of a new store in bytes, enough for 400,000 images with 1280 features each.
 DEFAULT_LIMIT = 2_000_000_000
 
 _LAYOUT = 1
-#: Uses are noted by the hour, so that reading a store hardly ever writes to it.
+#: Uses are recorded by the hour, so that reading from a store rarely writes to it.
 _HOUR = 3600
 #: Seconds to wait for a lock.
 _PATIENCE = 60
@@ -46,10 +47,10 @@ COMMIT;
 
 
 def cache_folder() -> Path | None:
-    """Return the folder where tlkeras keeps what it can compute again.
+    """Return the folder where tlkeras stores results that it can recompute.
 
     Returns:
-        `$TLKERAS_CACHE`, or by default the system's cache folder: `~/.cache/tlkeras` on Linux,
+        `$TLKERAS_CACHE` if it is set, otherwise the system's cache folder: `~/.cache/tlkeras` on Linux,
         `~/Library/Caches/tlkeras` on macOS. None if `$TLKERAS_CACHE` is `off`.
     """
     named = os.environ.get("TLKERAS_CACHE")
@@ -59,16 +60,17 @@ def cache_folder() -> Path | None:
 
 
 class FeatureStore:
-    """A dictionary on disk from keys to float32 vectors, shared by threads and processes, bounded in size.
+    """A dictionary on disk from keys to float32 vectors, shared by threads and processes and limited in size.
 
-    An entry with a wrong checksum is dropped and counts as missing. A file that is no longer a database is renamed to
-    `...damaged` and recreated. When the store outgrows its limit, the least recently used entries go first.
+    An entry with a wrong checksum is deleted and counts as missing. A file that is no longer a valid database is
+    renamed to `...damaged` and created again. When the store exceeds its limit, it deletes the least recently used
+    entries.
 
     Args:
-        folder: Folder of the file `features.sqlite`, on a local disk; created if it does not exist.
+        folder: Folder for the file `features.sqlite`, on a local disk. It is created if it does not exist.
 
     Raises:
-        InputError: The folder cannot be written.
+        InputError: The folder cannot be written to.
 
     Example:
 
@@ -94,7 +96,7 @@ class FeatureStore:
         """Look up a vector.
 
         Returns:
-            Read-only float32 array, or None if there is none, or only a damaged one.
+            Read-only float32 array, or None if the key has no entry or a damaged one.
         """
         if self._unusable:
             return None
@@ -114,7 +116,7 @@ class FeatureStore:
         return None
 
     def put(self, entries: Sequence[tuple[bytes, np.ndarray]]) -> None:
-        """Write vectors, all of them or, if interrupted, none. What is already stored under a key stays."""
+        """Write all vectors, or none if interrupted. Existing entries are not changed."""
         if self._unusable:
             return
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in entries]
@@ -130,7 +132,7 @@ class FeatureStore:
             self._shrink()
 
     def flush(self) -> None:
-        """Note what was used, so that it is not the first to go."""
+        """Record which entries were used, so that they are not deleted first."""
         with self._lock, self._repaired():
             if self._used:
                 with self._transaction():
@@ -138,7 +140,7 @@ class FeatureStore:
 
     @property
     def limit(self) -> int:
-        """Bytes that the store may take, kept in the store itself."""
+        """Largest size in bytes, saved in the store itself."""
         return self._value("SELECT value FROM settings WHERE name = 'limit'")
 
     @limit.setter
@@ -149,7 +151,7 @@ class FeatureStore:
 
     @property
     def size(self) -> int:
-        """Bytes in use."""
+        """Number of bytes in use."""
         pages, free, page = (self._value(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
         return (pages - free) * page
 
@@ -157,30 +159,30 @@ class FeatureStore:
         return self._value("SELECT count(*) FROM uses")
 
     def clear(self) -> None:
-        """Remove all entries, and return their space to the disk."""
+        """Remove all entries and free their disk space."""
         with self._lock:
             with self._transaction():
                 self._connection.execute("DELETE FROM features")
                 self._connection.execute("DELETE FROM uses")
-            # As a script: a single `execute` would give back one page.
+            # Run as a script, because a single `execute` would free only one page.
             self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
 
     def close(self) -> None:
-        """Note what was used, and close the file."""
+        """Record which entries were used, and close the file."""
         self.flush()
         self._connection.close()
 
     def _open(self):
         try:
             return self._connect()
-        except sqlite3.OperationalError:  # no right to write, a full disk: not the file's fault
+        except sqlite3.OperationalError:  # missing permission or a full disk; the file itself is intact
             raise
         except sqlite3.DatabaseError:
             self._set_aside()
             return self._connect()
 
     def _connect(self):
-        """Connect, and wait for other processes creating the same file: SQLite itself waits in all steps but one."""
+        """Connect, and wait for other processes that create the same file; SQLite itself waits in all steps but one."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -195,7 +197,7 @@ class FeatureStore:
         try:
             if connection.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
                 connection.executescript(_SCHEMA)
-            # A power cut may lose the last transactions of a cache, but not its consistency.
+            # After a power failure, the last transactions may be lost, but the cache stays consistent.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("SELECT id FROM uses JOIN features USING (id) LIMIT 1").fetchone()
         except BaseException:
@@ -205,10 +207,10 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def _repaired(self):
-        """Start a new file where the old one turns out to be damaged; continue without one if it cannot be used."""
+        """Start a new file if the old one proves to be damaged; continue without a cache if it cannot be used."""
         try:
             yield
-        except sqlite3.OperationalError as error:  # a full disk, or a lock that nobody lets go of
+        except sqlite3.OperationalError as error:  # a full disk, or a lock that is never released
             self._unusable = True
             warn(f"The cache {str(self.path)!r} is not used, since it fails: {error}.")
         except sqlite3.DatabaseError:
@@ -250,7 +252,7 @@ class FeatureStore:
         self._used.clear()
 
     def _shrink(self):
-        """Delete the least recently used entries down to four fifths of the limit, so that not every batch has to."""
+        """Delete the least recently used entries down to 80% of the limit, so that not every batch has to delete."""
         limit, size = self.limit, self.size
         if size <= limit:
             return

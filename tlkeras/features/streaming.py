@@ -1,4 +1,4 @@
-"""Images in, features out, in order: threads read and decode files ahead while the network computes."""
+"""Turn images into features in order, with threads that read and decode files ahead while the network computes."""
 
 import os
 from collections import deque
@@ -10,21 +10,21 @@ import numpy as np
 
 from tlkeras.data.reading import ImageError, quiet
 
-#: Images that a thread reads at a time: enough that handing them over costs nothing beside reading them.
+#: Number of images that a thread reads at a time. It is large enough that the cost of passing them on is negligible.
 _CHUNK = 8
 
 
 @dataclass
 class Item:
-    """One image on its way through the stream, which ends with `features` or with an `error`.
+    """One image in the stream, which ends up with either `features` or an `error`.
 
     Attributes:
-        index: Its position in the input.
+        index: Position of the image in the input.
         source: The image as given.
-        key: Key of its features in the store; None where it has none.
-        pixels: Decoded pixels, kept until its features are computed.
+        key: Key of its features in the store, or None if it has no key.
+        pixels: Decoded pixels, kept until the features are computed.
         features: float32 array `(features,)`.
-        error: Why it cannot be read.
+        error: Error that reports why the image cannot be read.
     """
 
     index: int
@@ -36,19 +36,19 @@ class Item:
 
 
 def stream_features(images, reader, make_engine, batch_size, store=None, prefix=b""):
-    """Compute the features of images, in order and holding only a few batches in memory.
+    """Compute the features of images in order, with only a small number of batches in memory.
 
-    One thread per core reads images. These threads also run an engine that uses one core, one batch each, so no core
-    waits for another. The caller's thread runs an engine that uses all cores or a GPU.
+    One thread per core reads images. If the engine uses one core, these threads also run it, one batch each, so no core
+    waits for another. If the engine uses all cores or a GPU, the caller's thread runs it.
 
     Args:
         images: `Images`.
         reader: `Reader`.
-        make_engine: Function that returns an engine (see `engines.choice.make_engine`); called once, and only if there
-            is something to compute.
+        make_engine: Function that returns an engine (see `engines.choice.make_engine`). It is called once, and only if
+            there is something to compute.
         batch_size: Images per forward pass of an engine that has no batch size of its own.
-        store: `FeatureStore` or None.
-        prefix: Start of the store's keys: what determines the features apart from the image.
+        store: `FeatureStore`, or None (the default) to store nothing.
+        prefix: Start of the store's keys, which identifies the network and the engine. Defaults to no bytes.
 
     Yields:
         Lists of `Item`, in the order of `images`, as they become ready.
@@ -69,11 +69,11 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
             if waiting and engine is None:
                 engine = make_engine()
                 size = engine.batch_size or batch_size
-            # What is done waits for what came before it, but not forever.
+            # Finished items wait for earlier ones, but not indefinitely.
             enough = len(pending) >= 16 * batch_size
             while waiting and (len(waiting) >= size or enough):
                 launch()
-            # One batch more than cores, or a core would be idle between two.
+            # Allow one batch more than cores, so that no core is idle between two batches.
             _settle(computing, 0 if enough else workers + 1)
             done = []
             while pending and pending[0].pixels is None:
@@ -90,7 +90,7 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
 
 
 def _read_ahead(pool, images, reader, batch_size, store, prefix):
-    """Yield lists of items, in order, and keep reading two batches beyond the one that is computed."""
+    """Yield lists of items in order, and keep reading two batches ahead of the batch that is being computed."""
 
     def read(chunk):
         with quiet():
@@ -127,7 +127,7 @@ def _read(index, source, reader, store, prefix):
 def _compute(items, engine, batch_size, store):
     pixels = np.stack([item.pixels for item in items])
     missing = 0 if engine.batch_size else batch_size - len(items)
-    if missing:  # a last batch of another shape would have the network compiled a second time
+    if missing:  # a smaller last batch would compile the network a second time
         pixels = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
     features = engine(pixels)[: len(items)]
     if store is not None:
@@ -136,7 +136,7 @@ def _compute(items, engine, batch_size, store):
 
 
 def _settle(computing, left):
-    """Hand features to their items, oldest first: those of finished batches, and more until `left` batches remain."""
+    """Store the features of finished batches in their items, oldest first, and wait until `left` batches remain."""
     while len(computing) > left or (computing and computing[0][1].done()):
         items, features = computing.popleft()
         for item, row in zip(items, features.result(), strict=True):

@@ -1,4 +1,4 @@
-"""Where a model can be tapped: the tensors that leave its blocks."""
+"""Find the output tensors of a model's blocks, where the model can be tapped."""
 
 import keras
 from keras import layers
@@ -9,20 +9,20 @@ from tlkeras.models.graph import flatten, graph_of, live_tensors, nodes
 
 
 def block_output(model, name):
-    """Find the tensor that a block of a model ends in, including residual sums and pooling that follow its weights.
+    """Find the output tensor of a model's block, after any residual sums and pooling that follow its weights.
 
     Args:
-        model: A `keras.Model` with a graph; nested models are laid flat.
-        name: Name of a block of `tlkeras.blocks(model)` or of a layer, or the start of several layers' names: the tap
-            comes after the last of them.
+        model: A `keras.Model` with a graph; nested models are flattened.
+        name: Name of a block in `tlkeras.blocks(model)` or of a layer, or a common prefix of several layer names. With
+            a prefix, the tap comes after the last of these layers.
 
     Returns:
-        `(model, tensor)`: the flat model, whose layers are those of `model`, and a KerasTensor of its graph. Where
-        several tensors leave the block (NASNet hands on those of two cells) it is the one made last.
+        `(model, tensor)`: the flat model, which shares the layers of `model`, and a KerasTensor of its graph. If the
+        block has several output tensors (in NASNet, those of two cells), it is the one computed last.
 
     Raises:
-        InputError: There is no such block, or it lies within a layer (an encoder of KerasHub is one layer) and so
-            cannot be tapped.
+        InputError: There is no such block, or it cannot be tapped because it is inside a layer (a KerasHub encoder is
+            a single layer).
 
     Example:
 
@@ -47,7 +47,7 @@ def block_output(model, name):
         raise InputError(f"{name!r} ends within one layer of {model.name!r}, where nothing can be tapped.")
     end = next((position for position, parts in enumerate(order) if parts & above), len(order))
     tensor = live_tensors(graph)[end - 1][-1]
-    while isinstance(tensor._keras_history.operation, layers.ZeroPadding2D):  # made for the block above
+    while isinstance(tensor._keras_history.operation, layers.ZeroPadding2D):  # padding belongs to the next block
         tensor = tensor._keras_history.operation.input
     return model, tensor
 

@@ -1,4 +1,4 @@
-"""Color channels in a random order."""
+"""Shuffle the color channels of images."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from tlkeras.augment.layers.random_change import RandomChange
 
 @keras.saving.register_keras_serializable("tlkeras")
 class RandomChannelShuffle(RandomChange):
-    """Random order of the color channels of some images, in training only.
+    """Layer that shuffles the color channels of some images during training.
 
-    Use it for classes that color does not tell apart: red objects become blue, and grays stay as they are.
+    Use it if color does not distinguish the classes. Red objects become blue, for example, and grays stay unchanged.
 
     Args:
-        rate: Share of the images whose channels are put into a random order, which may be the old one. Defaults to 0.5.
-        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
+        rate: Share of the images whose channels are shuffled; a random order may equal the original. Defaults to 0.5.
+        seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""FMix: patches of random shape taken from another image of the batch, and the labels mixed with them."""
+"""Mix images with patches of random shape from other images of the batch, and mix their labels (FMix)."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from tlkeras.utils.validation import check_number
 
 @keras.saving.register_keras_serializable("tlkeras")
 class FourierMix(keras.layers.Layer):
-    """Mixture of each image with patches of random shape from another image of the batch, labels included (FMix).
+    """Layer that mixes each image and its label with patches of random shape from another image of the batch (FMix).
 
-    It works as `keras.layers.CutMix` does, but the patches are not rectangles: they are where noise of low frequencies
-    exceeds a threshold. The labels are mixed in proportion to the pixels. Pass it to `batches(..., mix=...)`.
+    It works like `keras.layers.CutMix`, but the patches are not rectangles. They cover the area where low-frequency
+    noise exceeds a threshold. The labels are mixed in proportion to the pixels. Pass it to `batches(..., mix=...)`.
 
     Args:
         alpha: Parameter of the Beta(alpha, alpha) distribution from which the share of an image's own pixels is
-            drawn. Defaults to 1, the paper's value, with which all shares are equally likely.
-        decay_power: Power by which frequencies decay: a larger one makes fewer and larger patches. Defaults to 3, the
-            paper's value.
-        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
+            drawn. Defaults to 1, the paper's value, which makes all shares equally likely.
+        decay_power: Power by which frequencies decay. A larger value produces fewer and larger patches. Defaults to 3,
+            the paper's value.
+        seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
-    Input and output: a dict of `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`; or
-    images alone, as in Keras' layers of this kind.
+    Input and output: a dictionary with `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`;
+    or images alone, as in similar Keras layers.
 
     Raises:
         InputError: `alpha` or `decay_power` is not positive, or the layer is called on a single image.
@@ -65,7 +65,7 @@ class FourierMix(keras.layers.Layer):
         return {**inputs, "images": mixed, "labels": share * labels + (1 - share) * ops.take(labels, partners, axis=0)}
 
     def _masks(self, images: Any) -> Any:
-        """Draw which pixels each image keeps: bool, `(n, height, width)`."""
+        """Draw the masks of the pixels that each image keeps, bool `(n, height, width)`."""
         ops = keras.ops
         count, (height, width) = ops.shape(images)[0], images.shape[1:3]
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])

@@ -1,4 +1,4 @@
-"""GridMask: a grid of squares that hides parts of an image."""
+"""Hide parts of images with a grid of squares (GridMask)."""
 
 import math
 from typing import Any
@@ -11,19 +11,19 @@ from tlkeras.utils.validation import check_number
 
 @keras.saving.register_keras_serializable("tlkeras")
 class GridMask(RandomChange):
-    """Grid of squares that hides parts of some images, in training only, so that no single detail is decisive.
+    """Layer that hides parts of some images with a grid of squares during training, so no single detail is decisive.
 
-    Unlike a single erased rectangle, a grid hides a part of every object and never a whole one. Grids differ in
-    width, position and angle.
+    Unlike a single erased rectangle, a grid hides a part of every object but never a whole object. Grids vary in
+    spacing, position and angle.
 
     Args:
         rate: Share of the images that get a grid, in [0, 1]. Defaults to 0.5.
-        hidden: Side of a hidden square, as a share of the distance between two squares. Defaults to 0.4, which hides
-            0.16 of the image and was best for ImageNet in the paper (its `r` of 0.6).
-        distance: Smallest and largest distance between two squares, as shares of the longer side of the image.
-            Defaults to the paper's 96 to 224 pixels of 224.
-        fill: Value of the hidden pixels, in [0, 255]. Defaults to a gray near the mean of photographs.
-        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
+        hidden: Side of a hidden square, as a share of the grid spacing, in [0, 1]. Defaults to 0.4, which hides 0.16 of
+            the image and was best for ImageNet in the paper (its `r` of 0.6).
+        distance: Smallest and largest grid spacing, as shares of the longer side of the image. Defaults to the paper's
+            values, 96 to 224 pixels of 224.
+        fill: Value of the hidden pixels, in [0, 255]. Defaults to 127, a gray near the mean of photographs.
+        seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     References: [Chen et al., GridMask Data Augmentation](https://arxiv.org/abs/2001.04086).
 
@@ -56,7 +56,7 @@ class GridMask(RandomChange):
         angle = self.draw(images, 0.0, 2 * math.pi)
         rows = ops.reshape(ops.arange(height, dtype="float32"), (1, -1, 1, 1))
         columns = ops.reshape(ops.arange(width, dtype="float32"), (1, 1, -1, 1))
-        # Positions in the turned grid, counted in its distances; a square begins at each whole number.
+        # Positions in the rotated grid, in units of its spacing. A square starts at each whole number.
         across = (columns * ops.cos(angle) + rows * ops.sin(angle)) / distance + self.draw(images)
         down = (rows * ops.cos(angle) - columns * ops.sin(angle)) / distance + self.draw(images)
         hidden = (across - ops.floor(across) < self.hidden) & (down - ops.floor(down) < self.hidden)

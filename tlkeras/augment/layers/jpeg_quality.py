@@ -1,4 +1,4 @@
-"""JPEG compression without encoding: its loss, computed on tensors."""
+"""Apply the loss of JPEG compression to tensors, without encoding anything."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from tlkeras.augment.layers.random_change import RandomChange, check_interval
 
-# The tables of the standard (ITU-T T.81, annex K), for quality 50, and its colors (JFIF).
+# The quantization tables of the standard (ITU-T T.81, annex K) for quality 50, and the JFIF color conversion.
 _LUMINANCE = (
     (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55), (14, 13, 16, 24, 40, 57, 69, 56),
     (14, 17, 22, 29, 51, 87, 80, 62), (18, 22, 37, 56, 68, 109, 103, 77), (24, 35, 55, 64, 81, 104, 113, 92),
@@ -26,15 +26,15 @@ _DCT[0] /= np.sqrt(2, dtype="float32")
 
 @keras.saving.register_keras_serializable("tlkeras")
 class RandomJpegQuality(RandomChange):
-    """Loss of detail in some images, as from JPEG compression, in training only.
+    """Layer that removes detail from some images during training, as JPEG compression does.
 
-    Use it for models that will see images which were saved or sent many times. The loss is computed on tensors, color
-    at half the resolution included, so the layer works on every backend and on a GPU. Nothing is encoded.
+    Use it for models that will see images that were saved or sent many times. The loss is computed on tensors,
+    including the color at half the resolution, so the layer works on every backend and on a GPU. Nothing is encoded.
 
     Args:
         rate: Share of the images that are compressed, in [0, 1]. Defaults to 0.5.
         quality: Lowest and highest quality, in [1, 100], on the scale of `PIL.Image.save`. Defaults to (20, 80).
-        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
+        seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     Example:
 
@@ -59,7 +59,7 @@ class RandomJpegQuality(RandomChange):
 def _compressed(images: Any, quality: Any) -> Any:
     ops = keras.ops
     height, width = images.shape[1:3]
-    # Whole blocks of 16 pixels, the last row and column repeated, as libjpeg does.
+    # Pad to whole blocks of 16 pixels by repeating the last row and column, as libjpeg does.
     for axis, length in ((1, height), (2, width)):
         inside = np.minimum(np.arange(-(-length // 16) * 16), length - 1)
         images = ops.take(images, inside, axis=axis)

@@ -1,4 +1,4 @@
-"""The base class of the layers in this folder: a change of some of the images, in training only."""
+"""Base class of the layers in this folder, which change some of the images during training."""
 
 from numbers import Real
 from typing import Any
@@ -9,11 +9,11 @@ from tlkeras.utils.validation import check_number, invalid
 
 
 class RandomChange(keras.layers.Layer):
-    """Change of a share of the images, in training only; at inference, and in a plain call, none is changed.
+    """Layer that changes a share of the images during training; inference and plain calls change none.
 
     Args:
         rate: Share of the images that are changed, in [0, 1]. Defaults to 0.5.
-        seed: Seed of the random numbers. Defaults to `None`, which draws a random one.
+        seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     Input and output: pixels in [0, 255] of shape `(n, height, width, channels)`, or one image of shape
     `(height, width, channels)`.
@@ -26,7 +26,7 @@ class RandomChange(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def change(self, images: Any) -> Any:
-        """Return all images of a float32 batch changed."""
+        """Apply the change to all images of a float32 batch."""
         raise NotImplementedError
 
     def draw(self, images: Any, low: float = 0.0, high: float = 1.0) -> Any:

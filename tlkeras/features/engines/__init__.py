@@ -1,1 +1,1 @@
-"""What runs a feature network: Keras itself, or a runtime made for inference only."""
+"""Engines that run a feature network: Keras itself, or a runtime made only for inference."""

@@ -1,4 +1,4 @@
-"""Which engine runs a network: the one asked for, or LiteRT where it gives Keras' own answers."""
+"""Choose the engine that runs a network: the requested one, or LiteRT if its features equal those of Keras."""
 
 import importlib.util
 import sys
@@ -16,15 +16,15 @@ from tlkeras.utils.validation import check_choice, invalid
 
 ENGINES = ("auto", "keras", "litert", "onnxruntime", "openvino")
 
-#: How far an engine's features may lie from Keras', relative to the largest.
+#: Largest difference allowed between an engine's features and those of Keras, relative to the largest feature.
 TOLERANCE = 1e-4
 
 _RUNTIMES = {runtime.name: runtime for runtime in (LiteRtEngine, OnnxRuntimeEngine, OpenVinoEngine)}
 
-#: What to install for each runtime.
+#: Package to install for each runtime.
 _PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "'tlkeras[onnx]'", "openvino": "'tlkeras[openvino]'"}
 
-#: Images that an engine is compared with Keras on.
+#: Number of images used to compare an engine with Keras.
 _PROBED = 2
 
 
@@ -32,7 +32,7 @@ def check_engine(name, precision):
     """Check the names of an engine and a precision.
 
     Raises:
-        InputError: One of the two is not among the choices, or the engine does not compute in that precision.
+        InputError: The engine or the precision is unknown, or the engine does not support the precision.
     """
     check_choice("engine", name, ENGINES)
     check_choice("precision", precision, PRECISIONS)
@@ -43,25 +43,25 @@ def check_engine(name, precision):
 
 
 def make_engine(name, network, batch_shape, *, precision=None, folder=None, verbose=False):
-    """Make the engine that runs a network.
+    """Create the engine that runs a network.
 
     Args:
-        name: `"keras"`, `"litert"`, `"onnxruntime"`, `"openvino"`; or `"auto"` for LiteRT where the network can be
-            written for it and its features equal Keras' to 1e-4 on two images, and Keras otherwise and on a GPU. The
-            choice depends on nothing that varies from run to run.
-        network: Function that returns the `keras.Model`; not called where an exported form of it is at hand.
-        batch_shape: `(images, height, width, channels)` of the batches that will come.
-        precision: Precision of the Keras engine; see there.
-        folder: Folder where exported forms are kept; None to keep none.
-        verbose: Whether to say on stderr why `"auto"` falls back to Keras.
+        name: `"keras"`, `"litert"`, `"onnxruntime"`, `"openvino"` or `"auto"`. `"auto"` chooses LiteRT on a CPU if the
+            network can be written for LiteRT and its features equal those of Keras to 1e-4 on two images, and Keras
+            otherwise. The choice does not vary from run to run.
+        network: Function that returns the `keras.Model`. It is not called if an exported file is available.
+        batch_shape: `(images, height, width, channels)` of the batches to expect.
+        precision: Precision of the Keras engine, as in `KerasEngine`. Defaults to None.
+        folder: Folder to keep exported files in. Defaults to None, which keeps none.
+        verbose: Whether to print to stderr why `"auto"` falls back to Keras. Defaults to False.
 
     Returns:
         An engine: a function from pixels `(n, height, width, channels)` to float32 features `(n, features)`. It has a
-        `name` and a `batch_size`: the images to give to a core at a time, from a thread for each core; or None where
-        one call takes all cores, or a GPU.
+        `name` and a `batch_size`. The batch size is the number of images for one core at a time, with one thread per
+        core, or None if each call uses all cores or a GPU.
 
     Raises:
-        InputError: The engine asked for is not installed, or cannot run this network as Keras does.
+        InputError: The requested engine is not installed, or its features for this network differ from those of Keras.
     """
     check_engine(name, precision)
     exports = ExportFolder(folder)
@@ -71,7 +71,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
         return _keras(network, precision, exports.remembered().get(_fact()), verbose)
     try:
         engine = _verified(LiteRtEngine, network, exports, batch_shape, LiteRtEngine.formats[:1])
-    except Exception as error:  # the writer and the runtime each have errors of their own
+    except Exception as error:  # the writer and the runtime raise different kinds of errors
         reason = first_line(error)
         if isinstance(error, _DifferenceError):
             warn(f"LiteRT is not used for {network().name!r}, since {reason}. This is slower, and worth a bug report.")
@@ -83,7 +83,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
 
 
 def known_choice(name, precision, folder):
-    """Return the name of the engine that `make_engine` will choose, or None if only a trial can tell."""
+    """Return the name of the engine that `make_engine` will choose, or None if that requires a trial."""
     if name != "auto":
         return name
     # A GPU is faster than any runtime on the CPU.
@@ -95,13 +95,13 @@ def known_choice(name, precision, folder):
 
 def has_accelerator():
     """Return whether Keras computes on a device other than the CPU."""
-    if keras.backend.backend() == "torch":  # for which Keras lists no devices
+    if keras.backend.backend() == "torch":  # Keras lists no devices for torch
         import torch
 
         return torch.accelerator.is_available()
     try:
         return bool(keras.distribution.list_devices("gpu"))
-    except RuntimeError:  # JAX's way of saying no
+    except RuntimeError:  # JAX raises this if there is no GPU
         return False
 
 
@@ -123,20 +123,20 @@ def _named(name, network, exports, batch_shape):
             f"`engine={name!r}` needs packages that are not installed ({error}). Run: pip install {_PACKAGES[name]}. "
             "Or keep engine='auto'."
         ) from error
-    except Exception as error:  # the exporters and runtimes each have errors of their own
+    except Exception as error:  # the exporters and runtimes raise different kinds of errors
         raise InputError(
             f"{name} cannot run this network as Keras does: {first_line(error)}. Use engine='keras'."
         ) from error
 
 
 def _verified(runtime, network, exports, batch_shape, formats=None):
-    """Start a runtime; the first time its answers are compared with those of Keras."""
+    """Start a runtime, and compare its features with those of Keras the first time."""
     path = _exported(formats or runtime.formats, network, exports)
     image_shape = batch_shape[1:]
     engine = runtime(path, image_shape)
     fact = f"{runtime.name} {runtime.version()} {path.name} {image_shape}"
     if not exports.remembered().get(fact):
-        # A fixed draw, so that what is remembered of it holds for the next process.
+        # Use a fixed draw, so that the remembered result is also valid for the next process.
         probe = np.random.default_rng(0).integers(0, 256, (_PROBED, *image_shape)).astype("float32")
         expected = KerasEngine(network())(probe)
         difference = np.abs(engine(probe) - expected).max() / max(np.abs(expected).max(), 1e-30)
@@ -154,11 +154,11 @@ def _exported(formats, network, exports):
     for format in others:
         try:
             return exports.export(network, format)
-        except Exception:  # the next format has another exporter
+        except Exception:  # the next format uses a different exporter
             continue
     return exports.export(network, last)
 
 
 def _fact():
-    """Name what is remembered of a network: whether this version of LiteRT runs it as Keras does."""
+    """Return the key under which the result of the trial with this version of LiteRT is remembered."""
     return f"auto: litert {LiteRtEngine.version()}"

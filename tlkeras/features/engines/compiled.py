@@ -1,4 +1,4 @@
-"""A whole classifier as a LiteRT file that starts in a tenth of a second, without Keras."""
+"""Compile a whole classifier to a LiteRT file that starts in a tenth of a second, without Keras."""
 
 import os
 from pathlib import Path
@@ -11,31 +11,31 @@ from tlkeras.features.engines.keras_engine import KerasEngine
 from tlkeras.features.engines.litert_engine import LiteRtEngine
 from tlkeras.utils.files import file_written_whole
 
-#: How far probabilities, and features relative to the largest, may lie from those of Keras.
+#: Largest differences from Keras allowed for probabilities and, relative to the largest feature, for features.
 TOLERANCES = (1e-5, 1e-4)
 
 
 def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | None:
-    """Write the LiteRT file of a classifier, if its answers are those of Keras.
+    """Write the LiteRT file of a classifier, if its outputs equal those of Keras.
 
-    To answer with it, in a process that imports neither Keras nor TensorFlow:
+    To use the file in a process that imports neither Keras nor TensorFlow:
 
         from tlkeras.features.engines.litert_engine import LiteRtEngine
         engine = LiteRtEngine("model.tflite")
         probabilities = engine(tlkeras.read_images(paths, engine.image_shape[:2]))
 
-    An engine computes on the core of the thread that calls it, one image at a time, and several threads may call it at
-    once.
+    An engine computes one image at a time, on the core of the calling thread. Several threads may call it at the same
+    time.
 
     Args:
         model: A functional or Sequential `keras.Model` from raw pixels `(N, height, width, channels)` of a fixed size
-            to probabilities or scores `(N, classes)`, and perhaps also to features `(N, features)`.
-        path: The `.tflite` file, which appears complete or not at all; an existing one is replaced.
+            to probabilities or scores `(N, classes)` and, optionally, to features `(N, features)`.
+        path: The `.tflite` file, which is written completely or not at all. An existing file is replaced.
 
     Returns:
-        None if the file was written; otherwise the reason why not: a layer that has no LiteRT form here, answers that
-        differ by more than 1e-5 (relative to the largest score, where that is above 1), or LiteRT is not installed. No
-        file is left then.
+        None if the file was written, otherwise the reason why it was not: a layer without a LiteRT form here, outputs
+        that differ by more than 1e-5 (relative to the largest score, if that is above 1), or a missing LiteRT package.
+        In these cases, no file is left.
 
     Example:
 
@@ -54,23 +54,23 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
 
 
 def quick_engine(model: keras.Model) -> LiteRtEngine | KerasEngine:
-    """Make the quicker engine of a classifier: LiteRT if its answers are those of Keras, else Keras.
+    """Create the fastest engine for a classifier: LiteRT if its outputs equal those of Keras, else Keras.
 
     Args:
-        model: As in `compile_classifier`.
+        model: A `keras.Model`, as in `compile_classifier`.
     """
     content, reason = _compiled(model)
     return LiteRtEngine(content) if reason is None else KerasEngine(model)
 
 
 def _compiled(model):
-    """Return the content of a LiteRT file and None, or None and the reason why there is none."""
+    """Return the content of a LiteRT file and None, or None and the reason why it cannot be written."""
     try:
         from tlkeras.features.engines.litert_writer import write_litert
 
         content = write_litert(model)
         engine = LiteRtEngine(content)
-    except Exception as error:  # also of LiteRT itself, which may be missing or refuse the file
+    except Exception as error:  # including errors from LiteRT, which may be missing or reject the file
         return None, first_line(error)
     probe = np.random.default_rng(0).integers(0, 256, (4, *engine.image_shape)).astype("float32")
     expected = _answers_of_keras(model, probe)
@@ -84,10 +84,10 @@ def _compiled(model):
 
 
 def _answers_of_keras(model, pixels):
-    """Compute a model's answers, side by side if it has several outputs.
+    """Compute a model's outputs, concatenated if there are several.
 
-    TensorFlow does so without compiling a function, which takes longer than a few images. JAX would compile each
-    operation of a plain call by itself, which takes longer still.
+    On TensorFlow, the model is called directly, because compiling a function takes longer than computing several
+    images. On JAX, a direct call would compile each operation separately, which takes even longer.
     """
     if keras.backend.backend() != "tensorflow":
         return KerasEngine(model)(pixels)

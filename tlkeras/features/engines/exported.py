@@ -1,4 +1,4 @@
-"""Networks exported once to the formats of inference runtimes, and kept."""
+"""Export networks once to the formats of inference runtimes, and keep the files."""
 
 import json
 import shutil
@@ -11,15 +11,16 @@ import numpy as np
 from tlkeras.utils.files import file_written_whole
 from tlkeras.utils.stderr import silent_package
 
-#: Ends of file names. The number is that of `litert_writer`: to be raised when it writes other files.
+#: Suffixes of file names. The number is the version of `litert_writer`; increase it when the written files change.
 _SUFFIX = {"litert": "-4.tflite", "litert by TensorFlow": "-converted.tflite", "onnx": ".onnx", "openvino": ".xml"}
 
 
 class ExportFolder:
-    """A folder of the exported forms of one network, and of what is remembered about them.
+    """A folder with the exported files of one network and with remembered facts about them.
 
     Args:
-        folder: `pathlib.Path` of a folder to keep; None for one that is deleted when the program ends.
+        folder: `pathlib.Path` of a folder to keep, or None for a temporary folder that is deleted when the program
+            ends.
     """
 
     def __init__(self, folder):
@@ -29,22 +30,22 @@ class ExportFolder:
         self.folder = folder
 
     def path(self, format):
-        """Return the path of the network in a format, whether or not it exists yet."""
+        """Return the path of the network's file in a format, whether or not the file exists yet."""
         return self.folder / f"network{_SUFFIX[format]}"
 
     def export(self, network, format):
-        """Write a network, if it is not there; the file appears complete or not at all.
+        """Write a network if its file does not exist yet; the file is written completely or not at all.
 
         Args:
-            network: `keras.Model`, or a function that returns one and is called only if it is needed.
-            format: `"litert"` (written by `litert_writer`), `"litert by TensorFlow"` (its converter, on its backend),
-                `"onnx"` or `"openvino"`.
+            network: `keras.Model`, or a function that returns one and is called only when needed.
+            format: `"litert"` (written by `litert_writer`), `"litert by TensorFlow"` (written by TensorFlow's
+                converter, on the TensorFlow backend), `"onnx"` or `"openvino"`.
 
         Returns:
             `pathlib.Path` of the file.
 
         Raises:
-            Exception: Whatever the exporter raises, for example if a package that it needs is not installed.
+            Exception: Any error of the exporter, for example if a package that it needs is not installed.
         """
         path = self.path(format)
         if path.is_file():
@@ -58,13 +59,13 @@ class ExportFolder:
             with file_written_whole(path) as part:
                 part.write_bytes(content)
             return path
-        if not network._called:  # Keras exports only what has been called once
+        if not network._called:  # Keras can export only models that were called before
             network.predict_on_batch(np.zeros((1, *(side or 32 for side in network.input_shape[1:])), "float32"))
         part = Path(tempfile.mkdtemp(dir=self.folder, prefix=".part-"))
         try:
             with silent_package():
                 network.export(str(part / path.name), format=format.partition(" ")[0], verbose=False)
-            # The file that others look for comes last: an .xml has its .bin then.
+            # Move the file that others look for last, so that an .xml already has its .bin.
             for file in sorted(part.iterdir(), key=lambda file: file.name == path.name):
                 file.replace(self.folder / file.name)
         finally:
@@ -78,7 +79,7 @@ class ExportFolder:
             part.write_text(json.dumps({**self.remembered(), **facts}))
 
     def remembered(self):
-        """Return what `remember` kept, as a dict."""
+        """Return the facts that `remember` stored, as a dictionary."""
         try:
             return json.loads((self.folder / "facts.json").read_text())
         except (OSError, ValueError):

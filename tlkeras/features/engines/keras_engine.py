@@ -1,11 +1,11 @@
-"""The engine that runs a network in Keras, on its current backend and device."""
+"""Run a network in Keras, on its current backend and device."""
 
 import keras
 import numpy as np
 
 PRECISIONS = (None, "float32", "bfloat16", "float16")
 
-#: Layers that stay in float32: pixels would be rounded, and sums over many positions.
+#: Layers that stay in float32, because lower precision would round pixels and sums over many positions.
 _FLOAT32 = (
     keras.layers.InputLayer,
     keras.layers.Rescaling,
@@ -17,12 +17,12 @@ _FLOAT32 = (
 
 
 class KerasEngine:
-    """Runs a network in Keras.
+    """Engine that runs a network in Keras.
 
     Args:
-        network: `keras.Model` from pixels to features, or to several vectors that are put side by side.
-        precision: `"bfloat16"` or `"float16"` to compute in, with weights, pixels and sums in float32; None for the
-            network as it is. For GPUs with tensor cores.
+        network: `keras.Model` from pixels to features, or to several vectors, which are concatenated.
+        precision: `"bfloat16"` or `"float16"` to compute in this precision, with weights, pixels and sums in float32,
+            on GPUs with tensor cores. Defaults to None, which leaves the network unchanged.
 
     Example:
 
@@ -39,7 +39,7 @@ class KerasEngine:
         self.network = network if precision in (None, "float32") else lower_precision(network, precision)
 
     def __call__(self, pixels):
-        """Compute features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
+        """Compute features, float32 `(n, features)`, from pixels `(n, height, width, channels)`."""
         answers = self.network.predict_on_batch(pixels)
         if isinstance(answers, list | tuple):
             answers = np.concatenate([np.asarray(one, "float32") for one in answers], axis=1)
@@ -47,7 +47,7 @@ class KerasEngine:
 
 
 def lower_precision(network, precision):
-    """Copy a network to one that computes in bfloat16 or float16.
+    """Copy a network so that the copy computes in bfloat16 or float16.
 
     Args:
         network: A functional or Sequential `keras.Model`.

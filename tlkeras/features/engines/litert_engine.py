@@ -1,6 +1,6 @@
-"""A network run by LiteRT, from a file that needs neither Keras nor TensorFlow.
+"""Run a network in LiteRT, from a file that needs neither Keras nor TensorFlow.
 
-LiteRT is also the runtime on phones, so a phone that runs the same file gives the same answers.
+LiteRT is also the runtime on phones, so a phone that runs the same file gives the same outputs.
 """
 
 import os
@@ -16,20 +16,20 @@ from tlkeras.utils.stderr import silent_stderr
 
 
 class LiteRtEngine:
-    """Runs a LiteRT file on images, on one core of the CPU for each thread that calls.
+    """Engine that runs a LiteRT file on images, on one CPU core per calling thread.
 
-    It serves features and a classifier's probabilities alike. Images are computed one at a time, so an output does not
-    depend on the rest of the batch, and is bit-identical however images are distributed over threads. Several threads
-    may call one engine; each gets an interpreter of its own.
+    It computes features as well as a classifier's probabilities. Images are processed one at a time, so an output does
+    not depend on the rest of the batch and is bit-identical however images are distributed over threads. Several
+    threads may call one engine; each gets its own interpreter.
 
     Args:
-        source: A `.tflite` file with one input `(1, height, width, channels)` and one output `(1, outputs)`, or several
-            that are put side by side, such as `tlkeras.features.engines.litert_writer.write_litert` writes; or its
-            content as bytes.
-        image_shape: `(height, width, channels)` that the file must be for. Defaults to None, any.
+        source: A `.tflite` file, or its content as bytes, as written by
+            `tlkeras.features.engines.litert_writer.write_litert`. It has one input `(1, height, width, channels)` and
+            one output `(1, outputs)`, or several outputs, which are concatenated.
+        image_shape: Required `(height, width, channels)` of the file's input. Defaults to None, which accepts any.
 
     Attributes:
-        image_shape: `(height, width, channels)` of the images that it takes.
+        image_shape: `(height, width, channels)` of the images that the engine takes.
 
     Raises:
         InputError: LiteRT is not installed, cannot run the file, or the file is for other images.
@@ -46,7 +46,7 @@ class LiteRtEngine:
 
     name = "litert"
     formats = ("litert", "litert by TensorFlow")
-    #: Images to hand to a thread at a time: enough that handing them over costs nothing beside computing them.
+    #: Number of images for a thread at a time. It is large enough that the cost of passing them on is negligible.
     batch_size = 8
 
     def __init__(self, source: bytes | str | os.PathLike, image_shape: tuple[int, int, int] | None = None):
@@ -59,7 +59,7 @@ class LiteRtEngine:
         self._idle.put(interpreter)
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Compute the answers to images.
+        """Compute the outputs for images.
 
         Args:
             pixels: Array of shape `(n, height, width, channels)`, of any dtype, in [0, 255] for networks that take raw
@@ -108,7 +108,7 @@ class LiteRtEngine:
 
 
 def _side_by_side(outputs):
-    """Return the shape of an answer: that of the only output, or all their numbers in a row."""
+    """Return the shape of the result per image: that of a single output, or the total length of several outputs."""
     shapes = [one["shape"][1:] for one in outputs]
     return shapes[0] if len(shapes) == 1 else (sum(int(shape[-1]) for shape in shapes),)
 
@@ -118,7 +118,7 @@ _FIRST = Lock()
 
 @contextmanager
 def _quiet_the_first_time():
-    """Silence stderr for the first interpreter of a process: LiteRT's native code announces its delegate there once."""
+    """Silence stderr for the first interpreter of a process, when LiteRT's native code reports its delegate."""
     if not _FIRST.acquire(blocking=False):  # never released
         yield
         return

@@ -1,10 +1,10 @@
-"""The parts of a LiteRT file: tensors, constants and operators, put together as a FlatBuffer."""
+"""Build a LiteRT file from tensors, constants and operators, as a FlatBuffer."""
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-#: Operators whose options are not called like them.
+#: Operators whose options have a different name from the operator.
 _OPTIONS = {
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "CONV_2D": "Conv2DOptions",
@@ -23,10 +23,10 @@ _PLAIN = ("LOG", "LOGISTIC", "RELU", "RELU6", "SQRT", "TANH")
 
 
 class LiteRtGraph:
-    """A LiteRT model with one graph and one input, put together operator by operator.
+    """A LiteRT model with one graph and one input, built operator by operator.
 
     Attributes:
-        layer: Name of the layer that is being written; tensors are named after it.
+        layer: Name of the layer that is currently being written; tensors are named after it.
 
     Example:
 
@@ -41,7 +41,7 @@ class LiteRtGraph:
         self._model.version = 3
         self._model.description = "written by tlkeras"
         self._model.operatorCodes = []
-        self._model.buffers = [schema.BufferT()]  # the first one is that of tensors that are computed
+        self._model.buffers = [schema.BufferT()]  # the first buffer is for computed tensors
         self._codes = {}
         self._subgraph = schema.SubGraphT()
         self._subgraph.name = "main"
@@ -50,7 +50,7 @@ class LiteRtGraph:
         self.layer = "tensor"
 
     def input(self, shape, dtype="float32"):
-        """Add the input, and return the number of its float32 values."""
+        """Add the input, and return the number of the float32 tensor with its values."""
         number = self._tensor("image", shape, dtype, 0)
         self._subgraph.inputs = [number]
         if dtype == "float32":
@@ -58,7 +58,7 @@ class LiteRtGraph:
         return self.cast(number, "uint8")
 
     def cast(self, number, dtype):
-        """Add a conversion of a tensor of type `dtype` to float32, and return the number of the result."""
+        """Add a conversion of a `dtype` tensor to float32, and return the number of the result."""
         types = {"inDataType": getattr(schema.TensorType, dtype.upper()), "outDataType": schema.TensorType.FLOAT32}
         return self.add("CAST", [number], self.shape(number), **types)
 
@@ -75,13 +75,13 @@ class LiteRtGraph:
 
         Args:
             operator: Name in LiteRT's schema, such as `"CONV_2D"`.
-            inputs: Numbers of its inputs.
-            shape: Shape of its output.
-            dtype: Type of its output. Defaults to float32, which most operators have.
-            **options: Attributes of the operator's options in the schema; names of enumerations as strings.
+            inputs: Numbers of the input tensors.
+            shape: Shape of the output.
+            dtype: Type of the output. Defaults to float32, the type of most outputs.
+            **options: Attributes of the operator's options in the schema. Enumeration values are given by name.
 
         Returns:
-            The number of its output.
+            The number of the output tensor.
         """
         output = self._tensor(None, shape, dtype, 0)
         call = schema.OperatorT()
@@ -103,7 +103,7 @@ class LiteRtGraph:
         return tuple(self._subgraph.tensors[tensor].shape)
 
     def finish(self, **outputs):
-        """Name the outputs, and return the file's content."""
+        """Name the outputs, and return the content of the file."""
         self._subgraph.outputs = list(outputs.values())
         self._model.signatureDefs = [self._signature(outputs)]
         builder = flatbuffers.Builder(1024)
@@ -113,7 +113,7 @@ class LiteRtGraph:
     def _tensor(self, name, shape, dtype, buffer):
         tensor = schema.TensorT()
         number = len(self._subgraph.tensors)
-        tensor.name = name or f"{self.layer}:{number}"  # quantizers need a name per tensor
+        tensor.name = name or f"{self.layer}:{number}"  # quantizers require a name for each tensor
         tensor.shape, tensor.buffer = list(shape), buffer
         tensor.type = getattr(schema.TensorType, dtype.upper())
         self._subgraph.tensors.append(tensor)

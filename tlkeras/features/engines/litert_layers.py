@@ -1,7 +1,7 @@
-"""How each layer of Keras is written for LiteRT.
+"""Write each kind of Keras layer for LiteRT.
 
-A function here gets the writer (`litert_writer`), the call of the layer in its graph, the layer, and the numbers of its
-input tensors in the file; it adds operators and returns the number of the result.
+Each function takes the writer (`litert_writer`), the layer's call in the graph, the layer, and the numbers of its input
+tensors in the file. It adds operators and returns the number of the result.
 """
 
 import keras
@@ -9,13 +9,14 @@ import numpy as np
 
 
 class UnsupportedLayerError(Exception):
-    """Raised for a network with a layer that has no LiteRT form here."""
+    """Error for a network with a layer that cannot be written for LiteRT here."""
 
 
 def does_nothing(layer):
     """Return whether a layer does nothing at inference, like dropout and augmentation.
 
-    Augmentation is known by its names, Keras' and tlkeras' own. A wrong guess would show when answers are compared.
+    Augmentation layers of Keras and tlkeras are recognized by name. The later comparison of outputs would reveal a
+    wrong guess.
     """
     name = type(layer).__name__
     random = name.startswith("Random") or name in ("AugMix", "CutMix", "FourierMix", "GridMask", "MixUp")
@@ -88,7 +89,7 @@ def _flip(writer, node, layer, inputs):
 
 
 def _arithmetic(write_layer, operator):
-    """Write `keras.ops.add` or `multiply`, of two tensors or a tensor and a number."""
+    """Return the function that writes `keras.ops.add` or `multiply` of two tensors, or of a tensor and a number."""
 
     def write(writer, node, operation, inputs):
         if len(inputs) == 2:
@@ -117,7 +118,7 @@ def _padding(writer, node, layer, inputs):
 
 
 def _pads_as_same(padding, shape, convolution):
-    """Return whether zeros are put where the convolution would put them itself with `padding="same"`."""
+    """Return whether the layer pads zeros exactly as the convolution would do itself with `padding="same"`."""
     if convolution.padding != "valid":
         return False
     for size, pads, kernel, stride, dilation in zip(
@@ -216,17 +217,17 @@ LAYERS = {
     keras.layers.ZeroPadding2D: _padding,
 }
 
-#: Functions of `keras.ops` in a graph, by the names of their classes, which Keras does not make public.
+#: Functions of `keras.ops` in a graph, by class name, because Keras does not make these classes public.
 OPERATIONS = {
     "Add": _arithmetic(_elementwise("ADD"), "ADD"),
-    "ConvertToTensor": lambda writer, node, operation, inputs: inputs[0],  # left by nested models laid flat
+    "ConvertToTensor": lambda writer, node, operation, inputs: inputs[0],  # left over from flattened nested models
     "Flip": _flip,
     "Multiply": _arithmetic(_elementwise("MUL"), "MUL"),
 }
 
 
 def activation_name(layer):
-    """Return Keras' name for the activation of a layer, or a description of one without a name."""
+    """Return Keras' name for the activation of a layer, or a description if it has no name."""
     if isinstance(layer, keras.layers.Softmax):
         return "softmax" if layer.axis == -1 else "softmax over another axis"
     if isinstance(layer, keras.layers.ReLU):

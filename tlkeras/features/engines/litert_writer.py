@@ -1,8 +1,8 @@
-"""A Keras network written as a LiteRT file (`.tflite`), on any backend and without TensorFlow.
+"""Write a Keras network as a LiteRT file (`.tflite`), on any backend and without TensorFlow.
 
-TensorFlow's own converter takes seconds for a network that this writes in a fraction of one, and needs the TensorFlow
-backend. Only what the catalog's convolutional networks and folded classifiers are made of is known here; everything
-else is refused, by the name of the layer.
+TensorFlow's converter takes seconds for a network that this module writes in a fraction of a second, and it needs the
+TensorFlow backend. This module supports only the layers of the catalog's convolutional networks and of folded
+classifiers. It rejects all other layers with an error that names the layer.
 """
 
 import keras
@@ -20,28 +20,28 @@ from tlkeras.features.engines.litert_layers import (
 )
 from tlkeras.models.graph import flatten, graph_of, nodes
 
-#: Keras' activations that LiteRT computes within a convolution, sum or product.
+#: Keras activations that LiteRT can compute as part of a convolution, sum or product.
 _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 
 
 def write_litert(model, input_dtype="float32", output_names=("output", "features")) -> bytes:
     """Write a network as a LiteRT file for one image at a time.
 
-    BatchNorm is folded into the convolution before it, and so is a ReLU after it. Weights stay in float32.
+    A BatchNorm, and a ReLU after it, are folded into the preceding convolution. Weights stay in float32.
 
     Args:
         model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
-            vectors `(N, outputs)`; or to two of them.
-        input_dtype: `"float32"`, or `"uint8"` for pixels as they come from a picture.
+            vectors `(N, outputs)`, or to two such outputs.
+        input_dtype: `"float32"` (the default), or `"uint8"` for pixels in the form of image files.
         output_names: Names of the first and the second output in the file's signature.
 
     Returns:
-        The content of the file: input `image`, of shape `(1, height, width, channels)`; the first
-        output of shape `(1, outputs)`, and perhaps a second of shape `(1, features)`, float32.
+        The content of the file. It has the input `image` of shape `(1, height, width, channels)`, the first output of
+        shape `(1, outputs)` and, if there are two, the second output of shape `(1, features)`. Outputs are float32.
 
     Raises:
-        UnsupportedLayerError: The network has a layer that cannot be written, several inputs, more than two outputs, no
-            fixed size, or computes in a precision other than float32.
+        UnsupportedLayerError: The network has a layer that cannot be written, several inputs, more than two outputs or
+            no fixed size, or it computes in a precision other than float32.
 
     Example:
 
@@ -57,17 +57,17 @@ def write_litert(model, input_dtype="float32", output_names=("output", "features
 
 
 def _own_form(layer):
-    """Return how a layer that knows LiteRT is written, by its method `write_litert`; None for all others."""
+    """Return the function that writes a layer by its own `write_litert` method, or None if it has no such method."""
     write = getattr(layer, "write_litert", None)
     return write and (lambda writer, node, layer, inputs: write(writer.graph, *inputs))
 
 
 class _Writer:
-    """Goes through a flat graph, layer by layer.
+    """Writer for a flat graph, layer by layer.
 
     Attributes:
-        tensors: dict from the id of a KerasTensor to its number in the file.
-        padded_as_same: set of ids of KerasTensors whose padding was left to the convolution after them.
+        tensors: Dictionary from the id of a KerasTensor to its number in the file.
+        padded_as_same: Set of ids of KerasTensors whose padding is left to the next convolution.
     """
 
     def __init__(self, model, input_dtype):
@@ -83,7 +83,7 @@ class _Writer:
     def write(self, output_names):
         for node in self.calls:
             layer = node.operation
-            # Written together with the layer before it, as BatchNorm may be; or the input.
+            # Skip the input, and layers already written together with the layer before them, such as BatchNorm.
             if isinstance(layer, keras.layers.InputLayer) or id(node.outputs[0]) in self.tensors:
                 continue
             self._check(layer)
@@ -105,7 +105,7 @@ class _Writer:
             raise UnsupportedLayerError(f"layer {layer.name!r} has its channels first")
 
     def only_follower(self, tensor, kind):
-        """Find the only call that uses a tensor, if its layer is of the given type."""
+        """Return the only call that uses a tensor, or None if there are several or its layer is of another type."""
         followers = self.consumers.get(id(tensor), [])
         needed = any(tensor is output for output in self.outputs)
         if len(followers) == 1 and not needed and isinstance(followers[0].operation, kind):
@@ -113,7 +113,7 @@ class _Writer:
         return None
 
     def folded(self, node, kernel, bias, channel_axis):
-        """Fold the BatchNorm that follows, if one does, into kernel and bias; mark its output as written later."""
+        """Fold a BatchNorm that follows, if any, into kernel and bias; return these and the last tensor covered."""
         layer, output = node.operation, node.outputs[0]
         if layer.use_bias:
             bias = weight_array(layer.bias)
@@ -129,10 +129,11 @@ class _Writer:
         return kernel, bias, output
 
     def activated(self, first, output):
-        """Find what LiteRT computes with a layer: its own activation, or the ReLU that is the only layer after it.
+        """Find the activation that LiteRT can compute with a layer: its own, or a ReLU that is the only next layer.
 
         Returns:
-            `(name of LiteRT's, KerasTensor after it)`; the name is None if LiteRT has no such activation.
+            `(name, tensor)`: LiteRT's name for the activation, and the KerasTensor after it. The name is None if LiteRT
+            has no such activation.
         """
         if first != "linear":
             return _FUSED.get(first), output
@@ -160,7 +161,7 @@ class _Writer:
         result = self.graph.add(operator, [*inputs, *constants], (1, *output.shape[1:]), **options)
         if fused is None:
             result = self.activation(own, result, layer)
-        # What was written together with this layer is not written again.
+        # Layers that were written together with this one must not be written again.
         self.tensors.update({id(normalized): result, id(output): result})
         return result
 
@@ -184,12 +185,12 @@ class _Writer:
             return add("MUL", [shifted, self.graph.constant([1 / 6])], shape)
         if name == "tanh":
             return add("TANH", [tensor], shape)
-        if name == "log_sigmoid":  # what `fold` makes of one-vs-rest classifiers
+        if name == "log_sigmoid":  # `fold` uses it for one-vs-rest classifiers
             return add("LOG", [add("LOGISTIC", [tensor], shape)], shape)
         raise UnsupportedLayerError(f"layer {layer.name!r} has the activation {name!r}")
 
     def scaled(self, tensor, scale, shift):
-        """Write `tensor * scale + shift`, with numbers or one value per channel."""
+        """Write `tensor * scale + shift`, where both are numbers or have one value per channel."""
         shape = self.graph.shape(tensor)
         product = self.graph.add("MUL", [tensor, self.graph.constant(np.atleast_1d(scale))], shape)
         return self.graph.add("ADD", [product, self.graph.constant(np.atleast_1d(shift))], shape)

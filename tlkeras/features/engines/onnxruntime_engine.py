@@ -1,14 +1,14 @@
-"""The engine that runs a network in ONNX Runtime."""
+"""Run a network in ONNX Runtime."""
 
 from tlkeras.features.engines.slices import images_a_call, images_in_cache, run_in_slices
 
 
 class OnnxRuntimeEngine:
-    """Runs an exported network in ONNX Runtime, on one core of the CPU for each thread that calls.
+    """Engine that runs an exported network in ONNX Runtime, on one CPU core per calling thread.
 
     Args:
         path: An `.onnx` file.
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)` of the images.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -30,12 +30,12 @@ class OnnxRuntimeEngine:
         self.batch_size = images_a_call(image_shape)
 
     def __call__(self, pixels):
-        """Compute features, float32 `(n, features)`, of pixels `(n, height, width, channels)`."""
+        """Compute features, float32 `(n, features)`, from pixels `(n, height, width, channels)`."""
         return run_in_slices(lambda part: self._session.run(None, {self._input: part})[0], pixels, self._slice)
 
     @staticmethod
     def version():
-        """Return the version of the runtime."""
+        """Return the version of ONNX Runtime."""
         import onnxruntime
 
         return onnxruntime.__version__

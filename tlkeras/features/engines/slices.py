@@ -1,17 +1,17 @@
-"""A batch run a few images at a time, so that a layer finds in the processor's cache what the one before it left."""
+"""Run a batch in small slices, so that each layer finds the output of the previous one in the processor's cache."""
 
 import numpy as np
 
-#: Pixels whose feature maps fit into the second-level cache of a core: two images of 224 x 224. Measured with
+#: Number of pixels whose feature maps fit into a core's second-level cache: two images of 224 x 224. Measured with
 #: EfficientNet-Lite0 and 1 MB of cache; see docs/performance.md.
 _PIXELS = 2 * 224 * 224
 
 
 def images_in_cache(image_shape):
-    """Return how many images a core computes fastest at a time, a power of two.
+    """Return the number of images per slice that a core computes fastest, a power of two.
 
     Args:
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)` of the images.
 
     Example:
 
@@ -24,10 +24,10 @@ def images_in_cache(image_shape):
 
 
 def images_a_call(image_shape):
-    """Return how many images a thread takes at a time: 8 or more, so that handing them over costs next to nothing.
+    """Return the number of images per call of a thread, at least 8, so that the cost of a call is negligible.
 
     Args:
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)` of the images.
 
     Example:
 
@@ -42,8 +42,8 @@ def run_in_slices(run, pixels, batch_size):
 
     Args:
         run: Function from float32 pixels `(batch_size, height, width, channels)` to features `(batch_size, features)`.
-        pixels: `(n, height, width, channels)`, of any dtype. A short last slice is padded with zeros, since some
-            runtimes compile code for each shape they see.
+        pixels: Array `(n, height, width, channels)` of any dtype. A short last slice is padded with zeros, because some
+            runtimes compile code for each new shape.
         batch_size: Images per slice.
 
     Returns:
