@@ -1,4 +1,4 @@
-"""The commands for shifted images and for small numbers of labels: `adapt` and `label-order`."""
+"""The commands for domain shift and for small labeling budgets: `adapt` and `label-order`."""
 
 from pathlib import Path
 from typing import Annotated

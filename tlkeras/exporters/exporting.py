@@ -75,7 +75,7 @@ def export(
 
     Raises:
         InputError: An argument is invalid, the model cannot be exported in this way, or the file loses too much
-            accuracy. In all cases, no files are left behind.
+            accuracy. No files are left behind.
 
     Example:
 

@@ -31,7 +31,7 @@ def write(model, folder, batch, quantizations, calibration):
         raise InputError(f"ONNX files need more packages ({error}). Run: pip install 'tlkeras[onnx]'.") from error
     raw, plain = folder / "raw.onnx", folder / "none.onnx"
     convert(model, folder, [raw.name], batch)
-    quant_pre_process(str(raw), str(plain), skip_symbolic_shape=True)  # folds BatchNorm; int8 needs that
+    quant_pre_process(str(raw), str(plain), skip_symbolic_shape=True)  # folds BatchNorm, for accurate int8
     raw.unlink()
     onnx.save(canonical(onnx.load(str(plain)), batch), str(plain))
     onnx.checker.check_model(str(plain))

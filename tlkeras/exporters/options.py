@@ -6,7 +6,7 @@ from tlkeras.errors import InputError
 from tlkeras.utils.files import check_output
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid
 
-#: The main file or folder of each format.
+#: Main file or folder of each format.
 MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml", "saved_model": "saved_model"}
 LABELS, LABELS_TEXT, REPORT, PAGE = "labels.json", "labels.txt", "export.json", "index.html"
 

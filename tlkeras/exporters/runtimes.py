@@ -36,7 +36,7 @@ class _Runtime:
     batch_size = None
 
     def __call__(self, pixels):
-        """Compute the answers for images of any number, padding the last batch if necessary."""
+        """Compute the answers for any number of images, padding the last batch if necessary."""
         size = self.batch or 1
         answers = []
         for start in range(0, len(pixels), size):
@@ -103,7 +103,7 @@ class OnnxRuntime(_Runtime):
 
 
 class OpenVino(_Runtime):
-    """An `.xml` file, with its `.bin` beside it, in OpenVINO."""
+    """An `.xml` file and its `.bin` file in OpenVINO."""
 
     packages = "openvino"
 

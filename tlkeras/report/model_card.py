@@ -44,7 +44,7 @@ def render_card(facts):
 
 
 def markdown(text):
-    r"""Escape text for a paragraph or a table of Markdown.
+    r"""Escape text for a Markdown paragraph or table.
 
     Example:
 

@@ -1,1 +1,1 @@
-"""Runs: the folders in which trained classifiers are kept, and the jobs that write and read them."""
+"""Runs: the folders that store trained classifiers, and the functions that write and read them."""

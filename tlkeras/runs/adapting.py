@@ -68,8 +68,8 @@ def adapt(
 
     Raises:
         InputError: There are too few images, they do not differ from the run's images, one of them cannot be read, the
-            run's images no longer exist, predictions collapse, or the new run is less accurate on `labeled`. In all
-            cases, nothing is written.
+            run's images no longer exist, predictions collapse, or the new run is less accurate on `labeled`. Nothing is
+            written.
 
     Example:
 

@@ -39,7 +39,7 @@ def predict_to_file(
     """Predict images in order, and write the answers to a file. See `tlkeras.runs.run.Run.predict` for the arguments.
 
     The answers are collected in the hidden file `.NAME.unfinished` in the same folder, one line per image. The output
-    file is written when all answers are complete. So a process that is killed loses only the last batches.
+    file is written once all answers are available. A process that is killed therefore loses only the last batches.
     """
     check_answer_file(output)
     check_top_k(run, top_k)

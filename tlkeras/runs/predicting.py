@@ -41,7 +41,7 @@ def list_images(images):
 
 
 def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False, start=0):
-    """Yield one answer per image, in order, with only several batches in memory at a time.
+    """Yield one answer per image, in order, with no more than several batches in memory at a time.
 
     Images without a path are numbered from `start`. The other arguments are those of `Run.predict`.
     """

@@ -214,7 +214,7 @@ class Run:
 
         Returns:
             Iterator over pairs of an image and its probabilities, float32 of shape `(classes,)`. If the image cannot be
-            read, its `ImageError` takes the place of the probabilities.
+            read, the second item is the `ImageError`.
 
         Example:
 
@@ -251,7 +251,7 @@ class Run:
 
 
 def load_run(path: str | os.PathLike) -> Run:
-    """Open the folder of a run that `tlkeras.fit` or `tlkeras fit` wrote.
+    """Open the folder of a run that `tlkeras.fit` or the command `tlkeras fit` wrote.
 
     Args:
         path: Folder of the run.

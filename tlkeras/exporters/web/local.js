@@ -1,5 +1,5 @@
-// Classifies in the browser. The runtime comes before it (`LiteRt`, `Environment`, `Tensor`), and its `ModuleFactory` before
-// that.
+// Classifies images in the browser. Needs the runtime (`LiteRt`, `Environment`, `Tensor`) earlier in the same module, and the
+// runtime's `ModuleFactory` in an earlier script.
 const [height, width] = labels.image_size;
 
 async function unpack(id) {
@@ -9,7 +9,7 @@ async function unpack(id) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-async function load() { // as the runtime's own `loadLiteRt`, which takes an address, and asks for a GPU
+async function load() { // like the runtime's `loadLiteRt`, which takes a URL and requests a GPU
   const wasmBinary = await unpack("wasm");
   const runtime = new LiteRt(await ModuleFactory({ wasmBinary, print() {}, printErr() {} }));
   setGlobalLiteRt(runtime);
@@ -20,7 +20,7 @@ async function load() { // as the runtime's own `loadLiteRt`, which takes an add
 
 function draw(image, context) {
   context.imageSmoothingQuality = "high"; // the default changes some answers
-  context.fillStyle = "#fff"; // what is transparent is laid over white
+  context.fillStyle = "#fff"; // composite transparent pixels over white
   context.fillRect(0, 0, width, height);
   if (labels.resize === "stretch") return context.drawImage(image, 0, 0, width, height);
   const scales = [width / image.width, height / image.height];
@@ -67,7 +67,7 @@ async function classify(model, file) {
   for (const output of outputs) values.push(Array.from(await output.data()));
   const milliseconds = performance.now() - begun;
   [input, ...outputs].forEach((tensor) => tensor.delete());
-  const [probabilities, [unknownScore] = []] = values.sort((a, b) => b.length - a.length); // the score is one number
+  const [probabilities, [unknownScore] = []] = values.sort((a, b) => b.length - a.length); // the score has length 1
   return { probabilities, unknownScore, milliseconds };
 }
 

@@ -1,5 +1,5 @@
-// What the page does with images and answers. Another program after it, in the same module, classifies: `local.js` in this
-// browser, or `served.js` by asking a server.
+// The page's user interface. The next script in the same module classifies the images: `local.js` in the browser, or
+// `served.js` on a server.
 const at = (id) => document.getElementById(id);
 const labels = JSON.parse(at("labels").textContent);
 const LISTED = 5;
@@ -90,7 +90,7 @@ function useCamera(ask) {
   };
 }
 
-async function start(load) { // `load` gives a function from a file to its probabilities and its unknown score
+async function start(load) { // `load` returns a function from a file to its probabilities and unknown score
   try {
     const classify = await load();
     let last = Promise.resolve();

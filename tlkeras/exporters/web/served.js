@@ -1,4 +1,4 @@
-// Classifies by asking the server that sent this page.
+// Classifies images on the server that sent this page.
 async function classify(file) {
   const headers = { "Content-Type": "application/octet-stream" }, begun = performance.now();
   const response = await fetch("predict?probabilities=true", { method: "POST", body: file, headers });
