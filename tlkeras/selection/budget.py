@@ -101,8 +101,8 @@ def minutes_for(task, pace, epochs):
 
     Returns:
         Minutes for the steps and for the forward passes of all images for the probe, of the held-out images after each
-            epoch, and of the test images. The steps count twice if the model is refitted. If outputs of the trunk are
-            cached, they take one pass per view, and the held-out images take one pass in total.
+        epoch, and of the test images. The steps count twice if the model is refitted. If outputs of the trunk are
+        cached, they take one pass per view, and the held-out images take one pass in total.
     """
     images, times = task.images, 2 if task.refit else 1
     steps = ceil(len(images.train) / BATCH) * epochs * times
@@ -136,7 +136,7 @@ def within_minutes(task, time_step):
 
     Returns:
         Dict of `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side`, the size in pixels to resize images
-            to, or None to keep their size.
+        to, or None to keep their size.
     """
     kept = None if task.checkpoint is None else task.checkpoint / "plan.json"
     if kept is not None and kept.exists():

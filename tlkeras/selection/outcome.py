@@ -92,7 +92,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Measured:
-    """Predictions of images by models that had not seen them.
+    """Predictions for images by models that have not seen them.
 
     Attributes:
         images: The predicted `ImageSplit`.
@@ -101,7 +101,7 @@ class Measured:
             `"test images"` (never used for training).
         features: Array of shape `(images, features)`: the inputs of the head, for a map of the images; None if they are
             not known.
-        flipped: Probabilities by the same models, averaged over each image and its flips, or None.
+        flipped: Probabilities from the same models, averaged over each image and its flips, or None.
     """
 
     images: ImageSplit

@@ -63,7 +63,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Backbones and blocks compared on the user's images. It prints as a table with a recommendation.
+    """A comparison of backbones and blocks on the user's images. It prints as a table with a recommendation.
 
     Attributes:
         rows: A `Ranked` for each candidate: first those that were cross-validated, best first, then the others by quick

@@ -166,7 +166,7 @@ def trial(
     >>> Trial((), leads).verdict
     'transfer'
 
-    References: Raghu et al., 2019, https://arxiv.org/abs/1902.07208, on weights of matching statistics; Zhai et al.,
+    References: Raghu et al., 2019, https://arxiv.org/abs/1902.07208, on weights with matching statistics; Zhai et al.,
     2020, https://arxiv.org/abs/1910.04867, on how much an untuned rival matters.
     """
     shares = sorted((check_number("shares", share, "(0, 1]") for share in shares), reverse=True)
