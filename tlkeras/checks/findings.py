@@ -44,7 +44,7 @@ _LISTED, _NAMED = 10, 6  # number of findings per kind, and of files per finding
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding for a person to review.
+    """One finding that a person should review.
 
     Attributes:
         kind: A key of `KINDS`.

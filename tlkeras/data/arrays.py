@@ -18,7 +18,7 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
     """Pair images or paths with their labels.
 
     Args:
-        images: Paths, pixels in [0, 255], or whatever else `read_image` takes.
+        images: Paths, pixels in [0, 255], or anything else that `read_image` accepts.
         labels: One label per image: a name or number, a list of these, or a row of 0s and 1s.
         classes: Names of the columns of such rows. Defaults to the column numbers, or to the columns of a data frame.
 

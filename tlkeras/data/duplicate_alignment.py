@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 # Band-pass filters, each a difference of two Gaussian blurs with these widths in pixels, and the number of alignment
-# steps for each. The wide one finds crops of a few percent; the narrow one aligns them to a tenth of a pixel.
+# steps for each. The wide one finds crops of several percent; the narrow one aligns them to a tenth of a pixel.
 _COARSE_TO_FINE = (((1.2, 5.0), 4), ((0.6, 2.5), 4))
 _FINE_DETAIL = (0.0, 2.0)  # the band that is finally compared; all X-rays share their broad shading
 _FLAT = 0.5  # gray levels; fine detail weaker than this is rounding error, so the whole image is compared
@@ -17,8 +17,8 @@ _BATCH = 256  # pairs at a time, which take about 40 MB
 def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | np.ndarray = 1.0) -> np.ndarray:
     """Correlate pairs of images after shifting and scaling the second of each pair onto the first.
 
-    Gauss-Newton steps on band-passed images, from coarse to fine, find a scale and a shift per axis. Cropping by a few
-    percent therefore lowers the correlation only slightly, while rotating or mirroring an image removes it.
+    Gauss-Newton steps on band-passed images, from coarse to fine, find a scale and a shift per axis. Cropping by
+    several percent therefore lowers the correlation only slightly, while rotating or mirroring an image removes it.
 
     Args:
         first: Array of shape `(pairs, side, side)`, gray values in [0, 255].

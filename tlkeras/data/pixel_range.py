@@ -81,7 +81,7 @@ def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None)
     """Warn about the problems that `scaled_pixels` and `deep_pixels` find.
 
     Args:
-        images: Images, as in these functions.
+        images: One batch or a sequence of images, as in these functions.
         model: The user's model that will receive the images. Only a model with a `Rescaling` or `Normalization` layer
             definitely expects raw pixels, so there is no warning for others. Defaults to `None`, which always checks.
     """

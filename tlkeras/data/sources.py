@@ -49,7 +49,7 @@ def list_source(
     groups: Any = None,
     classes: Sequence[Any] | None = None,
 ) -> Listing:
-    """List the images of any source that `load_images` accepts. The arguments have the same meaning as there.
+    """List the images of any source that `load_images` accepts. The arguments have the same meaning.
 
     Raises:
         InputError: The source cannot be listed, or an argument does not apply to it.

@@ -23,7 +23,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Transformer from images to the pooled features of a frozen, pretrained backbone.
 
     There is nothing to learn, because the network does not change. You can apply a pipeline right after fitting it.
-    Clones share the network of a Keras model, whatever layers it has.
+    If `backbone` is a Keras model, clones share its network.
 
     Features are stored on disk (see `cache`), so cross-validation, another classifier or a later run can reuse them.
     LiteRT computes them if it can run the network.

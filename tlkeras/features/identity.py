@@ -14,7 +14,7 @@ from tlkeras.data.reading import check_image_size
 #: Increase this whenever the steps from a file to its features change: decoding, resizing, preprocessing or pooling.
 VERSION = 1
 
-#: Packages whose layers are known to behave the same as long as the version in the identity is the same.
+#: Packages whose layers behave the same as long as the version in the identity is the same.
 _KNOWN_PACKAGES = ("keras", "keras_hub", "keras_cv")
 
 
@@ -39,7 +39,7 @@ def network_identity(settings):
 
 
 def weights_hash(backbone, weights="imagenet", image_size=None):
-    """Hash the weights of a backbone; a backbone given by name is not built.
+    """Hash the weights of a backbone without building a backbone that is given by name.
 
     Args:
         backbone: A name, or a Keras model.

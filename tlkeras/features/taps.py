@@ -1,4 +1,4 @@
-"""Find the output tensors of a model's blocks, where the model can be tapped."""
+"""Find the output tensor of a model's block, where features can be tapped."""
 
 import keras
 from keras import layers

@@ -106,7 +106,7 @@ def has_accelerator():
 
 
 class _DifferenceError(RuntimeError):
-    """Raised for a runtime whose outputs differ from those of Keras."""
+    """Error for a runtime whose features differ from those of Keras."""
 
 
 def _keras(network, precision, reason, verbose):
