@@ -120,7 +120,7 @@ teaching.finding(
 # ## The rules of thumb
 #
 # What does the field say, and what did we see? Verdicts hold for the images of this course, and give what was measured:
-# differences in points with their 95% interval. *Not told* means that the interval includes zero. Does one of these four
+# differences in points with their interval. *Not told* means that the interval includes zero. Does one of these four
 # rules hold without an *if*?
 
 # %% tags=["solution"]
@@ -176,7 +176,7 @@ teaching.finding("Start with frozen features. They are the number to beat.")
 # | The best on ImageNet is best for you | **not told** | the same pair | [08](08_choosing_a_backbone.ipynb) |
 # | Pretraining matters more than architecture | **not measured** | weights against none: +41 | [08](08_choosing_a_backbone.ipynb) |
 # | Transformers beat convolutions | **not measured** | | |
-# | Images that differ are answered worse | **depends** | outlines: −38; dark ones: see there | [09](09_domain_shift.ipynb) |
+# | Images that differ are answered worse | **depends** | outlines: −38; dark ones: −2 (−5 to +1) | [09](09_domain_shift.ipynb) |
 # | Adapt always | **false** | ten images: −7 (−13 to −1) | [09](09_domain_shift.ipynb) |
 
 # %%
