@@ -28,7 +28,7 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         matrix_: float64 array of shape `(features,)` for `"standardize"`, else `(features, features)`.
-        offset_: float64 array of shape `(features,)`: it maps a row `x` to `x * matrix_ + offset_`, or to
+        offset_: float64 array of shape `(features,)`. A row `x` is mapped to `x * matrix_ + offset_`, or to
             `x @ matrix_ + offset_`.
         n_features_in_: Number of features.
 

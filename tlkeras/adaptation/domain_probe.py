@@ -25,9 +25,9 @@ from tlkeras.pipelines.probe import linear_probe
 #: If a classifier tells the domains apart with a lower accuracy, there is nothing to adapt to. Chance is 0.5.
 _NO_SHIFT = 0.6
 
-#: The former predictions have no weight if their agreement with the adapted ones is at most the first value, and half
-#: of the weight from the second value on. Other values within 0.2 of these changed the mean accuracy over 32 directions
-#: by less than 0.003.
+#: The weight of the former predictions is 0 if they agree with the adapted ones on at most the first share of images,
+#: and 0.5 from the second share on. Other values within 0.2 of these changed the mean accuracy over 32 directions by
+#: less than 0.003.
 _AGREEMENT = (0.4, 0.8)
 
 #: More images hardly change the statistics and take longer.
@@ -43,7 +43,7 @@ class Domains:
         source: Images that the classifier was trained on.
         labels: Their class numbers, int64 `(images,)`; every class occurs.
         target: Unlabeled images of the new domain.
-        resize: How images are resized, as in `tlkeras.read_image`.
+        resize: Resizing method, as in `tlkeras.read_image`.
         verbose: Whether to show progress on stderr.
     """
 
@@ -91,9 +91,9 @@ def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> D
 
     Args:
         domains: `Domains`.
-        batchnorm: Whether to add the adapted copy to the network, if it has BatchNorm layers and there are enough
-            images.
-        self_training: Whether to fit the probe again, with its own predictions of the target images as labels.
+        batchnorm: Whether to add the adapted copy to the network if the network has BatchNorm layers and there are
+            enough images.
+        self_training: Whether to fit the probe again, with its own predictions for the target images as labels.
 
     Raises:
         InputError: There are too few target images, they cannot be distinguished from the source images, an image

@@ -40,7 +40,7 @@ class LabelOrder:
         order: int64 array of shape `(count,)`: positions of unlabeled images, the most useful first.
         paths: str array of shape `(images,)`, of all images given.
         labels: object array of shape `(images,)`: the labels so far, None for unlabeled images.
-        sources: The images, as `tlkeras.read_image` takes them.
+        sources: The images, in a form that `tlkeras.read_image` accepts.
         reason: A sentence on how the images were chosen.
     """
 
@@ -106,10 +106,10 @@ def label_order(
 ) -> LabelOrder:
     """Order images by how useful their labels would be.
 
-    Without labels, the images are clustered, and the most typical image of each cluster is returned, that of the
-    largest cluster first. With some labels, a probe is fitted to them. The images with the smallest margin between its
-    two most probable classes are returned, one per cluster, so that they are not all alike. Label the first images,
-    then call the function again with their labels.
+    Without labels, the images are clustered, and the most typical image of each cluster is returned, starting with the
+    largest cluster. With some labels, a probe is fitted to them. The images with the smallest margin between the
+    probe's two most probable classes are returned, one per cluster, so that they are not all alike. Label the first
+    images, then call the function again with their labels.
 
     Args:
         unlabeled: Images, some of which may be labeled: a folder (subfolder names are ignored); paths; pixels; or a
@@ -125,7 +125,7 @@ def label_order(
         `LabelOrder`, with `order`, `contact_sheet()` and `to_csv(path)`.
 
     Raises:
-        InputError: An image cannot be read, or an argument cannot be used.
+        InputError: An image cannot be read, or an argument is invalid.
 
     Example:
 

@@ -48,7 +48,7 @@ def mixing_curve(
     shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     batch_size: int = 32,
 ) -> MixingCurve:
-    """Measure models between two sets of weights on several sets of images, such as clean and shifted ones.
+    """Measure models on the line between two sets of weights on several sets of images, such as clean and shifted ones.
 
     Fine-tuning improves accuracy on images like the training images, and often reduces it on others. A weighted average
     of the weights before (a linear probe on the pretrained backbone) and after fine-tuning keeps most of both
@@ -65,7 +65,7 @@ def mixing_curve(
         `MixingCurve`.
 
     Raises:
-        InputError: The models have different weights, or an argument cannot be used.
+        InputError: The weights of the models differ in shape, or an argument is invalid.
 
     Example:
 

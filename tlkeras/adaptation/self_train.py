@@ -29,9 +29,9 @@ class SelfTraining:
     Attributes:
         probe: Fitted `sklearn.pipeline.Pipeline` of a scaler and a logistic regression, as returned by
             `tlkeras.linear_probe`; `tlkeras.fold` accepts it.
-        labeled_only: The same, trained on labeled images only.
-        probabilities: Class probabilities of the unlabeled images, float64 of shape `(images, classes)`.
-        threshold: Probability that a pseudo-label needs.
+        labeled_only: Pipeline of the same form, trained on labeled images only.
+        probabilities: Class probabilities for the unlabeled images, float64 of shape `(images, classes)`.
+        threshold: Minimum probability of a pseudo-label.
         accuracy: `(self-trained, labeled only)`: shares of labeled images that are predicted correctly by probes that
             have not seen their labels; None if not measured.
         standard_error: Standard error of the difference between the two, over labeled images; None if not measured.
@@ -95,7 +95,7 @@ def self_train(
             (`sklearn.semi_supervised.LabelSpreading`), and fits the probe again to all images, each pseudo-label
             weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which adds
             the images above the threshold round by round.
-        threshold: Probability that a pseudo-label needs, in `pseudo_labels` and for `method="threshold"`. Defaults to
+        threshold: Minimum probability of a pseudo-label, in `pseudo_labels` and for `method="threshold"`. Defaults to
             0.8.
         groups: Array of shape `(images,)`; images of one group are never on both sides of a fold. Defaults to None.
         folds: Number of folds of the comparison, at least 2. Defaults to 5, or fewer if the rarest class has fewer
@@ -106,7 +106,7 @@ def self_train(
         `SelfTraining`; `print` shows the comparison.
 
     Raises:
-        InputError: An array or an option cannot be used.
+        InputError: An array or an option is invalid.
 
     Example:
 
@@ -158,7 +158,7 @@ def fit_with_unlabeled(
         threshold: As in `self_train`.
 
     Returns:
-        `(probe, probabilities)`: the new probe, and its class probabilities of the unlabeled images.
+        `(probe, probabilities)`: the new probe, and its class probabilities for the unlabeled images.
     """
     scaler, regression = probe
     known, others = scaler.transform(data.features), scaler.transform(unlabeled)

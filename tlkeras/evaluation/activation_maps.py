@@ -44,11 +44,11 @@ def activation_maps(
 ) -> np.ndarray:
     """Map how much each region of an image supports or contradicts a class.
 
-    The map uses the last spatial features: the grid of a convolutional network, or the patches of a
-    transformer, before a class token attends to them for the last time. Nested models are flattened first.
+    The map uses the last spatial features: the grid of a convolutional network, or the patches of a transformer before
+    the class token attends to them for the last time. Nested models are flattened first.
 
     Args:
-        model: A functional or Sequential classifier that ends in a `Dense` layer, from raw pixels.
+        model: A functional or Sequential classifier that takes raw pixels and ends in a `Dense` layer.
         images: Pixels of shape `(n, height, width, 3)`; file paths, `PIL.Image`s or any other form that
             `tlkeras.read_image` accepts, resized to the model's input; or a split of `tlkeras.load_images`.
         classes: Number of the class to explain: one for all images, or one per image. For a model with one output, 1 is
@@ -252,7 +252,7 @@ def _is_average(tensor, features):
 
 
 def _pixels(images, shape):
-    """Read images at the model's size."""
+    """Read images at the model's input size."""
     images = as_images(images)
     if None in shape[:2]:
         raise InputError(f"The model must take images of one size. Its input has the shape {(None, *shape)}.")
@@ -263,7 +263,7 @@ def _pixels(images, shape):
 
 
 def _checked_classes(classes, count, number):
-    """Return one class per image, or None."""
+    """Return the classes as one per image, or None."""
     if classes is None:
         return None
     several = np.asarray(classes)

@@ -28,7 +28,7 @@ def dot_chart(
     Args:
         values: Dict from name to a share in [0, 1], or to `(share, low, high)`, as returned by
             `tlkeras.resampled_interval`. They are drawn from top to bottom.
-        title: The finding, in a sentence. Long ones are wrapped. Defaults to none.
+        title: The finding, in a sentence. A long title is wrapped. Defaults to none.
         xlabel: Name of the measured quantity.
         baselines: Dict from name to one share, drawn as a dashed line. Defaults to none.
         highlight: Name that the title refers to. It is drawn in the accent color, and the others in gray. Defaults to
@@ -87,8 +87,8 @@ def heat_map(
 ) -> Figure:
     """Draw a table as a heat map: darker is more, and cells contain their numbers if these are legible.
 
-    With many rows or columns, the text shrinks. With more, numbers are omitted and only every second, third, ... name
-    is shown.
+    With many rows or columns, the text shrinks. With even more, numbers are omitted, and only every second, third, ...
+    name is shown.
 
     Args:
         values: Array of shape `(rows, columns)`; NaN is drawn as an empty cell.

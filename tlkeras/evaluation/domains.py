@@ -187,8 +187,8 @@ def compare_domains(
         `DomainComparison`.
 
     Raises:
-        InputError: A domain has a class that the model does not know, several labels per image, or fewer than 5
-            readable images.
+        InputError: A domain has a class unknown to the model, several labels per image, or fewer than 5 readable
+            images.
 
     Example:
 

@@ -44,7 +44,7 @@ def feature_map(
         `matplotlib.figure.Figure` with the figure in words as `alt`. Up to 20 classes differ in color and shape.
 
     Raises:
-        InputError: The arguments do not have one entry per image.
+        InputError: An argument does not have one entry per image.
 
     Example:
 

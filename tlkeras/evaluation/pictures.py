@@ -50,7 +50,8 @@ def answered_images(
         `matplotlib.figure.Figure` with the figure in words as `alt`.
 
     Raises:
-        InputError: The arguments do not have one entry per image, or the columns are not one per class.
+        InputError: An argument does not have one entry per image, or `probabilities` does not have one column per
+            class.
 
     Example:
 
@@ -162,7 +163,7 @@ def _checked(images, labels, probabilities, class_names):
 
 
 def _checked_features(images, features, labels, class_names):
-    """Return features of unit length."""
+    """Check the arguments and return the features scaled to unit length."""
     features = np.asarray(features, "float64")
     if features.ndim != 2 or len(features) != len(images) or len(images) < 2:
         raise InputError(

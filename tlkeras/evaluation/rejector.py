@@ -57,7 +57,7 @@ class RejectionReport:
 
 @dataclass(frozen=True, eq=False)
 class Rejector:
-    """A detector of images that belong to none of the known classes, by their features; see `tlkeras.fit_rejection`.
+    """A detector of images of unknown classes, based on their features; see `tlkeras.fit_rejection`.
 
     The distance of an image is the cosine distance from the nearest known image. Its unknown score is the share of
     known images that are nearer to the other known images. With a score of 0.99, it is farther away than 99% of them.

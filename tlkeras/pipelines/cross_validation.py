@@ -27,7 +27,7 @@ class CrossValidation:
     Attributes:
         accuracy: Share of images that are predicted correctly by a probe that has not seen their group; with several
             labels per image, the share of correct decisions at a threshold of 0.5.
-        standard_error: Standard error of `accuracy`, in which images of one group count as dependent.
+        standard_error: Standard error of `accuracy`; images of one group count as dependent.
         probabilities: float64 array of shape `(images, classes)`: the held-out predictions.
         classes: Array of shape `(classes,)`: the classes of the columns of `probabilities`.
         folds: int array of shape `(images,)`: the fold in which each image was held out.
