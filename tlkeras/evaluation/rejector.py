@@ -179,7 +179,7 @@ class Rejector:
 def embed(features: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Standardize the signed square roots of features, and scale each image to length 1.
 
-    Square roots reduce the few features that dominate lengths, so every feature contributes.
+    Square roots reduce the influence of the few features that dominate lengths, so every feature contributes.
 
     Returns:
         float32 array with the shape of `features`.

@@ -90,7 +90,7 @@ def cross_validate_probe(
     '0.97 ± 0.01'
 
     References: Varma and Simon, 2006, https://doi.org/10.1186/1471-2105-7-91, on nested cross-validation; Miller, 2024,
-    https://arxiv.org/abs/2411.00640, on standard errors of clustered answers.
+    https://arxiv.org/abs/2411.00640, on standard errors of clustered data.
     """
     data = labeled_features(features, labels, groups)
     family = check_probe_options(estimator, Cs, class_weight, data.multilabel)

@@ -147,7 +147,7 @@ def _ledoit_wolf(images):
     count, features = images.shape
     squares = (images**2).sum(axis=1)
     variance = squares.sum() / count / features
-    product = ((images @ images.T) ** 2).sum() / count**2  # the sum of squares of the covariance
+    product = ((images @ images.T) ** 2).sum() / count**2  # the sum of the squared entries of the covariance
     beta = ((squares**2).sum() / count - product) / count
     delta = product - features * variance**2
     shrinkage = min(beta, delta) / delta if min(beta, delta) > 0 else 0.0

@@ -34,7 +34,7 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
         the scores of `decision_function`, where the largest one decides. With two classes, a single score `s` becomes
         `[-s, s]`. `NearestCentroid` also gives scores, larger for nearer centroids, since its `predict` and
         `predict_proba` may disagree. The model shares no weights with the extractor. Outputs differ from those of the
-        pipeline by at most 1e-5 of the largest; on a GPU that rounds float32 products (TF32), by about 1e-3, see
+        pipeline by at most 1e-5 of the largest, or by about 1e-3 on a GPU that rounds float32 products (TF32); see
         docs/gpu.md.
 
     Raises:
