@@ -145,7 +145,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         self._unfreeze(epoch)
         if not self.model.optimizer.built:
             with strategy_scope(self.model):
-                self.model.optimizer.build(self.model.trainable_variables)  # or TensorFlow traces the step twice
+                self.model.optimizer.build(self.model.trainable_variables)  # otherwise, TensorFlow traces twice
         if self.backup is not None:
             self._save(epoch)
 

@@ -1,4 +1,4 @@
-"""Average weights: those before and after fine-tuning (WiSE-FT), and those of several runs (model soups)."""
+"""Average the weights before and after fine-tuning (WiSE-FT), and the weights of several runs (model soups)."""
 
 import numpy as np
 from keras import ops
@@ -8,12 +8,12 @@ from tlkeras.training.steps.batchnorm import recompute_statistics
 
 def values_of(variables):
     """Return copies of the values of variables: a dict from a variable's `id` to a NumPy array."""
-    # JAX hands out views of buffers that the next step writes over.
+    # JAX returns views of buffers that the next step overwrites.
     return {id(variable): np.array(ops.convert_to_numpy(variable)) for variable in variables}
 
 
 def assign_values(variables, values):
-    """Assign to variables the values that `values_of` copied."""
+    """Assign values that `values_of` copied to variables."""
     for variable in variables:
         variable.assign(values[id(variable)])
 
@@ -22,13 +22,13 @@ def assign_average(model, copies, shares=None, batches=None):
     """Set the weights of a model to the average of several copies of them.
 
     Weights that train are averaged. BatchNorm statistics that train are recomputed, since the statistics of an averaged
-    network are not the average of the statistics. What does not train stays as it is.
+    network are not the average of the statistics. Everything else stays unchanged.
 
     Args:
         model: `keras.Model`.
-        copies: List of what `values_of` gave of the model's weights.
-        shares: Share of each copy, with a sum of 1. Defaults to equal shares.
-        batches: Training batches, where BatchNorm statistics train; see `tlkeras.training.steps.data.as_batches`.
+        copies: List of copies of the model's weights from `values_of`.
+        shares: Share of each copy; the shares sum to 1. Defaults to equal shares.
+        batches: Training batches, if BatchNorm statistics train; see `tlkeras.training.steps.data.as_batches`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Keep the best weights of a training run, whatever ends it."""
+"""Keep the best weights of a training run, however it ends."""
 
 import math
 
@@ -9,13 +9,13 @@ from tlkeras.training.losses import PLAIN_LOSS
 
 
 class BestWeights(keras.callbacks.EarlyStopping):
-    """Early stopping that keeps the best weights even after an interruption, and says why training stopped.
+    """Early stopping that keeps the best weights even after an interruption, and records why training stopped.
 
     Unlike its base class, it stops at a loss that is not finite (`keras.callbacks.TerminateOnNaN` prints to stdout and
-    gives no reason), copies weights on every backend, and without validation data keeps the last complete epoch.
+    gives no reason), copies weights on every backend, and keeps the last complete epoch if there is no validation data.
 
     Args:
-        patience: Epochs without a lower validation loss, penalties on weights left out, before training stops.
+        patience: Number of epochs without a lower validation loss, excluding weight penalties, before training stops.
         validated: Whether there is a validation loss; without one, the latest epoch counts as the best.
     """
 
@@ -23,9 +23,9 @@ class BestWeights(keras.callbacks.EarlyStopping):
         super().__init__(f"val_{PLAIN_LOSS}", mode="min", patience=patience)
         self.validated = validated
         self.stopped = None  # the reason
-        self.epochs = 0  # that have ended
+        self.epochs = 0  # number of epochs that have ended
         self.best_epoch = None
-        self.saved = {}  # where training goes on, see `state`
+        self.saved = {}  # the `state` from which training resumes
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -57,13 +57,13 @@ class BestWeights(keras.callbacks.EarlyStopping):
 
     @property
     def state(self):
-        """Return what a later object needs as `saved` to resume from here."""
+        """Return the values that a later object needs as `saved` to resume from here."""
         names = ("best", "best_epoch", "best_weights", "wait", "epochs")
         return {name: getattr(self, name) for name in names}
 
     def _keep(self, epoch):
         self.best_epoch = epoch
-        # JAX hands out views of buffers that the next step writes over.
+        # JAX returns views of buffers that the next step overwrites.
         self.best_weights = [np.array(weight) for weight in self.model.get_weights()]
 
     def _stop(self, reason):

@@ -1,4 +1,4 @@
-"""The output of a frozen trunk, computed once and trained on many times."""
+"""Compute the output of a frozen trunk once, and train on it many times."""
 
 import errno
 import os
@@ -16,31 +16,31 @@ from tlkeras.models.graph import cut
 from tlkeras.training.steps.data import all_labels, are_weighted, each_batch, outputs, steps_per_epoch
 from tlkeras.training.steps.distributed import own_methods, replicas_of
 
-#: Up to this many bytes stay in memory; more goes to a file in the system's temporary folder that is mapped into it.
+#: Maximum number of bytes kept in memory. Larger outputs go to a memory-mapped file in the system's temporary folder.
 MEMORY_BYTES = 1_000_000_000
 
 
 class CachedTrunk(keras.utils.PyDataset):
-    """Batches of a frozen trunk's output, in place of images.
+    """Batches of a frozen trunk's output, which replace images.
 
-    Where images are augmented, the trunk sees each in several random views; epoch `e` trains on view `e % views`. What
-    a view looks like depends on nothing but `seed`, its number and how often it was drawn, so a later process can draw
-    the same one. Values are kept as float16, which has the three digits that features of trained networks carry; as
-    float32 as soon as one exceeds the range of float16.
+    If images are augmented, the trunk sees several random views of each; epoch `e` trains on view `e % views`. A view
+    depends only on `seed`, its number and how often it was drawn, so a later process can draw the same view. Values are
+    stored as float16, whose three digits are enough for the features of trained networks. They are stored as float32 as
+    soon as one exceeds the range of float16.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
         batches: Batches of images and labels that can be iterated over repeatedly.
-        views: Number of augmented views of each image to keep; 1 where nothing is random.
+        views: Number of augmented views of each image to keep; 1 if nothing is random.
         random: Whether the trunk's output differs each time in training; see `is_random`.
-        refresh: Number of epochs after which the oldest view is drawn again; 0 for never, and never where nothing is
-            random.
+        refresh: Number of epochs after which the oldest view is drawn again; 0 for never. It has no effect if nothing
+            is random.
         batch_size: Number of images per batch.
-        shuffle: Whether each epoch has a new order; else the images come as in `batches`.
-        seed: Seed of the order and of the views.
+        shuffle: Whether each epoch has a new order. Otherwise, the images have the same order as in `batches`.
+        seed: Seed for the order and the views.
 
     Raises:
-        OSError: The disk has no room for it.
+        OSError: The disk does not have enough free space.
     """
 
     def __init__(self, trunk, batches, *, views=1, random=False, refresh=0, batch_size=32, shuffle=False, seed=0):
@@ -50,7 +50,7 @@ class CachedTrunk(keras.utils.PyDataset):
         self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
         self._folder, self._dtype = None, "float16"
         self._features, self._labels = None, None
-        self._drawn = [None] * views  # how often each view had been drawn again
+        self._drawn = [None] * views  # number of times that each view has been drawn again
         try:
             self.set_epoch(0)
         except BaseException:  # Ctrl-C too
@@ -69,12 +69,12 @@ class CachedTrunk(keras.utils.PyDataset):
         order = np.arange(len(self._labels[view]))
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
-        # Ascending, so that a mapped file is read in one direction.
+        # Ascending order, so that a mapped file is read in one direction.
         chosen = np.sort(order[index * self.batch_size : (index + 1) * self.batch_size])
         return self._features[view, chosen].astype("float32"), self._labels[view][chosen]
 
     def set_epoch(self, epoch):
-        """Go to an epoch, and draw those views again that are due by then."""
+        """Go to an epoch, and redraw the views that are due by then."""
         self.epoch = epoch
         for view in range(self.views):
             times = self._refreshes(view)
@@ -83,7 +83,7 @@ class CachedTrunk(keras.utils.PyDataset):
                 self._drawn[view] = times
 
     def _refreshes(self, view):
-        """Return how often a view has been drawn again by this epoch: all views take turns."""
+        """Return how often a view has been redrawn by the current epoch; all views take turns."""
         turns = self.epoch // self.refresh if self.refresh else 0
         return (turns - view - 1) // self.views + 1 if turns > view else 0
 
@@ -110,13 +110,13 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels[view] = np.concatenate(labels)
 
     def _most_images(self, first):
-        """Return how many images there are, or at most are where that takes a pass, if no batch exceeds the first."""
+        """Return the number of images, or, if counting takes a pass, its upper limit with no batch above the first."""
         if isinstance(self.batches, ImageBatches):
             return len(self.batches.labels)
         return first * steps_per_epoch(self.batches)
 
     def _move(self, count=None, dtype=None):
-        """Move the features to an array for more images, or of another type."""
+        """Move the features to an array with room for more images, or with another dtype."""
         before, folder = self._features, self._folder
         self._folder, self._dtype = None, dtype or self._dtype
         try:
@@ -133,7 +133,7 @@ class CachedTrunk(keras.utils.PyDataset):
             return
         reseed(self.trunk, seed)
         for images, labels in each_batch(self.batches):
-            # In training mode, as `fit` would run it: augmentation acts, and frozen BatchNorm stays as it is.
+            # Training mode, as in `fit`: augmentation is active, and frozen BatchNorm does not change.
             yield keras.ops.convert_to_numpy(self.trunk(images, training=True)), labels
 
     def _allocate(self, images, shape):
@@ -150,18 +150,18 @@ class CachedTrunk(keras.utils.PyDataset):
 
 
 def cached_top(model, data, options, progress):
-    """Cut a model where all that trains lies above, and cache the output of what lies below.
+    """Cut a model below everything that trains, and cache the output of the lower part.
 
     Args:
         model: `keras.Model`.
         data: `tlkeras.training.steps.training_data.TrainingData`.
         options: `tlkeras.training.steps.options.Options`.
-        progress: `tlkeras.training.steps.result.Progress`, which reports why there is no cache, but for `cache=False`,
-            and for `"auto"` where none is possible.
+        progress: `tlkeras.training.steps.result.Progress`, which reports why there is no cache, except with
+            `cache=False`, or with `"auto"` if caching is not possible.
 
     Returns:
-        `(top, data)`: the model to train and its data, now the trunk's output, to be closed; or None where there is no
-        cache.
+        `(top, data)`: the model to train, and its data with the trunk's output in place of images, which the caller
+        must close; or None if there is no cache.
     """
     if not options.cache:
         return None
@@ -194,7 +194,7 @@ def cached_top(model, data, options, progress):
 
 
 def why_not_cached(model, data, options, parts):
-    """Return why a model cannot be trained on cached outputs of its trunk, or None where it can.
+    """Return the reason why a model cannot be trained on cached outputs of its trunk, or None if it can.
 
     Args:
         model: As in `cached_top`.
@@ -230,7 +230,7 @@ def _refuse_full_disk(folder, count):
 
 
 def _reserve(path):
-    """Reserve the disk blocks now: a mapped file that finds the disk full later ends the process by a signal."""
+    """Reserve the disk blocks now, since a full disk kills a process that writes to a mapped file with a signal."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

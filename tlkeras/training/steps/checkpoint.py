@@ -1,4 +1,4 @@
-"""The progress of one `fine_tune` call in a folder, from which the same call resumes after being killed."""
+"""Save the progress of a `fine_tune` call in a folder, so that the same call can resume after being killed."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from tlkeras.utils.files import check_folder, file_written_whole
 
 
 def write_arrays(path, arrays, notes):
-    """Write arrays and notes to one file, which appears on the disk complete or not at all.
+    """Write arrays and notes to one file atomically.
 
     Args:
         path: `pathlib.Path` of the file.
-        arrays: List of NumPy arrays; those of bfloat16 are written as float32, which holds the same values.
-        notes: Anything that JSON can hold.
+        arrays: List of NumPy arrays. Arrays of dtype bfloat16 are written as float32, which preserves their values.
+        notes: Any object that can be stored as JSON.
 
     Example:
 
@@ -37,14 +37,14 @@ def write_arrays(path, arrays, notes):
 
 
 def read_arrays(path):
-    """Read what `write_arrays` wrote: a list of arrays, and the notes."""
+    """Read a file from `write_arrays`, and return the list of arrays and the notes."""
     with np.load(path) as file:
         return [file[f"arr_{i}"] for i in range(len(file.files) - 1)], json.loads(str(file["notes"]))
 
 
 def values_as_list(variables):
     """Return copies of the values of variables, in their order, as NumPy arrays."""
-    # JAX hands out views of buffers that the next step writes over.
+    # JAX returns views of buffers that the next step overwrites.
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
@@ -55,7 +55,7 @@ def assign_all(variables, values):
 
 
 def call_of(model, data, options):
-    """Return what tells one call of `fine_tune` from another, as a dict that JSON can hold.
+    """Return the facts that identify a call of `fine_tune`, as a dict that can be stored as JSON.
 
     Args:
         model: The classifier.
@@ -75,11 +75,11 @@ class Checkpoint:
     """A folder of states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each written atomically.
 
     Args:
-        folder: The folder, made when the first state is saved; None to keep nothing.
-        call: Everything that must be equal for a call to count as the same, as a dict that JSON can hold.
+        folder: The folder, which is created when the first state is saved; None to save nothing.
+        call: Dict of everything that must be equal for two calls to count as the same; it can be stored as JSON.
 
     Raises:
-        InputError: The folder cannot be written to, or holds the states of another call.
+        InputError: The folder cannot be written to, or contains the states of another call.
     """
 
     def __init__(self, folder, call):
@@ -103,7 +103,7 @@ class Checkpoint:
             write_arrays(self.folder / f"{name}.npz", arrays, {**notes, "call": self.call})
 
     def load(self, name):
-        """Return the arrays and the notes of a state, or None where it was not saved."""
+        """Return the arrays and the notes of a state, or None if it was not saved."""
         path = None if self.folder is None else self.folder / f"{name}.npz"
         return read_arrays(path) if path and path.exists() else None
 

@@ -8,7 +8,7 @@ from tlkeras.data.pixel_range import check_finite, warn_of_pixel_range
 from tlkeras.errors import InputError
 from tlkeras.training.steps.data import ArrayBatches, are_rows, each_batch, is_endless
 
-#: Losses that a model is compiled with to predict quantities.
+#: Losses for models that predict quantities.
 _REGRESSION_LOSSES = {
     kind().fn: kind.__name__
     for kind in (
@@ -28,16 +28,16 @@ _REGRESSION_ADVICE = "`fine_tune` trains classifiers. For quantities such as age
 def refuse_regression(model, head):
     """Refuse a model that is compiled to predict quantities.
 
-    A softmax head is a classifier's whatever its loss.
+    A model with a softmax head counts as a classifier, whatever its loss.
 
     Raises:
-        InputError: The loss is one for regression, and the head has no softmax.
+        InputError: The loss is a regression loss, and the head has no softmax.
     """
     loss = getattr(model, "loss", None) if getattr(model, "compiled", False) else None
     try:
         loss = keras.losses.get(loss)
     except (TypeError, ValueError):
-        return  # several losses, or one of the user's own
+        return  # several losses, or a custom loss
     function = getattr(loss, "fn", loss)
     if callable(function) and function in _REGRESSION_LOSSES and head.activation != "softmax":
         raise InputError(
@@ -47,15 +47,15 @@ def refuse_regression(model, head):
 
 
 def check_data(raw, batches, model, head, name):
-    """Refuse batches that a classifier cannot be trained or measured on.
+    """Refuse batches that a classifier cannot be trained or evaluated on.
 
-    All images of arrays are checked, and the first batch of other data, since the rest would have to be read; and all
-    labels that can be had without reading images. Later batches of a stream whose pixels do not run from 0 to 255
-    therefore cause no warning.
+    All images in arrays are checked. For other data, only the first batch is checked, since the rest would have to be
+    read. All labels that are available without reading images are checked too. Therefore, there is no warning for later
+    batches of a stream whose pixels do not range from 0 to 255.
 
     Args:
         raw: Batches from `tlkeras.training.steps.data.as_batches`.
-        batches: The same after the model's own preprocessor, if it has one.
+        batches: The same batches after the model's own preprocessor, if it has one.
         model: The classifier.
         head: Its `tlkeras.models.heads.Head`.
         name: Name of the data in errors.
@@ -64,7 +64,7 @@ def check_data(raw, batches, model, head, name):
         The labels that were checked.
 
     Raises:
-        InputError: It is empty or endless; images or labels do not suit the model.
+        InputError: The data is empty or endless, or images or labels do not suit the model.
     """
     if is_endless(raw):
         raise InputError(f"{name} never ends. Give it a length, such as `dataset.take(batches)` of a repeated one.")
@@ -75,7 +75,7 @@ def check_data(raw, batches, model, head, name):
     _check_shape(shown.shape, model, name)
     images = raw.images if isinstance(raw, ArrayBatches) else images
     check_finite(images, name)
-    if raw is batches:  # a preprocessor of its own knows its pixels
+    if raw is batches:  # a model's own preprocessor expects its own pixel range
         warn_of_pixel_range(images, model)
     labels = raw.labels if isinstance(raw, ImageBatches) else labels
     check_labels(labels, head, name)
@@ -96,8 +96,8 @@ def _check_shape(shape, model, name):
 def check_labels(labels, head, name):
     """Refuse labels that do not fit a head.
 
-    Several classes take class numbers, one-hot rows, or rows of probabilities that sum to 1; one unit takes 0 and 1; a
-    multi-label head takes rows from 0 to 1.
+    A head with several classes takes class numbers, one-hot rows, or rows of probabilities that sum to 1. A head with
+    one unit takes 0 and 1. A multi-label head takes rows of values from 0 to 1.
 
     Args:
         labels: Array of shape `(images,)`, `(images, 1)` or `(images, units)`.
@@ -105,7 +105,7 @@ def check_labels(labels, head, name):
         name: Name of the data in errors.
 
     Raises:
-        InputError: They have another shape, or are not numbers in the range.
+        InputError: The labels have another shape, or are not numbers in the range.
     """
     labels, units = np.asarray(labels), head.layer.units
     rows = are_rows(labels)
@@ -141,10 +141,10 @@ def check_labels(labels, head, name):
 def find_fault(data, head):
     """Search data that produced a NaN loss for the cause.
 
-    Later batches of a stream are not checked beforehand, since that would take a full pass; `ImageBatches` are.
+    Later batches of a stream are not checked beforehand, since that would take a full pass. `ImageBatches` are.
 
     Args:
-        data: Dict from the name of the data in errors to batches, from `tlkeras.training.steps.data.as_batches`.
+        data: Dict from the name of the data in errors to its batches from `tlkeras.training.steps.data.as_batches`.
         head: `tlkeras.models.heads.Head`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The weights of classes, for the probe and for training."""
+"""Compute class weights for the probe and for training."""
 
 from numbers import Real
 
@@ -9,21 +9,21 @@ from tlkeras.utils.validation import invalid
 
 
 def class_weights(choice, batches, head):
-    """Return the weight of each class, none left out.
+    """Return the weights of all classes.
 
     Args:
-        choice: `None`; `"balanced"` for weights inverse to how often a class occurs; or a dict from class number to
-            weight, in which missing classes weigh 1.
+        choice: `None`; `"balanced"` for weights inversely proportional to the frequency of each class; or a dict from
+            class number to weight, in which missing classes have a weight of 1.
         batches: Training batches.
         head: `tlkeras.models.heads.Head`.
 
     Returns:
-        None, or for classes that exclude each other a dict from class number to weight, as `fit` takes it. For a
-        multi-label head a float array of shape `(2, labels)`: the weights of answers that are 0 and of those that are
-        1. A dict then weighs the images that have a label; `"balanced"` weighs both sides of each label.
+        None, or, for mutually exclusive classes, a dict from class number to weight, as `fit` takes it. For a
+        multi-label head, a float array of shape `(2, labels)`: the weights of targets of 0, then of targets of 1. With
+        such a head, a dict weights the images that have a label, and `"balanced"` weights both sides of each label.
 
     Raises:
-        InputError: `choice` is none of these.
+        InputError: `choice` is not one of these.
     """
     if choice is None:
         return None

@@ -1,4 +1,4 @@
-"""Whatever `fit` takes, as batches that can be iterated over more than once."""
+"""Convert any data that `fit` takes to batches that can be iterated over more than once."""
 
 from operator import length_hint
 
@@ -10,20 +10,20 @@ from tlkeras.errors import InputError
 
 
 def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=None, name="train"):
-    """Turn training or validation data into batches.
+    """Convert training or validation data to batches.
 
     Args:
-        data: A split of `tlkeras.load_images`; a pair of arrays `(images, labels)`; or what is batched already: a
+        data: A split of `tlkeras.load_images`; a pair of arrays `(images, labels)`; or batched data: a
             `keras.utils.PyDataset`, a `tf.data.Dataset` or a torch `DataLoader` of such pairs.
-        batch_size: Number of images per batch, for what is not batched yet; at most as many as there are images.
-        shuffle: Whether each epoch has a new order, for what is not batched yet.
-        seed: Seed of the order.
-        mix: A layer that blends images and labels within a batch, for what is not batched yet.
+        batch_size: Number of images per batch, for data that is not batched yet; at most the number of images.
+        shuffle: Whether each epoch has a new order, for data that is not batched yet.
+        seed: Seed for the order.
+        mix: A layer that blends images and labels within a batch, for data that is not batched yet.
         classes: Number of classes, for `mix`.
         name: Name of the data in errors.
 
     Returns:
-        Batches as `fit` takes them.
+        Batches in a form that `fit` takes.
 
     Raises:
         InputError: There are no images, or the data is of another kind.
@@ -74,7 +74,7 @@ def _arrays(data, name):
 
 
 class ArrayBatches(ImageBatches):
-    """Batches of an array in memory, all of whose images can be checked without reading files."""
+    """Batches of an array in memory, whose images can all be checked without reading files."""
 
     def __init__(self, images, *arguments, **options):
         super().__init__(images.__getitem__, *arguments, **options)
@@ -82,7 +82,7 @@ class ArrayBatches(ImageBatches):
 
 
 def each_batch(batches, name="data"):
-    """Go through batches once, yielding pairs of NumPy arrays `(images, labels)`; sample weights are left out.
+    """Yield each batch once as a pair of NumPy arrays `(images, labels)`, without sample weights.
 
     Args:
         batches: See `as_batches`.
@@ -96,14 +96,14 @@ def each_batch(batches, name="data"):
 
 
 def are_weighted(batches, name="data"):
-    """Return whether the first batch holds sample weights."""
+    """Return whether the first batch contains sample weights."""
     for _, _, *rest in _each_whole_batch(batches, name):
         return bool(rest) and rest[0] is not None
     return False
 
 
 def _each_whole_batch(batches, name):
-    """Go through batches once, as they are, and refuse what is not a pair or triple."""
+    """Yield each batch once, unchanged, and refuse batches that are not pairs or triples."""
     if isinstance(batches, keras.utils.PyDataset):
         source = map(batches.__getitem__, range(batches.num_batches))
     else:
@@ -115,10 +115,10 @@ def _each_whole_batch(batches, name):
 
 
 def outputs(network, batches):
-    """Go through batches once, yielding a network's outputs and the labels as NumPy arrays.
+    """Yield a network's outputs and the labels for each batch as NumPy arrays.
 
-    A smaller batch than the first, the last one as a rule, is padded with its own images, and their outputs are
-    dropped: a backend recompiles the network for each batch size, which takes longer than computing them does.
+    A batch that is smaller than the first, usually the last one, is padded with its own images, and the outputs of the
+    padding are dropped. This is faster, because a backend recompiles the network for each batch size.
     """
     size = None
     for images, labels in each_batch(batches):
@@ -129,21 +129,21 @@ def outputs(network, batches):
 
 
 def is_endless(batches):
-    """Return whether the data declare that they never end: a repeated `tf.data` set, or a `PyDataset` made that way."""
+    """Return whether the data declares that it never ends, as a repeated `tf.data.Dataset` and some `PyDataset` do."""
     if hasattr(batches, "cardinality"):
         return int(batches.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
     return isinstance(batches, keras.utils.PyDataset) and batches.num_batches is None
 
 
 def all_labels(batches):
-    """Return the labels of one pass over the data; images are not read where labels can be had alone."""
+    """Return the labels of one pass over the data, without reading images if labels are available separately."""
     if isinstance(batches, ImageBatches):
         return batches.labels
     return np.concatenate([labels for _, labels in each_batch(batches)])
 
 
 def are_rows(labels):
-    """Return whether labels are rows, one-hot or multi-label, and not class numbers."""
+    """Return whether labels are rows (one-hot or multi-label) instead of class numbers."""
     return labels.ndim == 2 and labels.shape[1] > 1
 
 
@@ -156,13 +156,13 @@ def class_numbers(labels):
 
 
 def steps_per_epoch(batches):
-    """Return the number of steps in an epoch, counted where the data do not say."""
+    """Return the number of steps in an epoch, which is counted if the data does not declare it."""
     count = batches.num_batches if isinstance(batches, keras.utils.PyDataset) else length_hint(batches, -1)
     return count if count > 0 else sum(1 for _ in each_batch(batches))
 
 
 def set_epoch(batches, epoch):
-    """Tell our batches which epoch comes next, so that their order depends on nothing but its number."""
+    """Tell our batches which epoch comes next, so that their order depends only on its number."""
     if isinstance(batches, ImageBatches):
         batches.epoch = epoch
     elif hasattr(batches, "set_epoch"):
@@ -170,11 +170,11 @@ def set_epoch(batches, epoch):
 
 
 class ChangedBatches(keras.utils.PyDataset):
-    """Batches that a function changes, in the order that the original batches have.
+    """Batches that are transformed by a function, in the order of the original batches.
 
     Args:
         batches: A `keras.utils.PyDataset` of pairs of arrays `(images, labels)`.
-        change: Function from a batch's images and labels to those that replace them.
+        change: Function that takes a batch's images and labels and returns their replacements.
         workers: Number of threads that read batches.
     """
 
@@ -193,7 +193,7 @@ class ChangedBatches(keras.utils.PyDataset):
         return self._change(*self._batches[index])
 
     def set_epoch(self, epoch):
-        """Go to an epoch, whose number decides the order of images."""
+        """Go to an epoch, whose number determines the order of images."""
         set_epoch(self._batches, epoch)
 
     def on_epoch_end(self):
@@ -201,7 +201,7 @@ class ChangedBatches(keras.utils.PyDataset):
 
 
 def preprocessed(batches, model, name="train"):
-    """Return batches as the model's graph takes them: through its own preprocessor, where it has one.
+    """Return batches in the form that the model's graph takes, after its own preprocessor if it has one.
 
     Raises:
         InputError: The model has a preprocessor, and the data is a torch `DataLoader`.
@@ -223,7 +223,7 @@ def preprocessed(batches, model, name="train"):
 
 
 def _with_known_shapes(data, name):
-    """Return a `tf.data.Dataset` whose elements have known shapes, read off its first batch; others as they are."""
+    """Give a `tf.data.Dataset` the known shapes of its first batch; return other data unchanged."""
     kinds = getattr(data, "element_spec", None)
     if not isinstance(kinds, tuple) or all(kind.shape.rank is not None for kind in keras.tree.flatten(kinds)):
         return data
@@ -237,6 +237,6 @@ def _with_known_shapes(data, name):
 
 
 def _is_stream(data):
-    """Return whether it is a `tf.data.Dataset` or a `DataLoader`, by name, so that neither library is imported."""
+    """Check by class name for a `tf.data.Dataset` or a `DataLoader`, so that neither library is imported."""
     kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(data).__mro__}
     return bool(kinds & {"tensorflow.DatasetV2", "tensorflow.Dataset", "torch.DataLoader"})

@@ -1,4 +1,4 @@
-"""Training on several devices or machines: what `fine_tune` and Keras' `fit` need beyond what one device needs."""
+"""Support training on several devices or machines in `fine_tune` and Keras' `fit`."""
 
 import keras
 import numpy as np
@@ -9,13 +9,13 @@ from tlkeras.training.steps.data import ChangedBatches
 
 
 def replicas_of(model) -> int:
-    """Count the copies of a model that share each batch among them.
+    """Count the copies of a model that share each batch.
 
     Args:
         model: A `keras.Model`, built in the scope of a `tf.distribute` strategy or under a `keras.distribution`.
 
     Returns:
-        Their number; 1 without a distribution.
+        The number of copies; 1 without a distribution.
 
     Example:
 
@@ -33,7 +33,7 @@ def replicas_of(model) -> int:
 
 
 def refuse_open_scope():
-    """Refuse to work inside a `strategy.scope()`, where a model that predicts does so once for each replica.
+    """Refuse to work inside a `strategy.scope()`, where a model would predict once for each replica.
 
     Raises:
         InputError: A scope is open.
@@ -47,14 +47,14 @@ def refuse_open_scope():
 
 
 def even_batches(batches, replicas):
-    """Make batches divide evenly among replicas, where it is known how they are made.
+    """Divide batches evenly among replicas, if they come from a `PyDataset`.
 
     Args:
-        batches: Data as `fit` takes it.
-        replicas: Their number.
+        batches: Data that `fit` takes.
+        replicas: Number of replicas.
 
     Returns:
-        An `EvenBatches` of a `keras.utils.PyDataset` where there are several replicas; else `batches` themselves.
+        An `EvenBatches`, if there are several replicas and `batches` is a `keras.utils.PyDataset`; otherwise `batches`.
     """
     return EvenBatches(batches, replicas) if replicas > 1 and isinstance(batches, keras.utils.PyDataset) else batches
 
@@ -62,11 +62,11 @@ def even_batches(batches, replicas):
 class EvenBatches(ChangedBatches):
     """Batches with the last one padded with its own images, as in `torch.utils.data.DistributedSampler`.
 
-    A replica without an image is an error on TensorFlow, and a replica with one less than the others is one on JAX.
+    TensorFlow raises an error for a replica without an image, and JAX for a replica with fewer images than the others.
 
     Args:
         batches: A `keras.utils.PyDataset` of pairs of arrays `(images, labels)`.
-        replicas: Each batch gets a multiple of this number of images.
+        replicas: Number of replicas. The number of images in each batch becomes a multiple of it.
 
     Example:
 
@@ -77,8 +77,8 @@ class EvenBatches(ChangedBatches):
     """
 
     def __init__(self, batches, replicas):
-        # `tf.distribute` reads ahead, and Keras' queue then keeps batches of one epoch's order for the next, others on
-        # each worker. Without the queue every worker has the same order.
+        # `tf.distribute` reads ahead, so Keras' queue would keep batches in one epoch's order for the next epoch, and
+        # different batches on each worker. Without the queue, every worker has the same order.
         workers = 1 if keras.backend.backend() == "tensorflow" else batches.workers
         super().__init__(batches, self._padded, workers)
         self._replicas = replicas
@@ -104,10 +104,10 @@ def own_methods(model):
 
 
 def trainee_of(model):
-    """Return the model to train in place of `model`, with its layers.
+    """Return the model to train instead of `model`, with the same layers.
 
-    That is a `MultiWorkerModel` where there are several workers; the graph alone of KerasHub's
-    models, which prepare images within `fit`, though they are prepared already, and take no `PyDataset`; else the model
+    With several workers, this is a `MultiWorkerModel`. For KerasHub's models, it is a plain model of their graph, since
+    their own `fit` would preprocess images a second time and does not take a `PyDataset`. Otherwise, it is the model
     itself.
     """
     if hasattr(model, "preprocessor"):
@@ -124,9 +124,9 @@ def has_several_workers(model):
 class MultiWorkerModel(keras.Model):
     """A functional model whose `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
-    Keras 3 (3.15) fails there before the first step, because it averages the images of all workers to learn their
-    shape, and again after it, because it averages scalar metrics along their first axis. A model made outside the
-    strategy's scope avoids the first, and a step that returns one-element vectors avoids the second.
+    Keras 3 (3.15) fails there before the first step, because it averages the images of all workers to find their shape,
+    and again after the first step, because it averages scalar metrics along their first axis. A model created outside
+    the strategy's scope avoids the first error, and a step that returns one-element vectors avoids the second.
 
     Args:
         model: A functional or Sequential model built in the strategy's scope; all its layers are shared.

@@ -9,12 +9,12 @@ from tlkeras.training.steps.random_state import random_state, restore_random_sta
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
-    """Choose the images of each epoch, stop after the last step, and keep a checkpoint of each epoch.
+    """Callback that sets the order of images in each epoch, stops after the last step, and saves a checkpoint.
 
     Args:
         runs: `tlkeras.training.steps.tuning.Runs`.
-        run: Number of the run, from 0.
-        best: Its `BestWeights`.
+        run: Number of the run, starting at 0.
+        best: The `BestWeights` of the run.
     """
 
     def __init__(self, runs, run, best):
@@ -71,7 +71,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
 
 def counters(callback):
-    """Return the plain attributes of a callback, without its settings, which may have changed since."""
+    """Return the plain attributes of a callback, without its settings, which may differ in a later call."""
     settings = {name for kind in type(callback).__mro__ for name in inspect.signature(kind.__init__).parameters}
     plain = {name: value for name, value in vars(callback).items() if isinstance(value, int | float | str | None)}
     return {name: value for name, value in plain.items() if name not in settings}

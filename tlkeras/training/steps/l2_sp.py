@@ -1,4 +1,4 @@
-"""L2-SP: penalize the distance of weights from where they started."""
+"""Penalize the distance of weights from their starting values (L2-SP)."""
 
 from contextlib import contextmanager
 
@@ -8,10 +8,10 @@ from keras import ops
 
 @contextmanager
 def pulled_to_start(start, strength):
-    """Penalize the distance of weights from their start, besides their own regularizers, within a `with` block.
+    """Penalize the distance of weights from their start in a `with` block, in addition to their own regularizers.
 
     Args:
-        start: List of pairs of a variable and its value at the start, a NumPy array.
+        start: List of pairs of a variable and its starting value, a NumPy array.
         strength: Factor on the squared distance; 0 for no penalty.
 
     Reference: Li et al., 2018, https://arxiv.org/abs/1802.01483

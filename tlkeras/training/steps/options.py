@@ -1,4 +1,4 @@
-"""The settings of one call of `fine_tune`, checked as soon as they are put together."""
+"""The settings of one call of `fine_tune`, which are checked on creation."""
 
 import inspect
 import math
@@ -10,7 +10,7 @@ import keras
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid, shown
 
-#: Callbacks that set the learning rate, which a schedule of the optimizer does not allow.
+#: Callbacks that set the learning rate, which is not possible for an optimizer with a schedule.
 _SETTING_RATES = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 
 _INTEGERS = {"epochs": 0, "batch_size": 1, "patience": 1, "runs": 1, "cached_views": 1, "seed": 0}
@@ -27,7 +27,7 @@ _NUMBERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The settings of one call of `tlkeras.fine_tune`, where each is documented.
+    """The settings of one call of `tlkeras.fine_tune`, which documents them.
 
     Raises:
         InputError: A setting is out of range, or a callback cannot be used.
@@ -77,14 +77,14 @@ class Options:
             _check_callback(callback)
 
     def with_plan(self, plan, function) -> "Options":
-        """Return these settings with those of a plan.
+        """Return a copy of these settings with those of a plan.
 
         Args:
-            plan: `tlkeras.selection.plan.Plan`, from a room that this one does not know.
-            function: The public function, whose defaults tell which settings were given.
+            plan: `tlkeras.selection.plan.Plan`, from a package that must not be imported here.
+            function: The public function, whose defaults show which settings were passed.
 
         Raises:
-            InputError: A setting of the plan was given too, or `plan` is not a plan.
+            InputError: A setting in the plan was also passed, or `plan` is not a plan.
         """
         planned = getattr(plan, "fine_tune_options", None)
         if not isinstance(planned, dict):
@@ -118,17 +118,17 @@ class Options:
 
     @property
     def keeps_lowest_loss(self) -> bool:
-        """Whether the loss on validation data decides which weights stay; a share that was given decides by itself."""
+        """Whether the validation loss decides which weights to keep, which it does not if a share was given."""
         return self.average_with_probe in (None, "auto")
 
 
 def as_callbacks(callbacks):
-    """Return one callback or a nested sequence of them as a tuple, without those that are None."""
+    """Convert one callback or a nested sequence of callbacks to a tuple, without entries that are None."""
     return tuple(callback for callback in keras.tree.flatten(callbacks) if callback is not None)
 
 
 def _check_callback(callback):
-    """Refuse what is not a callback, and callbacks that would fail in the middle of training."""
+    """Refuse objects that are not callbacks, and callbacks that would fail in the middle of training."""
     if not isinstance(callback, keras.callbacks.Callback):
         raise invalid("callbacks", callback, "be Keras callbacks")
     if isinstance(callback, _SETTING_RATES):

@@ -13,7 +13,7 @@ from tlkeras.training.steps.data import class_numbers, outputs
 
 
 def classifier_head(model):
-    """Find the head of a classifier that takes images alone and ends in softmax, sigmoid or no activation.
+    """Find the head of a classifier that takes only images and ends in softmax, sigmoid or no activation.
 
     Args:
         model: A functional or Sequential `keras.Model` with one output.
@@ -22,8 +22,8 @@ def classifier_head(model):
         `tlkeras.models.heads.Head`.
 
     Raises:
-        InputError: It is not a Keras model, is not built, takes more than images, has several outputs, or ends in
-            another layer or activation.
+        InputError: The model is not a Keras model, is not built, has several inputs or outputs, or ends in another
+            layer or activation.
 
     Example:
 
@@ -43,23 +43,24 @@ def classifier_head(model):
 
 
 def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
-    """Set the head to logistic regression on the features below it: the linear probe, in place.
+    """Set the head of a classifier in place to a linear probe: logistic regression on the features below it.
 
     Args:
-        model: A classifier; see `classifier_head`. Nothing but its head changes.
+        model: A classifier; see `classifier_head`. Only its head changes.
         batches: Training batches, iterated over once; see `tlkeras.training.steps.data.as_batches`.
-        C: Inverse of the L2 penalty, for a multi-label head also a list with one per label. None to choose it by
-            cross-validation.
-        seed: Seed of the cross-validation.
-        class_weight: From `tlkeras.training.steps.class_weights.class_weights`, or a dict from class number to weight.
+        C: Inverse of the L2 penalty. For a multi-label head, it can be a list with one value per label. None to choose
+            it by cross-validation.
+        seed: Seed for the cross-validation.
+        class_weight: Result of `tlkeras.training.steps.class_weights.class_weights`, or a dict from class number to
+            weight.
 
     Returns:
-        The C that was used: a float, or for a multi-label head a list with one per label, with None for a label that
-        all images or no images have.
+        The C that was used, as a float. For a multi-label head, a list with one value per label, which is None for a
+        label that all images or no images have.
 
     Raises:
-        InputError: The model has no head that can be recognized, or one that a probe cannot be put into; the labels do
-            not fit it or are of one class only; or features are not finite.
+        InputError: The model has no recognizable head, or its head cannot be set to a probe; the labels do not fit the
+            head or all belong to one class; or features are not finite.
 
     Reference: the first half of LP-FT, Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """
@@ -87,7 +88,7 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
 
 
 def _check_settable(layer):
-    """Raise if a head's weights are not a plain kernel and bias that may have any value."""
+    """Raise unless the head's weights are a plain kernel and bias without constraints."""
     obstacle = None
     if getattr(layer, "lora_enabled", False):
         obstacle = "LoRA weights"
@@ -106,7 +107,7 @@ def _probe_per_label(features, labels, C, seed, class_weight):
     """Fit one probe per label, on targets rounded at one half.
 
     Returns:
-        Kernel `(features, labels)`, bias `(labels,)`, and the list of Cs.
+        The kernel of shape `(features, labels)`, the bias of shape `(labels,)`, and the list of C values.
     """
     Cs = C if isinstance(C, list | tuple) else [C] * labels.shape[1]
     if len(Cs) != labels.shape[1]:
@@ -122,10 +123,11 @@ def _probe_per_label(features, labels, C, seed, class_weight):
 
 
 def _probe(features, labels, classes, C, seed, class_weight):
-    """Fit a probe in which a class without images gets no chance.
+    """Fit a probe that gives a class without images a negligible probability.
 
     Returns:
-        Kernel `(features, classes)`, bias `(classes,)`, and C, None where all images are of one class.
+        The kernel of shape `(features, classes)`, the bias of shape `(classes,)`, and C, which is None if all images
+        belong to one class.
     """
     found = np.unique(labels)
     kernel, bias = np.zeros((features.shape[1], classes)), np.zeros(classes)
@@ -138,7 +140,7 @@ def _probe(features, labels, classes, C, seed, class_weight):
         *scalers, regression = (step for _, step in probe.steps)
         kernel[:, found], bias[found] = folded_weights(scalers, regression)
         C = float(regression.C)
-    # Ten below the lowest logit there is: a probability that matters nowhere.
+    # The bias is 10 below the lowest logit of all images, so the probability is negligible.
     absent = np.setdiff1d(np.arange(classes), found)
     bias[absent] = (features @ kernel[:, found] + bias[found]).min() - 10
     return kernel, bias, C if len(found) > 1 else None

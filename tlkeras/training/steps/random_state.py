@@ -1,4 +1,4 @@
-"""Read and restore every random state that a training run draws from."""
+"""Read and restore all random states that a training run uses."""
 
 import random
 import sys
@@ -12,7 +12,7 @@ from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 @contextmanager
 def random_state_kept():
-    """Restore the random states at the end of a `with` block, also after an exception."""
+    """Restore the random states at the end of a `with` block, even after an exception."""
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
     before = random_state()
     try:
@@ -25,10 +25,10 @@ def random_state_kept():
 def random_state():
     """Return the random states of Python, NumPy, Keras and, if in use, torch and eager TensorFlow.
 
-    The seeds of layers are variables of their model and not among them.
+    The seeds of layers are not included, since they are variables of their model.
 
     Returns:
-        A dict that JSON can hold, for `restore_random_state`.
+        A dict for `restore_random_state`, which can be stored as JSON.
     """
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 (the global one is meant)
     generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
@@ -45,7 +45,7 @@ def random_state():
 
 
 def restore_random_state(state):
-    """Restore the random states that `random_state` returned, also after a round trip through JSON."""
+    """Restore the random states that `random_state` returned, even after a round trip through JSON."""
     random.setstate(_as_tuples(state["python"]))
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, np.array(keys, "uint32"), *rest))  # noqa: NPY002
@@ -63,12 +63,12 @@ def restore_random_state(state):
 
 
 def _as_tuples(state):
-    """Return the state of a `random.Random` with tuples, which JSON turns into lists."""
+    """Return the state of a `random.Random` with tuples instead of the lists that JSON makes of them."""
     version, numbers, rest = state
     return version, tuple(numbers), rest
 
 
 def _eager_tensorflow():
-    """Return what seeds the shuffles of `tf.data` after `tf.random.set_seed`; None where there is none."""
+    """Return the generator that seeds `tf.data` shuffles after `tf.random.set_seed`, or None if there is none."""
     module = sys.modules.get("tensorflow.python.eager.context")
     return getattr(module.context(), "_rng", None) if module else None

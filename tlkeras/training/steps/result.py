@@ -1,4 +1,4 @@
-"""What `fine_tune` reports, while it runs and in the end."""
+"""The reports of `fine_tune` while it runs and at the end."""
 
 import sys
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from tlkeras.training.losses import PLAIN_LOSS
 
 @dataclass
 class Phase:
-    """A part of `fine_tune` that has ended.
+    """A completed phase of `fine_tune`.
 
     Attributes:
         name: `"probe"`, `"cache"`, `"fine-tune"`, `"average runs"` or `"average"`.
-        seconds: The time it took, in seconds; of a resumed call the last part of it.
-        details: Dict of what was chosen or counted in it, such as `{"C": 0.01}`.
+        seconds: Duration in seconds. For a resumed call, the duration since it resumed.
+        details: Dict of values that were chosen or counted in the phase, such as `{"C": 0.01}`.
 
     Example:
 
@@ -38,20 +38,22 @@ class Phase:
 
 @dataclass
 class FineTuning:
-    """The report of `fine_tune`; `print` shows a line per phase.
+    """The report of `fine_tune`, which prints one line per phase.
 
     Attributes:
-        history: Dict of lists, one value per epoch of fine-tuning, as in `keras.callbacks.History`; several runs follow
-            one after another. `val_loss`, by which weights are chosen, has no penalties on weights; `loss` has.
+        history: Dict of lists with one value per epoch of fine-tuning, as in `keras.callbacks.History`. The epochs of
+            several runs are concatenated. `val_loss`, which selects the weights, excludes penalties on weights; `loss`
+            includes them.
         phases: List of `Phase`, in the order in which they ended.
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
-        C: The probe's inverse penalty, a list with one per label for a multi-label head; `None` without a probe.
-        steps: Number of training steps that produced the model's weights, as a mean over the averaged runs.
+        C: The inverse of the probe's penalty; a list with one value per label for a multi-label head; `None` without a
+            probe.
+        steps: Number of training steps that produced the model's weights. For averaged runs, their mean.
         best_epoch: Number of the epoch that the model's weights come from, starting at 1 and counted through all runs;
-            0 for the weights from before fine-tuning. For averaged runs the epoch with the lowest validation loss.
-        runs: Number of runs whose weights were averaged; 1 if there was only one run, or a single one had the lowest
+            0 for the weights from before fine-tuning. For averaged runs, the epoch with the lowest validation loss.
+        runs: Number of runs whose weights were averaged; 1 if there was only one run, or if a single run had the lowest
             loss.
-        average_with_probe: Share, in the model's weights, of those that fine-tuning began with; 1 if these were kept.
+        average_with_probe: Share of the weights from before fine-tuning in the model's weights; 1 if these were kept.
         stopped: `None`, or the reason for an early end: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
@@ -72,7 +74,7 @@ class FineTuning:
 
     @property
     def choices(self) -> dict:
-        """What was chosen on held-out data, as arguments of a call that trains on all data without validation.
+        """The choices made on held-out data, as arguments for a call that trains on all data without validation.
 
         Returns:
             A dict with `C`, `steps`, `runs` and `average_with_probe`.
@@ -117,11 +119,11 @@ class FineTuning:
         return self.runs == 1 and not self.average_with_probe
 
     def as_dict(self) -> dict:
-        """Return the report as a dict that JSON can hold."""
+        """Return the report as a dict that can be stored as JSON."""
         return asdict(self)
 
     def restore(self, values: dict) -> None:
-        """Restore what `as_dict` returned, also after a round trip through JSON."""
+        """Restore the report that `as_dict` returned, even after a round trip through JSON."""
         phases = [Phase(**phase) for phase in values["phases"]]
         rates = values["learning_rates"]
         rates = None if rates is None else LearningRateTable(BlockRate(*row) for row in rates)
@@ -129,11 +131,11 @@ class FineTuning:
 
 
 class Progress:
-    """Note in `result`, a `FineTuning`, what is being done, and report it.
+    """Recorder of the progress of a call, which is kept in `result`, a `FineTuning`, and reported.
 
     Args:
         verbose: Whether to report on stderr.
-        on_event: Function called with a dict per event, or None.
+        on_event: Function that is called with a dict for each event, or None.
     """
 
     def __init__(self, verbose=True, on_event: Callable[[dict], None] | None = None):
@@ -146,7 +148,7 @@ class Progress:
 
     @contextmanager
     def phase(self, name):
-        """Time a phase that ends without an exception, note and report it; yield the dict of its details."""
+        """Yield the dict of a phase's details; time, record and report the phase if it ends without an exception."""
         details, start = {}, perf_counter()
         yield details
         phase = Phase(name, perf_counter() - start, details)
@@ -155,7 +157,7 @@ class Progress:
         self._emit(phase=name, seconds=phase.seconds, **details)
 
     def each_epoch(self, run, epochs, steps):
-        """Return a callback that notes and reports each epoch of a run."""
+        """Return a callback that records and reports each epoch of a run."""
         return _EpochReport(self, run, epochs, steps)
 
     def note_epoch(self, epoch, logs, **facts):
@@ -172,7 +174,7 @@ class Progress:
 
 
 class _EpochReport(keras.callbacks.Callback):
-    """Time each epoch, and hand it to `Progress`."""
+    """Callback that times each epoch and reports it to `Progress`."""
 
     def __init__(self, progress, run, epochs, steps):
         super().__init__()
@@ -187,5 +189,5 @@ class _EpochReport(keras.callbacks.Callback):
         logs = dict(logs or {})
         logs.pop(PLAIN_LOSS, None)
         if (validated := logs.pop(f"val_{PLAIN_LOSS}", None)) is not None:
-            logs["val_loss"] = validated  # what the weights are chosen by
+            logs["val_loss"] = validated  # the loss that selects the weights
         self.progress.note_epoch(epoch + 1, logs, **self.facts, learning_rate=rate, seconds=seconds)

@@ -1,4 +1,4 @@
-"""How fine-tuning is compiled: AdamW with rates that fall with depth, warm-up and cosine decay."""
+"""Compile a model for fine-tuning: AdamW with rates that decrease with depth, warm-up and cosine decay."""
 
 import keras
 
@@ -9,12 +9,12 @@ from tlkeras.training.losses import Accuracy, PlainLoss, SmoothedCrossentropy
 
 
 def warmup_cosine(peak, warmup, steps):
-    """Return a schedule that climbs linearly from 0 to the peak rate and then falls to 0 as a cosine.
+    """Return a schedule that rises linearly from 0 to the peak rate and then falls to 0 along a cosine.
 
     Args:
         peak: The highest learning rate.
-        warmup: Share of the steps in which the rate climbs, in [0, 1).
-        steps: Number of steps in all.
+        warmup: Share of the steps during which the rate rises, in [0, 1).
+        steps: Total number of steps.
 
     Example:
 
@@ -29,10 +29,10 @@ def warmup_cosine(peak, warmup, steps):
 
 
 def compile_for_tuning(model, trainee, data, options, steps):
-    """Compile what trains, and build its optimizer.
+    """Compile the model to train, and build its optimizer.
 
     Args:
-        model: The whole classifier, whose block map decides the rates.
+        model: The whole classifier, whose block map determines the rates.
         trainee: The model to train: the model itself, its top, or a stand-in that shares its layers.
         data: `tlkeras.training.steps.training_data.TrainingData`.
         options: `tlkeras.training.steps.options.Options`.
@@ -42,7 +42,7 @@ def compile_for_tuning(model, trainee, data, options, steps):
         The table of the peak rates.
     """
     head, depth = data.head, {"layer_decay": options.layer_decay}
-    # A table of the peak rates, since the schedule begins at 0.
+    # Use a constant rate for the table of peak rates, since the schedule begins at 0.
     constant = differential_optimizer(model, keras.optimizers.AdamW(options.learning_rate), **depth)
     rates = learning_rate_table(model, constant)
     adamw = keras.optimizers.AdamW(
@@ -57,5 +57,5 @@ def compile_for_tuning(model, trainee, data, options, steps):
         optimizer = differential_optimizer(model, adamw, **depth)
         metrics = [Accuracy(head.task, head.from_logits)]
         trainee.compile(optimizer, loss, metrics=metrics, weighted_metrics=[PlainLoss(loss)])
-        trainee.optimizer.build(trainee.trainable_variables)  # or TensorFlow traces the step twice
+        trainee.optimizer.build(trainee.trainable_variables)  # otherwise, TensorFlow traces the step twice
     return rates

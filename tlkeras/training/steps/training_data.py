@@ -1,4 +1,4 @@
-"""The data of one call of `fine_tune`: checked, batched, and even among the replicas of the model."""
+"""Check the data of a call of `fine_tune`, batch it, and divide it evenly among the replicas of the model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,12 +19,12 @@ class TrainingData:
     """The data that a model is trained and validated on.
 
     Attributes:
-        in_order: Batches of training images, in the order they were given in.
-        shuffled: The same images in a new order each epoch, blended where `mix` is given.
+        in_order: Batches of training images in their original order.
+        shuffled: The same images in a new order each epoch, blended if `mix` is given.
         held_out: Batches of validation images, or None.
-        one_hot: Whether labels are rows and not class numbers.
+        one_hot: Whether labels are rows instead of class numbers.
         class_weight: See `tlkeras.training.steps.class_weights.class_weights`.
-        sources: Dict from the name of the data to its batches as they were given, to look for faults in.
+        sources: Dict from the name of the data to its original batches, to search for faults.
         head: Head of the classifier.
     """
 
@@ -37,22 +37,22 @@ class TrainingData:
     head: Head
 
     def explain_fault(self):
-        """Raise an `InputError` that names the batch, if a later batch is the reason for a loss that is not finite."""
+        """Raise an `InputError` that names the batch, if a later batch has caused a loss that is not finite."""
         find_fault(self.sources, self.head)
 
     def close(self):
-        """Remove what the batches keep on disk."""
+        """Remove the files that the batches keep on disk."""
         for batches in (self.shuffled, self.held_out):
             if hasattr(batches, "close"):
                 batches.close()
 
 
 def training_data(model, head, train, validation_data, options):
-    """Check the data of a call and put them in batches; nothing is changed before.
+    """Check the data of a call and batch it, without changing anything.
 
     Args:
         model: The classifier.
-        head: Its head.
+        head: The head of the classifier.
         train: As in `tlkeras.fine_tune`.
         validation_data: As in `tlkeras.fine_tune`.
         options: `tlkeras.training.steps.options.Options`.
@@ -61,7 +61,7 @@ def training_data(model, head, train, validation_data, options):
         `TrainingData`.
 
     Raises:
-        InputError: The model or the data are for regression, or the data cannot be used for another reason.
+        InputError: The model or the data is for regression, or the data cannot be used for another reason.
     """
     refuse_regression(model, head)
     given = {"train": train} if validation_data is None else {"train": train, "validation_data": validation_data}
@@ -86,7 +86,7 @@ def training_data(model, head, train, validation_data, options):
 
 
 def _check_for_probe(batches, labels, raw, head):
-    """Refuse what the probe cannot learn from, where it shows without a pass over a stream."""
+    """Refuse data that the probe cannot learn from, as far as this is visible without a pass over a stream."""
     if are_weighted(batches, "train"):
         raise InputError(
             "The data yield sample weights, which the linear probe does not take. Pass `class_weight`, or probe=False."

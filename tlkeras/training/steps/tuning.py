@@ -1,4 +1,4 @@
-"""The second phase of `fine_tune`: runs of training from one start, and the choice of the weights that stay."""
+"""The second phase of `fine_tune`: one or more training runs from the same start, and the choice of weights to keep."""
 
 import math
 from dataclasses import dataclass, replace
@@ -24,8 +24,8 @@ class Candidate:
     Attributes:
         values: Values of the model's weights, from `tlkeras.training.steps.averaging.values_of`.
         loss: Loss on validation data; None if unknown.
-        epoch: Epoch that the weights come from, counted through all runs; 0 for those from before fine-tuning.
-        steps: Number of training steps that produced them.
+        epoch: Epoch that the weights come from, counted through all runs; 0 for the weights from before fine-tuning.
+        steps: Number of training steps that produced the weights.
         runs: Number of runs that are averaged.
         probe_share: Share of the weights from before fine-tuning.
     """
@@ -43,10 +43,10 @@ class Runs:
 
     Args:
         model: The classifier.
-        trainee: The `keras.Model` that trains and shares its layers: the model, or the top of it.
+        trainee: The `keras.Model` to train: the model itself, or one that shares its layers, such as its top.
         data: `tlkeras.training.steps.training_data.TrainingData` for the trainee.
         options: `tlkeras.training.steps.options.Options`.
-        progress: `tlkeras.training.steps.result.Progress`, whose result is filled in.
+        progress: `tlkeras.training.steps.result.Progress`, whose result is updated.
         checkpoint: `tlkeras.training.steps.checkpoint.Checkpoint`.
     """
 
@@ -60,7 +60,7 @@ class Runs:
         self.start, self.tuned, self.averages = None, [], []
 
     def tune(self):
-        """Fine-tune the model, and leave it with the best weights found, however training ends."""
+        """Fine-tune the model, and set it to the best weights, however training ends."""
         self.result.learning_rates = compile_for_tuning(self.model, self.trainee, self.data, self.options, self.steps)
         self.start = Candidate(values_of(self.model.weights), None, probe_share=1.0)
         try:
@@ -74,7 +74,7 @@ class Runs:
             self._keep(self._best())
 
     def _train(self):
-        """Train the requested number of runs, each time from the weights before, and collect the best of each."""
+        """Train the requested number of runs, each from the same start, and collect the best weights of each."""
         optimizer = self.trainee.optimizer
         fresh = values_of(optimizer.variables) if self.options.runs > 1 else {}
         self.start = replace(self.start, loss=self._loss_before())
@@ -106,7 +106,7 @@ class Runs:
             self._save_run(run, best)
 
     def _fit(self, run, best):
-        """Run `fit` once; Ctrl-C ends it as early stopping does."""
+        """Run `fit` once; Ctrl-C ends it in the same way as early stopping."""
         averaging = []
         if self.options.ema_momentum is not None:
             averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
@@ -127,14 +127,14 @@ class Runs:
         except KeyboardInterrupt:
             best.stopped = "interrupted"
         except Exception:
-            if self.data.class_weight is not None:  # TensorFlow fails to find the weight of a class that there is not
+            if self.data.class_weight is not None:  # TensorFlow fails if a label has no class weight
                 self.data.explain_fault()
             raise
         if best.stopped == "not a number":
             self.data.explain_fault()
 
     def _average_runs(self):
-        """Add the average of all runs to what may stay."""
+        """Add the average of all runs to the candidates."""
         if len(self.tuned) < 2:
             return
         with self.progress.phase("average runs") as details:
@@ -153,7 +153,7 @@ class Runs:
             self.averages.append(average)
 
     def _average_with_probe(self):
-        """Add the average of the tuned weights and those from before to what may stay."""
+        """Add the average of the fine-tuned weights and the weights from before fine-tuning to the candidates."""
         share = self.options.probe_share
         if not share:
             return
@@ -168,11 +168,11 @@ class Runs:
             )
 
     def _best(self):
-        """Return the weights that stay: the latest, unless the loss on validation data decides."""
+        """Return the weights to keep: the latest, unless the validation loss decides."""
         candidates = [self.start, *self.tuned, *self.averages]
         known = [candidate for candidate in candidates if candidate.loss is not None]
         if known and self.options.keeps_lowest_loss:
-            return min(reversed(known), key=lambda candidate: candidate.loss)  # of equals the last
+            return min(reversed(known), key=lambda candidate: candidate.loss)  # the last one in a tie
         return candidates[-1]
 
     def _keep(self, kept):
@@ -181,7 +181,7 @@ class Runs:
         self.result.runs, self.result.average_with_probe = kept.runs, kept.probe_share
 
     def _statistics_batches(self):
-        """Return the batches to recompute BatchNorm statistics on, or None where they are frozen."""
+        """Return the batches for recomputing BatchNorm statistics, or None if these are frozen."""
         return self.data.sources["train"] if self.options.batchnorm == "train" else None
 
     def _loss_before(self):
@@ -195,7 +195,7 @@ class Runs:
         return loss
 
     def _loss(self):
-        """Return the plain loss on validation data, infinite where it is not a number; None without these."""
+        """Return the plain validation loss, or infinity if it is NaN, or None without validation data."""
         if self.data.held_out is None:
             return None
         loss = self.trainee.evaluate(self.data.held_out, verbose=0, return_dict=True)[PLAIN_LOSS]
@@ -214,7 +214,7 @@ class Runs:
         self.checkpoint.remove("epoch")
 
     def _restore_run(self, run):
-        """Restore a run that had ended before the call was killed; return whether there is one."""
+        """Restore a run that ended before the call was killed, and return whether there is one."""
         saved = self.checkpoint.load(f"run-{run}")
         if saved is None:
             return False
@@ -229,18 +229,18 @@ class Runs:
 
     @property
     def seeds(self):
-        """The variables of the model that are not weights: seeds of dropout and augmentation."""
+        """The variables of the model that are not weights: seeds for dropout and augmentation."""
         weights = {id(weight) for weight in self.model.weights}
         return [variable for variable in self.model.variables if id(variable) not in weights]
 
     def start_epoch(self, run, epoch):
-        """Have the data give the images of an epoch, in an order that depends on nothing but its number."""
+        """Set the order of the images for an epoch, which depends only on the epoch's number."""
         set_epoch(self.data.shuffled, run * self.epochs + epoch)
 
 
 def _shuffled_by_keras(batches):
-    """Return whether Keras is to shuffle batches: those of the user's own `PyDataset`.
+    """Return whether Keras should shuffle the batches, which is true only for a user's own `PyDataset`.
 
-    Keras would shuffle ours once more, by a state that `seed` does not set and workers do not share.
+    Keras would shuffle our batches again, with a random state that `seed` does not set and workers do not share.
     """
     return isinstance(batches, keras.utils.PyDataset) and not type(batches).__module__.startswith("tlkeras.")
