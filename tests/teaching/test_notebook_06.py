@@ -7,22 +7,36 @@ import tlkeras
 from tlkeras.selection.forecast import Forecast
 from tlkeras.teaching import NotYet, check, quiz
 
-GAIN = Forecast(per_class=32.0, accuracy=0.03, low=0.01, high=0.05)
+
+class _Curve:
+    """A forecast whose gain grows by a point for every ten images, within a factor of two, up to 100 images."""
+
+    def gain(self, more):
+        if more > 100:
+            raise ValueError("A forecast reaches at most three times the images at hand.")
+        return Forecast(per_class=more, accuracy=more / 1000, low=more / 2000, high=more / 500)
 
 
-@pytest.mark.parametrize("bet", [0, 0.03, np.float32(0.05), 0.065])
-def test_06_1_accepts_a_bet_near_the_forecast(bet, capsys):
-    check("06.1", bet, GAIN)
-    assert "+3.0 points (+1.0 to +5.0)" in capsys.readouterr().out
+@pytest.mark.parametrize("bet", [26, 50, np.float32(60), 99.5])
+def test_06_1_accepts_a_number_whose_forecast_holds_five_points(bet, capsys):
+    check("06.1", bet, _Curve())
+    assert "That holds 5 points" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(
     "bet, hint",
-    [(0.2, "the curve bends"), (-0.1, "rarely hurt"), (3, "give a share"), ("a little", "one number"), ([0.1], "one")],
+    [(10, "need more"), (0.05, "need more"), (200, "at most three times"), (-1, "one number"), ("a few", "one number")],
 )
 def test_06_1_refuses_others_with_a_hint(bet, hint):
     with pytest.raises(NotYet, match=hint):
-        check("06.1", bet, GAIN)
+        check("06.1", bet, _Curve())
+
+
+def test_06_1_says_when_fewer_would_do():
+    curve = _Curve()
+    curve.gain = lambda more: Forecast(per_class=more, accuracy=0.08, low=0.06, high=0.1)
+    with pytest.raises(NotYet, match="need fewer"):
+        check("06.1", 90, curve)
 
 
 def test_06_quiz_accepts_something_else_than_more_of_the_same(capsys):

@@ -24,7 +24,8 @@ from tlkeras.teaching import NotYet, check, quiz
 def test_07_1_is_judged_by_what_was_measured(prediction, differences, right, capsys):
     if right:
         check("07.1", prediction, differences)
-        assert capsys.readouterr().out.startswith("07.1 is right")
+        printed = capsys.readouterr().out
+        assert printed.startswith("07.1 is right") and "95% interval" in printed.replace("\n", " ")
     else:
         with pytest.raises(NotYet):
             check("07.1", prediction, differences)

@@ -16,18 +16,27 @@ QUIZ = {
 }
 
 
-def exercise_1(bet, gain):
-    """Require a bet within the interval of the forecast, or at most two points away from it."""
-    require(isinstance(bet, Real), f"a bet must be one number, such as 0.05. Received: {bet!r}")
-    require(abs(bet) < 1, f"give a share: 0.02 is two points. Received: {bet!r}")
-    low, high = gain.low - 0.02, gain.high + 0.02
-    require(bet >= low, "more images of the same kind rarely hurt.")
+def exercise_1(bet, curve, wanted=0.05):
+    """Require a number of images for which the forecast's interval holds the gain that is wanted."""
     require(
-        bet <= high,
-        f"the curve bends: twice as many images bring {100 * gain.high:.0f} points in the best of ten forecasts. Why "
-        f"should they bring {100 * bet:.0f}?",
+        isinstance(bet, Real) and bet > 0,
+        f"a bet must be one number of images per class, such as 9. Received: {bet!r}",
     )
-    return f"Forecast: {100 * gain.accuracy:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})."
+    gain, goal = tried(curve.gain, bet), f"{100 * wanted:.0f} points"
+    require(
+        gain.high >= wanted,
+        f"{bet} more images per class bring at most {100 * gain.high:.1f} points, even at the upper end of the "
+        f"forecast. For {goal} you need more.",
+    )
+    require(
+        gain.low <= wanted,
+        f"{bet} more images per class bring at least {100 * gain.low:.1f} points, even at the lower end of the "
+        f"forecast. For {goal} you need fewer.",
+    )
+    return (
+        f"The forecast for {bet} more images per class: {100 * gain.accuracy:+.1f} points ({100 * gain.low:+.1f} to "
+        f"{100 * gain.high:+.1f}). That holds {goal}, and many other numbers as well."
+    )
 
 
 def exercise_2(spread):

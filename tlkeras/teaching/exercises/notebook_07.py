@@ -21,7 +21,9 @@ _SETTINGS = (
 
 
 def exercise_1(prediction, differences):
-    """Compare the guess about mirrored digits with the differences over splits."""
+    """Compare the guess about mirrored digits with the differences over independent sets of digits."""
+    from scipy import stats
+
     verdicts = ("worse", "the same", "better")
     require(
         prediction in verdicts, f"the answer must be one of {', '.join(map(repr, verdicts))}. Received: {prediction!r}"
@@ -29,11 +31,13 @@ def exercise_1(prediction, differences):
     differences = np.asarray(differences, float)
     mean, worse, better = differences.mean(), int((differences < 0).sum()), int((differences > 0).sum())
     holds = {"worse": mean < 0, "the same": min(worse, better) > len(differences) / 4, "better": mean > 0}
-    counted = f"mirrored digits were worse in {worse} of {len(differences)} splits and better in {better}"
+    counted = f"mirrored digits were worse in {worse} of {len(differences)} sets and better in {better}"
     require(holds[prediction], f"{counted}. What would a 2 in a mirror teach about a 2?")
+    half = stats.t.ppf(0.975, len(differences) - 1) * stats.sem(differences)
+    interval = f"95% interval {100 * (mean - half):+.1f} to {100 * (mean + half):+.1f}"
     return (
-        f"{counted[0].upper()}{counted[1:]}; on average accuracy changed by {100 * mean:+.0f} points. The classifier "
-        "learns shapes that nobody writes, and some of them look like another digit."
+        f"{counted[0].upper()}{counted[1:]}; on average accuracy changed by {100 * mean:+.1f} points, {interval}. The "
+        "classifier is shown shapes that nobody writes, and some of them look like another digit."
     )
 
 
