@@ -434,7 +434,9 @@ teaching.check("04.3", my_model, my_images)
 
 # %% tags=["hide"]
 teaching.scoreboard(
-    "04", {"96 pixels, frozen: solved head": teaching.interval(probes, every)}
+    "04",
+    {"frozen network, solved head": teaching.interval(probes, every)},
+    images="drawings, 96 px",
 )
 
 # %% [markdown]

@@ -306,8 +306,8 @@ teaching.finding(
 
 # %% tags=["solution"]
 # One of the choices.
-guess = "upside down"
 flips = ("left to right", "upside down", "cannot be told apart")
+guess = "upside down"
 teaching.predict("07.b", guess, choices=flips)
 
 # %% tags=["hide"]
@@ -605,10 +605,11 @@ teaching.check("07.3", my_augmentation, my_symmetries, my_images)
 teaching.scoreboard(
     "07",
     {
-        "96 pixels, frozen: policy for drawings": interval(
+        "probe, with views of the policy": interval(
             results["all"]["policy for drawings"], splits
         )
     },
+    images="drawings, 96 px",
 )
 
 # %% [markdown]
