@@ -23,7 +23,7 @@ class Readout:
     Attributes:
         affine: `Affine` map to one number per class.
         link: `"softmax"`; `"one-vs-rest"`, sigmoids divided by their sum; `"sigmoid"`, for several labels at once; or
-            `"scores"`, the raw numbers, of which the largest decides.
+            `"scores"`, the raw numbers, where the largest decides.
     """
 
     affine: Affine
@@ -194,12 +194,12 @@ def _difference(readout):
 
 
 def _against_zero(decisions):
-    """Convert one logit to two, the first of which is zero: softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]."""
+    """Convert one logit to two, starting with zero, since softmax([0, z]) = [1 - sigmoid(z), sigmoid(z)]."""
     return Affine(np.pad(decisions.matrix, [(0, 0), (1, 0)]), np.pad(decisions.offset, (1, 0)))
 
 
 def _both_signs(decisions):
-    """Convert one score to two, against and for the second class, of which the larger one decides."""
+    """Convert one score to two, against and for the second class, where the larger one decides."""
     return Affine(
         np.concatenate([-decisions.matrix, decisions.matrix], 1), np.concatenate([-decisions.offset, decisions.offset])
     )

@@ -112,6 +112,6 @@ def _held_out(data, parts):
 
 
 def _in_threads(function, tables):
-    """Apply a function to each table with one thread per core, each of which multiplies matrices single-threaded."""
+    """Apply a function to each table with one thread per core; each thread multiplies matrices single-threaded."""
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(function, tables))
