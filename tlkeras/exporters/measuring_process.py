@@ -84,7 +84,7 @@ def _main(path):
 
 
 def _times(runtimes, pixels, seconds):
-    """Measure the median time per call, alternating between files so that other load affects all of them equally."""
+    """Measure the median time per call, alternating between files so that background load affects all files equally."""
     calls = {name: np.ascontiguousarray(np.resize(pixels[0], (runtime.batch or 1, *runtime.image_shape)))
              for name, runtime in runtimes.items()}  # fmt: skip
     taken = {name: [] for name in runtimes}

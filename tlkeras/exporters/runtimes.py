@@ -98,7 +98,7 @@ class OnnxRuntime(_Runtime):
         self.batch = batch if isinstance(batch, int) else None
 
     def run(self, pixels):
-        """Compute one call."""
+        """Run the file on one batch."""
         return self._session.run(None, {self._input: pixels})
 
 
@@ -123,7 +123,7 @@ class OpenVino(_Runtime):
         self._request = openvino.Core().compile_model(model, "CPU", hints).create_infer_request()
 
     def run(self, pixels):
-        """Compute one call."""
+        """Run the file on one batch."""
         return list(self._request.infer([pixels]).values())
 
 
@@ -144,7 +144,7 @@ class SavedModel(_Runtime):
         self.batch, self.image_shape = batch, tuple(sides)
 
     def run(self, pixels):
-        """Compute one call."""
+        """Run the file on one batch."""
         import tensorflow as tf
 
         return [answers.numpy() for answers in self._run(image=tf.constant(pixels)).values()]

@@ -140,7 +140,7 @@ def _write_onnx(folder, path):
 
 
 def _teach_tf2onnx():
-    """Add support for NumPy 2 and for the complementary error function, which exact GELU uses, to tf2onnx."""
+    """Add support to tf2onnx for NumPy 2 and for the complementary error function, which exact GELU uses."""
     import numpy as np
     from keras.src.export.tf2onnx_lib import patch_tf2onnx
 

@@ -95,7 +95,7 @@ def failure(result, max_drop):
 
 
 def _decisions(answers, subject):
-    """Return the class of each image, or for multilabel runs, which labels reach their thresholds."""
+    """Return the class of each image, or which labels reach their thresholds if an image may have several."""
     probabilities, thresholds = answers[:, : len(subject.labels["class_names"])], subject.labels.get("thresholds")
     return probabilities.argmax(axis=1) if thresholds is None else probabilities >= np.asarray(thresholds)
 

@@ -22,8 +22,8 @@ def list_images(images):
 
     Args:
         images: One or several of these: a path of a file; a folder, for all visible files below it that may be images,
-            sorted; a pattern such as `"*.jpg"`, for all matching files, sorted, unless a file has exactly this name; or
-            anything else that `tlkeras.read_image` accepts.
+            sorted; a pattern such as `"*.jpg"`, for all matching files, sorted; or anything else that
+            `tlkeras.read_image` accepts. A file whose name is exactly the pattern takes precedence over its matches.
 
     Returns:
         `(images, other_files)`, two lists. A folder without images or a pattern without matches stays in `images`, so

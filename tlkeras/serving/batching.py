@@ -51,7 +51,7 @@ class Batcher:
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def answer(self, pixels: np.ndarray) -> np.ndarray:
-        """Compute the answer to one image.
+        """Compute the answer for one image.
 
         Args:
             pixels: uint8 array `(height, width, 3)`.
@@ -86,7 +86,7 @@ class Batcher:
                     answer.set_result(row)
 
     def _compute(self, images):
-        """Compute the answers to a list of images."""
+        """Compute the answers for a list of images."""
         pixels = np.stack(images)
         if self._compiled:
             missing = (1 << (len(images) - 1).bit_length()) - len(images)
