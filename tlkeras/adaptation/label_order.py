@@ -112,8 +112,8 @@ def label_order(
     images, then call the function again with their labels.
 
     Args:
-        unlabeled: Images, some of which may be labeled: a folder (subfolder names are ignored); paths; pixels; or a
-            split of `tlkeras.load_images`.
+        unlabeled: Images, with or without labels: a folder (subfolder names are ignored); paths; pixels; or a split of
+            `tlkeras.load_images`.
         model_or_features: Name of a backbone, or a Keras model, whose features determine which images are alike; or the
             features themselves, of shape `(images, features)`. Defaults to the installed backbone.
         labels: Labels so far: one per image, None or empty for unlabeled images; or the filled-in table from `to_csv`.
