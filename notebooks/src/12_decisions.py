@@ -79,10 +79,10 @@ teaching.outcome(
     "12.a",
     plan.strategy,
     f"{strategy.reason} (± is one standard error; the 95% interval is "
-    f"{best.interval[0]:.0%} to {best.interval[1]:.0%}.) On 12 splits, no gain of "
-    "fine-tuning could be told in [notebook 6](06_how_much_data.ipynb), and none of 10 "
-    "points could be excluded. The rule of thumb by the number of images alone "
-    f"({plan.rule_of_thumb}) {agrees}.",
+    f"{best.interval[0]:.0%} to {best.interval[1]:.0%}.) In [notebook 6]"
+    "(06_how_much_data.ipynb) no gain of fine-tuning could be told on 3 splits, and a "
+    "gain of 10 points could not be excluded. The rule of thumb by the number of images "
+    f"alone ({plan.rule_of_thumb}) {agrees}.",
 )
 
 # %% [markdown]
