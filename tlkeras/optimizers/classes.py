@@ -128,7 +128,7 @@ class Differential:
 
     @property
     def iterations(self):
-        """Number of updates so far, or during the update of a variable that was unfrozen later, of that variable.
+        """Number of updates so far, counted from its unfreezing while a variable that was unfrozen later is updated.
 
         Adam's bias correction must count from the first gradient that a slot has seen. Otherwise, the first steps of an
         unfrozen layer are 3 to 6 times too large.

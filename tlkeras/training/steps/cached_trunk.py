@@ -110,7 +110,7 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels[view] = np.concatenate(labels)
 
     def _most_images(self, first):
-        """Return the number of images, or, if counting takes a pass, its upper limit with no batch above the first."""
+        """Return the number of images, or an upper limit if counting takes a pass and the first batch is largest."""
         if isinstance(self.batches, ImageBatches):
             return len(self.batches.labels)
         return first * steps_per_epoch(self.batches)

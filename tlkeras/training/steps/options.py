@@ -118,7 +118,7 @@ class Options:
 
     @property
     def keeps_lowest_loss(self) -> bool:
-        """Whether the validation loss decides which weights to keep, which it does not if a share was given."""
+        """Whether the validation loss decides which weights to keep, unless the user passed a share."""
         return self.average_with_probe in (None, "auto")
 
 
