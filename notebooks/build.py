@@ -160,16 +160,16 @@ def write(notebook, path):
 def index():
     """Write the list of notebooks: questions, minutes and prerequisites, taken from their sources."""
     seconds = json.loads((MEASUREMENTS / "notebook_seconds.json").read_text())["notebooks"]
-    lines = ["| notebook | question | read | run | exercises | before you start |", "|---" * 6 + "|"]
+    lines = ["| notebook | question | minutes to read | to run | of exercises | before you start |", "|---" * 6 + "|"]
     for name in names():
         header = _cells(name)[0].source
         asked = " ".join(re.search(r"\*\*Question\.\*\* (.*?\?)\s*\n\n", header, re.DOTALL)[1].split())
         needs = " ".join(re.search(r"\*\*Before you start:\*\* (.*?)\n\n", header, re.DOTALL)[1].split())
-        needs = re.sub(r"\]\((\w+\.ipynb)\)", r"](read/\1)", needs)
+        needs = re.sub(r"\]\((\w+\.ipynb)\)", r"](learn/\1)", needs)
         time_read, time_run, time_solve = re.findall(r"\| (\d+(?: to \d+)?) min", header)
-        run = f"{seconds[name]:.0f} s" if name in seconds else f"{time_run} min"
+        run = f"{seconds[name] / 60:.1f}" if name in seconds else time_run
         links = f"**{_title(name)}**<br>[read](read/{name}.ipynb) · [learn](learn/{name}.ipynb)"
-        lines.append(f"| {links} | {asked} | {time_read} min | {run} | {time_solve} min | {needs} |")
+        lines.append(f"| {links} | {asked} | {time_read} | {run} | {time_solve} | {needs} |")
     return "\n".join([(HERE / "introduction.md").read_text(), *lines, ""])
 
 

@@ -14,7 +14,7 @@
 #
 # | read | run | exercises | memory | downloads |
 # |---|---|---|---|---|
-# | 12 min | 1 min | 20 min | 2 GB | 0 |
+# | 12 min | 1 to 2 min | 20 min | 2 GB | 0 |
 
 # %%
 from tlkeras import teaching
@@ -40,8 +40,8 @@ network = tlkeras.backbone("efficientnet_lite0", image_size=160)
 # ## Feature maps
 #
 # A network is a chain of **blocks**. Each block turns a stack of pictures, its **feature maps**, into another stack:
-# more maps, and coarser ones. Our drawings go in with 160 by 160 pixels. How many places wide are the maps of the last
-# block?
+# more maps, and coarser ones. Our drawings go in with 160 by 160 pixels. The stem, the first block, halves the width, and
+# so do four of the blocks after it. How many places wide are the maps of the last block?
 
 # %% tags=["solution"]
 # A number.
@@ -69,19 +69,21 @@ teaching.outcome(
     "02.a",
     width,
     f"The last block sees {width} by {width} places, but {depth} numbers for each. The stem "
-    "draws outlines: you still recognize the bird. In the last block you do not, because "
-    "its maps say *what* is there rather than what it looks like.",
+    "draws outlines: you still recognize the bird. In the last block you do not: "
+    f"{width} by {width} places are too few to draw anything. That its maps say *what* is "
+    "there instead is shown below.",
 )
 
 # %% [markdown]
 # ## Similar images
 #
-# The mean of each map of the last layer is one number. Together they are the **features** of a drawing, a point in a
-# space of 1280 dimensions. What lies nearby? For each drawing we look up its nearest neighbor, near-duplicates
+# Behind block7, the **top** makes 1280 maps out of the 320. The mean of each of these maps is one number. Together they
+# are the **features** of a drawing, a point in a space of 1280 dimensions. What lies nearby? For each drawing we look up its nearest neighbor, near-duplicates
 # excluded. How many of a hundred neighbors show the same class?
 
 # %% tags=["solution"]
-# In percent, as a number. By chance it would be about 12.
+# In percent, as a number. By chance it would be about 12, more than 10 because classes
+# differ in size.
 guess = 30
 teaching.predict("02.b", guess)
 
@@ -130,7 +132,8 @@ by_features = lab.scores(nearest, features, drawings, splits)
 # %%
 both = {"similarity of features": by_features, "similarity of pixels": by_pixels}
 by = teaching.compare(both, splits)
-teaching.finding(f"On test images, {by}")
+alone = teaching.percent(teaching.interval(by_features, splits))
+teaching.finding(f"On test images, {by} Features alone: {alone}.")
 
 # %% [markdown]
 # ## A map
@@ -143,32 +146,35 @@ tlkeras.feature_map(
     labels,
     names,
     images=drawings.paths,
-    title="Drawings that look alike to the network lie close together",
+    title="Mammals lie apart from vehicles; birds and bugs are everywhere",
 )
 
 # %%
 teaching.finding(
-    "Animals, things to eat and things with wheels end up in different corners. Classes "
-    "overlap here, for two of 1280 dimensions are not much. A classifier uses all of them."
+    "Each drawing has a frame in the color of its class; frames are dashed for "
+    f"*{names[8]}* and *{names[9]}*. Mammals lie to the right, most fruit and flowers at the "
+    "top, vehicles at the bottom. Birds and bugs are everywhere: these two directions hold "
+    "little of what differs, as the axes say. A classifier uses all 1280."
 )
 
 # %% [markdown]
 # ## Which block knows what?
 #
-# We ask each block two questions with a linear probe on its features. What class is it? And is there much ink, that is,
-# are more pixels dark than in half of the drawings? Which question do early blocks answer better than late ones?
+# We ask each block two questions with a **linear probe**: logistic regression on its features, the simplest classifier.
+# What class is it? And is there much ink, that is, are more pixels dark than in half of the drawings? Which question does
+# the stem, the first block, answer better than the top, the last one?
 
 # %% tags=["solution"]
-# What early blocks answer better than late ones.
-guess = "neither"
+# What the stem answers better than the top.
 choices = ("class", "ink", "both", "neither")
+guess = "neither"
 teaching.predict("02.c", guess, choices)
 
 
 # %%
 def probe(x, y):
     """Fit a linear probe with a fixed penalty, which is fast."""
-    return tlkeras.linear_probe(x, y, Cs=[0.01])
+    return tlkeras.linear_probe(x, y, Cs=[0.01])  # small C: held back strongly
 
 
 dark = lab.darkness(drawings)
@@ -176,7 +182,7 @@ inked = lab.relabeled(drawings, dark > np.median(dark))
 classes = {b: lab.scores(probe, x, drawings, splits) for b, x in every_block.items()}
 inks = {b: lab.scores(probe, x, inked, splits) for b, x in every_block.items()}
 
-# %%
+# %% tags=["hide"]
 for name, answers in (("much ink?", inks), ("which class?", classes)):
     mean, low, high = np.transpose(
         [teaching.interval(s, splits) for s in answers.values()]
@@ -186,7 +192,7 @@ for name, answers in (("much ink?", inks), ("which class?", classes)):
         list(answers), 100 * low, 100 * high, alpha=0.15, color=line.get_color()
     )
     plt.text(8.15, 100 * mean[-1], name, color=line.get_color(), va="center")
-plt.title("Deeper blocks forget the ink and learn the class")
+plt.title("Ink is read better from the stem, the class from the top")
 plt.ylabel("right answers (%)")
 plt.ylim(0, 100)
 plt.show()
@@ -202,8 +208,8 @@ teaching.outcome("02.c", truth, f"In numbers: {ink} And {kind}")
 # %%
 late = teaching.compare({b: classes[b] for b in ("block6", "top")}, splits)
 teaching.finding(
-    f"Which of the late blocks is best for classes? {late} With so few images we can choose "
-    "between early and late blocks, but not between two late ones."
+    f"Which of the late blocks is best for classes? One pair, as an example: {late} "
+    + ("" if late.better else "These images choose between stem and top, but not here.")
 )
 
 # %% [markdown]
@@ -227,9 +233,10 @@ tlkeras.contact_sheet(overlays, captions=captions, columns=5, image_size=136)
 
 # %%
 teaching.finding(
-    f"Answers, with labels in parentheses; {np.mean(answers == shown.labels):.0%} of these "
-    "are right. Mostly the thing itself spoke for the answer, not the paper around it. A "
-    "map shows where evidence came from. It does not prove that the reason is sound."
+    "Answers, with labels in parentheses. In these ten drawings, bright regions lie on or "
+    f"near the thing. The map has only {width} by {width} places, so it cannot tell a thing "
+    "from the paper right beside it. It shows where evidence came from, and does not prove "
+    "that the reason is sound."
 )
 
 # %% tags=["hide"]
@@ -329,7 +336,7 @@ teaching.check("02.3", my_features, my_images)
 # %% [markdown]
 # ## Recap
 #
-# - **Look**: maps become coarser and more numerous with depth; early ones draw outlines, late ones say what is there.
+# - **Look**: maps become coarser and more numerous with depth; early ones draw outlines, late ones are too coarse for that.
 # - **Search**: neighbors in feature space show the same kind of thing, though nobody told the network our classes.
-# - **Locate**: early blocks know ink, late blocks know classes. Ask a probe.
+# - **Locate**: the stem knows ink better than the top, the top knows classes better. Ask a probe.
 # - **Explain**: a class activation map shows which places spoke for an answer.

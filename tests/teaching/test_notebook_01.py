@@ -31,6 +31,13 @@ def test_01_1_is_judged_by_the_points_lost(prediction, in_gray, right, capsys):
             check("01.1", prediction, [0.8], [in_gray])
 
 
+def test_01_1_says_whether_the_loss_is_more_than_chance(capsys):
+    right = np.ones(85, bool)
+    for lost, words in ((4, "cannot be told from no change"), (9, "is more than chance")):  # p 0.125 and 0.004
+        check("01.1", "less than 5" if lost == 4 else "5 to 20", right, np.arange(85) >= lost)
+        assert f"{lost} became wrong and 0 right, which {words}" in " ".join(capsys.readouterr().out.split())
+
+
 def _sorted_list(probabilities, labels):
     wrong = [i for i in range(len(labels)) if probabilities[i].argmax() != labels[i]]
     return sorted(wrong, key=lambda i: -max(probabilities[i]))

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 import tlkeras
 from tlkeras.teaching import NotYet, check
+from tlkeras.teaching.exercises import notebook_03
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,9 @@ def test_03_1_is_judged_by_the_simulation(prediction, many, right):
 
 
 @pytest.mark.parametrize("accuracy", [0.4, np.float64(0.6), np.float32(0.5)])
-def test_03_2_takes_any_function_that_gives_a_likely_accuracy_for_the_side(accuracy):
+def test_03_2_takes_any_function_that_gives_the_accuracy_for_the_side(accuracy, monkeypatch):
     asked = []
+    monkeypatch.setattr(notebook_03, "measured_at", lambda side: accuracy - 0.02)  # three splits, drawn differently
     check("03.2", lambda side: asked.append(side) or accuracy)
     assert asked == [64]
 
@@ -39,10 +41,12 @@ def test_03_2_takes_any_function_that_gives_a_likely_accuracy_for_the_side(accur
         (lambda side: 0.12, "too low"),
         (lambda side: 0.99, "too good"),
         (lambda side: [0.5], r"\[0, 1\]"),
+        (lambda side: 0.6, "not what three splits give here, 54%"),
     ],
-    ids=["number", "nothing", "chance", "training images", "list"],
+    ids=["number", "nothing", "chance", "training images", "list", "constant"],
 )
-def test_03_2_says_what_is_wrong(answer, hint):
+def test_03_2_says_what_is_wrong(answer, hint, monkeypatch):
+    monkeypatch.setattr(notebook_03, "measured_at", lambda side: 0.54)
     with pytest.raises(NotYet, match=hint):
         check("03.2", answer)
 

@@ -62,7 +62,7 @@ def feature_map(
         axes.scatter(*points[labels == label].T, label=short(class_names[label], 20), **style)
     axes.margins(0.06)
     if images is not None:
-        _draw_thumbnails(axes, points, images, [HUES[np.searchsorted(present, label) % len(HUES)] for label in labels])
+        _draw_thumbnails(axes, points, images, np.searchsorted(present, labels))
     if many or images is None:
         _draw_names(axes, points, labels, present, class_names)
     if not many:
@@ -133,8 +133,11 @@ def _inches(axes, points):
     return (points - low) / (high - low) * (width, height)
 
 
-def _draw_thumbnails(axes, points, images, colors):
-    """Draw images that do not overlap, the outermost first, since they have the most room."""
+def _draw_thumbnails(axes, points, images, numbers):
+    """Draw images that do not cover one another, the outermost first, since they have the most room.
+
+    Frames show the class by its number: by color, and dashed where colors repeat.
+    """
     places = _inches(axes, points)
     taken = np.empty((0, 2))
     for index in np.argsort(-np.linalg.norm(places - places.mean(axis=0), axis=1), kind="stable"):
@@ -143,7 +146,9 @@ def _draw_thumbnails(axes, points, images, colors):
         taken = np.vstack([taken, places[index]])
         pixels = round(_THUMBNAIL * 0.82 * axes.figure.dpi)
         small = ImageOps.pad(as_picture(images[index]), (pixels, pixels), color="white")
-        frame = {"edgecolor": colors[index], "linewidth": 1.6, "boxstyle": "square,pad=0.06"}
+        again, hue = divmod(int(numbers[index]), len(HUES))
+        line = {"linewidth": 1.6, "linestyle": (0, (3, 1.5)) if again % 2 else "solid"}
+        frame = {"edgecolor": HUES[hue], "boxstyle": "square,pad=0.06"} | line
         picture = OffsetImage(np.asarray(small), zoom=72 / axes.figure.dpi)
         axes.add_artist(AnnotationBbox(picture, points[index], bboxprops=frame, pad=0))
 

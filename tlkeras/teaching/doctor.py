@@ -152,6 +152,8 @@ def check_notebooks(requirements=None, in_jupyter=None):
     missing = [need for need in wrong if _version(need.name) is None]
     ok = all(need in missing and (in_jupyter or need.name != "jupyterlab") for need in wrong)
     detail = ", ".join(f"{need.name} {_version(need.name) or 'is missing'}" for need in wrong) or "all installed"
+    if ok and wrong:
+        detail = f"complete for the notebooks; not installed: {', '.join(need.name for need in missing)}"
     fix = f'{_python()} -m pip install ".[notebooks]" in the clone; tlkeras itself works without them.'
     return Check("notebooks", ok, detail, "" if ok else fix)
 

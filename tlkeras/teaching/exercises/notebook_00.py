@@ -8,4 +8,6 @@ def exercise_1(count, images):
     right = int(images.counts()[images.class_names.index("bug")])
     require(count != len(images), f"{count} is the number of all drawings. Count those of one class.")
     require(count == right, f"{count!r} is not the number of drawings of bugs.")
-    return "Small classes like this one are why accuracies come with an interval."
+    return (
+        "With so few, accuracies come with an interval: the range in which the true value probably lies (notebook 03)."
+    )

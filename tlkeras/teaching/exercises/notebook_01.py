@@ -1,6 +1,7 @@
 """Check the exercises of `01_the_whole_game`."""
 
 import numpy as np
+from scipy.stats import binomtest
 
 from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
 
@@ -19,7 +20,16 @@ def exercise_1(prediction, in_color, in_gray):
     lost = 100 * (np.mean(in_color) - np.mean(in_gray))
     holds = {places[0]: lost < 6, places[1]: 4 < lost < 22, places[2]: lost > 18}
     require(holds[prediction], f"{lost:.1f} points were lost. Run the cell above and compare.")
-    return f"{lost:.1f} points were lost. Shape carries most of what the model knows."
+    images = np.size(in_color)
+    if np.size(in_gray) != images or images < 2:
+        return f"{lost:.1f} points were lost. Most answers survive without color."
+    worse, better = (int(np.sum(np.asarray(a) > np.asarray(b))) for a, b in ((in_color, in_gray), (in_gray, in_color)))
+    chance = not worse + better or binomtest(worse, worse + better).pvalue >= 0.05
+    verdict = "cannot be told from no change with so few images" if chance else "is more than chance"
+    return (
+        f"{lost:.1f} points were lost: of {images} answers, {worse} became wrong and {better} right, which {verdict}. "
+        "Most answers survive without color."
+    )
 
 
 def exercise_2(mistakes):

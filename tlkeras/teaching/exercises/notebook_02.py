@@ -6,9 +6,12 @@ from tlkeras.teaching.exercises import require, tried
 from tlkeras.teaching.looking import neighbors_agree
 
 QUIZ = {
-    "a": (False, "They are best for classes. The figure above shows that they forget the ink."),
-    "b": (True, "Early blocks know it best here, and only a comparison on other images can show it for your scans."),
-    "c": (False, "The head answers with a thousand classes of photos, and has thrown away everything else."),
+    "a": (False, "For classes they beat the stem. For ink, the figure above shows the opposite."),
+    "b": (
+        True,
+        "The stem knew it better than the top here, and only a comparison can show whether it does for your scans.",
+    ),
+    "c": (False, "The head answers with a thousand classes of photos, and none of them is about ink."),
 }
 
 
