@@ -134,7 +134,7 @@ def _inches(axes, points):
 
 
 def _draw_thumbnails(axes, points, images, numbers):
-    """Draw images that do not cover one another, the outermost first, since they have the most room.
+    """Draw images that do not overlap, the outermost first, since they have the most room.
 
     Frames show the class by its number: by color, and dashed where colors repeat.
     """
