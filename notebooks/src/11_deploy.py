@@ -14,7 +14,7 @@
 #
 # | read | run | exercises | memory | downloads |
 # |---|---|---|---|---|
-# | 12 min | 1 min | 15 min | 2 GB | 0 |
+# | 12 min | 1 to 2 min | 15 min | 2 GB | 0 |
 
 # %%
 from tlkeras import teaching
