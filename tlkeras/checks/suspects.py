@@ -139,7 +139,7 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, pairs: list
 
 
 def folds_to_judge(labels: np.ndarray, groups: np.ndarray, most: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divide images into as many folds as possible, each of which leaves at least two classes to learn from.
+    """Divide images into as many folds as possible such that each leaves at least two classes to learn from.
 
     Returns:
         Pairs of indices to fit on and indices to predict; empty if no such folds exist.

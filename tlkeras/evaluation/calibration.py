@@ -43,7 +43,8 @@ class Reliability:
         accuracy: Share of correct predictions.
         confidence: Mean probability of the predicted classes. Above `accuracy` the classifier is overconfident.
         overconfidence: 95% interval `(low, high)` of `confidence - accuracy`; images of one group count as dependent.
-            If it includes 0, the difference may be chance.
+            If it includes 0, the difference may be chance. It is at least as wide as it would be for a calibrated
+            classifier, since a few images that are all predicted correctly do not differ from one another.
         expected_calibration_error: Mean over images of the difference between confidence and accuracy in their bin.
         interval: 95% bootstrap interval `(low, high)` of that error.
         noise: Mean error that a perfectly calibrated classifier with the same probabilities would have on the same
@@ -142,7 +143,8 @@ def reliability(
     _, numbers = np.unique(np.arange(len(labels)) if groups is None else groups, return_inverse=True)
     spread, noise = _resampled(right, confidence, numbers, bins, resamples, rng)
     gap, error = mean_with_error(confidence - right, numbers)
-    half = 1.96 * error if np.isfinite(error) else 2.0  # only one group
+    chance = np.sqrt((confidence * (1 - confidence)).sum()) / len(labels)  # of the gap, if calibrated
+    half = 1.96 * max(error, chance) if np.isfinite(error) else 2.0  # only one group
     return Reliability(
         images=len(labels),
         accuracy=float(right.mean()),

@@ -33,7 +33,7 @@ class Subject:
             rejector.
         labels: Labels dict, described in `tlkeras.exporters.labels`.
         calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations. May be empty.
-        pixels: uint8 images for verification, none of which is in `calibration`.
+        pixels: uint8 images for verification, none of them in `calibration`.
         truth: Classes of `pixels`, int array `(n,)`, or 0 and 1 of shape `(n, classes)` if an image may have several
             labels. None if they are unknown.
         described: Description of `pixels`, such as `"held-out images"`.

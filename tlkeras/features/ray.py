@@ -100,7 +100,7 @@ def extract_on_ray(
 
 
 def _shares(paths, images_per_file):
-    """Divide the images into shares, each of which becomes one file."""
+    """Divide the images into shares. Each share becomes one file."""
     return [
         {
             "file": f"part-{start // images_per_file:05d}.parquet",

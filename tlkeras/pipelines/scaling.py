@@ -28,7 +28,7 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
     Example:
 
     >>> fitted_scaler(np.array([[0, 0, 0], [0, 4, 8], [0.02, 4, 8], [0, 0, 0]])).scale_.tolist()
-    [0.3, 2.0, 4.0]
+    [0.2, 2.0, 4.0]
     """
     scaler = StandardScaler().fit(features)
     scaler.scale_ = with_floor(np.sqrt(scaler.var_))
