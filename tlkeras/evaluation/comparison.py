@@ -20,15 +20,15 @@ class Comparison:
     Attributes:
         names: The two methods.
         means: Mean score of each, as shares.
-        difference: First mean less the second, as a share; 0.01 is one percent point.
+        difference: First mean minus the second, as a share; 0.01 is one percentage point.
         interval: `(low, high)`, the corrected interval of the difference.
         level: Confidence of the interval.
         p_value: Two-sided p value of the corrected test that there is no difference.
-        smallest_detectable: Difference that would be found four times in five, as a share. What is smaller may well
-            exist and stay unseen.
+        smallest_detectable: Difference that would be detected four times in five, as a share. Smaller
+            differences may well exist but go undetected.
         splits: Number of splits.
-        train: Training images of each split, including those that a sample of them left out.
-        test: Images tested on in each split.
+        train: Number of training images in each split, counting any that a sample left out.
+        test: Number of test images in each split.
     """
 
     names: tuple[str, str]

@@ -126,7 +126,7 @@ class Reader:
     def content(self, source) -> bytes | None:
         """Return the bytes that determine the pixels, for hashing, or None if the source has no such bytes.
 
-        A file that cannot be read also gives None; `pixels` then raises the reason.
+        A file that cannot be read also gives None; `pixels` then raises an error that gives the reason.
         """
         if isinstance(source, bytes):
             return source

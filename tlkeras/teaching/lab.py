@@ -188,7 +188,7 @@ def scores(fit: Callable[..., Any], features: ArrayLike, images: Any, splits: Se
         Float64 array of shape `(splits,)`: shares of right answers, for `teaching.compare` and `teaching.interval`.
 
     Raises:
-        InputError: There is not one row of features per image.
+        InputError: `features` does not have exactly one row per image.
     """
     features, labels = np.asarray(features), images.labels
     if len(features) != len(labels):

@@ -139,11 +139,11 @@ class UpperBlocks:
         return self._trunk.predict(self.inputs[rows], batch_size=256, verbose=0)
 
     def accuracy(self, rows: Any, head: Sequence[np.ndarray] | None = None) -> float:
-        """Measure the share of right answers in the model's current state.
+        """Measure the share of correct predictions in the model's current state.
 
         Args:
-            rows: Row numbers of the images to answer.
-            head: Kernel and bias to answer with. Defaults to None, those of the model.
+            rows: Row numbers of the images to classify.
+            head: Kernel and bias to classify with. Defaults to None, which uses those of the model.
         """
         kernel, bias = self.model.layers[-1].get_weights() if head is None else head
         answers = (self.features(rows) @ kernel + bias).argmax(axis=1)
