@@ -196,7 +196,7 @@ guess = 60
 teaching.predict("04.b", guess)
 
 # %%
-every = lab.splits(images)  # all twelve; `splits` has the first three
+every = lab.splits(images, 6)  # `splits` has the first three of them
 heads = [upper.probe(split.train) for split in every]
 probes = np.array([upper.accuracy(s.test, head) for s, head in zip(every, heads)])
 
@@ -437,6 +437,7 @@ teaching.scoreboard(
     "04",
     {"frozen network, solved head": teaching.interval(probes, every)},
     images="drawings, 96 px",
+    splits=6,
 )
 
 # %% [markdown]

@@ -300,7 +300,7 @@ upper.reset(head)  # pretrained blocks and the solved head
 for layer in model.layers:
     layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
 model.compile(
-    keras.optimizers.Adam(3e-4), "sparse_categorical_crossentropy", ["accuracy"]
+    keras.optimizers.Adam(3e-4), "sparse_categorical_crossentropy", metrics=["accuracy"]
 )
 stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)
 x, y = upper.inputs, upper.labels

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · How much data
 #
-# **Question.** How many images does transfer learning need, and what would more of them bring?
+# **Question.** How many images does transfer learning need, and how much would more of them help?
 #
 # **You will be able to**
 #

@@ -206,7 +206,7 @@ teaching.outcome(
     "both" if len(equal) == 2 else equal[0] if equal else "neither",
     f"Of {len(paths)} images, LiteRT answers {agree['LiteRT']} like Keras, ONNX "
     f"{agree['ONNX']}. Both take raw pixels: **resizing aside, preprocessing is inside "
-    "the file**, so an app cannot forget it. See below what happens if it does.",
+    "the file**, so an app cannot forget it. See below what happens if it does it twice.",
 )
 
 # %% [markdown]

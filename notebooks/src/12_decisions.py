@@ -155,12 +155,14 @@ teaching.finding("Check the data, state an interval, and look at your own curve.
 #
 # | rule | verdict | measured | in |
 # |---|---|---|---|
-# | Under 1,000 images: features only | **depends** | a right start; measure more | [05](05_fine_tuning_well.ipynb) |
+# | Under 1,000 images: features only | **not told** | fine-tuned: +5 (−2 to +12) | [05](05_fine_tuning_well.ipynb) |
 # | 1,000 to 100,000: later layers; more: all | **not measured** | we have hundreds | |
 # | Freeze BatchNorm | **depends** | moving it erases old answers ([04](04_freezing_and_forgetting.ipynb)), repairs a new domain (+27) | [09](09_domain_shift.ipynb) |
 # | `base(x, training=False)` is enough | **false** in Keras 3 | moving means moved | [04](04_freezing_and_forgetting.ipynb) |
 # | Rates 10 to 100 times smaller | **depends** | too low learns nothing, high forgets | [04](04_freezing_and_forgetting.ipynb) |
-# | Train the head first | **depends** | compare both | [05](05_fine_tuning_well.ipynb) |
+# | Train the head first | **not told** | +8 (−2 to +17) | [05](05_fine_tuning_well.ipynb) |
+# | Stop early | **depends** | within six epochs: −9 (−17 to −1) | [05](05_fine_tuning_well.ipynb) |
+# | Use dropout and weight decay | **not told** | −2 (−7 to +4); 0 (−1 to 0) | [05](05_fine_tuning_well.ipynb) |
 # | The last layer has the best features | **not told** | block7: +1 (−2 to +5) | [08](08_choosing_a_backbone.ipynb) |
 
 # %%
