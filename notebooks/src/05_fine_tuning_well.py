@@ -183,7 +183,7 @@ teaching.outcome(
 # For that the same training was repeated on more splits, by `benchmarks/fine_tuning_arms.py`, with some of the usual
 # tricks:
 #
-# - **falling rates**: each block learns at 0.3 times the rate of the one above it
+# - **falling rates**: each block learns at three tenths of the rate of the one above it
 # - **average with the probe** (WiSE-FT): the mean of the weights before and after training
 # - **early stopping**: the epoch with the lowest loss on validation images is kept
 # - **dropout**: 40% of the features are left out at random while the head trains

@@ -66,7 +66,7 @@ def test_a_network_that_we_cannot_write_and_other_batches_are_converted_by_tenso
     done = tlkeras.export(model, tmp_path / "any", quantize="none", batch=None, images=pixels)
     assert "tensorflow" in done.report["provenance"]["tools"]
     runtime = tlkeras.exporters.runtimes.open_runtime(done.path, "litert")
-    np.testing.assert_allclose(runtime.run(pixels[:5]), model.predict(pixels[:5], verbose=0), atol=1e-5)
+    np.testing.assert_allclose(runtime.run(pixels[:5])[0], model.predict(pixels[:5], verbose=0), atol=1e-5)
     assert done.report["images"]["what"] == "given images" and "drop" not in done.report["verified"]
 
 

@@ -1,8 +1,8 @@
 """Find near-duplicates: images so similar that one in the training set would leak the other in the test set.
 
-The search has two passes. The first compares the hashes of all pairs. It is fast, but if all images share a layout, as
-X-rays do, it mistakes unrelated images for near-duplicates. The second pass aligns each remaining pair and correlates
-its fine detail. The required correlation depends on how similar the images of the collection are to one another.
+A fast first pass compares the hashes of all pairs, but if all images share a layout, as X-rays do, it mistakes
+unrelated images for near-duplicates. A second pass aligns each remaining pair and correlates its fine detail; the
+required correlation depends on how similar the images of the collection are.
 """
 
 from collections.abc import Iterator
@@ -28,8 +28,7 @@ _UNLIKE, _ALIKE = 0.4, 0.6
 _MIN_COARSE = (0.4, 0.7)  # correlation of the 63 lowest frequencies, before alignment
 _MIN_FINE = (0.6, 0.88)  # correlation of fine detail, after alignment
 _REFERENCES = 1000  # images that likeness is measured against, evenly spaced in a larger collection
-# A group with more than _LARGE images is a chain of unrelated images if the share of near-duplicates among its pairs is
-# below _DENSE. _SAMPLE pairs are drawn to estimate that share.
+# A group of more than _LARGE images is a chain of unrelated ones if fewer than _DENSE of _SAMPLE pairs are duplicates.
 _LARGE, _DENSE, _SAMPLE = 10, 0.25, 200
 _BLOCK = 2**20  # pairs of hashes compared at a time
 
@@ -132,12 +131,10 @@ class _Collection:
 
     Attributes:
         hashes: uint64 array of shape `(images, 3)`: 64 bits of a DCT hash (pHash) and 128 of a gradient hash (dHash).
-        coarse: float32 array of shape `(images, 63)`: the lowest frequencies, weighted by frequency, normalized to
-            length 1.
+        coarse: float32 array of shape `(images, 63)`: the lowest frequencies, weighted by frequency, of length 1.
         aspects: float32 array of shape `(images,)`: natural logarithms of width / height.
         flat: bool array of shape `(images,)`: whether an image has a single color.
-        likeness: float array of shape `(images,)` in [0, 1]: 0 if no image in the collection is similar to this one, 1
-            if many are very similar.
+        likeness: float array of shape `(images,)` in [0, 1]: 0 if no other image is similar, 1 if many are very.
     """
 
     def __init__(self, fingerprints: list[Fingerprint]):

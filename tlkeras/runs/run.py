@@ -35,10 +35,9 @@ class Run:
         class_names: Tuple of str, in the order of the model's outputs.
         image_size: `(height, width)` that images are resized to, in pixels.
         resize: How images are resized, as in `tlkeras.read_image`.
-        thresholds: If an image may have several labels, a tuple of the probabilities from which each label is assigned,
-            else None.
+        thresholds: Tuple of the probability from which each label is assigned; None if an image has one label.
         rejector: `tlkeras.Rejector` that recognizes images of unknown classes, or None.
-        path: Path of the run's folder, `pathlib.Path`, or None for a run that was not written.
+        path: `pathlib.Path` of the run's folder, or None for a run that was not written.
 
     Example:
 
@@ -126,9 +125,8 @@ class Run:
     ) -> list[dict]:
         """Predict the classes of images.
 
-        If the run has a LiteRT file, it is used, on all cores and without Keras. Otherwise, Keras is used. Keras is
-        also used once `model` is in memory, since the model may have been changed. The two agree to 1e-5. The command
-        `tlkeras predict` does the same, with options of the same names.
+        If the run has a LiteRT file, it is used, on all cores and without Keras. Otherwise, or once `model` is in
+        memory and may have been changed, Keras is used. Both agree to 1e-5. `tlkeras predict` is the same command.
 
         Args:
             images: One or several of these: a path of an image file; a folder, for all images below it; a pattern such
@@ -150,9 +148,8 @@ class Run:
             it has `probabilities`, a dict by class. If an image may have several labels, it has `labels` and
             `label_probabilities` instead of `class` and `probability`, for the labels that reach their thresholds. If
             the run has a rejector, `class` may be `"unknown"`. `probability` is still that of the most probable known
-            class, and `unknown_score` is the share of known images that are closer to the other known images. An image
-            that cannot be read has `path` and `error`. With `output`, the list contains only the images that cannot be
-            read.
+            class, and `unknown_score` is the share of known images that are closer to other known images. An unreadable
+            image has `path` and `error`. With `output`, the list contains only unreadable images.
 
         Raises:
             InputError: An argument is invalid, or the output cannot be written.
