@@ -50,7 +50,7 @@ offline-kit: .venv/dev
 reference: .venv/dev
 	$(BIN)/python docs/build_reference.py
 
-# The README's command; it should take six minutes on two quiet cores, and takes about ten.
+# The README's command; it should take six minutes on two quiet cores, and takes eight.
 test: lint .venv/dev
 	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras -m "not slow"
 

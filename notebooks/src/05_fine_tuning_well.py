@@ -186,7 +186,7 @@ teaching.outcome(
 # - **falling rates**: each block learns at three tenths of the rate of the one above it
 # - **average with the probe** (WiSE-FT): the mean of the weights before and after training
 # - **early stopping**: the epoch with the lowest loss on validation images is kept
-# - **dropout**: 40% of the features are left out at random while the head trains
+# - **dropout**: four in ten features, drawn anew at each step, are left out in training
 # - **weight decay**: every step also shrinks the weights a little
 #
 # Every arm has the same images and the same six epochs. The rates
