@@ -84,6 +84,11 @@ def require(holds, message):
         raise NotYet(message)
 
 
+def require_choice(answer, choices):
+    """Require one of the choices that an exercise names."""
+    require(answer in choices, f"the answer must be one of {', '.join(map(repr, choices))}. Received: {answer!r}")
+
+
 def tried(function, *arguments):
     """Call a learner's function. Turn its exceptions, or a returned `...`, into a `NotYet`."""
     require(callable(function), f"the answer must be a function. Received: {function!r}")

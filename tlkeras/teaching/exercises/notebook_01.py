@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import binomtest
 
-from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
+from tlkeras.teaching.exercises import answers, beaten_majority, require, require_choice, require_splits, tried
 
 QUIZ = {
     "a": (False, "No photo of ImageNet is on this machine. What the network learned from them is."),
@@ -16,7 +16,7 @@ QUIZ = {
 def exercise_1(prediction, in_color, in_gray):
     """Compare the guess with the measured loss in points. Accept both guesses near a boundary."""
     places = ("less than 5", "5 to 20", "more than 20")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require_choice(prediction, places)
     lost = 100 * (np.mean(in_color) - np.mean(in_gray))
     holds = {places[0]: lost < 6, places[1]: 4 < lost < 22, places[2]: lost > 18}
     require(holds[prediction], f"{lost:.1f} points were lost. Run the cell above and compare.")

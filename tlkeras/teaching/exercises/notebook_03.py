@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import beaten_majority, require, require_splits, tried
+from tlkeras.teaching.exercises import beaten_majority, require, require_choice, require_splits, tried
 
 QUIZ = {
     "a": (False, "Two of 100 images are within chance: another split may well turn the order around."),
@@ -14,7 +14,7 @@ QUIZ = {
 def exercise_1(prediction, few, many):
     """Compare the guess with the ratio of the simulated smallest detectable differences."""
     places = ("a quarter", "half", "the same")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require_choice(prediction, places)
     ratio = float(np.mean(many) / np.mean(few))
     nearest = places[int(np.argmin(np.abs(np.log([0.25, 0.5, 1]) - np.log(ratio))))]
     require(prediction == nearest, f"it is {ratio:.2f} times as large with four times as many images.")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
+from tlkeras.teaching.exercises import answers, beaten_majority, require, require_choice, require_splits, tried
 
 QUIZ = {
     "a": (
@@ -21,9 +21,7 @@ QUIZ = {
 def exercise_1(prediction, one_block, two_blocks):
     """Compare the guess with the shares of old answers kept. Accept both guesses near a boundary."""
     choices = ("lower", "higher", "same")
-    require(
-        prediction in choices, f"the answer must be one of {', '.join(map(repr, choices))}. Received: {prediction!r}"
-    )
+    require_choice(prediction, choices)
     one, two = float(np.mean(one_block)), float(np.mean(two_blocks))
     holds = {"lower": one < two, "higher": one > two, "same": abs(one - two) < 0.05}
     require(

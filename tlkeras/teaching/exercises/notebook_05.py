@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import answers, beaten_majority, require, require_splits, tried
+from tlkeras.teaching.exercises import answers, beaten_majority, require, require_choice, require_splits, tried
 
 QUIZ = {
     "a": (
@@ -20,7 +20,7 @@ QUIZ = {
 def exercise_1(prediction, ratio):
     """Compare the guess with the measured distance. Accept both guesses near a boundary."""
     places = ("tenth", "same", "ten times")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require_choice(prediction, places)
     ratio = float(np.mean(ratio))
     holds = {"tenth": ratio < 0.4, "same": 0.3 < ratio < 3, "ten times": ratio > 2.5}
     require(holds[prediction], f"the weights moved {ratio:.2f} times as far.")

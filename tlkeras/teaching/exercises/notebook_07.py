@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import require, require_splits, tried
+from tlkeras.teaching.exercises import require, require_choice, require_splits, tried
 
 QUIZ = {
     "a": (
@@ -25,9 +25,7 @@ def exercise_1(prediction, differences):
     from scipy import stats
 
     verdicts = ("worse", "the same", "better")
-    require(
-        prediction in verdicts, f"the answer must be one of {', '.join(map(repr, verdicts))}. Received: {prediction!r}"
-    )
+    require_choice(prediction, verdicts)
     differences = np.asarray(differences, float)
     mean, worse, better = differences.mean(), int((differences < 0).sum()), int((differences > 0).sum())
     holds = {"worse": mean < 0, "the same": min(worse, better) > len(differences) / 4, "better": mean > 0}

@@ -1,6 +1,6 @@
 """Check the exercises of `08_choosing_a_backbone`."""
 
-from tlkeras.teaching.exercises import require, tried
+from tlkeras.teaching.exercises import require, require_choice, tried
 
 QUIZ = {
     "a": (False, "Within one standard error, these images cannot tell which of the two is better."),
@@ -22,7 +22,7 @@ _NAMES = (
 def exercise_1(prediction, comparison):
     """Compare the guess with the verdict of the comparison."""
     places = ("block6", "output", "not told apart")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require_choice(prediction, places)
     truth = comparison.better or "not told apart"
     low, high = (100 * end for end in comparison.interval)
     said = f"the difference is {100 * comparison.difference:.1f} points, with an interval of {low:.1f} to {high:.1f}"

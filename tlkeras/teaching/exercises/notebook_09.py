@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import require, tried
+from tlkeras.teaching.exercises import require, require_choice, tried
 
 QUIZ = {
     "a": (False, "That is likely and not certain: dark emoji were easy to tell apart, too. A distance is no accuracy."),
@@ -18,7 +18,7 @@ QUIZ = {
 def exercise_1(prediction, comparison):
     """Compare the guess with the interval of the gain. Accept every guess that the interval touches."""
     places = ("less than 5", "5 to 15", "more than 15")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require_choice(prediction, places)
     low, high = (100 * end for end in comparison.interval)
     said = f"the gain was {100 * comparison.difference:.1f} points, with an interval of {low:.1f} to {high:.1f}"
     holds = {places[0]: low < 5, places[1]: low < 15 and high > 5, places[2]: high > 15}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import require, tried
+from tlkeras.teaching.exercises import require, require_choice, tried
 
 QUIZ = {
     "a": (False, "The largest logit stays the largest, so every answer and the accuracy stay."),
@@ -15,7 +15,7 @@ QUIZ = {
 def exercise_1(prediction, systematic, random):
     """Compare the guess with the difference in points. Accept both guesses near a boundary."""
     places = ("lower", "higher", "about equal")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require_choice(prediction, places)
     more = 100 * float(np.mean(systematic) - np.mean(random))
     holds = {"lower": more < -2, "higher": more > 2, "about equal": -4 < more < 4}
     require(holds[prediction], f"the difference was {more:+.1f} points. Read the sentence above.")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tlkeras.teaching.exercises import require, tried
+from tlkeras.teaching.exercises import require, require_choice, tried
 
 QUIZ = {
     "a": (False, "Training is over. The notebook answers well with the same weights."),
@@ -18,7 +18,7 @@ QUIZ = {
 def exercise_1(prediction, stays):
     """Compare the guess with the share of answers that stay. Accept both guesses near a boundary."""
     places = ("more than 90", "50 to 90", "less than 50")
-    require(prediction in places, f"the answer must be one of {', '.join(map(repr, places))}. Received: {prediction!r}")
+    require_choice(prediction, places)
     percent = 100 * float(stays)
     holds = {places[0]: percent > 87, places[1]: 47 < percent < 93, places[2]: percent < 53}
     require(holds[prediction], f"{percent:.1f}% of the answers stay. Run the cell above and compare.")
