@@ -102,7 +102,7 @@ def test_a_model_whose_predictions_would_collapse_stays_as_it_was(pixels, monkey
     with pytest.raises(tlkeras.InputError, match=r"from 4\.0 classes in use to 1\.0"):
         check_shares(np.full(4, 0.25), np.array([1.0, 0, 0, 0]), "")
     monkeypatch.setattr("tlkeras.adaptation.shares._LEAST_LEFT", 10)  # so that any change is a collapse
-    with pytest.raises(tlkeras.InputError, match=r"collapse.*The BatchNorm statistics were left as they were"):
+    with pytest.raises(tlkeras.InputError, match=r"collapse.*The BatchNorm statistics were left unchanged"):
         tlkeras.adapt_batchnorm(model, pixels, prior=0)
     assert all((old == new).all() for old, new in zip(before, model.get_weights(), strict=True))
 
@@ -112,7 +112,7 @@ def test_models_and_images_that_cannot_be_adapted_are_refused(pixels, tmp_path):
     with pytest.raises(tlkeras.InputError, match=r"at least 100 images\. Received: 99"):
         tlkeras.adapt_batchnorm(model, pixels[:99])
     norm = keras.Sequential([keras.Input((8, 8, 3)), layers.LayerNormalization(), layers.Flatten(), layers.Dense(2)])
-    with pytest.raises(tlkeras.InputError, match="LayerNormalization, which keep no statistics"):
+    with pytest.raises(tlkeras.InputError, match="Its LayerNormalization layers keep no statistics"):
         tlkeras.adapt_batchnorm(norm, pixels)
     with pytest.raises(tlkeras.InputError, match=r"`prior` must be a number in \[0, inf\]"):
         tlkeras.adapt_batchnorm(model, pixels, prior=-1)

@@ -36,7 +36,7 @@ def test_with_labels_the_undecided_image_of_each_cluster_comes_first():
     result = tlkeras.label_order([f"{row}.jpg" for row in range(41)], features, labels=labels, count=4)
     assert result.order[0] == 20 and len(set(result.order)) == 4  # the middle, and no copies
     assert not set(result.order) & {0, 1, 2, 38, 39, 40}
-    assert "6 labels leave undecided" in str(result)
+    assert "trained on 6 labels is least sure of" in str(result)
 
 
 def test_copies_of_one_image_leave_no_gap_in_the_order():
@@ -65,7 +65,7 @@ def test_a_filled_in_table_is_read_by_load_images_and_by_the_next_round(clipart1
         images = tlkeras.load_images(table, image_size=32)
     assert len(images.train) + len(images.validation) + len(images.test) == 10
     again = tlkeras.label_order(folder, features, labels=table)
-    assert len(again) == 6 and "10 labels leave undecided" in str(again)
+    assert len(again) == 6 and "trained on 10 labels is least sure of" in str(again)
     again.to_csv(table)
     assert [row[1] for row in csv.reader(table.open())][1:11].count("") == 0  # labels stay, at the top
 
@@ -74,12 +74,12 @@ def test_unreadable_images_and_wrong_arguments_are_refused(clusters, tmp_path):
     paths, features = clusters
     for wrong, message in (
         ({"model_or_features": features[:9]}, "9 rows for 100 images"),
-        ({"labels": ["cat"] * 100}, "leave some images without a label"),
+        ({"labels": ["cat"] * 100}, "must be missing for some images"),
         ({"labels": ["cat"] * 9}, "9 entries for 100 images"),
         ({"labels": tmp_path / "none.csv"}, "columns path and label"),
         ({"count": 0}, "`count` must be an integer of at least 1"),
-        ({"unlabeled": tmp_path}, "there are no files"),
-        ({"unlabeled": tmp_path / "nowhere"}, "`unlabeled` must be a folder"),
+        ({"unlabeled": tmp_path}, "a folder without images"),
+        ({"unlabeled": tmp_path / "nowhere"}, "`unlabeled` must be an existing folder"),
     ):
         with pytest.raises(tlkeras.InputError, match=message):
             tlkeras.label_order(**{"unlabeled": paths, "model_or_features": features, **wrong})

@@ -131,7 +131,7 @@ def test_a_calibrated_model_gives_scaled_probabilities_the_same_classes_and_open
         ([0, 1], [[0.5, 0.5]], "one row per image"),
         ([[0, 1]], [[0.5, 0.5]], "one label per image"),
         ([2], [[0.5, 0.5]], "from 0 to 1"),
-        ([0], [[3.0, -1.0]], "softmax first"),
+        ([0], [[3.0, -1.0]], "Apply a softmax"),
         ([0], [[0.9, 0.9]], "sum to 1"),
         ([], np.zeros((0, 2)), "one row per image"),
     ],
@@ -145,7 +145,7 @@ def test_a_model_without_a_softmax_is_refused():
     inputs = keras.Input((2,))
     for activation in ("sigmoid", None):
         model = keras.Model(inputs, keras.layers.Dense(3, activation=activation)(inputs))
-        with pytest.raises(tlkeras.InputError, match="but a temperature scales a softmax"):
+        with pytest.raises(tlkeras.InputError, match="`model` must end in a softmax"):
             tlkeras.calibrate(model, np.zeros((4, 2)), [0, 1, 2, 0])
 
 

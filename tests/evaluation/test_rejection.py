@@ -82,7 +82,7 @@ def test_a_rejector_saves_and_opens_and_a_damaged_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("images", "options", "words"),
     [
-        (4, {}, "with 19 images or more. Received: 16"),
+        (4, {}, "needs at least 19 images. Received: 16"),
         (40, {"class_names": ["a"]}, "name the 4 classes"),
         (40, {"false_alarms": 0}, "`false_alarms` must be"),
         (40, {"groups": np.tile(np.arange(40), 4)}, "No class can be left out"),
@@ -92,7 +92,7 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence(images, options, words):
     X, y = clouds(per_class=images)
     with pytest.raises(tlkeras.InputError, match=words):
         tlkeras.fit_rejection(X, y, **options)
-    with pytest.raises(tlkeras.InputError, match="two classes or more"):
+    with pytest.raises(tlkeras.InputError, match="at least two classes"):
         tlkeras.fit_rejection(X, np.zeros(len(X), int))
     with pytest.raises(tlkeras.InputError, match="one class per image"):
         tlkeras.fit_rejection(

@@ -76,7 +76,7 @@ def test_gray_pixels_and_paths_of_files_are_taken(clipart10):
         (lambda: contact_sheet("bee.jpg"), "Received: images='bee.jpg'"),
         (
             lambda: contact_sheet([np.zeros((8, 8, 3))] * 2, ["one"]),
-            "one entry per image, 2 in all. Received: captions=",
+            "one entry for each of the 2 images. Received: captions=",
         ),
         (lambda: contact_sheet([np.zeros((8, 8, 3))], None), "Received: captions=None"),
         (lambda: contact_sheet([np.zeros((8, 8, 3))] * 2, groups=[1]), r"Received: groups=\[1\]"),

@@ -98,7 +98,7 @@ def test_an_incomplete_folder_is_refused(extractor, images, tmp_path):
     tlkeras.save_pipeline(_fitted(extractor, images, KNeighborsClassifier()), tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "extractor.json").read_text())["resize"] == "pad"
     (tmp_path / "saved" / "estimator.skops").unlink()
-    with pytest.raises(tlkeras.InputError, match=r"estimator\.skops is missing"):
+    with pytest.raises(tlkeras.InputError, match=r"lacks estimator\.skops"):
         tlkeras.load_pipeline(tmp_path / "saved")
 
 

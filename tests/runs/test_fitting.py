@@ -240,7 +240,7 @@ def test_a_given_test_split_does_not_choose_the_temperature(tmp_path):
         ({"reject": True, "strategy": "finetune"}, "`strategy` must be 'features' with reject=True"),
         ({"reject": 0.05}, "`reject` must be True or False"),
         ({"calibrate": True, "multilabel": True}, "`calibrate` must be False with several labels"),
-        ({"reject": True}, "with 19 images or more. Received: 18 images"),
+        ({"reject": True}, "needs at least 19 images. Received: 18 images"),
     ],
 )
 def test_what_cannot_be_calibrated_or_rejected_is_refused_in_a_sentence(colors, options, words):

@@ -49,7 +49,7 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.method = method
 
     def fit(self, X: ArrayLike, y: Any = None, *, target: ArrayLike | None = None) -> Self:
-        """Find the map from target to source features.
+        """Fit the map from target to source features.
 
         Args:
             X: Source features of shape `(images, features)`.
@@ -72,7 +72,8 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         target = check_array(target, dtype="float64", ensure_min_samples=2, input_name="target")
         if target.shape[1] != X.shape[1]:
             raise InputError(
-                f"`X` and `target` must have the same features. Received: {X.shape[1]} and {target.shape[1]} columns."
+                "`X` and `target` must have the same number of columns. "
+                f"Received: {X.shape[1]} and {target.shape[1]} columns."
             )
         self.matrix_, self.offset_ = _METHODS[self.method](X, target)
         return self

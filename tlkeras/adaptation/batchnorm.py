@@ -35,10 +35,10 @@ class BatchNormAdaptation:
 
     Attributes:
         images: Number of images that the new statistics come from.
-        prior: Number of images that the former statistics were weighted as.
-        share: Weight of the new statistics in the model's blended ones, `images / (prior + images)`.
+        prior: Number of images that the former statistics counted as.
+        share: Weight of the new statistics in the blend, `images / (prior + images)`.
         layers: Number of BatchNorm layers.
-        distance: Distance of the new images from the former statistics, in standard deviations of the latter; the mean
+        distance: Distance of the new images from the former statistics, in standard deviations of the latter, averaged
             over all channels of all layers.
         losses: Dict from each prior tried to the log loss on the labeled images; empty without labels.
         shares_before: Share of images predicted as each class before adaptation, float64 `(classes,)`; None for a model
@@ -57,9 +57,9 @@ class BatchNormAdaptation:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.layers} BatchNorm layers, adapted to {self.images} images: {self.share:.0%} of the statistics are "
-            f"theirs (prior {self.prior:g}).",
-            f"The new images lie {self.distance:.2f} standard deviations from the former statistics on average.",
+            f"Adapted {self.layers} BatchNorm {'layer' if self.layers == 1 else 'layers'} to {self.images} images. "
+            f"The new statistics have a weight of {self.share:.0%} (prior {self.prior:g}).",
+            f"On average, the new images are {self.distance:.2f} standard deviations from the former statistics.",
         ]
         if self.losses:
             tried = ", ".join(f"{loss:.3f} at prior {prior:g}" for prior, loss in self.losses.items())
@@ -84,8 +84,8 @@ def adapt_batchnorm(
     way. The layers are adapted in forward order: each one receives inputs that the previous layers have already
     normalized. No weights change.
 
-    It helps against a change that affects all images, such as noise, a new camera or a new style. It cannot help a
-    network without BatchNorm (ConvNeXt, ViT). It does harm if the class proportions of the new images are different.
+    It helps if a change affects all images, such as noise, a new camera or a new style. It cannot help a
+    network without BatchNorm (ConvNeXt, ViT). It hurts if the class proportions of the new images are different.
     `benchmarks/adaptation.py` measures the effect.
 
     Args:
@@ -122,8 +122,8 @@ def adapt_batchnorm(
     >>> model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.BatchNormalization()])
     >>> pixels = np.random.default_rng(0).normal(100, 5, (120, 8, 8, 3))
     >>> print(adapt_batchnorm(model, pixels, prior=0))  # doctest: +ELLIPSIS
-    1 BatchNorm layers, adapted to 120 images: 100% of the statistics are theirs (prior 0).
-    The new images lie 99.9... standard deviations from the former statistics on average.
+    Adapted 1 BatchNorm layer to 120 images. The new statistics have a weight of 100% (prior 0).
+    On average, the new images are 99.9... standard deviations from the former statistics.
 
     References: Li et al., 2016, https://arxiv.org/abs/1603.04779 (AdaBN); Schneider et al., 2020,
     https://arxiv.org/abs/2006.16971 (the prior).
@@ -135,9 +135,9 @@ def adapt_batchnorm(
         prior = check_number("prior", prior, "[0, inf]")
     images = unlabeled_images(unlabeled)
     if len(images) < FEWEST_IMAGES:
-        advice = "Statistics of fewer images follow the classes they happen to show."
+        advice = "With fewer images, the statistics describe individual classes rather than the domain."
         raise InputError(
-            f"`unlabeled` must hold at least {FEWEST_IMAGES} images. Received: {len(images)} images. {advice}"
+            f"`unlabeled` must contain at least {FEWEST_IMAGES} images. Received: {len(images)} images. {advice}"
         )
     adapting = _Adapting(model, layers, images, resize, batch_size)
     if source is not None:
@@ -155,10 +155,10 @@ def _checked_layers(model):
     layers = batchnorm_layers(model)
     if not layers:
         kinds = {type(layer).__name__ for layer in model._flatten_layers() if "Norm" in type(layer).__name__}
-        others = f" It has {', '.join(sorted(kinds))}, which keep no statistics." if kinds else ""
+        others = f" Its {' and '.join(sorted(kinds))} layers keep no statistics." if kinds else ""
         raise InputError(
-            f"`model` must have BatchNormalization layers. Received: {model.name!r}, which has none.{others} Align its "
-            "features instead: `tlkeras.FeatureAlignment`."
+            f"`model` must have BatchNormalization layers. Received: {model.name!r}, which has no such layers.{others} "
+            "Align its features with `tlkeras.FeatureAlignment` instead."
         )
     size = model.input_shape[1:] if isinstance(model.input_shape, tuple) else ()
     if len(size) != 3 or size[-1] != 3 or None in size:
@@ -175,7 +175,7 @@ class _Adapting:
         self.received = self.former  # moments of the layers' inputs in the model's own domain
 
     def refer_to(self, source):
-        """Use the moments of the source images, rather than the statistics, for the known domain."""
+        """Use the moments of the source images as the reference instead of the former statistics."""
         moments = record_moments(self.model, self.layers, self._batches(source))
         self.received = [(one.mean, one.variance) for one in moments]
 
@@ -198,7 +198,7 @@ class _Adapting:
         distance = self._adapt(share)
         after = self._class_shares()
         if before is not None:
-            check_shares(before, after, "The BatchNorm statistics were left as they were.")
+            check_shares(before, after, "The BatchNorm statistics were left unchanged.")
         return BatchNormAdaptation(count, prior, share, len(self.layers), distance, losses, before, after)
 
     def _adapt(self, share):
@@ -231,9 +231,9 @@ class _Adapting:
         labels = np.asarray(labels)
         classes = probabilities.shape[-1]
         if labels.shape != (len(listed),) or labels.dtype.kind not in "iu" or not (labels >= 0).all():
-            raise invalid("labeled", labels, "give a class number per image")
+            raise invalid("labeled", labels, "contain one class number per image")
         if labels.max(initial=0) >= classes:
-            raise invalid("labeled", labels, f"give class numbers below {classes}, the number of the model's outputs")
+            raise invalid("labeled", labels, f"contain class numbers below {classes}, the number of model outputs")
         right = probabilities[np.arange(len(labels)), labels]
         return float(-np.log(np.clip(right, 1e-7, 1)).mean())
 

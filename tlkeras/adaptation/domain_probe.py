@@ -86,8 +86,8 @@ def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> D
     the images. Target features are standardized to the moments of the source features. The probe is fitted to the
     source features.
 
-    Standardizing does harm if the shift is small but the class proportions differ. So the logits are averaged with
-    those of a probe that is not adapted, unless the two contradict each other, which only a large shift explains.
+    Standardizing hurts if the shift is small but the class proportions differ. The logits are therefore averaged with
+    those of a probe that is not adapted, unless the two contradict each other, which only a large shift can cause.
 
     Args:
         domains: `Domains`.
@@ -139,16 +139,17 @@ def _checked_features(domains):
     """Return the source and target features, and the accuracy of a classifier that tells them apart."""
     if len(domains.target) < FEWEST_IMAGES:
         raise InputError(
-            f"`images` must hold at least {FEWEST_IMAGES} images of the new domain. Received: {len(domains.target)} "
-            "images."
+            f"`images` must contain at least {FEWEST_IMAGES} images of the new domain. "
+            f"Received: {len(domains.target)} images."
         )
     source = domains.features(domains.network, domains.source)
     target = domains.features(domains.network, domains.target)
     apart = _told_apart(source, target)
     if apart < _NO_SHIFT:
         raise InputError(
-            f"`images` must come from another domain than the images that the run learned from. Received: images that "
-            f"a classifier tells from these with accuracy {apart:.2f}, where chance is 0.50. Use the run as it is."
+            "`images` must come from a different domain than the run's training images. Received: images that a "
+            f"classifier can hardly tell apart from them (accuracy {apart:.2f}, chance 0.50). Use the run without "
+            "adaptation."
         )
     return source, target, apart
 
@@ -200,7 +201,7 @@ def _adapted_network(domains):
 
 
 def _told_apart(source, target):
-    """Measure the cross-validated accuracy of telling the domains apart, with the same number of images from each."""
+    """Measure how accurately a cross-validated classifier tells the domains apart, with as many images from each."""
     count = min(len(source), len(target), _FOR_STATISTICS)
     rng = np.random.default_rng(0)
     table = np.concatenate([one[rng.permutation(len(one))[:count]] for one in (source, target)])

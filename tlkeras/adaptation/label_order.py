@@ -1,4 +1,4 @@
-"""Choose which images to label next: typical images first, then those with the smallest margin."""
+"""Choose the images to label next: typical images first, then those with the smallest margin."""
 
 import csv
 import os
@@ -41,7 +41,7 @@ class LabelOrder:
         paths: str array of shape `(images,)`, of all images given.
         labels: object array of shape `(images,)`: the labels so far, None for unlabeled images.
         sources: The images, in a form that `tlkeras.read_image` accepts.
-        reason: A sentence on how the images were chosen.
+        reason: A phrase that says how the images were chosen.
     """
 
     order: np.ndarray
@@ -55,7 +55,7 @@ class LabelOrder:
 
     def __str__(self) -> str:
         known = sum(label is not None for label in self.labels)
-        return f"{len(self.order)} of {len(self.paths) - known} images without a label, in order: {self.reason}."
+        return f"{len(self.order)} of {len(self.paths) - known} unlabeled images, in this order: {self.reason}."
 
     def contact_sheet(self, count: int = 20) -> Image.Image:
         """Draw the first images with their file names.
@@ -119,7 +119,7 @@ def label_order(
         labels: Labels so far: one per image, None or empty for unlabeled images; or the filled-in table from `to_csv`.
             Defaults to None.
         count: Number of images to order. Defaults to 100, or all if there are fewer.
-        seed: Seed of the clustering. Defaults to 0.
+        seed: Seed for the clustering. Defaults to 0.
 
     Returns:
         `LabelOrder`, with `order`, `contact_sheet()` and `to_csv(path)`.
@@ -143,7 +143,7 @@ def label_order(
     known = _known_labels(labels, images.paths)
     open_rows = np.flatnonzero([label is None for label in known])
     if not len(open_rows):
-        raise InputError("`labels` must leave some images without a label. Received: one for every image.")
+        raise InputError("`labels` must be missing for some images. Received: a label for every image.")
     count = min(check_integer("count", 100 if count is None else count, minimum=1), len(open_rows))
     names = {label for label in known if label is not None}
     if len(names) < 2:
@@ -153,7 +153,7 @@ def label_order(
         rows = np.flatnonzero([label is not None for label in known])
         margins = _margins(features[rows], [str(known[row]) for row in rows], features[open_rows])
         order = undecided_first(features[open_rows], margins, count, seed)
-        reason = f"those that {len(rows)} labels leave undecided, one per cluster"
+        reason = f"the ones that a probe trained on {len(rows)} labels is least sure of, one per cluster"
     return LabelOrder(open_rows[order], images.paths, known, images.sources, reason)
 
 
@@ -163,7 +163,7 @@ def typical_first(features: np.ndarray, count: int, seed: int) -> np.ndarray:
     Args:
         features: Array of shape `(images, features)`.
         count: Number of clusters.
-        seed: Seed of the clustering.
+        seed: Seed for the clustering.
     """
     points = _reduced(features, seed)
     clusters = _clusters(points, count, seed)
@@ -185,7 +185,7 @@ def undecided_first(features: np.ndarray, margins: np.ndarray, count: int, seed:
         features: Array of shape `(images, features)`.
         margins: Array of shape `(images,)`: the highest probability minus the second highest.
         count: Number of clusters.
-        seed: Seed of the clustering.
+        seed: Seed for the clustering.
     """
     clusters = _clusters(_reduced(features, seed), count, seed)
     chosen = [
@@ -231,7 +231,9 @@ def _features(images, model_or_features):
     features = np.asarray(model_or_features)
     if features.ndim != 2 or features.dtype.kind not in "iuf" or not np.isfinite(features).all():
         raise invalid(
-            "model_or_features", model_or_features, "be a backbone, a Keras model or finite features per image"
+            "model_or_features",
+            model_or_features,
+            "be the name of a backbone, a Keras model, or finite features with one row per image",
         )
     if len(features) != len(images):
         raise InputError(

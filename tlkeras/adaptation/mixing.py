@@ -111,7 +111,7 @@ def _right(model, images, batch_size):
     scores = model.predict(np.asarray(pixels), batch_size=batch_size, verbose=0)
     if scores.ndim != 2 or np.ndim(labels) != 1 or len(labels) != len(scores):
         raise InputError(
-            "`images` must hold one class number per image. Received: labels of shape "
+            "`images` must contain one class number per image. Received: labels of shape "
             f"{np.shape(labels)} for {len(scores)} images."
         )
     predicted = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0.5

@@ -62,9 +62,13 @@ class SelfTraining:
         text = f"{len(rows)} of {len(self.probabilities)} unlabeled images reach probability {self.threshold:g}."
         if self.accuracy is None:
             return text
-        advice = "Use the self-trained probe." if self.better else "No clear gain: use the labeled images only."
+        advice = (
+            "Use the self-trained probe."
+            if self.better
+            else "No clear gain. Use the probe trained on labeled images only."
+        )
         return (
-            f"Accuracy on labeled images, held out in turn: self-trained {self.accuracy[0]:.3f}, labeled only "
+            f"Cross-validated accuracy on the labeled images: self-trained {self.accuracy[0]:.3f}, labeled only "
             f"{self.accuracy[1]:.3f} (standard error of the difference {self.standard_error:.3f}). {advice}\n{text}"
         )
 
@@ -82,9 +86,9 @@ def self_train(
 ) -> SelfTraining:
     """Fit a probe to labeled features, and to unlabeled ones with its own predictions as labels.
 
-    Self-training often helps little, and sometimes does harm. So nothing in tlkeras uses it by default. This function
-    also fits a probe without the unlabeled images and compares the two by cross-validation: the labels of one fold at a
-    time are withheld from both.
+    Self-training often helps little and sometimes hurts, so tlkeras does not use it by default. This function also
+    fits a probe without the unlabeled images and compares the two by cross-validation: the labels of one fold at a time
+    are withheld from both.
 
     Args:
         features: Features of labeled images, of shape `(images, features)`.
@@ -100,7 +104,7 @@ def self_train(
         groups: Array of shape `(images,)`; images of one group are never on both sides of a fold. Defaults to None.
         folds: Number of folds of the comparison, at least 2. Defaults to 5, or fewer if the rarest class has fewer
             images.
-        seed: Seed of the folds. Defaults to 0.
+        seed: Seed for the folds. Defaults to 0.
 
     Returns:
         `SelfTraining`; `print` shows the comparison.
@@ -192,7 +196,7 @@ def _fitted(regression, known, numbers, others, believed):
 
 
 def _axes(features):
-    """Return orthonormal axes that span all rows, for an equivalent regression; None if there are no fewer of them."""
+    """Return orthonormal axes that span all rows, for an equivalent regression; None if that needs no fewer columns."""
     if len(features) >= features.shape[1]:
         return None
     values, vectors = np.linalg.eigh(features @ features.T)

@@ -69,6 +69,6 @@ def check_shares(before: np.ndarray, after: np.ndarray, consequence: str) -> Non
     used, left = classes_in_use(before), classes_in_use(after)
     if left < _LEAST_LEFT * used:
         raise InputError(
-            f"`unlabeled` makes the predictions collapse: from {used:.1f} classes in use to {left:.1f}. {consequence} "
-            "Give images that show all classes, or a larger `prior`."
+            f"`unlabeled` makes the predictions collapse from {used:.1f} classes in use to {left:.1f}. {consequence} "
+            "Pass images of all classes, or a larger `prior`."
         )

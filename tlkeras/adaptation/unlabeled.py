@@ -46,10 +46,10 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
     Args:
         images: A folder, all of whose files are listed, including those in subfolders; paths; pixels of shape `(images,
             height, width, 3)`; or a split of `tlkeras.load_images`.
-        name: Name of the argument, for errors.
+        name: Name of the argument, for error messages.
 
     Raises:
-        InputError: There are no images, or `images` is none of these.
+        InputError: There are no images, or `images` has none of these forms.
 
     Example:
 
@@ -59,10 +59,12 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
     if isinstance(images, str | os.PathLike):
         folder = Path(images)
         if not folder.is_dir():
-            raise InputError(f"`{name}` must be a folder of images, or a sequence of them. Received: {str(images)!r}.")
+            raise InputError(
+                f"`{name}` must be an existing folder, or a sequence of images. Received: {str(images)!r}."
+            )
         images = [str(folder / one) for one in files_within(folder) if not one.lower().endswith(_NO_IMAGES)]
         if not images:
-            raise InputError(f"`{name}` must hold images. Received: {str(folder)!r}, where there are no files.")
+            raise InputError(f"`{name}` must contain images. Received: {str(folder)!r}, a folder without images.")
     try:
         sources = as_images(images).sources
     except InputError as error:
@@ -75,7 +77,7 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
             os.fsdecode(one) if isinstance(one, str | os.PathLike) else f"image {i}" for i, one in enumerate(sources)
         ]
     if not len(sources):
-        raise InputError(f"`{name}` must hold images. Received: an empty sequence.")
+        raise InputError(f"`{name}` must contain images. Received: an empty sequence.")
     return Unlabeled(sources, np.asarray(paths))
 
 
@@ -97,5 +99,5 @@ def refuse_unreadable(unreadable: dict[int, ImageError], count: int) -> None:
         listed = "; ".join(f"{one.path!r}: {one.reason}" for one in list(unreadable.values())[:3])
         more = f" and {len(unreadable) - 3} more" if len(unreadable) > 3 else ""
         raise InputError(
-            f"{len(unreadable)} of {count} images cannot be read: {listed}{more}. Move these files away and try again."
+            f"{len(unreadable)} of {count} images cannot be read: {listed}{more}. Remove these files and try again."
         )

@@ -51,7 +51,7 @@ def activation_maps(
         model: A functional or Sequential classifier that takes raw pixels and ends in a `Dense` layer.
         images: Pixels of shape `(n, height, width, 3)`; file paths, `PIL.Image`s or any other form that
             `tlkeras.read_image` accepts, resized to the model's input; or a split of `tlkeras.load_images`.
-        classes: Number of the class to explain: one for all images, or one per image. For a model with one output, 1 is
+        classes: Class number to explain: one for all images, or one per image. For a model with one output, 1 is
             the class whose probability it predicts, and 0 is the other class. Defaults to None, the predicted class.
         method: `"cam"` multiplies features by the weights of the head (Zhou et al., 2015), which requires an average
             over positions followed by one linear layer. `"grad_cam"` replaces the weights by the mean gradient over
@@ -126,8 +126,8 @@ class _Explained:
         self.places = [tensor for tensor, _ in cut_points(below) if _grid(tensor, self.image_shape)]
         if not self.places:
             raise InputError(
-                f"The model {model.name!r} has no spatial features: no layer before its head gives one grid or "
-                "one sequence of patches that all later layers depend on."
+                f"The model {model.name!r} has no spatial features: no layer before its head outputs a grid or a "
+                "sequence of patches that all later layers depend on."
             )
         self.input, self.features, self.settled = graph.inputs[0], head.features, len(self.places[-1].shape) == 4
         self.averages, self.engine = _is_average(self.places[-1], self.features), None
@@ -151,7 +151,10 @@ class _Explained:
         """Return the maps of a batch, float32 of shape `(n, rows, columns)`."""
         if method == "cam" and not self.averages:
             raise invalid(
-                "method", method, "be 'grad_cam' or 'gradient' for this model", "No average precedes its head."
+                "method",
+                method,
+                "be 'grad_cam' or 'gradient' for this model",
+                "Its head does not follow an average over positions.",
             )
         exact = method == "cam" or (method == "auto" and self.averages)
         if not exact and not self.settled:
@@ -255,7 +258,7 @@ def _pixels(images, shape):
     """Read images at the model's input size."""
     images = as_images(images)
     if None in shape[:2]:
-        raise InputError(f"The model must take images of one size. Its input has the shape {(None, *shape)}.")
+        raise InputError(f"`model` must take images of a fixed size. Received: input shape {(None, *shape)}.")
     if images.shape == shape:
         return np.asarray(images.sources)
     reader = Reader(shape[:2], "stretch", shape[2])

@@ -49,7 +49,7 @@ class Reliability:
         interval: 95% bootstrap interval `(low, high)` of that error.
         noise: Mean error that a perfectly calibrated classifier with the same probabilities would have on the same
             number of images, because the bins contain few of them.
-        noise_limit: Error that such a classifier exceeds once in 20 times. A smaller error is no evidence of
+        noise_limit: Error that such a classifier exceeds one time in 20. A smaller error is no evidence of
             miscalibration.
         log_loss: Mean negative logarithm of the probability of the true class.
         bins: A `ReliabilityBin` for each bin.
@@ -91,7 +91,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
 
     Example:
 
-    >>> expected_calibration_error([0, 0, 0, 1], [[0.9, 0.1]] * 4)  # says 0.9, is right in 0.75
+    >>> expected_calibration_error([0, 0, 0, 1], [[0.9, 0.1]] * 4)  # predicts 0.9, is correct in 0.75
     0.15
 
     References: Naeini et al., 2015, https://doi.org/10.1609/aaai.v29i1.9602; Guo et al., 2017,
@@ -178,7 +178,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
     Example:
 
-    >>> overconfident = np.tile([0.99, 0.01], (10, 1))  # and right 8 times in 10
+    >>> overconfident = np.tile([0.99, 0.01], (10, 1))  # but right only 8 times in 10
     >>> round(fit_temperature([0] * 8 + [1] * 2, overconfident), 2)
     3.31
 
@@ -224,14 +224,14 @@ def check_probabilities(labels, probabilities):
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities) or not len(labels):
         raise InputError(
             "`labels` and `probabilities` must have one row per image: (images,) and (images, classes). Received: "
-            f"{labels.shape} and {probabilities.shape}. Calibration takes one label per image."
+            f"{labels.shape} and {probabilities.shape}. Calibration supports only one label per image."
         )
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise invalid("labels", labels, f"be class numbers from 0 to {probabilities.shape[1] - 1}")
     if not (np.isfinite(probabilities).all() and probabilities.min() >= 0):
-        raise invalid("probabilities", probabilities, "be finite and not negative", "Logits need a softmax first.")
+        raise invalid("probabilities", probabilities, "be finite and not negative", "Apply a softmax to logits first.")
     if not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
-        raise invalid("probabilities", probabilities, "sum to 1 for each image", "Logits need a softmax first.")
+        raise invalid("probabilities", probabilities, "sum to 1 for each image", "Apply a softmax to logits first.")
     return labels, probabilities
 
 

@@ -35,7 +35,7 @@ def dot_chart(
             None, which draws all in the accent color.
 
     Returns:
-        `matplotlib.figure.Figure` with the figure in words as `alt`.
+        `matplotlib.figure.Figure`, described in words by its `alt`.
 
     Raises:
         InputError: `values` is empty, a value is not a share, an interval does not contain its value, or `highlight` is
@@ -49,7 +49,7 @@ def dot_chart(
     """
     baselines = dict(baselines or {})
     if not values:
-        raise InputError("`values` must have one entry or more. Received: none.")
+        raise InputError("`values` must have at least one entry. Received: an empty dict.")
     if highlight is not None and highlight not in values:
         raise invalid("highlight", highlight, "be a name in `values`")
     rows = {name: 100 * _triple("values", value) for name, value in values.items()}
@@ -85,7 +85,7 @@ def heat_map(
     ylabel: str = "",
     shares: bool = True,
 ) -> Figure:
-    """Draw a table as a heat map: darker is more, and cells contain their numbers if these are legible.
+    """Draw a table as a heat map: darker cells have larger values, and numbers are written where they are legible.
 
     With many rows or columns, the text shrinks. With even more, numbers are omitted, and only every second, third, ...
     name is shown.
@@ -101,7 +101,7 @@ def heat_map(
             spans the values.
 
     Returns:
-        `matplotlib.figure.Figure` with the figure in words as `alt`.
+        `matplotlib.figure.Figure`, described in words by its `alt`.
 
     Raises:
         InputError: The shape does not match the names, or `shares` does not match the values.
@@ -115,8 +115,8 @@ def heat_map(
     values = np.asarray(values, "float64")
     if values.shape != (len(rows), len(columns)) or not values.size or np.isnan(values).all():
         raise InputError(
-            f"`values` must have the shape ({len(rows)}, {len(columns)}), one row and column per name, and one number "
-            f"at least. Received: an array of shape {values.shape}."
+            f"`values` must have the shape ({len(rows)}, {len(columns)}), with one row and one column per name, and at "
+            f"least one finite number. Received: an array of shape {values.shape}."
         )
     if shares and (np.nanmin(values) < 0 or np.nanmax(values) > 1):
         raise invalid("values", values.tolist(), "be shares in [0, 1]", "Or pass `shares=False`.")
@@ -181,7 +181,7 @@ def _triple(name, value):
     triple = np.atleast_1d(np.asarray(value, "float64"))
     triple = np.repeat(triple, 3) if triple.shape == (1,) else triple
     if triple.shape != (3,) or not 0 <= triple[1] <= triple[0] <= triple[2] <= 1:
-        raise invalid(name, value, "hold shares in [0, 1], or (share, low, high)", "0.72 is 72%.")
+        raise invalid(name, value, "contain shares in [0, 1], or (share, low, high)", "Write 72% as 0.72.")
     return triple
 
 

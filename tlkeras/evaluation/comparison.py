@@ -1,4 +1,4 @@
-"""Two methods compared on the same splits, with an interval that counts their shared images as shared."""
+"""Compare two methods on the same splits, with an interval that accounts for the images that splits share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: Chance of finding a difference as large as the smallest detectable one; four in five is the custom.
+#: Probability of detecting a difference as large as the smallest detectable one; 80% is customary.
 POWER = 0.8
 
 
@@ -22,12 +22,12 @@ class Comparison:
         means: Mean score of each, as shares.
         difference: First mean minus the second, as a share; 0.01 is one percentage point.
         interval: `(low, high)`, the corrected interval of the difference.
-        level: Confidence of the interval.
+        level: Confidence level of the interval.
         p_value: Two-sided p value of the corrected test that there is no difference.
         smallest_detectable: Difference that would be detected four times in five, as a share. Smaller
             differences may well exist but go undetected.
         splits: Number of splits.
-        train: Number of training images in each split, counting any that a sample left out.
+        train: Number of training images in each split, including any that a sample left out.
         test: Number of test images in each split.
     """
 
@@ -80,10 +80,10 @@ def compare(
     """Compare the scores of two methods on the same splits.
 
     Scores of splits are not independent: their training images overlap, and so do the test images of repeated random
-    splits. The usual t interval of the differences ignores this, and too often finds a difference that is none. The
-    corrected resampled t interval (Nadeau and Bengio, 2003, Inference for the generalization error) replaces the
+    splits. The usual t interval of the differences ignores this, and too often finds a difference where there is none.
+    The corrected resampled t interval (Nadeau and Bengio, 2003, Inference for the generalization error) replaces the
     factor `1 / splits` of the variance by `1 / splits + test / train`. More splits narrow it only a little; more
-    images narrow it without end.
+    images keep narrowing it.
 
     If each split learns from a sample of its training images only, such as five per class, `train` is the number of
     images that the sample was drawn from. The added term stands for what the splits share, and samples share no more
@@ -96,7 +96,7 @@ def compare(
             images of k - 1 folds.
         test: Number of images tested on in each split.
         names: Names of the two methods, for the sentence.
-        level: Confidence of the interval.
+        level: Confidence level of the interval.
 
     Returns:
         `Comparison`; `str(comparison)` is the finding in one sentence.
@@ -146,7 +146,7 @@ def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float
         scores: Array of shape `(splits,)`: shares in [0, 1].
         train: Number of training images in each split, as for `tlkeras.compare`.
         test: Number of images tested on in each split.
-        level: Confidence of the interval.
+        level: Confidence level of the interval.
 
     Returns:
         `(mean, low, high)`, shares; the interval is cut at 0 and 1. See `tlkeras.compare` for the method.
@@ -180,7 +180,7 @@ def _scores(name, values):
     values = np.asarray(values)
     numbers = values.dtype.kind in "uifb" and values.ndim == 1 and len(values) >= 2
     if not numbers or not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
-        raise invalid(name, values.tolist(), "be two or more shares in [0, 1], one per split", "0.72 is 72%.")
+        raise invalid(name, values.tolist(), "be two or more shares in [0, 1], one per split", "Write 72% as 0.72.")
     return values.astype("float64")
 
 

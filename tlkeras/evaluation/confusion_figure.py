@@ -26,7 +26,7 @@ def confusion_figure(scores, title=None):
         title: Heading. Defaults to the accuracy with its standard error.
 
     Returns:
-        A `matplotlib.figure.Figure`, not tied to pyplot, so nothing pops up and nothing needs closing.
+        A `matplotlib.figure.Figure`, independent of pyplot, so no window opens and nothing needs to be closed.
 
     Example:
 

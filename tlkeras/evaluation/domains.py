@@ -114,7 +114,7 @@ def domain_distance(
         groups: One array per domain: images with equal values, in either domain, are held out together, such as one
             object drawn in two styles. Defaults to None, which treats all images as independent.
         folds: Number of folds. Defaults to 5.
-        seed: Seed of the folds. Defaults to 0.
+        seed: Seed for the folds. Defaults to 0.
 
     Returns:
         `DomainDistance`.
@@ -134,13 +134,13 @@ def domain_distance(
     first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise InputError(
-            "`first` and `second` must be features of shape (images, features) of one network. Received: "
+            "`first` and `second` must be features from the same network, of shape (images, features). Received: "
             f"{first.shape} and {second.shape}."
         )
     folds = check_integer("folds", folds, minimum=2)
     if min(len(first), len(second)) < folds:
         raise InputError(
-            f"A domain distance needs {folds} images or more per domain. Received: {len(first)} and {len(second)}."
+            f"A domain distance needs at least {folds} images per domain. Received: {len(first)} and {len(second)}."
         )
     together = None if groups is None else np.concatenate([np.asarray(one) for one in groups])
     data = labeled_features(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]), together)
@@ -180,7 +180,7 @@ def compare_domains(
         corruptions: Kinds of `tlkeras.corrupt` to apply to the first domain. Defaults to noise, darkness and blur.
         severity: Severity of the corruptions, from 1 to 5. Defaults to 3.
         class_names: Names of the model's classes, in order. Defaults to None, which uses those of the first domain.
-        seed: Seed of the noise and of the folds. Defaults to 0.
+        seed: Seed for the noise and the folds. Defaults to 0.
         verbose: Whether to show progress on stderr. Defaults to False.
 
     Returns:
@@ -202,7 +202,7 @@ def compare_domains(
     ['clean', 'clean, dark', 'shifted']
     """
     if not isinstance(domains, Mapping) or not domains:
-        raise invalid("domains", domains, "be a dict of name to labeled images, with the reference first")
+        raise invalid("domains", domains, "be a dict from names to labeled images, with the reference first")
     names = tuple(class_names or next(iter(domains.values())).class_names)
     for name, split in domains.items():
         _check_domain(name, split, names)
@@ -227,12 +227,12 @@ def compare_domains(
 
 def _check_domain(name, split, names):
     if split.multilabel:
-        raise InputError(f"The domain {name!r} has several labels per image; compare_domains takes one per image.")
+        raise InputError(f"Domain {name!r} has several labels per image. `compare_domains` needs one label per image.")
     used = [split.class_names[number] for number in np.unique(split.labels)]
     unknown = [one for one in used if one not in names]
     if unknown:
         raise InputError(
-            f"The domain {name!r} has a class {unknown[0]!r} that the model does not know: {shown(names)}."
+            f"Domain {name!r} has the class {unknown[0]!r}, which is not among the model's classes: {shown(names)}."
         )
 
 
@@ -265,9 +265,7 @@ class _Reader:
 
 def _row(name, split, names, places, outputs, reference, same_images, seed):
     if len(places) < 5:
-        raise InputError(
-            f"The domain {name!r} has {len(places)} images that can be read, and a comparison needs 5 or more."
-        )
+        raise InputError(f"Domain {name!r} must have at least 5 readable images. Received: {len(places)}.")
     classes = len(names)
     labels = np.array([names.index(split.class_names[number]) for number in split.labels[places]])
     scores = score(labels, outputs[:, :classes].argmax(axis=1), names, 0, groups=split.groups[places])

@@ -41,7 +41,7 @@ def feature_map(
         title: The finding. Defaults to none.
 
     Returns:
-        `matplotlib.figure.Figure` with the figure in words as `alt`. Up to 20 classes differ in color and shape.
+        `matplotlib.figure.Figure`, described in words by its `alt`. Up to 20 classes differ in color and shape.
 
     Raises:
         InputError: An argument does not have one entry per image.
@@ -70,7 +70,7 @@ def feature_map(
     counts = [f"{short(class_names[label])} ({(labels == label).sum()})" for label in present[:_LEGEND]]
     alt = (
         f"{len(features)} images of {_classes(len(present))} on two principal components, which show "
-        f"{shares.sum():.0%} of the variance: {', '.join(counts)}{', and more' if many else ''}."
+        f"{shares.sum():.0%} of the variance: {', '.join(counts)}{', and others' if many else ''}."
     )
     return finish(figure, title, alt)
 
@@ -79,11 +79,11 @@ def _checked(features, labels, class_names, images):
     features, labels = np.asarray(features, "float64"), np.asarray(labels)
     if features.ndim != 2 or len(features) < 2 or labels.shape != (len(features),):
         raise InputError(
-            "`features` must have the shape (images, features), with two images at least, and `labels` one entry for "
-            f"each. Received: arrays of shapes {features.shape} and {labels.shape}."
+            "`features` must have the shape (images, features), with at least two images, and `labels` must have one "
+            f"entry per image. Received: arrays of shapes {features.shape} and {labels.shape}."
         )
     if not np.isin(labels, np.arange(len(class_names))).all():
-        raise invalid("labels", labels.tolist(), "be class numbers that `class_names` has names for")
+        raise invalid("labels", labels.tolist(), "be class numbers below the length of `class_names`")
     if images is not None and len(images) != len(features):
         raise InputError(f"`images` must have one entry per row of `features`. Received: {len(images)} images.")
     return features, labels

@@ -1,7 +1,7 @@
 """Figures of experiments: bars of accuracies, curves, and decision regions.
 
 All are readable in grayscale: series differ in markers, dashes and hatches, and every axis is labeled. They are
-`matplotlib.figure.Figure`s, not tied to pyplot, so nothing pops up and nothing needs closing.
+`matplotlib.figure.Figure`s, independent of pyplot, so no window opens and nothing needs to be closed.
 """
 
 from itertools import cycle

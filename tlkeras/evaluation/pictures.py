@@ -47,7 +47,7 @@ def answered_images(
         title: The finding. Defaults to the number of correct predictions.
 
     Returns:
-        `matplotlib.figure.Figure` with the figure in words as `alt`.
+        `matplotlib.figure.Figure`, described in words by its `alt`.
 
     Raises:
         InputError: An argument does not have one entry per image, or `probabilities` does not have one column per
@@ -78,8 +78,8 @@ def answered_images(
     if maps is not None and len(worst):
         drawn = maps(worst) if callable(maps) else np.asarray(maps)[worst]
         overlays = [activation_overlay(image, one) for image, one in zip(cells[-1][1], drawn, strict=True)]
-        cells.append(("What spoke for the answer", overlays, [""] * len(worst), SOFT))
-        spoken.append("Below them, activation maps: bright where the image spoke for the answer.")
+        cells.append(("What supported the answer", overlays, [""] * len(worst), SOFT))
+        spoken.append("Below them, activation maps, bright where the image supported the answer.")
     title = title or f"{len(right)} of {len(images)} answers are right ({len(right) / len(images):.1%})"
     return finish(_rows(cells, columns), title, " ".join(spoken))
 
@@ -110,7 +110,7 @@ def nearest_neighbors(
         title: The finding. Defaults to the number of neighbors with the query's label.
 
     Returns:
-        `matplotlib.figure.Figure` with the figure in words as `alt`.
+        `matplotlib.figure.Figure`, described in words by its `alt`.
 
     Raises:
         InputError: The arguments do not have one entry per image, or a query is not the index of an image.
@@ -130,7 +130,7 @@ def nearest_neighbors(
         labels = np.asarray(labels)
         names = [short(class_names[label], 16) for label in labels]
     groups = np.arange(len(images)) if groups is None else np.asarray(groups)
-    heading = "Image, and those most alike to the network, with their cosine similarity"
+    heading = "Each image and its nearest neighbors, with their cosine similarity"
     rows, spoken, same, total = [], [], 0, 0
     for query in queries:
         alike = features @ features[query]
@@ -155,10 +155,10 @@ def _checked(images, labels, probabilities, class_names):
     if probabilities.shape != (len(images), len(class_names)) or not len(images):
         raise InputError(
             f"`probabilities` must have the shape (images, classes), here ({len(images)}, {len(class_names)}), with "
-            f"one image at least. Received: an array of shape {probabilities.shape}."
+            f"at least one image. Received: an array of shape {probabilities.shape}."
         )
     if labels.shape != (len(images),) or not np.isin(labels, np.arange(len(class_names))).all():
-        raise invalid("labels", labels.tolist(), "be class numbers, one per image, that `class_names` has names for")
+        raise invalid("labels", labels.tolist(), "be one class number per image, below the length of `class_names`")
     return labels, probabilities
 
 
@@ -167,12 +167,12 @@ def _checked_features(images, features, labels, class_names):
     features = np.asarray(features, "float64")
     if features.ndim != 2 or len(features) != len(images) or len(images) < 2:
         raise InputError(
-            f"`features` must have the shape (images, features), one row for each of the {len(images)} images, which "
-            f"must be two at least. Received: an array of shape {features.shape}."
+            f"`features` must have the shape (images, features), with one row for each of the {len(images)} images, "
+            f"and at least two images. Received: an array of shape {features.shape}."
         )
     if labels is not None and (class_names is None or np.shape(labels) != (len(images),)):
         raise InputError(
-            "`labels` must be class numbers, one per image, and needs `class_names`. "
+            "`labels` must be one class number per image, with names in `class_names`. "
             f"Received: an array of shape {np.shape(labels)}."
         )
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -97,14 +97,16 @@ def keep_references(data, rows, false_alarms, report=None):
 def _check(data, class_names, false_alarms):
     check_number("false_alarms", false_alarms, "(0, 1)")
     if data.multilabel:
-        raise InputError("`labels` must name one class per image; with several labels per image, no image is unknown.")
+        raise InputError(
+            "`labels` must have one class per image. A rejector does not support several labels per image."
+        )
     if class_names is not None and len(class_names) != len(data.classes):
         raise invalid("class_names", class_names, f"name the {len(data.classes)} classes of `labels`")
     least = int(np.ceil(1 / false_alarms - 1 - 1e-9))
     if len(data.labels) < least:
         raise InputError(
-            f"A share of {false_alarms:g} false alarms can be promised with {least} images or more. Received: "
-            f"{len(data.labels)} images. Add images, or allow more false alarms."
+            f"A false-alarm share of {false_alarms:g} needs at least {least} images. "
+            f"Received: {len(data.labels)} images. Add images, or allow more false alarms."
         )
 
 
@@ -124,7 +126,7 @@ def _report(data, rows, names, false_alarms):
         classes.append(HeldOutClass(names[number], len(inside), caught, auroc))
     if not classes:
         raise InputError(
-            "No class can be left out: every class shares groups with the others. Pass different `groups`."
+            "No class can be left out, because every class shares groups with others. Pass different `groups`."
         )
     shares = np.array([one.caught for one in classes])
     error = float(shares.std(ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0

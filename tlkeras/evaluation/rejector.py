@@ -138,8 +138,8 @@ class Rejector:
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.features:
             raise InputError(
-                f"`features` must have shape (images, {self.features}), of the network that the rejector was fitted "
-                f"with. Received: shape {features.shape}."
+                f"`features` must have shape (images, {self.features}), from the network that the rejector was fitted "
+                f"on. Received: shape {features.shape}."
             )
         return 1 - (embed(features, self.center, self.scale) @ self.references.T).max(axis=1)
 

@@ -20,7 +20,7 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
         title: Heading. Defaults to none.
 
     Returns:
-        `matplotlib.figure.Figure`, not tied to pyplot.
+        `matplotlib.figure.Figure`, independent of pyplot.
 
     Raises:
         InputError: `measured` is empty.
@@ -33,7 +33,10 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
     'as trained: error 0.150'
     """
     if not measured:
-        raise InputError("`measured` must hold one `tlkeras.reliability` or more, by name. Received: none.")
+        raise InputError(
+            "`measured` must be a dict from names to results of `tlkeras.reliability`, with at least one entry. "
+            "Received: an empty dict."
+        )
     figure = Figure(figsize=(0.5 + 3.5 * len(measured), 4.6), layout="constrained")
     panels = figure.subplots(2, len(measured), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
     for column, (name, one) in enumerate(measured.items()):

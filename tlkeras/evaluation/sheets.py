@@ -33,7 +33,7 @@ def contact_sheet(
         images: Images of any size: pixels in [0, 255] of shape `(height, width, 3)`, or with 1 channel for gray;
             `PIL.Image`; or file paths.
         captions: One caption per image, of one or more lines. Defaults to no captions. A line that does not fit is
-            shortened with dots.
+            shortened with an ellipsis.
         columns: Images per row.
         image_size: `(height, width)` in pixels of the box that each image is fitted into, or one integer for a square.
         title: Line written above the images.
@@ -56,7 +56,7 @@ def contact_sheet(
         raise invalid("images", images, "be a list of images, such as images.train.paths[:16]")
     for name, values in (("captions", captions), ("groups", groups)):
         if isinstance(values, str) or not hasattr(values, "__len__") or len(values) not in (0, len(images)):
-            raise invalid(name, values, f"be empty or have one entry per image, {len(images)} in all")
+            raise invalid(name, values, f"be empty or have one entry for each of the {len(images)} images")
     columns, (height, width) = check_integer("columns", columns, minimum=1), check_image_size(image_size)
     lines = max((str(caption).count("\n") + 1 for caption in captions), default=0)
     across, down = width + _GAP, height + _GAP + lines * _LINE
@@ -87,7 +87,7 @@ def as_picture(image: Any) -> Image.Image:
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "uif" or pixels.ndim != 3 or pixels.shape[-1] not in (1, 3):
         raise InputError(
-            "`images` must hold pixels of shape (height, width, 3), PIL images or paths of files. "
+            "`images` must be pixels of shape (height, width, 3), PIL images or file paths. "
             f"Received: {type(image).__name__} of shape {pixels.shape}, dtype {pixels.dtype}."
         )
     pixels = np.clip(np.round(pixels), 0, 255).astype("uint8")
@@ -133,7 +133,7 @@ def preview(
     (230, 118)
     """
     if callable(images) or not callable(augmentation):
-        raise invalid("augmentation", augmentation, "be callable; `images` comes first, then `augmentation`")
+        raise invalid("augmentation", augmentation, "be callable", "Pass `images` first, then `augmentation`.")
     check_integer("columns", columns, minimum=1)
     pixels = np.asarray(images)
     if pixels.dtype.kind not in "uif" or pixels.ndim != 4 or pixels.shape[-1] not in (1, 3):

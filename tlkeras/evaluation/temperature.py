@@ -53,7 +53,7 @@ def calibrate(
             `(images, height, width, 3)`.
         labels: Class numbers of shape `(images,)`. Defaults to None, which uses those of the split.
         batch_size: Images per forward pass. Defaults to 32.
-        seed: Seed of the folds and bootstrap samples for the measurement. Defaults to 0.
+        seed: Seed for the folds and bootstrap samples of the measurement. Defaults to 0.
 
     Returns:
         `Calibration`: the temperature, and the reliability of the probabilities before and after.
@@ -106,8 +106,8 @@ def _check_softmax(model):
     head = find_head(model)
     if head.activation != "softmax":
         raise InputError(
-            f"The model {model.name!r} ends in {head.activation!r}, but a temperature scales a softmax. Thresholds fit "
-            "a model that gives several labels."
+            f"`model` must end in a softmax. Received: {model.name!r}, which ends in {head.activation!r}. For a model "
+            "with several labels per image, choose thresholds instead."
         )
     return head.layer
 
@@ -123,7 +123,7 @@ def cross_fitted(
         groups: Array of shape `(images,)`; images of one group are in one fold. Defaults to None, which treats all
             images as independent.
         folds: Number of folds.
-        seed: Seed of the folds.
+        seed: Seed for the folds.
 
     Returns:
         float64 array of shape `(images, classes)`.

@@ -72,7 +72,7 @@ def cross_validate_probe(
             group are held out together. Defaults to None, which puts every image in its own group.
         Cs: As in `tlkeras.linear_probe`.
         folds: Number of folds, at least 3. Defaults to 5, which leaves four fifths of the images for training.
-        seed: Seed of the folds. Defaults to 0.
+        seed: Seed for the folds. Defaults to 0.
         class_weight: As in `tlkeras.linear_probe`.
 
     Returns:
@@ -96,7 +96,12 @@ def cross_validate_probe(
     family = check_probe_options(estimator, Cs, class_weight, data.multilabel)
     count = len(np.unique(data.groups))
     if check_integer("folds", folds, minimum=3) > count:
-        raise invalid("folds", folds, f"be at most {count}, the number of groups", "More groups would help most.")
+        raise invalid(
+            "folds",
+            folds,
+            f"be at most {count}, the number of groups",
+            "Use fewer folds, or add images of more groups.",
+        )
     parts = deal_folds(data, folds, seed)
     with threadpool_limits(1, user_api="blas"):
         chosen = _chosen_without(data, parts, family, class_weight)

@@ -24,7 +24,8 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
     per class and factors their mean in all dimensions.
 
     Args:
-        temperature: Number to divide scores by. A larger one makes probabilities less certain and changes no decision.
+        temperature: Number to divide scores by. A larger one makes probabilities less certain, but predictions stay
+            the same.
         priors: Array of shape `(classes,)`: the expected class proportions. Defaults to None, which uses those of the
             images.
 

@@ -60,12 +60,12 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
     if len(steps) < 2 or not isinstance(steps[0], FeatureExtractor):
         raise InputError(
             "`pipeline` must be a scikit-learn Pipeline that starts with a FeatureExtractor and has steps after it. "
-            f"Received: {shown(pipeline)}"
+            f"Received: {shown(pipeline)}."
         )
     extractor, *transformers, classifier = steps
     if not is_classifier(classifier):
-        kind = "a regressor, which predicts numbers" if is_regressor(classifier) else "no classifier"
-        raise not_foldable(f"its last step must be a linear classifier, and is {kind}", classifier)
+        kind = "is a regressor" if is_regressor(classifier) else "is not a classifier"
+        raise not_foldable(f"its last step must be a linear classifier, but {kind}", classifier)
     for step in (*transformers, classifier):
         check_is_fitted(step)
     outputs = readouts(classifier)

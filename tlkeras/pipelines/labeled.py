@@ -84,12 +84,12 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
     if labels.shape[:1] != numbers.shape[:1] or labels.ndim not in (1, 2):
         raise InputError(
             "`features` and `labels` must have one row per image: (images, features) and (images,), or (images, "
-            f"classes) where an image may have several labels. Received: {numbers.shape} and {labels.shape}."
+            f"classes) if images may have several labels. Received: {numbers.shape} and {labels.shape}."
         )
     if lost := int((~np.isfinite(numbers)).any(axis=1).sum()):
         raise InputError(
-            f"`features` must be finite. Received: {lost} of {len(numbers)} rows with NaN or infinity. Leave these "
-            "images out."
+            f"`features` must be finite. Received: {lost} of {len(numbers)} rows with NaN or infinity. Remove "
+            "these images."
         )
     groups = np.arange(len(labels)) if groups is None else _group_numbers(groups, len(labels))
     if labels.ndim == 2:
@@ -118,22 +118,22 @@ def _classes(labels):
     missing = [one for one in labels.tolist() if one is None or one != one]
     if missing:
         raise invalid(
-            "labels", labels, "name a class for every image", f"{len(missing)} have none; leave these images out."
+            "labels", labels, "contain a class for every image", f"Remove those without a label ({len(missing)})."
         )
     try:
         classes, inverse = np.unique(labels, return_inverse=True)
     except TypeError:
-        raise invalid("labels", labels, "be class numbers or names, all of one kind") from None
+        raise invalid("labels", labels, "be either class numbers or class names, not a mixture") from None
     if len(classes) < 2:
-        raise invalid("labels", labels, "hold two classes or more", f"All are {classes.tolist()}.")
+        raise invalid("labels", labels, "contain at least two classes", f"All labels are {classes.tolist()}.")
     if labels.dtype.kind == "f" and type_of_target(labels) == "continuous":
-        raise invalid("labels", labels, "be class numbers or names", "For numbers to predict, use a regressor.")
+        raise invalid("labels", labels, "be class numbers or names", "To predict continuous numbers, use a regressor.")
     if labels.dtype.kind in "if" and -1 in classes and len(classes) > 2:
         raise invalid(
             "labels",
             labels,
-            "name a class for every image; -1 stands for a missing label",
-            f"Leave these {int((labels == -1).sum())} images out, or number the classes from 0.",
+            "contain a class for every image, where -1 means a missing label",
+            f"Remove those with -1 ({int((labels == -1).sum())}), or number the classes from 0.",
         )
     return classes, inverse
 
@@ -143,7 +143,7 @@ def _label_columns(labels):
         raise invalid(
             "labels",
             labels,
-            "be zeros and ones, one column per class, where it has two axes",
+            "be zeros and ones, with one column per class, if it is two-dimensional",
             "Soft targets are not supported.",
         )
     labels = labels.astype(int)
@@ -153,7 +153,7 @@ def _label_columns(labels):
         )
     constant = [column for column in range(labels.shape[1]) if labels[:, column].min() == labels[:, column].max()]
     if constant:
-        raise invalid("labels", labels, "hold images with and without each label", f"Leave out the columns {constant}.")
+        raise invalid("labels", labels, "include images with and without each label", f"Remove the columns {constant}.")
     return labels
 
 

@@ -59,7 +59,7 @@ def linear_probe(
             scikit-learn's 1. LDA ignores them.
         folds: Number of cross-validation folds. It is reduced if the rarest class has fewer images (or groups); if that
             class has only one, C is 0.01 and the temperature is 20. Defaults to 5.
-        seed: Seed of the folds. Defaults to 0.
+        seed: Seed for the folds. Defaults to 0.
         class_weight: None, `"balanced"` or a dict from class to weight, as in `LogisticRegression`; the held-out loss
             that chooses C is weighted the same way. LDA uses the weights as class priors. A dict cannot be used with
             several labels per image. Defaults to None.
@@ -70,8 +70,8 @@ def linear_probe(
         `OneVsRestClassifier` of regressions that share one C, `pipeline[-1].estimator.C`.
 
     Raises:
-        InputError: The arrays have wrong shapes or hold values that are not finite numbers, labels are missing or all
-            of one class, or an option is invalid.
+        InputError: The arrays have wrong shapes or contain values that are not finite numbers, labels are missing or
+            all of one class, or an option is invalid.
 
     Example:
 
@@ -148,15 +148,15 @@ def check_probe_options(estimator, Cs, class_weight, multilabel):
         InputError: An option is invalid.
     """
     if not isinstance(Cs, Sequence | np.ndarray) or isinstance(Cs, str) or not len(Cs):
-        raise invalid("Cs", Cs, "be a sequence of one value of C or more")
+        raise invalid("Cs", Cs, "be a sequence of at least one value of C")
     ascending = tuple(sorted(check_number("Cs", C, "(0, inf)") for C in Cs))
     check_choice("estimator", estimator, ESTIMATORS)
     if not (class_weight is None or isinstance(class_weight, dict) or class_weight == "balanced"):
         raise invalid("class_weight", class_weight, "be None, 'balanced' or a dict from class to weight")
     if multilabel and isinstance(class_weight, dict):
-        raise invalid("class_weight", class_weight, "be None or 'balanced' where an image may have several labels")
+        raise invalid("class_weight", class_weight, "be None or 'balanced' if images may have several labels")
     if estimator == "logistic":
         return Family(ascending, FALLBACK_C, probability_paths, fit_probe)
     if multilabel:
-        raise invalid("estimator", estimator, "be 'logistic' where an image may have several labels")
+        raise invalid("estimator", estimator, "be 'logistic' if images may have several labels")
     return Family(TEMPERATURES, FALLBACK_TEMPERATURE, discriminant_paths, fit_discriminant)

@@ -121,7 +121,7 @@ def _(classifier: OneVsRestClassifier):
         else:
             part, *more = readouts(estimator)
         if more:
-            raise not_foldable("one class against the rest is judged by an ensemble", classifier)
+            raise not_foldable("one class against the rest is predicted by an ensemble", classifier)
         parts.append(part)
     decisions = [_difference(part) for part in parts]
     joint = Affine(

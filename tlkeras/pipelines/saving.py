@@ -110,8 +110,8 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
     missing = [name for name in ("network.keras", "estimator.skops", "extractor.json") if not (folder / name).exists()]
     if missing:
         raise InputError(
-            f"`folder` must hold a pipeline saved by `save_pipeline`. Received: {str(folder)!r}, where "
-            f"{', '.join(missing)} is missing."
+            f"`folder` must contain a pipeline saved by `save_pipeline`. Received: {str(folder)!r}, which "
+            f"lacks {', '.join(missing)}."
         )
     try:
         rest = io.load(folder / "estimator.skops", trusted=trusted)
@@ -122,6 +122,7 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
     except io.exceptions.UntrustedTypesFoundException as error:
         unknown = io.get_untrusted_types(file=folder / "estimator.skops")
         raise InputError(
-            f"The pipeline in {str(folder)!r} holds types not known to be safe. If you trust it: trusted={unknown}"
+            f"The pipeline in {str(folder)!r} contains types that skops does not consider safe. If you trust the file, "
+            f"pass trusted={unknown}."
         ) from error
     return Pipeline([("extractor", FeatureExtractor(network, **settings)), *rest.steps])
