@@ -77,7 +77,7 @@ def adapt(
     >>> run = tlkeras.fit("data/emoji4/noto", per_class=5, verbose=False)
     >>> tlkeras.adapt(run, "data/emoji4/noto/bug")
     Traceback (most recent call last):
-    tlkeras.errors.InputError: `images` must hold at least 100 images of the new domain. Received: 16 images.
+    tlkeras.errors.InputError: `images` must contain at least 100 images of the new domain. Received: 16 images.
     """
     if output is not None:
         check_run_output(output, overwrite)
