@@ -111,14 +111,14 @@ def test_a_forecast_is_within_reach_and_its_interval_widens(curve):
     assert near.low <= near.accuracy <= near.high and far.high - far.low > near.high - near.low
     assert 0 <= curve.gain(24).accuracy <= 1 - curve.accuracy[-1]
     for call in (lambda: curve.forecast(73), lambda: curve.gain(49), lambda: curve.sentences(500)):
-        with pytest.raises(InputError, match="at most 3 times the 24 images per class at hand"):
+        with pytest.raises(InputError, match="at most 3 times the 24 available images per class"):
             call()
 
 
 def test_it_says_in_words_and_numbers_what_more_images_would_bring(curve):
     gain, check = curve.sentences(20)
-    assert gain.startswith("About 20 more images per class would bring ") and gain.endswith(").")
-    assert check.startswith("Check on the images at hand: from 10 per class, the same method predicts ")
+    assert gain.startswith("About 20 more images per class would raise the accuracy by ") and gain.endswith(").")
+    assert check.startswith("Check on your images: from 10 per class, the same method predicts ")
     content = json.loads(json.dumps(curve.to_json(more=20)))
     assert content["gain"]["per_class"] == 20 and len(content["forecast"]) == 3
     assert repr(curve).splitlines()[0].split()[:3] == ["images", "per", "class"] and "3 times as many" in repr(curve)
@@ -130,7 +130,9 @@ def test_few_images_per_class_are_refused_with_the_class_and_the_reason():
     features, labels = clusters(per_class=12)
     groups = np.arange(len(labels))
     groups[:4] = 0
-    with pytest.raises(InputError, match=r"at least 10 distinct images per class\. Received: 9 of class '0'\. From so"):
+    with pytest.raises(
+        InputError, match=r"10 distinct images per class\. Received: 9 of class '0'\. Curves from so few"
+    ):
         curve_of_features(features, labels, groups)
 
 
@@ -152,7 +154,7 @@ def test_a_folder_is_refused_before_its_features_are_computed_and_several_labels
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{folder}/none"], "There is no directory"),
+        (["{folder}/none"], "must be an existing folder"),
         (["{folder}", "--more", "-3"], "`more` must be a positive number"),
         (["{folder}", "--figure", "curve.gif"], "--figure must end in .png, .svg or .pdf"),
         (["{folder}", "--backbone", "resnet500"], "Did you mean 'resnet50'"),

@@ -76,7 +76,7 @@ def test_it_is_told_as_table_sentence_and_json():
     result = Trial(arms, (Lead(100, "scratch", 0.25, 0.15, 0.35, "transfer"),))
     lines = repr(result).splitlines()
     assert lines[1].split() == ["100", "transfer", "0.0003", "0.400", "0.850"]
-    assert lines[-1] == "With 100 images, transfer leads scratch by +25 points (+15 to +35): transfer is worth it."
+    assert lines[-1] == "With 100 images, transfer leads scratch by +25 points (+15 to +35): transfer is better."
     assert json.loads(json.dumps(result.to_json()))["verdict"] == "transfer"
 
 
@@ -99,7 +99,7 @@ def test_pretrained_stripes_win_on_few_stripes_and_each_arm_takes_its_best_rate(
     ("arguments", "message"),
     [
         ({"shares": (0.5, 2)}, "`shares` must be a number in (0, 1]"),
-        ({"learning_rates": ()}, "`learning_rates` must have one entry or more"),
+        ({"learning_rates": ()}, "`learning_rates` must have at least one entry"),
         ({"epochs": 0}, "`epochs` must be an integer"),
     ],
 )

@@ -11,19 +11,19 @@ from tlkeras.selection.plan import Choice, Plan, rule_of_thumb
 from tlkeras.selection.rank import compare, gather
 from tlkeras.selection.ranking import PROBES
 
-#: Images per class below which fine-tuning is not advised: too few remain to see whether it helped.
+#: Images per class below which fine-tuning is not advised: too few would remain to see whether it helped.
 FEWEST_PER_CLASS = 10
 
 #: Images below which fine-tuning is not advised.
 FEWEST_IMAGES = 1000
 
-#: Accuracy of the probe above which fine-tuning is not advised: the remaining gain is within chance.
+#: Accuracy of the probe above which fine-tuning is not advised, because the possible gain is within chance.
 GOOD_PROBE = 0.95
 
-#: Time of a training step per image, as a multiple of an answer by LiteRT on one core (docs/performance.md).
+#: Time of a training step per image, as a multiple of a LiteRT prediction on one core (docs/performance.md).
 TRAINING_TIMES = 17
 
-#: Minutes of training all blocks, beyond which only the last ones train.
+#: Minutes for training all blocks above which only the last ones are trained.
 LONGEST = 240
 
 #: Defaults of `tlkeras.fine_tune`.
@@ -47,12 +47,12 @@ def advise(
 
     Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The strength of the best
     probe and the number of images then decide whether fine-tuning is worth its time: a probe that is nearly always
-    right leaves nothing to gain, and on our data sets of a few hundred images, fine-tuning was not more accurate than
-    the advised probe (docs/choosing.md). Nothing is fine-tuned for the advice. `tlkeras fit --strategy auto` follows
-    it; where it is fine-tuning, the result is compared with the probe on held-out images, and the better one is kept.
+    correct leaves nothing to gain, and on our data sets of a few hundred images, fine-tuning was not more accurate than
+    the advised probe (docs/choosing.md). The advice itself needs no fine-tuning. `tlkeras fit --strategy auto`
+    follows it. If it fine-tunes, the result is compared with the probe on held-out images, and the better one is kept.
 
     Args:
-        images: As in `tlkeras.rank`. Test images are not looked at.
+        images: As in `tlkeras.rank`. Test images are not used.
         backbones: Names. Defaults to those whose weights are on this machine.
         max_params: As in `tlkeras.rank`, like the other budgets.
         max_madds: Largest number of multiply-adds per image.
@@ -60,7 +60,7 @@ def advise(
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
         image_size: Side in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
         cache: As in `tlkeras.FeatureExtractor`.
-        seed: Seed of the folds. Defaults to 0.
+        seed: Seed for the folds. Defaults to 0.
         verbose: Whether to show progress on stderr.
 
     Returns:
@@ -93,7 +93,7 @@ def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) 
         split: `ImageSplit` of the images.
         skipped: Files that cannot be read.
         image_size: Size of the images that the features are of; None for each backbone's own.
-        seed: Seed of the folds.
+        seed: Seed for the folds.
 
     Returns:
         `Plan`.
@@ -126,11 +126,11 @@ def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) 
 
 
 def _strategy(row, whole, split):
-    """Choose between a probe and fine-tuning: two `Choice` objects, the second for what trains."""
+    """Choose between a probe and fine-tuning: two `Choice` objects, the second for the weights to train."""
     labels = split.labels if split.multilabel else np.eye(len(split.class_names))[split.labels]
     fewest = min(len(np.unique(split.groups[column > 0])) for column in labels.T)
     accuracy, error = row.accuracy, row.standard_error
-    measured = f"The best probe is right on {accuracy:.3f} ± {error:.3f} of the images"
+    measured = f"The best probe has an accuracy of {accuracy:.3f} ± {error:.3f}"
     frozen = Choice("trains", "head", "default", "The backbone stays frozen.")
     if accuracy >= GOOD_PROBE:
         certainty = "clear" if accuracy - error > GOOD_PROBE else "tie"
@@ -157,13 +157,13 @@ def _whole(ranking):
 
 
 def _trained(candidate, images):
-    """Choose which weights train."""
+    """Choose the weights to train."""
     minutes = EPOCHS * images * (candidate.milliseconds or 0) * TRAINING_TIMES / 60_000
     time = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
     if minutes > LONGEST:
-        reason = f"All blocks would take about {time} here; below the last ones, outputs are computed once."
+        reason = f"All blocks would take about {time} here. With the last ones only, the other blocks run just once."
         return Choice("trains", "last", "default", reason)
-    reason = "All blocks, gently, from the probe's solution, with BatchNorm in inference mode."
+    reason = "All blocks, at a low learning rate, starting from the probe, with BatchNorm in inference mode."
     return Choice("trains", "all", "default", reason + (f" About {time} on this machine." if minutes >= 1 else ""))
 
 
@@ -171,10 +171,10 @@ def _backbone(ranking, row):
     """Explain the backbone."""
     one, compared = row.candidate, {other.candidate.backbone for other in ranking.rows}
     if len(compared) == 1:
-        return Choice("backbone", one.backbone, "default", "The only one that was compared.")
+        return Choice("backbone", one.backbone, "default", "The only backbone that was compared.")
     ties = sorted({tie.candidate.backbone for tie in ranking.ties} - {one.backbone})
     if ties:
-        reason = f"The cheapest within one standard error of the best; as good: {', '.join(ties)}."
+        reason = f"The cheapest within one standard error of the best. Equally good: {', '.join(ties)}."
         return Choice("backbone", one.backbone, "tie", reason)
     reason = f"The most accurate by more than one standard error: {row.accuracy:.3f} ± {row.standard_error:.3f}."
     return Choice("backbone", one.backbone, "clear", reason)
@@ -191,8 +191,8 @@ def _readout(ranking, row, tuned):
         elif gain > error:
             certainty = "clear"
             reason = (
-                f"{gain:+.3f} ± {error:.3f} over the output in the quick look, more than one standard error. The "
-                "images may be unlike the pretraining."
+                f"{gain:+.3f} ± {error:.3f} over the output in the quick scores, more than one standard error. The "
+                "images may be unlike those of the pretraining."
             )
         else:
             certainty, reason = "tie", "Within one standard error of the best candidate, and cheaper than the output."
@@ -212,14 +212,14 @@ def _settings(tuned, image_size):
             "learning rate",
             LEARNING_RATE,
             "default",
-            "The default of `fine_tune`, for the top. On few images 1e-4 made no difference beyond chance, and at 1e-3 "
-            "nothing was better than the probe (docs/performance.md).",
+            "The default of `fine_tune`, for the top. With few images, 1e-4 made no difference beyond chance, and with "
+            "1e-3 nothing was better than the probe (docs/performance.md).",
         ),
         Choice("layer decay", LAYER_DECAY, "default", "Each block learns a tenth slower than the one above it."),
         Choice(
             "augmentation",
             "by domain",
             "default",
-            "Which changes leave labels true depends on what the images show: pass --domain, such as photo or drawing.",
+            "Which changes preserve labels depends on the kind of images. Pass --domain, such as photo or drawing.",
         ),
     )

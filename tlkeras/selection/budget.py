@@ -18,7 +18,7 @@ BATCH = 16
 #: Default number of random views of each image that `fine_tune` caches if images are augmented and the trunk is frozen.
 VIEWS = 4
 
-#: Numbers of blocks below the head to train if training all takes too long; the output of the others is computed once.
+#: Numbers of blocks below the head to train if training all blocks takes too long; the others run only once.
 FEWER_BLOCKS = (3, 1)
 
 #: Sides of smaller images, as shares of the given side, for when even one epoch of the top block takes too long. They
@@ -83,7 +83,7 @@ class Announcement(StepTimer):
             self.said, minutes = True, minutes_for(self.task, full_pace(self.seconds), self.task.epochs)
             if minutes > 1:
                 text = f"Fine-tuning takes about {minutes:.0f} minutes ({self.seconds:.2f} s per step)"
-                print(f"{text}; --minutes limits it.", file=sys.stderr)
+                print(f"{text}. To limit it, use --minutes.", file=sys.stderr)
 
 
 def full_pace(step_seconds):
@@ -154,7 +154,7 @@ def within_minutes(task, time_step):
     if task.verbose:
         trained = "all blocks train" if blocks is None else f"the top {blocks} blocks train"
         sized = "" if side is None else f", images of {side} x {side} pixels"
-        print(f"Plan: about {minutes:.1f} minutes: {plan['epochs']} epochs, {trained}{sized}.", file=sys.stderr)
+        print(f"Plan: about {minutes:.1f} minutes, {plan['epochs']} epochs, {trained}{sized}.", file=sys.stderr)
     if task.on_event is not None:
         task.on_event({"phase": "plan", "estimated_minutes": minutes, "seconds_per_step": pace.step, **plan})
     if kept is not None:

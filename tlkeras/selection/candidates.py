@@ -19,6 +19,7 @@ from tlkeras.features.parameters import network_settings
 from tlkeras.features.store import cache_folder
 from tlkeras.features.taps import block_output
 from tlkeras.models.blocks import blocks as map_blocks
+from tlkeras.utils.validation import invalid
 
 #: Number of single images to time. The fastest counts, since other programs can only slow it down.
 TIMED = 9
@@ -170,7 +171,7 @@ class Tapped:
 def _check_names(backbone, blocks, names):
     for name in blocks:
         if name not in names:
-            raise InputError(f"{backbone!r} has no block {name!r} that can be tapped. Its blocks: {', '.join(names)}.")
+            raise invalid("blocks", name, f"be blocks of {backbone!r}", f"Its blocks are {', '.join(names)}.")
 
 
 def _as_published(rows, info, image_size):

@@ -25,7 +25,7 @@ def check_choosing(images, backbones, blocks, budgets: Mapping[str, float | None
         InputError: An argument is invalid.
     """
     if isinstance(images, str | os.PathLike) and not str(images).startswith("tfds:") and not Path(images).exists():
-        raise InputError(f"There is no directory {str(images)!r}.")
+        raise InputError(f"`images` must be an existing folder. Received: {str(images)!r}.")
     if isinstance(backbones, str):
         backbones = [backbones]
     if backbones is None:
@@ -38,7 +38,9 @@ def check_choosing(images, backbones, blocks, budgets: Mapping[str, float | None
         elif not hasattr(name, "predict_on_batch"):
             raise invalid("backbones", backbones, "be names of backbones or Keras models")
     if isinstance(blocks, str) and blocks != "all":
-        raise invalid("blocks", blocks, "be None, 'all' or a list of names", "Put a single name into a list.")
+        raise invalid(
+            "blocks", blocks, "be None, 'all' or a list of names", f"Pass a single name as a list: [{blocks!r}]."
+        )
     for name, value in budgets.items():
         if value is not None:
             check_number(name, value, "(0, inf)")
@@ -61,5 +63,7 @@ def within_budgets(candidates, budgets: Mapping[str, float | None]) -> list:
         kept = [one for one, value in zip(kept, values, strict=True) if value is not None and value <= limit]
         if not kept:
             least = min((value for value in values if value is not None), default=None)
-            raise invalid(name, limit, "leave at least one candidate", f"The smallest needs {least:,.4g}.")
+            raise invalid(
+                name, limit, "leave at least one candidate", f"Its smallest sufficient value is {least:,.4g}."
+            )
     return kept

@@ -56,7 +56,7 @@ def probe_scores(tables, split, seed=0, rounds=ROUNDS):
     Args:
         tables: Features of each candidate, arrays `(images, features)`.
         split: `ImageSplit` of the images.
-        seed: Seed of the folds.
+        seed: Seed for the folds.
         rounds: Number of rounds, whose scores are averaged.
 
     Returns:

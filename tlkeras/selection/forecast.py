@@ -91,7 +91,7 @@ class LearningCurve:
             right: Whether each image was predicted correctly, shape `(rounds, sizes, images)`.
             groups: Int array of shape `(images,)`; images of one group are resampled together.
             now: Number of available images per class.
-            seed: Seed of the resampling.
+            seed: Seed for the resampling.
 
         Returns:
             `LearningCurve`.
@@ -141,7 +141,7 @@ class LearningCurve:
     def _check(self, name, value, less=0.0):
         most = REACH * self.now - less
         if check_number(name, value, "(0, inf)") > most * (1 + 1e-9):
-            advice = f"A forecast reaches at most {REACH} times the {self.now:.0f} images per class at hand."
+            advice = f"A forecast extends to at most {REACH} times the {self.now:.0f} available images per class."
             raise invalid(name, value, f"be at most {most:.0f}", advice)
 
     def sentences(self, more: float | None = None) -> list[str]:
@@ -157,16 +157,16 @@ class LearningCurve:
         points, low, high = (round(100 * share) for share in gain[1:])
         number = f"{gain.per_class:.0f} more images per class"
         if points < 1:
-            first = f"About {number} would bring less than 1 point of accuracy ({low} to {high})."
+            first = f"About {number} would raise the accuracy by less than 1 point ({low} to {high})."
         else:
             unit = "point" if points == 1 else "points"
-            first = f"About {number} would bring about {points} {unit} of accuracy ({low} to {high})."
+            first = f"About {number} would raise the accuracy by about {points} {unit} ({low} to {high})."
         past = self.hindcast
         return [
             first,
-            f"Check on the images at hand: from {past.from_per_class:.0f} per class, the same method predicts "
-            f"{past.predicted:.1%} ({past.low:.0%} to {past.high:.0%}) for {past.per_class:.0f}; {past.measured:.1%} "
-            f"was measured, so it is {abs(100 * past.error):.1f} points off.",
+            f"Check on your images: from {past.from_per_class:.0f} per class, the same method predicts "
+            f"{past.predicted:.1%} ({past.low:.0%} to {past.high:.0%}) for {past.per_class:.0f} per class. "
+            f"The measured accuracy is {past.measured:.1%}, a difference of {abs(100 * past.error):.1f} points.",
         ]
 
     def forecasts(self) -> list[Forecast]:
@@ -216,7 +216,7 @@ class LearningCurve:
         axes.errorbar(
             self.per_class, self.accuracy, self.standard_error, fmt="o", color="black", capsize=3, label="measured"
         )
-        axes.axvline(self.now, color="#525252", linestyle=":", label="images at hand")
+        axes.axvline(self.now, color="#525252", linestyle=":", label="available images")
         axes.set_xscale("log", base=2)
         ticks = self.now * 2.0 ** np.arange(-4, 2)
         ticks = [*ticks[ticks >= self.per_class[0]], REACH * self.now]

@@ -33,7 +33,9 @@ def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
     if isinstance(images, ImageSplits):
         skipped, images = images.skipped, images.train.join(images.validation)
     if not isinstance(images, ImageSplit):
-        raise invalid("images", images, "be a folder with one folder per class, or what `tlkeras.load_images` returns")
+        raise invalid(
+            "images", images, "be a folder with one subfolder per class, or the result of `tlkeras.load_images`"
+        )
     _check_distinct(images)
     if len(images) > MOST_IMAGES:
         chosen = np.random.default_rng(seed).choice(len(images), MOST_IMAGES, replace=False)
@@ -49,6 +51,6 @@ def _check_distinct(images):
         if distinct < 2:
             count = int(column.sum())
             raise InputError(
-                f"Class {name!r} has {count} {'image' if count == 1 else 'images'}, which count as {distinct}: "
-                "comparing needs at least 2 distinct images per class. Add images, or leave the class out."
+                f"Class {name!r} must have at least 2 distinct images. Received: {count} "
+                f"{'image' if count == 1 else 'images'}, {distinct} distinct. Add images, or remove the class."
             )

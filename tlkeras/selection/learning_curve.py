@@ -52,7 +52,7 @@ def learning_curve(
     error. Trust a forecast only as much as this hindcast.
 
     A forecast assumes that new images are like the available ones. Images from another camera, place or style can help
-    more if the classifier will see such images.
+    more if the classifier will be used on such images.
 
     Args:
         images: A source for `tlkeras.load_images` (its test split, if it defines one, is ignored), an `ImageSplits`
@@ -62,7 +62,7 @@ def learning_curve(
         image_size: As in `tlkeras.FeatureExtractor`. Defaults to the size that the backbone was trained at.
         repeats: Number of rounds, each with different folds and subsets. Defaults to 5, beyond which the interval
             hardly shrinks, since most of its width comes from the number of images.
-        seed: Seed of folds, subsets and resampling. Defaults to 0.
+        seed: Seed for folds, subsets and resampling. Defaults to 0.
         cache: As in `tlkeras.FeatureExtractor`.
         verbose: Whether to show progress on stderr. Defaults to True.
 
@@ -70,7 +70,7 @@ def learning_curve(
         `LearningCurve`, which prints as a table followed by the forecast in words.
 
     Raises:
-        InputError: A class has fewer than 10 distinct images, since forecasts from so few are off by large factors
+        InputError: A class has fewer than 10 distinct images, since forecasts from fewer are wrong by large factors
             (https://arxiv.org/abs/2303.01598); images have several labels; or an argument is invalid.
 
     Example:
@@ -88,7 +88,7 @@ def learning_curve(
     check_choosing(images, [backbone], None, {}, image_size, seed)
     split, _ = images_to_choose_on(images, seed)
     if split.multilabel:
-        raise invalid("images", images, "have one label each", "Images with several labels are not supported here.")
+        raise invalid("images", images, "have one label each", "Images with several labels are not supported.")
     names = np.array(split.class_names)[split.labels]
     check_enough(names, split.groups)
     extractor = FeatureExtractor(backbone, image_size=image_size, resize=split.resize, cache=cache, verbose=verbose)
@@ -129,7 +129,7 @@ def probe_accuracy(data: LabeledFeatures, repeats: int = 5, seed: int = 0) -> fl
     Args:
         data: `LabeledFeatures`.
         repeats: Number of rounds, each with different folds.
-        seed: Seed of the folds.
+        seed: Seed for the folds.
 
     Returns:
         The last point of the learning curve of these images.
@@ -150,8 +150,8 @@ def check_enough(labels: Sequence, groups) -> None:
         fewest = int(np.argmin(distinct))
         raise InputError(
             f"A forecast needs at least {FEWEST} distinct images per class. Received: {distinct[fewest]} of class "
-            f"{str(classes[fewest])!r}. From so few, curves ask for many times the images that are needed; add images "
-            "or leave the class out."
+            f"{str(classes[fewest])!r}. Curves from so few images overestimate the required number many times over. "
+            "Add images, or remove the class."
         )
 
 

@@ -17,8 +17,8 @@ class Choice:
     Attributes:
         name: Name of the choice, such as `"backbone"`.
         value: The chosen value.
-        certainty: `"clear"` if the images support the choice by more than one standard error, `"tie"` if they leave it
-            open, and `"default"` if it does not depend on them.
+        certainty: `"clear"` if the images support the choice by more than one standard error, `"tie"` if they do not
+            decide it, and `"default"` if it does not depend on them.
         reason: The reason for the choice, with the evidence, in a sentence.
     """
 
@@ -44,8 +44,8 @@ class Plan:
         layer_decay: Factor on the learning rate from each block to the one below it, or None.
         augmentation: Whether to augment images, with the augmentations that their domain allows.
         choices: A `Choice` with its reason for each of these.
-        rule_of_thumb: The layers to train according to the number of images alone: `"head"` under 1,000, `"last"` up to
-            100,000, `"all"` beyond.
+        rule_of_thumb: The layers to train according to the number of images alone: `"head"` below 1,000, `"last"` up to
+            100,000, and `"all"` above.
         ranking: `Ranking` of the backbones and their blocks, which the choices are based on.
     """
 
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def disagrees(self) -> bool:
-        """Whether the rule of thumb would train something else."""
+        """Whether the rule of thumb would train different layers."""
         return self.trains != self.rule_of_thumb
 
     def choice(self, name: str) -> Choice:
@@ -109,14 +109,14 @@ class Plan:
             lines.append(_filled(one.reason))
         agreement = "The plan disagrees" if self.disagrees else "The plan agrees"
         lines.append(f"{'rule of thumb':<{_INDENT}}{self.rule_of_thumb}")
-        lines.append(_filled(f"By the number of images alone: {RULE}. {agreement}."))
+        lines.append(_filled(f"Based on the number of images alone: {RULE}. {agreement}."))
         return "\n".join([*lines, "", self.command])
 
 
 #: Number of blocks below the head to train if the plan says `"last"`.
 LAST_BLOCKS = 3
 
-RULE = "the head under 1,000, the last blocks up to 100,000, all beyond"
+RULE = "the head below 1,000 images, the last blocks up to 100,000, and all blocks above"
 
 
 def rule_of_thumb(images: int) -> str:

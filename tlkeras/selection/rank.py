@@ -49,7 +49,7 @@ def rank(
     measures it again.
 
     Args:
-        images: A folder with one folder per class, or another source for `tlkeras.load_images`; the result of
+        images: A folder with one subfolder per class, or another source for `tlkeras.load_images`; the result of
             `load_images`; or one `ImageSplit`. Test images are not used, unless an `ImageSplit` contains them. If there
             are more than 5,000 images, a random 5,000 are used.
         backbones: Names, or Keras models that take raw pixels. Defaults to the backbones whose weights are on this
@@ -63,7 +63,7 @@ def rank(
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
         image_size: Side in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
         cache: As in `tlkeras.FeatureExtractor`.
-        seed: Seed of the folds. Defaults to 0.
+        seed: Seed for the folds. Defaults to 0.
         verbose: Whether to show progress on stderr.
 
     Returns:
@@ -144,7 +144,7 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
         tables: Their features, arrays of shape `(images, width)`.
         split: `ImageSplit` of the images.
         skipped: Unreadable files.
-        seed: Seed of the folds.
+        seed: Seed for the folds.
 
     Returns:
         `Ranking`.

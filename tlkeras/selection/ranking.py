@@ -125,7 +125,7 @@ class Ranking:
         compared = f"{_counted(backbones, 'backbone')}, {_counted(len(self.rows), 'candidate')}"
         yield f"{self.images:,} images, {self.classes} classes; {compared}"
         if self.skipped:
-            yield f"{_counted(len(self.skipped), 'file')} cannot be read; the first: {self.skipped[0].path}"
+            yield f"{_counted(len(self.skipped), 'unreadable file')}, for example {self.skipped[0].path}"
 
     def _profiles(self):
         """Format the quick accuracy of each block, one line per backbone."""
@@ -134,7 +134,7 @@ class Ranking:
             profiles.setdefault(row.candidate.backbone, []).append(row)
         if all(len(rows) == 1 for rows in profiles.values()):
             return
-        yield "Quick look: leave-one-out accuracy of ridge regression, first block to output"
+        yield "Quick scores: leave-one-out accuracy of ridge regression, first block to output"
         width = max(map(len, profiles))
         for name, rows in profiles.items():
             rows = sorted(rows, key=lambda row: row.candidate.multiply_adds)
@@ -171,17 +171,19 @@ class Ranking:
         elif chosen is not self.best:
             why += f" ({chosen.behind:.3f} ± {chosen.behind_error:.3f} behind)"
         yield _wrapped(f"Recommended: {chosen.candidate.label}, with {PROBES[chosen.probe]}: {why}.")
-        name = f"Static prior (the best by ImageNet accuracy within the budgets): {prior.candidate.label}"
+        name = f"Static prior (highest ImageNet accuracy within the budgets): {prior.candidate.label}"
         if prior is chosen:
-            yield _wrapped(f"{name}: the same.")
+            yield _wrapped(f"{name}, the same candidate.")
             return
         saved = 1 - chosen.candidate.multiply_adds / prior.candidate.multiply_adds
         fewer = f"{saved:.0%} fewer multiply-adds" if saved > 0.005 else ""
         measured = f"({self.lead:+.3f} ± {self.lead_error:.3f})"
         if self.beats_prior:
-            verdict = f"The recommendation beats it here {measured}" + (fewer and f", with {fewer}")
+            verdict = f"On these images, the recommendation is better {measured}" + (fewer and f", with {fewer}")
         else:
-            verdict = f"The ranking does not beat it here {measured}" + (fewer and f", but needs {fewer}")
+            verdict = f"On these images, the recommendation is not clearly better {measured}" + (
+                fewer and f", but needs {fewer}"
+            )
         yield _wrapped(f"{name}. {verdict}.")
 
 

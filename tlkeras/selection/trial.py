@@ -107,7 +107,7 @@ class Trial:
 def _sentence(one: Lead) -> str:
     points, low, high = (f"{100 * share:+.0f}" for share in (one.lead, one.low, one.high))
     verdicts = {
-        "transfer": "transfer is worth it",
+        "transfer": "transfer is better",
         "scratch": "training from random weights is better",
         "inconclusive": "inconclusive",
     }
@@ -133,13 +133,13 @@ def trial(
     `shuffled` (the values of each pretrained weight in random order). Shuffling preserves only the statistics of the
     weights, so it shows how much transfer would help if it only provided a good scale. All arms train all layers with
     `tlkeras.fine_tune`, with the same epochs, schedule and augmentation. The learning rate of each is chosen from the
-    same list by the loss on the validation images, since an untuned rival makes transfer look better than it is. The
-    lead is measured on the test images.
+    same list by the loss on the validation images, since an untuned competitor makes transfer look better than it is.
+    The lead is measured on the test images.
 
     The interval covers the variation between test images, not between training seeds.
 
     Args:
-        images: A folder with one folder per class, or what `tlkeras.load_images` returns.
+        images: A folder with one subfolder per class, or the result of `tlkeras.load_images`.
         backbone: Name of a backbone, or a classifier with pretrained weights, as returned by `image_classifier`.
         image_size: Side or `(height, width)` in pixels, if `backbone` is a name. Defaults to the size of the splits, or
             of the backbone.
@@ -167,18 +167,18 @@ def trial(
     'transfer'
 
     References: Raghu et al., 2019, https://arxiv.org/abs/1902.07208, on weights with matching statistics; Zhai et al.,
-    2020, https://arxiv.org/abs/1910.04867, on how much an untuned rival matters.
+    2020, https://arxiv.org/abs/1910.04867, on how much an untuned competitor matters.
     """
     shares = sorted((check_number("shares", share, "(0, 1]") for share in shares), reverse=True)
     rates = [check_number("learning_rates", rate, "(0, inf)") for rate in learning_rates]
     if not shares or not rates:
-        raise invalid("learning_rates" if shares else "shares", (), "have one entry or more")
+        raise invalid("learning_rates" if shares else "shares", (), "have at least one entry")
     check_integer("epochs", epochs, minimum=1)
     if not isinstance(images, ImageSplits):
         size = {} if image_size is None else {"image_size": image_size}
         images = load_images(images, seed=seed, **size)
     if images.multilabel:
-        raise invalid("images", images, "have one label each", "Images with several labels are not supported here.")
+        raise invalid("images", images, "have one label each", "Images with several labels are not supported.")
     classifier = _classifier(backbone, images, image_size, augmentation)
     arms, leads = [], []
     for share in shares:
@@ -216,7 +216,7 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
     Args:
         classifier: A classifier with pretrained weights.
         arm: `"transfer"`, `"scratch"` or `"shuffled"`.
-        seed: Seed of random weights.
+        seed: Seed for the random weights.
 
     Returns:
         A new model. In the random arms, BatchNormalization averages over 10 steps instead of 100: few images mean few
