@@ -69,7 +69,7 @@ def test_an_advice_is_a_plan_or_json(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["no/such/folder"], "There is no directory 'no/such/folder'."),
+        (["no/such/folder"], "`images` must be an existing folder. Received: 'no/such/folder'."),
         ([".", "--backbone", "nonet"], "There is no backbone named 'nonet'"),
         ([".", "--max-ms", "-1"], "`max_ms` must be a positive number. Received: max_ms=-1.0."),
     ],
@@ -88,7 +88,10 @@ def test_bad_images_and_budgets_that_nothing_meets_are_refused_in_a_sentence(fol
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.png").write_bytes((folder / name / "0.png").read_bytes())
     assert _main("advise", tmp_path, *options) == 2
-    assert "Class 'blue' has 1 image" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "Class 'blue' must have at least 2 distinct images. Received: 1 image, 1 distinct"
+        in capsys.readouterr().err.splitlines()[-1]
+    )
     for name in ("red", "blue"):
         (tmp_path / name / "0.png").write_bytes(b"no image")
     assert _main("advise", tmp_path, *options) == 2

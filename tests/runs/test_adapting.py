@@ -124,7 +124,7 @@ def test_the_logits_are_those_of_both_heads_averaged_by_how_far_they_agree(monke
     weight = 0.5 * np.clip((agreement - 0.4) / 0.4, 0, 1)
     logits = weight * probe.decision_function(target) + (1 - weight) * probe.decision_function(mapped)
     assert weight > 0 and adapted.facts["weight_of_former"] == pytest.approx(weight, abs=1e-3)
-    assert f"those without adaptation weigh {weight:.0%}" in adaptation_text(adapted.facts)
+    assert f"with a weight of {weight:.0%}" in adaptation_text(adapted.facts)
     np.testing.assert_allclose(adapted.model.predict(target, verbose=0), softmax(logits, axis=1), atol=1e-5)
 
 
@@ -144,10 +144,10 @@ def test_what_cannot_be_adapted_is_refused_and_nothing_is_written(places, tmp_pa
     output = tmp_path / "run"
     for images, options, message in (
         (few, {}, "at least 100 images of the new domain. Received: 99"),
-        (source, {}, "from another domain"),
+        (source, {}, "from a different domain"),
         (broken, {}, r"1 of 121 images cannot be read: .*broken\.png"),
-        (target, {"source": target}, "none of class"),
-        (target, {"labeled": tmp_path / "bad"}, "has a class 'any'"),
+        (target, {"source": target}, "no images of class"),
+        (target, {"labeled": tmp_path / "bad"}, "has the class 'any'"),
     ):
         with pytest.raises(tlkeras.InputError, match=message):
             tlkeras.adapt(run, images, output, batchnorm=False, **options)

@@ -87,7 +87,7 @@ def test_a_given_test_split_measures_and_is_never_learned_from_and_a_given_valid
     assert {name.split("/")[0] for name in run.metrics["data"]["learned"]} == {"train", "val"}
     alone = fit(tmp_path, refit=False)
     assert {name.split("/")[0] for name in alone.metrics["data"]["learned"]} == {"train"}
-    assert "has learned from 24 images and from none of these" in str(run)
+    assert "was trained on 24 images and on none of these" in str(run)
 
 
 def test_of_many_images_a_fifth_is_held_out_and_learned_from_afterwards(colors, monkeypatch):
@@ -212,7 +212,7 @@ def test_a_run_with_a_rejector_answers_unknown_with_and_without_keras(tmp_path):
     assert keras.saving.load_model(tmp_path / "run" / "model.keras").output_shape == (None, 3)
     report = run.metrics["rejection"]
     assert report == opened.rejector.report.to_dict() and [one["name"] for one in report["classes"]] == list(COLORS)
-    assert "are answered 'unknown', at 5% false alarms" in str(run)
+    assert "were recognized as 'unknown', with 5% false alarms" in str(run)
 
 
 def test_calibration_is_measured_always_and_a_temperature_changes_probabilities_only(colors):
@@ -251,5 +251,5 @@ def test_what_cannot_be_calibrated_or_rejected_is_refused_in_a_sentence(colors, 
 def test_a_class_called_unknown_cannot_be_told_from_the_answer(tmp_path):
     folder(tmp_path)
     (tmp_path / "red").rename(tmp_path / "unknown")
-    with pytest.raises(tlkeras.InputError, match="A class is called 'unknown'"):
+    with pytest.raises(tlkeras.InputError, match="The class name 'unknown' is reserved"):
         fit(tmp_path, reject=True)

@@ -148,7 +148,7 @@ def test_what_cannot_be_read_is_status_2_only_if_it_is_all(run_folder, images, t
     bad = [tmp_path / "folder", tmp_path / "*.jpg", images / "below" / "11.png"]
     assert main("predict", run_folder, *bad, "-o", tmp_path / "answers.csv") == 2
     assert len(read_table(tmp_path / "answers.csv").rows) == 3
-    assert "there are no images in this folder" in capsys.readouterr().err
+    assert "the folder contains no images" in capsys.readouterr().err
     assert main("predict", run_folder, *bad, images / "00.png") == 0
 
 
@@ -202,7 +202,7 @@ def test_an_interrupted_file_of_answers_is_continued_and_no_answer_computed_twic
     with unfinished.open("a") as file:
         file.write('{"path": "torn')
     for other in ({"top_k": 1}, {"probabilities": True}):
-        with pytest.raises(tlkeras.InputError, match="another call"):
+        with pytest.raises(tlkeras.InputError, match="a call with other arguments"):
             run.predict(paths, output=output, resume=True, **(options | other))
     with pytest.raises(tlkeras.InputError, match="images"):
         run.predict(paths[1:], output=output, resume=True, **options)

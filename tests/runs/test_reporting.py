@@ -61,7 +61,7 @@ def run(tmp_path_factory):
 def test_fit_writes_a_page_with_pictures_and_maps_and_a_model_card(run):
     html = run.report.read_text("utf-8")
     assert "<h1><bdi>clip &amp; art</bdi></h1>" in html
-    assert html.count("bright where it speaks for") >= 8 and 'id="map"' in html and len(html) < 2_000_000
+    assert html.count("bright where it supports") >= 8 and 'id="map"' in html and len(html) < 2_000_000
     assert f"{100 * run.metrics['scores']['accuracy']:.1f}%" in html
     assert "tlkeras fit data/clipart10 --output" in html and "--per-class 6" in html
     assert re.search(r"^library_name: keras$", (run.path / "model_card.md").read_text("utf-8"), re.MULTILINE)

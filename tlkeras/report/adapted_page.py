@@ -32,7 +32,7 @@ def render_adapted_page(name, class_names, metrics, lines, command):
     if "accuracy" in scores:
         original = (
             f"The original run had an accuracy of {percent(scores['accuracy'])} on its own domain, "
-            f"by {count(scores['images'], 'image')}. That number does not hold for the new images."
+            f"measured on {count(scores['images'], 'image')}. This number does not apply to the new images."
         )
     rows = sorted(zip(class_names, before, now, strict=True), key=lambda row: -row[2])
     return template("adapted.html").render(

@@ -101,7 +101,7 @@ def line_chart(series, x, x_name, y_name, label):
 
 
 def reliability_chart(bins, label):
-    """Draw a reliability diagram: the share of right answers against the predicted probability.
+    """Draw a reliability diagram: the share of correct predictions against the predicted probability.
 
     Args:
         bins: Dicts with `confidence`, `share`, `low`, `high` and `images`.
@@ -110,13 +110,13 @@ def reliability_chart(bins, label):
     plane = Plane(400, 300, (0, 1), (0, 1))
     shares = [0, 0.25, 0.5, 0.75, 1]
     drawn = plane.axes(
-        "stated probability", "right", [(one, f"{one:.0%}") for one in shares], shares, lambda one: f"{one:.0%}"
+        "predicted probability", "correct", [(one, f"{one:.0%}") for one in shares], shares, lambda one: f"{one:.0%}"
     )
     drawn.append(tag("line", x1=plane.x(0), y1=plane.y(0), x2=plane.x(1), y2=plane.y(1), class_="ideal"))
     most = max(one["images"] for one in bins)
     for one in bins:
         at = plane.x(one["confidence"])
-        text = f"stated {one['confidence']:.0%}, right {one['share']:.0%} of {one['images']}"
+        text = f"predicted {one['confidence']:.0%}, correct {one['share']:.0%} of {one['images']}"
         drawn.append(
             tag(
                 "g",

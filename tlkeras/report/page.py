@@ -15,7 +15,7 @@ from tlkeras.report.sections.pictures import pictures
 from tlkeras.report.sections.training import training
 from tlkeras.report.wording import count, plain, size
 
-_STRATEGIES = {"features": "linear probe on frozen features", "finetune": "fine-tuned", "auto": "strategy chosen"}
+_STRATEGIES = {"features": "linear probe on frozen features", "finetune": "fine-tuned", "auto": "automatic strategy"}
 
 
 def render_page(facts):
@@ -52,7 +52,7 @@ def render_page(facts):
             ("map", "Map", context["map"]),
             ("training", "Training", True),
             ("data", "Data", True),
-            ("again", "Again", True),
+            ("again", "Reproduce", True),
         )
         if there
     ]

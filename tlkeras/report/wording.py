@@ -3,7 +3,7 @@
 _MEASURED = {
     "cross-validation": "{count} in {folds}-fold cross-validation",
     "held-out images": "{count} that were held out",
-    "test images": "{count} of the test split",
+    "test images": "{count} in the test split",
 }
 
 
@@ -78,12 +78,12 @@ def independence(metrics):
     measured = metrics["measured"]
     learned = count(measured["learned_from"], "image")
     if measured["by"] == "test images":
-        return f"The model has learned from {learned} and from none of these."
+        return f"The model was trained on {learned} and on none of these."
     if measured["by"] == "held-out images" and not measured["refitted"]:
-        return f"The model has learned from {learned} and from none of these."
+        return f"The model was trained on {learned} and on none of these."
     return (
-        "Each image was predicted by a model that had not seen it. The delivered model then learned from all "
-        f"{learned}, so expect slightly better."
+        "Each image was predicted by a model that had not seen it. The delivered model was then trained on all "
+        f"{learned}, so expect slightly better accuracy."
     )
 
 

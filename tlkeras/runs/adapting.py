@@ -39,9 +39,9 @@ def adapt(
     is added, which doubles the prediction time. A probe is then fitted to the run's labeled images. The command
     `tlkeras adapt` does the same.
 
-    Standardizing can reduce accuracy if the shift is small and the class proportions differ. So the logits are averaged
-    with those of a probe without adaptation. Its weight is one half if both give the same answer for 80% of the images,
-    less if they agree on fewer, and zero below 40%.
+    Standardizing can reduce accuracy if the shift is small and the class proportions differ. The logits are therefore
+    averaged with those of a probe without adaptation. Its weight is one half if both predict the same class for 80% of
+    the images, less if they agree on fewer, and zero below 40%.
 
     The class proportions should be similar in both domains. Only labeled images from the new domain can show how
     accurate the new run is: call `run.evaluate(folder)`. The `metrics` of the new run contain the scores of the
@@ -49,7 +49,7 @@ def adapt(
 
     Args:
         run: A `Run`, or its folder.
-        images: At least 100 unlabeled images of the new domain: a folder, whose subfolders do not matter; paths;
+        images: At least 100 unlabeled images of the new domain: a folder (subfolder names are ignored); paths;
             pixels; or a split of `tlkeras.load_images`.
         output: Folder to write the new run to. Defaults to None, which writes nothing.
         source: The labeled images that the run learned from, in any form that `tlkeras.fit` accepts. Defaults to None,
@@ -58,8 +58,8 @@ def adapt(
             be at least as accurate on them as the original run. Defaults to None.
         batchnorm: Whether to add a copy of the network with adapted BatchNorm statistics. The copy is omitted for
             networks without BatchNorm and for fewer than 100 source images. Defaults to True.
-        self_training: Whether to fit the probe again, with its own answers as labels. This improves accuracy slightly
-            on average, without a guarantee. Defaults to False.
+        self_training: Whether to fit the probe again, with its own predictions as labels. This improves accuracy
+            slightly on average, without a guarantee. Defaults to False.
         overwrite: Whether to replace an existing run in `output`. Defaults to False.
         verbose: Whether to show progress on stderr. Defaults to False.
 
@@ -119,25 +119,30 @@ def adaptation_text(facts: dict) -> str:
     """
     before, after = facts["classes_in_use"]
     lines = [
-        f"Adapted to {facts['images']} unlabeled images, which a classifier tells from those of the run with accuracy "
-        f"{facts['domains_told_apart']:.2f} (chance: 0.50).",
-        f"{facts['answers_changed']:.0%} of the answers to these images changed; classes in use: {before:.1f} before, "
-        f"{after:.1f} now.",
+        f"Adapted to {facts['images']} unlabeled images. A classifier tells them apart from the run's images with "
+        f"accuracy {facts['domains_told_apart']:.2f} (chance: 0.50).",
+        f"{facts['answers_changed']:.0%} of the predictions for these images changed. Classes in use: {before:.1f} "
+        f"before, {after:.1f} now.",
     ]
     if facts["weight_of_former"]:
         lines.append(
-            f"Without adaptation, {facts['agreement']:.0%} of the answers would be the same. So logits are averaged: "
-            f"those without adaptation weigh {facts['weight_of_former']:.0%}."
+            f"Without adaptation, {facts['agreement']:.0%} of the predictions would be the same. Therefore, the logits "
+            f"without adaptation are included in an average, with a weight of {facts['weight_of_former']:.0%}."
         )
     if facts["self_training"]:
-        lines.append(f"Self-training changed {facts['changed_by_self_training']:.0%} of the answers.")
+        lines.append(f"Self-training changed {facts['changed_by_self_training']:.0%} of the predictions.")
     if facts["batchnorm"]:
-        lines.append("The model holds the network twice, so an answer takes twice as long; `--no-batchnorm` avoids it.")
+        lines.append(
+            "The model contains two copies of the network, so predictions take twice as long. Use `--no-batchnorm` to "
+            "avoid this."
+        )
     if "labeled" in facts:
         old, new = facts["labeled"]["accuracy"]
         lines.append(f"Accuracy on {facts['labeled']['images']} labeled images: {old:.3f} before, {new:.3f} now.")
     else:
-        lines.append("Only labels can say how accurate it is now: `tlkeras evaluate` on a few labeled images.")
+        lines.append(
+            "The new accuracy can only be measured with labels: run `tlkeras evaluate` on some labeled images."
+        )
     return "\n".join(lines)
 
 
@@ -145,7 +150,7 @@ def _softmax_head(run):
     """Return the head of a run with one class per image. Raise an error for other runs."""
     head = find_head(run.model) if run.thresholds is None else None
     if head is None or head.task != "multiclass":
-        raise InputError("`run` must give one class per image. Received: a run with several labels per image.")
+        raise InputError("`run` must predict one class per image. Received: a run with several labels per image.")
     return head
 
 
@@ -155,8 +160,7 @@ def _learned_images(run, source):
     where = data.get("source") if source is None else source
     if source is None and not Path(str(where)).exists():
         raise InputError(
-            f"`source` must be given: the images that the run learned from are not at {str(where)!r} any more. "
-            "Received: source=None."
+            f"`source` must be given, because the run's images are no longer at {str(where)!r}. Received: source=None."
         )
     _, files, _ = name_classes(list_source(where, table=TableOptions(None, None, None, None)).files)
     learned = set(data.get("learned", {}).values())
@@ -164,8 +168,8 @@ def _learned_images(run, source):
     missing = set(run.class_names) - {file.label for file in files}
     if missing:
         raise InputError(
-            f"`source` must hold the images that the run learned from. Received: {str(where)!r}, with none of class "
-            f"{sorted(missing)[0]!r} among them."
+            f"`source` must contain the images that the run learned from. Received: {str(where)!r}, which has no "
+            f"images of class {sorted(missing)[0]!r}."
         )
     labels = np.array([run.class_names.index(file.label) for file in files])
     return Unlabeled([file.source for file in files], np.array([file.path for file in files])), labels
@@ -177,7 +181,7 @@ def _compared(run, adapted, labeled):
     accuracy = [one["accuracy"] for one in scores]
     if accuracy[1] < accuracy[0]:
         raise InputError(
-            f"`images` lead to a run that is less accurate on the labeled images: {accuracy[1]:.3f} instead of "
-            f"{accuracy[0]:.3f}. Received: labeled={str(labeled)!r}. Keep the run as it is."
+            f"The adapted run is less accurate on the labeled images: {accuracy[1]:.3f} instead of {accuracy[0]:.3f}. "
+            f"Received: labeled={str(labeled)!r}. Keep the original run."
         )
     return {"images": scores[0]["images"], "accuracy": accuracy}

@@ -46,7 +46,10 @@ def check_top_k(run, top_k):
     check_integer("top_k", top_k, 1, len(run.class_names))
     if top_k > 1 and run.thresholds is not None:
         raise invalid(
-            "top_k", top_k, "be 1 for a run with several labels per image", "`probabilities` gives those of all labels."
+            "top_k",
+            top_k,
+            "be 1 for a run with several labels per image",
+            "Use `probabilities=True` for the probabilities of all labels.",
         )
 
 
@@ -63,10 +66,10 @@ def check_answer_file(path):
     if path.suffix.lower() not in _WRITERS:
         raise invalid("output", str(path), "end in .csv, .jsonl or .parquet")
     if path.is_dir():
-        raise invalid("output", str(path), "be a file, and this is a folder")
+        raise invalid("output", str(path), "be a file, not a folder")
     check_folder(path.parent)
     if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise InputError("Parquet files need the package pyarrow: pip install 'tlkeras[tables]'.")
+        raise InputError("Parquet files need the package pyarrow. Run: pip install 'tlkeras[tables]'.")
 
 
 @contextmanager

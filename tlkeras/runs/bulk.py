@@ -83,8 +83,8 @@ def _start(unfinished, call, resume):
             other = [] if lines else sorted(name for name, value in json.loads(line).items() if call[name] != value)
             if other:
                 raise InputError(
-                    f"The unfinished answers in {str(unfinished)!r} are those of another call ({', '.join(other)}). "
-                    "Repeat that call, or start over without --resume (`resume=True`)."
+                    f"The unfinished answers in {str(unfinished)!r} are from a call with other arguments "
+                    f"({', '.join(other)}). Repeat that call, or start over without --resume (`resume=True`)."
                 )
             lines, whole = lines + 1, whole + len(line)
         file.truncate(whole)

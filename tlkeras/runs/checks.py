@@ -60,7 +60,7 @@ def check_fit(
     check_integer("seed", seed, 0)
     check_integer("epochs", epochs, 0)
     if per_class is not None:
-        check_integer("per_class", per_class, 3, advice="Below that nothing is left to measure on.")
+        check_integer("per_class", per_class, 3, advice="With fewer, no images would be left for measuring.")
     if minutes is not None:
         check_number("minutes", minutes, "(0, inf)")
     if image_size is not None:
@@ -68,14 +68,15 @@ def check_fit(
     if domain is not None:
         augmentation_policy(domain)
     if tta and not safe_flips(domain):
-        raise invalid("tta", tta, "be False for this domain", f"No flip is declared safe for {domain or 'no domain'}.")
+        advice = f"No flips are declared safe for {domain}." if domain else "Pass `domain`, which has its safe flips."
+        raise invalid("tta", tta, f"be False {'for this' if domain else 'without a'} domain", advice)
     if backbone == "auto":
         backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
     info = listed_info(backbone)
     if info is None and image_size is None and not hasattr(source, "image_size"):
         raise invalid("image_size", None, f"be given for {backbone}, which the catalog does not list")
     if isinstance(source, str | os.PathLike) and Path(source).is_file() and Path(source).suffix == "":
-        raise InputError(f"{str(source)!r} is not a directory; fit takes a folder with a subfolder per class.")
+        raise InputError(f"{str(source)!r} is not a folder. Pass a folder with one subfolder per class.")
     if output is not None:
         unfinished = Unfinished(output)
         check_run_output(output, overwrite or resume)  # `resume` returns a finished run

@@ -42,9 +42,14 @@ def check_run_output(path, overwrite=False):
     check_output(path, _FILES)
     found = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
     if found and METRICS not in found:
-        raise InputError(f"The output folder {str(path)!r} contains no complete run to replace; choose another folder.")
+        raise InputError(
+            f"The output folder {str(path)!r} is not empty and does not contain a complete run. Choose another folder."
+        )
     if found and not overwrite:
-        raise InputError(f"The output folder {str(path)!r} exists; add --overwrite to replace that run.")
+        raise InputError(
+            f"The output folder {str(path)!r} already contains a run. "
+            "Pass --overwrite (`overwrite=True`) to replace it."
+        )
 
 
 @contextmanager
@@ -72,7 +77,8 @@ def written_run(path, run, overwrite=False):
             yield part
     except Exception as error:
         kept = _keep(Path(path).resolve(), run)
-        where = f"The trained model is kept in {str(kept)!r}, for `tlkeras predict`." if kept else "The model is lost."
+        saved = f"The trained model was saved in {str(kept)!r}. Use it with `tlkeras predict`."
+        where = saved if kept else "The model could not be saved."
         if isinstance(error, InputError):
             raise InputError(f"{error} {where}") from error
         if isinstance(error, OSError):

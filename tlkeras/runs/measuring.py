@@ -97,8 +97,8 @@ def evaluate(run, source, table, classes=None, verbose=False):
             measured.append(file)
             rows.append(answer)
     if not measured:
-        why = f"none of {len(skipped)} can be read." if skipped else "there are no files in it."
-        raise InputError(f"No images in {named_source(source)}: {why}")
+        why = f"with only unreadable images ({len(skipped)})" if skipped else "which contains no images"
+        raise InputError(f"`source` must contain readable images. Received: {named_source(source)}, {why}.")
     return {
         "scores": _scores(run, [file.label for file in measured], np.stack(rows), majority).to_dict(),
         "part": part,
@@ -135,18 +135,19 @@ def known_from_training(run):
 def labeled_files(run, source, table, classes=None):
     """List labeled images whose classes the run knows. If `classes` is given, list only images of these classes."""
     if classes is not None and run.thresholds is not None:
-        raise invalid("classes", list(classes), "be None for a run that gives several labels per image")
+        raise invalid("classes", list(classes), "be None for a run with several labels per image")
     listing = list_source(source, table=table)
     names, files, several = name_classes(listing.files, classes=classes, multilabel=table.multilabel)
     if several and run.thresholds is None:
         raise InputError(
-            f"{named_source(source)} has images with several labels or none, and the run gives one to each."
+            f"{named_source(source)} has images with several labels or none, but the run predicts one label per image."
         )
     unknown = [name for name in names if name not in run.class_names]
     if unknown:
         known = shown(run.class_names)
         raise InputError(
-            f"{named_source(source)} has a class {unknown[0]!r} the run was not trained on. It knows {known}."
+            f"{named_source(source)} has the class {unknown[0]!r}, which the run was not trained on. Its classes are "
+            f"{known}."
         )
     return files
 

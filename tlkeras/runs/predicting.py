@@ -79,11 +79,14 @@ def flips_to_use(run):
     measured = run.metrics.get("flips")
     if not measured:
         raise invalid(
-            "tta", True, "be False for a run that has not measured flips", "Train it with `tta=True` and a `domain`."
+            "tta",
+            True,
+            "be False for a run that was trained without `tta=True`",
+            "Train it again with `tta=True` and a `domain`.",
         )
     if not measured["helps"]:
         gain, error = measured["gain"], measured["standard_error"]
-        warn(f"Flips are not averaged: on held-out images that gained {gain:+.3f} ± {error:.3f}.")
+        warn(f"Flips are not averaged, because the gain on held-out images was only {gain:+.3f} ± {error:.3f}.")
         return ()
     return measured["flips"]
 
@@ -114,7 +117,7 @@ class _Reader:
     def pixels(self, source, content=None):
         """Read one image as uint8 `(height, width, 3)`."""
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
-            raise ImageError(os.fspath(source), "there are no images in this folder")
+            raise ImageError(os.fspath(source), "the folder contains no images")
         return read_image(source, self.image_size, self.resize)
 
 

@@ -45,8 +45,8 @@ class Unfinished:
         """
         if self.exists and not (resume or overwrite):
             raise InputError(
-                f"An unfinished run is in {str(self.folder)!r}; add --resume (`resume=True`) to continue it, or "
-                "--overwrite to start over."
+                f"There is an unfinished run in {str(self.folder)!r}. Pass --resume (`resume=True`) to continue it, or "
+                "--overwrite (`overwrite=True`) to start over."
             )
 
     def start(self, call, resume):
@@ -70,7 +70,7 @@ class Unfinished:
             if other := sorted(name for name in {*before, *call} if before.get(name) != call.get(name)):
                 raise InputError(
                     f"The unfinished run in {str(self.folder)!r} was started with other arguments or images "
-                    f"({', '.join(other)}). Repeat that call, or add --overwrite without --resume to start over."
+                    f"({', '.join(other)}). Repeat that call, or pass --overwrite without --resume to start over."
                 )
             return self.folder
         shutil.rmtree(self.folder, ignore_errors=True)

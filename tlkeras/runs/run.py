@@ -289,7 +289,7 @@ def _load_model(folder, size, classes):
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:  # zipfile, h5py and Keras each raise their own types for an invalid file
-        reason = first_line(error) if is_zipfile(path) else "it is not a complete zip file."
+        reason = first_line(error) if is_zipfile(path) else "the file is not a complete zip archive."
         raise InputError(f"{str(path)!r} is not a Keras model: {reason} Train the run again.") from error
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, *size, 3), (None, classes)):

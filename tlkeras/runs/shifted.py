@@ -31,11 +31,13 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
         InputError: A source cannot be used, or the run predicts several labels per image.
     """
     if run.thresholds is not None:
-        raise InputError("`--shifted` compares accuracies of one label per image, and this run gives several labels.")
+        raise InputError(
+            "`--shifted` requires a run with one label per image. Received: a run with several labels per image."
+        )
     if source is None:
         source = run.metrics["data"]["source"]
         if not Path(source).exists():
-            raise invalid("source", None, f"be given: the images of this run are no longer in {source!r}")
+            raise invalid("source", None, f"be given, because the images of this run are no longer at {source!r}")
     clean, other = (_split(run, one, table) for one in (source, shifted))
     known, _ = known_from_training(run)
     seen = sum(digest(one) in known for one in clean.sources)
@@ -49,7 +51,7 @@ def _split(run, source, table):
     """List labeled images as a split with the run's classes and image size."""
     files = scored_part(labeled_files(run, source, table))[1]
     if not files:
-        raise InputError(f"No images in {named_source(source)}: there are no files in it.")
+        raise InputError(f"`source` must contain images. Received: {named_source(source)}, which contains no images.")
     sources = np.empty(len(files), object)
     sources[:] = [file.source for file in files]
     return ImageSplit(

@@ -47,7 +47,7 @@ def scores_text(scores, what):
     ]
     lines.append(
         f"Accuracy on {what}: {scores['accuracy']:.3f} ± {scores['standard_error']:.3f} (standard error); "
-        f"always answering {scores['majority_class']!r}: {scores['majority_accuracy']:.3f}"
+        f"always predicting {scores['majority_class']!r}: {scores['majority_accuracy']:.3f}"
     )
     return "\n".join(lines)
 
@@ -65,8 +65,8 @@ def _labels_text(scores, what):
         f"(by chance: {scores['chance']:.3f}); mean F1: {scores['mean_f1']:.3f}"
     )
     lines.append(
-        f"Labels right: {scores['accuracy']:.3f} ± {scores['standard_error']:.3f} (standard error); always giving "
-        f"the more common answer for each label: {scores['majority_accuracy']:.3f}"
+        f"Correct labels: {scores['accuracy']:.3f} ± {scores['standard_error']:.3f} (standard error); always "
+        f"predicting the more common value of each label: {scores['majority_accuracy']:.3f}"
     )
     return "\n".join(lines)
 
@@ -80,8 +80,8 @@ def _flips_explained(flips):
     if flips:
         names = " and ".join(name.replace("_", " ") for name in flips["flips"])
         gain = f"{flips['gain']:+.3f} ± {flips['standard_error']:.3f}"
-        verdict = "averages" if flips["helps"] else "does not average, since that does not help"
-        yield f"Averaged over each image and its {names}: {gain}; `predict --tta` {verdict}."
+        verdict = "averages" if flips["helps"] else "does not average, since it does not help"
+        yield f"Averaging over each image and its {names} gains {gain}; `predict --tta` {verdict}."
 
 
 def _explained(scores, measured):
@@ -89,12 +89,12 @@ def _explained(scores, measured):
     low, high = measured["expected"]
     learned, by = measured["learned_from"], measured["by"]
     if by == "test images":
-        yield f"The delivered model has learned from {learned} images and from none of these."
+        yield f"The delivered model was trained on {learned} images and on none of these."
     elif by == "held-out images" and not measured["refitted"]:
-        yield f"The delivered model has learned from {learned} other images."
+        yield f"The delivered model was trained on {learned} other images."
     else:
         yield (
-            f"Each image was predicted by a model that had not seen it. The final model learned from all {learned}; "
-            "expect slightly better."
+            "Each image was predicted by a model that had not seen it. The final model was trained on all "
+            f"{learned}, so expect slightly better accuracy."
         )
     yield f"On the same number of new images like these, expect {low:.2f} to {high:.2f} (95% interval)."

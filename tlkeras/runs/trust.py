@@ -17,13 +17,15 @@ def check_trust(strategy, calibrate, reject, multilabel):
         if not isinstance(value, bool):
             raise invalid(name, value, "be True or False")
         if value and multilabel:
-            raise invalid(name, value, "be False with several labels per image", "Each label has a threshold already.")
+            raise invalid(
+                name, value, "be False with several labels per image", "Each label already has its own threshold."
+            )
     if reject and strategy != "features":
         raise invalid(
             "strategy",
             strategy,
             "be 'features' with reject=True",
-            "A fine-tuned network forgets what tells others apart.",
+            "Fine-tuning removes features that distinguish unknown classes.",
         )
 
 
@@ -35,13 +37,13 @@ def check_classes(images, calibrate, reject):
     """
     if (calibrate or reject) and images.train.multilabel:
         raise InputError(
-            "`calibrate` and `reject` need one label per image, and these images have several or none. Leave both out; "
-            "each label has a threshold already."
+            "`calibrate` and `reject` need one label per image, but these images have several or none. Use neither; "
+            "each label already has its own threshold."
         )
     if reject and UNKNOWN in images.class_names:
         raise InputError(
-            f"A class is called {UNKNOWN!r}, which is the answer to images of no known class with reject=True. Rename "
-            "the class, or leave its images out to have them recognized as unknown."
+            f"The class name {UNKNOWN!r} is reserved with reject=True for images of no known class. Rename the class, "
+            "or leave out its images."
         )
 
 
@@ -117,17 +119,17 @@ def trust_text(metrics):
     elif calibration and not _includes_zero(calibration["before"]["overconfidence"]):
         before = calibration["before"]
         yield (
-            f"Do not take the probabilities at their word: they are {before['confidence']:.2f} on average, and "
-            f"{before['accuracy']:.2f} are right. --calibrate scales them."
+            f"The probabilities are miscalibrated: they average {before['confidence']:.2f}, but a share of "
+            f"{before['accuracy']:.2f} of the answers is right. Use --calibrate to scale them."
         )
     if rejection:
         caught = f"{rejection['caught']:.0%} ± {rejection['standard_error']:.0%}"
         yield (
-            f"With each class left out once, {caught} of the images of unknown classes are answered {UNKNOWN!r}, at "
-            f"{rejection['false_alarms']:.0%} false alarms."
+            f"With each class left out once, {caught} of the images of unknown classes were recognized as {UNKNOWN!r}, "
+            f"with {rejection['false_alarms']:.0%} false alarms."
         )
         if rejection["caught"] - 2 * rejection["standard_error"] < rejection["false_alarms"]:
-            yield "That is hardly better than chance: do not rely on it here."
+            yield "This is hardly better than chance, so do not rely on it for these images."
 
 
 def _includes_zero(interval):
@@ -139,9 +141,9 @@ def _scaled_text(calibration):
     before, after = calibration["before"], calibration["after"]
     errors = [one["expected_calibration_error"] for one in (before, after)]
     text = (
-        f"Probabilities are scaled by the temperature {calibration['temperature']:.2f}: expected calibration error "
-        f"{errors[0]:.3f} before, {errors[1]:.3f} after"
+        f"The probabilities are scaled with the temperature {calibration['temperature']:.2f}. The expected calibration "
+        f"error is {errors[0]:.3f} before and {errors[1]:.3f} after scaling"
     )
     if max(errors) <= after["noise_limit"]:
         return f"{text}. Both are within chance on {after['images']} images (up to {after['noise_limit']:.3f})."
-    return f"{text}; {after['noise']:.3f} would be chance."
+    return f"{text}; about {after['noise']:.3f} is expected by chance."

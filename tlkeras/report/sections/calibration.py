@@ -1,4 +1,4 @@
-"""The section on calibration: whether answers with a probability of 90% are right in 90% of cases."""
+"""The section on calibration: whether 90% of the predictions with a probability of 90% are correct."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from tlkeras.report.charts import reliability_chart
 from tlkeras.report.wording import percent
 
 _BINS = 10
-_FEWEST = 20  # smallest number of confident answers for the sentence about them
+_FEWEST = 20  # smallest number of confident predictions for the sentence about them
 
 
 def calibration(facts):
@@ -17,7 +17,7 @@ def calibration(facts):
     if facts.multilabel:
         stated, right, what = facts.probabilities.ravel(), (facts.labels > 0.5).ravel(), "labels"
     else:
-        stated, right, what = facts.probabilities.max(axis=1), facts.right, "answers"
+        stated, right, what = facts.probabilities.max(axis=1), facts.right, "predictions"
     known = facts.metrics.get("calibration") or {}
     measured = known.get("after") or known.get("before")
     bins = measured_bins(measured["bins"]) if measured else reliability_bins(stated, right)
@@ -26,7 +26,7 @@ def calibration(facts):
     if sure.sum() >= _FEWEST:
         mean, share = percent(stated[sure].mean()), percent(right[sure].mean())
         confident = {"count": int(sure.sum()), "mean": mean, "share": share}
-    label = f"Stated probabilities of {what} against the share that is right; the table has the numbers."
+    label = f"Predicted probabilities against the share of correct {what}; the table lists the numbers."
     return {
         "chart": reliability_chart(bins, label),
         "bins": bins,

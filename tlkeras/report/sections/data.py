@@ -1,4 +1,4 @@
-"""The sections on the data and the settings, which someone needs to use or reproduce the run."""
+"""The sections on the data and the settings, which are needed to use or reproduce the run."""
 
 from tlkeras.report.wording import count, plain
 

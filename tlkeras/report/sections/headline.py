@@ -23,12 +23,12 @@ def headline(facts):
         return shared | {
             "name": "Mean average precision",
             "value": percent(scores["mean_average_precision"]),
-            "scale_name": "Decisions that are right, over all images and labels",
-            "baseline_name": "always giving the more common answer for each label",
+            "scale_name": "Correct decisions over all images and labels",
+            "baseline_name": "always predicting the more common value of each label",
             "facts": [
                 ("By chance", percent(scores["chance"])),
                 ("Mean F1", percent(scores["mean_f1"])),
-                ("Images with a wrong label", f"{wrong:,} of {scores['images']:,}"),
+                ("Images with a wrong prediction", f"{wrong:,} of {scores['images']:,}"),
                 *_at_a_glance(facts),
             ],
         }
@@ -36,9 +36,9 @@ def headline(facts):
         "name": "Accuracy",
         "value": percent(scores["accuracy"]),
         "scale_name": "Accuracy",
-        "baseline_name": f"always answering “{scores['majority_class']}”",
+        "baseline_name": f"always predicting “{scores['majority_class']}”",
         "facts": [
-            ("Wrong answers", f"{wrong:,} of {scores['images']:,}"),
+            ("Wrong predictions", f"{wrong:,} of {scores['images']:,}"),
             *_at_a_glance(facts),
         ],
     }
@@ -47,7 +47,7 @@ def headline(facts):
 def _at_a_glance(facts):
     """Yield other important facts as pairs of name and value."""
     taken = facts.metrics.get("seconds", {})
-    yield "Learned from", count(facts.metrics["measured"]["learned_from"], "image")
+    yield "Trained on", count(facts.metrics["measured"]["learned_from"], "image")
     if taken:
         yield "Training took", seconds(sum(taken.values()))
     if "model.keras" in facts.files:

@@ -23,7 +23,7 @@ def image_map(facts):
     if not facts.multilabel and len(facts.class_names) <= _MOST_KINDS:
         kinds, names = facts.labels[chosen], facts.class_names
     titles = [_title(facts, index) for index in chosen] if len(chosen) <= _MOST_TITLES else None
-    label = f"Map of {len(chosen)} images by {method}; wrong answers have a ring."
+    label = f"Map of {len(chosen)} images by {method}; wrong predictions have a ring."
     return {
         "chart": map_chart(points, kinds, ~facts.right[chosen], titles, label),
         "legend": [(legend_mark(number), name) for number, name in enumerate(names)],
@@ -65,5 +65,5 @@ def _title(facts, index):
         return plain(facts.paths[index])
     answer = facts.class_names[facts.decided[index]]
     given = facts.class_names[facts.labels[index]]
-    verdict = f"{given}, right" if facts.right[index] else f"{given}, answered {answer}"
+    verdict = f"{given}, correct" if facts.right[index] else f"{given}, predicted {answer}"
     return plain(f"{facts.paths[index]}: {verdict}")

@@ -29,7 +29,7 @@ def confusion(facts):
         cells = [[_cell(counts[at], shares[at], at[0] == at[1]) for at in row] for row in _places(len(names))]
         section["rows"] = [{"name": name, "cells": row} for name, row in zip(names, cells, strict=True)]
     else:
-        label = f"Confusion matrix of {len(names)} classes. The table of most frequent mistakes says the same in words."
+        label = f"Confusion matrix of {len(names)} classes. The table lists the most frequent mistakes."
         section["chart"] = heat_map(shares, counts, names, label)
     return section
 

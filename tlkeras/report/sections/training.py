@@ -11,9 +11,9 @@ _CHOICES = {
     "steps": "Steps",
     "runs": "Runs averaged",
     "average_with_probe": "Share of the fine-tuned weights in the average with the probe",
-    "blocks": "Blocks that train",
+    "blocks": "Trained blocks",
     "stopped": "Stopped early",
-    "kept": "Strategy kept",
+    "kept": "Kept strategy",
     "lead": "Lead of fine-tuning on validation images",
     "lead_standard_error": "Standard error of the lead",
 }
@@ -92,7 +92,7 @@ def _chart(title, chosen, events, x):
     if not chosen or len(events) < 2:
         return None
     series = {key.replace("_", " "): [event.get(key) for event in events] for key in chosen}
-    label = f"{title} by epoch; the table below has the numbers."
+    label = f"{title} by epoch; the table below lists the numbers."
     legend = [(legend_mark(number), name) for number, name in enumerate(series)]
     return {"title": title, "svg": line_chart(series, x, "epoch", title, label), "legend": legend}
 
