@@ -82,5 +82,5 @@ def test_what_are_no_rgb_images_of_one_size_is_refused(images):
 
 
 def test_pixels_from_0_to_1_are_warned_of(images):
-    with pytest.warns(UserWarning, match="Pixels run from 0 to 255"):
+    with pytest.warns(UserWarning, match="Pixels must be in \\[0, 255\\]"):
         corrupt(images / 255, "dark")

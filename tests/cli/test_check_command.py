@@ -84,7 +84,7 @@ def test_quarantine_within_the_folder_is_refused_before_anything_moves(folder, c
     (folder / "dog" / "empty.png").write_bytes(b"")
     before = files(folder)
     assert check(folder, "--fix", folder / "away") == 2
-    assert "lies within" in capsys.readouterr().err
+    assert "is inside" in capsys.readouterr().err
     assert files(folder) == before
 
 

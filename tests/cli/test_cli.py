@@ -436,7 +436,7 @@ def test_a_table_is_a_source_and_what_is_missing_in_it_is_named(folder, tmp_path
     rows = [f"{path.relative_to(folder).as_posix()},{path.parent.name}" for path in sorted(folder.glob("*/*.png"))]
     (tmp_path / "table.csv").write_text("\n".join(["file,color", *rows]))
     assert _main("fit", tmp_path / "table.csv", "-o", tmp_path / "run", "--image-size", 32) == 2
-    assert "no column for the label" in capsys.readouterr().err.splitlines()[-1] and not (tmp_path / "run").exists()
+    assert "no label column" in capsys.readouterr().err.splitlines()[-1] and not (tmp_path / "run").exists()
     options = [
         "--root",
         folder,
@@ -492,7 +492,7 @@ def test_a_disk_without_room_for_the_weights_is_refused_before_any_work(folder, 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
     assert _main("fit", folder, "-o", tmp_path / "run") == 2
     error = capsys.readouterr().err
-    assert "needs 27 MB or more, and 1 MB are free" in error and "Loading" not in error
+    assert "needs at least 27 MB, but only 1 MB are free" in error and "Loading" not in error
 
 
 class _Model:

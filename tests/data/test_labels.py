@@ -75,7 +75,7 @@ def test_names_are_compared_in_composed_form():
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["cat", "dgo"], r"be among the classes of the data \(cat, dog\).*Did you mean 'dog'"),
+        (["cat", "dgo"], r"be classes of the data set \(cat, dog\).*Did you mean 'dog'"),
         ([], "sequence of class names"),
         ("cat", "sequence of class names"),
         (["cat", "cat"], "'cat' occurs twice"),
@@ -88,7 +88,7 @@ def test_unusable_choice_of_classes_is_refused(classes, message):
 
 @pytest.mark.parametrize("labels", [[34.5, 12.0, 71.2], np.array([0.25, 0.5]), [np.float32(1.5), 1]])
 def test_quantities_are_refused_with_the_reason(labels):
-    with pytest.raises(InputError, match="targets of a regression"):
+    with pytest.raises(InputError, match="regression targets"):
         named(list(labels))
 
 
@@ -141,7 +141,7 @@ def test_groups_of_a_regular_expression():
         (r"p\d+", "one capture group"),
         (r"(p)(\d+)", "one capture group"),
         ("(p", "This one has an error"),
-        (r"(q\d+)", "matches none of 2, such as 'p1.png'"),
+        (r"(q\d+)", "matches none of the 2 paths, such as 'p1.png'"),
         ([1], "1 groups for 2 images"),
         (3, "a value per image"),
     ],

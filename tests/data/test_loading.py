@@ -187,9 +187,9 @@ def flat(root):
         (lambda root: root.mkdir(), "No images"),
         (only_texts, "No images"),
         (flat, "No images"),
-        (one_class, "Only one class, 'cat'"),
+        (one_class, "only one class, 'cat'"),
         (small_class, "'cat' has 2 readable images"),
-        (class_in_test_alone, "'extra' has test images and none to train on"),
+        (class_in_test_alone, "'extra' has test images but no training images"),
         (empty_class, "'empty' has 0 readable images"),
     ],
 )

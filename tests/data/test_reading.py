@@ -210,7 +210,7 @@ def write_truncated_png(path):
         (write_nothing, "zero bytes"),
         (write_truncated_jpeg, "damaged"),
         (write_truncated_png, "damaged"),
-        (lambda path: path.mkdir(), "name the files in it"),
+        (lambda path: path.mkdir(), "pass the files in it instead"),
         (lambda path: os.mkfifo(path), "not a regular file"),
         (lambda path: None, "no such file"),
     ],
@@ -274,7 +274,7 @@ def test_one_unreadable_file_among_many_is_named(tmp_path):
     good = saved(tmp_path / "a.png", gradient())
     with pytest.raises(ImageError, match="gone"):
         read_images([good, tmp_path / "gone.png"])
-    with pytest.raises(InputError, match="read_image` reads one"):
+    with pytest.raises(InputError, match="read_image` reads a single image"):
         read_images(str(good))
     for wrong in (3, None, (name for name in [good]), {"image": good}):
         with pytest.raises(InputError, match="be a sequence"):

@@ -67,7 +67,7 @@ def test_labels_may_be_a_column_or_a_tensor():
 
 
 def test_images_none_of_which_can_be_read_are_refused_with_the_first_reason():
-    with pytest.raises(InputError, match=r"none of 40 can be read.*image 0"):
+    with pytest.raises(InputError, match=r"none of the 40 files can be read.*image 0"):
         load_images(pixels(40).transpose(0, 3, 1, 2), labels=np.arange(40) % 2)
 
 
@@ -99,12 +99,12 @@ def test_one_label_per_image_is_required():
     [
         ({"labels": np.random.default_rng(0).uniform(0, 20, (20, 4))}, "Boxes, scores and soft labels"),
         ({"labels": [[0.9, 0.1]] * 20}, "Boxes, scores and soft labels"),
-        ({"labels": np.linspace(18, 70, 20)}, "targets of a regression"),
+        ({"labels": np.linspace(18, 70, 20)}, "regression targets"),
         ({"labels": [{"bbox": 1}] * 20}, "one name or number"),
         ({"labels": np.zeros((20, 2, 2))}, r"shape \(20, 2, 2\)"),
         ({"source": pixels(20) / 255}, "multiply by 255"),
         ({"source": list(pixels(20) / 255)}, "multiply by 255"),
-        ({"source": pixels(20) / 127.5 - 1}, "from -1 to 1: give them as they were read.$"),
+        ({"source": pixels(20) / 127.5 - 1}, "from -1 to 1. Pass unscaled pixels.$"),
         ({"source": list(range(20))}, "it is not a path"),
         ({"labels": 3}, "Received: ndarray and int"),
         ({"groups": 3}, "a value per image. Received: groups=3"),
@@ -190,7 +190,7 @@ def test_split_that_is_not_given_is_taken_from_training(tmp_path):
 def test_folder_beside_the_splits_is_refused_by_name(tmp_path):
     root = make_split_folder(tmp_path, "train", "test")
     write(root / "masks" / "cat" / "0.png", pixels(1)[0])
-    with pytest.raises(InputError, match="'masks' is next to them"):
+    with pytest.raises(InputError, match="also contains 'masks'"):
         load_images(root)
 
 
@@ -201,7 +201,7 @@ def test_leaks_between_given_splits_are_warned_of(tmp_path, seen, side):
     with pytest.warns(UserWarning) as caught:
         load_images(root)
     (warning,) = caught
-    assert f"1 of 25 test images, as given, are near-duplicates of {side} images" in str(warning.message)
+    assert f"1 of the 25 test images in the given splits are near-duplicates of {side} images" in str(warning.message)
 
 
 def test_groups_never_straddle_a_split():
@@ -368,9 +368,9 @@ def test_lists_of_labels_of_hugging_face_are_several_labels_and_not_classes():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (Rows({"image": [0] * 4, "text": ["a"] * 4}), "needs the columns image and label. It has image, text"),
-        (Rows({"image": list(pixels(4)), "label": [0, 1, 0, 3]}, label=Feature(["a", "b"])), "Label 3 is beyond the 2"),
-        (Rows({"image": list(pixels(4)), "label": [31.5, 40.0, 2.5, 1.0]}), "targets of a regression"),
+        (Rows({"image": [0] * 4, "text": ["a"] * 4}), "needs the columns `image` and `label`. This one has image, text"),
+        (Rows({"image": list(pixels(4)), "label": [0, 1, 0, 3]}, label=Feature(["a", "b"])), "Label 3 is out of range"),
+        (Rows({"image": list(pixels(4)), "label": [31.5, 40.0, 2.5, 1.0]}), "regression targets"),
     ],
 )
 def test_unusable_data_set_of_hugging_face_is_refused(rows, message):

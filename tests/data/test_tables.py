@@ -175,7 +175,7 @@ def test_rows_of_one_image_add_up_to_its_labels_on_request(pictures):
     table = write(pictures / "t.csv", {"path": lambda index: name(index // 2), "label": label})
     assert labels_by_number(load(table, multilabel=True)) == ["a|b"] * 12 + [None] * 12
     with pytest.raises(
-        InputError, match=r"line 2 and line 3 name the same image, .*0.png', with different labels: a and b"
+        InputError, match=r"line 2 and line 3 refer to the same image, .*0.png', but have different labels: a and b"
     ):
         load(table)
 
@@ -200,22 +200,22 @@ def test_paths_written_on_windows_or_in_the_other_unicode_form_are_found(tmp_pat
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("file,color\nx/0.png,red", {}, "no column for the label. It has file, color. Name it label"),
-        ("photo,label\nx/0.png,red", {}, "no column for the path"),
-        ("path,smoker\nx/0.png,1\nx/1.png,0", {}, "no column for the label"),
+        ("file,color\nx/0.png,red", {}, "no label column \(columns: file, color\). Rename a column to label"),
+        ("photo,label\nx/0.png,red", {}, "no path column"),
+        ("path,smoker\nx/0.png,1\nx/1.png,0", {}, "no label column"),
         ("path,label\nx/0.png,a\n,b", {}, "line 3: the path is empty"),
         ("path,label\nx/0.png,a\nx/99.png,b", {}, r"1 of the 2 .* do not exist, such as 'x/99.png' \(line 3\)"),
         ("path,label\nx/0.png,a\nx,b", {}, "1 of the 2 files"),
-        ("path,label\n../x/0.png,a", {}, r"line 2: '../x/0.png' lies outside of"),
-        ("path,label\n/etc/0.png,a", {}, "lies outside of"),
-        ("path,label\nhttps://a.org/0.png,a", {}, "is an address"),
+        ("path,label\n../x/0.png,a", {}, r"line 2: '../x/0.png' is outside"),
+        ("path,label\n/etc/0.png,a", {}, "is outside"),
+        ("path,label\nhttps://a.org/0.png,a", {}, "is a URL"),
         ("path,label,split\nx/0.png,a,holdout", {}, "line 2: the split must be train, validation or test.*'holdout'"),
-        ("path,label\nx/0.png,a,b", {}, "line 2 has 3 cells, and the header has 2"),
+        ("path,label\nx/0.png,a,b", {}, "line 2 has 3 cells, but the header has 2"),
         ("path,label,label\nx/0.png,a,b", {}, "two columns 'label'"),
         ('path,label\nx/0.png,"a', {}, "damaged"),
-        ("path,label\nx/0.png,a\nx/1.png,a", {}, "Only one class, 'a'"),
+        ("path,label\nx/0.png,a\nx/1.png,a", {}, "only one class, 'a'"),
         ("path,label\nx/0.png,\nx/1.png,", {}, "None of the 2 images has a label"),
-        ("path,label\nx/0.png,31.5\nx/1.png,44.0", {}, "targets of a regression"),
+        ("path,label\nx/0.png,31.5\nx/1.png,44.0", {}, "regression targets"),
         ("path,a,b\nx/0.png,1,0\nx/1.png,,1", {"columns": {"label": ["a", "b"]}}, "line 3: label.*a=''"),
         ("path,a,b\nx/0.png,1,0\nx/1.png,-1,1", {"columns": {"label": ["a", "b"]}}, "a='-1'"),
         ("path,label,split,group\nx/0.png,a,train,p\nx/1.png,b,test,p", {}, "Group 'p' has images in train"),
@@ -227,7 +227,7 @@ def test_paths_written_on_windows_or_in_the_other_unicode_form_are_found(tmp_pat
         ("path,label\nx/0.png,a", {"label_separator": ""}, "`label_separator` must be text"),
         ("path,label\nx/0.png,a", {"root": "nowhere"}, "no directory 'nowhere'"),
         ("path,label", {}, "No images in"),
-        ("", {}, "no column for the path. It has no columns"),
+        ("", {}, "no path column \(columns: none\)"),
     ],
 )  # fmt: skip
 def test_unusable_table_is_refused_in_one_sentence(pictures, text, options, message):

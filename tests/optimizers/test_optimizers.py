@@ -462,7 +462,7 @@ def test_another_choice_of_rates_in_mid_training_keeps_each_weights_own_count_of
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"multipliers": {"first": 0.1}}, "'second/kernel' of block 'block2' matches nothing"),
+        ({"multipliers": {"first": 0.1}}, "'second/kernel' of block 'block2' matches no key"),
         ({"layer_decay": 0.5, "multipliers": {"block1": 0.1, "f*": 0.2}}, "'first/kernel' matches 'block1' and 'f\\*'"),
         ({"layer_decay": 0.5, "multipliers": {"nowhere": 0.1}}, "'nowhere'.*matches no variable"),
         ({"multipliers": [0.1, 0.2]}, "a dict from block or layer names .*Received: multipliers=\\[0.1, 0.2\\]"),

@@ -117,7 +117,7 @@ class Endless(keras.utils.PyDataset):
             {"validation_data": (IMAGES[:, :8], LABELS)},
             r"validation_data gives images of shape \(12, 8, 16, 3\)",
         ),
-        ("several", {"train": (HOLED, LABELS), "batch_size": 2}, "1 of the 12 images of train hold NaN"),
+        ("several", {"train": (HOLED, LABELS), "batch_size": 2}, "1 of the 12 images of train contain NaN"),
         ("several", {"train": (IMAGES, 0 * LABELS)}, "images of class 0 only"),
         ("several", {"train": (IMAGES, LABELS + 1)}, "from 0 to 2. .* train with labels from 1 to 3"),
         ("several", {"train": (IMAGES, LABELS - 1)}, "from -1 to 1"),
@@ -179,7 +179,7 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_changed(request, validati
     "images", [IMAGES / 255.0, np.concatenate([IMAGES[:8], IMAGES[8:] * np.uint16(257)])], ids=["scaled", "16 bits"]
 )
 def test_pixels_that_do_not_run_from_0_to_255_are_warned_of_wherever_in_an_array(images):
-    with pytest.warns(UserWarning, match="Pixels run from 0 to 255"):
+    with pytest.warns(UserWarning, match="Pixels must be in \\[0, 255\\]"):
         tlkeras.fine_tune(classifier(), (images, LABELS), batch_size=4, epochs=0, verbose=False)
 
 
@@ -188,7 +188,7 @@ def test_pixels_that_do_not_run_from_0_to_255_are_warned_of_wherever_in_an_array
     ("batch", "message"),
     [
         ((np.nan_to_num(HOLED), LABELS + 1), "labels from 0 to 2. .* batch 1 of {} with labels from 1 to 3"),
-        ((HOLED, LABELS), "1 of the 12 images of batch 1 of {} hold NaN"),
+        ((HOLED, LABELS), "1 of the 12 images of batch 1 of {} contain NaN"),
     ],
     ids=["labels", "images"],
 )

@@ -43,7 +43,7 @@ def feature_function(backbone: Backbone, image_size: tuple[int, int]) -> Callabl
             if part.ndim != 2 or len(part) != len(pixels):
                 raise InputError(
                     f"`backbone` must return an array of shape ({len(pixels)}, features) for {len(pixels)} images. "
-                    f"Received: one of shape {part.shape}."
+                    f"Received: shape {part.shape}."
                 )
             parts.append(part)
         return np.concatenate(parts)

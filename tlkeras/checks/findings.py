@@ -17,26 +17,29 @@ TINY, HUGE, ODD_ASPECT = 32, 50_000_000, 4.0
 # result wrong. A warning is certain but may be intended. A hint is a guess that a person should review.
 KINDS = {
     "unreadable": ("error", "empty or damaged; cannot be read as an image"),
-    "unsupported": ("error", "a sound file of a kind that is not read, or one that may not be opened"),
-    "leak": ("error", "the same or nearly the same picture lies in two splits"),
-    "contradiction": ("error", "the same picture lies in two classes"),
-    "imbalance": ("warning", "few images, absolutely or beside the largest class"),
-    "exact_duplicate": ("warning", "the same file lies twice in a class"),
-    "near_duplicate": ("warning", "nearly the same picture; load_images keeps them on one side of a split"),
-    "blank": ("hint", "one color, or nearly so"),
-    "placeholder": ("hint", "plain as no other image here, such as a notice that the image is not available"),
+    "unsupported": ("error", "an intact file in an unsupported format, or a file without read permission"),
+    "leak": ("error", "the same or nearly the same picture is in two splits"),
+    "contradiction": ("error", "the same picture is in two classes"),
+    "imbalance": ("warning", "few images, in absolute terms or compared with the largest class"),
+    "exact_duplicate": ("warning", "the same file is in a class twice"),
+    "near_duplicate": ("warning", "nearly the same picture; load_images keeps them in the same split"),
+    "blank": ("hint", "a single color, or nearly so"),
+    "placeholder": ("hint", "plainer than all other images, such as an 'image not available' notice"),
     "dark": ("hint", "nearly black"),
     "overexposed": ("hint", "nearly white"),
-    "blurred": ("hint", "without one sharp edge"),
+    "blurred": ("hint", "without any sharp edge"),
     "suspect_label": (
         "hint",
-        "to a probe that did not see the image, another class is far likelier",
+        "a probe that was not trained on the image finds another class far more likely",
     ),
-    "tiny": ("hint", f"a side of fewer than {TINY} pixels"),
+    "tiny": ("hint", f"a side shorter than {TINY} pixels"),
     "huge": ("hint", f"more than {HUGE // 1_000_000} megapixels; slow to read"),
-    "odd_aspect": ("hint", f"a side more than {ODD_ASPECT:g} times the other; resizing distorts it"),
+    "odd_aspect": (
+        "hint",
+        f"one side is more than {ODD_ASPECT:g} times as long as the other; resizing distorts the image",
+    ),
     "odd_mode": ("hint", "neither RGB nor 8-bit grayscale; it is converted"),
-    "wrong_extension": ("hint", "the name's ending does not fit the content"),
+    "wrong_extension": ("hint", "the file extension does not match the content"),
 }
 
 _LISTED, _NAMED = 10, 6  # number of findings per kind, and of files per finding, that the table lists
@@ -102,7 +105,7 @@ class ImageReport:
             rows = (f"{file:{width}}  {one.detail}" for file, one in zip(files, findings, strict=False))
             lines += [f"    {row.strip()}" for row in rows]
             if len(findings) > _LISTED:
-                lines.append(f"    and {len(findings) - _LISTED} more; --json lists all, --sheets draws them")
+                lines.append(f"    and {len(findings) - _LISTED} more; use --json to list all, --sheets to draw them")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -166,7 +169,7 @@ class ImageReport:
         moves = [(Path(self.directory) / path, Path(folder) / path) for path in dict.fromkeys(surplus)]
         for _, target in moves:
             if target.exists():
-                raise InputError(f"{str(target)!r} exists already; choose an empty quarantine folder.")
+                raise InputError(f"{str(target)!r} already exists. Choose an empty quarantine folder.")
         for source, target in moves:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(source, target)

@@ -76,7 +76,9 @@ def poor_images(qualities: list[Quality]) -> list[tuple[int, str, str, float]]:
     poor = []
     for index, one in enumerate(qualities):
         if one.content <= MIN_CONTENT:
-            poor.append((index, "blank", f"{one.content:.1%} of it differ from the rest", 1 - one.content))
+            poor.append(
+                (index, "blank", f"only {one.content:.1%} of its pixels differ from the background", 1 - one.content)
+            )
         elif one.brightest <= MIN_BRIGHTEST:
             poor.append((index, "dark", f"brightest parts at {one.brightest:.0%}", 1 - one.brightest))
         elif one.darkest >= MAX_DARKEST:
@@ -84,7 +86,7 @@ def poor_images(qualities: list[Quality]) -> list[tuple[int, str, str, float]]:
         elif one.sharpness <= MIN_SHARPNESS:
             poor.append((index, "blurred", f"sharpness {one.sharpness:.2f}", 1 - one.sharpness))
         elif plain[index] and unusual:
-            poor.append((index, "placeholder", "nine tenths of it in one color", 1 - one.content))
+            poor.append((index, "placeholder", "90% of its pixels have one color", 1 - one.content))
     return poor
 
 

@@ -31,10 +31,10 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
         images = np.asarray(images)
     if not (hasattr(images, "__len__") and hasattr(labels, "__len__")):
         kinds = f"{type(images).__name__} and {type(labels).__name__}"
-        raise InputError(f"Images and their labels must be sequences or arrays of one length. Received: {kinds}.")
+        raise InputError(f"`source` and `labels` must be sequences or arrays. Received: {kinds}.")
     if len(images) != len(labels):
         raise InputError(
-            f"`labels` must hold one label per image. Received: {len(images)} images, {len(labels)} labels."
+            f"`labels` must contain one label per image. Received: {len(images)} images, {len(labels)} labels."
         )
     if wrong := scaled_pixels(images):
         raise InputError(wrong)
@@ -50,7 +50,7 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
             repeated += 1
             _check_same_label(files, first[key], index)
     if repeated:
-        warn(f"{repeated} of {len(files)} paths occur earlier in the list, and their images count again.")
+        warn(f"{repeated} of {len(files)} paths repeat an earlier path, so their images are counted more than once.")
     return files
 
 
@@ -58,9 +58,9 @@ def _check_same_label(files: Sequence[ImageFile], index: int, other: int) -> Non
     names = [label_names(files[one].label) for one in (index, other)]
     if names[0] != names[1]:
         raise InputError(
-            f"Images {index} and {other} are the same file, {files[index].path!r}, with different labels: "
-            f"{', '.join(names[0])} and {', '.join(names[1])}. Name each file once, and give "
-            "a list per image if images have several labels."
+            f"Images {index} and {other} are the same file, {files[index].path!r}, but have different labels: "
+            f"{', '.join(names[0])} and {', '.join(names[1])}. List each file once; if images have several labels, "
+            "pass a list of labels per image."
         )
 
 
@@ -80,7 +80,7 @@ def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:
     if labels.ndim == 2 and labels.shape[1] == 1:
         return labels[:, 0]
     if labels.ndim != 2:
-        raise InputError(f"`labels` must hold one label, or one row, per image. Received: shape {labels.shape}.")
+        raise InputError(f"`labels` must contain one label or one row per image. Received: shape {labels.shape}.")
     if labels.dtype.kind in "US":
         return labels.tolist()
     if names is None and classes is not None and len(classes) == labels.shape[1]:
@@ -104,7 +104,7 @@ def _positive(index: int, row: list[Any], names: Sequence[Any]) -> list[str] | N
         return None
     if any(value not in (0, 1) for value in row):
         raise InputError(
-            f"Rows of labels must hold 0 and 1. Received: {shown(row)} for image {index}. Boxes, scores and soft "
-            "labels are targets that load_images does not load."
+            f"Rows of labels must contain only 0 and 1. Received: {shown(row)} for image {index}. `load_images` does "
+            "not support boxes, scores or soft labels."
         )
     return [str(name) for name, value in zip(names, row, strict=True) if value]

@@ -47,7 +47,7 @@ class ImageBatches(keras.utils.PyDataset):
         batch_size = check_integer("batch_size", batch_size, minimum=1)
         for name, layer in (("augment", augment), ("mix", mix)):
             if not (layer is None or callable(layer)):
-                raise invalid(name, layer, "be a layer or function that is called on batches")
+                raise invalid(name, layer, "be a layer or a function that takes a batch")
         # Keras prefetches only with at least two workers.
         super().__init__(workers=max(2, workers or os.cpu_count() or 2))
         self.labels = np.asarray(labels)

@@ -46,7 +46,7 @@ def name_classes(
     if multilabel is None:
         multilabel = several is not None
     elif not multilabel and several is not None:
-        raise invalid("multilabel", multilabel, f"be True where an image has the labels {list(several)}")
+        raise invalid("multilabel", multilabel, f"be True because an image has the labels {list(several)}")
     used = {name for _, one in labeled for name in one}
     everything = ordered(used | {name_of(name) for name in known if not is_missing(name)} - {"-1"})
     if chosen is None:
@@ -77,7 +77,7 @@ def _check_known(classes: Sequence[Any], chosen: Sequence[str], known: Sequence[
     if unknown:
         listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
         near = suggestions(unknown[0], known)
-        raise invalid("classes", classes, f"be among the classes of the data ({listed})", near.strip())
+        raise invalid("classes", classes, f"be classes of the data set ({listed})", near.strip())
 
 
 def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:
@@ -107,9 +107,9 @@ def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ..
         return
     count, listed = marks.total(), ", ".join(mark for mark, _ in marks.most_common(3))
     if count == len(files):
-        raise InputError(f"None of the {count} images has a label. Received: {listed}.")
+        raise InputError(f"None of the {count} images has a label. Received labels such as {listed}.")
     code = any(isinstance(label, str | int | np.integer) and str(label).strip() for label in labels)
-    advice = " If that is a class, name it in `classes`." if code else ""
+    advice = " If this is a class, include it in `classes`." if code else ""
     warn(f"{count} of {len(files)} images have no label ({listed}) and are left out.{advice}")
 
 
@@ -120,6 +120,6 @@ def _refuse_joined(names: set[str]) -> None:
             parts = [part.strip() for part in name.split(separator)]
             if len(parts) > 1 and names.issuperset(parts):
                 raise InputError(
-                    f"The label {name!r} joins labels that also occur alone. If it means several labels, pass "
+                    f"The label {name!r} combines labels that also occur separately. If it means several labels, pass "
                     f"label_separator={separator!r}; if it is one class, list all classes in `classes`."
                 )

@@ -14,8 +14,8 @@ _NUMBERS = {1: "integers", 2: "signed integers", 3: "floats"}
 # First bytes of intact files in unsupported formats, and the message for each.
 _FOREIGN = (
     (b"%PDF", "a PDF document; export its pages as PNG or JPEG"),
-    (b"\xff\x0a", "a JPEG XL image, which the package pillow-jxl-plugin lets Pillow open"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL image, which the package pillow-jxl-plugin lets Pillow open"),
+    (b"\xff\x0a", "a JPEG XL image; install the package pillow-jxl-plugin to open it"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL image; install the package pillow-jxl-plugin to open it"),
     (b"\x76\x2f\x31\x01", "an OpenEXR image; convert it to 8 bits"),
     (b"\x89HDF", "an HDF5 file; save its arrays as images"),
 )
@@ -66,12 +66,9 @@ def _first_bytes(source: Any) -> bytes:
 def _foreign_kind(source: Any, start: bytes) -> str:
     """Name the format of a file that Pillow did not identify as a supported one, or return "" if it is unknown."""
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
-        return (
-            "a HEIC image, which Pillow opens with the package pillow-heif: install it and call "
-            "pillow_heif.register_heif_opener() first"
-        )
+        return "a HEIC image; install the package pillow-heif and call pillow_heif.register_heif_opener() first"
     if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis"):
-        return "an AVIF image, which Pillow 11.3 and later open, and earlier ones with pillow-avif-plugin"
+        return "an AVIF image; install Pillow 11.3 or later, or the package pillow-avif-plugin"
     if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return _tiff_kind(source)
     for first, kind in _FOREIGN:
@@ -99,7 +96,7 @@ def _tiff_kind(source: Any) -> str:
     except Exception:  # on a broken file, the parser can raise nearly anything
         return ""
     return (
-        f"a TIFF of {count} x {bits[0]}-bit {numbers} per pixel, which Pillow does not read; save it as 8-bit gray or "
+        f"a TIFF with {count} x {bits[0]}-bit {numbers} per pixel, which Pillow cannot read; save it as 8-bit gray or "
         "RGB"
     )
 
@@ -108,6 +105,6 @@ def _unread_pillow_format(source: Any) -> str:
     """Name the format if Pillow knows it but it is not supported here. Only the header is parsed."""
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return f"in the format {image.format}, which is not read; convert it to PNG"
+            return f"in the format {image.format}, which is not supported; convert it to PNG"
     except Exception:  # a format that Pillow does not know, or a broken file
         return ""

@@ -45,7 +45,7 @@ def with_groups(files: Sequence[ImageFile], groups: Groups | None, columns: Iter
         values = list(np.asarray(groups) if hasattr(groups, "__array__") else groups)
         if len(values) != len(files):
             raise InputError(
-                f"`groups` must hold one value per image. Received: {len(values)} groups for {len(files)} images."
+                f"`groups` must contain one value per image. Received: {len(values)} groups for {len(files)} images."
             )
     return [replace(file, group=_group_name(value)) for file, value in zip(files, values, strict=True)]
 
@@ -71,8 +71,9 @@ def check_given_splits(files: Sequence[ImageFile]) -> None:
         parts = other.part or "train", file.part or "train"
         if parts[0] != parts[1]:
             raise InputError(
-                f"Group {file.group!r} has images in {parts[0]} ({other.path!r}) and in {parts[1]} ({file.path!r}): a "
-                "model would be tested on what it has learned. Move its images to one split, or remove the splits."
+                f"Group {file.group!r} has images in {parts[0]} ({other.path!r}) and in {parts[1]} ({file.path!r}), "
+                "so the model would be tested on a group that it was trained on. Move all images of the group to one "
+                "split, or remove the splits."
             )
 
 
@@ -82,13 +83,18 @@ def _searched(files: Sequence[ImageFile], expression: str, columns: list[str]) -
     try:
         pattern = re.compile(expression)
     except re.error as error:
-        raise invalid("groups", expression, requirement, f"This one has an error: {error}.") from None
+        raise invalid("groups", expression, requirement, f"This one is invalid: {error}.") from None
     if pattern.groups != 1:
         raise invalid("groups", expression, requirement, r"An example is r'(patient\d+)_'.")
     matches = [pattern.search(file.key) for file in files]
     missing = [file.key for file, match in zip(files, matches, strict=True) if match is None]
     if missing and len(missing) == len(files):
-        raise invalid("groups", expression, "match paths", f"It matches none of {len(files)}, such as {missing[0]!r}.")
+        raise invalid(
+            "groups",
+            expression,
+            "match the paths",
+            f"It matches none of the {len(files)} paths, such as {missing[0]!r}.",
+        )
     if missing:
         warn(
             f"groups={expression!r} does not match {len(missing)} of {len(files)} paths, such as {missing[0]!r}; each "

@@ -49,7 +49,7 @@ def list_rows(
     for split, part in kept_splits(sets).items():
         rows = sets[split]
         if not hasattr(rows, "__len__"):
-            raise InputError("A streamed data set cannot be split. Load it without streaming=True.")
+            raise InputError("A streamed data set cannot be split. Load it with streaming=False.")
         names = tuple(rows.column_names)
         chosen = _columns(rows, check_columns(columns), groups)
         classes = listed_classes(rows.features[chosen["label"]])
@@ -83,7 +83,7 @@ def named(label: Any, classes: list[str]) -> Any:
         return [named(one, classes) for one in label]
     number = int(label)
     if number >= len(classes):
-        raise InputError(f"Label {number} is beyond the {len(classes)} classes that the data set lists.")
+        raise InputError(f"Label {number} is out of range: the data set lists {len(classes)} classes.")
     return classes[number] if number >= 0 else None
 
 
@@ -96,12 +96,15 @@ def _columns(rows: Any, given: Mapping[str, Any], groups: Any) -> dict[str, str 
         chosen["group"] = groups
     if chosen["path"] is None or chosen["label"] is None:
         raise InputError(
-            "A data set of Hugging Face needs the columns image and label. It has "
-            f"{', '.join(rows.column_names)}. Pass columns={{'path': NAME, 'label': NAME}}."
+            "A Hugging Face data set needs the columns `image` and `label`. This one has "
+            f"{', '.join(rows.column_names)}. If the columns have other names, pass "
+            "columns={'path': NAME, 'label': NAME}."
         )
     for what in ("path", "label", "group"):
         if chosen[what] is not None and chosen[what] not in rows.column_names:
-            raise InputError(f"There is no column {shown(chosen[what])}. There are {', '.join(rows.column_names)}.")
+            raise InputError(
+                f"There is no column {shown(chosen[what])}. The columns are {', '.join(rows.column_names)}."
+            )
     return chosen
 
 

@@ -89,7 +89,7 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
 def check_directory(directory: str | os.PathLike) -> Path:
     """Return `directory` as a path, or raise if it is not a directory."""
     if not isinstance(directory, str | os.PathLike):
-        raise InputError(f"A directory of images is needed. Received: {type(directory).__name__}.")
+        raise InputError(f"The path of a folder is needed. Received: {type(directory).__name__}.")
     root = Path(directory)
     if not root.exists() or directory == "":  # Path("") would be the current folder
         raise InputError(f"There is no directory {str(directory)!r}.")
@@ -165,15 +165,18 @@ def _is_split(root: Path, names: list[str]) -> bool:
         if not any(within[part] & within[name] for part, name in pairs):
             return False  # a class that has subfolders
         raise InputError(
-            f"{str(root)!r} is split into {', '.join(parts)}, but {others[0]!r} is next to them; move it elsewhere, "
-            "or name it train, val or test if it is a split. If train is a class, rename it."
+            f"{str(root)!r} is split into {', '.join(parts)}, but also contains {others[0]!r}. Move it elsewhere, or "
+            "rename it to train, val or test if it is a split. If train is a class, rename that folder."
         )
     if len(parts) < 2:
         return False
     if "train" not in {PART_NAMES[name.lower()] for name in parts}:
-        raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but none of them is called train.")
+        raise InputError(
+            f"{str(root)!r} is split into {', '.join(parts)}, but none of them is called train. Rename the one with "
+            "the training images."
+        )
     if bare := [name for name in parts if not within[name]]:
-        raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but {bare[0]!r} has no class folders in it.")
+        raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but {bare[0]!r} contains no class folders.")
     return True
 
 
@@ -190,11 +193,11 @@ def _check_classes(root: Path, names: list[str]) -> None:
     listed, inside = ", ".join(tops[:3]), ", ".join(sorted(shared or ())[:3])
     if len(splits) > 1:
         raise InputError(
-            f"{str(root)!r} looks split into {listed}, which hold the same folders ({inside}). Rename them train, val "
-            "or test, the names by which splits are recognized."
+            f"{str(root)!r} appears to be split into {listed}, which contain the same folders ({inside}). Rename them "
+            "to train, val or test, so that they are recognized as splits."
         )
     if len(tops) > 1 and len(shared or ()) > 1:
         warn(
-            f"All folders of {str(root)!r} ({listed}, ...) hold folders of the same names ({inside}, ...). The outer "
-            "ones are taken as the classes; if the inner ones are, pass label_of=lambda path: path.split('/')[1]."
+            f"All folders of {str(root)!r} ({listed}, ...) contain folders with the same names ({inside}, ...). The "
+            "outer folders are used as classes; to use the inner ones, pass label_of=lambda path: path.split('/')[1]."
         )

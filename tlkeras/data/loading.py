@@ -128,14 +128,14 @@ def load_images(
     listing = list_source(source, labels, label_of, options, groups, classes)
     place = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
     if not listing.files:
-        raise InputError(f"No images in {place}: there are no files in it.")
+        raise InputError(f"No images in {place}: it contains no files.")
     files = with_groups(listing.files, groups, listing.columns)
     check_given_splits(files)
     class_names, files, several = name_classes(files, listing.classes, classes, _several(label_separator, multilabel))
     prints, skipped = _scan(files, near_duplicates)
     _check_readable(place, prints, skipped, strict)
     if len(class_names) < 2:
-        raise InputError(f"Only one class, {class_names[0]!r}, in {place}: a classifier needs two or more.")
+        raise InputError(f"There is only one class, {class_names[0]!r}, in {place}. A classifier needs at least two.")
     readable = [index for index, one in enumerate(prints) if one is not None]
     files = [files[index] for index in readable]
     alike = near_duplicate_groups([prints[index] for index in readable]) if near_duplicates else np.arange(len(files))
@@ -185,12 +185,13 @@ def _scan(files: list[ImageFile], near_duplicates: bool) -> tuple[list[Fingerpri
 
 def _check_readable(place: str, prints: list[Any], skipped: list[SkippedFile], strict: bool) -> None:
     if strict and skipped:
-        first, more = skipped[0], f" ({len(skipped) - 1} more such files)" if len(skipped) > 1 else ""
-        raise InputError(f"{ImageError(first.path, first.reason)}{more} Repair or remove it, or pass strict=False.")
+        first, more = skipped[0], f" {len(skipped) - 1} more cannot be read either." if len(skipped) > 1 else ""
+        them = "them" if more else "it"
+        raise InputError(f"{ImageError(first.path, first.reason)}{more} Repair or remove {them}, or pass strict=False.")
     if len(skipped) == len(prints):
-        why = "there are no files of the chosen classes in it."
+        why = "it contains no files of the chosen classes."
         if skipped:
-            why = f"none of {len(skipped)} can be read. {ImageError(skipped[0].path, skipped[0].reason)}"
+            why = f"none of the {len(skipped)} files can be read. {ImageError(skipped[0].path, skipped[0].reason)}"
         raise InputError(f"No images in {place}: {why}")
 
 
@@ -213,7 +214,7 @@ def _split(files: list[ImageFile], whole: ImageSplit, shares: dict[str, float], 
             shares = {**shares, f"{part}_size": 0.0}
     for label in np.flatnonzero((whole.counts() > 0) & (whole.take(free).counts() == 0)):
         name, part = whole.class_names[label], next(part for part in ("validation", "test") if part in parts)
-        raise InputError(f"Class {name!r} has {part} images and none to train on: add some, or leave the class out.")
+        raise InputError(f"Class {name!r} has {part} images but no training images. Add some, or leave the class out.")
     keys = [files[index].key for index in free]
     dealt = split(keys, whole.labels[free], whole.groups[free], list(whole.class_names), **shares, seed=seed)
     result = {part: free[chosen] for part, chosen in dealt.items()}
@@ -229,8 +230,8 @@ def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
         leaks = int(np.isin(groups[parts[held_out]], groups[parts[seen]]).sum())
         if leaks:
             warn(
-                f"{leaks} of {len(parts[held_out])} {held_out} images, as given, are near-duplicates of {seen} images "
-                "or in a group with some. tlkeras.check_images names near-duplicates."
+                f"{leaks} of the {len(parts[held_out])} {held_out} images in the given splits are near-duplicates of "
+                f"{seen} images or share a group with them. `tlkeras.check_images` lists near-duplicates."
             )
 
 

@@ -43,9 +43,11 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
         return values * np.uint8(255)
     lowest, highest = values.min(), values.max()
     if lowest < 0:
-        raise ValueError(f"its values are signed, from {lowest} to {highest}; scale them to 0 to 255 first")
+        raise ValueError(f"its values range from {lowest} to {highest}; scale them to [0, 255] first")
     if not highest <= 65535:
-        raise ValueError(f"its values run from {lowest} to {highest}; 8, 12 or 16 bits per channel are read")
+        raise ValueError(
+            f"its values range from {lowest} to {highest}; only 8, 12 or 16 bits per channel are supported"
+        )
     if values.dtype.kind == "f":
         top = 1 if highest <= 1 else 255 if highest <= 280 else 65535  # bicubic resizing overshoots 255 a little
     else:

@@ -29,7 +29,7 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     Example:
 
     >>> scaled_pixels(np.full((1, 8, 8, 3), 0.5))
-    'Pixels run from 0 to 255; these are float64 from 0.5 to 0.5: give them as they were read, or multiply by 255.'
+    'Pixels must be in [0, 255]. Received: float64 from 0.5 to 0.5. Pass unscaled pixels, or multiply by 255.'
     >>> scaled_pixels(["boat.jpg", np.full((8, 8, 3), 1, "uint8")])
     ''
     """
@@ -40,8 +40,8 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     if not highest > 0:
         return ""
     lowest = min(image.min() for image in floats)
-    advice = "give them as they were read" + (", or multiply by 255" if lowest >= 0 else "")
-    return f"Pixels run from 0 to 255; these are {floats[0].dtype} from {lowest:.3g} to {highest:.3g}: {advice}."
+    advice = "Pass unscaled pixels" + (", or multiply by 255" if lowest >= 0 else "")
+    return f"Pixels must be in [0, 255]. Received: {floats[0].dtype} from {lowest:.3g} to {highest:.3g}. {advice}."
 
 
 def deep_pixels(images: Iterable[Any]) -> str:
@@ -52,14 +52,17 @@ def deep_pixels(images: Iterable[Any]) -> str:
     Example:
 
     >>> deep_pixels(np.full((1, 8, 8, 3), 65535, "uint16"))
-    'Pixels run from 0 to 255; these are uint16 up to 65535: scale them, those of 16 bits by 255 / 65535.'
+    'Pixels must be in [0, 255]. Received: uint16 up to 65535. Scale them; multiply 16-bit pixels by 255 / 65535.'
     """
     arrays = [image for image in images if isinstance(image, np.ndarray) and image.dtype.kind in "uif" and image.size]
     arrays = [array for array in arrays if array.dtype.itemsize > 1]  # a byte cannot hold such a value
     highest, kind = max(((image.max(), str(image.dtype)) for image in arrays), default=(0, ""))
     if not 2 * 255 < highest < math.inf:
         return ""
-    return f"Pixels run from 0 to 255; these are {kind} up to {highest:g}: scale them, those of 16 bits by 255 / 65535."
+    return (
+        f"Pixels must be in [0, 255]. Received: {kind} up to {highest:g}. "
+        "Scale them; multiply 16-bit pixels by 255 / 65535."
+    )
 
 
 def check_finite(images: Sequence[np.ndarray], name: str) -> None:
@@ -74,7 +77,9 @@ def check_finite(images: Sequence[np.ndarray], name: str) -> None:
     """
     lost = sum(image.dtype.kind == "f" and not np.isfinite(image).all() for image in images)
     if lost:
-        raise InputError(f"{lost} of the {len(images)} images of {name} hold NaN or infinite values: leave them out.")
+        raise InputError(
+            f"{lost} of the {len(images)} images of {name} contain NaN or infinite values. Leave these images out."
+        )
 
 
 def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None) -> None:

@@ -119,7 +119,7 @@ def read_images(
     """
     size = check_image_size(image_size)
     if isinstance(paths, str | os.PathLike | bytes | dict) or not hasattr(paths, "__getitem__"):
-        raise invalid("paths", paths, "be a sequence of images", "`tlkeras.read_image` reads one.")
+        raise invalid("paths", paths, "be a sequence of images", "`tlkeras.read_image` reads a single image.")
     pixels = np.empty((len(paths), *size, 3), "uint8")
 
     def read(index: int) -> None:
@@ -142,14 +142,14 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
         if isinstance(source, np.ndarray):
             return as_rgb(_from_array(source))
         if not isinstance(source, str | os.PathLike | bytes):
-            raise ImageError(name, "it is not a path, the content of a file, an array of pixels or a PIL.Image")
+            raise ImageError(name, "it is not a path, the bytes of a file, an array of pixels or a PIL.Image")
         # Opening a named pipe would block forever.
         if not isinstance(source, bytes) and not Path(name).is_file():
             raise ImageError(name, _missing(Path(name)))
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else name, formats=known_formats()) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels, {limit} are allowed")
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} pixels; the limit is {limit}")
             if size is not None:
                 # Use a square, because the orientation may still rotate the image by 90 degrees.
                 image.draft(None, (2 * max(size), 2 * max(size)))
@@ -206,17 +206,21 @@ def check_resize(resize: Resize) -> None:
 
 def _from_array(pixels: np.ndarray) -> Image.Image:
     if pixels.ndim not in (2, 3) or pixels.dtype.kind not in "buif":
-        reason = f"it is of shape {pixels.shape}, dtype {pixels.dtype}, and not numbers of shape (height, width, 3)"
+        reason = (
+            f"it has shape {pixels.shape} and dtype {pixels.dtype}; it must be numeric with shape (height, width, 3)"
+        )
         raise ImageError("<ndarray>", reason)
     if pixels.ndim == 3 and pixels.shape[-1] not in (1, 3, 4):
-        reason = f"it has {pixels.shape[-1]} channels (shape {pixels.shape}); 1 (gray), 3 (RGB) and 4 (RGBA) are read"
+        reason = (
+            f"it has {pixels.shape[-1]} channels (shape {pixels.shape}); it must have 1 (gray), 3 (RGB) or 4 (RGBA)"
+        )
         raise ImageError("<ndarray>", reason)
     if pixels.ndim == 3 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
     if pixels.dtype in ("bool", "uint8") or (pixels.dtype == "uint16" and pixels.ndim == 2):  # 1, 8, 16 bits
         return Image.fromarray(pixels)
     if not (pixels.min() >= 0 and pixels.max() <= 255):
-        reason = f"its values run from {pixels.min()} to {pixels.max()}, not from 0 to 255, and are {pixels.dtype}"
+        reason = f"its values are {pixels.dtype} from {pixels.min()} to {pixels.max()}; they must be in [0, 255]"
         raise ImageError("<ndarray>", reason)
     return Image.fromarray(np.round(pixels).astype("uint8"))
 
@@ -238,7 +242,7 @@ def _border_color(image: Image.Image) -> tuple[int, ...]:
 
 def _missing(path: Path) -> str:
     if path.is_dir():
-        return "it is a folder; name the files in it"
+        return "it is a folder; pass the files in it instead"
     return "it is not a regular file" if path.exists() else "there is no such file"
 
 

@@ -126,7 +126,7 @@ def _folder(source: str | os.PathLike, options: TableOptions, groups: Any) -> Li
     root = check_directory(source)
     if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
         raise InputError(
-            f"{str(root)!r} was written by save_to_disk: pass datasets.load_from_disk({str(root)!r}) instead."
+            f"{str(root)!r} was written by save_to_disk. Pass datasets.load_from_disk({str(root)!r}) instead."
         )
     metadata = hugging_face.metadata_files(root)
     tables = [(path, part, read_table(path)) for path, part in metadata]
@@ -153,8 +153,8 @@ def _refuse_unread_groups(tables: Sequence[tuple], groups: Any) -> None:
     for path, _, table in tables:
         if isinstance(groups, str) and groups in table.columns:
             raise InputError(
-                f"`groups` must not name a column of {path.name}, which has no column for the label and is not read. "
-                f"Received: groups={groups!r}. Add a column `label` to it, or pass columns={{'label': NAME}}."
+                f"`groups` must not name a column of {path.name}, which has no label column and is not read. "
+                f"Received: groups={groups!r}. Add a column `label` to the table, or pass columns={{'label': NAME}}."
             )
 
 

@@ -65,8 +65,8 @@ def split(
             name = class_names[lacking[0]]
             if labels.ndim == 2:
                 raise InputError(
-                    f"No image of class {name!r} is left for {part}: images with several labels, groups and "
-                    "near-duplicates stay whole. Add images, leave the class out, or try another seed."
+                    f"No image of class {name!r} is left for {part}, because groups, near-duplicates and images with "
+                    "several labels are not split up. Add images, leave the class out, or try another seed."
                 )
             raise InputError(
                 f"Class {name!r} has too few distinct images: near-duplicates and groups stay together, so "
@@ -142,7 +142,7 @@ def _deal_classes(
 def _quantities(class_names: list[str]) -> str:
     """Return a hint if there are so many numeric labels that they may be quantities."""
     many = len(class_names) > 20 and all(name.lstrip("+-").isdecimal() for name in class_names)
-    return " If the labels are quantities, such as ages, group them into classes first." if many else ""
+    return " If the labels are quantities, such as ages, bin them into classes first." if many else ""
 
 
 def _shares(test_size: float, validation_size: float) -> dict[str, float]:
@@ -151,7 +151,7 @@ def _shares(test_size: float, validation_size: float) -> dict[str, float]:
     train = 1 - test_size - validation_size
     if train <= 1e-9:
         raise InputError(
-            f"`test_size` and `validation_size` must leave images to train on. Received: {test_size!r} and "
+            f"`test_size` and `validation_size` must leave images for training. Received: {test_size!r} and "
             f"{validation_size!r}."
         )
     return {"train": train, "validation": validation_size, "test": test_size}

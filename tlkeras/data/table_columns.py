@@ -64,14 +64,16 @@ def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, 
         for one in [name] if isinstance(name, str) else name:
             if one not in table.columns:
                 near = suggestions(one, table.columns)
-                raise InputError(f"{table.name} has no column {one!r}. It has {', '.join(table.columns)}.{near}")
+                raise InputError(
+                    f"{table.name} has no column {one!r}. Its columns are {', '.join(table.columns)}.{near}"
+                )
         names[what] = name
     if isinstance(groups, str) and groups in table.columns:
         names["group"] = groups
     if names["path"] is None:
         raise InputError(
-            f"{table.name} has no column for the path. It has {', '.join(table.columns) or 'no columns'}. Name it "
-            "path, or pass columns={'path': NAME}."
+            f"{table.name} has no path column (columns: {', '.join(table.columns) or 'none'}). Rename a column to "
+            f"path, or pass columns={{'path': NAME}}."
         )
     labels, indicators = names["label"], not isinstance(names["label"], str)
     if labels is None:
@@ -89,8 +91,8 @@ def _indicator_columns(table: Table, names: Mapping[str, Any]) -> list[str]:
     rest = [name for name in table.columns if name not in (names["path"], names["split"], names["group"])]
     if len(rest) < 2 or any(_zero_or_one(row[name]) is None for row in table.rows for name in rest):
         raise InputError(
-            f"{table.name} has no column for the label. It has {', '.join(table.columns)}. Name it label, or pass "
-            "columns={'label': NAME}; columns={'label': [NAME, ...]} is for columns of 0 and 1."
+            f"{table.name} has no label column (columns: {', '.join(table.columns)}). Rename a column to label, or "
+            f"pass columns={{'label': NAME}}; for columns of 0s and 1s, pass columns={{'label': [NAME, ...]}}."
         )
     return rest
 
@@ -145,8 +147,8 @@ def row_parts(table: Table, columns: Columns) -> list[str | None]:
         part = None if is_missing(cell) else PART_NAMES.get(str(cell).strip().lower())
         if part is None and not is_missing(cell):
             raise InputError(
-                f"{table.where(index)}: the split must be train, validation or test. Received: {shown(cell)}. Pass "
-                "columns={'split': NAME} if another column holds the split."
+                f"{table.where(index)}: the split must be train, validation or test. Received: {shown(cell)}. If "
+                f"another column contains the split, pass columns={{'split': NAME}}."
             )
         parts.append(part)
     return parts
@@ -175,8 +177,8 @@ def _positive(table: Table, index: int, names: Sequence[str]) -> list[str] | Non
     for name in names:
         if _zero_or_one(row[name]) is None:
             raise InputError(
-                f"{table.where(index)}: label columns must hold 0 or 1. Received: {name}={shown(row[name])}. Decide "
-                "what uncertain and empty cells mean before loading."
+                f"{table.where(index)}: label columns must contain only 0 or 1. Received: {name}={shown(row[name])}. "
+                "Decide what uncertain and empty cells mean before loading."
             )
     return [name_of(name) for name in names if _zero_or_one(row[name])]
 

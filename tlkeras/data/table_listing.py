@@ -72,7 +72,7 @@ def _resolved(where: str, cell: Any, root: Path) -> Path:
         raise InputError(f"{where}: the path is empty. Fill it in or remove the row.")
     text = str(cell).strip()
     if "://" in text:
-        raise InputError(f"{where}: {text!r} is an address. Download the images and name their files.")
+        raise InputError(f"{where}: {text!r} is a URL. Download the images and list the paths of the files.")
     absolute = Path(text).is_absolute()
     for spelling in (text, text.replace("\\", "/"), *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))):
         relative = os.path.relpath(spelling, root.absolute()) if absolute else os.path.normpath(spelling)
@@ -82,7 +82,7 @@ def _resolved(where: str, cell: Any, root: Path) -> Path:
         relative = os.path.relpath(text, root.absolute()) if absolute else os.path.normpath(text)
     if Path(relative).is_absolute() or Path(relative).parts[:1] == ("..",):
         raise InputError(
-            f"{where}: {text!r} lies outside of {str(root)!r}. Paths are relative to that folder; pass root=FOLDER for "
+            f"{where}: {text!r} is outside {str(root)!r}. Paths are relative to that folder; pass root=FOLDER for "
             "another one."
         )
     return root / relative
@@ -94,13 +94,15 @@ def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | Non
         values = getattr(one, what), getattr(other, what)
         if values[0] != values[1] and not all(map(is_missing, values)):
             what = "split" if what == "part" else what
-            raise InputError(f"{where} name the same image, {one.path!r}, with another {what}: {shown(values)}.")
+            raise InputError(
+                f"{where} refer to the same image, {one.path!r}, but have different {what}s: {shown(values)}."
+            )
     labels = label_names(one.label), label_names(other.label)
     if labels[0] == labels[1]:
         return one
     if multilabel is not True:
         raise InputError(
-            f"{where} name the same image, {one.path!r}, with different labels: {', '.join(labels[0])} and "
+            f"{where} refer to the same image, {one.path!r}, but have different labels: {', '.join(labels[0])} and "
             f"{', '.join(labels[1])}. Correct one of them, or pass multilabel=True if images have several labels."
         )
     return replace(one, label=list({**labels[0], **labels[1]}))

@@ -69,7 +69,7 @@ def _decoded(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(
-            f"{str(path)!r} is not in UTF-8 (line {line}). Save it as UTF-8; Excel calls that 'CSV UTF-8'."
+            f"{str(path)!r} is not encoded in UTF-8 (line {line}). Save it as UTF-8, which Excel calls 'CSV UTF-8'."
         ) from error
 
 
@@ -88,8 +88,8 @@ def _delimited(path: Path, text: str) -> Table:
                 continue
             if len(cells) != len(columns):
                 raise InputError(
-                    f"{str(path)!r}, line {reader.line_num} has {len(cells)} cells, and the header has {len(columns)}. "
-                    "Put cells that contain the delimiter in quotes."
+                    f"{str(path)!r}, line {reader.line_num} has {len(cells)} cells, but the header has "
+                    f"{len(columns)}. Put cells that contain the delimiter in quotes."
                 )
             rows.append(dict(zip(columns, cells, strict=True)))
             places.append(f"line {reader.line_num}")
@@ -101,7 +101,7 @@ def _delimited(path: Path, text: str) -> Table:
 def _checked_header(path: Path, cells: list[str]) -> tuple[str, ...]:
     repeated = next((name for name in cells if cells.count(name) > 1), None)
     if repeated is not None:
-        raise InputError(f"{str(path)!r} has two columns {repeated!r} in its header: rename or remove one.")
+        raise InputError(f"{str(path)!r} has two columns named {repeated!r}. Rename or remove one.")
     return tuple(cells)
 
 
@@ -126,7 +126,9 @@ def _parquet(path: Path) -> Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise InputError("Parquet files need the package pyarrow: pip install 'tlkeras[tables]'.") from error
+        raise InputError(
+            "Reading Parquet files needs the package pyarrow. Run: pip install 'tlkeras[tables]'."
+        ) from error
     try:
         table = parquet.read_table(path)
     except ArrowException as error:

@@ -17,7 +17,9 @@ def find_builder(name: str) -> Any:
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise InputError("Data sets named 'tfds:...' need the package tensorflow-datasets.") from error
+        raise InputError(
+            "Data sets named 'tfds:...' need the package tensorflow-datasets. Run: pip install tensorflow-datasets."
+        ) from error
     try:
         builder = tfds.builder(name)
     except ValueError:  # DatasetNotFoundError is a ValueError; its message would list every data set
@@ -25,8 +27,8 @@ def find_builder(name: str) -> Any:
         raise InputError(f"TensorFlow Datasets has no data set {name!r}.{near}") from None
     if not builder.data_path.exists():
         raise InputError(
-            f"The data set {name!r} is not on this machine. Downloading it once needs a network connection: "
-            f"import tensorflow_datasets; tensorflow_datasets.builder({name!r}).download_and_prepare()"
+            f"The data set {name!r} is not on this machine. To download it, run with a network connection: import "
+            f"tensorflow_datasets; tensorflow_datasets.builder({name!r}).download_and_prepare()"
         )
     return builder
 
@@ -45,7 +47,9 @@ def list_examples(builder: Any, groups: Any = None) -> tuple[list[str], list[Ima
     features = tuple(builder.info.features)
     label_key = next((name for name in ("label", "labels") if name in features), None)
     if label_key is None or "image" not in features:
-        raise InputError(f"A data set needs the features image and label. {builder.name!r} has {', '.join(features)}.")
+        raise InputError(
+            f"The data set must have the features `image` and `label`. {builder.name!r} has {', '.join(features)}."
+        )
     classes = listed_classes(builder.info.features[label_key])
     splits, files = kept_splits(builder.info.splits), []
     for split, part in splits.items():

@@ -84,7 +84,7 @@ class Differential:
         if len(factors) != 1:
             raise InputError(
                 f"The variable {variable.path!r} is {'ambiguous' if factors else 'unknown'} to this differential "
-                "optimizer: call `differential_optimizer(model, optimizer, ...)` for the model as it is now."
+                "optimizer. Call `differential_optimizer(model, optimizer, ...)` again for the current model."
             )
         return float(factors.pop())
 

@@ -101,12 +101,13 @@ def _multipliers(
                 if len(keys) > 1:
                     raise InputError(
                         f"The variable {variable.path!r} matches {' and '.join(map(repr, keys))} in `multipliers`. "
-                        "Let each variable match one key."
+                        "Change the keys so that each variable matches only one."
                     )
                 if not keys and block.name not in by_block:
                     raise InputError(
-                        f"The variable {variable.path!r} of block {block.name!r} matches nothing in "
-                        f"multipliers={multipliers!r}. Name its block or layer, or pass `layer_decay` for the rest."
+                        f"The variable {variable.path!r} of block {block.name!r} matches no key of "
+                        f"multipliers={multipliers!r}. Add a key for its block or layer, or pass `layer_decay` for "
+                        "the rest."
                     )
                 result[id(variable)] = float(patterns[keys[0]] if keys else by_block[block.name])
                 used.update(keys)
@@ -129,7 +130,7 @@ def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, 
         low, high = multipliers.start, multipliers.stop
         if layer_decay is not None or multipliers.step is not None or low is None or high is None:
             raise InputError(
-                "A slice of multipliers must be slice(a, b), without `layer_decay`. Received: "
+                "`multipliers` must be slice(a, b), without `layer_decay`, if it is a slice. Received: "
                 f"multipliers={multipliers}, layer_decay={layer_decay}."
             )
         _check_factor("multipliers.start", low)
@@ -137,7 +138,7 @@ def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, 
         result = [high * (low / high) ** ((depth - i) / max(depth, 1)) for i in range(len(block_map))]
     else:
         if multipliers is not None and not isinstance(multipliers, dict):
-            advice = 'Pass {"block1": 0.1}, say, or slice(0.01, 1.0).'
+            advice = 'For example, pass {"block1": 0.1} or slice(0.01, 1.0).'
             raise invalid(
                 "multipliers", multipliers, "be a dict from block or layer names to factors, or a slice", advice
             )
@@ -156,4 +157,4 @@ def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, 
 
 
 def _check_factor(name: str, value: object) -> None:
-    check_number(name, value, "(0, inf)", "To stop a block, freeze it.")
+    check_number(name, value, "(0, inf)", "To stop training a block, freeze it.")

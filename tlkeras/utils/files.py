@@ -38,7 +38,7 @@ def check_folder(path: str | os.PathLike) -> None:
     """
     place = _existing(Path(path).resolve())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        why = "not open to writing" if place.is_dir() else "a file"
+        why = "not writable" if place.is_dir() else "a file"
         raise InputError(f"The folder {str(path)!r} cannot be written: {str(place)!r} is {why}.")
 
 
@@ -54,8 +54,8 @@ def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None
     """
     if Path(path).resolve().is_relative_to(Path(directory).resolve()):
         raise InputError(
-            f"The folder {str(path)!r} lies within {str(directory)!r} and would count as a class there. Choose a "
-            "folder outside."
+            f"The folder {str(path)!r} is inside {str(directory)!r} and would count as a class there. Choose a folder "
+            "outside it."
         )
 
 
@@ -73,8 +73,8 @@ def check_room(path: str | os.PathLike, size: int) -> None:
     free = shutil.disk_usage(place).free
     if free < size:
         raise InputError(
-            f"The folder {str(path)!r} needs {size / 1e6:.0f} MB or more, and {free / 1e6:.0f} MB are free on its "
-            "disk. Free some space, or choose a folder on another disk."
+            f"The folder {str(path)!r} needs at least {size / 1e6:.0f} MB, but only {free / 1e6:.0f} MB "
+            "are free on its disk. Free some space, or choose a folder on another disk."
         )
 
 
@@ -86,9 +86,9 @@ def _existing(path):
 def _check(path, resolved, replaceable):
     """Refuse an unusable output folder; raise `OSError` if the system does."""
     if resolved == Path.cwd() or resolved in Path.cwd().parents:
-        raise InputError(f"The output folder {str(path)!r} holds the folder you are in. Name another one.")
+        raise InputError(f"The output folder {str(path)!r} contains the current folder. Choose another folder.")
     if resolved.exists() and not resolved.is_dir():
-        raise InputError(f"The output {str(path)!r} is a file. Name a folder that can be created.")
+        raise InputError(f"The output {str(path)!r} is a file. Choose a folder.")
     if resolved.exists() and any(entry.name not in replaceable for entry in resolved.iterdir()):
         raise InputError(f"The output folder {str(path)!r} contains other files. Choose another folder.")
     check_folder(resolved.parent)
