@@ -151,7 +151,7 @@ def preset(request, monkeypatch, tmp_path):
     return request.param, network
 
 
-@pytest.mark.filterwarnings("error:Keras does not save what is frozen inside of")
+@pytest.mark.filterwarnings("error:Keras does not save which parts of")
 @pytest.mark.parametrize("preset", COMPOSITE, indirect=True)
 def test_composite_layers_are_laid_out_as_core_layers_and_keep_what_is_frozen_in_a_file(preset, tmp_path):
     name, network = preset

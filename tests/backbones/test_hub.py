@@ -161,7 +161,7 @@ def answer(model, pixels):
     return keras.ops.convert_to_numpy(model(pixels, training=False))
 
 
-@pytest.mark.filterwarnings("error:Keras does not save what is frozen inside of")
+@pytest.mark.filterwarnings("error:Keras does not save which parts of")
 @pytest.mark.parametrize("kind", TINY)
 def test_raw_pixels_give_what_converter_and_backbone_give_also_when_reloaded_with_its_frozen_layers(
     presets, kind, tmp_path
@@ -262,9 +262,9 @@ def test_sizes_that_a_preset_cannot_take_are_refused_in_one_sentence(presets, mo
         ("vit", 64, "imagenet", "weights are for 32 x 32 pixels"),
         ("vit", 20, None, "divisible by patch size"),
         ("dinov2", 4, None, "(4, 4, 3)"),
-        ("swin", (24, 32), None, "at least 32 pixels, in multiples of 8"),
-        ("swin", 36, "imagenet", "at least 32 pixels, in multiples of 8"),
-        ("swin", (None, None), None, "at least 32 pixels, in multiples of 8"),
+        ("swin", (24, 32), None, "at least 32 pixels and multiples of 8"),
+        ("swin", 36, "imagenet", "at least 32 pixels and multiples of 8"),
+        ("swin", (None, None), None, "at least 32 pixels and multiples of 8"),
     ]
     for kind, size, weights, words in cases:
         with pytest.raises(InputError) as error:

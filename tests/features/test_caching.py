@@ -172,7 +172,7 @@ def test_the_users_cache_is_used_unless_it_cannot_be_written(model, files, tmp_p
     assert sum(computed) == 10
     assert (tmp_path / "users" / "features.sqlite").is_file()
     monkeypatch.setenv("TLKERAS_CACHE", str(files[0] / "no folder"))
-    with pytest.warns(UserWarning, match="Features are not kept"):
+    with pytest.warns(UserWarning, match="Features are not cached"):
         _extractor(model, tmp_path, cache=True).transform(files)
     with pytest.raises(tlkeras.InputError, match="cannot be written"):
         _extractor(model, tmp_path, cache=files[0] / "no folder").transform(files)

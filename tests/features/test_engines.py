@@ -115,7 +115,7 @@ def test_lower_precision_computes_so_and_answers_nearly_alike(network, pixels, p
     [
         ("tensorrt", None, "`engine` must be"),
         ("keras", "int4", "`precision` must be"),
-        ("openvino", "float16", "Only Keras supports others"),
+        ("openvino", "float16", "Only Keras supports other precisions"),
     ],
 )
 def test_what_there_is_not_is_refused(engine, precision, message):

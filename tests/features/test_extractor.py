@@ -127,7 +127,7 @@ def test_batches_are_refused_with_the_split_that_would_do(extractor, clipart10):
 
 def test_of_a_table_its_column_of_paths_is_asked_for(extractor):
     pd = pytest.importorskip("pandas")
-    with pytest.raises(tlkeras.InputError, match="the column that holds the paths"):
+    with pytest.raises(tlkeras.InputError, match="the column that contains the paths"):
         extractor.transform(pd.DataFrame({"path": ["boat.jpg"]}))
 
 
@@ -272,7 +272,7 @@ def test_pickles_hold_named_weights_by_reference_and_others_by_value(extractor, 
     copy = pickle.loads(pickle.dumps(tlkeras.FeatureExtractor(small)))
     np.testing.assert_allclose(copy.transform(pixels), tlkeras.FeatureExtractor(small).transform(pixels), rtol=1e-5)
     monkeypatch.setattr("tlkeras.features.extractor.weights_hash", lambda *_: "other weights")
-    with pytest.raises(tlkeras.InputError, match="saved with other weights"):
+    with pytest.raises(tlkeras.InputError, match="saved with different weights"):
         pickle.loads(content)
 
 

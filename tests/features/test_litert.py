@@ -141,7 +141,7 @@ def test_a_classifier_that_answers_otherwise_is_not_written(tmp_path, monkeypatc
     ("end", "message"),
     [
         (L.LayerNormalization(name="norm"), "layer 'norm' is a LayerNormalization"),
-        (L.ReLU(max_value=4.0, name="cut"), "layer 'cut' has the activation 'a ReLU of other bounds'"),
+        (L.ReLU(max_value=4.0, name="cut"), "layer 'cut' has the activation 'a ReLU with other bounds'"),
         (L.Conv2D(4, 3, groups=2, name="grouped"), "layer 'grouped' is a grouped convolution"),
         (L.Conv2D(4, 3, dtype="mixed_bfloat16", name="half"), "layer 'half' computes in bfloat16"),
     ],

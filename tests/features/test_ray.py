@@ -97,7 +97,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing_and_the_rest_
 
     other = keras.models.clone_model(network)
     other.set_weights([weight + 1 for weight in network.get_weights()])
-    with pytest.raises(tlkeras.InputError, match="with other weights"):
+    with pytest.raises(tlkeras.InputError, match="with different weights"):
         extract_on_ray(paths, tlkeras.FeatureExtractor(other, cache=False, engine="keras"), folder, images_per_file=4)
 
 
@@ -108,7 +108,7 @@ def test_a_folder_of_weights_that_were_overwritten_since_is_refused(tmp_path, mo
     for content, error, message in (
         (b"one", pytest.fail.Exception, "interrupted"),
         (b"one", pytest.fail.Exception, "interrupted"),
-        (b"another", tlkeras.InputError, "with other weights"),
+        (b"another", tlkeras.InputError, "with different weights"),
     ):
         weights.write_bytes(content)
         with pytest.raises(error, match=message):
@@ -127,7 +127,7 @@ def test_arguments_that_cannot_be_used_are_refused_before_ray_starts(network, tm
 
 def test_a_folder_of_another_extraction_is_refused_and_left_as_it_is(network, tmp_path):
     (tmp_path / "_job.json").write_text(json.dumps({"paths": "other"}))
-    with pytest.raises(tlkeras.InputError, match="with other paths"):
+    with pytest.raises(tlkeras.InputError, match="with different paths"):
         extract_on_ray(["one.jpg"], tlkeras.FeatureExtractor(network), tmp_path)
     (tmp_path / "_job.json").rename(tmp_path / "thesis.txt")
     with pytest.raises(tlkeras.InputError, match="`output` must be empty"):

@@ -573,8 +573,8 @@ def test_the_top_begins_at_a_number_fraction_or_name(selection, first, mobilenet
         (True, "an integer, a fraction in (0, 1], or the name"),
         (None, "an integer, a fraction in (0, 1], or the name"),
         ("blok2", "Did you mean 'block2'"),
-        ("zzz", "There are block1, block2"),
-        ("", "There are block1, block2"),
+        ("zzz", "Known names: block1, block2"),
+        ("", "Known names: block1, block2"),
     ],
 )
 def test_an_impossible_selection_says_what_would_do(selection, message):
@@ -595,7 +595,7 @@ def test_what_cannot_be_mapped_is_refused_with_advice():
         blocks(layers.Dense(2))
     with pytest.raises(InputError, match=r"'blokc1'\. Did you mean 'block1'"):
         blocks(plain_cnn())["blokc1"]
-    with pytest.raises(InputError, match="belongs to no block"):
+    with pytest.raises(InputError, match="does not belong to any block"):
         blocks(plain_cnn()).block_of(layers.Dense(2, name="stranger"))
 
 

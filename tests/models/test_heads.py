@@ -51,7 +51,7 @@ def test_two_classes_for_a_single_unit_remain_a_single_unit():
 @pytest.mark.parametrize("after", [(), (layers.Softmax(),)])
 def test_a_softmax_of_one_unit_is_refused_and_replaced_by_one_of_two(after):
     model = _model(1, None if after else "softmax", *after)
-    with pytest.raises(tlkeras.InputError, match="a softmax of one unit, which is always 1"):
+    with pytest.raises(tlkeras.InputError, match="a softmax with one unit, which is always 1"):
         find_head(model)
     assert find_head(tlkeras.replace_head(model, 2)).layer.units == 2
 
@@ -59,7 +59,7 @@ def test_a_softmax_of_one_unit_is_refused_and_replaced_by_one_of_two(after):
 @pytest.mark.parametrize("own", ["relu", "sigmoid", "softmax"])
 def test_two_activations_in_a_row_are_refused_and_replaced_by_the_last(own):
     model = _model(3, own, layers.Softmax())
-    with pytest.raises(tlkeras.InputError, match="two activations in a row: 'predictions' has one of its own"):
+    with pytest.raises(tlkeras.InputError, match="two activations in a row, since 'predictions' has its own activation"):
         find_head(model)
     assert find_head(tlkeras.replace_head(model, 3)).activation == "softmax"
 

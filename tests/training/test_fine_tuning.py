@@ -168,7 +168,7 @@ def test_held_out_features_stay_in_order_to_the_last_short_batch(train):
     [
         ({"mix": layers.MixUp(0.2)}, "No cache: images are mixed"),
         ({"callbacks": keras.callbacks.Callback()}, "No cache: callbacks are"),
-        ({"blocks": None}, "No cache: nothing that is frozen"),
+        ({"blocks": None}, "No cache: there is no frozen part"),
         ({"blocks": None, "cache": "auto"}, None),
     ],
     ids=["mix", "callbacks", "all trains", "auto"],
@@ -334,7 +334,7 @@ def test_a_soup_is_the_mean_of_runs_from_one_start(train):
         np.testing.assert_allclose(found, (start + (one + other) / 2) / 2, atol=1e-5)
     assert (result.runs, result.average_with_probe, result.best_epoch, len(result.history["loss"])) == (2, 0.5, 4, 4)
     assert [phase.name for phase in result.phases] == ["probe", "fine-tune", "fine-tune", "average runs", "average"]
-    assert result.kept == "an average of 50% the average of 2 runs and 50% of the start"
+    assert result.kept == "an average of the mean weights of 2 runs (50%) and the starting weights (50%)"
 
 
 def test_each_run_of_a_soup_begins_with_a_fresh_optimizer_and_the_same_weights(train):

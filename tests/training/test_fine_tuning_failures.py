@@ -103,19 +103,19 @@ class Endless(keras.utils.PyDataset):
 @pytest.mark.parametrize(
     ("head", "arguments", "message"),
     [
-        ("several", {"validation_data": (IMAGES[:0], LABELS[:0])}, "validation_data holds no images"),
+        ("several", {"validation_data": (IMAGES[:0], LABELS[:0])}, "validation_data contains no images"),
         ("several", {"train": (IMAGES[:4], LABELS[:5])}, "4 images and 5 labels"),
         ("several", {"train": "data/clipart10"}, "Received: str"),
         ("several", {"train": (IMAGES, None)}, "Received: ndarray and NoneType"),
         ("several", {"train": ([IMAGES[0], IMAGES[1, :8]], LABELS[:2])}, "train holds .* several shapes"),
         ("several", {"train": (IMAGES, LABELS / 2)}, "not whole numbers, such as 0.5"),
         ("several", {"train": iter([(IMAGES, LABELS)])}, "Received: list_iterator"),
-        ("several", {"train": Endless()}, "train never ends"),
+        ("several", {"train": Endless()}, "train is infinite"),
         ("several", {"train": (IMAGES[..., :1], LABELS)}, r"shape \(12, 16, 16, 1\); .* \(None, 16, 16, 3\)"),
         (
             "several",
             {"validation_data": (IMAGES[:, :8], LABELS)},
-            r"validation_data gives images of shape \(12, 8, 16, 3\)",
+            r"validation_data has images of shape \(12, 8, 16, 3\)",
         ),
         ("several", {"train": (HOLED, LABELS), "batch_size": 2}, "1 of the 12 images of train contain NaN"),
         ("several", {"train": (IMAGES, 0 * LABELS)}, "images of class 0 only"),
@@ -125,7 +125,7 @@ class Endless(keras.utils.PyDataset):
         ("several", {"train": (IMAGES, np.eye(3)[LABELS][:, :, None])}, r"shape \(12, 3, 1\)"),
         ("several", {"train": (IMAGES[..., 0], LABELS)}, r"shape \(12, 16, 16\)"),
         ("several", {"train": (IMAGES, np.eye(4)[LABELS])}, r"\(images, 3\). .* shape \(12, 4\)"),
-        ("several", {"train": (IMAGES, np.array(list("abc"))[LABELS])}, "such as .*a.*. Number the classes"),
+        ("several", {"train": (IMAGES, np.array(list("abc"))[LABELS])}, "such as .*a.*. Use class numbers"),
         ("several", {"class_weight": "auto"}, "class_weight='auto'"),
         ("several", {"class_weight": {3: 2.0}}, "0 to 2"),
         ("several", {"class_weight": {0: "a"}}, "0 or more"),
@@ -161,7 +161,7 @@ class Endless(keras.utils.PyDataset):
         ("binary", {"train": (IMAGES, 20.0 + LABELS)}, "from 20.0 to 22.0. .* ages or boxes, use Keras"),
         ("multilabel", {"train": (IMAGES, 100.0 * np.eye(3)[LABELS])}, "from 0.0 to 100.0. .* ages or boxes"),
         ("ages", {}, "compiled for regression, with the loss Huber"),
-        ("two_outputs", {}, "has 2 outputs, and a classifier has one"),
+        ("two_outputs", {}, "has 2 outputs, but a classifier has one"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_is_changed(request, validation, head, arguments, message):
@@ -207,9 +207,9 @@ def test_a_later_batch_that_cannot_be_used_is_named_and_the_best_weights_stay(wh
     ("change", "message"),
     [
         (lambda data: data, r"shape \(16, 16, 3\); .*. Batch it"),
-        (lambda data: data.take(0).batch(4), "train holds no batch"),
-        (lambda data: data.batch(64, drop_remainder=True), "train holds no batch"),
-        (lambda data: data.batch(4).repeat(), "train never ends"),
+        (lambda data: data.take(0).batch(4), "train contains no batch"),
+        (lambda data: data.batch(64, drop_remainder=True), "train contains no batch"),
+        (lambda data: data.batch(4).repeat(), "train is infinite"),
         (lambda data: data.batch(4).map(lambda images, labels: images), "must yield pairs"),
     ],
 )
@@ -271,7 +271,7 @@ def test_ctrl_c_while_the_trunk_is_computed_keeps_the_probe_and_no_file(train, m
     )
     assert not list(tmp_path.iterdir())
     assert model.evaluate(*train, verbose=0)[1] > 1 / 3
-    assert "Stopped: interrupted. The model has the weights from before fine-tuning." in capsys.readouterr().err
+    assert "Stopped: interrupted. The model now has the weights from before fine-tuning." in capsys.readouterr().err
 
 
 class Raise(keras.callbacks.Callback):
@@ -343,13 +343,13 @@ def test_sample_weights_are_refused_by_the_probe_and_turn_the_cache_off(capsys):
     with pytest.raises(tlkeras.InputError, match=r"yield sample weights.* Pass `class_weight`, or probe=False"):
         tlkeras.fine_tune(classifier(), Weighted(), verbose=False)
     tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, blocks=1, cache=True)
-    assert "No cache: the data yield sample weights." in capsys.readouterr().err
+    assert "No cache: the data yields sample weights." in capsys.readouterr().err
 
 
 def test_a_model_of_two_inputs_is_refused():
     image, place = keras.Input((4,)), keras.Input((2,))
     model = keras.Model([image, place], layers.Dense(2)(layers.Concatenate()([image, place])))
-    with pytest.raises(tlkeras.InputError, match="takes 2 inputs; fine_tune gives it images alone"):
+    with pytest.raises(tlkeras.InputError, match="takes 2 inputs, but `fine_tune` only passes images"):
         tlkeras.fine_tune(model, (np.zeros((4, 4)), np.arange(4) % 2))
     with pytest.raises(tlkeras.InputError, match=r"`backbone` must take one image\. Received: .* with 2 inputs"):
         tlkeras.FeatureExtractor(model).transform(np.zeros((4, 4, 4, 3), "uint8"))

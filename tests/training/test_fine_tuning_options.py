@@ -298,7 +298,7 @@ def test_distillers_of_keras_are_refused_and_their_students_are_tuned_alone():
     distillation = pytest.importorskip("keras.distillation")
     teacher, student = linear(), linear()
     distiller = distillation.Distiller(teacher, student, distillation.LogitsDistillation())
-    with pytest.raises(InputError, match="has no head that can be recognized"):
+    with pytest.raises(InputError, match="has no recognizable head"):
         tlkeras.fine_tune(distiller, points(), epochs=0, verbose=False)
     distiller(np.zeros((1, 4)))
     with pytest.raises(InputError, match="side by side, "):

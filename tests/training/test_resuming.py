@@ -124,5 +124,5 @@ def test_a_call_that_fails_in_a_later_run_goes_on_and_one_that_ended_returns_at_
         assert trained == steps and result.history == reference.history and result.choices == reference.choices
         for one, other in zip(weights, expected, strict=True):
             np.testing.assert_array_equal(one, other)
-    with pytest.raises(tlkeras.InputError, match=r"another call left its state \(epochs differ"):
+    with pytest.raises(tlkeras.InputError, match=r"the state of another call \(epochs differ"):
         tuned(checkpoint=tmp_path, epochs=3)

@@ -265,7 +265,7 @@ def list_backbones(
         if value is not None:
             check_number(name, value, "[0, inf]")
     if min_top1 is not None:
-        check_number("min_top1", min_top1, "[0, 1]", "It is a share: 0.8 stands for 80%.")
+        check_number("min_top1", min_top1, "[0, 1]", "It is a fraction: 0.8 means 80%.")
     if not isinstance(offline, bool | None):
         raise invalid("offline", offline, "be True, False or None")
     entries = list(_catalog().values())

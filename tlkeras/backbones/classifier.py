@@ -94,7 +94,9 @@ def _augmented(backbone, image, augmentation):
         augmentation = augmentation.for_channels(x.shape[-1])
     for layer in augmentation if isinstance(augmentation, list | tuple) else [augmentation]:
         if not isinstance(layer, layers.Layer):
-            advice = "`tlkeras.augmentation('photo')` gives some. Anything else would act in `predict` too."
+            advice = (
+                "`tlkeras.augmentation('photo')` returns suitable layers. Other operations would also run in `predict`."
+            )
             raise invalid("augmentation", layer, "be a Keras layer or a list of them", advice)
         # With `training=False` recorded, a plain call `model(x)` runs inference; `fit` passes `training=True` itself.
         x = layer(x, training=False) if trains_by_default(layer) else layer(x)

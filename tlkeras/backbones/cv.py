@@ -45,12 +45,14 @@ def build_cv(info, image, weights):
             available, or images of this size do not fit.
     """
     if weights == "imagenet" and info.weights_url is None:
-        raise InputError(f"KerasCV publishes no weights for {info.name}; pass weights=None or the path of a file.")
+        raise InputError(
+            f"KerasCV publishes no weights for {info.name}. Pass weights=None or the path of a weights file."
+        )
     try:
         import keras_cv
     except ImportError as error:
         raise InputError(
-            f"{info.name} needs KerasCV and TensorFlow, which are not installed; run: pip install keras-cv tensorflow"
+            f"{info.name} needs KerasCV and TensorFlow, which are not installed. Run: pip install keras-cv tensorflow"
         ) from error
     inputs, x = image.connect(info.name, info.default_size, info.minimum_size)
     fixed = {}
@@ -83,8 +85,8 @@ def _from_preset(keras_cv, info, with_weights, **arguments):
     except Exception as error:  # kagglehub, TensorFlow's file system and Keras each raise their own exceptions
         handle = info.weights_url.removeprefix("kaggle://")
         raise InputError(
-            f"The KerasCV preset {info.constructor} cannot be downloaded ({first_line(error)}); fetch its files from "
-            f"https://www.kaggle.com/models/{handle} on a machine with internet access and put them into "
+            f"The KerasCV preset {info.constructor} cannot be downloaded ({first_line(error)}). Download its files "
+            f"from https://www.kaggle.com/models/{handle} on a machine with internet access, and copy them to "
             f"{kaggle_folder(info.weights_url)}."
         ) from error
 
@@ -133,12 +135,12 @@ def _check_square(name, height, width):
     >>> _check_square("MiT-B0", 224, 224)
     >>> _check_square("MiT-B0", 224, 256)
     Traceback (most recent call last):
-    tlkeras.errors.InputError: MiT-B0 needs square images of a multiple of 32 pixels. Received: images of 224 x 256 ...
+    tlkeras.errors.InputError: MiT-B0 needs square images whose sides are a multiple of 32 pixels. ...
     """
     if height is None or height != width or height % _MIT_SHRINKAGE:
         raise InputError(
-            f"{name} needs square images of a multiple of {_MIT_SHRINKAGE} pixels. "
-            f"Received: images of {height} x {width} pixels"
+            f"{name} needs square images whose sides are a multiple of {_MIT_SHRINKAGE} pixels. Received: images of "
+            f"{height} x {width} pixels."
         )
 
 

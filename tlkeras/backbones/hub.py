@@ -68,7 +68,7 @@ def build_hub(preset, image, weights):
         model = last_map(encoder)
     pending = weights not in ("imagenet", None) and not reads_weights(model, weights)
     if converter is None:
-        warn(f"The preset {preset} names no image converter, so pixels reach the network as they are, in [0, 255].")
+        warn(f"The preset {preset} has no image converter, so the network gets unscaled pixels in [0, 255].")
     elif converter.scale is not None or converter.offset is not None:
         x = Preprocessing(_constant(converter.scale, 1.0), _constant(converter.offset, 0.0))(x)
     result = _laid_out(model, inputs, x, name)
@@ -123,7 +123,7 @@ def _laid_out(model, inputs, x, name):
             f"The preset `hub:{name}` cannot take images of shape {x.shape[1:]}: {first_line(error)}"
         ) from error
     if 0 in result.output.shape:
-        raise InputError(f"The preset `hub:{name}` needs larger images. Received: images of shape {x.shape[1:]}")
+        raise InputError(f"The preset `hub:{name}` needs larger images. Received: images of shape {x.shape[1:]}.")
     return result
 
 
@@ -143,7 +143,7 @@ def _known(preset, keras_hub):
         return known[preset.lower().replace("-", "_")]
     except KeyError:
         raise InputError(
-            f"KerasHub has no preset {preset!r} of images, and there is no such directory.{suggestions(preset, known)}"
+            f"KerasHub has no image preset {preset!r}, and there is no such directory.{suggestions(preset, known)}"
         ) from None
 
 
@@ -183,10 +183,11 @@ def _load(preset, keras_hub, load_preset_weights):
             raise InputError(f"The KerasHub preset in {preset} cannot be read: {reason}") from error
         handle = _handle(preset, keras_hub)
         page = handle.replace("kaggle://", "https://www.kaggle.com/models/").replace("hf://", "https://huggingface.co/")
-        folder = kaggle_folder(handle) if handle.startswith("kaggle://") else "a directory named after 'hub:'"
+        folder = kaggle_folder(handle) if handle.startswith("kaggle://") else "a directory DIR, which you pass as 'hub:DIR'"
         raise InputError(
-            f"The KerasHub preset {preset} cannot be downloaded ({reason}); fetch config.json, image_converter.json "
-            f"and model.weights.h5 from {page} on a machine with internet access and put them into {folder}."
+            f"The KerasHub preset {preset} cannot be downloaded ({reason}). Download config.json, "
+            f"image_converter.json and model.weights.h5 from {page} on a machine with internet access, and copy them "
+            f"to {folder}."
         ) from error
 
 
@@ -196,7 +197,7 @@ def _image_shape(preset, model):
     features = keras.tree.flatten(model.output)
     if len(tensors) != 1 or len(tensors[0].shape) != 4 or len(features) != 1 or len(features[0].shape) not in (3, 4):
         raise InputError(
-            f"The preset `hub:{preset}` is a {type(model).__name__}, which does not turn one batch of images into one "
+            f"The preset `hub:{preset}` is a {type(model).__name__}, which does not map one batch of images to one "
             "feature map."
         )
     return tensors[0].shape[1:3]

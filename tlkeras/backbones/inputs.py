@@ -37,14 +37,14 @@ class ImageInput:
     def __post_init__(self):
         if self.tensor is not None:
             if not keras.backend.is_keras_tensor(self.tensor):
-                advice = "`keras.Input((224, 224, 3))` gives one, and so does each layer called on it."
+                advice = "`keras.Input((224, 224, 3))` returns one, and so does every layer that is called on it."
                 raise invalid("input_tensor", self.tensor, "be a KerasTensor of images", advice)
             if len(self.tensor.shape) != 4 or self.tensor.shape[-1] not in (1, 3):
                 advice = "Its shape must be (batch, height, width, channels), with 3 channels or 1."
                 raise invalid("input_tensor", self.tensor, "be a KerasTensor of images", advice)
             object.__setattr__(self, "image_size", tuple(self.tensor.shape[1:3]))
             object.__setattr__(self, "channels", self.tensor.shape[-1])
-        check_choice("channels", self.channels, (3, 1), "3 stands for RGB images and 1 for gray ones.")
+        check_choice("channels", self.channels, (3, 1), "Use 3 for RGB images and 1 for grayscale images.")
         object.__setattr__(self, "image_size", _sides(self.image_size))
 
     def connect(self, name, default_size, minimum_size):
@@ -77,7 +77,10 @@ class ImageInput:
         else:
             x, sources = self.tensor, keras.utils.get_source_inputs(self.tensor)
             if len(sources) != 1:
-                raise InputError(f"`input_tensor` must be made from one input. Received: one made from {len(sources)}.")
+                raise InputError(
+                    f"`input_tensor` must be computed from one input. Received: a tensor computed from {len(sources)} "
+                    "inputs."
+                )
             (inputs,) = sources
         if self.channels == 1:
             x = layers.Concatenate(name="preprocessing_gray_to_rgb")([x, x, x])
@@ -94,7 +97,7 @@ def _sides(image_size):
     allowed = [valid or (pair and side is None) for valid, side in zip(positive, sides, strict=True)]
     if not all(allowed):
         requirement = "be a positive integer or a pair of them, (height, width)"
-        advice = "In a pair, None stands for any length."
+        advice = "In a pair, None means any length."
         raise invalid("image_size", image_size, requirement, advice)
     height, width = sides if pair else sides * 2
     return tuple(None if side is None else int(side) for side in (height, width))

@@ -50,7 +50,7 @@ def pool(x, pooling, prefix_tokens=0, name=""):
     if pooling == "cls":
         if not tokens or prefix_tokens < 1:
             raise InputError(
-                f"`pooling='cls'` needs a network with a class token. This one gives features of shape "
+                "`pooling='cls'` needs a network with a class token. This network returns features of shape "
                 f"{tuple(x.shape)} without one. Use 'avg', 'max' or 'concat'."
             )
         first = layers.Cropping1D((0, x.shape[1] - 1), name=f"{name}cls_token_crop")(x)

@@ -55,13 +55,13 @@ class _StateDictUnpickler(pickle.Unpickler):
             return _ADMITTED[module, name]
         except KeyError:
             raise InputError(
-                f"A weights file may not name {module}.{name}; only tensors of a state dict are read."
+                f"The weights file refers to {module}.{name}, but only the tensors of a state dict can be read."
             ) from None
 
     def persistent_load(self, pid):
         kind, dtype, key, _location, size, *_view = pid
         if kind != "storage" or not isinstance(dtype, np.dtype):
-            raise InputError(f"A weights file may refer to storages only. Received: {pid!r}")
+            raise InputError(f"A weights file may only refer to storages. Received: {pid!r}.")
         return _Storage(key, dtype, size)
 
 
@@ -92,7 +92,7 @@ def read_state_dict(path, sha256):
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise InputError(
-            f"The weights file {path} is damaged or a different file: its SHA-256 is {found}, expected {sha256}. "
+            f"The weights file {path} is damaged or is a different file: its SHA-256 is {found} instead of {sha256}. "
             "Reinstall the package that it belongs to."
         )
     return _parse(io.BytesIO(content), path)
@@ -115,7 +115,7 @@ def _parse(stream, path):
     for key in keys:
         (size,) = struct.unpack("<q", stream.read(8))
         if size != storages[key].size:
-            raise InputError(f"{path} holds {size} values where its index says {storages[key].size}.")
+            raise InputError(f"{path} contains {size} values for a storage whose index lists {storages[key].size}.")
         arrays[key] = np.frombuffer(stream.read(size * storages[key].dtype.itemsize), storages[key].dtype)
     return {name: _view(tensor, arrays[tensor.storage.key]) for name, tensor in tensors.items()}
 

@@ -140,7 +140,7 @@ def _open(layer, rewritten, replaced):
     elif hasattr(layer, "patch_embedding") or hasattr(layer, "patch_embeddings"):
         replaced[id(layer)] = _embed
     else:
-        raise ValueError(f"{kind} can neither be read from a file nor be laid out.")
+        raise ValueError(f"{kind} can neither be read from a file nor be split into layers that can.")
     for part in parts:
         part.name = f"{layer.name}_{part.name}"
         _open(part, rewritten, replaced)

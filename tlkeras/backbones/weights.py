@@ -71,8 +71,8 @@ def published_file(file, url, expected_hash=None):
         (folder / partial).unlink(missing_ok=True)
         state = f"in {folder} is not the published one (its hash differs)" if there else f"is not in {folder}"
         raise InputError(
-            f"The weights file {file} {state} and cannot be downloaded ({error}); fetch {url} on a machine with "
-            f"a network and save it as {path}, or pass weights=None or the path of a weights file."
+            f"The weights file {file} {state} and cannot be downloaded ({error}). Download {url} on a machine with "
+            f"internet access and save it as {path}, or pass weights=None or the path of a weights file."
         ) from error
     return path
 

@@ -34,7 +34,7 @@ def check_sides(name, backbone, height, width):
     >>> check_sides("Swin-T", swin_tiny, 256, 224)
     >>> check_sides("Swin-T", swin_tiny, 240, 240)
     Traceback (most recent call last):
-    tlkeras.errors.InputError: Swin-T needs height and width of at least 224 pixels, in multiples of 32, ...
+    tlkeras.errors.InputError: Swin-T needs images whose height and width are at least 224 pixels and ...
     """
     shrinkage = 2 ** (len(backbone.depths) - 1)
     step = backbone.patch_size * shrinkage
@@ -42,8 +42,9 @@ def check_sides(name, backbone, height, width):
         patches = (side or 0) // backbone.patch_size
         if patches % shrinkage or patches // shrinkage < backbone.window_size:
             raise InputError(
-                f"{name} needs height and width of at least {step * backbone.window_size} pixels, in multiples of "
-                f"{step}, so that its windows fit each of its maps. Received: images of {height} x {width} pixels"
+                f"{name} needs images whose height and width are at least {step * backbone.window_size} pixels and "
+                f"multiples of {step}, so that its windows fit each feature map. Received: images of {height} x "
+                f"{width} pixels."
             )
 
 

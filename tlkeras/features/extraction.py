@@ -151,7 +151,7 @@ def _open_store(folder, process, default):
     except InputError as error:
         if not default:
             raise
-        warn(f"{error} Features are not kept. Pass cache=False to silence this.")
+        warn(f"{error} Features are not cached. Pass cache=False to silence this warning.")
         return None
 
 

@@ -259,7 +259,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         # Weights that are not on this machine yet will be downloaded and compared with their publisher's hash.
         if installed is not None and installed != expected:
             raise InputError(
-                f"This extractor was saved with other weights of {self.backbone} than are installed here (hash "
+                f"This extractor was saved with different weights of {self.backbone} from those installed here (hash "
                 f"{expected[:12]}, installed {installed[:12]}), so its features would differ. Install those weights, "
                 "or create the extractor again."
             )

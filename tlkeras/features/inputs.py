@@ -71,7 +71,7 @@ def as_images(X) -> Images:
     sources = list(X)
     for source in sources:
         if not (callable(source) or isinstance(source, str | os.PathLike | bytes) or _is_image(source)):
-            raise _refusal(f"a sequence that holds a {type(source).__name__}")
+            raise _refusal(f"a sequence that contains a {type(source).__name__}")
     return Images(sources, len(sources))
 
 
@@ -82,16 +82,16 @@ def _refuse_common_mistakes(X):
             f"`X` must be image paths or arrays. {received}, a folder. Pass a split of `tlkeras.load_images`."
         )
     if isinstance(X, ImageSplits):
-        raise InputError(f"`X` must be one split. {received}. Pass its `train`, for instance.")
+        raise InputError(f"`X` must be one split. {received}. Pass its `train`, for example.")
     single_array = isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[-1] in (1, 3, 4)
     if isinstance(X, str | os.PathLike | bytes) or single_array or hasattr(X, "getexif"):
-        raise InputError(f"`X` must be a sequence of images. {received}. Put a single image into a list.")
+        raise InputError(f"`X` must be a sequence of images. {received}. Put a single image in a list.")
     if isinstance(X, keras.utils.PyDataset):
-        raise InputError(f"`X` must be images, not batches. {received}. Pass the split that the batches were made of.")
+        raise InputError(f"`X` must be images, not batches. {received}. Pass the split that the batches came from.")
     if hasattr(X, "columns"):
-        raise InputError(f"`X` must be image paths, not a table. {received}. Pass the column that holds the paths.")
+        raise InputError(f"`X` must be image paths, not a table. {received}. Pass the column that contains the paths.")
     if not hasattr(X, "__len__"):
-        raise InputError(f"`X` must be a sequence of images. {received}. Make a list of it.")
+        raise InputError(f"`X` must be a sequence of images. {received}. Convert it to a list.")
 
 
 def flat_shape(features):

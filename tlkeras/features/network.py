@@ -88,7 +88,7 @@ def build_network(settings):
     check_pooling(settings.pooling, optional=True)
     if len(settings.blocks) > 1 and settings.pooling is None:
         raise InputError(
-            "`pooling` must not be None with several blocks, whose feature maps have several sizes. Use 'avg'."
+            "`pooling` must not be None with several blocks, because their feature maps differ in size. Use 'avg'."
         )
     if settings.by_name and not settings.blocks and settings.pooling:
         model = _by_name(settings, settings.pooling)

@@ -126,20 +126,18 @@ def _claim(output, paths, extractor, images_per_file):
         output.mkdir(parents=True, exist_ok=True)
         found = json.loads((output / _JOB).read_text()) if (output / _JOB).exists() else None
         if found is None and any(not path.name.startswith(".") for path in output.iterdir()):
-            raise invalid("output", str(output), "be empty, or hold an extraction", "Name another folder.")
+            raise invalid("output", str(output), "be empty, or contain an extraction", "Choose another folder.")
         if found is None:
             with file_written_whole(output / _JOB) as part:
                 part.write_text(json.dumps(job, indent=2) + "\n")
     except OSError as error:
-        raise InputError(
-            f"`output` must be a folder that can be written. Received: {str(output)!r}: {error.strerror}."
-        ) from error
+        raise InputError(f"`output` must be a writable folder. Received: {str(output)!r}: {error.strerror}.") from error
     # Unknown values cannot be compared: weights that are not downloaded yet have no hash.
     other = [name for name in job if found and None not in (job[name], found.get(name)) and job[name] != found[name]]
     if other:
         raise InputError(
-            f"`output` must hold the same extraction or none. Received: {str(output)!r}, of an extraction with other "
-            f"{', '.join(other)}. Name another folder."
+            f"`output` must be empty or contain the same extraction. Received: {str(output)!r}, which contains an "
+            f"extraction with different {', '.join(other)}. Choose another folder."
         )
 
 

@@ -212,7 +212,7 @@ class FeatureStore:
             yield
         except sqlite3.OperationalError as error:  # a full disk, or a lock that is never released
             self._unusable = True
-            warn(f"The cache {str(self.path)!r} is not used, since it fails: {error}.")
+            warn(f"The cache {str(self.path)!r} failed and is not used: {error}.")
         except sqlite3.DatabaseError:
             self._connection.close()
             self._used.clear()

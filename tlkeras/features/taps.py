@@ -32,19 +32,21 @@ def block_output(model, name):
     (None, 14, 14, 112)
     """
     if not isinstance(name, str):
-        raise InputError(f"A block is given by its name, such as {blocks(model).names[-1]!r}. Received: {name!r}")
+        raise InputError(
+            f"`block` must be the name of a block, such as {blocks(model).names[-1]!r}. Received: block={name!r}."
+        )
     if graph_of(model) is None:
         raise InputError(f"The model {model.name!r} has no graph, so its blocks cannot be tapped; leave block=None.")
     found = blocks(model)
     below = len(found.bottom(name))
     if below and found.block_of(found.layers[below - 1]).parallel:
-        raise InputError(f"{name!r} belongs to parallel towers, which end in several tensors. Pass one of the towers.")
+        raise InputError(f"{name!r} belongs to parallel towers with several outputs. Pass one of the towers.")
     model = flatten(model)
     graph = graph_of(model)
     inside, above = ({id(layer) for layer in part} for part in (found.layers[:below], found.layers[below:]))
     order = [{id(layer) for layer in _parts(node.operation)} for node in nodes(graph)]
     if any(parts & inside and parts & above for parts in order):
-        raise InputError(f"{name!r} ends within one layer of {model.name!r}, where nothing can be tapped.")
+        raise InputError(f"{name!r} ends inside a single layer of {model.name!r}, which cannot be tapped.")
     end = next((position for position, parts in enumerate(order) if parts & above), len(order))
     tensor = live_tensors(graph)[end - 1][-1]
     while isinstance(tensor._keras_history.operation, layers.ZeroPadding2D):  # padding belongs to the next block

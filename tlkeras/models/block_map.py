@@ -129,7 +129,7 @@ class BlockMap(Sequence):
         if id(item) not in self._by_id:
             name = getattr(item, "path", getattr(item, "name", item))
             raise InputError(
-                f"{name!r} belongs to no block. Pass a leaf layer with weights, or a weight, of this model."
+                f"{name!r} does not belong to any block. Pass a leaf layer with weights, or a weight, of this model."
             )
         return self._by_id[id(item)]
 
@@ -232,4 +232,4 @@ def _names(layers: Sequence[keras.Layer]) -> list[str]:
 
 def _did_you_mean(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3)
-    return f" Did you mean {' or '.join(map(repr, close))}?" if close else f" There are {', '.join(known[:20])}."
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else f" Known names: {', '.join(known[:20])}."

@@ -65,7 +65,9 @@ def blocks(model: keras.Model) -> BlockMap:
     placed = {id(weight) for block in result for weight in block.weights}
     missing = [weight.path for weight in model.weights if id(weight) not in placed]
     if missing:
-        raise InputError(f"The model {model.name!r} has weights that no layer of it holds: {', '.join(missing)}")
+        raise InputError(
+            f"The model {model.name!r} has weights that do not belong to any of its layers: {', '.join(missing)}."
+        )
     return result
 
 

@@ -145,12 +145,12 @@ def _one_of(count_name: str, count: int | float | None, label_name: str, label: 
     if count is not None and label is not None:
         raise InputError(
             f"`{count_name}` and `{label_name}` are mutually exclusive. Received: {count_name}={count!r}, "
-            f"{label_name}={label!r}. Keep one of them."
+            f"{label_name}={label!r}. Pass only one of them."
         )
     if isinstance(count, str):
-        raise invalid(count_name, count, "be a number or a fraction of blocks", f"For a name, pass `{label_name}`.")
+        raise invalid(count_name, count, "be a number or a fraction of blocks", f"To pass a name, use `{label_name}`.")
     if label is not None and not isinstance(label, str):
-        raise invalid(label_name, label, "be the name of a block or layer", f"For a number, pass `{count_name}`.")
+        raise invalid(label_name, label, "be the name of a block or layer", f"To pass a number, use `{count_name}`.")
     return count if label is None else label
 
 
@@ -201,7 +201,7 @@ def _what_trains(
         restricted += chosen if kind != "all" else []
     if parameters != "all" and not restricted and any(id(layer) not in new for layer in layers):
         what = {"norm": "normalization layers", "bias": "biases"}[parameters]
-        advice = f"There are no {what}. `tlkeras.trainable_table(model)` lists the blocks."
+        advice = f"They have no {what}. `tlkeras.trainable_table(model)` lists the blocks."
         raise invalid("parameters", parameters, "name weights that the unfrozen blocks have", advice)
     return training, weights
 
@@ -215,8 +215,9 @@ def _warn_of_frozen_new_layers(block_map: BlockMap, training: set[int]) -> None:
     frozen = [layer.name for layer in block_map.outside if id(layer) not in training and layer._trainable_variables]
     if frozen:
         warn(
-            f"Frozen although not part of the pretrained base: {', '.join(frozen)}. If they are new, they stay "
-            "at their random start: set `trainable = True` on them and compile the model again."
+            f"These layers are frozen although they are not part of the pretrained base: {', '.join(frozen)}. If they "
+            "are new, they keep their random initial weights. Set `trainable = True` on them and compile the model "
+            "again."
         )
 
 
@@ -224,15 +225,15 @@ def _warn_of_lost_flags(model: keras.Model) -> None:
     lost = ", ".join(dict.fromkeys(lost_in_a_file(model)))
     if lost:
         warn(
-            f"Keras does not save what is frozen inside {lost}. After `keras.models.load_model`, call `tlkeras.freeze` "
-            "or `tlkeras.unfreeze` again as you do here."
+            f"Keras does not save which parts of {lost} are frozen. After `keras.models.load_model`, call "
+            "`tlkeras.freeze` or `tlkeras.unfreeze` again with the same arguments."
         )
     partly = [layer.name for layer in descendants(model) if differs_from_its_weights(layer)]
     if partly:
         shown = ", ".join(partly[:3]) + (f" and {len(partly) - 3} more" if len(partly) > 3 else "")
         warn(
             f"Keras saves one flag per layer, but in {shown} some weights train and others do not. After "
-            "`keras.models.load_model`, call `tlkeras.unfreeze` again as you do here."
+            "`keras.models.load_model`, call `tlkeras.unfreeze` again with the same arguments."
         )
 
 
@@ -240,7 +241,7 @@ def _warn_of_self_updating_layers(model: keras.Model) -> None:
     names = ", ".join(self_updating(model))
     if names:
         warn(
-            f"These frozen layers still change their own weights in every training step: {names}. "
-            "In place of SpectralNormalization, build the model with the layer that it wraps (`.layer`); "
-            "custom layers must check `self.trainable`."
+            f"These frozen layers still change their own weights in every training step: {names}. Build the model "
+            "with the wrapped layer (`.layer`) instead of SpectralNormalization. Custom layers must check "
+            "`self.trainable`."
         )

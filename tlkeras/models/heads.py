@@ -64,13 +64,13 @@ def find_head(model: keras.Model) -> Head:
     activation = behind or layer.activation
     if behind and layer.activation is not keras.activations.linear:
         raise InputError(
-            f"The model {model.name!r} ends in two activations in a row: {layer.name!r} has one of its own. Remove one "
-            "of them, or call `tlkeras.replace_head`."
+            f"The model {model.name!r} ends in two activations in a row, since {layer.name!r} has its own activation. "
+            "Remove one of them, or call `tlkeras.replace_head`."
         )
     if layer.units == 1 and activation is keras.activations.softmax:
         raise InputError(
-            f"The model {model.name!r} ends in a softmax of one unit, which is always 1. Call "
-            "`tlkeras.replace_head(model, 2)` for a softmax of two."
+            f"The model {model.name!r} ends in a softmax with one unit, which is always 1. Call "
+            "`tlkeras.replace_head(model, 2)` for a softmax with two units."
         )
     return Head(layer, features, getattr(activation, "__name__", type(activation).__name__))
 
@@ -81,7 +81,7 @@ def _ending(model):
     outputs = getattr(model, "outputs", None) or ()  # a subclassed or unbuilt model has none
     if len(outputs) > 1:
         raise InputError(
-            f"The model {model.name!r} has {len(outputs)} outputs, and a classifier has one. Pass "
+            f"The model {model.name!r} has {len(outputs)} outputs, but a classifier has one. Pass "
             "`keras.Model(model.inputs, model.outputs[0])` to keep the first."
         )
     operation, features = _made_by(outputs[0]) if outputs else (None, None)
@@ -94,8 +94,8 @@ def _ending(model):
         activation = None
     if not isinstance(operation, layers.Dense):
         raise InputError(
-            f"The model {model.name!r} has no head that can be recognized: it should be a built functional or "
-            "Sequential model whose last layer is Dense, or Dense with an activation layer behind it."
+            f"The model {model.name!r} has no recognizable head. It must be a built functional or Sequential model "
+            "whose last layer is Dense, or Dense followed by an activation layer."
         )
     return operation, features, activation
 
@@ -197,11 +197,11 @@ def class_count(classes: int | Sequence[str]) -> int:
     if isinstance(classes, Integral):
         count = int(classes)
     elif isinstance(classes, str) or not hasattr(classes, "__len__"):
-        raise invalid("classes", classes, "be a number or a list of names")
+        raise invalid("classes", classes, "be a number of classes or a list of class names")
     else:
         count = len(classes)
         if len(set(map(str, classes))) < count:
             raise invalid("classes", classes, "have a different name for each class")
     if count < 2:
-        raise invalid("classes", classes, "be at least two", "A classifier tells two classes or more apart.")
+        raise invalid("classes", classes, "be at least two", "A classifier distinguishes at least two classes.")
     return count

@@ -109,8 +109,8 @@ def _count_steps_of_joining(old, new, variables):
     elif hasattr(new, "beta_2"):
         warn(
             f"{len(joined)} weights join {type(new).__name__} after {steps} steps. It has one step count for all "
-            "weights, so their first steps will be 3 to 6 times too long. Compile with a new optimizer for this phase, "
-            "or with `tlkeras.differential_optimizer(model, ...)`, which counts per weight."
+            "weights, so their first steps will be 3 to 6 times too large. Compile with a new optimizer for this "
+            "phase, or with `tlkeras.differential_optimizer(model, ...)`, which counts per weight."
         )
 
 

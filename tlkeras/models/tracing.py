@@ -118,7 +118,7 @@ def _refuse_models_side_by_side(model: keras.Layer, parts: list[keras.Layer]) ->
         )
         if made != wanted and (given == wanted or (len(made) < 2 <= len(wanted))):
             raise InputError(
-                f"The model {model.name!r} has no graph and holds models side by side, {first.name!r} and "
+                f"The model {model.name!r} has no graph and contains models side by side, {first.name!r} and "
                 f"{second.name!r}, so the order of its blocks is unknown. Pass one of them, such as "
                 "`tlkeras.freeze(student)`."
             )

@@ -205,7 +205,10 @@ class _Call:
         self.data = training_data(model, self.head, train, validation_data, options)
         if checkpoint is not None and has_several_workers(model):
             raise invalid(
-                "checkpoint", checkpoint, "be None where several workers train", "They would share its files."
+                "checkpoint",
+                checkpoint,
+                "be None when several workers train",
+                "The workers would overwrite each other's files.",
             )
         self.checkpoint = Checkpoint(checkpoint, call_of(model, self.data, options))
 
@@ -221,7 +224,7 @@ class _Call:
             with self._compiled_plainly_in_the_end(), self._ended_by_ctrl_c():
                 self._tune()
             stopped = f"Stopped: {self.result.stopped}. " if self.result.stopped else ""
-            self.progress.say(f"{stopped}The model has {self.result.kept}.")
+            self.progress.say(f"{stopped}The model now has {self.result.kept}.")
         else:
             self._compile_plainly()
         if self.result.stopped != "interrupted":

@@ -154,8 +154,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
             return
         if self.monitor not in (logs or {}):
             raise InputError(
-                f"GradualUnfreezing watches {self.monitor!r}, which is not among the logs {sorted(logs or {})}: name "
-                "one of these as `monitor`, or give `fit` validation data."
+                f"GradualUnfreezing monitors {self.monitor!r}, which is not in the logs {sorted(logs or {})}. Pass "
+                "one of these as `monitor`, or pass validation data to `fit`."
             )
         value, state = float(logs[self.monitor]), self._plateau
         if state["best"] is None or self._gain(value, state["best"]) > self.min_delta:
@@ -223,8 +223,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
         shapes = [tuple(variable.shape) for variable in variables]
         if notes["trainable"] != self._trainable() or shapes != [array.shape for array in arrays]:
             raise InputError(
-                f"The backup {str(self.backup)!r} was made by another model, optimizer or schedule: remove it to start "
-                "afresh."
+                f"The backup {str(self.backup)!r} belongs to another model, optimizer or schedule. Remove it to start "
+                "over."
             )
         assign_all(variables, arrays)
         self.model._initial_epoch = notes["epoch"]

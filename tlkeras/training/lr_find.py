@@ -139,7 +139,7 @@ def lr_find(
     if not model.compiled or getattr(model, "optimizer", None) is None:
         raise InputError(f"The model {model.name!r} is not compiled. Call `model.compile(optimizer, loss)` first.")
     if not model.built or not model.trainable_variables:
-        raise InputError(f"The model {model.name!r} has no trainable variable yet. Build it, or unfreeze a block.")
+        raise InputError(f"The model {model.name!r} has no trainable variables yet. Build it, or unfreeze a block.")
     if hasattr(unwrapped(model.optimizer), "optimizers"):
         raise InputError("A MultiOptimizer has no single learning rate to sweep. Use tlkeras.differential_optimizer.")
     check_number("start", start, "(0, inf)")
@@ -199,7 +199,7 @@ def _check_data(data):
             f"DataLoader. Received: data={received}."
         )
     if _is_arrays(data) and (0,) in [np.shape(part)[:1] for part in keras.tree.flatten(data[:2])]:
-        raise InputError("`data` must hold at least one image. Received: an empty array.")
+        raise InputError("`data` must contain at least one image. Received: an empty array.")
 
 
 class _Sweep(keras.callbacks.Callback):

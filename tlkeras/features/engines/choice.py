@@ -38,7 +38,10 @@ def check_engine(name, precision):
     check_choice("precision", precision, PRECISIONS)
     if name in _RUNTIMES and precision not in (None, "float32"):
         raise invalid(
-            "precision", precision, f"be None or 'float32' with engine={name!r}", "Only Keras supports others."
+            "precision",
+            precision,
+            f"be None or 'float32' with engine={name!r}",
+            "Only Keras supports other precisions.",
         )
 
 
@@ -74,7 +77,10 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
     except Exception as error:  # the writer and the runtime raise different kinds of errors
         reason = first_line(error)
         if isinstance(error, _DifferenceError):
-            warn(f"LiteRT is not used for {network().name!r}, since {reason}. This is slower, and worth a bug report.")
+            warn(
+                f"LiteRT is not used for {network().name!r}, because {reason}. Keras is slower; please report this as "
+                "a bug."
+            )
         exports.remember(**{_fact(): reason})
         return _keras(network, precision, reason, verbose)
     if known is None:
@@ -111,7 +117,7 @@ class _DifferenceError(RuntimeError):
 
 def _keras(network, precision, reason, verbose):
     if verbose and reason:
-        print(f"tlkeras: computing features by Keras rather than LiteRT: {reason}", file=sys.stderr)
+        print(f"tlkeras: computing features with Keras instead of LiteRT: {reason}", file=sys.stderr)
     return KerasEngine(network(), precision)
 
 
@@ -120,12 +126,12 @@ def _named(name, network, exports, batch_shape):
         return _verified(_RUNTIMES[name], network, exports, batch_shape)
     except ImportError as error:
         raise InputError(
-            f"`engine={name!r}` needs packages that are not installed ({error}). Run: pip install {_PACKAGES[name]}. "
-            "Or keep engine='auto'."
+            f"`engine={name!r}` needs packages that are not installed ({error}). Run `pip install {_PACKAGES[name]}`, "
+            "or use engine='auto'."
         ) from error
     except Exception as error:  # the exporters and runtimes raise different kinds of errors
         raise InputError(
-            f"{name} cannot run this network as Keras does: {first_line(error)}. Use engine='keras'."
+            f"{name} cannot run this network with the same results as Keras: {first_line(error)}. Use engine='keras'."
         ) from error
 
 
@@ -141,7 +147,9 @@ def _verified(runtime, network, exports, batch_shape, formats=None):
         expected = KerasEngine(network())(probe)
         difference = np.abs(engine(probe) - expected).max() / max(np.abs(expected).max(), 1e-30)
         if not difference <= TOLERANCE:
-            raise _DifferenceError(f"its features differ from those of Keras by {difference:.1e} of the largest one")
+            raise _DifferenceError(
+                f"its features differ from those of Keras by up to {difference:.1e} of the largest value"
+            )
         exports.remember(**{fact: True})
     return engine
 

@@ -79,7 +79,7 @@ def _compiled(model):
     for (ours, theirs), tolerance in zip(pairs, TOLERANCES, strict=False):
         difference = np.abs(ours - theirs).max() / max(1, np.abs(theirs).max())
         if not difference <= tolerance:
-            return None, f"its answers differ from those of Keras by {difference:.1e}"
+            return None, f"its answers differ from those of Keras by up to {difference:.1e}"
     return content, None
 
 

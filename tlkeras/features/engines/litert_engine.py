@@ -96,7 +96,7 @@ class LiteRtEngine:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise InputError(
-                f"LiteRT cannot be loaded ({error}). Run: pip install ai-edge-litert. Or use engine='keras'."
+                f"LiteRT cannot be loaded ({error}). Run `pip install ai-edge-litert`, or use engine='keras'."
             ) from error
         try:
             with _quiet_the_first_time():

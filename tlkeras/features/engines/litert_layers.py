@@ -50,13 +50,13 @@ def _depthwise(writer, node, layer, inputs):
 
 def _dense(writer, node, layer, inputs):
     if len(node.input_tensors[0].shape) != 2:
-        raise UnsupportedLayerError(f"layer {layer.name!r} is a Dense layer on more than vectors")
+        raise UnsupportedLayerError(f"layer {layer.name!r} is a Dense layer on inputs that are not vectors")
     return writer.convolution(node, layer, inputs, "FULLY_CONNECTED", weight_array(layer.kernel), 1, {})
 
 
 def _batchnorm(writer, node, layer, inputs):
     if layer.axis not in (-1, len(node.outputs[0].shape) - 1):
-        raise UnsupportedLayerError(f"layer {layer.name!r} normalizes another axis than the channels")
+        raise UnsupportedLayerError(f"layer {layer.name!r} normalizes an axis other than the channels")
     return writer.scaled(inputs[0], *scale_and_shift(layer))
 
 
@@ -76,7 +76,7 @@ def _separable(writer, node, layer, inputs):
 def _normalization(writer, node, layer, inputs):
     mean, variance = (weight_array(value).reshape(-1) for value in (layer.mean, layer.variance))
     if layer.invert or len(mean) not in (1, node.outputs[0].shape[-1]):
-        raise UnsupportedLayerError(f"layer {layer.name!r} is inverted or normalizes another axis than the channels")
+        raise UnsupportedLayerError(f"layer {layer.name!r} is inverted or normalizes an axis other than the channels")
     scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
     return writer.scaled(inputs[0], scale, -mean * scale)
 
@@ -96,7 +96,9 @@ def _arithmetic(write_layer, operator):
             return write_layer(writer, node, operation, inputs)
         numbers = [value for value in node.arguments.args if isinstance(value, int | float)]
         if len(numbers) != 1:
-            raise UnsupportedLayerError(f"operation {operation.name!r} is with something else than a number")
+            raise UnsupportedLayerError(
+                f"operation {operation.name!r} has an operand that is neither a number nor a tensor"
+            )
         constant = writer.graph.constant(np.atleast_1d(numbers[0]))
         return writer.graph.add(operator, [inputs[0], constant], writer.graph.shape(inputs[0]))
 
@@ -157,7 +159,7 @@ def _elementwise(operator):
     def write(writer, node, layer, inputs):
         shapes = {tuple(tensor.shape) for tensor in node.input_tensors}
         if len(inputs) < 2 or any(len(shape) != len(node.outputs[0].shape) for shape in shapes):
-            raise UnsupportedLayerError(f"layer {layer.name!r} joins inputs of several ranks")
+            raise UnsupportedLayerError(f"layer {layer.name!r} joins inputs of different ranks")
         fused, output = writer.activated("linear", node.outputs[0])
         result = inputs[0]
         for number, other in enumerate(inputs[1:], start=2):
@@ -233,9 +235,9 @@ def activation_name(layer):
     if isinstance(layer, keras.layers.ReLU):
         plain = not layer.negative_slope and not layer.threshold
         known = {None: "relu", 6: "relu6"}.get(layer.max_value if layer.max_value is None else float(layer.max_value))
-        return known if plain and known else "a ReLU of other bounds"
+        return known if plain and known else "a ReLU with other bounds"
     name = keras.activations.serialize(layer.activation)
-    return name if isinstance(name, str) else "of your own"
+    return name if isinstance(name, str) else "a custom one"
 
 
 def scale_and_shift(batchnorm):

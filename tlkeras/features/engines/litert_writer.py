@@ -52,7 +52,7 @@ def write_litert(model, input_dtype="float32", output_names=("output", "features
     if len(model.inputs) != 1 or len(model.outputs) > 2:
         raise UnsupportedLayerError(f"{model.name!r} does not have one input and one or two outputs")
     if None in model.inputs[0].shape[1:] or any(len(output.shape) != 2 for output in model.outputs):
-        raise UnsupportedLayerError(f"{model.name!r} does not turn images of one size into vectors")
+        raise UnsupportedLayerError(f"{model.name!r} does not map images of a fixed size to vectors")
     return _Writer(flatten(model), input_dtype).write(output_names)
 
 
@@ -102,7 +102,7 @@ class _Writer:
         if getattr(layer, "compute_dtype", "float32") != "float32":
             raise UnsupportedLayerError(f"layer {layer.name!r} computes in {layer.compute_dtype}")
         if getattr(layer, "data_format", None) == "channels_first":
-            raise UnsupportedLayerError(f"layer {layer.name!r} has its channels first")
+            raise UnsupportedLayerError(f"layer {layer.name!r} uses data_format='channels_first'")
 
     def only_follower(self, tensor, kind):
         """Return the only call that uses a tensor, or None if there are several or its layer is of another type."""

@@ -176,7 +176,7 @@ def cached_top(model, data, options, progress):
     views = options.cached_views if random else 1
     epochs = options.count_epochs(steps_per_epoch(data.shuffled)) * options.runs
     if options.cache == "auto" and views >= epochs:
-        progress.say(f"No cache: {views} views of each image would cost more than {epochs} epochs.")
+        progress.say(f"No cache: computing {views} views of each image would take longer than {epochs} epochs.")
         return None
     drawn = {"views": views, "random": random, "refresh": views, "shuffle": True, "seed": options.seed}
     try:
@@ -203,17 +203,17 @@ def why_not_cached(model, data, options, parts):
         parts: The result of `tlkeras.models.graph.cut` for the model.
     """
     if options.mix is not None:
-        return "images are mixed anew in each batch"
+        return "images are mixed again in each batch"
     if options.callbacks:
-        return "callbacks are to see the whole model"
+        return "callbacks need the whole model"
     if replicas_of(model) > 1:
         return "several devices share a batch"
     if own := own_methods(model):
-        return f"the model has its own {own[0]}, which would see features in place of images"
+        return f"the model has its own {own[0]}, which would get features instead of images"
     if parts is None:
-        return "nothing that is frozen can be cut off below what trains"
+        return "there is no frozen part that can be separated from the trainable part"
     if any(are_weighted(batches) for batches in (data.in_order, data.held_out) if batches is not None):
-        return "the data yield sample weights"
+        return "the data yields sample weights"
     return None
 
 
@@ -226,7 +226,9 @@ def is_random(trunk, images):
 def _refuse_full_disk(folder, count):
     free = shutil.disk_usage(folder).free
     if count > free:
-        raise OSError(errno.ENOSPC, f"the trunk's output takes {count:,} bytes of disk, and {free:,} are free")
+        raise OSError(
+            errno.ENOSPC, f"the trunk's output needs {count:,} bytes of disk space, but only {free:,} are free"
+        )
 
 
 def _reserve(path):

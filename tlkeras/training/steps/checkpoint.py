@@ -93,8 +93,9 @@ class Checkpoint:
             other = sorted(name for name in {*before, *self.call} if before.get(name) != self.call.get(name))
             if other:
                 raise InputError(
-                    f"`checkpoint` must be a new folder or one of the same call. Received: {str(self.folder)!r}, where "
-                    f"another call left its state ({', '.join(other)} differ). Remove the folder to start over."
+                    "`checkpoint` must be a new folder or a folder from the same call. Received: "
+                    f"{str(self.folder)!r}, which contains the state of another call ({', '.join(other)} differ). "
+                    "Remove the folder to start over."
                 )
 
     def save(self, name, arrays, notes):

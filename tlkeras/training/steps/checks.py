@@ -67,10 +67,10 @@ def check_data(raw, batches, model, head, name):
         InputError: The data is empty or endless, or images or labels do not suit the model.
     """
     if is_endless(raw):
-        raise InputError(f"{name} never ends. Give it a length, such as `dataset.take(batches)` of a repeated one.")
+        raise InputError(f"{name} is infinite. Limit it, for example with `dataset.take(batches)`.")
     images, labels = next(each_batch(raw, name), (None, None))
     if images is None:
-        raise InputError(f"{name} holds no batch of images.")
+        raise InputError(f"{name} contains no batch of images.")
     shown = images if raw is batches else next(each_batch(batches, name))[0]
     _check_shape(shown.shape, model, name)
     images = raw.images if isinstance(raw, ArrayBatches) else images
@@ -86,11 +86,11 @@ def _check_shape(shape, model, name):
     wanted = model.inputs[0].shape
     if len(shape) != len(wanted) or any(size not in (None, given) for size, given in zip(wanted, shape, strict=True)):
         hint = (
-            "Batch it, with `.batch(16)` or `batch_size`"
+            "Batch it with `.batch(16)` or `batch_size`"
             if len(shape) == len(wanted) - 1
-            else "Bring them to that, as `load_images(image_size=...)` does"
+            else "Resize the images, as `load_images(image_size=...)` does"
         )
-        raise InputError(f"{name} gives images of shape {shape}; the model takes batches of shape {wanted}. {hint}.")
+        raise InputError(f"{name} has images of shape {shape}, but the model takes batches of shape {wanted}. {hint}.")
 
 
 def check_labels(labels, head, name):
@@ -110,7 +110,9 @@ def check_labels(labels, head, name):
     labels, units = np.asarray(labels), head.layer.units
     rows = are_rows(labels)
     if labels.dtype.kind not in "biuf":
-        raise InputError(f"The labels of {name} are {labels.dtype}, such as {labels.flat[0]!r}. Number the classes.")
+        raise InputError(
+            f"The labels of {name} are {labels.dtype} values, such as {labels.flat[0]!r}. Use class numbers as labels."
+        )
     if (rows and labels.shape[1] != units) or labels.ndim > 2 or (head.task == "multilabel" and not rows):
         raise InputError(
             f"The head is {head.task} with {units} units, which takes labels of shape {_shapes(head)}. "

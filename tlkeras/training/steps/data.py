@@ -36,7 +36,7 @@ def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=Non
     """
     if isinstance(data, keras.utils.PyDataset) or _is_stream(data):
         if mix is not None:
-            raise InputError(f"{name} is batched already. Mix its images in its own pipeline, or pass arrays.")
+            raise InputError(f"{name} is already batched. Mix the images in its own pipeline, or pass arrays.")
         return _with_known_shapes(data, name)
     if hasattr(data, "batches"):
         count = len(data)
@@ -44,14 +44,14 @@ def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=Non
         images, labels = _arrays(data, name)
         count = len(images)
         if count != len(labels):
-            raise InputError(f"{name} has {count} images and {len(labels)} labels. Each image needs one.")
+            raise InputError(f"{name} has {count} images and {len(labels)} labels. Each image needs one label.")
     else:
         raise InputError(
             f"{name} must be a split of `load_images`, a pair (images, labels), a PyDataset, a tf.data.Dataset or a "
             f"DataLoader. Received: {type(data).__name__}."
         )
     if count == 0:
-        raise InputError(f"{name} holds no images.")
+        raise InputError(f"{name} contains no images.")
     batch_size = min(batch_size, count)
     if hasattr(data, "batches"):
         return data.batches(batch_size, shuffle=shuffle, seed=seed, mix=mix)
@@ -65,11 +65,11 @@ def _arrays(data, name):
         images, labels = map(np.asarray, data)
     except ValueError:
         raise InputError(
-            f"{name} holds images or labels of several shapes. Resize images as `tlkeras.read_images` does."
+            f"{name} contains images or labels of different shapes. Resize the images, as `tlkeras.read_images` does."
         ) from None
     if not images.ndim or not labels.ndim:
         kinds = " and ".join(type(part).__name__ for part in data)
-        raise InputError(f"{name} must be a pair of arrays, (images, labels). Received: {kinds}")
+        raise InputError(f"{name} must be a pair of arrays, (images, labels). Received: {kinds}.")
     return images, labels
 
 
@@ -231,7 +231,7 @@ def _with_known_shapes(data, name):
 
     first = next(iter(data), None)
     if first is None:
-        raise InputError(f"{name} holds no batch of images.")
+        raise InputError(f"{name} contains no batch of images.")
     shapes = [(None, *part.shape[1:]) for part in first]
     return data.map(lambda *parts: tuple(map(tf.ensure_shape, parts, shapes)))
 

@@ -43,7 +43,10 @@ def refuse_open_scope():
     import tensorflow as tf
 
     if tf.distribute.has_strategy():
-        raise InputError("`fine_tune` was called inside strategy.scope(). Build the model there, and call it outside.")
+        raise InputError(
+            "`fine_tune` was called inside strategy.scope(). Build the model inside the scope, and call `fine_tune` "
+            "outside it."
+        )
 
 
 def even_batches(batches, replicas):

@@ -70,7 +70,7 @@ class Options:
             check_number("average_with_probe", self.average_with_probe, "[0, 1]", "'auto' and None are accepted too.")
         for C in self.C if isinstance(self.C, list | tuple) else [self.C]:
             if C is not None:
-                check_number("C", C, "(0, inf)", "A multi-label head takes a list with one per label.")
+                check_number("C", C, "(0, inf)", "For a multi-label head, pass a list with one number per label.")
         check_choice("cache", self.cache, ("auto", True, False))
         check_choice("batchnorm", self.batchnorm, ("frozen", "train"))
         for callback in self.callbacks:
@@ -88,12 +88,12 @@ class Options:
         """
         planned = getattr(plan, "fine_tune_options", None)
         if not isinstance(planned, dict):
-            raise invalid("plan", plan, "be a plan, as `tlkeras.advise` returns it")
+            raise invalid("plan", plan, "be a plan that `tlkeras.advise` returned")
         parameters = inspect.signature(function).parameters
         for name in planned:
             if getattr(self, name) != parameters[name].default:
-                advice = "A plan sets it: pass one of the two."
-                raise invalid(name, getattr(self, name), "not be given beside `plan`", advice)
+                advice = "The plan sets it. Pass one of the two."
+                raise invalid(name, getattr(self, name), "not be passed together with `plan`", advice)
         return replace(self, **planned)
 
     @property

@@ -33,11 +33,13 @@ def classifier_head(model):
     """
     head = find_head(model)
     if len(model.inputs) != 1:
-        raise InputError(f"The model {model.name!r} takes {len(model.inputs)} inputs; fine_tune gives it images alone.")
+        raise InputError(
+            f"The model {model.name!r} takes {len(model.inputs)} inputs, but `fine_tune` only passes images."
+        )
     if head.activation not in ("softmax", "sigmoid", "linear"):
         raise InputError(
-            f"The model {model.name!r} ends in the activation {head.activation!r}, and a classifier ends in softmax, "
-            "sigmoid or no activation. Give it a head with `tlkeras.replace_head`."
+            f"The model {model.name!r} ends in the activation {head.activation!r}, but a classifier must end in "
+            "softmax, sigmoid or no activation. Give it a head with `tlkeras.replace_head`."
         )
     return head
 
@@ -71,14 +73,14 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
     check_labels(labels, head, "train")
     if not np.isfinite(features).all():
         lost = int((~np.isfinite(features)).any(axis=1).sum())
-        raise InputError(f"The features of {lost} of {len(features)} images are not finite. Look for NaN in train.")
+        raise InputError(f"The features of {lost} of {len(features)} images are not finite. Check `train` for NaN.")
     if head.task == "multilabel":
         kernel, bias, C = _probe_per_label(features, labels, C, seed, class_weight)
     else:
         labels = class_numbers(labels)
         if len(found := np.unique(labels)) < 2:
             raise InputError(
-                f"`train` must hold images of two classes or more. Received: images of class {found[0]} only."
+                f"`train` must contain images of at least two classes. Received: images of class {found[0]} only."
             )
         kernel, bias, C = _probe(features, labels, max(head.layer.units, 2), C, seed, class_weight)
         if head.task == "binary":

@@ -109,10 +109,11 @@ class FineTuning:
         if not self.best_epoch:
             words = "the weights from before fine-tuning"
         elif self.runs > 1:
-            words = f"the average of {self.runs} runs"
+            words = f"the mean weights of {self.runs} runs"
         if self.average_with_probe in (0, 1):
             return words
-        return f"an average of {1 - self.average_with_probe:.0%} {words} and {self.average_with_probe:.0%} of the start"
+        start = self.average_with_probe
+        return f"an average of {words} ({1 - start:.0%}) and the starting weights ({start:.0%})"
 
     @property
     def _one_epoch(self):

@@ -89,8 +89,11 @@ def _check_for_probe(batches, labels, raw, head):
     """Refuse data that the probe cannot learn from, as far as this is visible without a pass over a stream."""
     if are_weighted(batches, "train"):
         raise InputError(
-            "The data yield sample weights, which the linear probe does not take. Pass `class_weight`, or probe=False."
+            "The data yields sample weights, which the linear probe does not support. Pass `class_weight`, or "
+            "probe=False."
         )
     whole = isinstance(raw, keras.utils.PyDataset) and hasattr(raw, "labels")
     if whole and head.task != "multilabel" and len(found := np.unique(class_numbers(labels))) < 2:
-        raise InputError(f"`train` must hold images of two classes or more. Received: images of class {found[0]} only.")
+        raise InputError(
+            f"`train` must contain images of at least two classes. Received: images of class {found[0]} only."
+        )

@@ -189,8 +189,8 @@ class Runs:
         if loss == math.inf:
             self.data.explain_fault()
             raise InputError(
-                "The loss on the validation data is not a finite number before any fine-tuning. Look for NaN in the "
-                "model's weights."
+                "The loss on the validation data is not a finite number before any fine-tuning. Check the model's "
+                "weights for NaN."
             )
         return loss
 
