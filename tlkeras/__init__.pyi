@@ -80,8 +80,8 @@ from .models.heads import replace_head as replace_head
 from .models.recompile import recompile as recompile
 from .models.table import TrainableTable as TrainableTable
 from .models.table import trainable_table as trainable_table
-from .optimizers.classes import differential_class as differential_class
 from .optimizers.differential import differential_optimizer as differential_optimizer
+from .optimizers.differential_classes import differential_class as differential_class
 from .optimizers.table import LearningRateTable as LearningRateTable
 from .optimizers.table import learning_rate_table as learning_rate_table
 from .pipelines.cross_validation import CrossValidation as CrossValidation

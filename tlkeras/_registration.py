@@ -20,7 +20,7 @@ def register_with_keras() -> None:
 
 def _register() -> None:
     import tlkeras.augment.layers
-    import tlkeras.optimizers.classes
+    import tlkeras.optimizers.differential_classes
     import tlkeras.training.losses  # noqa: F401 (each registers its classes)
 
 

@@ -71,9 +71,9 @@ def test_a_tiff_in_which_zero_is_white_is_inverted_at_every_depth(dtype, depth):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (tiff(np.stack([RAMP.astype("float32")] * 3, -1), 2, 3), "a TIFF of 3 x 32-bit floats"),
-        (tiff(np.full((8, 8, 4), 99, "uint8"), 1), "a TIFF of 4 x 8-bit integers"),
-        (tiff((RAMP * 3000 - 1000).astype("int16"), 1, 2), "signed, from -1000"),
+        (tiff(np.stack([RAMP.astype("float32")] * 3, -1), 2, 3), "a TIFF with 3 x 32-bit floats"),
+        (tiff(np.full((8, 8, 4), 99, "uint8"), 1), "a TIFF with 4 x 8-bit integers"),
+        (tiff((RAMP * 3000 - 1000).astype("int16"), 1, 2), "its values range from -1000"),
         (b"\0\0\0\x1cftypheic" + bytes(40), "HEIC image.*pillow-heif"),
         (b"%PDF-1.7 ...", "a PDF document"),
         (b'<?xml version="1.0"?><svg></svg>', "an SVG drawing"),

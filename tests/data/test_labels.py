@@ -40,7 +40,7 @@ def test_values_are_not_missing(value):
 def test_minus_one_is_unlabeled_beside_whole_numbers_only():
     with pytest.warns(UserWarning, match=r"2 of 6 images have no label \(-1\)"):
         assert named([0, 1, -1, 1, 0, -1]) == (("0", "1"), ["0", "1", "1", "0"], False)
-    with pytest.warns(UserWarning, match="1 of 3 images have no label .* If that is a class, name it in `classes`"):
+    with pytest.warns(UserWarning, match="1 of 3 images have no label .* If this is a class, include it in `classes`"):
         assert named(["0", "1", "-1"], known=["-1", "0", "1"])[0] == ("0", "1")  # folders
     assert named([-1, 1, -2])[0] == ("-2", "-1", "1")  # a scale, not codes
     assert named(["-1", "up", "down"])[0] == ("-1", "down", "up")
@@ -140,7 +140,7 @@ def test_groups_of_a_regular_expression():
     [
         (r"p\d+", "one capture group"),
         (r"(p)(\d+)", "one capture group"),
-        ("(p", "This one has an error"),
+        ("(p", "This one is invalid"),
         (r"(q\d+)", "matches none of the 2 paths, such as 'p1.png'"),
         ([1], "1 groups for 2 images"),
         (3, "a value per image"),

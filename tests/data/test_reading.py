@@ -71,7 +71,7 @@ def test_arrays_of_any_type_are_pixels_from_0_to_255(dtype, highest):
     for pixels in (gray, np.stack([gray] * 3, axis=-1)):
         assert (read_image(pixels, image_size=None) == highest).all()
         if dtype != "int8":
-            with pytest.raises(ImageError, match="not from 0 to 255"):
+            with pytest.raises(ImageError, match="must be in \\[0, 255\\]"):
                 read_image(pixels + pixels.dtype.type(300), image_size=None)
 
 

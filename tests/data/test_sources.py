@@ -79,10 +79,10 @@ def test_paths_with_labels(clipart10):
 
 def test_a_path_may_come_twice_with_one_label_and_not_with_two():
     assert len(pair(["a.png", "b.png"], ["cat", "dog"])) == 2
-    with pytest.warns(UserWarning, match="1 of 3 paths occur earlier"):
+    with pytest.warns(UserWarning, match="1 of 3 paths repeat an earlier path"):
         pair(["a.png", "b.png", "a.png"], ["cat", "dog", b"cat"])
     with pytest.raises(
-        InputError, match=r"Images 0 and 2 are the same file, 'a.png', with different labels: cat and dog"
+        InputError, match=r"Images 0 and 2 are the same file, 'a.png', but have different labels: cat and dog"
     ):
         pair(["a.png", "b.png", "a.png"], [["cat"], ["dog"], ["dog"]])
 
@@ -97,10 +97,10 @@ def test_one_label_per_image_is_required():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"labels": np.random.default_rng(0).uniform(0, 20, (20, 4))}, "Boxes, scores and soft labels"),
-        ({"labels": [[0.9, 0.1]] * 20}, "Boxes, scores and soft labels"),
+        ({"labels": np.random.default_rng(0).uniform(0, 20, (20, 4))}, "boxes, scores or soft labels"),
+        ({"labels": [[0.9, 0.1]] * 20}, "boxes, scores or soft labels"),
         ({"labels": np.linspace(18, 70, 20)}, "regression targets"),
-        ({"labels": [{"bbox": 1}] * 20}, "one name or number"),
+        ({"labels": [{"bbox": 1}] * 20}, "a name, a number or a list"),
         ({"labels": np.zeros((20, 2, 2))}, r"shape \(20, 2, 2\)"),
         ({"source": pixels(20) / 255}, "multiply by 255"),
         ({"source": list(pixels(20) / 255)}, "multiply by 255"),
@@ -368,7 +368,10 @@ def test_lists_of_labels_of_hugging_face_are_several_labels_and_not_classes():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (Rows({"image": [0] * 4, "text": ["a"] * 4}), "needs the columns `image` and `label`. This one has image, text"),
+        (
+            Rows({"image": [0] * 4, "text": ["a"] * 4}),
+            "needs the columns `image` and `label`. This one has image, text",
+        ),
         (Rows({"image": list(pixels(4)), "label": [0, 1, 0, 3]}, label=Feature(["a", "b"])), "Label 3 is out of range"),
         (Rows({"image": list(pixels(4)), "label": [31.5, 40.0, 2.5, 1.0]}), "regression targets"),
     ],

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlkeras.data.splits import folds, split
+from tlkeras.data.splits import deal_folds, split
 from tlkeras.errors import InputError
 
 
@@ -89,7 +89,7 @@ def test_images_without_labels_are_shared_out_too():
 
 def test_folds_of_several_labels_are_stratified_and_keep_groups_whole():
     labels, groups = rare_and_common(300)[:, 3:], np.arange(300) // 2
-    parts = folds(labels, groups, 5)
+    parts = deal_folds(labels, groups, 5)
     assert sorted(np.concatenate(parts)) == list(range(300))
     assert sum(len(set(groups[part])) for part in parts) == 150
     shares = np.array([labels[part].sum(axis=0) / labels.sum(axis=0) for part in parts])

@@ -200,7 +200,7 @@ def test_paths_written_on_windows_or_in_the_other_unicode_form_are_found(tmp_pat
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("file,color\nx/0.png,red", {}, "no label column \(columns: file, color\). Rename a column to label"),
+        ("file,color\nx/0.png,red", {}, r"no label column \(columns: file, color\). Rename a column to label"),
         ("photo,label\nx/0.png,red", {}, "no path column"),
         ("path,smoker\nx/0.png,1\nx/1.png,0", {}, "no label column"),
         ("path,label\nx/0.png,a\n,b", {}, "line 3: the path is empty"),
@@ -211,7 +211,7 @@ def test_paths_written_on_windows_or_in_the_other_unicode_form_are_found(tmp_pat
         ("path,label\nhttps://a.org/0.png,a", {}, "is a URL"),
         ("path,label,split\nx/0.png,a,holdout", {}, "line 2: the split must be train, validation or test.*'holdout'"),
         ("path,label\nx/0.png,a,b", {}, "line 2 has 3 cells, but the header has 2"),
-        ("path,label,label\nx/0.png,a,b", {}, "two columns 'label'"),
+        ("path,label,label\nx/0.png,a,b", {}, "two columns named 'label'"),
         ('path,label\nx/0.png,"a', {}, "damaged"),
         ("path,label\nx/0.png,a\nx/1.png,a", {}, "only one class, 'a'"),
         ("path,label\nx/0.png,\nx/1.png,", {}, "None of the 2 images has a label"),
@@ -219,7 +219,7 @@ def test_paths_written_on_windows_or_in_the_other_unicode_form_are_found(tmp_pat
         ("path,a,b\nx/0.png,1,0\nx/1.png,,1", {"columns": {"label": ["a", "b"]}}, "line 3: label.*a=''"),
         ("path,a,b\nx/0.png,1,0\nx/1.png,-1,1", {"columns": {"label": ["a", "b"]}}, "a='-1'"),
         ("path,label,split,group\nx/0.png,a,train,p\nx/1.png,b,test,p", {}, "Group 'p' has images in train"),
-        ("path,label,split\nx/0.png,a,train\nx/0.png,a,test", {}, "line 2 and line 3 name .*another split"),
+        ("path,label,split\nx/0.png,a,train\nx/0.png,a,test", {}, "line 2 and line 3 refer .*different splits"),
         ("path,label\nx/0.png,a", {"columns": {"label": "kind"}}, "has no column 'kind'"),
         ("path,label\nx/0.png,a", {"columns": {"labels": "label"}}, "some of the keys 'path', 'label'"),
         ("path,label\nx/0.png,a", {"columns": {"path": ["a", "b"]}}, "give the name of a column for 'path'"),
@@ -227,7 +227,7 @@ def test_paths_written_on_windows_or_in_the_other_unicode_form_are_found(tmp_pat
         ("path,label\nx/0.png,a", {"label_separator": ""}, "`label_separator` must be text"),
         ("path,label\nx/0.png,a", {"root": "nowhere"}, "no directory 'nowhere'"),
         ("path,label", {}, "No images in"),
-        ("", {}, "no path column \(columns: none\)"),
+        ("", {}, r"no path column \(columns: none\)"),
     ],
 )  # fmt: skip
 def test_unusable_table_is_refused_in_one_sentence(pictures, text, options, message):
@@ -241,7 +241,7 @@ def test_table_that_is_missing_or_in_another_encoding_is_refused(tmp_path):
     with pytest.raises(InputError, match="no file"):
         load(tmp_path / "none.csv")
     (tmp_path / "old.csv").write_bytes("path,label\na.png,x\nb.png,Käfer".encode("latin-1"))
-    with pytest.raises(InputError, match=r"not in UTF-8 \(line 3\). Save it as UTF-8"):
+    with pytest.raises(InputError, match=r"not encoded in UTF-8 \(line 3\). Save it as UTF-8"):
         load(tmp_path / "old.csv")
     (tmp_path / "t.jsonl").write_text('{"path": "a.png"}\n[1]\n')
     with pytest.raises(InputError, match="line 2 must be a JSON object"):

@@ -71,7 +71,7 @@ def test_auto_falls_back_to_keras_and_says_which_layer_is_the_reason(pixels, tmp
     network = keras.Sequential([keras.Input((16, 16, 3)), *layers])
     for _ in range(2):  # tried, and then remembered
         assert _engine("auto", network, pixels, folder=tmp_path, verbose=True).name == "keras"
-        assert "rather than LiteRT: layer 'norm' is a GroupNormalization" in capsys.readouterr().err
+        assert "instead of LiteRT: layer 'norm' is a GroupNormalization" in capsys.readouterr().err
     if keras.backend.backend() == "tensorflow":  # by its own converter, where that is asked for
         found = _engine("litert", network, pixels, folder=tmp_path)(pixels)
         expected = network.predict_on_batch(pixels)
@@ -83,7 +83,7 @@ def test_a_runtime_with_other_answers_is_not_used_and_that_is_said(network, pixe
     pytest.importorskip("ai_edge_litert")
     right = choice.LiteRtEngine.__call__
     monkeypatch.setattr(choice.LiteRtEngine, "__call__", lambda self, pixels: right(self, pixels) * 1.01)
-    with pytest.warns(UserWarning, match="differ from those of Keras by 1.0e-02"):
+    with pytest.warns(UserWarning, match="differ from those of Keras by up to 1.0e-02"):
         assert _engine("auto", network, pixels).name == "keras"
     with pytest.raises(tlkeras.InputError, match="Use engine='keras'"):
         _engine("litert", network, pixels)

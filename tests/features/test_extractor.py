@@ -106,12 +106,12 @@ def test_a_keras_model_serves_as_backbone():
         (np.zeros((2, 8, 8, 4)), "Received: shape"),
         (np.zeros((2, 8, 8, 3), bool), "dtype bool"),
         (np.zeros((2, 64)), "input='flat'"),
-        (np.zeros((8, 8, 3)), "into a list"),
+        (np.zeros((8, 8, 3)), "in a list"),
         ([np.full((64, 64, 3), np.inf)], "'number 0': its pixels are not all finite"),
-        ("boat.jpg", "into a list"),
-        (b"boat", "into a list"),
+        ("boat.jpg", "in a list"),
+        (b"boat", "in a list"),
         (".", "load_images"),
-        ([1, 2], "holds a int"),
+        ([1, 2], "an element of type int"),
         ((path for path in ["boat.jpg"]), "list"),
     ],
 )
@@ -317,7 +317,7 @@ def test_pixels_from_0_to_1_are_warned_of_at_the_callers_line(small, pixels, kin
     }[kind]
     scaling = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), small])
     extractor = tlkeras.FeatureExtractor(scaling, input="flat" if kind == "flat" else "images")
-    with pytest.warns(UserWarning, match="from 0 to 1: .* multiply by 255") as caught:
+    with pytest.warns(UserWarning, match="from 0 to 1. .* multiply by 255") as caught:
         extractor.transform(given)
     assert [one.filename for one in caught if one.category is UserWarning] == [__file__]
 

@@ -133,7 +133,8 @@ def test_a_classifier_that_answers_otherwise_is_not_written(tmp_path, monkeypatc
     right, file = LiteRtEngine.__call__, tmp_path / "model.tflite"
     file.write_bytes(b"of an earlier model")
     monkeypatch.setattr(LiteRtEngine, "__call__", lambda self, pixels: right(self, pixels) + 1e-4)
-    assert "differ from those of Keras by 1.0e-04" in compile_classifier(_classifier(L.GlobalMaxPooling2D()), file)
+    reason = compile_classifier(_classifier(L.GlobalMaxPooling2D()), file)
+    assert "differ from those of Keras by up to 1.0e-04" in reason
     assert not file.exists()
 
 

@@ -196,6 +196,17 @@ def test_norms_join_an_optimizer_with_its_state_at_the_rate_of_their_block():
     assert rates == [pytest.approx(0.1)] * 2 + [1.0] * 2
 
 
+@pytest.mark.backends
+def test_after_unfreezing_only_a_change_of_the_flag_trains_batchnorm_on_tensorflow_and_any_assignment_elsewhere():
+    base = unfreeze(network(nested=True)).get_layer("trunk")
+    norm = base.get_layer("stem_norm")
+    base.trainable = True
+    assert norm.trainable is (keras.backend.backend() != "tensorflow")
+    base.trainable = False
+    base.trainable = True
+    assert norm.trainable and all(weight.trainable for weight in norm.trainable_weights)
+
+
 def test_batchnorm_of_the_head_trains_with_the_head():
     trunk = network()
     x = layers.GlobalAveragePooling2D()(trunk.get_layer("block3a_norm").output)

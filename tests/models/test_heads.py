@@ -59,7 +59,9 @@ def test_a_softmax_of_one_unit_is_refused_and_replaced_by_one_of_two(after):
 @pytest.mark.parametrize("own", ["relu", "sigmoid", "softmax"])
 def test_two_activations_in_a_row_are_refused_and_replaced_by_the_last(own):
     model = _model(3, own, layers.Softmax())
-    with pytest.raises(tlkeras.InputError, match="two activations in a row, since 'predictions' has its own activation"):
+    with pytest.raises(
+        tlkeras.InputError, match="two activations in a row, since 'predictions' has its own activation"
+    ):
         find_head(model)
     assert find_head(tlkeras.replace_head(model, 3)).activation == "softmax"
 
@@ -83,12 +85,12 @@ def test_a_replaced_head_is_trained_and_the_old_model_answers_as_before():
 @pytest.mark.parametrize(
     ("model", "classes", "message"),
     [
-        (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dropout(0.1)]), 2, "no head that can"),
+        (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dropout(0.1)]), 2, "recognizable head"),
         (lambda: keras.Sequential([layers.Dense(3)]), 2, "a built functional"),
         (lambda: "mobilenet", 2, "`model` must be a keras.Model"),
         (lambda: keras.Model(x := keras.Input((4,)), [layers.Dense(1)(x), layers.Dense(1)(x)]), 2, "has 2 outputs"),
         (lambda: _model(3, None), 1, "`classes` must be at least two. Received: classes=1."),
-        (lambda: _model(3, None), "cats", "a number or a list of names"),
+        (lambda: _model(3, None), "cats", "a number of classes or a list of class names"),
         (lambda: _model(3, None), ["cat", "cat"], "a different name for each class"),
     ],
 )

@@ -15,7 +15,6 @@ import tlkeras
 from tlkeras.pipelines.cross_validation import _chosen_without, mean_with_error, predict_each_fold
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import check_probe_options
-from tlkeras.pipelines.regularization import deal_folds
 
 CS = (0.001, 0.01, 0.1, 1.0)
 
@@ -55,7 +54,7 @@ def test_equals_a_grid_search_within_each_fold(table, measured):
 
 def test_a_fold_has_no_say_in_its_own_C(table):
     data = labeled_features(*table)
-    parts = deal_folds(data, 4, seed=0)
+    parts = data.deal_folds(4, seed=0)
     family = check_probe_options("logistic", CS, None, multilabel=False)
     before = _chosen_without(data, parts, family, None)
     numbers = data.numbers.copy()

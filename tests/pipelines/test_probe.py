@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 import tlkeras
 from tlkeras.pipelines.fold import folded_weights
 from tlkeras.pipelines.labeled import labeled_features
-from tlkeras.pipelines.regularization import DEFAULT_CS, cross_validated_path, deal_folds
+from tlkeras.pipelines.regularization import DEFAULT_CS, cross_validated_path
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -20,7 +20,7 @@ def one_thread():
 
 def held_out_losses(X, y, Cs, folds, class_weight=None):
     data = labeled_features(X, y)
-    return cross_validated_path(data, deal_folds(data, folds, seed=0), Cs, class_weight)[1]
+    return cross_validated_path(data, data.deal_folds(folds, seed=0), Cs, class_weight)[1]
 
 
 def test_equals_scikit_learn_with_the_chosen_C():

@@ -97,7 +97,7 @@ def test_the_standard_error_of_a_lead_is_the_spread_over_repetitions():
 def test_probes_are_those_of_scikit_learn_on_shared_folds(split, monkeypatch):
     monkeypatch.setattr(comparison, "CS", (0.01,))
     weak = table(split, 1)
-    folds = comparison.deal_folds(comparison.labeled_features(weak, split.labels), 5, 0)
+    folds = comparison.labeled_features(weak, split.labels).deal_folds(5, 0)
     pairs = [(np.setdiff1d(np.arange(150), held_out), held_out) for held_out in folds]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     expected = cross_val_predict(model, weak, split.labels, cv=pairs) == split.labels

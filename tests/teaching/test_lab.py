@@ -76,7 +76,6 @@ def test_the_scoreboard_has_earlier_rows_and_its_own_in_bold(monkeypatch, tmp_pa
     folder.mkdir(parents=True)
     stored = {"images": "photos", "splits": 5}
     (folder / "01.json").write_text(json.dumps([stored | {"approach": "probe", "right": [0.68, 0.64, 0.72]}]))
-    (folder / "02.json").write_text(json.dumps([["stored before", 0.5]]))
     (folder / "05.json").write_text(json.dumps([stored | {"approach": "later", "right": [0.9]}]))
     monkeypatch.setattr(comparing.resources, "files", lambda package: tmp_path)
     rows = {"SVM": (0.7, 0.6, 0.8), "largest class": 0.2}
@@ -84,7 +83,6 @@ def test_the_scoreboard_has_earlier_rows_and_its_own_in_bold(monkeypatch, tmp_pa
     bundle = shown._repr_mimebundle_()
     assert [re.split("  +", line.strip())[2:] for line in str(shown).splitlines()[1:]] == [
         ["photos", "5", "68.0% (64.0 to 72.0)"],
-        ["50.0%"],
         ["drawings, 96 px", "12", "70.0% (60.0 to 80.0)"],
         ["drawings, 160 px", "3", "20.0%"],
     ]

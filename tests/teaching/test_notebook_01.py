@@ -33,7 +33,7 @@ def test_01_1_is_judged_by_the_points_lost(prediction, in_gray, right, capsys):
 
 def test_01_1_says_whether_the_loss_is_more_than_chance(capsys):
     right = np.ones(85, bool)
-    for lost, words in ((4, "cannot be told from no change"), (9, "is more than chance")):  # p 0.125 and 0.004
+    for lost, words in ((4, "cannot be distinguished from no change"), (9, "is more than chance")):  # p 0.125 and 0.004
         check("01.1", "less than 5" if lost == 4 else "5 to 20", right, np.arange(85) >= lost)
         assert f"{lost} became wrong and 0 right, which {words}" in " ".join(capsys.readouterr().out.split())
 

@@ -20,7 +20,7 @@ class _Curve:
 @pytest.mark.parametrize("bet", [26, 50, np.float32(60), 99.5])
 def test_06_1_accepts_a_number_whose_forecast_holds_five_points(bet, capsys):
     check("06.1", bet, _Curve())
-    assert "That holds 5 points" in capsys.readouterr().out.replace("\n", " ")
+    assert "That includes 5 points" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_held_out_features_stay_in_order_to_the_last_short_batch(train):
     ("options", "reason"),
     [
         ({"mix": layers.MixUp(0.2)}, "No cache: images are mixed"),
-        ({"callbacks": keras.callbacks.Callback()}, "No cache: callbacks are"),
+        ({"callbacks": keras.callbacks.Callback()}, "No cache: callbacks need"),
         ({"blocks": None}, "No cache: there is no frozen part"),
         ({"blocks": None, "cache": "auto"}, None),
     ],

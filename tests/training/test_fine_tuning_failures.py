@@ -107,11 +107,11 @@ class Endless(keras.utils.PyDataset):
         ("several", {"train": (IMAGES[:4], LABELS[:5])}, "4 images and 5 labels"),
         ("several", {"train": "data/clipart10"}, "Received: str"),
         ("several", {"train": (IMAGES, None)}, "Received: ndarray and NoneType"),
-        ("several", {"train": ([IMAGES[0], IMAGES[1, :8]], LABELS[:2])}, "train holds .* several shapes"),
+        ("several", {"train": ([IMAGES[0], IMAGES[1, :8]], LABELS[:2])}, "train contains .* different shapes"),
         ("several", {"train": (IMAGES, LABELS / 2)}, "not whole numbers, such as 0.5"),
         ("several", {"train": iter([(IMAGES, LABELS)])}, "Received: list_iterator"),
         ("several", {"train": Endless()}, "train is infinite"),
-        ("several", {"train": (IMAGES[..., :1], LABELS)}, r"shape \(12, 16, 16, 1\); .* \(None, 16, 16, 3\)"),
+        ("several", {"train": (IMAGES[..., :1], LABELS)}, r"shape \(12, 16, 16, 1\), .* \(None, 16, 16, 3\)"),
         (
             "several",
             {"validation_data": (IMAGES[:, :8], LABELS)},
@@ -206,7 +206,7 @@ def test_a_later_batch_that_cannot_be_used_is_named_and_the_best_weights_stay(wh
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data, r"shape \(16, 16, 3\); .*. Batch it"),
+        (lambda data: data, r"shape \(16, 16, 3\), .*. Batch it"),
         (lambda data: data.take(0).batch(4), "train contains no batch"),
         (lambda data: data.batch(64, drop_remainder=True), "train contains no batch"),
         (lambda data: data.batch(4).repeat(), "train is infinite"),
@@ -340,7 +340,7 @@ class Weighted(keras.utils.PyDataset):
 
 
 def test_sample_weights_are_refused_by_the_probe_and_turn_the_cache_off(capsys):
-    with pytest.raises(tlkeras.InputError, match=r"yield sample weights.* Pass `class_weight`, or probe=False"):
+    with pytest.raises(tlkeras.InputError, match=r"yields sample weights.* Pass `class_weight`, or probe=False"):
         tlkeras.fine_tune(classifier(), Weighted(), verbose=False)
     tlkeras.fine_tune(classifier(), Weighted(), epochs=1, probe=False, blocks=1, cache=True)
     assert "No cache: the data yields sample weights." in capsys.readouterr().err

@@ -90,7 +90,7 @@ def test_an_activation_layer_after_the_head_is_seen():
 
 def test_a_model_without_a_head_is_refused():
     wrong = {
-        "no head": keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dropout(0.1)]),
+        "no recognizable head": keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dropout(0.1)]),
         "a built functional": keras.Sequential([layers.Dense(3)]),
         "keras.Model.*Sequential'>": keras.Sequential,
     }

@@ -13,7 +13,6 @@ from tlkeras.adaptation.propagation import spread_labels
 from tlkeras.errors import InputError
 from tlkeras.pipelines.labeled import LabeledFeatures, labeled_features
 from tlkeras.pipelines.probe import linear_probe
-from tlkeras.pipelines.regularization import deal_folds
 from tlkeras.utils.validation import check_choice, check_integer, check_number
 
 METHODS = ("spread", "threshold")
@@ -137,7 +136,7 @@ def self_train(
     if folds < 2:
         return SelfTraining(probe, only, probabilities, threshold)
     right = np.zeros((2, len(data.labels)))
-    for held_out in deal_folds(data, folds, seed):
+    for held_out in data.deal_folds(folds, seed):
         known = np.setdiff1d(np.arange(len(data.labels)), held_out)
         part = labeled_features(data.features[known], data.labels[known])
         other = linear_probe(part.features, part.labels, Cs=[only[-1].C])

@@ -183,7 +183,9 @@ def _load(preset, keras_hub, load_preset_weights):
             raise InputError(f"The KerasHub preset in {preset} cannot be read: {reason}") from error
         handle = _handle(preset, keras_hub)
         page = handle.replace("kaggle://", "https://www.kaggle.com/models/").replace("hf://", "https://huggingface.co/")
-        folder = kaggle_folder(handle) if handle.startswith("kaggle://") else "a directory DIR, which you pass as 'hub:DIR'"
+        folder = (
+            kaggle_folder(handle) if handle.startswith("kaggle://") else "a directory DIR, which you pass as 'hub:DIR'"
+        )
         raise InputError(
             f"The KerasHub preset {preset} cannot be downloaded ({reason}). Download config.json, "
             f"image_converter.json and model.weights.h5 from {page} on a machine with internet access, and copy them "

@@ -1,6 +1,5 @@
 """Find suspect labels: images that a probe assigns to another class without having seen them."""
 
-import warnings
 from collections import Counter
 
 import numpy as np
@@ -9,7 +8,7 @@ from scipy.special import softmax
 from tlkeras.checks.backbone_features import Backbone, feature_function
 from tlkeras.checks.findings import Finding
 from tlkeras.data.listing import ImageFile
-from tlkeras.data.splits import folds
+from tlkeras.data.splits import deal_folds
 from tlkeras.pipelines.probe import linear_probe
 
 _MOST_FOLDS = 10
@@ -146,9 +145,7 @@ def folds_to_judge(labels: np.ndarray, groups: np.ndarray, most: int, seed: int)
     """
     largest_class = np.bincount(labels).max()
     for count in range(min(most, largest_class), 1, -1):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The least populated class")  # a fold may lack classes
-            parts = folds(labels, groups, count, seed)
+        parts = deal_folds(labels, groups, count, seed)
         pairs = [(np.setdiff1d(np.arange(len(labels)), part), part) for part in parts]
         if all(len(np.unique(labels[seen])) > 1 for seen, _ in pairs):
             return pairs

@@ -8,7 +8,7 @@ import numpy as np
 
 from tlkeras.data.batches import ImageBatches
 from tlkeras.data.reading import Resize, read_images
-from tlkeras.data.splits import folds
+from tlkeras.data.splits import deal_folds
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import check_integer
 
@@ -258,5 +258,5 @@ class ImageSplits:
         both = self.train.join(self.validation)
         smallest = int(both.counts().min())
         check_integer("count", count, 2, max(smallest, 2), f"The smallest class has {smallest} images.")
-        held_out = folds(both.labels, both.groups, count, seed)
+        held_out = deal_folds(both.labels, both.groups, count, seed)
         return [(both.take(np.setdiff1d(np.arange(len(both)), one)), both.take(one)) for one in held_out]

@@ -1,9 +1,10 @@
 """Split images into train, validation and test, or into folds: stratified, seeded, and without splitting groups."""
 
+import warnings
 from hashlib import blake2b
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tlkeras.data.stratification import deal
 from tlkeras.errors import InputError
@@ -76,8 +77,8 @@ def split(
     return result
 
 
-def folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0) -> list[np.ndarray]:
-    """Divide images into folds, stratified as evenly as possible without splitting a group.
+def deal_folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0) -> list[np.ndarray]:
+    """Assign images to folds, stratified as evenly as possible without splitting a group.
 
     Args:
         labels: Int array of shape `(images,)`, or array of 0s and 1s of shape `(images, classes)`.
@@ -89,8 +90,11 @@ def folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0) -> 
         `count` arrays of indices, each in ascending order. Every image is in exactly one of them.
     """
     if labels.ndim == 1:
-        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-        return [held_out for _, held_out in splitter.split(labels, labels, groups)]
+        alone = len(np.unique(groups)) == len(groups)
+        splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(count, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # a fold may lack classes
+            return [held_out for _, held_out in splitter.split(labels, labels, None if alone else groups)]
     totals = np.append(labels.sum(axis=0), len(labels)) / count
     parts = deal(labels, groups, np.tile(totals, (count, 1)), np.random.default_rng(seed).random(len(labels)))
     return [np.flatnonzero(parts == number) for number in range(count)]

@@ -20,7 +20,7 @@ from tlkeras.models.heads import with_features
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import FALLBACK_C
-from tlkeras.pipelines.regularization import cross_validated_path, deal_folds
+from tlkeras.pipelines.regularization import cross_validated_path
 from tlkeras.utils.progress import progress
 from tlkeras.utils.validation import check_integer, invalid, shown
 
@@ -145,7 +145,7 @@ def domain_distance(
     together = None if groups is None else np.concatenate([np.asarray(one) for one in groups])
     data = labeled_features(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]), together)
     with threadpool_limits(1, user_api="blas"):
-        path, _ = cross_validated_path(data, deal_folds(data, folds, seed), [FALLBACK_C], "balanced")
+        path, _ = cross_validated_path(data, data.deal_folds(folds, seed), [FALLBACK_C], "balanced")
     wrong = (path[0].argmax(axis=1) != data.numbers).astype("float64")
     return _from_errors(wrong, data.numbers, data.groups)
 

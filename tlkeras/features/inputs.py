@@ -71,7 +71,7 @@ def as_images(X) -> Images:
     sources = list(X)
     for source in sources:
         if not (callable(source) or isinstance(source, str | os.PathLike | bytes) or _is_image(source)):
-            raise _refusal(f"a sequence that contains a {type(source).__name__}")
+            raise _refusal(f"a sequence with an element of type {type(source).__name__}")
     return Images(sources, len(sources))
 
 

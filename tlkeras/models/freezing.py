@@ -75,6 +75,10 @@ def unfreeze(
     https://arxiv.org/abs/2003.00152) or its biases (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199).
     `parameters` restricts training in the unfrozen blocks to these.
 
+    BatchNormalization stays frozen unless `batchnorm="train"`. Assigning `trainable = True` to the model or its base
+    afterwards does not change that on TensorFlow, where Keras ignores an assignment of the value that a flag already
+    has. Call this function with `batchnorm="train"`, or assign False first.
+
     A saved model remembers which weights train, with two exceptions that are due to Keras. The parts of a composite
     layer, such as `MultiHeadAttention` or a KerasHub backbone, are trainable after loading even if the layer was
     frozen. A file stores one flag per layer, so a layer that trains only some of its weights is frozen after loading.

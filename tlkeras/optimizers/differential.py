@@ -9,7 +9,8 @@ from tlkeras.models.block_map import BlockMap
 from tlkeras.models.blocks import blocks
 from tlkeras.models.layer_tree import own_weights
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
-from tlkeras.optimizers.classes import Differential, VariableKeys, differential_class, keys_of
+from tlkeras.optimizers.differential_classes import Differential, differential_class
+from tlkeras.optimizers.variable_keys import VariableKeys, keys_of
 from tlkeras.utils.validation import check_number, invalid
 
 

@@ -14,7 +14,6 @@ from tlkeras.pipelines.probe import check_probe_options, chosen_strength
 from tlkeras.pipelines.regularization import (
     DEFAULT_CS,
     cross_validated_path,
-    deal_folds,
     log_losses,
 )
 from tlkeras.utils.validation import check_integer, invalid
@@ -102,7 +101,7 @@ def cross_validate_probe(
             f"be at most {count}, the number of groups",
             "Use fewer folds, or add images of more groups.",
         )
-    parts = deal_folds(data, folds, seed)
+    parts = data.deal_folds(folds, seed)
     with threadpool_limits(1, user_api="blas"):
         chosen = _chosen_without(data, parts, family, class_weight)
         path, losses = cross_validated_path(data, parts, family.strengths, class_weight, chosen, family.paths)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import type_of_target
 
+from tlkeras.data.splits import deal_folds
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import invalid, shown
 
@@ -47,6 +48,10 @@ class LabeledFeatures:
         """The number of groups in the class that has the fewest."""
         strata = self.strata
         return min(len(np.unique(self.groups[strata == one])) for one in np.unique(strata))
+
+    def deal_folds(self, count: int, seed: int = 0) -> list[np.ndarray]:
+        """Assign images to folds by their strata, with each group in one fold; see `tlkeras.data.splits.deal_folds`."""
+        return deal_folds(self.strata, self.groups, count, seed)
 
     def take(self, rows) -> "LabeledFeatures":
         """Select some of the images; classes and their numbers do not change."""

@@ -16,7 +16,6 @@ from tlkeras.pipelines.logistic import MAX_ITERATIONS
 from tlkeras.pipelines.regularization import (
     DEFAULT_CS,
     cross_validated_path,
-    deal_folds,
     probability_paths,
 )
 from tlkeras.pipelines.scaling import fitted_scaler
@@ -90,7 +89,7 @@ def linear_probe(
     with threadpool_limits(1, user_api="blas"):
         strength = family.strengths[0] if len(family.strengths) == 1 else family.fallback
         if folds > 1 and len(family.strengths) > 1:
-            dealt = deal_folds(data, folds, seed)
+            dealt = data.deal_folds(folds, seed)
             _, losses = cross_validated_path(data, dealt, family.strengths, class_weight, paths=family.paths)
             strength = family.strengths[int(losses.argmin())]
         return family.fit(data, strength, class_weight)

@@ -1,34 +1,12 @@
 """The C of a logistic regression, chosen by the loss on held-out images."""
 
-import warnings
-
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tlkeras.pipelines.logistic import regression_path
 from tlkeras.pipelines.scaling import fitted_scaler
 
 #: With a thousand standardized features, the best C for few images is far below scikit-learn's default of 1.
 DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
-
-
-def deal_folds(data, count, seed):
-    """Assign images to folds, stratified by class, with each group in one fold.
-
-    Args:
-        data: `LabeledFeatures`.
-        count: Number of folds.
-        seed: Seed of the order in which images are assigned.
-
-    Returns:
-        List of int arrays: the images of each fold, in ascending order.
-    """
-    rows = np.zeros((len(data.labels), 1))
-    alone = len(np.unique(data.groups)) == len(data.groups)
-    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        return [held_out for _, held_out in splitter.split(rows, data.strata, None if alone else data.groups)]
 
 
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
@@ -120,7 +98,7 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
 
     Args:
         data: `LabeledFeatures`.
-        folds: From `deal_folds`.
+        folds: From `LabeledFeatures.deal_folds`.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
         at_least: Index into `Cs` per fold, before which its path does not end, or None.

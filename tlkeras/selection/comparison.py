@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.pipelines.discriminant import discriminant_paths
 from tlkeras.pipelines.labeled import labeled_features
-from tlkeras.pipelines.regularization import deal_folds, log_losses, probability_paths
+from tlkeras.pipelines.regularization import log_losses, probability_paths
 from tlkeras.selection.leave_one_out import leave_one_out
 
 #: Folds of the cross-validation; fewer if the rarest class has fewer distinct images.
@@ -71,7 +71,7 @@ def probe_scores(tables, split, seed=0, rounds=ROUNDS):
         return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
 
     def score_once(data, seed):
-        parts = deal_folds(data, min(FOLDS, data.rarest), seed)
+        parts = data.deal_folds(min(FOLDS, data.rarest), seed)
         answers = _held_out(data, parts)
         if data.multilabel:
             return {"logistic": ((answers >= 0.5) == data.numbers).mean(axis=1)}

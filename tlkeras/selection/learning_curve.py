@@ -12,7 +12,7 @@ from tlkeras.data.dataset import ImageSplit, ImageSplits
 from tlkeras.errors import InputError
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.pipelines.labeled import LabeledFeatures, labeled_features
-from tlkeras.pipelines.regularization import DEFAULT_CS, deal_folds, log_losses, probability_paths
+from tlkeras.pipelines.regularization import DEFAULT_CS, log_losses, probability_paths
 from tlkeras.selection.checks import check_choosing
 from tlkeras.selection.forecast import LearningCurve
 from tlkeras.selection.images import images_to_choose_on
@@ -161,7 +161,7 @@ def _round(data: LabeledFeatures, shares: Sequence[float], seed: int) -> np.ndar
     rng = np.random.default_rng(seed)
     right = np.empty((len(shares), len(data.labels)), bool)
     everything = np.arange(len(data.labels))
-    for held_out in deal_folds(data, FOLDS, seed):
+    for held_out in data.deal_folds(FOLDS, seed):
         pool = np.setdiff1d(everything, held_out)
         C = _chosen_C(_rows(data, pool), seed)
         position = _position_in_class(data.numbers[pool], rng)
@@ -191,7 +191,7 @@ def _position_in_class(numbers: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 def _chosen_C(data: LabeledFeatures, seed: int) -> float:
     """Choose C on a quarter of the training images, for all smaller subsets as well."""
-    held_out = deal_folds(data, 4, seed)[0]
+    held_out = data.deal_folds(4, seed)[0]
     ((*path,),) = probability_paths(data, [held_out], DEFAULT_CS)
     losses = log_losses(np.array(path), data, held_out).mean(axis=1)
     return DEFAULT_CS[int(losses.argmin())]

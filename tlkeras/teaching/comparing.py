@@ -151,9 +151,7 @@ def _percent(values):
 
 
 def _line(number, row):
-    """Write a row of the scoreboard. Rows stored as a list are from before it named images and splits."""
-    if isinstance(row, list):
-        row = {"approach": row[0], "images": "", "splits": "", "right": row[1:]}
+    """Write a row of the scoreboard."""
     return [number, row["approach"], row["images"], str(row["splits"]), _percent(row["right"])]
 
 

@@ -11,8 +11,8 @@ from tlkeras.models.blocks import blocks
 from tlkeras.models.freezing import unfreeze_top
 from tlkeras.models.optimizer_copying import unwrapped
 from tlkeras.models.recompile import recompile, strategy_scope
-from tlkeras.optimizers.classes import Differential
 from tlkeras.optimizers.differential import differential_optimizer
+from tlkeras.optimizers.differential_classes import Differential
 from tlkeras.training.steps.checkpoint import assign_all, read_arrays, values_as_list, write_arrays
 from tlkeras.training.steps.epoch_checkpoint import counters
 from tlkeras.utils.validation import check_choice, check_integer, check_number, invalid

@@ -9,7 +9,7 @@ QUIZ = {
     "a": (False, "No photo of ImageNet is on this machine. What the network learned from them is."),
     "b": (False, "Our classes are not among those thousand, and our model does not know their names."),
     "c": (True, "All layers below the head came with their weights. Only the head was new."),
-    "d": (False, "The old head answers with a thousand classes of photos. It was replaced by one for ten classes."),
+    "d": (False, "The old head predicts a thousand classes of photos. It was replaced by one for ten classes."),
 }
 
 
@@ -25,7 +25,7 @@ def exercise_1(prediction, in_color, in_gray):
         return f"{lost:.1f} points were lost. Most answers survive without color."
     worse, better = (int(np.sum(np.asarray(a) > np.asarray(b))) for a, b in ((in_color, in_gray), (in_gray, in_color)))
     chance = not worse + better or binomtest(worse, worse + better).pvalue >= 0.05
-    verdict = "cannot be told from no change with so few images" if chance else "is more than chance"
+    verdict = "cannot be distinguished from no change with so few images" if chance else "is more than chance"
     return (
         f"{lost:.1f} points were lost: of {images} answers, {worse} became wrong and {better} right, which {verdict}. "
         "Most answers survive without color."
@@ -46,7 +46,7 @@ def exercise_2(mistakes):
         require(len(result) == len(wrong), f"{len(wrong)} of these images are answered wrongly, not {len(result)}.")
         confidence = probabilities.max(axis=1)[result]
         require((np.diff(confidence) <= 0).all(), "the mistakes are there, but not from most to least confident.")
-    return "Your function finds the mistakes that the model was surest of. Look at those first."
+    return "Your function finds the mistakes that the model was most confident about. Look at those first."
 
 
 def exercise_3(model, images):

@@ -11,7 +11,7 @@ QUIZ = {
         True,
         "The stem knew it better than the top here, and only a comparison can show whether it does for your scans.",
     ),
-    "c": (False, "The head answers with a thousand classes of photos, and none of them is about ink."),
+    "c": (False, "The head predicts a thousand classes of photos, and none of them is about ink."),
 }
 
 

@@ -5,9 +5,9 @@ import numpy as np
 from tlkeras.teaching.exercises import beaten_majority, require, require_choice, require_splits, tried
 
 QUIZ = {
-    "a": (False, "Two of 100 images are within chance: another split may well turn the order around."),
+    "a": (False, "A difference of two in 100 images is within chance: another split may well reverse the order."),
     "b": (True, "One split is one draw. Several shared splits and the interval of the difference tell more."),
-    "c": (False, "That cannot be shown, least of all by one split. A difference may be there and stay unseen."),
+    "c": (False, "That cannot be shown, least of all by one split. There may be a difference that goes undetected."),
 }
 
 

@@ -9,7 +9,7 @@ QUIZ = {
         False,
         "The rate of training from scratch erases what the layers know within a few steps, as notebook 4 showed.",
     ),
-    "b": (True, "The probe is the line to beat, and only the same splits show whether training beats it."),
+    "b": (True, "The probe is the baseline to beat, and only the same splits show whether training beats it."),
     "c": (
         False,
         "A random head pulls at good layers, and no regularizer repairs that. Begin with the head that you have.",

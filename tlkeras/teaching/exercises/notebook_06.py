@@ -35,7 +35,7 @@ def exercise_1(bet, curve, wanted=0.05):
     )
     return (
         f"The forecast for {bet} more images per class: {100 * gain.accuracy:+.1f} points ({100 * gain.low:+.1f} to "
-        f"{100 * gain.high:+.1f}). That holds {goal}, and many other numbers as well."
+        f"{100 * gain.high:+.1f}). That includes {goal}, and many other numbers as well."
     )
 
 

@@ -5,12 +5,15 @@ import numpy as np
 from tlkeras.teaching.exercises import require, require_choice, tried
 
 QUIZ = {
-    "a": (False, "That is likely and not certain: dark emoji were easy to tell apart, too. A distance is no accuracy."),
+    "a": (
+        False,
+        "That is likely but not certain: dark emoji were easy to tell apart, too. A distance is not an accuracy.",
+    ),
     "b": (
         True,
         "The distance shows that the images differ. Only labels show how accurate the answers are.",
     ),
-    "c": (False, "If the answers are still right, adapting has little to win and something to lose."),
+    "c": (False, "If the answers are still right, adapting has little to gain and something to lose."),
     "d": (False, "Another style, camera or season differs without being poor."),
 }
 

@@ -20,7 +20,7 @@ def exercise_1(prediction, systematic, random):
     holds = {"lower": more < -2, "higher": more > 2, "about equal": -4 < more < 4}
     require(holds[prediction], f"the difference was {more:+.1f} points. Read the sentence above.")
     return (
-        f"The difference was {more:+.1f} points on all classes together. Its interval stands above. It also matters "
+        f"The difference was {more:+.1f} points on all classes together. Its interval is above. It also matters "
         "which labels are wrong, not only how many."
     )
 

@@ -10,7 +10,7 @@ QUIZ = {
         True,
         "It raises no error, and all images look alike to the network. Feed both the same pixels.",
     ),
-    "c": (False, "A slow phone gives late answers, not other answers."),
+    "c": (False, "A slow phone answers later, not differently."),
     "d": (False, "The learning rate plays no part once a model is exported."),
 }
 
@@ -53,6 +53,7 @@ def exercise_3(export, run):
     require(hasattr(run, "class_names"), "my_run must be the result of tlkeras.fit.")
     weights = 4 * run.model.count_params()
     share, agreement = export.report["bytes"] / weights, export.report["verified"]["agreement"]
-    require(share <= 0.6, f"the file is {share:.0%} of the float32 weights. Choose a smaller quantization.")
-    require(agreement >= 0.95, f"the file gives {agreement:.1%} of the answers like Keras. Keep more bits.")
-    return f"The file is {share:.0%} of the float32 weights and gives {agreement:.1%} of the answers like Keras."
+    require(share <= 0.6, f"the file is {share:.0%} as large as the float32 weights. Choose a smaller quantization.")
+    agrees = f"agrees with Keras on {agreement:.1%} of the answers"
+    require(agreement >= 0.95, f"the file {agrees}. Keep more bits.")
+    return f"The file is {share:.0%} as large as the float32 weights. It {agrees}."

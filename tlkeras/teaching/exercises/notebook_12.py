@@ -8,7 +8,10 @@ QUIZ = {
         False,
         "A larger network does not repair wrong labels, and size may not be what is missing.",
     ),
-    "c": (True, "It takes minutes, shows what is wrong with the data, and gives the number that all else must beat."),
+    "c": (
+        True,
+        "It takes minutes, shows what is wrong with the data, and gives the number that everything else must beat.",
+    ),
     "d": (False, "Perhaps later: the learning curve of the probe tells whether they would help. Ask it first."),
 }
 
@@ -20,7 +23,7 @@ def exercise_1(prediction):
     layers, measured = prediction
     require(layers in ("head", "last", "all"), f"the first must be 'head', 'last' or 'all'. Received: {layers!r}")
     require(isinstance(measured, bool), f"the second must be True or False. Received: {measured!r}")
-    require(layers == "last", "thirty times 427 images lie between 1,000 and 100,000.")
+    require(layers == "last", "thirty times 427 images is between 1,000 and 100,000.")
     require(not measured, "what does the row of this rule in the table *Freezing and training* say?")
     return "The rule says: the last blocks. The course has not measured it, so `strategy='auto'` compares both."
 
@@ -42,7 +45,7 @@ def exercise_2(strategy):
         images, smallest, probe = case
         said = f"{images:,} images, {smallest} in the smallest class, probe {probe:.0%}"
         require(result == expected, f"{said}: {result!r} is not what the rule says.")
-    return "A rule written as a function can be tested, and changed when somebody measures better."
+    return "A rule written as a function can be tested, and changed when someone has better measurements."
 
 
 def exercise_3(run, export):

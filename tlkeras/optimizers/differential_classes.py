@@ -3,53 +3,13 @@
 import functools
 import itertools
 import operator
-import re
-from collections import Counter
 
 import keras
 
 from tlkeras.errors import InputError
 from tlkeras.optimizers.saving import make_class, pack, unpack
+from tlkeras.optimizers.variable_keys import VariableKeys, are_alike, keys_of
 from tlkeras.utils.validation import invalid
-
-
-class VariableKeys:
-    """Keys of variables that survive saving and loading: their paths, numbered if several are equal.
-
-    If a model contains the same application twice, the layers of both have the same names, and their variables have the
-    same paths.
-
-    Args:
-        variables: All variables of a model.
-        keys: The keys of the variables. Defaults to the result of `keys_of`.
-    """
-
-    def __init__(self, variables, keys=None):
-        keys = keys_of(variables) if keys is None else keys
-        self._by_id = {id(variable): (variable, key) for variable, key in zip(variables, keys, strict=True)}
-
-    def get(self, variable) -> str | None:
-        """Return the key of a variable, or None if the variable is not known."""
-        known, key = self._by_id.get(id(variable), (None, None))
-        return key if known is variable else None
-
-
-def keys_of(variables) -> list[str]:
-    """Return the path of each variable, with `#2` appended to the second occurrence of a path, and so on.
-
-    Example:
-
-    >>> kernel = keras.Variable([1.0], name="kernel")
-    >>> keys_of([kernel, kernel])
-    ['kernel', 'kernel#2']
-    """
-    counts = Counter()
-    keys = []
-    for variable in variables:
-        counts[variable.path] += 1
-        count = counts[variable.path]
-        keys.append(variable.path if count == 1 else f"{variable.path}#{count}")
-    return keys
 
 
 class Differential:
@@ -116,7 +76,7 @@ class Differential:
         multiplier, since their new numbers are not known. Duplicate paths are distinguished by their order.
         """
         pairs = [(old, variable.path) for old, variable in zip(self._order, variables, strict=False)]
-        if not len(pairs) == len(variables) == len(self._order) or not all(itertools.starmap(_alike, pairs)):
+        if not len(pairs) == len(variables) == len(self._order) or not all(itertools.starmap(are_alike, pairs)):
             return
         # A number may now belong to a different layer. Even if other layers train than before, the head still trains.
         if all(old != new for old, new in pairs) or not all(map(self._saved_keys, variables)):
@@ -220,12 +180,6 @@ def _positions(keys):
     for position, key in enumerate(keys):
         groups.setdefault(key, []).append(position)
     return tuple(groups.items())
-
-
-def _alike(path, other):
-    """Check whether two paths differ only in prefixes and in the numbers that distinguish layers of one class."""
-    path, other = (re.sub(r"_\d+(?=/)|#\d+$", "", f"/{one}") for one in (path, other))
-    return path.endswith(other) or other.endswith(path)
 
 
 def _scaled(rate, multiplier):
