@@ -4,7 +4,7 @@ A data set is halved at random, with near-duplicates (and, in emoji4, the four d
 learns from one half and prints an accuracy with an interval; then its model answers the other half. Over many halvings:
 the mean difference of the two accuracies, and how often the interval holds.
 
-Run: python benchmarks/honest_number.py [--halvings 20] [--data clipart10 emoji4]
+Run: python benchmarks/honest_number.py [--halvings 20] [--data data/clipart10 data/emoji4]
 """
 
 import argparse
@@ -20,9 +20,11 @@ import numpy as np
 
 import tlkeras
 
-SOURCES = {
-    "clipart10": {},
-    "emoji4": {"label_of": lambda path: Path(path).parent.name or None, "groups": lambda path: Path(path).stem},
+DATA = Path("data")
+
+#: How to read the data sets that are not a plain folder per class.
+OPTIONS = {
+    DATA / "emoji4": {"label_of": lambda path: Path(path).parent.name or None, "groups": lambda path: Path(path).stem},
 }
 
 
@@ -42,26 +44,28 @@ def answers(run, features):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--halvings", type=int, default=20)
-    parser.add_argument("--data", choices=SOURCES, nargs="+", default=list(SOURCES))
+    parser.add_argument("--data", type=Path, nargs="+", default=[DATA / "clipart10", DATA / "emoji4"])
     options = parser.parse_args()
-    for name in options.data:
-        images = tlkeras.load_images(f"data/{name}", test_size=0, validation_size=0, **SOURCES[name])
-        extractor = tlkeras.FeatureExtractor(verbose=True)
-        features = dict(zip(images.train.paths, extractor.transform(images.train), strict=True))
+    for source in options.data:
+        images = tlkeras.load_images(source, test_size=0, validation_size=0, **OPTIONS.get(source, {}))
+        whole = images.train.join(images.validation, images.test)
+        nothing = whole.take([])
+        features = dict(zip(whole.paths, tlkeras.FeatureExtractor(verbose=True).transform(whole), strict=True))
         differences, covered, start = [], [], time.perf_counter()
         for seed in range(options.halvings):
-            half, other = halves(images.train, seed)
-            run = tlkeras.fit(replace(images, train=half), seed=seed, verbose=False)
+            half, other = halves(whole, seed)
+            part = replace(images, train=half, validation=nothing, test=nothing, given=frozenset())
+            run = tlkeras.fit(part, seed=seed, verbose=False)
             accuracy = float(np.mean(answers(run, [features[path] for path in other.paths]) == other.labels))
-            low, high = run.metrics["measured"]["expected"]
-            differences.append(accuracy - run.metrics["scores"]["accuracy"])
+            printed, (low, high) = run.metrics["scores"]["accuracy"], run.metrics["measured"]["expected"]
+            differences.append(accuracy - printed)
             covered.append(low <= accuracy <= high)
-            print(f"{name} {seed}: {run.metrics['scores']['accuracy']:.3f} printed, {low:.2f} to {high:.2f}; ", end="")
+            print(f"{source.name} {seed}: {printed:.3f} printed, {low:.2f} to {high:.2f}; ", end="")
             print(
                 f"{accuracy:.3f} on the other half; {(time.perf_counter() - start) / (seed + 1):.0f} s each", flush=True
             )
-        error = np.std(differences) / np.sqrt(len(differences))
-        print(f"{name}: mean difference {np.mean(differences):+.4f} ± {error:.4f}; covered {np.mean(covered):.0%}")
+        mean, error = np.mean(differences), np.std(differences) / np.sqrt(len(differences))
+        print(f"{source.name}: mean difference {mean:+.4f} ± {error:.4f}; covered {np.mean(covered):.0%}")
 
 
 if __name__ == "__main__":

@@ -109,3 +109,12 @@ def test_an_unknown_data_set_gets_one_sentence(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err.splitlines()
     assert end.value.code == 2 and "no_such_set" in error[-1], error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [("fit", "none.csv", "-o", "run"), ("predict", "none", "none.png")])
+def test_a_path_that_does_not_exist_is_reported_before_keras_is_loaded(command, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tlkeras", *command])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    error = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and len(error) == 1 and "'none" in error[0], error

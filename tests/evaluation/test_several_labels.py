@@ -41,3 +41,14 @@ def test_a_label_that_no_image_has_has_no_scores_and_lowers_no_mean():
         known.mean_f1,
         known.chance,
     )
+
+
+def test_the_standard_error_is_that_of_the_images_share_of_right_labels_and_never_zero():
+    decided = NOISY >= 0.5
+    shares = (decided == LABELS).mean(axis=1)
+    scores = score_labels(LABELS, NOISY, "abc", thresholds=[0.5] * 3)
+    assert scores.standard_error == pytest.approx(shares.std(ddof=1) / np.sqrt(200), rel=0.1)
+    twice = score_labels(LABELS.repeat(2, 0), NOISY.repeat(2, 0), "abc", np.arange(200).repeat(2), thresholds=[0.5] * 3)
+    assert twice.standard_error == pytest.approx(scores.standard_error, rel=0.05)
+    perfect = score_labels(LABELS[:20], LABELS[:20], "abc")
+    assert perfect.accuracy == 1 and perfect.standard_error == pytest.approx(np.sqrt(1 / 12 * 11 / 12 / 23))

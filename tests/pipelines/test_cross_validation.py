@@ -30,25 +30,25 @@ def table():
     return make_classification(90, 12, n_informative=6, n_classes=3, random_state=0)
 
 
-@pytest.fixture(scope="module")
-def measured(table):
-    return tlkeras.cross_validate_probe(*table, Cs=CS, folds=4, seed=1)
-
-
-def test_equals_a_grid_search_within_each_fold(table, measured):
+@pytest.mark.parametrize(("folds", "blocks"), [(4, [0, 1, 2, 3]), (7, [0, 0, 1, 1, 2, 3, 4])])
+def test_equals_a_grid_search_without_the_block_of_each_fold(table, folds, blocks):
     X, y = table
-    for fold in range(4):
-        train, held_out = measured.folds != fold, measured.folds == fold
-        search = GridSearchCV(
-            make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
-            {"logisticregression__C": CS},
-            cv=PredefinedSplit(measured.folds[train]),
-            scoring="neg_log_loss",
-        ).fit(X[train], y[train])
-        assert measured.strengths[fold] == search.best_params_["logisticregression__C"]
-        np.testing.assert_allclose(measured.probabilities[held_out], search.predict_proba(X[held_out]), atol=2e-3)
+    measured = tlkeras.cross_validate_probe(X, y, Cs=CS, folds=folds, seed=1)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    block_of = np.array(blocks)[measured.folds]
+    for block in set(blocks):
+        others = block_of != block
+        cv = PredefinedSplit(block_of[others])
+        search = GridSearchCV(probe, {"logisticregression__C": CS}, cv=cv, scoring="neg_log_loss", refit=False)
+        best = search.fit(X[others], y[others]).best_params_
+        probe.set_params(**best)
+        for fold in np.flatnonzero(np.array(blocks) == block):
+            held_out = measured.folds == fold
+            assert measured.strengths[fold] == best["logisticregression__C"]
+            expected = probe.fit(X[~held_out], y[~held_out]).predict_proba(X[held_out])
+            np.testing.assert_allclose(measured.probabilities[held_out], expected, atol=2e-3)
     assert measured.accuracy == (measured.probabilities.argmax(1) == y).mean()
-    refitted = tlkeras.linear_probe(X, y, Cs=CS, folds=4, seed=1)
+    refitted = tlkeras.linear_probe(X, y, Cs=CS, folds=folds, seed=1)
     np.testing.assert_array_equal(measured.probe.predict_proba(X), refitted.predict_proba(X))
 
 

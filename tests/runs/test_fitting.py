@@ -62,7 +62,7 @@ def test_the_delivered_model_has_learned_from_all_images_and_answers_as_scikit_l
     run = fit(colors)
     assert run.metrics["measured"] | {"expected": None} == {
         "by": "cross-validation",
-        "folds": 5,
+        "folds": 6,
         "expected": None,
         "learned_from": 18,
         "refitted": True,
@@ -141,6 +141,8 @@ def table(tmp_path):
 
 
 def test_several_labels_per_image_get_sigmoids_thresholds_average_precision_and_f1(table, tmp_path):
+    with pytest.raises(tlkeras.InputError, match="`probe` must be 'logistic'"):
+        fit(table, columns={"label": ["is_red", "is_green"]}, probe="lda")
     run = fit(table, tmp_path / "run", columns={"label": ["is_red", "is_green"]})
     scores = run.metrics["scores"]
     assert [one["name"] for one in scores["labels"]] == ["is_green", "is_red"]
@@ -161,7 +163,7 @@ def test_several_labels_per_image_get_sigmoids_thresholds_average_precision_and_
     measured = opened.evaluate(table, columns={"label": ["is_red", "is_green"]})
     assert (measured["scores"]["images"], measured["seen_in_training"], measured["scores"]["accuracy"]) == (24, 24, 1)
     assert [one["threshold"] for one in measured["scores"]["labels"]] == list(opened.thresholds)
-    assert "Mean average precision on 24 images in 5-fold cross-validation" in str(opened)
+    assert "Mean average precision on 24 images in 10-fold cross-validation" in str(opened)
 
 
 def test_two_runs_with_one_seed_are_equal_to_the_digit(colors):

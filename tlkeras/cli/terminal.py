@@ -64,11 +64,11 @@ def load_keras():
 def open_run(run):
     """Open a run or an exported file. If the run has no LiteRT file, load Keras first and print a message."""
     from tlkeras.exporters.opening import exported_file, load_export
-    from tlkeras.runs.folder import LITERT
+    from tlkeras.runs.folder import LITERT, MODEL
     from tlkeras.runs.run import load_run
 
     if exported_file(run):
         return load_export(run)
-    if not (run / LITERT).is_file():
+    if (run / MODEL).is_file() and not (run / LITERT).is_file():
         load_keras()
     return load_run(run)

@@ -132,6 +132,6 @@ def _parquet(path: Path) -> Table:
     try:
         table = parquet.read_table(path)
     except ArrowException as error:
-        raise InputError(f"{str(path)!r} is not a Parquet file: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{str(path)!r} is not a Parquet file, or is damaged.") from error
     rows = table.to_pylist()
     return Table(repr(str(path)), tuple(table.column_names), rows, [f"row {number}" for number in range(len(rows))])

@@ -20,6 +20,8 @@ def find_builder(name: str) -> Any:
         raise InputError(
             "Data sets named 'tfds:...' need the package tensorflow-datasets. Run: pip install tensorflow-datasets."
         ) from error
+    if not name:
+        raise InputError("'tfds:' must be followed by the name of a data set, such as 'tfds:tf_flowers'.")
     try:
         builder = tfds.builder(name)
     except ValueError:  # DatasetNotFoundError is a ValueError; its message would list every data set

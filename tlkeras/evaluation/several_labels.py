@@ -44,7 +44,8 @@ class LabelScores:
         chance: The mean average precision of random probabilities.
         mean_f1: Mean F1 over labels for which it is defined.
         accuracy: Share of correct decisions over all images and labels.
-        standard_error: Standard error of `accuracy`; the labels of one image count as dependent.
+        standard_error: Standard error of `accuracy`; the labels of one image, and the images of one group, count as
+            dependent. As in `Scores`, it counts two more images that are right and two that are wrong.
         majority_accuracy: Share of correct decisions if each label is always given its more common value.
         labels: A `LabelScore` per label.
     """
@@ -139,10 +140,16 @@ def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=
         chance=float(labels[:, counts > 0].mean()),
         mean_f1=float(np.nanmean(f1)),
         accuracy=float(right.mean()),
-        standard_error=mean_with_error(right, groups)[1],
+        standard_error=_standard_error(right, groups),
         majority_accuracy=float(np.maximum(labels.mean(axis=0), 1 - labels.mean(axis=0)).mean()),
         labels=tuple(LabelScore(str(name), int(count), *map(defined, rest)) for name, count, *rest in rows),
     )
+
+
+def _standard_error(right, groups):
+    """Compute the standard error of the mean after adding two right and two wrong images, each its own group."""
+    _, numbers = np.unique(groups, return_inverse=True)
+    return mean_with_error([*right, 1, 1, 0, 0], [*numbers, -1, -2, -3, -4])[1]
 
 
 def _decided(labels, probabilities, groups, folds):

@@ -44,10 +44,15 @@ class LabeledFeatures:
         return np.where(self.numbers.any(axis=1), counts.argmin(axis=1), len(self.classes))
 
     @property
+    def sizes(self) -> list[int]:
+        """The number of groups in each class (stratum)."""
+        strata = self.strata
+        return [len(np.unique(self.groups[strata == one])) for one in np.unique(strata)]
+
+    @property
     def rarest(self) -> int:
         """The number of groups in the class that has the fewest."""
-        strata = self.strata
-        return min(len(np.unique(self.groups[strata == one])) for one in np.unique(strata))
+        return min(self.sizes)
 
     def deal_folds(self, count: int, seed: int = 0) -> list[np.ndarray]:
         """Assign images to folds by their strata, with each group in one fold; see `tlkeras.data.splits.deal_folds`."""

@@ -75,8 +75,11 @@ def check_fit(
     info = listed_info(backbone)
     if info is None and image_size is None and not hasattr(source, "image_size"):
         raise invalid("image_size", None, f"be given for {backbone}, which the catalog does not list")
-    if isinstance(source, str | os.PathLike) and Path(source).is_file() and Path(source).suffix == "":
-        raise InputError(f"{str(source)!r} is not a folder. Pass a folder with one subfolder per class.")
+    if isinstance(source, str | os.PathLike) and not str(source).startswith("tfds:"):
+        if not Path(source).exists():
+            raise InputError(f"There is no file or directory {str(source)!r}.")
+        if Path(source).is_file() and Path(source).suffix == "":
+            raise InputError(f"{str(source)!r} is not a folder. Pass a folder with one subfolder per class.")
     if output is not None:
         unfinished = Unfinished(output)
         check_run_output(output, overwrite or resume)  # `resume` returns a finished run

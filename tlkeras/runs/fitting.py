@@ -166,7 +166,7 @@ def fit(
     keras.utils.set_random_seed(seed)
     with log.phase("load") as facts:
         images = _loaded(arguments, side)
-        check_classes(images, calibrate, reject)
+        check_classes(images, calibrate, reject, probe)
         facts.update(images=sum(map(len, _parts(images))), skipped=len(images.skipped))
     call = {name: value for name, value in arguments.items() if name not in ("source", "overwrite", "resume")}
     contents = [digest(one) for part in _parts(images) for one in part.sources]

@@ -29,12 +29,14 @@ def check_trust(strategy, calibrate, reject, multilabel):
         )
 
 
-def check_classes(images, calibrate, reject):
-    """Check that loaded images work with `calibrate` and `reject`.
+def check_classes(images, calibrate, reject, probe):
+    """Check that loaded images work with `calibrate`, `reject` and `probe`.
 
     Raises:
         InputError: Images have several labels, or a class is named `"unknown"`, which is the answer for unknown images.
     """
+    if probe != "logistic" and images.train.multilabel:
+        raise invalid("probe", probe, "be 'logistic' where an image may have several labels")
     if (calibrate or reject) and images.train.multilabel:
         raise InputError(
             "`calibrate` and `reject` need one label per image, but these images have several or none. Use neither; "

@@ -9,9 +9,13 @@ from tlkeras.evaluation.rejection_fitting import fit_rejection
 from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.pipelines.cross_validation import cross_validate_probe, predict_each_fold
 from tlkeras.pipelines.fold import fold
+from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import chosen_strength, linear_probe
 from tlkeras.selection.flips import flipped_sources
 from tlkeras.selection.outcome import MOST_TO_CROSS_VALIDATE, Measured, Trained
+
+#: Up to this number of images, accuracy is measured in 10 folds instead of 5.
+FEW_IMAGES = 1000
 
 
 def train_on_features(task):
@@ -143,10 +147,13 @@ def _rejector(task, learned, features):
 
 
 def fold_count(split):
-    """Choose the number of folds: 5, or fewer if the rarest class has fewer groups, but at least 3."""
-    labels = split.labels if split.labels.ndim == 2 else split.labels[:, None] == np.arange(len(split.class_names))
-    groups = [len(np.unique(split.groups[column])) for column in labels.T.astype(bool)]
-    return max(3, min(5, *groups))
+    """Choose the number of folds: 10 for few images, otherwise 5, but no more than the largest class has groups.
+
+    The measured probes learn from fewer images than the delivered one. The fewer images there are, the more this
+    lowers the accuracy, and the less time more folds take.
+    """
+    data = labeled_features(np.zeros((len(split), 1)), split.labels, split.groups)
+    return max(3, min(10 if len(split) <= FEW_IMAGES else 5, max(data.sizes)))
 
 
 def _probe_options(task):
