@@ -1,7 +1,7 @@
-"""What adaptation without target labels gains: between the styles of emoji4, on corrupted drawings, and in labels.
+"""What adaptation without target labels gains: between styles of emoji4 and on corrupted drawings; which to label.
 
     python benchmarks/adaptation.py                 # all parts; half an hour on two cores
-    python benchmarks/adaptation.py --part styles   # one of: styles, corruptions, few-labels, label-order
+    python benchmarks/adaptation.py --part styles   # one of: styles, corruptions, label-order
     python benchmarks/adaptation.py --quick         # one seed
 
 Between styles, one name of an emoji is on one side: a probe learns from four fifths of the names in one style and is
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tlkeras.adaptation.alignment import FeatureAlignment
@@ -47,7 +46,10 @@ def features(names):
 
 
 def compute_features():
-    """Compute features with the statistics of ImageNet, and with those of each style or corruption."""
+    """Compute features with the statistics of ImageNet, and with those of each style or corruption.
+
+    Tables that exist are not computed again, so an interrupted run continues where it stopped.
+    """
     import tlkeras
 
     CACHE.mkdir(exist_ok=True)
@@ -55,6 +57,8 @@ def compute_features():
     initial = network.get_weights()
 
     def extract(name, pixels, **adapting):
+        if (CACHE / f"{name}.npy").exists():
+            return
         network.set_weights(initial)
         if adapting:
             few = np.sort(np.random.default_rng(0).permutation(len(pixels))[:FOR_STATISTICS])
@@ -97,43 +101,47 @@ def square_roots(features):
     return np.sqrt(np.maximum(features, 0))
 
 
-def aligned_predictor(source, labels, target, method="standardize", self_training=False):
-    """Fit a probe to source features and an alignment to target features; return them as one pipeline."""
-    probe = linear_probe(source, labels, Cs=[C])
-    if method is None:
-        return probe
-    alignment = FeatureAlignment(method).fit(source, target=target)
-    if self_training:
-        probe, _ = fit_with_unlabeled(probe, labeled_features(source, labels), alignment.transform(target))
-    return Pipeline([("alignment", alignment), *probe.steps])
+def style_probes(source, rows, labels):
+    """Fit one probe per kind of features: a dict from the kind to source features and a probe of them."""
+    plain, own = source["plain"][rows], source["own"][rows]
+    kinds = {"plain": plain, "roots": square_roots(plain), "own": own, "both": np.concatenate([plain, own], axis=1)}
+    return {kind: (table, linear_probe(table, labels[rows], Cs=[C])) for kind, table in kinds.items()}
 
 
-def style_methods(source, target, rows, labels, seen):
-    """Return the predictions of each method: a dict from its name to a class per target image of `seen`."""
-    plain = source["plain"][rows], target["plain"][seen]
-    own = source["own"][rows], target["own"][seen]
-    both = tuple(np.concatenate(pair, axis=1) for pair in zip(plain, own, strict=True))
-    roots = tuple(map(square_roots, plain))
-    methods = {
-        "nothing": (plain, None, False),
-        "standardize": (plain, "standardize", False),
-        "standardize square roots": (roots, "standardize", False),
-        "BatchNorm": (own, None, False),
-        "BatchNorm, standardize": (own, "standardize", False),
-        "both networks": (both, "standardize", False),
-        "standardize, self-train": (plain, "standardize", True),
-        "both networks, self-train": (both, "standardize", True),
-    }
+def style_answers(probes, target, labels, seen):
+    """Return the answers of each method to the target images `seen`: a dict from its name to class numbers.
+
+    Args:
+        probes: `style_probes` of the source.
+        target: Dict from "plain" and "own" to features of all target images.
+        labels: Class numbers of the source images.
+        seen: Boolean array, which target images are given without labels.
+    """
+    plain, own = target["plain"][seen], target["own"][seen]
+    tables = {"plain": plain, "roots": square_roots(plain), "own": own, "both": np.concatenate([plain, own], axis=1)}
+    aligned = {kind: FeatureAlignment().fit(probes[kind][0], target=one).transform(one) for kind, one in tables.items()}
+
+    def trained(kind):
+        source, probe = probes[kind]
+        return np.log(fit_with_unlabeled(probe, labeled_features(source, labels), aligned[kind])[1] + 1e-12)
+
     logits = {
-        name: aligned_predictor(known, labels[rows], others, method, trained).predict_log_proba(others)
-        for name, ((known, others), method, trained) in methods.items()
+        "nothing": probes["plain"][1].predict_log_proba(plain),
+        "standardize": probes["plain"][1].predict_log_proba(aligned["plain"]),
+        "standardize square roots": probes["roots"][1].predict_log_proba(aligned["roots"]),
+        "BatchNorm": probes["own"][1].predict_log_proba(own),
+        "BatchNorm, standardize": probes["own"][1].predict_log_proba(aligned["own"]),
+        "both networks": probes["both"][1].predict_log_proba(aligned["both"]),
+        "standardize, self-train": trained("plain"),
+        "both networks, self-train": trained("both"),
     }
-    answers = {name: one.argmax(axis=1) for name, one in logits.items()}
-    weight = former_weight((answers["nothing"] == answers["both networks"]).mean())
-    for name in ("both networks", "both networks, self-train"):  # what `tlkeras.adapt` does
-        averaged = weight * logits["nothing"] + (1 - weight) * logits[name]
-        answers[f"{name}, averaged"] = averaged.argmax(axis=1)
-    return answers
+    for networks, name in ((1, "standardize"), (2, "both networks")):  # what `tlkeras.adapt` does
+        for suffix in ("", ", self-train"):
+            agreement = (logits["nothing"].argmax(axis=1) == logits[name].argmax(axis=1)).mean()
+            weight = former_weight(agreement, networks)
+            joint = weight * logits["nothing"] + (1 - weight) * logits[name + suffix]
+            logits[f"{name}{suffix}, averaged"] = joint
+    return {name: one.argmax(axis=1) for name, one in logits.items()}
 
 
 def styles(seeds, strict):
@@ -142,13 +150,16 @@ def styles(seeds, strict):
     table = features([*names, "emoji_names", "emoji_classes"])
     labels = np.unique(table["emoji_classes"], return_inverse=True)[1]
     sets = {style: {kind: table[f"{style}_{kind}"] for kind in ("plain", "own")} for style in STYLES}
-    scores = {}
+    scores, probes = {}, {}
     for direction in permutations(STYLES, 2):
         for seed in seeds:
             parts = dealt(table["emoji_names"], 2 if strict else 5, seed)
             test = parts == 0
             seen = test if strict else np.ones(len(test), bool)
-            answers = style_methods(sets[direction[0]], sets[direction[1]], ~test, labels, seen)
+            key = direction[0], seed
+            if key not in probes:
+                probes[key] = style_probes(sets[direction[0]], ~test, labels)
+            answers = style_answers(probes[key], sets[direction[1]], labels[~test], seen)
             for name, answer in answers.items():
                 right = (answer == labels[seen])[test[seen]].mean()
                 scores.setdefault(name, {}).setdefault(direction, []).append(right)
@@ -171,51 +182,21 @@ def corruptions(seeds):
     table = features(["clipart_labels", "clipart_groups", "clean_plain", *(f"{k}_{w}" for k in kinds for w in ways)])
     labels = table["clipart_labels"]
     print(f"{'corruption':10} {'clean':>6} {'plain':>6} {'AdaBN':>6} {'source':>7} {'prior':>6} {'align':>6}")
+    probes = {}
     for kind in kinds:
         rows = []
         for seed in seeds:
             parts = dealt(table["clipart_groups"], 5, seed)
             for part in range(5):
                 test = parts == part
-                probe = linear_probe(table["clean_plain"][~test], labels[~test], Cs=[C])
+                if (seed, part) not in probes:
+                    probes[seed, part] = linear_probe(table["clean_plain"][~test], labels[~test], Cs=[C])
+                probe = probes[seed, part]
                 shown = [table["clean_plain"], *(table[f"{kind}_{way}"] for way in ways)]
                 align = FeatureAlignment().fit(table["clean_plain"][~test], target=table[f"{kind}_plain"])
                 shown.append(align.transform(table[f"{kind}_plain"]))
                 rows.append([(probe.predict(one[test]) == labels[test]).mean() for one in shown])
         print(f"{kind:10} " + " ".join(f"{value:6.3f}" for value in np.mean(rows, axis=0)), flush=True)
-
-
-def few_labels(seeds, per_class=5):
-    """Compare labels of the target with adaptation, in all directions between styles."""
-    names = [f"{style}_{kind}" for style in STYLES for kind in ("plain", "own")]
-    table = features([*names, "emoji_names", "emoji_classes"])
-    labels = np.unique(table["emoji_classes"], return_inverse=True)[1]
-    scores = {}
-    for source, target in permutations(STYLES, 2):
-        for seed in seeds:
-            parts = dealt(table["emoji_names"], 5, seed)
-            test, rng = parts == 0, np.random.default_rng(seed)
-            rows, others = np.flatnonzero(~test), np.flatnonzero(test)
-            shots = np.concatenate([rng.permutation(rows[labels[rows] == one])[:per_class] for one in range(15)])
-            plain = [table[f"{style}_plain"] for style in (source, target)]
-            both = [np.concatenate([table[f"{s}_plain"], table[f"{s}_own"]], axis=1) for s in (source, target)]
-            answers = {"source only": linear_probe(plain[0][rows], labels[rows], Cs=[C])}
-            answers["target labels only"] = linear_probe(plain[1][shots], labels[shots], Cs=[C])
-            joined = np.concatenate([plain[0][rows], plain[1][shots]])
-            answers["source and target labels"] = linear_probe(joined, labels[[*rows, *shots]], Cs=[C])
-            answers["adapted, no target labels"] = aligned_predictor(
-                both[0][rows], labels[rows], both[1], self_training=True
-            )
-            alignment = FeatureAlignment().fit(both[0][rows], target=both[1])
-            joined = np.concatenate([both[0][rows], alignment.transform(both[1][shots])])
-            probe = linear_probe(joined, labels[[*rows, *shots]], Cs=[C])
-            answers["adapted, with target labels"] = Pipeline([("alignment", alignment), *probe.steps])
-            for name, probe in answers.items():
-                columns = both[1] if "adapted" in name else plain[1]
-                right = (probe.predict(columns[others]) == labels[others]).mean()
-                scores.setdefault(name, []).append(right)
-    for name, values in scores.items():
-        print(f"{name:30} {np.mean(values):.3f}", flush=True)
 
 
 def label_orders(seeds):
@@ -264,7 +245,7 @@ def _accuracy(columns, labels, rows, test):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("styles", "corruptions", "few-labels", "label-order"))
+    parser.add_argument("--part", choices=("styles", "corruptions", "label-order"))
     parser.add_argument("--strict", action="store_true", help="unlabeled images of the measured names only")
     parser.add_argument("--quick", action="store_true", help="one seed instead of five")
     options = parser.parse_args()
@@ -272,7 +253,6 @@ def main():
     parts = {
         "styles": lambda: styles(seeds, options.strict),
         "corruptions": lambda: corruptions(seeds),
-        "few-labels": lambda: few_labels(seeds),
         "label-order": lambda: label_orders(seeds),
     }
     for name, part in parts.items():

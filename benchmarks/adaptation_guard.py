@@ -9,7 +9,8 @@ names or groups are dealt to five parts. A probe learns from four parts of the s
 of the target, or on all of it where the two share no names. The unlabeled images are all images of the target.
 
 `averaged` is what `tlkeras.adapt` does: the logits of both networks, standardized, are averaged with those of the probe
-that is not adapted. `half` always averages equally. Features come from `benchmarks/adaptation.py`.
+that is not adapted. `one network` is the same with `--no-batchnorm`, and `self-trained` with `--self-training`. `half`
+always averages equally. Features come from `benchmarks/adaptation.py`.
 """
 
 import argparse
@@ -20,11 +21,13 @@ from adaptation import SHARED, STYLES, C, dealt, features
 
 from tlkeras.adaptation.alignment import FeatureAlignment
 from tlkeras.adaptation.domain_probe import former_weight
+from tlkeras.adaptation.self_train import fit_with_unlabeled
 from tlkeras.pipelines.fold import folded_weights
+from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import linear_probe
 
 CLIPART = ("clean", "noise", "dark", "blur")
-METHODS = ("nothing", "standardize", "both networks", "half", "averaged")
+METHODS = ("nothing", "standardize", "both networks", "half", "averaged", "one network", "self-trained")
 
 
 def domains():
@@ -72,14 +75,26 @@ def right(source, target, parts, cache):
         if key not in cache:
             cache[key] = [linear_probe(one[known], labels[known], Cs=[C]) for one in (plain, wide)]
         former, probe = cache[key]
-        logits = [_logits(former, new)]
+        logits, aligned = [_logits(former, new)], []
         for one, learned, others in ((former, plain, new), (probe, wide, new_wide)):
-            aligned = FeatureAlignment().fit(learned[known], target=others).transform(others)
-            logits.append(_logits(one, aligned))
-        weight = former_weight((logits[0].argmax(axis=1) == logits[2].argmax(axis=1)).mean())
-        logits += [share * logits[0] + (1 - share) * logits[2] for share in (0.5, weight)]
+            aligned.append(FeatureAlignment().fit(learned[known], target=others).transform(others))
+            logits.append(_logits(one, aligned[-1]))
+        weights = [former_weight(_agreement(logits[0], one), n) for n, one in enumerate(logits[1:], 1)]
+        trained, _ = fit_with_unlabeled(probe, labeled_features(wide[known], labels[known]), aligned[1])
+        for share, adapted in (
+            (0.5, logits[2]),
+            (weights[1], logits[2]),
+            (weights[0], logits[1]),
+            (weights[1], _logits(trained, aligned[1])),
+        ):
+            logits.append(share * logits[0] + (1 - share) * adapted)
         rows.append([(one.argmax(axis=1) == truth)[measured].mean() for one in logits])
     return np.array(rows)
+
+
+def _agreement(*logits):
+    former, adapted = (one.argmax(axis=1) for one in logits)
+    return (former == adapted).mean()
 
 
 def _logits(probe, table):

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 import tlkeras
-from tlkeras.adaptation.self_train import _fitted
+from tlkeras.adaptation.self_train import _Regressions
 from tlkeras.pipelines.fold import folded_weights
 
 
@@ -63,7 +63,7 @@ def test_fewer_images_than_features_give_the_regression_of_all_features():
     rng = np.random.default_rng(0)
     known, others, numbers = rng.normal(size=(9, 40)), rng.normal(size=(6, 40)), np.arange(9) % 3
     believed = rng.dirichlet(np.ones(3), 6)
-    ours = _fitted(LogisticRegression(C=0.5, max_iter=2000), known, numbers, others, believed)
+    ours = _Regressions(LogisticRegression(C=0.5, max_iter=2000), known, numbers, others)(believed)
     weights = np.concatenate([np.ones(9), believed.max(axis=1)])
     theirs = LogisticRegression(C=0.5 * 9 / weights.sum(), max_iter=2000)
     theirs.fit(np.concatenate([known, others]), np.concatenate([numbers, believed.argmax(axis=1)]), weights)

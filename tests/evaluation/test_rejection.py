@@ -72,6 +72,10 @@ def test_a_rejector_saves_and_opens_and_a_damaged_file_is_named(tmp_path):
     opened = tlkeras.Rejector.load(tmp_path / "rejection.npz")
     np.testing.assert_array_equal(opened.unknown_scores(X), rejector.unknown_scores(X))
     assert opened.report == rejector.report
+    arrays = dict(np.load(tmp_path / "rejection.npz"))
+    np.savez(tmp_path / "rejection.npz", folds=np.zeros(len(X)), **arrays)  # as before the jackknife
+    with pytest.raises(tlkeras.InputError, match="earlier version of tlkeras wrote it.*Fit it again, with `tlkeras fit --reject`"):
+        tlkeras.Rejector.load(tmp_path / "rejection.npz")
     (tmp_path / "rejection.npz").write_bytes(b"PK")
     with pytest.raises(tlkeras.InputError, match="cannot be read as a rejector"):
         tlkeras.Rejector.load(tmp_path / "rejection.npz")

@@ -160,10 +160,13 @@ class Rejector:
         """Read a file written by `save`.
 
         Raises:
-            InputError: The file is missing, damaged, or not a rejector.
+            InputError: The file is missing, damaged, not a rejector, or from a version with another kind of scores.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
+                other = {"folds", "matrix"} & set(file.files)  # distances from parts of the known images
+                if other:
+                    raise ValueError("an earlier version of tlkeras wrote it, whose scores had another meaning")
                 about, arrays = json.loads(str(file["about"])), {name: file[name] for name in _ARRAYS}
             report = about["report"]
             if report is not None:
@@ -172,7 +175,8 @@ class Rejector:
             return cls(about["false_alarms"], **arrays, report=report)
         except Exception as error:  # zipfile, json and NumPy raise different errors for a damaged file
             raise InputError(
-                f"{os.fspath(path)!r} cannot be read as a rejector: {first_line(error)}. Fit it again."
+                f"{os.fspath(path)!r} cannot be read as a rejector: {first_line(error)}. Fit it again, "
+                "with `tlkeras fit --reject` or `tlkeras.fit_rejection`."
             ) from error
 
 

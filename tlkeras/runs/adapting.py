@@ -40,8 +40,8 @@ def adapt(
     `tlkeras adapt` does the same.
 
     Standardizing can reduce accuracy if the shift is small and the class proportions differ. The logits are therefore
-    averaged with those of a probe without adaptation. Its weight is one half if both predict the same class for 80% of
-    the images, less if they agree on fewer, and zero below 40%.
+    averaged with those of a probe without adaptation. Its weight is one half (0.8 without a copy of the network) if
+    both predict the same class for 80% of the images, less if they agree on fewer, and zero below 40%.
 
     The class proportions should be similar in both domains. Only labeled images from the new domain can show how
     accurate the new run is: call `run.evaluate(folder)`. The `metrics` of the new run contain the scores of the
