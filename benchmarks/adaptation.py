@@ -40,9 +40,14 @@ C, FOR_STATISTICS = 0.01, 128
 
 def features(names):
     """Read features from the cache, or compute all of them."""
-    if not all((CACHE / f"{name}.npy").exists() for name in names):
+    if not stored(*names):
         compute_features()
     return {name: np.load(CACHE / f"{name}.npy") for name in names}
+
+
+def stored(*names):
+    """Return whether all of these tables have been computed."""
+    return all((CACHE / f"{name}.npy").exists() for name in names)
 
 
 def compute_features():
@@ -57,7 +62,7 @@ def compute_features():
     initial = network.get_weights()
 
     def extract(name, pixels, **adapting):
-        if (CACHE / f"{name}.npy").exists():
+        if stored(name):
             return
         network.set_weights(initial)
         if adapting:
@@ -72,6 +77,8 @@ def compute_features():
     np.save(CACHE / "emoji_names.npy", np.array([file.stem for file in files]))
     np.save(CACHE / "emoji_classes.npy", np.array([file.parent.name for file in files]))
     for style in STYLES:
+        if stored(f"{style}_plain", f"{style}_own"):
+            continue
         pixels = tlkeras.read_images([DATA / "emoji4" / style / file.parent.name / file.name for file in files])
         extract(f"{style}_plain", pixels)
         extract(f"{style}_own", pixels, prior=0)
@@ -84,6 +91,8 @@ def compute_features():
     extract("clean_plain", clean)
     extract("clean_own", clean, prior=0)
     for kind in ("noise", "dark", "blur"):
+        if stored(*(f"{kind}_{way}" for way in ("plain", "own", "source", "half"))):
+            continue
         pixels = tlkeras.corrupt(clean, kind, 3)
         extract(f"{kind}_plain", pixels)
         extract(f"{kind}_own", pixels, prior=0)

@@ -1,7 +1,9 @@
 """Can answers be trusted? Calibration of probabilities, images of unknown classes, and distances between domains.
 
 calibration: a probe learns from two thirds of the images, a temperature is chosen by its own folds, and both are
-measured on the rest, clean and corrupted (severity 3). Beside the default probe stands scikit-learn's default, C=1.
+measured on the rest, clean and corrupted (severity 3), until each image is measured once; then again with other seeds.
+Beside the default probe stands scikit-learn's default, C=1. "chance" is the error of a perfectly calibrated model on as
+many images: its mean, and what it exceeds once in 20 times.
 unknown: one class at a time is left out. A rejector learns from three quarters of the other images and must tell the
 class from the remaining quarter. Its threshold promises 5% false alarms; the last columns say how many images of
 left-out classes it catches, how many its own report says, and how many false alarms there are on fresh images of all
@@ -53,38 +55,52 @@ def split(images, parts, seed):
 
 
 def calibration(folders, seeds):
-    print("| data | probe | images | temperature | accuracy | error | scaled | chance, up to | log loss | scaled |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| data | probe | images | temperature | accuracy | error | scaled | chance, mean | up to | log loss | scaled |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for folder in folders:
         images, features = loaded(folder)
         pixels = images.read()
         tables = {"clean": features}
         tables |= {kind: EXTRACTOR.transform(tlkeras.corrupt(pixels, kind)) for kind in CORRUPTIONS}
         for probe, options in (("default", {}), ("C=1", {"Cs": [1.0]})):
-            answers, temperatures = {kind: [] for kind in tables}, []
+            measured, temperatures = {kind: [] for kind in tables}, []
             for seed in range(seeds):
-                known, rest = split(images, 3, seed)
-                groups = images.groups[known]
-                found = tlkeras.cross_validate_probe(features[known], images.labels[known], groups=groups, **options)
-                temperatures.append(tlkeras.fit_temperature(images.labels[known], found.probabilities))
-                for kind, table in tables.items():
-                    raw = found.probe.predict_proba(table[rest])
-                    scaled = scale_temperature(raw, temperatures[-1])
-                    answers[kind].append((images.labels[rest], raw, scaled, images.groups[rest]))
-            for kind, parts in answers.items():
-                labels, raw, scaled, groups = (np.concatenate(part) for part in zip(*parts, strict=True))
-                before, after = (tlkeras.reliability(labels, one, groups=groups) for one in (raw, scaled))
-                assert before.accuracy == after.accuracy
-                errors = [
-                    "{:.3f} ({:.3f} to {:.3f})".format(one.expected_calibration_error, *one.interval)
-                    for one in (before, after)
-                ]
+                answers = predicted(images, tables, seed, temperatures, **options)
+                for kind, pair in answers.items():
+                    pair = [tlkeras.reliability(images.labels, one, groups=images.groups) for one in pair]
+                    assert pair[0].accuracy == pair[1].accuracy
+                    measured[kind].append([figures(one) for one in pair])
+            for kind, pairs in measured.items():
+                before, after = np.mean(pairs, axis=0)
+                errors = " | ".join("{:.3f} ({:.3f} to {:.3f})".format(*one[1:4]) for one in (before, after))
                 print(
-                    f"| {Path(folder).name} | {probe} | {kind} | {np.mean(temperatures):.2f} | {before.accuracy:.3f} "
-                    f"| {errors[0]} | {errors[1]} | {after.noise_limit:.3f} "
-                    f"| {before.log_loss:.2f} | {after.log_loss:.2f} |",
+                    f"| {Path(folder).name} | {probe} | {kind} | {np.mean(temperatures):.2f} | {before[0]:.3f} "
+                    f"| {errors} | {after[4]:.3f} | {after[5]:.3f} | {before[6]:.2f} | {after[6]:.2f} |",
                     flush=True,
                 )
+
+
+def predicted(images, tables, seed, temperatures, **options):
+    """Predict each image by a probe that has not seen it: a dict from table to raw and scaled probabilities."""
+    shape = 2, len(images.labels), len(images.class_names)
+    answers = {kind: np.empty(shape) for kind in tables}
+    folds = StratifiedGroupKFold(3, shuffle=True, random_state=seed)
+    for known, rest in folds.split(images.labels, images.labels, images.groups):
+        learned = tables["clean"][known], images.labels[known]
+        found = tlkeras.cross_validate_probe(*learned, groups=images.groups[known], **options)
+        temperatures.append(tlkeras.fit_temperature(images.labels[known], found.probabilities))
+        for kind, table in tables.items():
+            raw = found.probe.predict_proba(table[rest])
+            answers[kind][:, rest] = raw, scale_temperature(raw, temperatures[-1])
+    return answers
+
+
+def figures(one):
+    """Return accuracy, error with interval, what chance would give, and log loss of a `Reliability`."""
+    error, noise = one.expected_calibration_error, (one.noise, one.noise_limit)
+    return [one.accuracy, error, *one.interval, *noise, one.log_loss]
 
 
 def unknown(folders, seeds):

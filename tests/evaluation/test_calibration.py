@@ -141,8 +141,11 @@ def test_what_is_not_probabilities_is_refused(labels, probabilities, words):
         tlkeras.fit_temperature(labels, probabilities)
 
 
-def test_a_model_without_a_softmax_is_refused():
+def test_a_model_without_a_softmax_and_a_run_without_validation_images_are_refused():
     inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
+    with pytest.raises(tlkeras.InputError, match="Received: no images"):
+        tlkeras.calibrate(model, np.zeros((0, 2)), [])
     for activation in ("sigmoid", None):
         model = keras.Model(inputs, keras.layers.Dense(3, activation=activation)(inputs))
         with pytest.raises(tlkeras.InputError, match="`model` must end in a softmax"):

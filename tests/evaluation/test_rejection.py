@@ -74,7 +74,7 @@ def test_a_rejector_saves_and_opens_and_a_damaged_file_is_named(tmp_path):
     assert opened.report == rejector.report
     arrays = dict(np.load(tmp_path / "rejection.npz"))
     np.savez(tmp_path / "rejection.npz", folds=np.zeros(len(X)), **arrays)  # as before the jackknife
-    with pytest.raises(tlkeras.InputError, match="earlier version of tlkeras wrote it.*Fit it again, with `tlkeras fit --reject`"):
+    with pytest.raises(tlkeras.InputError, match=r"earlier version.*Fit it again, with `tlkeras fit"):
         tlkeras.Rejector.load(tmp_path / "rejection.npz")
     (tmp_path / "rejection.npz").write_bytes(b"PK")
     with pytest.raises(tlkeras.InputError, match="cannot be read as a rejector"):

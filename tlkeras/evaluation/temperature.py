@@ -59,7 +59,8 @@ def calibrate(
         `Calibration`: the temperature, and the reliability of the probabilities before and after.
 
     Raises:
-        InputError: The model does not end in such a head, or the numbers of images and labels differ.
+        InputError: The model does not end in such a head, there are no images, such as in the validation split of
+            `load_images(validation_size=0)`, or the numbers of images and labels differ.
 
     Example:
 
@@ -77,6 +78,11 @@ def calibrate(
         if not hasattr(images, "labels"):
             raise InputError("`labels` must be given unless `images` is a split of `tlkeras.load_images`.")
         labels = images.labels
+    if not len(labels):
+        raise InputError(
+            "`images` must hold images that the model was not trained on. Received: no images. Load them with a "
+            "`validation_size` above 0."
+        )
     pixels = images.read() if hasattr(images, "read") else np.asarray(images)
     probabilities = np.asarray(model.predict(pixels, batch_size=batch_size, verbose=0), "float64")
     temperature = fit_temperature(labels, probabilities)
