@@ -66,7 +66,7 @@ def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, fl
 
 
 def counted(share: float, images: int) -> tuple[float, float, float]:
-    """Give a share of right answers on one split its 95% interval (Wilson, 1927).
+    """Compute the 95% interval of the share of right answers on one split (Wilson, 1927).
 
     The interval counts the test images only. Another split would draw other training images as well.
 

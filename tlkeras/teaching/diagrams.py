@@ -10,7 +10,7 @@ _BLUE, _ORANGE, _PALE = HUES[0], HUES[1], "#dbe9f6"
 
 
 def transfer_diagram() -> Figure:
-    """Draw what transfer learning is: a network is trained on many photos, and all but its head is used again.
+    """Draw how transfer learning works: a network is trained on many photos, and all but its head is reused.
 
     Returns:
         `matplotlib.figure.Figure` with the figure in words as `alt`.

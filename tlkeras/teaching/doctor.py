@@ -62,7 +62,7 @@ class Diagnosis:
         return all(check.ok for check in self.checks)
 
     def to_json(self):
-        """Return the diagnosis as a dict that JSON can hold."""
+        """Return the diagnosis as a dict that can be stored as JSON."""
         return {"ok": self.ok, "checks": [asdict(check) for check in self.checks], "minutes": self.minutes}
 
     def __str__(self):
@@ -268,7 +268,7 @@ def _requirements(extra, requirements=None):
 
 
 def _python():
-    """Return the command for this Python: its name, or its path where the name leads to another one."""
+    """Return the command for this Python: its name, or its path if the name leads to another one."""
     name = Path(sys.executable).name
     return name if shutil.which(name) == sys.executable else shlex.quote(sys.executable)
 

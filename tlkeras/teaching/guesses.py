@@ -1,4 +1,4 @@
-"""Record what a learner expects, and compare it with what comes."""
+"""Record what a learner expects, and compare it with the outcome."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def predict(number: str, guess: Any, choices: Sequence[str] | None = None) -> No
         choices: Possible answers. Defaults to None, any number.
 
     Raises:
-        InputError: The guess is none of the choices, or no number where there are none.
+        InputError: The guess is not one of the choices, or is not a number although there are no choices.
 
     Example:
 
@@ -41,11 +41,11 @@ def predict(number: str, guess: Any, choices: Sequence[str] | None = None) -> No
 
 
 def outcome(number: str, truth: Any, text: str) -> None:
-    """Show a recorded guess beside what came, with the explanation.
+    """Show a recorded guess next to the outcome, with the explanation.
 
     Args:
         number: Name of the guess, as in `predict`.
-        truth: What came: one of the choices of `predict`, or a number.
+        truth: The outcome: one of the choices of `predict`, or a number.
         text: Markdown that explains it. Take numbers in it from variables.
 
     Example:

@@ -62,7 +62,7 @@ def drawings(image_size: int = IMAGE_SIZE):
 
 
 def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
-    """Load the emoji, fifteen classes, as one `tlkeras.ImageSplit`. Images of one name are a group.
+    """Load the emoji, fifteen classes, as one `tlkeras.ImageSplit`. Images with the same name form a group.
 
     Args:
         style: `"line"`, `"noto"`, `"rendered"` or `"twemoji"` for the 442 emoji of one style. Defaults to None, all
@@ -92,7 +92,7 @@ def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
 
 
 def label_notes(images: Any) -> np.ndarray:
-    """Tell which labels of the drawings are known to be wrong; people looked at all of them.
+    """Return which labels of the drawings are known to be wrong, from people who looked at all of them.
 
     Args:
         images: `tlkeras.ImageSplit` of drawings.
@@ -158,7 +158,7 @@ def splits(
     from tlkeras.data.splits import split
 
     keys, names = [str(path) for path in images.paths], list(images.class_names)
-    above = len(os.path.commonpath(keys))  # splits do not depend on where the data lie
+    above = len(os.path.commonpath(keys))  # splits do not depend on where the data is
     found = []
     for number in range(seed, seed + check_integer("count", count, minimum=1)):
         parts = split(

@@ -24,7 +24,7 @@ def neighbors_agree(features: np.ndarray, images: Any) -> float:
 
     Args:
         features: Array of shape `(images, features)`.
-        images: `tlkeras.ImageSplit`. Images of one group, such as near-duplicates, are no neighbors.
+        images: `tlkeras.ImageSplit`. Images of one group, such as near-duplicates, do not count as neighbors.
 
     Returns:
         Share of the images.
@@ -52,7 +52,7 @@ def strongest_maps(maps: np.ndarray, count: int = 6) -> np.ndarray:
 
     Returns:
         Uint8 array of shape `(count, rows * k, columns * k, 3)` for `tlkeras.contact_sheet`, black for the least and
-        white for the largest value of each map; places are squares of `k` pixels, so that they can be seen.
+        white for the largest value of each map; each position is a square of `k` pixels, so that it is visible.
 
     Example:
 

@@ -10,7 +10,7 @@ class UpperBlocks:
     """The upper blocks of a classifier as a small model of their own, ready to be trained again and again.
 
     Blocks that stay frozen compute the same numbers in every epoch and in every run. Here they compute them once, and
-    what trains is a model that begins where they end. A model with other weights is not built for each run: `fit`
+    only a model that begins where they end is trained. No new model is built for each run: `fit`
     resets the weights and the state of the optimizer first, so runs are independent and Keras traces the model once.
 
     Args:

@@ -33,7 +33,7 @@ def exercise_1(prediction, in_color, in_gray):
 
 
 def exercise_2(mistakes):
-    """Call the function with made probabilities."""
+    """Call the function with synthetic probabilities."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         probabilities = rng.dirichlet(np.ones(4), 12)

@@ -17,7 +17,7 @@ QUIZ = {
 
 
 def exercise_1(bet, curve, wanted=0.05):
-    """Require a number of images for which the forecast's interval holds the gain that is wanted."""
+    """Require a number of images for which the forecast's interval contains the desired gain."""
     require(
         isinstance(bet, Real) and bet > 0,
         f"a bet must be one number of images per class, such as 9. Received: {bet!r}",

@@ -26,7 +26,7 @@ def exercise_1(prediction, systematic, random):
 
 
 def exercise_2(doubtful):
-    """Call the function with made labels and probabilities."""
+    """Call the function with synthetic labels and probabilities."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         labels, probabilities = rng.integers(0, 3, 14), rng.dirichlet(np.ones(3), 14)
