@@ -72,6 +72,15 @@ def run_folder(tmp_path_factory, images):
 
 
 @pytest.fixture(scope="session")
+def plain(run_folder):
+    """Write the run's LiteRT file, without labels."""
+    import tlkeras
+    from tlkeras.features.engines.litert_writer import write_litert
+
+    return write_litert(tlkeras.load_run(run_folder).model, "uint8", ("probabilities",))
+
+
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory, run_folder):
     """Export the run to LiteRT: the folder and what `export` returned."""
     import tlkeras

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tlkeras
+from tlkeras.exporters.choice import choose
 from tlkeras.exporters.litert import by_own_writer
 from tlkeras.exporters.unknown_score import with_unknown_score
 from tlkeras.exporters.verification import compare, failure
@@ -87,7 +88,16 @@ def test_a_file_that_calls_too_many_images_unknown_fails():
     answers = expected.copy()
     answers[:2, 2] = 0.95
     result = compare(answers, expected, Subject)
-    assert (result["agreement"], result["unknown"], result["keras_unknown"]) == (0.98, 0.02, 0.0)
+    assert (result["unknown_agreement"], result["unknown"], result["keras_unknown"]) == (0.98, 0.02, 0.0)
+    assert result["agreement"] == 1.0  # of the classes
     assert failure(result, None) is None
     answers[:12, 2] = 0.95
     assert "12.0% of the images are called unknown, 0.0% in Keras" in failure(compare(answers, expected, Subject), None)
+
+
+@pytest.mark.parametrize(("key", "share"), [("agreement", 0.96), ("unknown_agreement", 0.96), ("agreement", 0.97)])
+def test_auto_asks_for_the_same_classes_and_the_same_decisions_on_unknown_images(key, share):
+    plain = {"agreement": 1.0, "unknown_agreement": 1.0, "largest_difference": 0.0, "milliseconds": {1: 9.0}}
+    plain |= {"unknown": 0.05, "keras_unknown": 0.05, "unknown_interval": [-0.01, 0.01], "drop": 0.0}
+    measured = {"none": {**plain, "bytes": 100}, "int8": {**plain, key: share, "bytes": 30}}
+    assert choose(measured, None)[0] == ("none" if share < 0.97 else "int8")

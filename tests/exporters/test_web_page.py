@@ -241,9 +241,15 @@ def test_both_pages_answer_none_of_these_where_the_run_does(browser, pages, reje
 @pytest.mark.slow
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed; AXE_CORE names its file")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation(browser, drawings, scheme):
+@pytest.mark.parametrize("width", [1000, 360])
+@pytest.mark.parametrize("kind", ["web", "serve"])
+def test_axe_finds_no_violation(browser, pages, rejecting, scheme, width, kind):
     browser.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-    browser.open(drawings[0] / "index.html")
-    browser.choose(drawings[1][:2])
+    browser.ask("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+    browser.open(pages[kind])
+    browser.choose([rejecting[1][0], rejecting[2][0]])  # a known image, and "none of these"
+    browser.run("document.querySelector('details')?.setAttribute('open', '')")
     browser.run(f"{AXE.read_text('utf-8')};0")
     assert browser.run("axe.run().then(result => JSON.stringify(result.violations.map(one => one.id)))") == "[]"
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    browser.ask("Emulation.clearDeviceMetricsOverride")

@@ -6,7 +6,8 @@ from tlkeras.exporters.verification import failure
 #: Files up to this factor slower than the fastest count as equally fast.
 _EQUAL = 1.15
 
-#: Smallest share of unchanged answers at which `auto` accepts a quantization.
+#: Smallest share of unchanged answers, and of unchanged decisions on "none of these", at which `auto` accepts a
+#: quantization.
 _AGREEMENT = 0.97
 
 
@@ -32,7 +33,7 @@ def choose(measured, max_drop, threads=1):
     good = {
         name: result
         for name, result in measured.items()
-        if failure(result, max_drop) is None and (name == "none" or result["agreement"] >= _AGREEMENT)
+        if failure(result, max_drop) is None and (name == "none" or _agrees(result))
     }
     if not good:
         return None, "no quantization keeps the answers"
@@ -40,6 +41,11 @@ def choose(measured, max_drop, threads=1):
     fast = {name: result for name, result in good.items() if result["milliseconds"][threads] <= _EQUAL * fastest}
     name = min(fast, key=lambda name: fast[name]["bytes"])
     return name, reason(name, measured, threads)
+
+
+def _agrees(result):
+    """Return whether enough of the answers, and of the decisions on "none of these", are unchanged."""
+    return min(result["agreement"], result.get("unknown_agreement", 1.0)) >= _AGREEMENT
 
 
 def reason(name, measured, threads=1):

@@ -80,10 +80,14 @@ def read_labels(path, format):
     Raises:
         InputError: There are no labels, or they are invalid.
     """
-    inside = _INSIDE[format](path)
+    try:
+        inside = _INSIDE[format](path)
+    except (ValueError, RecursionError) as error:  # invalid or deeply nested JSON
+        raise InputError(f"The labels in {str(path)!r} cannot be read: {error}. Export the model again.") from error
     labels = inside or _json_file(path.parent / LABELS)
     if labels is None:
         raise InputError(f"{str(path)!r} has no labels inside or beside it. `tlkeras export` writes them.")
+    labels = labels if isinstance(labels, dict) else {}
     names, size = labels.get("class_names"), labels.get("image_size")
     right = isinstance(names, list) and len(names) > 0 and all(isinstance(name, str) for name in names)
     right &= isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)
@@ -110,7 +114,7 @@ def _json_file(path):
         if path.stat().st_size > _LARGEST:
             raise ValueError("it is too large")
         content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{str(path)!r} cannot be read: {error}.") from error
     return content if isinstance(content, dict) else {}
 

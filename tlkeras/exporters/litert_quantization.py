@@ -1,8 +1,8 @@
 """Quantize LiteRT files with litert-quantizer, which does not need TensorFlow.
 
-Folding a scaler into the head produces weights that differ by a factor of hundreds, a range too wide for 8 bits. So
-`int8` keeps the head in float, which costs several kilobytes. `full_int8`, for hardware without floats, clips the
-largest weights of the head instead and adjusts the bias to compensate for the average change.
+The head has a few large weights: with a folded scaler, the largest is about 30 times the median, and 8 bits lose the
+small ones. So `int8` keeps the head in float, which costs several kilobytes. `full_int8`, for hardware without floats,
+clips the largest weights of the head instead and adjusts the bias to compensate for the average change.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tlkeras.errors import InputError
+from tlkeras.errors import InputError, first_line
 from tlkeras.exporters.inspection import inspect
 from tlkeras.exporters.labels import read_labels
 from tlkeras.exporters.options import MODEL_FILES
@@ -129,6 +129,10 @@ def load_export(path: str | os.PathLike, threads: int | None = None) -> Run:
     if engine.image_shape != (*labels["image_size"], 3):
         raise InputError(f"{str(file)!r} takes images of {engine.image_shape}; its labels say {labels['image_size']}.")
     outputs = len(labels["class_names"]) + (labels.get("unknown_threshold") is not None)
-    if engine(np.zeros((1, *engine.image_shape), "uint8")).shape[1] != outputs:
+    try:
+        answers = engine(np.zeros((1, *engine.image_shape), "uint8"))
+    except Exception as error:  # each runtime has its own exception types
+        raise InputError(f"{str(file)!r} cannot be run: {first_line(error)}. Export the run again.") from error
+    if answers.ndim != 2 or answers.shape[1] != outputs:
         raise InputError(f"{str(file)!r} does not match its labels, which say {outputs} outputs. Export the run again.")
     return ExportedRun(file, format, labels, engine)

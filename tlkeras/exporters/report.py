@@ -8,6 +8,9 @@ from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.verification import failure
 from tlkeras.utils.tables import table
 
+#: Results of `tlkeras.exporters.verification.compare` that each row of the table has.
+_MEASURED = ("agreement", "largest_difference", "unknown_agreement", "accuracy", "drop")
+
 
 @dataclass(frozen=True)
 class Export:
@@ -66,7 +69,7 @@ def candidate_rows(candidates, max_drop):
     for name, result in candidates.measured.items():
         row = {"quantization": name, "bytes": result["bytes"]}
         row |= {f"ms_{threads}": value for threads, value in result["milliseconds"].items()}
-        row |= {key: result[key] for key in ("agreement", "largest_difference", "accuracy", "drop") if key in result}
+        row |= {key: result[key] for key in _MEASURED if key in result}
         failed = failure(result, max_drop)
         rows.append({**row, **({"failed": failed} if failed else {})})
     return rows + [{"quantization": name, "refused": why} for name, why in candidates.refused.items()]
@@ -84,7 +87,8 @@ def export_text(report):
         text += f"; accuracy {verified['accuracy']:.3f}, in Keras {verified['keras_accuracy']:.3f} "
         text += f"(drop {verified['drop']:+.3f}, 95% interval {low:+.3f} to {high:+.3f})"
     if "unknown" in verified:
-        text += f"; called unknown {verified['unknown']:.1%}, in Keras {verified['keras_unknown']:.1%}"
+        text += f"; called unknown {verified['unknown']:.1%}, in Keras {verified['keras_unknown']:.1%} "
+        text += f"(decided equally for {verified['unknown_agreement']:.1%})"
     lines.append(f"{text}.")
     if images["seen_in_training"]:
         lines.append(
@@ -108,7 +112,8 @@ def rows_text(rows, chosen=None, first=("quantization",)):
     """
     threads = sorted({key for row in rows for key in row if key.startswith("ms_")})
     header = (*first, "MB", *(f"ms, {key[3:]} thread{'s' if key != 'ms_1' else ''}" for key in threads))
-    header += ("same answer", "accuracy", "")
+    unknown = any("unknown_agreement" in row for row in rows)
+    header += ("same answer", *(("same unknown",) if unknown else ()), "accuracy", "")
     cells = []
     for row in rows:
         if "refused" not in row:
@@ -116,7 +121,9 @@ def rows_text(rows, chosen=None, first=("quantization",)):
             note = "too much lost" if "failed" in row else "chosen" if row["quantization"] == chosen else ""
             times = (f"{row[key]:.1f}" if key in row else "-" for key in threads)
             head = (str(row[key]) for key in first)
-            cells.append((*head, f"{row['bytes'] / 1e6:.2f}", *times, f"{row['agreement']:.3f}", accuracy, note))
+            same = (row[key] for key in ("agreement", *(("unknown_agreement",) if unknown else ())))
+            same = (f"{share:.3f}" for share in same)
+            cells.append((*head, f"{row['bytes'] / 1e6:.2f}", *times, *same, accuracy, note))
     refused = [f"Not written: {' '.join(str(row[key]) for key in first)}: {row['refused']}" for row in rows
                if "refused" in row]  # fmt: skip
     return "\n".join([table(header, cells), *refused])

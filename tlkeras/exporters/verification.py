@@ -16,12 +16,13 @@ def compare(answers, expected, subject):
         subject: `tlkeras.exporters.subject.Subject`.
 
     Returns:
-        Dict with `agreement` (share of images with the same answer, including "none of these"; with several labels per
-        image, share of equal decisions) and `largest_difference` (of a probability). With unknown scores, also
-        `unknown` and `keras_unknown` (shares of images classified as unknown) and `unknown_interval` (95% interval of
-        their difference, file minus Keras). If the labels are known, also `accuracy`, `keras_accuracy`, `drop` (Keras
-        minus file), `drop_interval` (95% interval of the paired difference) and `classes` (one dict per class with
-        `name`, `images`, and the shares of its images that are right, `keras` and `export`).
+        Dict with `agreement` (share of images with the same class; with several labels per image, share of equal
+        decisions) and `largest_difference` (of a probability). With unknown scores, also `unknown_agreement` (share of
+        images for which "none of these" is decided equally), `unknown` and `keras_unknown` (shares of images classified
+        as unknown) and `unknown_interval` (95% interval of their difference, file minus Keras). If the labels are
+        known, also `accuracy`, `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired
+        difference) and `classes` (one dict per class with `name`, `images`, and the shares of its images that are
+        right, `keras` and `export`).
 
     Example:
 
@@ -35,13 +36,10 @@ def compare(answers, expected, subject):
     difference = np.abs(answers - expected)[:, :classes].max()
     decided, decided_by_keras = _decisions(answers, subject), _decisions(expected, subject)
     unknown, unknown_in_keras = _unknown(answers, subject), _unknown(expected, subject)
-    same = (
-        (decided == decided_by_keras)
-        if unknown is None
-        else _same(decided, decided_by_keras, unknown, unknown_in_keras)
-    )
-    result = {"agreement": float(np.mean(same)), "largest_difference": float(difference) if finite else float("inf")}
+    result = {"agreement": float(np.mean(decided == decided_by_keras))}
+    result["largest_difference"] = float(difference) if finite else float("inf")
     if unknown is not None:
+        result["unknown_agreement"] = float(np.mean(unknown == unknown_in_keras))
         result["unknown"], result["keras_unknown"] = float(unknown.mean()), float(unknown_in_keras.mean())
         result["unknown_interval"] = _interval(unknown.astype("float64") - unknown_in_keras)
     if subject.truth is None:
@@ -104,11 +102,6 @@ def _unknown(answers, subject):
     """Return a boolean array of the images classified as unknown, or None if there are no unknown scores."""
     limit = subject.labels.get("unknown_threshold")
     return None if limit is None else answers[:, -1] >= limit
-
-
-def _same(decided, other, unknown, other_unknown):
-    """Return a boolean array of the images with the same class, or with "none of these", in both answers."""
-    return (unknown & other_unknown) | (~unknown & ~other_unknown & (decided == other))
 
 
 def _interval(lost):

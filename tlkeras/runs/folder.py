@@ -116,11 +116,13 @@ def read_litert(folder, labels, image_shape, outputs):
         outputs: Number of classes, plus the number of features if the run has a rejector.
 
     Returns:
-        `LiteRtEngine`, or None if there is no LiteRT file, either file has changed, or LiteRT cannot run the file.
+        `LiteRtEngine`, or None if there is no LiteRT file, either file has changed, or the file is refused by
+        `inspect_litert` or by LiteRT.
     """
     import numpy as np  # `fit --help` imports this module and does not need NumPy
 
     from tlkeras.features.engines.litert_engine import LiteRtEngine
+    from tlkeras.features.engines.litert_inspection import inspect_litert
 
     digests = labels.get("digests")
     if not isinstance(digests, dict) or set(digests) != {MODEL, LITERT}:
@@ -128,8 +130,9 @@ def read_litert(folder, labels, image_shape, outputs):
     try:
         if digests != _digests(folder):
             return None
+        inspect_litert(folder / LITERT)
         engine = LiteRtEngine(folder / LITERT, image_shape)
-    except (OSError, InputError):
+    except (OSError, ImportError, InputError):
         return None
     return engine if engine(np.zeros((1, *image_shape), "uint8")).shape == (1, outputs) else None
 
