@@ -34,7 +34,7 @@ def test_the_model_at_each_share_is_the_mean_of_both_and_the_weights_come_back()
 def test_other_architectures_and_images_without_classes_are_refused():
     model, images = _linear(np.eye(2)), {"clean": (np.eye(2), [0, 1])}
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    with pytest.raises(tlkeras.InputError, match="two architectures"):
+    with pytest.raises(tlkeras.InputError, match="two different architectures"):
         tlkeras.mixing_curve(other, model, images)
     with pytest.raises(tlkeras.InputError, match=r"`shares` must be a number in \[0, 1\]"):
         tlkeras.mixing_curve(model, model, images, shares=[2])

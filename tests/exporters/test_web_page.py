@@ -233,7 +233,7 @@ def test_both_pages_answer_none_of_these_where_the_run_does(browser, pages, reje
     assert not said and all(url == f"{pages[kind]}predict?probabilities=true" for url in asked)
     assert len(asked) == (len(paths) if kind == "serve" else 0)
     text = browser.run("document.querySelector('article .soft').textContent")
-    assert re.fullmatch(r"5.png, \d+ ms, farther from what it learned than \d+\.\d% of the known images", text)
+    assert re.fullmatch(r"5.png, \d+ ms, farther from the training images than \d+\.\d% of the known images", text)
     assert browser.run("document.querySelector('article:first-of-type li.chosen') === null")
     assert "none of these" in browser.run("document.querySelector('footer').innerText")
 

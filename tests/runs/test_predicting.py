@@ -170,7 +170,7 @@ def test_files_of_other_kinds_in_a_folder_are_left_out_and_counted(run_folder, i
     assert main("predict", run_folder, tmp_path) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith(f"{tmp_path / '00.png'}\t") and captured.out.count("\n") == 1
-    assert "Left out 3 files in folders that are not images (.csv, .txt, .zip)" in captured.err
+    assert "Skipped 3 files that are not images (.csv, .txt, .zip)" in captured.err
     assert "ahead.jpg" in captured.err and "noname" in captured.err and captured.err.count("Cannot read") == 2
     assert main("predict", run_folder, tmp_path / "notes.txt") == 2  # named by the user
     assert "Cannot read" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_a_folder_is_refused_before_its_features_are_computed_and_several_labels
     [
         (["{folder}/none"], "must be an existing folder"),
         (["{folder}", "--more", "-3"], "`more` must be a positive number"),
-        (["{folder}", "--figure", "curve.gif"], "--figure must end in .png, .svg or .pdf"),
+        (["{folder}", "--figure", "curve.gif"], "`--figure` must end in .png, .svg or .pdf"),
         (["{folder}", "--backbone", "resnet500"], "Did you mean 'resnet50'"),
     ],
 )

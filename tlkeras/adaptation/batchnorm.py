@@ -98,9 +98,9 @@ def adapt_batchnorm(
             `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given; otherwise the
             number of images in `unlabeled`, so both count equally.
         source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass them if the
-            BatchNorm layers were frozen: the layers then hold the statistics of ImageNet rather than of these images,
-            and the difference between the two domains is what must be corrected. Defaults to None, which takes the
-            model's statistics as those of its training domain.
+            BatchNorm layers were frozen: the layers then contain the statistics of ImageNet rather than of these
+            images, and the difference between the two domains is what must be corrected. Defaults to None, which takes
+            the model's statistics as those of its training domain.
         labeled: A split, or a pair of images and class numbers, from the new domain, used to choose `prior`. Defaults
             to None.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, as in

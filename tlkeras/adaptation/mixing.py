@@ -82,7 +82,9 @@ def mixing_curve(
     for model in (start, tuned):
         check_model(model)
     if [one.shape for one in start.weights] != [one.shape for one in tuned.weights]:
-        raise InputError("`start` and `tuned` must have weights of the same shapes. Received: two architectures.")
+        raise InputError(
+            "`start` and `tuned` must have weights of the same shapes. Received: two different architectures."
+        )
     if not isinstance(images, Mapping) or not images:
         raise InputError(f"`images` must be a dict from names to images. Received: {type(images).__name__}.")
     shares = tuple(check_number("shares", share, "[0, 1]") for share in shares)

@@ -26,7 +26,7 @@ from tlkeras.errors import InputError
 
 app = typer.Typer(
     name="tlkeras",
-    help="Transfer learning for Keras 3: a folder of images in, an honest classifier out.",
+    help="Transfer learning for Keras 3: train an image classifier from a folder of images, and measure it reliably.",
     no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -74,11 +74,11 @@ def main():
         if os.environ.get("TLKERAS_TRACEBACK"):
             raise
         notes = " ".join(["", *getattr(error, "__notes__", ())])
-        _fail(f"{type(error).__name__}: {error}{notes} (set TLKERAS_TRACEBACK=1 to see where)", 1)
+        _fail(f"{type(error).__name__}: {error}{notes} (set TLKERAS_TRACEBACK=1 to see the traceback)", 1)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    """Print a warning on one line, without the source location that Python adds, which means nothing to users."""
+    """Print a warning on one line, without the source location that Python adds, which is of no use to users."""
     say(f"Warning: {' '.join(str(message).split())}")
 
 

@@ -16,26 +16,26 @@ def adapt(
     images: Annotated[Path, typer.Option(help="Folder of at least 100 unlabeled images of the new domain.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the new run to.")],
     source: Annotated[
-        str | None, typer.Option(help="Images that the run learned from, if they have moved since.")
+        str | None, typer.Option(help="Images that the run learned from, if they have been moved.")
     ] = None,
     labeled: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Labeled images of the new domain; the new run must not be worse on them."),
+        typer.Option(metavar="DIR", help="Labeled images of the new domain, on which the new run must not be worse."),
     ] = None,
     batchnorm: Annotated[
         bool, typer.Option(help="Add a copy of the network with adapted BatchNorm statistics.")
     ] = True,
     self_training: Annotated[
-        bool, typer.Option("--self-training", help="Fit the head again, with its own answers as labels.")
+        bool, typer.Option("--self-training", help="Fit the head again, with its own predictions as labels.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is already there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
     """Adapt a run to another domain, such as a new camera or style, using unlabeled images from that domain."""
     check_run_output(output, overwrite)
     if not images.is_dir():
-        raise InputError(f"`--images` must be a folder of images. Received: {str(images)!r}.")
+        raise InputError(f"`--images` must be an existing folder. Received: {str(images)!r}.")
     load_keras()
     from tlkeras.runs import adapting
 
@@ -59,18 +59,19 @@ def adapt(
 
 
 def label_order(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images; its subfolders do not matter.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images; subfolder names are ignored.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Table to write (.csv); a picture of the first 20 goes beside it.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Table to write (.csv). A contact sheet of the first 20 is saved next to it."
+        ),
     ],
-    labels: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="Table of an earlier round, with the labels filled in.")
-    ] = None,
-    backbone: Annotated[str, typer.Option(help="Backbone whose features say which images are alike.")] = (
+    labels: Annotated[Path | None, typer.Option(metavar="TABLE", help="Filled-in table from an earlier round.")] = None,
+    backbone: Annotated[str, typer.Option(help="Backbone whose features measure image similarity.")] = (
         "efficientnet_lite0"
     ),
     count: Annotated[int | None, typer.Option(min=1, help="Number of images to order. Default: 100.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for the clustering.")] = 0,
     as_json: Json = False,
 ):
     """Write a table of the images to label next. Fill it in and pass it to `tlkeras fit`."""
@@ -78,7 +79,8 @@ def label_order(
         raise InputError(f"`--output` must end in .csv. Received: {str(output)!r}.")
     if output.exists() and (labels is None or output.resolve() != labels.resolve()):
         raise InputError(
-            f"`--output` must not exist yet. Received: {str(output)!r}. To go on with it, pass --labels {output}."
+            f"`--output` must not exist yet. Received: {str(output)!r}. "
+            f"To continue with this table, pass --labels {output}."
         )
     check_folder(output.parent)
     load_keras()
@@ -92,5 +94,5 @@ def label_order(
         first = [str(order.paths[one]) for one in order.order]
         print_json({"order": first, "table": str(output), "sheet": str(sheet), "reason": order.reason})
         return
-    typer.echo(f"{order}\nFill in the column label of {output}, then: tlkeras fit {output} --output RUN")
+    typer.echo(f"{order}\nFill in the column `label` of {output}, then run: tlkeras fit {output} --output RUN")
     say(f"Written: {output}, {sheet}")

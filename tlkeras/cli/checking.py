@@ -12,8 +12,8 @@ from tlkeras.utils.files import check_folder, check_outside
 
 def check(
     directory: Directory,
-    labels: Annotated[bool, typer.Option(help="Suspect wrong labels too, which takes longer.")] = True,
-    sheets: Annotated[Path | None, typer.Option(help="Folder for contact sheets of the images concerned.")] = None,
+    labels: Annotated[bool, typer.Option(help="Also look for wrong labels, which takes longer.")] = True,
+    sheets: Annotated[Path | None, typer.Option(help="Folder for contact sheets of the affected images.")] = None,
     fix: Annotated[Path | None, typer.Option(help="Folder to move damaged files and exact copies to.")] = None,
     as_json: Json = False,
 ):

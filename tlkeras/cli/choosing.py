@@ -8,11 +8,13 @@ from tlkeras.cli.terminal import Json, count, load_keras, print_json, say
 
 Source = Annotated[
     str,
-    typer.Argument(metavar="DIR", help="Folder with a subfolder of images per class; a table; or tfds:NAME."),
+    typer.Argument(metavar="DIR", help="Folder with one subfolder of images per class; a table; or tfds:NAME."),
 ]
 Backbones = Annotated[
     list[str] | None,
-    typer.Option("--backbone", metavar="NAME", help="Compare this backbone; repeat for several. Default: all on disk."),
+    typer.Option(
+        "--backbone", metavar="NAME", help="Compare this backbone; repeat for several. Default: all on this machine."
+    ),
 ]
 MaxParams = Annotated[
     float | None, typer.Option(parser=count, metavar="COUNT", help="At most this many parameters, such as 5M.")
@@ -25,7 +27,7 @@ MaxMs = Annotated[float | None, typer.Option(help="At most this many millisecond
 MaxFileSize = Annotated[
     float | None, typer.Option(parser=count, metavar="BYTES", help="At most this many bytes of weights, such as 15M.")
 ]
-ImageSize = Annotated[int | None, typer.Option(min=1, help="Side in pixels; by default each backbone's own.")]
+ImageSize = Annotated[int | None, typer.Option(min=1, help="Side in pixels. Default: each backbone's own size.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed for the folds.")]
 Verbose = Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")]
 
@@ -46,7 +48,10 @@ def rank(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Rank backbones and their blocks on your images, and report which are too close to call. Ignore test splits."""
+    """Rank backbones and their blocks on your images, and report which are too close to call.
+
+    Images of a test split are not used.
+    """
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     chosen = _begin(source, backbones, blocks or "all", budgets, image_size, seed)
     from tlkeras.selection import rank as room

@@ -8,10 +8,10 @@ import typer
 from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
 
-_Batch = Annotated[str, typer.Option(metavar="N|any", help="Images per call of the file; `any` for any number.")]
+_Batch = Annotated[str, typer.Option(metavar="N|any", help="Images per call, or `any` for any number.")]
 _Images = Annotated[
     Path | None,
-    typer.Option(help="Labeled images to verify with. By default, the run's images that it has not learned from."),
+    typer.Option(help="Labeled images to verify with. Default: images of the run that were not used in training."),
 ]
 
 
@@ -21,17 +21,18 @@ def export(
     format: Annotated[str, typer.Option(help="`litert`, `onnx`, `openvino`, `saved_model` or `web`.")] = "litert",
     quantize: Annotated[
         str,
-        typer.Option(help="`none`, `float16`, `int8`, `dynamic_int8`, `full_int8`, or `auto`, to measure them all."),
+        typer.Option(help="`none`, `float16`, `int8`, `dynamic_int8`, `full_int8`, or `auto` to measure and choose."),
     ] = "auto",
     batch: _Batch = "1",
     images: _Images = None,
     max_drop: Annotated[
         float | None,
         typer.Option(
-            help="Largest loss of accuracy, such as 0.01. Default: one point, or more if it is not significant."
+            help="Largest loss of accuracy, such as 0.01. Default: one percentage point, or more if the loss is not "
+            "significant."
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the export that is already there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing export.")] = False,
     as_json: Json = False,
 ):
     """Export a run to a file for phones, browsers or servers, and verify that it gives the same answers."""
@@ -83,7 +84,7 @@ def benchmark(
         return
     typer.echo(rows)
     if chart is not None:
-        typer.echo(f"Drawn to {chart}")
+        typer.echo(f"Chart written to {chart}")
 
 
 def _number(batch):
@@ -91,7 +92,7 @@ def _number(batch):
     if batch == "any":
         return None
     if not batch.isdecimal() or int(batch) < 1:
-        raise InputError(f"`--batch` must be a number of images or `any`. Received: {batch!r}")
+        raise InputError(f"`--batch` must be a number of images or `any`. Received: {batch!r}.")
     return int(batch)
 
 
@@ -100,4 +101,4 @@ def _check_run(run):
     from tlkeras.runs.folder import LABELS, MODEL
 
     if not (run / MODEL).is_file() or not (run / LABELS).is_file():
-        raise InputError(f"{str(run)!r} is not a run: it has no {MODEL} and {LABELS}. `tlkeras fit` writes one.")
+        raise InputError(f"{str(run)!r} is not a run: it lacks {MODEL} or {LABELS}. `tlkeras fit` writes runs.")

@@ -16,7 +16,7 @@ def learning_curve(
     source: Source,
     more: Annotated[
         float | None,
-        typer.Option(help="Additional images per class to ask about; by default about as many as there are."),
+        typer.Option(help="Additional images per class to forecast for. Default: about the current number."),
     ] = None,
     backbone: Annotated[str, typer.Option(help="Backbone; see `tlkeras backbones`.")] = "efficientnet_lite0",
     repeats: Annotated[int, typer.Option(min=1, help="Rounds of cross-validation.")] = 5,
@@ -26,7 +26,7 @@ def learning_curve(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Forecast how much additional images per class would help, from the learning curve on the images you have."""
+    """Forecast from a learning curve how much additional images per class would help."""
     from tlkeras.selection.checks import check_choosing
 
     check_choosing(source, [backbone], None, {}, image_size, seed)
@@ -34,7 +34,7 @@ def learning_curve(
         check_number("more", more, "(0, inf)")
     if figure is not None:
         if figure.suffix not in (".png", ".svg", ".pdf"):
-            raise InputError(f"--figure must end in .png, .svg or .pdf. Received: {str(figure)!r}.")
+            raise InputError(f"`--figure` must end in .png, .svg or .pdf. Received: {str(figure)!r}.")
         check_folder(figure.parent)
     load_keras()
     from tlkeras.selection.learning_curve import learning_curve

@@ -11,7 +11,9 @@ from tlkeras.errors import InputError
 
 
 def backbones(
-    pattern: Annotated[str | None, typer.Argument(help="Only names that match, such as 'mobilenet*'.")] = None,
+    pattern: Annotated[
+        str | None, typer.Argument(help="Pattern that the names must match, such as 'mobilenet*'.")
+    ] = None,
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
     max_params: Annotated[
         float | None, typer.Option(parser=count, metavar="COUNT", help="At most this many parameters, such as 5M.")
@@ -42,7 +44,7 @@ def backbones(
         print_json({"backbones": [_catalog_row(row) for row in rows]})
         return
     if not rows:
-        widened = f"; wildcards widen a pattern: '*{pattern}*'" if pattern and "*" not in pattern else ""
+        widened = f"; use wildcards for a broader match: '*{pattern}*'" if pattern and "*" not in pattern else ""
         say(f"No backbone meets these conditions{widened}.")
         return
     width = max(len(row.name) for row in rows)
@@ -60,9 +62,10 @@ def backbones(
 
 
 def doctor(as_json: Json = False):
-    """Check that this machine can run the notebooks: packages, memory, weights, speed. The exit status is 1 if not.
+    """Check that this machine can run the notebooks: packages, memory, weights, speed.
 
-    The line `notebooks` covers requirements of the notebooks alone. If nothing else fails, tlkeras itself works.
+    If it cannot, the exit status is 1. The line `notebooks` covers the requirements of the notebooks only. If
+    nothing else fails, tlkeras itself works.
     """
     from tlkeras.teaching.doctor import examine
 
@@ -78,8 +81,10 @@ def doctor(as_json: Json = False):
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept; it can be made again.")] = False,
-    limit: Annotated[float | None, typer.Option(min=0, help="Gigabytes that features may take from now on.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all cached data. It can be recomputed.")] = False,
+    limit: Annotated[
+        float | None, typer.Option(min=0, help="Maximum size of cached features in gigabytes, from now on.")
+    ] = None,
     as_json: Json = False,
 ):
     """Show the features and exported networks cached on disk. Set `$TLKERAS_CACHE` to a folder, or to `off`."""
@@ -87,7 +92,7 @@ def cache(
 
     folder = cache_folder()
     if folder is None:
-        raise InputError("There is no cache: TLKERAS_CACHE is 'off'. Set it to a folder, or unset it.")
+        raise InputError("The cache is disabled, because TLKERAS_CACHE is 'off'. Set it to a folder, or unset it.")
     store, networks = FeatureStore(folder), folder / "networks"
     if limit is not None:
         store.limit = int(limit * 1e9)

@@ -18,16 +18,14 @@ def fit(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Folder with a subfolder of images per class, perhaps below train, val and test; a table (CSV) of "
-            "paths and labels; or tfds:NAME.",
+            help="Folder with one subfolder of images per class, optionally inside train, val and test; a table (CSV) "
+            "of paths and labels; or tfds:NAME.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the run to.")],
     backbone: Annotated[
         str,
-        typer.Option(
-            help="Backbone; see `tlkeras backbones`. `auto`: the best on ImageNet of those whose weights are here."
-        ),
+        typer.Option(help="Backbone; see `tlkeras backbones`. `auto`: the local one with the best ImageNet accuracy."),
     ] = "efficientnet_lite0",
     strategy: Annotated[
         str,
@@ -44,55 +42,59 @@ def fit(
         bool, typer.Option("--calibrate", help="Calibrate the probabilities by temperature scaling.")
     ] = False,
     reject: Annotated[
-        bool, typer.Option("--reject", help="Recognize images of none of the classes; `predict` answers `unknown`.")
+        bool, typer.Option("--reject", help="Recognize images that belong to none of the classes as `unknown`.")
     ] = False,
     refit: Annotated[
-        bool, typer.Option(help="Learn from all images once the number is known; a given test split never.")
+        bool, typer.Option(help="Train the final model on all images after measuring, except on a given test split.")
     ] = True,
     epochs: Annotated[int, typer.Option(min=0, help="Epochs of fine-tuning.")] = 4,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Time that fine-tuning may take; epochs, blocks and image size are chosen to fit."),
+        typer.Option(help="Time limit for fine-tuning in minutes. Epochs, blocks and image size are chosen to fit."),
     ] = None,
     domain: Annotated[
         str | None,
-        typer.Option(help="What the images are (photo, drawing, xray, ...), for augmentation in fine-tuning."),
+        typer.Option(help="Kind of images (photo, drawing, xray, ...), which determines the augmentation."),
     ] = None,
     tta: Annotated[
-        bool, typer.Option("--tta", help="Measure what averaging over the flips that are safe in --domain would gain.")
+        bool, typer.Option("--tta", help="Measure the gain from averaging over the flips that are safe for --domain.")
     ] = False,
     columns: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=NAME", help="Column of a table with another name: path=file."),
+        typer.Option(
+            metavar="KIND=NAME", help="Name of a table column that differs from the default, such as path=file."
+        ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the paths of a table are relative to.")] = None,
     label_separator: Annotated[str | None, typer.Option(help="Text between several labels in one cell.")] = None,
     multilabel: Annotated[
-        bool | None, typer.Option(help="Whether an image may have several labels; by default the labels decide.")
+        bool | None, typer.Option(help="Whether an image may have several labels. Default: inferred from the labels.")
     ] = None,
     groups: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX|COLUMN",
-            help="What must stay together, such as the images of one patient: an expression with one capture group "
-            "that is searched for in each path, or a column.",
+            help="Images to keep in one split, such as those of one patient: a regular expression with one capture "
+            "group, matched in each path, or a column.",
         ),
     ] = None,
     classes: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Use only this class; repeat for several.")
     ] = None,
-    per_class: Annotated[int | None, typer.Option(help="Learn from at most this many images per class.")] = None,
-    class_weight: Annotated[str | None, typer.Option(help="`balanced`: small classes weigh as much as large.")] = None,
+    per_class: Annotated[int | None, typer.Option(help="Use at most this many images per class.")] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(help="`balanced`: give all classes the same total weight.")
+    ] = None,
     near_duplicates: Annotated[
-        bool, typer.Option(help="Keep near-duplicates on one side of every split; not for frames of a fixed camera.")
+        bool, typer.Option(help="Keep near-duplicates in one split. Turn this off for frames of a fixed camera.")
     ] = True,
     image_size: Annotated[
-        int | None, typer.Option(min=1, max=LARGEST_SIDE, help="Side in pixels; by default the backbone's own.")
+        int | None, typer.Option(min=1, max=LARGEST_SIDE, help="Side in pixels. Default: the backbone's own size.")
     ] = None,
     resize: Annotated[str, typer.Option(help="`stretch`, `crop` or `pad`.")] = "stretch",
-    seed: Annotated[int, typer.Option(min=0, help="Seed for the splits and everything random.")] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse the images if any file cannot be read.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run that is already there.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for the splits and all other randomness.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop if any file cannot be read.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Resume a run that was killed.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
@@ -123,7 +125,7 @@ def _columns(pairs):
     for pair in pairs or ():
         kind, separator, name = pair.partition("=")
         if not (separator and name):
-            raise InputError(f"`--columns` must be KIND=NAME, such as label=diagnosis. Received: {pair!r}")
+            raise InputError(f"`--columns` must be KIND=NAME, such as label=diagnosis. Received: {pair!r}.")
         columns[kind] = name if kind not in columns else [*_listed(columns[kind]), name]
     return columns or None
 
@@ -137,21 +139,23 @@ def evaluate(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="Labeled images, as `tlkeras fit` takes them. With --shifted, the training images by default."
+            help="Labeled images in any form that `tlkeras fit` accepts. Default with --shifted: the training images."
         ),
     ] = None,
     shifted: Annotated[
         str | None,
-        typer.Option(help="Labeled images from elsewhere, to compare with clean and corrupted ones in one table."),
+        typer.Option(help="Labeled images from another domain, to compare with clean and corrupted ones."),
     ] = None,
     columns: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=NAME", help="Column of a table, where its name is another: path=file."),
+        typer.Option(
+            metavar="KIND=NAME", help="Name of a table column that differs from the default, such as path=file."
+        ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder that the paths of a table are relative to.")] = None,
     label_separator: Annotated[str | None, typer.Option(help="Text between several labels in one cell.")] = None,
     classes: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Measure on images of this class only; once per class.")
+        list[str] | None, typer.Option(metavar="NAME", help="Measure only images of this class; repeat for several.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
@@ -162,14 +166,16 @@ def evaluate(
         print_comparison(run, source, shifted, options, as_json)
         return
     if source is None:
-        raise InputError("`SOURCE` must be given unless there is `--shifted`: a folder of labeled images or a table.")
+        raise InputError(
+            "`SOURCE` must be given unless `--shifted` is used. Pass a folder of labeled images or a table."
+        )
     load_keras()
     result = open_run(run).evaluate(source, classes=classes or None, **options)
     _say_skipped(result["skipped"])
     if result["seen_in_training"]:
         say(
-            f"The model has learned from {result['seen_in_training']} of these images or was chosen by them: expect "
-            "less on new ones."
+            f"{result['seen_in_training']} of these images were used to train or choose the model, so expect lower "
+            "accuracy on new images."
         )
     if as_json:
         print_json(result)
@@ -185,17 +191,17 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="Image files, folders (all images below), patterns; `-` for a list on stdin."
+            metavar="PATH...", help="Image files, folders (with subfolders) or patterns; `-` for a list on stdin."
         ),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File for the answers: .csv, .jsonl or .parquet. Nothing on stdout then."),
+        typer.Option("--output", "-o", help="File for the answers, .csv, .jsonl or .parquet, instead of stdout."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the same command after it was killed.")] = False,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to name per image.")] = 1,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of most probable classes per image.")] = 1,
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Give the probabilities of all classes.")
+        bool, typer.Option("--probabilities", help="Print the probabilities of all classes.")
     ] = False,
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over the flips that `fit --tta` found to help on held-out images.")
@@ -215,7 +221,7 @@ def predict(
     if output is not None:
         check_answer_file(output)
     elif resume:
-        raise InputError("`--resume` continues a file of answers; give its `--output`, too.")
+        raise InputError("`--resume` requires `--output`, the file to continue.")
     paths = [one for path in images for one in (_stdin_lines() if path == "-" else [path])]
     if not paths:
         raise InputError("The list of images on stdin is empty.")
@@ -235,7 +241,7 @@ def predict(
         say(f"Cannot read image {one['path']!r}: {one['reason']}.")
     if result.other_files:
         kinds = ", ".join(sorted({Path(file).suffix for file in result.other_files}))
-        say(f"Left out {len(result.other_files)} files in folders that are not images ({kinds}).")
+        say(f"Skipped {len(result.other_files)} files that are not images ({kinds}).")
     if output is not None:
         say(f"Written to {output}: {result.count - len(unreadable)} answers, {len(unreadable)} errors.")
     if len(unreadable) == result.count:

@@ -11,10 +11,14 @@ from tlkeras.errors import InputError
 
 
 def serve(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `tlkeras fit` wrote, or an exported file.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for any that is free.")] = 8000,
-    max_megabytes: Annotated[float, typer.Option(min=0.1, max=1000, help="Largest image file.")] = 20,
-    max_megapixels: Annotated[float, typer.Option(min=0.1, max=1000, help="Largest image, width times height.")] = 50,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder written by `tlkeras fit`, or an exported file.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1, or 0 for any free port.")] = 8000,
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="Largest accepted image file in megabytes.")
+    ] = 20,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="Largest accepted image in megapixels.")
+    ] = 50,
 ):
     """Serve a run on this computer: a page that classifies images, and a JSON endpoint."""
     missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
@@ -27,7 +31,7 @@ def serve(
     limits = Limits(bytes=int(max_megabytes * 1e6), pixels=int(max_megapixels * 1e6))
 
     def announce(url):
-        say(f"Serving {run} at {url} (Ctrl+C to stop). For programs:")
+        say(f"Serving {run} at {url} (Ctrl+C to stop). To send an image from a program:")
         say(f"curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {url}predict")
 
     serve(opened, port, limits, announce)

@@ -24,14 +24,16 @@ def print_comparison(folder, source, shifted, options, as_json):
     comparison, seen = evaluate_shifted(load_run(folder), source, shifted, table, options["verbose"])
     if seen:
         say(
-            f"The model has learned from {seen} of the clean images: their accuracy is the one measured in training. "
-            "They are not corrupted either: give images that it has not seen as SOURCE for that."
+            f"The model was trained on {seen} of the clean images, so the accuracy measured in training is shown for "
+            "them, and they are not corrupted. For corruptions, pass unseen images as SOURCE."
         )
     for row in comparison.rows:
         if row.skipped:
-            say(f"Skipped {row.skipped} images of {row.name!r} that cannot be read.")
+            say(f"Skipped {row.skipped} unreadable images of {row.name!r}.")
     if as_json:
         print_json({**comparison.to_dict(), "seen_in_training": seen})
         return
     typer.echo(comparison)
-    typer.echo("Distance: proxy A-distance of features, 0 (cannot be told apart from the clean images) to 2 (always).")
+    typer.echo(
+        "Distance: proxy A-distance from the features of the clean images, from 0 (same) to 2 (fully separable)."
+    )

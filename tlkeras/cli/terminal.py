@@ -8,9 +8,9 @@ import typer
 
 from tlkeras.utils.stderr import silent_stderr
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with a subfolder of images for each class.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `tlkeras fit` wrote.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with one subfolder of images per class.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder written by `tlkeras fit`.")]
 
 
 #: Multiplier for each suffix of a number.

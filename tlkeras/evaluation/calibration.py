@@ -49,7 +49,7 @@ class Reliability:
         interval: 95% bootstrap interval `(low, high)` of that error.
         noise: Mean error that a perfectly calibrated classifier with the same probabilities would have on the same
             number of images, because the bins contain few of them.
-        noise_limit: Error that such a classifier exceeds one time in 20. A smaller error is no evidence of
+        noise_limit: Error that such a classifier exceeds one time in 20. A smaller error is not evidence of
             miscalibration.
         log_loss: Mean negative logarithm of the probability of the true class.
         bins: A `ReliabilityBin` for each bin.

@@ -25,7 +25,7 @@ class Comparison:
         level: Confidence level of the interval.
         p_value: Two-sided p value of the corrected test that there is no difference.
         smallest_detectable: Difference that would be detected four times in five, as a share. Smaller
-            differences may well exist but go undetected.
+            differences may exist but go undetected.
         splits: Number of splits.
         train: Number of training images in each split, including any that a sample left out.
         test: Number of test images in each split.
@@ -86,8 +86,8 @@ def compare(
     images keep narrowing it.
 
     If each split learns from a sample of its training images only, such as five per class, `train` is the number of
-    images that the sample was drawn from. The added term stands for what the splits share, and samples share no more
-    images than the pools that they were drawn from.
+    images that the sample was drawn from. The added term accounts for the images that the splits share, and samples
+    share no more images than the pools that they were drawn from.
 
     Args:
         a: Array of shape `(splits,)`: scores of the first method, such as accuracies, as shares in [0, 1].
@@ -139,8 +139,8 @@ def compare(
 def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float = 0.95) -> tuple[float, float, float]:
     """Compute the mean score of one method over several splits, with its corrected interval.
 
-    The interval is for one method alone. Two methods on the same images differ by less than two such intervals
-    suggest, since most images are easy or hard for both: `tlkeras.compare` compares them.
+    The interval is for one method alone. The difference between two methods on the same images is known more precisely
+    than two such intervals suggest, since most images are easy or hard for both. Use `tlkeras.compare` for it.
 
     Args:
         scores: Array of shape `(splits,)`: shares in [0, 1].
@@ -149,7 +149,7 @@ def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float
         level: Confidence level of the interval.
 
     Returns:
-        `(mean, low, high)`, shares; the interval is cut at 0 and 1. See `tlkeras.compare` for the method.
+        `(mean, low, high)`, shares; the interval is clipped to [0, 1]. See `tlkeras.compare` for the method.
 
     Raises:
         InputError: As for `tlkeras.compare`.
@@ -170,7 +170,7 @@ def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float
 def _corrected(values, train, test):
     """Return the mean of values of overlapping splits and its corrected standard error."""
     train, test = check_integer("train", train, minimum=1), check_integer("test", test, minimum=1)
-    # Scores move in steps of one image, so equal values on all splits are no proof that nothing varies.
+    # Scores move in steps of one image, so equal values on all splits do not prove that nothing varies.
     step = 1 / (test * np.sqrt(12))
     deviation = max(float(values.std(ddof=1)), step)
     return float(values.mean()), deviation * (1 / len(values) + test / train) ** 0.5

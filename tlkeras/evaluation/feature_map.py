@@ -27,7 +27,7 @@ def feature_map(
     images: Sequence[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """Draw images at the first two principal components of their features, as markers by class or as thumbnails.
+    """Plot images by the first two principal components of their features, as markers by class or as thumbnails.
 
     The map shows only two of many dimensions, so classes that overlap may be far apart in others. The axis labels give
     the share of the variance that is shown.

@@ -95,7 +95,7 @@ def score(labels, predictions, class_names, majority, groups=None):
 
 
 def defined(share):
-    """Return a share as a float, or None if it is NaN, which means a share of nothing."""
+    """Return a share as a float, or None if it is NaN, which means that there were no images."""
     return None if np.isnan(share) else float(share)
 
 

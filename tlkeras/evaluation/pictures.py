@@ -95,7 +95,7 @@ def nearest_neighbors(
     groups: ArrayLike | None = None,
     title: str = "",
 ) -> Figure:
-    """Show images and, beside each, the images with the most similar features.
+    """Show images and, next to each, the images with the most similar features.
 
     Args:
         images: Images in any form that `tlkeras.contact_sheet` accepts.

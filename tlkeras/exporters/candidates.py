@@ -48,11 +48,11 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
     """
     wanted, refused = list(quantizations), {}
     if not len(subject.calibration):
-        why = "it needs images to measure ranges on; give `images`"
+        why = "calibration needs images; pass `images`"
         refused = {name: why for name in wanted if name in ("int8", "full_int8")}
         wanted = [name for name in wanted if name not in refused]
     if "full_int8" in wanted and "unknown_threshold" in subject.labels:
-        refused["full_int8"] = 'its "none of these" needs floats'
+        refused["full_int8"] = "its unknown score needs floats"
         wanted.remove("full_int8")
     write = writer_of(format).write
     files, more, tools = write(subject.model, folder, batch, tuple(wanted), subject.calibration)
@@ -83,4 +83,4 @@ def writer_of(format):
 
 def refusal(name, candidates, format):
     """Build the error for a requested quantization that could not be written."""
-    return InputError(f"This model has no {name} form in {format}: {candidates.refused[name]}.")
+    return InputError(f"This model cannot be exported to {format} with quantize={name!r}: {candidates.refused[name]}.")

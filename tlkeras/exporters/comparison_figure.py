@@ -42,7 +42,7 @@ def comparison_figure(rows):
     axes[0].set_yticklabels(names)
     axes[1].set_xlabel("MB")
     lowest = min(row["agreement"] for row in drawn)
-    axes[2].set_xlabel("same answer as Keras, share")
+    axes[2].set_xlabel("share of answers equal to Keras")
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0.15)

@@ -59,8 +59,8 @@ def export(
             installed, which runs in a separate process. Defaults to `"litert"`.
         quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
             float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
-            without floats), or `"auto"`, which measures all of these except `"full_int8"`. Among those that keep the
-            answers, it chooses the smallest that is about as fast as the fastest. Defaults to `"auto"`.
+            without floats), or `"auto"`, which measures all of these except `"full_int8"`. It chooses the
+            smallest that preserves the answers and is about as fast as the fastest. Defaults to `"auto"`.
         batch: Images per call, or None for any number. Defaults to 1, the fastest in most runtimes.
         images: Images to verify with: a labeled source that `tlkeras.load_images` accepts, or uint8 pixels
             `(n, height, width, 3)`. Up to a quarter of them may be used for calibration instead. Defaults to None,
@@ -117,7 +117,7 @@ def _chosen(options, candidates, subject):
         name = options.quantize
         if name in candidates.refused:
             raise refusal(name, candidates, options.format)
-        why = f"As asked. {reason(name, candidates.measured)}"
+        why = f"Requested explicitly. {reason(name, candidates.measured)}"
     if name not in candidates.measured:
         raise refusal(name, candidates, options.format)
     failed = failure(candidates.measured[name], options.max_drop)
@@ -133,12 +133,12 @@ def _blame(options, candidates, name, subject):
     """Name the layers that quantization changes most, and suggest an alternative."""
     if name == "none":
         return ""
-    advice = " Try quantize='float16', or a larger max_drop."
+    advice = " Try quantize='float16' or a larger max_drop."
     worst = getattr(writer_of(options.file_format), "worst_layers", None)
     if worst is None:
         return advice
     layers = ", ".join(f"{layer} ({error:.0%})" for layer, error in worst(candidates.files, name, subject.pixels))
-    return f" The layers whose outputs change most: {layers}.{advice}"
+    return f" Layers whose outputs change most: {layers}.{advice}"
 
 
 def _placed(source, target):
@@ -153,4 +153,4 @@ def _check_finished(path, format, subject):
     """Run the finished file again, since labels were added to it after it was measured."""
     _, _, errors = measure({"finished": path}, format, subject.pixels[:1], (1,), 0.0)
     if errors:
-        raise InputError(f"The finished file does not run: {errors['finished']}")
+        raise InputError(f"The finished file cannot be run: {errors['finished']}")

@@ -38,7 +38,9 @@ def inspect(path, format):
     except InputError:
         raise
     except ImportError as error:
-        raise InputError(f"Reading {format} files needs more packages: {error}. See docs/deployment.md.") from error
+        raise InputError(
+            f"Reading {format} files requires additional packages: {error}. See docs/deployment.md."
+        ) from error
     except Exception as error:  # each parser raises its own errors for a damaged file
         raise InputError(f"{str(path)!r} is damaged or not a {format} file: {first_line(error)}") from error
 
@@ -55,7 +57,7 @@ def _onnx(path):
     if len(model.graph.input) != 1 or len(model.graph.output) not in (1, 2):
         raise refused(path, "it does not have one input and one or two outputs")
     if model.functions or any(node.domain not in _ONNX_DOMAINS for node in model.graph.node):
-        raise refused(path, "it has custom operators")
+        raise refused(path, "it uses custom operators")
     total = 0
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
@@ -79,18 +81,18 @@ def _openvino(path):
         raise refused(path, "its XML declares entities or is too large")
     weights = path.with_suffix(".bin")
     if not weights.is_file():
-        raise refused(path, f"there is no {weights.name} beside it")
+        raise refused(path, f"the file {weights.name} is missing")
     root, held = ElementTree.fromstring(content), weights.stat().st_size
     if root.tag != "net":
         raise refused(path, "it is not an OpenVINO model")
     for layer in root.iter("layer"):
         if not re.fullmatch(r"opset\d+|", layer.get("version", "")):
-            raise refused(path, f"it has the custom operator {layer.get('type')!r}")
+            raise refused(path, f"it uses the custom operator {layer.get('type')!r}")
         data = layer.find("data")
         if layer.get("type") == "Const" and data is not None:
             start, size = int(data.get("offset", 0)), int(data.get("size", 0))
             if start < 0 or size < 0 or start + size > held:
-                raise refused(path, "a constant lies outside its .bin")
+                raise refused(path, "a constant refers to data outside the .bin file")
     for port in root.iter("port"):
         sides = [int(side.text or 0) for side in port.iter("dim")]
         if math.prod(max(1, side) for side in sides) > LARGEST:
@@ -104,13 +106,13 @@ def _saved_model(path):
     root = Path(path).resolve()
     for file in root.rglob("*"):
         if not file.resolve().is_relative_to(root):
-            raise refused(path, f"{file.name!r} is a link to a file outside")
+            raise refused(path, f"{file.name!r} is a link to a file outside the folder")
     model = saved_model_pb2.SavedModel.FromString((root / "saved_model.pb").read_bytes())
     for graph in model.meta_graphs:
         nodes = [*graph.graph_def.node, *(node for one in graph.graph_def.library.function for node in one.node_def)]
         for node in nodes:
             if _OUTSIDE.search(node.op):
-                raise refused(path, f"its operator {node.op!r} reaches outside the model")
+                raise refused(path, f"its operator {node.op!r} can access files or other resources")
             shape = node.attr["value"].tensor.tensor_shape if node.op == "Const" else None
             if shape is not None and math.prod(max(1, one.size) for one in shape.dim) > LARGEST:
                 raise refused(path, "its tensors are too large")

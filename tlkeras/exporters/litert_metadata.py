@@ -78,7 +78,7 @@ def _described(labels):
     feature = _table(builder, 0)
     content = _table(builder, 3, uint8={0: 1}, offsets={1: feature})
     file = _table(builder, 5, offsets={0: builder.CreateString(LABELS_TEXT)}, int8={2: 2})  # labels along an axis
-    description = builder.CreateString("A probability per line of labels.txt")
+    description = builder.CreateString("One probability per line of labels.txt")
     name, files = builder.CreateString("probabilities"), _vector(builder, [file])
     offsets = {0: name, 1: description, 3: content, 5: _stats(builder, 1.0), 6: files}
     described = [_table(builder, 7, offsets=offsets)]
@@ -96,7 +96,7 @@ def _unknown_score(builder, threshold):
     """Describe the second output, the unknown score."""
     feature = _table(builder, 0)
     content = _table(builder, 3, uint8={0: 1}, offsets={1: feature})
-    description = builder.CreateString(f"The image is of none of the classes if this is at least {threshold:.6f}")
+    description = builder.CreateString(f"The image belongs to none of the classes if this is at least {threshold:.6f}")
     name = builder.CreateString("unknown_score")
     return _table(builder, 7, offsets={0: name, 1: description, 3: content, 5: _stats(builder, 1.0)})
 

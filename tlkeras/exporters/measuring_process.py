@@ -48,13 +48,13 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
         if done.returncode or not output.is_file():
-            reason = (done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1]
-            raise InputError(f"The exported file does not run: {reason}")
+            reason = (done.stderr.strip().splitlines() or [f"the process exited with status {done.returncode}"])[-1]
+            raise InputError(f"The exported file cannot be run: {reason}")
         with np.load(output) as answers:
             answers = {name: answers[name] for name in paths if name in answers}
         found = json.loads(Path(f"{output}.json").read_text())
     if not answers:
-        raise InputError(f"The exported file does not run: {next(iter(found['errors'].values()))}")
+        raise InputError(f"The exported file cannot be run: {next(iter(found['errors'].values()))}")
     times = {name: {int(count): ms for count, ms in found["times"][name].items()} for name in answers}
     return answers, times, found["errors"]
 

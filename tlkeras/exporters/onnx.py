@@ -28,7 +28,9 @@ def write(model, folder, batch, quantizations, calibration):
         import tf2onnx  # noqa: F401
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
-        raise InputError(f"ONNX files need more packages ({error}). Run: pip install 'tlkeras[onnx]'.") from error
+        raise InputError(
+            f"ONNX files require additional packages ({error}). Run: pip install 'tlkeras[onnx]'."
+        ) from error
     raw, plain = folder / "raw.onnx", folder / "none.onnx"
     convert(model, folder, [raw.name], batch)
     quant_pre_process(str(raw), str(plain), skip_symbolic_shape=True)  # folds BatchNorm, for accurate int8

@@ -62,7 +62,9 @@ class ExportedRun(Run):
         Raises:
             InputError: Always.
         """
-        raise InputError(f"{str(self.path)!r} is an exported file and holds no Keras model. Open the run instead.")
+        raise InputError(
+            f"{str(self.path)!r} is an exported file and does not contain a Keras model. Open the run instead."
+        )
 
     @cached_property
     def metrics(self) -> dict:
@@ -122,17 +124,21 @@ def load_export(path: str | os.PathLike, threads: int | None = None) -> Run:
         )
     file, format = found
     if not file.exists():
-        raise InputError(f"There is no file {str(file)!r}.")
+        raise InputError(f"The file {str(file)!r} does not exist.")
     inspect(file, format)
     labels = read_labels(file, format)
     engine = open_runtime(file, format, threads or os.cpu_count() or 1)
     if engine.image_shape != (*labels["image_size"], 3):
-        raise InputError(f"{str(file)!r} takes images of {engine.image_shape}; its labels say {labels['image_size']}.")
+        raise InputError(
+            f"{str(file)!r} takes images of shape {engine.image_shape}, but its labels specify {labels['image_size']}."
+        )
     outputs = len(labels["class_names"]) + (labels.get("unknown_threshold") is not None)
     try:
         answers = engine(np.zeros((1, *engine.image_shape), "uint8"))
     except Exception as error:  # each runtime has its own exception types
         raise InputError(f"{str(file)!r} cannot be run: {first_line(error)}. Export the run again.") from error
     if answers.ndim != 2 or answers.shape[1] != outputs:
-        raise InputError(f"{str(file)!r} does not match its labels, which say {outputs} outputs. Export the run again.")
+        raise InputError(
+            f"{str(file)!r} does not match its labels, which specify {outputs} outputs. Export the run again."
+        )
     return ExportedRun(file, format, labels, engine)

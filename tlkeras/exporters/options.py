@@ -79,22 +79,30 @@ def check_options(format, quantize="auto", batch=1, max_drop=None, output=None, 
 
     >>> check_options("litert", "int8").candidates
     ('none', 'int8')
-    >>> check_options("saved_model", "int8")
+    >>> check_options("saved_model", "int8")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    tlkeras.errors.InputError: `quantize` must be 'none' or 'auto'. Received: quantize='int8'. This is for saved_model.
+    tlkeras.errors.InputError: `quantize` must be 'none' or 'auto'. Received: quantize='int8'. These are ...
     """
     check_choice("format", format, FORMATS)
-    check_choice("quantize", quantize, (*QUANTIZATIONS[format], "auto"), f"This is for {format}.")
+    check_choice("quantize", quantize, (*QUANTIZATIONS[format], "auto"), f"These are the choices for {format}.")
     if batch is not None:
         check_integer("batch", batch, 1)
     if format == "web" and batch != 1:
         raise invalid("batch", batch, "be 1 with format='web'", "The page classifies one image at a time.")
     if format == "litert" and batch != 1 and quantize not in ("none", "float16"):
-        raise invalid("batch", batch, f"be 1 with quantize={quantize!r}", "LiteRT quantizes a network for one image.")
+        raise invalid(
+            "batch",
+            batch,
+            f"be 1 with quantize={quantize!r}",
+            "LiteRT files can only be quantized for a batch size of 1.",
+        )
     if max_drop is not None:
         check_number("max_drop", max_drop, "[0, 1]")
     if output is not None:
         check_output(output, FILES)
         if output.exists() and any(output.iterdir()) and not overwrite:
-            raise InputError(f"The output folder {str(output)!r} exists; add --overwrite to replace that export.")
+            raise InputError(
+                f"The output folder {str(output)!r} already contains an export. "
+                "Pass --overwrite (`overwrite=True`) to replace it."
+            )
     return Options(format, quantize, batch, max_drop)

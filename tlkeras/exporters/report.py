@@ -80,8 +80,8 @@ def export_text(report):
     lines = [rows_text(report["candidates"], report["quantization"]), ""]
     images, verified = report["images"], report["verified"]
     lines.append(report["why"])
-    text = f"Verified on {images['count']} {images['what']}: same answer for {verified['agreement']:.1%}, "
-    text += f"largest difference of a probability {verified['largest_difference']:.1e}"
+    text = f"Verified on {images['count']} {images['what']}: the same answer for {verified['agreement']:.1%}, "
+    text += f"largest probability difference {verified['largest_difference']:.1e}"
     if "drop" in verified:
         low, high = verified["drop_interval"]
         text += f"; accuracy {verified['accuracy']:.3f}, in Keras {verified['keras_accuracy']:.3f} "
@@ -98,7 +98,7 @@ def export_text(report):
     worse = [one for one in verified.get("classes", ()) if one["images"] and one["export"] < one["keras"]]
     if worse:
         listed = (f"{one['name']} {one['keras']:.2f} -> {one['export']:.2f}" for one in worse)
-        lines.append(f"Classes that lose: {', '.join(listed)}.")
+        lines.append(f"Classes with lower accuracy: {', '.join(listed)}.")
     return "\n".join(lines)
 
 
@@ -118,7 +118,7 @@ def rows_text(rows, chosen=None, first=("quantization",)):
     for row in rows:
         if "refused" not in row:
             accuracy = f"{row['accuracy']:.3f}" if "accuracy" in row else "-"
-            note = "too much lost" if "failed" in row else "chosen" if row["quantization"] == chosen else ""
+            note = "loses too much" if "failed" in row else "chosen" if row["quantization"] == chosen else ""
             times = (f"{row[key]:.1f}" if key in row else "-" for key in threads)
             head = (str(row[key]) for key in first)
             same = (row[key] for key in ("agreement", *(("unknown_agreement",) if unknown else ())))

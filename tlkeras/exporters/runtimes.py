@@ -171,6 +171,8 @@ def open_runtime(path, format, threads=1):
     try:
         return runtime(path, threads)
     except ImportError as error:
-        raise InputError(f"Running {format} needs {runtime.packages} ({error}). Run: pip install it.") from error
+        raise InputError(
+            f"Running {format} files requires {runtime.packages} ({error}). Run: pip install {runtime.packages}"
+        ) from error
     except Exception as error:  # each runtime has its own exception types
         raise InputError(f"{str(path)!r} cannot be opened as {format}: {first_line(error)}") from error

@@ -69,7 +69,7 @@ def subject_of(model, images=None, class_names=None):
     if not isinstance(run, Run):
         run = _run_of(model, class_names)
     elif class_names is not None:
-        raise invalid("class_names", class_names, "be None for a run, which has names")
+        raise invalid("class_names", class_names, "be None for a run, which already has class names")
     given = isinstance(images, np.ndarray)
     if given:
         calibration, verified, described, seen = [], [(image, None) for image in images], "given images", None
@@ -82,7 +82,9 @@ def subject_of(model, images=None, class_names=None):
         calibration, verified = verified[:split], verified[split:]
     pixels, labels = _read(run, verified[:VERIFIED])
     if not len(pixels):
-        raise InputError("No image to verify the export with can be read. `images` may name others.")
+        raise InputError(
+            "None of the images for verifying the export can be read. Pass other images with `images` (--images)."
+        )
     truth = None if any(label is None for label in labels) else _truth(run, labels)
     calibration, _ = _read(run, calibration[:CALIBRATED])
     return Subject(_network(run), _labels(run), calibration, pixels, truth, described, seen, run.report)
@@ -94,19 +96,19 @@ def _run_of(model, class_names):
     right = all(isinstance(shape, tuple) for shape in shapes) and len(shapes[0]) == 4 and len(shapes[1]) == 2
     if not right or None in shapes[0][1:] or shapes[0][-1] != 3 or shapes[1][1] is None:
         raise InputError(
-            "`model` must be a run or a keras.Model from images of one size, (N, height, width, 3), to answers, "
-            f"(N, classes). Received: {type(model).__name__} from {shapes[0]} to {shapes[1]}."
+            "`model` must be a run or a keras.Model from images of a fixed size, (N, height, width, 3), to "
+            f"probabilities, (N, classes). Received: {type(model).__name__} from {shapes[0]} to {shapes[1]}."
         )
     names = tuple(map(str, range(shapes[1][1]))) if class_names is None else tuple(class_names)
     if len(names) != shapes[1][1] or not all(isinstance(name, str) for name in names):
-        raise invalid("class_names", class_names, f"be {shapes[1][1]} names")
+        raise invalid("class_names", class_names, f"contain {shapes[1][1]} names")
     return Run(model, names, shapes[0][1:3], "stretch")
 
 
 def _without_images(run):
     """Make a subject for a model without images. Noise is enough to verify that a float file gives the same answers."""
     noise = np.random.default_rng(0).integers(0, 256, (16, *run.model.input_shape[1:]), "uint8")
-    return Subject(run.model, _labels(run), noise[:0], noise, None, "images of noise", None)
+    return Subject(run.model, _labels(run), noise[:0], noise, None, "noise images", None)
 
 
 def _files(run, images):
@@ -134,7 +136,7 @@ def _files(run, images):
     if verified:
         count = sum(digest(one) in known for one, _ in verified[:VERIFIED]) if known else None
         return seen[:CALIBRATED], verified, described, count
-    return seen[:CALIBRATED], seen[CALIBRATED:], "images that the run has learned from", len(seen[CALIBRATED:])
+    return seen[:CALIBRATED], seen[CALIBRATED:], "images that the run was trained on", len(seen[CALIBRATED:])
 
 
 def _data(run):
@@ -142,7 +144,7 @@ def _data(run):
     try:
         return run.metrics["data"]["learned"], run.metrics["data"]["chosen_by"]
     except (KeyError, TypeError) as error:
-        raise InputError("This run does not say what it was trained on. Name images with --images.") from error
+        raise InputError("This run does not record its training images. Pass images with --images.") from error
 
 
 def _listed(run, images, optional=False):
@@ -156,13 +158,13 @@ def _listed(run, images, optional=False):
         if images is not None:
             raise
         raise InputError(
-            f"The images of this run cannot be found any more: {error} Name a folder of labeled images with --images."
+            f"The images of this run can no longer be found: {error} Pass a folder of labeled images with --images."
         ) from error
     known = set(run.class_names)
     _, files, _ = name_classes(files, multilabel=None if run.thresholds is None else True)
     files = [file for file in files if _names(file.label) <= known]
     if not files and not optional:
-        raise InputError(f"No images of the classes of this run in {source!r}. Choose other images with --images.")
+        raise InputError(f"{source!r} has no images of this run's classes. Pass other images with --images.")
     return [(file.source, file.label) for file in files]
 
 

@@ -30,8 +30,8 @@ def convert(model, folder, targets, batch):
     """
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(
-            "This export needs TensorFlow, which is not installed here. It runs in a process of its own, so a model "
-            "of any backend will do: pip install tensorflow, or export where it is installed."
+            "This export needs TensorFlow, which is not installed. It runs in a separate process, so the model may use "
+            "any backend. Run: pip install tensorflow"
         )
     model.save(folder / "model.keras")
     spec = {"folder": str(folder), "targets": list(targets), "batch": batch}
@@ -42,7 +42,7 @@ def convert(model, folder, targets, batch):
     missing = [name for name in targets if not (folder / name).exists()]
     if done.returncode or missing:
         error = folder / "error.txt"
-        reason = error.read_text() if error.exists() else f"the converter ended with status {done.returncode}"
+        reason = error.read_text() if error.exists() else f"the converter exited with status {done.returncode}"
         raise InputError(f"This model cannot be exported: {reason}")
 
 

@@ -71,7 +71,7 @@ def served_page(run: "Run") -> str:
         labels,
         program,
         f"script-src {_hashed(program)}; connect-src 'self'",
-        privacy="They go to the server on this computer, which does not keep them.",
+        privacy="They are sent to the server on this computer, which does not store them.",
         about=f"{_trust(labels)}Served by tlkeras {__version__}.",
     )
 
@@ -140,7 +140,7 @@ def _introduction(labels):
     """Return a sentence that lists the classes."""
     names, most = labels["class_names"], 20
     listed = ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-    return f"It knows {listed}."
+    return f"It recognizes {listed}."
 
 
 def _trust(labels):
@@ -150,9 +150,10 @@ def _trust(labels):
         return text
     if run.get("accuracy") is not None:
         by = f" ({run['measured_by']})" if run.get("measured_by") else ""
-        text = f"When it was tested{by}, {run['accuracy']:.0%} of its answers were right. "
+        text = f"In a test{by}, {run['accuracy']:.0%} of its answers were correct. "
     if "unknown_threshold" in labels:
         return (
-            f'{text}It answers "none of these" to images that are far from all it has learned from, and may miss some. '
+            f'{text}It answers "none of these" for images that are far from all of its training images, and may miss '
+            "some. "
         )
-    return f"{text}It also calls an image of anything else one of these. "
+    return f"{text}It also assigns one of these classes to an image of anything else. "

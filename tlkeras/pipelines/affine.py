@@ -26,8 +26,8 @@ def not_foldable(reason: str, step: object) -> InputError:
     '`pipeline` cannot be folded: clip=True is not affin'
     """
     return InputError(
-        f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. Save it next to its network instead: "
-        "`tlkeras.save_pipeline`."
+        f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. Save it together with its network "
+        "instead, with `tlkeras.save_pipeline`."
     )
 
 
@@ -103,7 +103,7 @@ def affine(step) -> Affine:
     >>> affine(scaler).offset.round(3)
     array([-1.225])
     """
-    raise not_foldable("a step between extractor and classifier is not affine, or not known to be", step)
+    raise not_foldable("a step between extractor and classifier is not affine, or is of an unknown type", step)
 
 
 @affine.register

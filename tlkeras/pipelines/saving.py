@@ -26,9 +26,9 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     Prefer `tlkeras.fold` if it can convert the pipeline to one Keras model. It cannot fold an SVC with a kernel, trees,
     k-NN or a regressor; these are saved next to the network.
 
-    The folder contains `network.keras`, which Keras alone can open; `estimator.skops`, the steps after the extractor,
-    which skops opens and which, unlike a pickle, runs no code when loaded; and `extractor.json`. This function needs
-    the extra `skops`.
+    The folder contains `network.keras`, which needs only Keras to open; `estimator.skops`, the steps after the
+    extractor, which needs skops and, unlike a pickle, runs no code when loaded; and `extractor.json`. This function
+    needs the extra `skops`.
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any scikit-learn steps.

@@ -263,11 +263,11 @@ def load_run(path: str | os.PathLike) -> Run:
 
     >>> load_run("data")
     Traceback (most recent call last):
-    tlkeras.errors.InputError: 'data' is not a run: it has no model.keras and labels.json. `tlkeras fit` writes one.
+    tlkeras.errors.InputError: 'data' is not a run: it lacks model.keras or labels.json. `tlkeras fit` writes runs.
     """
     path = Path(path)
     if not (path / MODEL).is_file() or not (path / LABELS).is_file():
-        raise InputError(f"{str(path)!r} is not a run: it has no {MODEL} and {LABELS}. `tlkeras fit` writes one.")
+        raise InputError(f"{str(path)!r} is not a run: it lacks {MODEL} or {LABELS}. `tlkeras fit` writes runs.")
     try:
         labels = json.loads((path / LABELS).read_text("utf-8"))
         names, size, resize = tuple(labels["class_names"]), tuple(labels["image_size"]), labels["resize"]

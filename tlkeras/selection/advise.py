@@ -43,7 +43,7 @@ def advise(
     seed: int = 0,
     verbose: bool = False,
 ) -> Plan:
-    """Advise how to train a classifier: which backbone, which layers train, and how, each choice with its reason.
+    """Advise how to train a classifier: which backbone to use, which layers to train, and how, with reasons.
 
     Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The strength of the best
     probe and the number of images then decide whether fine-tuning is worth its time: a probe that is nearly always
@@ -67,7 +67,7 @@ def advise(
         `Plan`, which prints as a list of choices. `plan.command` and `tlkeras.fine_tune(plan=plan)` carry it out.
 
     Raises:
-        InputError: As from `tlkeras.rank`.
+        InputError: As in `tlkeras.rank`.
 
     Example:
 

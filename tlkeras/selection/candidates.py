@@ -31,7 +31,7 @@ class Candidate:
 
     Attributes:
         backbone: Name of the backbone.
-        block: Name of the block whose output gives the features; None for the whole backbone.
+        block: Name of the block whose output is used as features; None for the whole backbone.
         width: Number of features.
         parameters: Number of weights up to that block, including moving statistics, without a head.
         multiply_adds: Multiply-adds per image up to that block.
@@ -149,7 +149,7 @@ class Tapped:
         return _as_published(rows, self._info, network_settings(self._whole).image_size)
 
     def _time(self):
-        """Time several single images and return the fastest, in milliseconds."""
+        """Time single images, and return the fastest time in milliseconds."""
         settings = network_settings(self._extractor)
         network = self._whole.backbone if isinstance(self._whole.backbone, keras.Model) else None
         info, size = self._info, settings.image_size

@@ -23,8 +23,8 @@ class Forecast(NamedTuple):
     Attributes:
         per_class: Number of images per class, or of additional images per class, that the forecast is for.
         accuracy: Median of the forecasts, as a share.
-        low: Bound that one forecast in ten is below.
-        high: Bound that one forecast in ten is above.
+        low: 10th percentile of the forecasts.
+        high: 90th percentile of the forecasts.
     """
 
     per_class: float
@@ -126,7 +126,7 @@ class LearningCurve:
         return Forecast(float(per_class), *_quantiles(_predicted(self.fits, per_class)))
 
     def gain(self, more: float) -> Forecast:
-        """Forecast how much additional images raise the accuracy over that with all available images.
+        """Forecast the gain in accuracy from additional images, compared with all available images.
 
         Args:
             more: Number of additional images per class, up to twice the available number.
@@ -145,7 +145,7 @@ class LearningCurve:
             raise invalid(name, value, f"be at most {most:.0f}", advice)
 
     def sentences(self, more: float | None = None) -> list[str]:
-        """Describe how much more images would help, and how accurate such a forecast would have been.
+        """Describe how much additional images would help, and how accurate such a forecast would have been.
 
         Args:
             more: Number of additional images per class. Defaults to about the available number.

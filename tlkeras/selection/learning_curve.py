@@ -1,4 +1,4 @@
-"""The public `learning_curve`: how accuracy grows with the number of images, and how much more images would help."""
+"""The public `learning_curve`: how accuracy grows with the number of images, with forecasts for larger numbers."""
 
 import os
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def learning_curve(
     cache: bool | str | os.PathLike = True,
     verbose: bool = True,
 ) -> LearningCurve:
-    """Measure a linear probe on growing numbers of images, and forecast how much more images would help.
+    """Measure a linear probe on growing numbers of images, and forecast how much additional images would help.
 
     The features of a frozen backbone are computed once. In each of `repeats` rounds, every image is predicted by probes
     trained on subsets of the other four fifths of the images, from one eleventh to all of them. Smaller subsets are

@@ -18,7 +18,7 @@ class Choice:
         name: Name of the choice, such as `"backbone"`.
         value: The chosen value.
         certainty: `"clear"` if the images support the choice by more than one standard error, `"tie"` if they do not
-            decide it, and `"default"` if it does not depend on them.
+            support it clearly, and `"default"` if it does not depend on them.
         reason: The reason for the choice, with the evidence, in a sentence.
     """
 

@@ -39,11 +39,11 @@ def rank(
 ) -> Ranking:
     """Rank backbones and their blocks by the accuracy of a linear probe on their features of the user's images.
 
-    One pass per backbone computes the features of all blocks. Then all candidates get a quick score: ridge regression
-    with exact leave-one-out in closed form. Those near the best are cross-validated with logistic regression and with
-    shrunk discriminant analysis, and the better of the two counts. All use the same folds, so differences are paired,
-    and images that are hard for all candidates add no noise to them. Candidates within one standard error of the best
-    are ties, and the cheapest of them is recommended. Near-duplicates are held out together.
+    One pass per backbone computes the features of all blocks. Then all candidates get a quick score: the exact
+    leave-one-out accuracy of ridge regression, in closed form. Those near the best are cross-validated with logistic
+    regression and with shrunk discriminant analysis, and the better of the two counts. All use the same folds, so
+    differences are paired, and images that are hard for all candidates add no noise to them. Candidates within one
+    standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates are held out together.
 
     The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
     measures it again.

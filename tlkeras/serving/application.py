@@ -121,4 +121,4 @@ async def _wrong(request, error):
 
 async def _broken(request, error):
     """Respond with status 500 to an unexpected error. The traceback is in the server's log."""
-    return error_response(500, "The server failed; its log says why.")
+    return error_response(500, "Internal server error. See the server's log.")

@@ -51,7 +51,7 @@ class Limits:
         Raises:
             HTTPException: The body is too large, takes too long, or ends early.
         """
-        too_large = HTTPException(413, f"An image file may have at most {self.bytes} bytes.", _CLOSE)
+        too_large = HTTPException(413, f"The image file must not be larger than {self.bytes} bytes.", _CLOSE)
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > self.bytes:
             raise too_large
@@ -92,7 +92,7 @@ class Limits:
         except Exception:  # Pillow raises many types for a damaged file; `read_image` reports the reason
             pass
         if kind in _REFUSED_FORMATS:
-            raise HTTPException(415, f"The image is of the format {kind}, which is not read here.")
+            raise HTTPException(415, f"The image format {kind} is not supported.")
         if width * height > self.pixels:
             raise HTTPException(413, f"The image has more than {self.pixels} pixels.")
         return read_image(content, run.image_size, run.resize)
@@ -145,9 +145,9 @@ def _refusal(headers):
         values.setdefault(name.lower(), []).append(value.decode("latin-1"))
     hosts, origins = values.get(b"host", []), values.get(b"origin", [])
     if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
-        return 421, "This server answers to localhost and 127.0.0.1 only."
+        return 421, "This server accepts requests only for localhost and 127.0.0.1."
     if any(origin.partition("://")[2].lower() != hosts[0].lower() for origin in origins):
-        return 403, "This server does not answer pages from elsewhere."
+        return 403, "This server does not accept requests from other websites."
     return None
 
 

@@ -104,7 +104,7 @@ def _listening(port):
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise InputError(
-                f"Port {port} of {_ADDRESS} cannot be used: {reason}. Choose another with --port."
+                f"Port {port} on {_ADDRESS} cannot be used: {reason}. Choose another port with --port."
             ) from error
         yield listener
 

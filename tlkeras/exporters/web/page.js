@@ -28,7 +28,7 @@ function card(name, blob, { probabilities, unknownScore, milliseconds }) {
   const answer = unknown ? "none of these" : chosen.map((place) => labels.class_names[place]).join(", ") || "no label";
   const picture = make("img", { src: URL.createObjectURL(blob), alt: name });
   picture.onload = () => URL.revokeObjectURL(picture.src);
-  const farther = unknown ? `, farther from what it learned than ${percent(unknownScore)} of the known images` : "";
+  const farther = unknown ? `, farther from the training images than ${percent(unknownScore)} of the known images` : "";
   const note = make("p", { className: "soft", textContent: `${name}, ${milliseconds.toFixed(0)} ms${farther}` });
   const said = make("div", {}, make("h2", {}, make("bdi", { textContent: answer })), make("ul", {}, ...rows), note);
   at("answers").prepend(make("article", {}, make("div", {}, picture), said));
@@ -72,7 +72,7 @@ function useCamera(ask) {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       await video.play();
     } catch {
-      at("status").textContent = "There is no camera, or this page may not use it.";
+      at("status").textContent = "No camera was found, or this page may not use it.";
       return;
     }
     at("camera").hidden = !(at("viewfinder").hidden = false);
@@ -99,6 +99,6 @@ async function start(load) { // `load` returns a function from a file to its pro
     useCamera(ask);
     at("status").textContent = "Ready.";
   } catch (error) {
-    at("status").textContent = `This browser cannot run the classifier; a newer one may. (${error})`;
+    at("status").textContent = `This browser cannot run the classifier. A newer browser may work. (${error})`;
   }
 }

@@ -16,7 +16,7 @@ _PACKED = (17,)
 
 def refused(path, why):
     """Build the error for a rejected file."""
-    return InputError(f"{str(path)!r} is refused: {why}. Only files that `tlkeras export` wrote are opened.")
+    return InputError(f"{str(path)!r} was rejected: {why}. Only files written by `tlkeras export` can be opened.")
 
 
 def inspect_litert(path):
@@ -49,7 +49,7 @@ def _problem(content):
     for number in range(model.OperatorCodesLength()):
         code = model.OperatorCodes(number)
         if code.CustomCode() or schema.BuiltinOperator.CUSTOM in (code.BuiltinCode(), code.DeprecatedBuiltinCode()):
-            return f"it has the custom operator {code.CustomCode()!r}"
+            return f"it uses the custom operator {code.CustomCode()!r}"
     if model.SubgraphsLength() != 1:
         return f"it has {model.SubgraphsLength()} graphs instead of one"
     graph = model.Subgraphs(0)
@@ -65,7 +65,7 @@ def _tensor_problem(schema, model, graph, length):
         tensor = graph.Tensors(number)
         shape = [tensor.Shape(axis) for axis in range(tensor.ShapeLength())]
         if any(side < 0 for side in shape):
-            return f"a tensor has the shape {shape}"
+            return f"a tensor has the invalid shape {shape}"
         if tensor.Buffer() >= model.BuffersLength():
             return "it is damaged"
         size, buffer = math.prod(shape) * sizes.get(tensor.Type(), 8), model.Buffers(tensor.Buffer())
@@ -73,7 +73,7 @@ def _tensor_problem(schema, model, graph, length):
             return "it is damaged"
         held = buffer.DataLength() or buffer.Size()
         if held and held < size * (0.5 if tensor.Type() in _PACKED else 1):
-            return f"a constant of {size} bytes has {held}"
+            return f"a constant has {held} bytes instead of {size}"
         total += 0 if held else size
         if size > LARGEST or total > LARGEST:
             return f"its tensors are too large, such as {shape}"
