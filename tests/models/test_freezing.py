@@ -27,7 +27,7 @@ def network(nested=False, norm=layers.BatchNormalization, bias=False):
     x = image
     for i, stage in enumerate(STAGES):
         x = layers.Conv2D(4, 3, strides=1 + i % 2, padding="same", use_bias=bias, name=f"{stage}_conv")(x)
-        x = layers.Activation("gelu")(norm(name=f"{stage}_norm")(x))
+        x = layers.Activation("tanh")(norm(name=f"{stage}_norm")(x))
     if nested:
         trunk, image = keras.Model(image, x, name="trunk"), keras.Input((8, 8, 3))
         x = trunk(image)
@@ -36,8 +36,9 @@ def network(nested=False, norm=layers.BatchNormalization, bias=False):
 
 
 def compiled(model, optimizer=None):
-    optimizer = optimizer or keras.optimizers.SGD(0.5, momentum=0.9)
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    """Compile a model and build its optimizer, since a step that creates variables is traced twice."""
+    model.compile(optimizer or keras.optimizers.SGD(0.5, momentum=0.9), "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

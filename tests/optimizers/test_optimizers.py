@@ -146,6 +146,7 @@ def trained(model, optimizer, epochs=2, **kwargs):
     x, y = rng.normal(size=(24, 6)).astype("float32"), rng.normal(size=(24, 3)).astype("float32")
     if optimizer is not None:
         model.compile(optimizer, "mse")
+        model.optimizer.build(model.trainable_variables)  # or the first step is traced twice
     return model.fit(x, y, batch_size=8, epochs=epochs, shuffle=False, verbose=0, **kwargs)
 
 

@@ -32,7 +32,8 @@ def fresh_model(optimizer):
             layers.Dense(3, name="predictions"),
         ]
     )
-    model.compile(optimizer, "mse", metrics=["mae"])
+    model.compile(optimizer, "mse", metrics=[keras.metrics.MeanAbsoluteError()])
+    model.optimizer.build(model.trainable_variables)  # or the first step is traced twice
     return model
 
 

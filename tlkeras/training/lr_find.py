@@ -12,6 +12,7 @@ from tlkeras.data.dataset import ImageSplits
 from tlkeras.errors import InputError
 from tlkeras.models.layer_tree import check_model
 from tlkeras.models.optimizer_copying import fresh_copy, unwrapped
+from tlkeras.models.recompile import strategy_scope
 from tlkeras.training.steps.random_state import random_state_kept
 from tlkeras.utils.validation import check_integer, check_number, invalid, shown
 
@@ -162,6 +163,8 @@ def lr_find(
     with random_state_kept():
         try:
             model.optimizer, model.train_function = _plain_copy(model.optimizer, start), None
+            with strategy_scope(model):
+                model.optimizer.build(model.trainable_variables)  # otherwise, TensorFlow traces the step twice
             model.steps_per_execution = 1  # otherwise, several rates would share one loss
             for variable, value in values:  # JAX donates buffers, and moving averages may share those of the weights
                 variable.assign(value)
