@@ -158,8 +158,8 @@ def write(notebook, path):
 
 
 def index():
-    """Write the list of notebooks: questions, minutes and prerequisites, taken from their sources."""
-    seconds = json.loads((MEASUREMENTS / "notebook_seconds.json").read_text())["notebooks"]
+    """Return the list of notebooks: questions, minutes and prerequisites from their sources, and how long all take."""
+    seconds, every = json.loads((MEASUREMENTS / "notebook_seconds.json").read_text())["notebooks"], []
     lines = ["| notebook | question | minutes to read | to run | of exercises | before you start |", "|---" * 6 + "|"]
     for name in names():
         header = _cells(name)[0].source
@@ -170,7 +170,20 @@ def index():
         run = f"{seconds[name] / 60:.1f}" if name in seconds else time_run
         links = f"**{_title(name)}**<br>[read](read/{name}.ipynb) · [learn](learn/{name}.ipynb)"
         lines.append(f"| {links} | {asked} | {time_read} | {run} | {time_solve} | {needs} |")
+        every.append([float(minutes.split()[-1]) for minutes in (time_read, run, time_solve)])
+    sums = (f"**{sum(minutes):.0f}**" for minutes in zip(*every, strict=True))
+    lines.append(f"| **all notebooks** | | {' | '.join(sums)} | |")
     return "\n".join([(HERE / "introduction.md").read_text(), *lines, ""])
+
+
+def picture():
+    """Return the first picture of 01 as a small JPEG: drawings with right and wrong answers of the model."""
+    cells = nbformat.read(READ / f"{SYLLABUS[1]}.ipynb", as_version=4).cells
+    pictures = (output.get("data", {}).get("image/png") for cell in cells for output in cell.get("outputs", ()))
+    image = Image.open(io.BytesIO(base64.b64decode(next(filter(None, pictures))))).convert("RGB")
+    file = io.BytesIO()
+    image.reduce(2).save(file, "jpeg", quality=85, optimize=True)
+    return file.getvalue()
 
 
 def launch(path, repository=None):
@@ -297,6 +310,7 @@ def main():
         print(f"Now build these, whose scoreboards show older rows: {' '.join(stale)}", file=sys.stderr)
     if options.index or not options.name:
         (HERE / "README.md").write_text(index())
+        (HERE / "answers.jpg").write_bytes(picture())
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def add_material(kit, version):
     skip = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".*")
     for part in ("data", "notebooks/learn", "notebooks/read"):
         shutil.copytree(ROOT / part, kit / part, ignore=skip)
-    for file in (*(ROOT / "notebooks").glob("*.md"), ROOT / "LICENSE", ROOT / "NOTICE"):
+    pages = [*(ROOT / "notebooks").glob("*.md"), *(ROOT / "notebooks").glob("*.jpg")]
+    for file in (*pages, ROOT / "LICENSE", ROOT / "NOTICE"):
         shutil.copy(file, kit / file.relative_to(ROOT))
     (kit / "html").mkdir()
     for name in names():

@@ -292,7 +292,7 @@ teaching.check("03.1", prediction, few, many)
 #
 # Larger images show more and cost more. Write `probe_at(side)`: load the drawings at this size with
 # `lab.drawings(side)`, compute their features, and return the mean score of `tlkeras.linear_probe` on three splits. The check
-# calls it with a small size. Then compare 96 and 224 yourself.
+# calls it with two small sizes. Then compare 96 and 224 yourself.
 #
 # <details><summary>Hint</summary>
 # <code>lab.features</code> takes the size from the images, and <code>lab.splits(images, 3)</code> makes three splits.

@@ -29,8 +29,8 @@ def test_03_1_is_judged_by_the_simulation(prediction, many, right):
 def test_03_2_takes_any_function_that_gives_the_accuracy_for_the_side(accuracy, monkeypatch):
     asked = []
     monkeypatch.setattr(notebook_03, "measured_at", lambda side: accuracy - 0.02)  # three splits, drawn differently
-    check("03.2", lambda side: asked.append(side) or accuracy)
-    assert asked == [64]
+    check("03.2", lambda side: asked.append(side) or accuracy - 0.1 * (side < 64))
+    assert asked == [64, 32]
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,9 @@ def test_03_2_takes_any_function_that_gives_the_accuracy_for_the_side(accuracy, 
         (lambda side: 0.99, "too good"),
         (lambda side: [0.5], r"\[0, 1\]"),
         (lambda side: 0.6, "not what three splits give here, 54%"),
+        (lambda side: 0.55, "exactly the same at 32 x 32"),
     ],
-    ids=["number", "nothing", "chance", "training images", "list", "constant"],
+    ids=["number", "nothing", "chance", "training images", "list", "constant", "constant near the truth"],
 )
 def test_03_2_says_what_is_wrong(answer, hint, monkeypatch):
     monkeypatch.setattr(notebook_03, "measured_at", lambda side: 0.54)

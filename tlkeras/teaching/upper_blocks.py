@@ -52,10 +52,16 @@ class UpperBlocks:
     def compile(self, optimizer: Any, **settings: Any) -> None:
         """Compile the model for class numbers, and remember the optimizer's state before its first step.
 
+        On TensorFlow, XLA is off: on a CPU it took three to four times as long for a few epochs on small maps.
+
         Args:
             optimizer: Keras optimizer.
             **settings: Further arguments of `keras.Model.compile`.
         """
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            settings = {"jit_compile": False, **settings}
         self.model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **settings)
         optimizer.build(self.model.trainable_variables)
         state: dict = {}

@@ -22,7 +22,7 @@ def exercise_1(prediction, few, many):
 
 
 def exercise_2(probe_at):
-    """Call the function with a small size, and compare with the same measurement made here."""
+    """Call the function with two small sizes, and compare with the same measurement made here."""
     accuracy = tried(probe_at, 64)
     require(np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy must lie in [0, 1]. Received: {accuracy!r}")
     require(accuracy > 0.25, f"{accuracy:.2f} at 64 x 64 is too low. Do features and labels match?")
@@ -30,6 +30,8 @@ def exercise_2(probe_at):
     here = measured_at(64)
     apart = abs(accuracy - here) <= 0.03  # other splits may have been drawn
     require(apart, f"{accuracy:.0%} at 64 x 64 is not what three splits give here, {here:.0%}. Is `side` used?")
+    smaller = tried(probe_at, 32)
+    require(smaller != accuracy, f"{accuracy:.1%} at 64 x 64, and exactly the same at 32 x 32. Is `side` used?")
     return f"At 64 x 64 the probe is right for {accuracy:.0%} of the test images."
 
 
