@@ -301,7 +301,7 @@ def test_wrong_names_and_a_missing_network_are_told_in_one_sentence(monkeypatch,
     monkeypatch.setattr("kagglehub.model_download", no_network)
     with pytest.raises(InputError, match="vit_base_patch16_224_imagenet"):
         backbone("hub:vit_base_patch16_224_imagene")
-    with pytest.raises(InputError, match="of images"):
+    with pytest.raises(InputError, match="no image preset"):
         backbone("hub:bert_base_en")
     with pytest.raises(InputError, match=r"config\.json"):
         backbone(f"hub:{tmp_path}")
