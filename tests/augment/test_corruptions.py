@@ -75,7 +75,7 @@ def test_what_are_no_rgb_images_of_one_size_is_refused(images):
     for wrong, message in (
         (np.zeros((4, 8)), r"\(4, 8\)"),
         (images.astype(str), "dtype <U3"),
-        ([images[0], images[1, :8]], "several sizes"),
+        ([images[0], images[1, :8]], "different sizes"),
     ):
         with pytest.raises(InputError, match=message):
             corrupt(wrong, "dark")

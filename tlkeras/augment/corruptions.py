@@ -39,7 +39,8 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
         uint8 array of the same shape.
 
     Raises:
-        InputError: `kind` is unknown, `severity` is not between 1 and 5, or `images` are not RGB images of one size.
+        InputError: `kind` is unknown, `severity` is not between 1 and 5, or `images` are not RGB images of
+            the same size.
 
     Example:
 
@@ -50,11 +51,11 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
     """
     check_choice("kind", kind, tuple(_CORRUPTIONS))
     severity = check_integer("severity", severity, 1, 5)
-    required = "`images` must be RGB images of one size, an array of shape (n, height, width, 3)"
+    required = "`images` must be RGB images of the same size, an array of shape (n, height, width, 3)"
     try:
         images = np.asarray(images)
     except ValueError:
-        raise InputError(f"{required}. Received: images of several sizes.") from None
+        raise InputError(f"{required}. Received: images of different sizes.") from None
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype.kind not in "uif":
         raise InputError(f"{required}. Received: shape {images.shape}, dtype {images.dtype}.")
     warn_of_pixel_range(images)

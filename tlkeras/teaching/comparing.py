@@ -158,5 +158,5 @@ def _line(number, row):
 def _sizes(splits):
     """Return the mean numbers of training and test images."""
     if not len(splits):
-        raise InputError("`splits` must have two splits or more. Received: none.")
+        raise InputError("`splits` must contain at least two splits. Received: none.")
     return {part: round(np.mean([len(getattr(split, part)) for split in splits])) for part in ("train", "test")}

@@ -48,7 +48,7 @@ def line_chart(
     x, baselines = np.asarray(x, float), dict(baselines or {})
     curves = {name: {key: np.atleast_2d(runs) for key, runs in panel.items()} for name, panel in panels.items()}
     if not curves or any(runs.shape[1] > len(x) for panel in curves.values() for runs in panel.values()):
-        raise InputError("`panels` must have one panel or more, whose curves have at most as many points as `x`.")
+        raise InputError("`panels` must contain at least one panel, with at most as many points per curve as in `x`.")
     figure = Illustration(figsize=(3.9 * len(curves) if len(curves) > 1 else 7, 3.5))
     words, every = [], figure.subplots(1, len(curves), squeeze=False)[0]
     for number, (axes, (name, panel)) in enumerate(zip(every, curves.items(), strict=True)):

@@ -92,7 +92,7 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Show
     rows = list(rows)
     if not rows or any(list(row) != list(rows[0]) for row in rows):
         columns = sorted({tuple(row) for row in rows})
-        raise InputError(f"`rows` must be dicts with the same keys, one row or more. Received: columns {columns}.")
+        raise InputError(f"`rows` must contain one or more dicts with the same keys. Received: columns {columns}.")
     cells = [[str(value) for value in row.values()] for row in rows]
     text = tables.table(list(rows[0]), cells)
     return Shown({"text/html": html_table(list(rows[0]), cells, caption)}, f"{caption}\n{text}" if caption else text)

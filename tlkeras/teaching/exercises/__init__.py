@@ -120,4 +120,5 @@ def beaten_majority(predicted, images):
     accuracy = float(np.mean(predicted == images.test.labels))
     majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
     require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")
-    return f"{accuracy:.2f} of {len(images.test)} test images, where the majority class gives {majority:.2f}"
+    count = len(images.test)
+    return f"{accuracy:.2f} of {count} test images are right, compared with {majority:.2f} for the majority class"

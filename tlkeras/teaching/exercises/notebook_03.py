@@ -24,7 +24,7 @@ def exercise_1(prediction, few, many):
 def exercise_2(probe_at):
     """Call the function with two small sizes, and compare with the same measurement made here."""
     accuracy = tried(probe_at, 64)
-    require(np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy must lie in [0, 1]. Received: {accuracy!r}")
+    require(np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy must be in [0, 1]. Received: {accuracy!r}")
     require(accuracy > 0.25, f"{accuracy:.2f} at 64 x 64 is too low. Do features and labels match?")
     require(accuracy < 0.85, f"{accuracy:.2f} at 64 x 64 is too good. Is it measured on the training images?")
     here = measured_at(64)

@@ -12,7 +12,7 @@ QUIZ = {
     ),
     "b": (
         True,
-        "The frozen backbone gives the old head the same features as before, and the new head learns beside it.",
+        "The frozen backbone gives the old head the same features as before, and the new head learns next to it.",
     ),
     "c": (False, "A high rate erases within a few steps. What counts is how far the weights move, not for how long."),
 }

@@ -7,7 +7,7 @@ import numpy as np
 from tlkeras.teaching.exercises import require, require_splits, tried
 
 QUIZ = {
-    "a": (False, "Where a curve is flat, more of the same teaches little. The forecast of your curve says how little."),
+    "a": (False, "If a curve is flat, more of the same teaches little. The forecast of your curve says how little."),
     "b": (True, "A flat curve says that the number of images is not what holds you back, so change something else."),
     "c": (
         False,
@@ -44,7 +44,7 @@ def exercise_2(spread):
     returned = tried(spread, 4)
     accuracies = tried(lambda: np.asarray(returned, float))
     require(accuracies.shape == (4,), f"spread(4) must return four accuracies. Received: shape {accuracies.shape}.")
-    require(((accuracies > 0) & (accuracies <= 1)).all(), f"accuracies must lie in (0, 1]. Received: {accuracies}.")
+    require(((accuracies > 0) & (accuracies <= 1)).all(), f"accuracies must be in (0, 1]. Received: {accuracies}.")
     require(len(set(accuracies)) > 1, "all four are equal. Does each sample have its own seed?")
     low, high = accuracies.min(), accuracies.max()
     return f"Between {low:.0%} and {high:.0%}: that is how much depends on which ten they are."

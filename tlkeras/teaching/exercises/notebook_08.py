@@ -43,7 +43,7 @@ def exercise_2(affordable):
         expected = max((one for one in known if one.top1 and one.multiply_adds <= budget), key=lambda one: one.top1)
         result = tried(affordable, list(_NAMES), budget)
         require(isinstance(result, str), f"return a name. Received: {result!r}")
-        require(result in _NAMES, f"{result!r} is not one of the names given.")
+        require(result in _NAMES, f"{result!r} is not one of the given names.")
         info = backbone_info(result)
         require(
             info.multiply_adds <= budget, f"{result} needs {info.multiply_adds:.3g} multiply-adds, not {budget:.3g}."
@@ -57,7 +57,7 @@ def exercise_2(affordable):
 def exercise_3(choice, ranking):
     """Look for the choice among the ties."""
     require(hasattr(ranking, "ties"), "my_ranking must be the result of tlkeras.rank.")
-    require(len(ranking.rows) > 1, "rank two candidates or more: backbones, or blocks of one.")
+    require(len(ranking.rows) > 1, "rank at least two candidates: backbones, or blocks of one.")
     require(hasattr(choice, "candidate"), "my_choice must be a row of my_ranking, such as my_ranking.recommended.")
     require(choice in ranking.rows, "my_choice is not a row of my_ranking.")
     require(choice.tied, f"{choice.candidate.label} is behind the best by more than one standard error.")
