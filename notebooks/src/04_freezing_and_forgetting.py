@@ -149,16 +149,16 @@ def imagenet_answers(rows):
 before = [imagenet_answers(split.test) for split in splits]
 
 # %%
-RATES = (1e-5, 1e-4, 1e-3, 3e-3)
+RATES = {"1e-5": 1e-5, "1e-4": 1e-4, "1e-3": 1e-3, "3e-3": 3e-3}
 upper.compile(keras.optimizers.Adam())
 accuracy, kept = np.zeros((2, len(splits), len(RATES)))
 by_epoch = {}
 for row, split in enumerate(splits):
-    for column, rate in enumerate(RATES):
+    for column, (name, rate) in enumerate(RATES.items()):
         history = upper.fit(split.train, learning_rate=rate, epochs=5, seed=row)
         accuracy[row, column] = upper.accuracy(split.test)
         kept[row, column] = np.mean(imagenet_answers(split.test) == before[row])
-        by_epoch.setdefault(f"rate {rate:g}", []).append(history["accuracy"])
+        by_epoch.setdefault(f"rate {name}", []).append(history["accuracy"])
 
 # %% [markdown]
 # Always look at a training curve first. Which rates learn the training images in five epochs? Lines are means of three
@@ -178,7 +178,7 @@ after = [
 ]
 slow = (
     " The lowest rate has hardly begun."
-    if shown["rate 1e-05"][:, -1].mean() < majority + 0.1
+    if shown["rate 1e-5"][:, -1].mean() < majority + 0.1
     else ""
 )
 teaching.finding(
@@ -206,7 +206,7 @@ teaching.line_chart(
         "new task: test images right": {"upper blocks train": accuracy},
         "old task: answers kept": {"upper blocks train": kept},
     },
-    RATES,
+    list(RATES.values()),
     log=True,
     xlabel="learning rate of Adam",
     baselines={"frozen, head solved": probes[:3].mean()},
@@ -214,7 +214,7 @@ teaching.line_chart(
 )
 
 # %% tags=["hide"]
-LEARNED = RATES.index(1e-3)
+LEARNED = list(RATES).index("1e-3")
 learns = teaching.compare(
     {"a rate of 0.001": accuracy[:, LEARNED], "a rate of 0.00001": accuracy[:, 0]},
     splits,

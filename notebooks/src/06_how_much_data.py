@@ -50,6 +50,15 @@ heads = rng.binomial(tosses, 0.75, (2000, len(tosses)))
 right = (heads > tosses / 2).mean(axis=0)
 
 # %% tags=["hide"]
+teaching.line_chart(
+    {"guesses right": {"coin": right}},
+    tosses,
+    log=True,
+    xlabel="tosses",
+    title="Each guess from three times as many tosses: steep first, flat in the end",
+)
+
+# %% tags=["hide"]
 shares = ", ".join(f"{share:.0%} with {n}" for n, share in zip(tosses, right))
 teaching.finding(
     f"{shares} tosses. The curve rises, and must level off before 100%. So must that of "

@@ -34,16 +34,16 @@ from tlkeras.teaching import lab
 # %% [markdown]
 # ## Four ways to draw the same thing
 #
-# A **domain** is a source of images: a camera, a hospital, a drawing style. Our four domains are four sets of emoji. Each
-# shows the same 442 things, so nothing differs but the style. We learn from `rendered`, the three-dimensional style, and use the model
-# on the others. An owl that was learned in one style is never tested in another: test things are new in every style.
+# A **domain** is a source of images: a camera, a hospital, a drawing style. Our four domains are four sets of emoji:
+# Google's (`noto`), Twitter's (`twemoji`) and two of Microsoft's (`rendered`, `line`). Each shows the same 442 things, so
+# nothing differs but the style. We learn from `rendered`, the three-dimensional style, and use the model on the others. An owl that was learned in one style is never tested in another: test things are new in every style.
 
 # %%
 styles = ("rendered", "noto", "twemoji", "line")
 images = {style: lab.emoji(style) for style in styles}
 shown = [20, 70, 120, 200, 330, 430]
 paths = [images[style].paths[index] for style in styles for index in shown]
-captions = [style for style in styles for _ in shown]
+captions = [style * (index == shown[0]) for style in styles for index in shown]
 tlkeras.contact_sheet(paths, captions, columns=6, image_size=90)
 
 # %%

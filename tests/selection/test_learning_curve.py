@@ -122,8 +122,11 @@ def test_it_says_in_words_and_numbers_what_more_images_would_bring(curve):
     content = json.loads(json.dumps(curve.to_json(more=20)))
     assert content["gain"]["per_class"] == 20 and len(content["forecast"]) == 3
     assert repr(curve).splitlines()[0].split()[:3] == ["images", "per", "class"] and "3 times as many" in repr(curve)
-    axes = curve.figure().axes[0]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("training images per class", "accuracy")
+    figure = curve.figure()
+    axes, past = figure.axes[0], curve.hindcast
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("training images per class", "accuracy (%)")
+    names = axes.get_legend_handles_labels()[1]
+    assert names[-1] == f"hindcast, from {past.from_per_class:.0f} per class" and check in figure.alt
 
 
 def test_few_images_per_class_are_refused_with_the_class_and_the_reason():

@@ -117,7 +117,7 @@ POLICIES = {
         small_rotation=3, scale=0.1, crop=0.05, light=0.2, gray=0.2, blur=0.2, noise=0.03, fill=255.0,
         why={
             "horizontal_flip": "Off: mirrored writing cannot be read.",
-            "vertical_flip": "Off, for the same reason.",
+            "vertical_flip": "Off: nor can writing that is flipped upside down.",
             "small_rotation": "Pages are fed at an angle.",
             "scale": "Margins vary.",
             "crop": "Margins vary.",
@@ -131,7 +131,7 @@ POLICIES = {
         small_rotation=10, scale=0.1, crop=0.1, light=0.1, noise=0.03, fill="nearest",
         why={
             "horizontal_flip": "Off: a mirrored 3 is not a 3, and a mirrored 2 looks like a 5.",
-            "vertical_flip": "Off, for the same reason.",
+            "vertical_flip": "Off: flipped upside down, a 2 looks like a 5, too.",
             "small_rotation": "Handwriting slants; beyond about 45 degrees a 6 begins to look like a 9.",
             "scale": "Handwriting varies in size.",
             "crop": "The digit is rarely centered.",

@@ -59,7 +59,8 @@ def dot_chart(
     plain_axes(axes, grid="x")
     every = np.concatenate([*rows.values(), [*lines.values()]])
     margin = max(2.0, 0.08 * np.ptp(every))
-    axes.set_xlim(max(0, every.min() - margin), min(100, every.max() + margin))
+    lowest = every.min() - margin
+    axes.set_xlim(lowest if lowest > 5 else 0, min(100, every.max() + margin))  # near zero, zero is shown
     for row, (name, (value, low, high)) in enumerate(rows.items()):
         color = HUES[0] if highlight in (None, name) else HUES[6]
         axes.plot([low, high], [row, row], color=color, linewidth=2.5, alpha=0.55, solid_capstyle="round")

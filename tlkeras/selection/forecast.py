@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finish, plain_axes
 from tlkeras.selection.curve_fits import FAMILIES, CurveFits, fit_curves
 from tlkeras.utils.tables import table
 from tlkeras.utils.validation import check_number, invalid
@@ -205,30 +206,35 @@ class LearningCurve:
         return "\n".join([self.table(), "", *self.sentences()])
 
     def figure(self) -> Figure:
-        """Draw the measurements with their standard errors, and the forecast with its 80% interval."""
-        figure = Figure(figsize=(7, 3.8), layout="constrained")
+        """Draw the measurements with their standard errors, the forecast with its 80% interval, and the hindcast."""
+        figure = Illustration(figsize=(7, 3.8))
         axes = figure.subplots()
+        plain_axes(axes, grid="y")
         sizes = np.geomspace(self.per_class[0], REACH * self.now, 100)
         curves = np.concatenate([fits(sizes) for fits in self.fits])
-        low, middle, high = np.quantile(curves, (LOW, 0.5, HIGH), axis=0)
-        axes.fill_between(sizes, low, high, color="#6baed6", alpha=0.25, linewidth=0, label="80% of the forecasts")
-        axes.plot(sizes, middle, "--", color="#08519c", label="forecast")
-        axes.errorbar(
-            self.per_class, self.accuracy, self.standard_error, fmt="o", color="black", capsize=3, label="measured"
-        )
-        axes.axvline(self.now, color="#525252", linestyle=":", label="available images")
+        low, middle, high = 100 * np.quantile(curves, (LOW, 0.5, HIGH), axis=0)
+        axes.fill_between(sizes, low, high, color=HUES[0], alpha=0.15, linewidth=0, label="80% of the forecasts")
+        axes.plot(sizes, middle, "--", color=HUES[0], label="forecast")
+        shares, errors = 100 * self.accuracy, 100 * self.standard_error
+        axes.errorbar(self.per_class, shares, errors, fmt="o", color=INK, capsize=3, label="measured, ± standard error")
+        past = self.hindcast
+        known = f"hindcast, from {past.from_per_class:.0f} per class"
+        expected, *ends = 100 * np.array([past.predicted, past.low, past.high])
+        ends = np.abs(np.array(ends) - expected)[:, None]
+        axes.errorbar(1.04 * past.per_class, expected, ends, fmt="D", color=HUES[1], capsize=3, label=known)
+        axes.axvline(self.now, color=SOFT, linestyle=":", label="available images")
         axes.set_xscale("log", base=2)
         ticks = self.now * 2.0 ** np.arange(-4, 2)
-        ticks = [*ticks[ticks >= self.per_class[0]], REACH * self.now]
-        axes.set_xticks(ticks, [f"{tick:.0f}" if tick >= 10 else f"{tick:.1f}" for tick in ticks])
+        ticks = np.unique(np.round([*ticks[ticks >= self.per_class[0]], REACH * self.now]))
+        axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
         axes.minorticks_off()
-        axes.set_xlabel("training images per class")
-        axes.set_ylabel("accuracy")
-        axes.set_ylim(max(0, low.min() - 0.05), min(1, high.max() + 0.05))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, loc="lower right")
-        return figure
+        axes.set_xlabel("training images per class", color=SOFT)
+        axes.set_ylabel("accuracy (%)", color=SOFT)
+        axes.set_ylim(max(0, low.min() - 5), min(100, high.max() + 5))
+        axes.legend(frameon=False, loc="lower right", fontsize=9)
+        ranges = f"{shares[0]:.0f}% with {self.per_class[0]:.0f} images per class to {shares[-1]:.0f}% with"
+        words = f"Measured accuracy: {ranges} {self.per_class[-1]:.0f}. {' '.join(self.sentences())}"
+        return finish(figure, "", words)
 
 
 def _resampled(right: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -116,9 +116,14 @@ def answers(model, images):
 
 
 def beaten_majority(predicted, images):
-    """Require test accuracy above that of the majority class, and describe it."""
+    """Require test accuracy above that of the majority class, and describe it with its interval."""
+    from tlkeras.teaching.comparing import counted
+
     accuracy = float(np.mean(predicted == images.test.labels))
     majority = float(np.mean(images.test.labels == np.bincount(images.train.labels).argmax()))
     require(accuracy > majority, f"{accuracy:.2f} on test images does not beat the majority class, {majority:.2f}.")
-    count = len(images.test)
-    return f"{accuracy:.2f} of {count} test images are right, compared with {majority:.2f} for the majority class"
+    _, low, high = counted(accuracy, len(images.test))
+    return (
+        f"{accuracy:.2f} of {len(images.test)} test images are right (95% interval {low:.2f} to {high:.2f}), compared "
+        f"with {majority:.2f} for the majority class"
+    )
