@@ -6,6 +6,7 @@ neither times nor machines are recorded. A rebuild therefore changes only what t
 Run: python notebooks/build.py [NAME ...]
      python notebooks/build.py --text NAME     rewrite prose and keep the outputs, if no code has changed
      python notebooks/build.py --index         rewrite only README.md, the list of all notebooks
+     python notebooks/build.py --seconds       also store how long each takes, in CPU seconds without stored features
 """
 
 import argparse
@@ -17,6 +18,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 import tomllib
 from pathlib import Path
@@ -157,6 +159,19 @@ def write(notebook, path):
     path.with_suffix(".part").replace(path)
 
 
+def record(seconds, batch):
+    """Store how long notebooks take, for `tlkeras doctor` and the index. Notebooks not measured keep their times.
+
+    Args:
+        seconds: Dict from the name of a notebook to seconds.
+        batch: Seconds of `tlkeras.teaching.doctor.check_forward_pass` on the same machine.
+    """
+    file = MEASUREMENTS / "notebook_seconds.json"
+    known = json.loads(file.read_text())["notebooks"] | seconds
+    known = {name: known[name] for name in names() if name in known}
+    file.write_text(json.dumps({"batch": round(batch, 4), "notebooks": known}, indent=1) + "\n")
+
+
 def index():
     """Return the list of notebooks: questions, minutes and prerequisites from their sources, and how long all take."""
     seconds, every = json.loads((MEASUREMENTS / "notebook_seconds.json").read_text())["notebooks"], []
@@ -291,10 +306,13 @@ def main():
     parser.add_argument("name", nargs="*", choices=[*names(), []], metavar="NAME", help="by default all")
     parser.add_argument("--text", action="store_true", help="rewrite prose and keep the outputs")
     parser.add_argument("--index", action="store_true", help="rewrite only README.md")
+    parser.add_argument("--seconds", action="store_true", help="also store how long each takes")
     options = parser.parse_args()
-    built, changed = options.name or names(), []
+    built, changed, seconds = options.name or names(), [], {}
     for name in [] if options.index else built:
         start, busy = time.perf_counter(), _busy()
+        if options.seconds:
+            os.environ["TLKERAS_CACHE"] = tempfile.mkdtemp()  # a first run finds no features
         write(exercise(name), LEARN / f"{name}.ipynb")
         executed = reworded(name) if options.text else execute(lesson(name))
         if (scores := take_scores(executed)) is not None:
@@ -304,10 +322,15 @@ def main():
             changed += [name] if before != now else []
             file.write_text(now)
         write(executed, READ / f"{name}.ipynb")
-        print(f"{name}: {time.perf_counter() - start:.0f} s, {_busy() - busy:.0f} of CPU", file=sys.stderr)
+        seconds[name] = round(_busy() - busy, 1)
+        print(f"{name}: {time.perf_counter() - start:.0f} s, {seconds[name]:.0f} of CPU", file=sys.stderr)
     stale = [name for name in names() if changed and name > min(changed) and name not in built]
     if stale:
         print(f"Now build these, whose scoreboards show older rows: {' '.join(stale)}", file=sys.stderr)
+    if options.seconds:
+        from tlkeras.teaching import doctor
+
+        record(seconds, min(doctor.check_forward_pass()[1] for _ in range(5)))  # the quietest moment
     if options.index or not options.name:
         (HERE / "README.md").write_text(index())
         (HERE / "answers.jpg").write_bytes(picture())
