@@ -55,7 +55,7 @@ teaching.line_chart(
     tosses,
     log=True,
     xlabel="tosses",
-    title="Each guess from three times as many tosses: steep first, flat in the end",
+    title="Three times as many tosses help much at first, and little in the end",
 )
 
 # %% tags=["hide"]

@@ -289,7 +289,10 @@ teaching.finding(
 
 # %%
 result = tlkeras.calibrate(head, features[test], labels[test])
-tlkeras.reliability_figure({"as trained": result.before, "calibrated": result.after})
+tlkeras.reliability_figure(
+    {"as trained": result.before, "calibrated": result.after},
+    title="Trained for long, the head is too sure; one number brings it nearer",
+)
 
 # %% tags=["hide"]
 before, after = result.before, result.after

@@ -157,6 +157,7 @@ def test_a_reliability_diagram_shows_each_measurement_in_a_panel():
     found = tlkeras.reliability(labels, probabilities)
     figure = tlkeras.reliability_figure({"before": found, "after": tlkeras.reliability(*answers(200))})
     assert len(figure.axes) == 4
+    assert "before: error" in figure.alt
     assert figure.axes[0].get_title() == f"before: error {found.expected_calibration_error:.3f}"
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert heights == pytest.approx([one.accuracy for one in found.bins if one.images])

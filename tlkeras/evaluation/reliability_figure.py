@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from tlkeras.errors import InputError
 from tlkeras.evaluation.calibration import Reliability
+from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finish
 
 
 def reliability_figure(measured: Mapping[str, Reliability], title: str | None = None) -> Figure:
@@ -17,10 +18,10 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
 
     Args:
         measured: Dict from name to the result of `tlkeras.reliability` for the same images.
-        title: Heading. Defaults to none.
+        title: The finding, in a sentence. Defaults to none.
 
     Returns:
-        `matplotlib.figure.Figure`, independent of pyplot.
+        `matplotlib.figure.Figure`, independent of pyplot and described in words by its `alt`.
 
     Raises:
         InputError: `measured` is empty.
@@ -37,15 +38,18 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
             "`measured` must be a dict from names to results of `tlkeras.reliability`, with at least one entry. "
             "Received: an empty dict."
         )
-    figure = Figure(figsize=(0.5 + 3.5 * len(measured), 4.6), layout="constrained")
+    figure = Illustration(figsize=(0.5 + 3.5 * len(measured), 4.6))
     panels = figure.subplots(2, len(measured), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
     for column, (name, one) in enumerate(measured.items()):
         _draw(*panels[:, column], name, one)
-    panels[0, 0].set_ylabel("share of right answers")
-    panels[1, 0].set_ylabel("images")
-    if title:
-        figure.suptitle(title)
-    return figure
+    panels[0, 0].set_ylabel("share of right answers", color=SOFT)
+    panels[1, 0].set_ylabel("images", color=SOFT)
+    words = (
+        f"{name}: error {one.expected_calibration_error:.3f}, 95% interval {one.interval[0]:.3f} to "
+        f"{one.interval[1]:.3f}, by chance {one.noise:.3f}"
+        for name, one in measured.items()
+    )
+    return finish(figure, title or "", f"Stated and true confidence: {'; '.join(words)}.")
 
 
 def _draw(upper, lower, name, one):
@@ -54,14 +58,16 @@ def _draw(upper, lower, name, one):
     widths = [part.high - part.low for part in used]
     accuracies = np.array([part.accuracy for part in used])
     confidences = [part.confidence for part in used]
-    style = {"align": "edge", "color": "#c6dbef", "edgecolor": "black", "linewidth": 0.8}
+    style = {"align": "edge", "color": f"{HUES[0]}44", "edgecolor": HUES[0], "linewidth": 0.8}
     upper.bar(lefts, accuracies, widths, **style)
     # Two more correct and two more wrong predictions, as in `score`, so a single image does not look certain.
     counts = np.array([part.images for part in used])
     shares = (accuracies * counts + 2) / (counts + 4)
     errors = np.sqrt(shares * (1 - shares) / (counts + 4))
-    upper.errorbar(confidences, accuracies, yerr=errors, fmt="o", color="black", markersize=4, capsize=3, linewidth=1.2)
-    upper.plot([0, 1], [0, 1], "--", color="#525252", linewidth=1.5)
+    upper.errorbar(confidences, accuracies, yerr=errors, fmt="o", color=INK, markersize=4, capsize=3, linewidth=1.2)
+    upper.plot([0, 1], [0, 1], "--", color=SOFT, linewidth=1.5)
+    along = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+    upper.text(0.72, 0.77, "as sure as right", color=SOFT, fontsize=8, ha="center", **along)
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1)
     upper.set_title(f"{name}: error {one.expected_calibration_error:.3f}", fontsize=10)
@@ -69,6 +75,6 @@ def _draw(upper, lower, name, one):
     text = f"95% interval {low:.3f} to {high:.3f}\nby chance {one.noise:.3f}"
     upper.text(0.03, 0.97, text, va="top", fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
     lower.bar(lefts, counts, widths, **style)
-    lower.set_xlabel("probability of the predicted class")
+    lower.set_xlabel("probability of the predicted class", color=SOFT)
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
