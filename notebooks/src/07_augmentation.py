@@ -484,8 +484,8 @@ teaching.outcome(
     "07.c",
     came,
     f"Five per class: {gains['5 per class']} All: {gains['all']} The forbidden flip: "
-    f"{forbidden} And with five per class: {tempting} {why}A change may help by accident and still be wrong; "
-    "reasons decide what is allowed, measurements decide what is used.",
+    f"{forbidden} And with five per class: {tempting} {why}A change may help by accident "
+    "and still be wrong; reasons decide what is allowed, measurements decide what is used.",
 )
 
 # %% tags=["nbval-check-output"]

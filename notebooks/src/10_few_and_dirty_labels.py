@@ -262,8 +262,6 @@ teaching.finding(
 # others.
 
 # %%
-import matplotlib.pyplot as plt
-
 train, test, _ = lab.splits(drawings, 1, test_size=0.4)[0]
 head, history = lab.train_head(
     features[train],
@@ -272,14 +270,13 @@ head, history = lab.train_head(
     epochs=20,
     learning_rate=1e-2,
 )
-for name, label in {"accuracy": "training", "val_accuracy": "new images"}.items():
-    plt.plot(range(1, 21), 100 * np.array(history[name]), label=label)
-plt.title("The head soon knows its training images by heart")
-plt.xlabel("epochs")
-plt.xticks(range(0, 21, 5))
-plt.ylabel("right answers (%)")
-plt.legend(frameon=False)
-plt.show()
+by_epoch = {"training": history["accuracy"], "new images": history["val_accuracy"]}
+teaching.line_chart(
+    {"images right": by_epoch},
+    range(1, 21),
+    xlabel="epochs",
+    title="The head soon knows its training images by heart",
+)
 
 # %%
 teaching.finding(
