@@ -158,7 +158,7 @@ def test_arguments_that_cannot_be_used_are_refused(arguments, text):
 
 
 def test_a_model_without_places_or_without_a_head_is_refused():
-    with pytest.raises(InputError, match="no head"):
+    with pytest.raises(InputError, match="no recognizable head"):
         activation_maps(keras.Sequential([keras.Input((8, 8, 3)), layers.Flatten()]), images(1, 8))
     inputs = keras.Input((3,))
     with pytest.raises(InputError, match="no spatial features"):

@@ -163,7 +163,7 @@ def test_what_cannot_be_adapted_is_refused_and_nothing_is_written(places, tmp_pa
 
 def test_the_commands_check_their_arguments_before_keras_is_loaded(tmp_path):
     (tmp_path / "labels.csv").write_text("path,label\n")
-    with pytest.raises(tlkeras.InputError, match="`--images` must be a folder"):
+    with pytest.raises(tlkeras.InputError, match="`--images` must be an existing folder"):
         commands.adapt(tmp_path, tmp_path / "none", tmp_path / "out")
     with pytest.raises(tlkeras.InputError, match=r"must end in \.csv"):
         commands.label_order(tmp_path, tmp_path / "labels.txt")

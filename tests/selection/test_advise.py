@@ -98,7 +98,7 @@ def test_fine_tune_carries_a_plan_out_and_takes_no_second_opinion():
         plan = plan_for(*case(400, strength), image_size=8)
         options = given.with_plan(plan, tlkeras.fine_tune)
         assert options == dataclasses.replace(given, **plan.fine_tune_options) and options.epochs == plan.epochs
-    with pytest.raises(InputError, match=r"epochs.* beside `plan`"):
+    with pytest.raises(InputError, match=r"epochs.* together with `plan`"):
         dataclasses.replace(given, epochs=9).with_plan(plan, tlkeras.fine_tune)
     with pytest.raises(InputError, match="`plan` must be a plan"):
         given.with_plan("finetune", tlkeras.fine_tune)

@@ -183,7 +183,7 @@ def fit_with_unlabeled(
 
 
 class _Regressions:
-    """Regressions on labeled images and on the same unlabeled ones, each with other pseudo-labels.
+    """Regressions on labeled images and on the same unlabeled ones, each with different pseudo-labels.
 
     They are fitted in the subspace that all images span, which gives the same regression in less time.
     """

@@ -34,9 +34,9 @@ def fit_rejection(
 ) -> Rejector:
     """Learn to detect images of unknown classes from the features of known classes alone.
 
-    An image is called unknown if it is farther from the nearest known image than a share `1 - false_alarms` of the
-    known images are from the nearest other one. The share of unknown images that this catches is measured by leaving
-    out one class at a time and treating it as unknown.
+    An image is called unknown if its distance from the nearest known image exceeds the `1 - false_alarms` quantile of
+    such distances among the known images. The share of unknown images that this catches is measured by leaving out one
+    class at a time and treating it as unknown.
 
     Args:
         features: Array of shape `(images, features)`, from a frozen backbone. A network fine-tuned on these classes has
@@ -98,7 +98,7 @@ def _check(data, class_names, false_alarms):
     check_number("false_alarms", false_alarms, "(0, 1)")
     if data.multilabel:
         raise InputError(
-            "`labels` must have one class per image. A rejector does not support several labels per image."
+            "`labels` must have one class per image to fit a rejector. Received: several labels per image."
         )
     if class_names is not None and len(class_names) != len(data.classes):
         raise invalid("class_names", class_names, f"name the {len(data.classes)} classes of `labels`")

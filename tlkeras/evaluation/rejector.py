@@ -166,7 +166,9 @@ class Rejector:
             with np.load(path, allow_pickle=False) as file:
                 other = {"folds", "matrix"} & set(file.files)  # distances from parts of the known images
                 if other:
-                    raise ValueError("an earlier version of tlkeras wrote it, whose scores had another meaning")
+                    raise ValueError(
+                        "it was written by an earlier version of tlkeras, whose scores had a different meaning"
+                    )
                 about, arrays = json.loads(str(file["about"])), {name: file[name] for name in _ARRAYS}
             report = about["report"]
             if report is not None:

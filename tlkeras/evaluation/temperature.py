@@ -80,7 +80,7 @@ def calibrate(
         labels = images.labels
     if not len(labels):
         raise InputError(
-            "`images` must hold images that the model was not trained on. Received: no images. Load them with a "
+            "`images` must contain images that the model was not trained on. Received: no images. Load them with a "
             "`validation_size` above 0."
         )
     pixels = images.read() if hasattr(images, "read") else np.asarray(images)

@@ -55,8 +55,8 @@ def export(
         output: Folder to write to.
         format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"`, `"saved_model"`, or `"web"`: one HTML file that
             classifies images in any browser, without a server, written next to its LiteRT file. Most convolutional
-            networks can be exported to LiteRT and OpenVINO with any backend. All other exports need TensorFlow
-            installed, which runs in a separate process. Defaults to `"litert"`.
+            networks can be exported to LiteRT and OpenVINO with any backend. All other exports need TensorFlow,
+            which runs in a separate process. Defaults to `"litert"`.
         quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
             float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
             without floats), or `"auto"`, which measures all of these except `"full_int8"`. It chooses the

@@ -117,7 +117,7 @@ def _saved_model(path):
             if shape is not None and math.prod(max(1, one.size) for one in shape.dim) > LARGEST:
                 raise refused(path, "its tensors are too large")
         if _uses_checkpoints(graph):
-            raise refused(path, "it reads or writes checkpoints when it answers")
+            raise refused(path, "it reads or writes checkpoints during prediction")
 
 
 def _uses_checkpoints(graph):

@@ -88,7 +88,7 @@ def export_text(report):
         text += f"(drop {verified['drop']:+.3f}, 95% interval {low:+.3f} to {high:+.3f})"
     if "unknown" in verified:
         text += f"; called unknown {verified['unknown']:.1%}, in Keras {verified['keras_unknown']:.1%} "
-        text += f"(decided equally for {verified['unknown_agreement']:.1%})"
+        text += f"(same decision for {verified['unknown_agreement']:.1%})"
     lines.append(f"{text}.")
     if images["seen_in_training"]:
         lines.append(

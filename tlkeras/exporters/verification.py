@@ -18,7 +18,7 @@ def compare(answers, expected, subject):
     Returns:
         Dict with `agreement` (share of images with the same class; with several labels per image, share of equal
         decisions) and `largest_difference` (of a probability). With unknown scores, also `unknown_agreement` (share of
-        images for which "none of these" is decided equally), `unknown` and `keras_unknown` (shares of images classified
+        images with the same decision on "none of these"), `unknown` and `keras_unknown` (shares of images classified
         as unknown) and `unknown_interval` (95% interval of their difference, file minus Keras). If the labels are
         known, also `accuracy`, `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired
         difference) and `classes` (one dict per class with `name`, `images`, and the shares of its images that are

@@ -1,4 +1,4 @@
-"""Save pipelines that cannot be folded together with their network, in a folder that is safe to load."""
+"""Save pipelines that cannot be folded, together with their network, in a folder that is safe to load."""
 
 import json
 import os

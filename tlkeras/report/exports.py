@@ -30,7 +30,7 @@ _COLUMNS = {
     "accuracy": ("Accuracy", percent),
     "drop": ("Drop", lambda share: f"{100 * share:.1f} points"),
     "agreement": ("Same answer as Keras", percent),
-    "unknown_agreement": ("Same images unknown", percent),
+    "unknown_agreement": ("Same unknown decision", percent),
     "largest_difference": ("Largest difference", "{:.2g}".format),
 }
 

@@ -126,8 +126,8 @@ def adaptation_text(facts: dict) -> str:
     ]
     if facts["weight_of_former"]:
         lines.append(
-            f"Without adaptation, {facts['agreement']:.0%} of the predictions would be the same. Therefore, the logits "
-            f"without adaptation are included in an average, with a weight of {facts['weight_of_former']:.0%}."
+            f"Without adaptation, {facts['agreement']:.0%} of the predictions would be the same. The logits are "
+            f"therefore averaged, with a weight of {facts['weight_of_former']:.0%} for those without adaptation."
         )
     if facts["self_training"]:
         lines.append(f"Self-training changed {facts['changed_by_self_training']:.0%} of the predictions.")

@@ -68,7 +68,9 @@ def check_fit(
     if domain is not None:
         augmentation_policy(domain)
     if tta and not safe_flips(domain):
-        advice = f"No flips are declared safe for {domain}." if domain else "Pass `domain`, which has its safe flips."
+        advice = (
+            f"No flips are declared safe for {domain}." if domain else "Pass `domain`, which determines the safe flips."
+        )
         raise invalid("tta", tta, f"be False {'for this' if domain else 'without a'} domain", advice)
     if backbone == "auto":
         backbone = max(list_backbones(offline=True), key=lambda name: backbone_info(name).top1 or 0)
@@ -77,7 +79,7 @@ def check_fit(
         raise invalid("image_size", None, f"be given for {backbone}, which the catalog does not list")
     if isinstance(source, str | os.PathLike) and not str(source).startswith("tfds:"):
         if not Path(source).exists():
-            raise InputError(f"There is no file or directory {str(source)!r}.")
+            raise InputError(f"`source` must be an existing file or folder. Received: {str(source)!r}.")
         if Path(source).is_file() and Path(source).suffix == "":
             raise InputError(f"{str(source)!r} is not a folder. Pass a folder with one subfolder per class.")
     if output is not None:

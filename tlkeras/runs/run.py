@@ -294,7 +294,7 @@ def _load_model(folder, size, classes):
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, *size, 3), (None, classes)):
         raise InputError(
-            f"{str(path)!r} does not match its labels.json, which has {classes} classes and images of {size}. "
-            "Train the run again."
+            f"{str(path)!r} does not match its labels.json, which specifies {classes} classes and images of size "
+            f"{size}. Train the run again."
         )
     return model

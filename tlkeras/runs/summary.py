@@ -97,5 +97,5 @@ def _explained(scores, measured):
             "Each image was predicted by a model that had not seen it. The final model was trained on all "
             f"{learned}, so expect slightly better accuracy."
         )
-    what = " of the labels right" if "labels" in scores else ""
+    what = " of the labels to be correct" if "labels" in scores else ""
     yield f"On the same number of new images like these, expect {low:.2f} to {high:.2f}{what} (95% interval)."

@@ -36,7 +36,7 @@ def check_classes(images, calibrate, reject, probe):
         InputError: Images have several labels, or a class is named `"unknown"`, which is the answer for unknown images.
     """
     if probe != "logistic" and images.train.multilabel:
-        raise invalid("probe", probe, "be 'logistic' where an image may have several labels")
+        raise invalid("probe", probe, "be 'logistic' if images may have several labels")
     if (calibrate or reject) and images.train.multilabel:
         raise InputError(
             "`calibrate` and `reject` need one label per image, but these images have several or none. Use neither; "
@@ -121,8 +121,8 @@ def trust_text(metrics):
     elif calibration and not _includes_zero(calibration["before"]["overconfidence"]):
         before = calibration["before"]
         yield (
-            f"The probabilities are miscalibrated: they average {before['confidence']:.2f}, but a share of "
-            f"{before['accuracy']:.2f} of the answers is right. Use --calibrate to scale them."
+            f"The probabilities are miscalibrated: their mean is {before['confidence']:.2f}, and the share of correct "
+            f"answers is {before['accuracy']:.2f}. Use --calibrate to scale them."
         )
     if rejection:
         caught = f"{rejection['caught']:.0%} ± {rejection['standard_error']:.0%}"

@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def fine_tune_options(self) -> dict:
-        """Arguments of `tlkeras.fine_tune` that carry out the plan, like its argument `plan`.
+        """Arguments of `tlkeras.fine_tune` that carry out the plan, the same as those set by its argument `plan`.
 
         A plan that trains only the head has `epochs=0`, which ends `fine_tune` after its probe.
         """
