@@ -225,9 +225,9 @@ called = [run.class_names[k] for k in np.unique(scaled_twice)]
 # %%
 teaching.finding(
     f"Pixels scaled twice: {np.sum(scaled_twice == as_it_should)} of {len(paths)} "
-    f"answers stay, and the only answers are *{', '.join(called)}*, with {len(called)} of "
-    f"{len(run.class_names)} classes. No error is raised. So let the file take what a "
-    "camera gives."
+    f"answers stay, and of {len(run.class_names)} classes the model ever answers "
+    f"{len(called)}: *{', '.join(called)}*. No error is raised. So let the file take what "
+    "a camera gives."
 )
 
 # %% [markdown]
