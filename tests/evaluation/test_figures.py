@@ -53,7 +53,7 @@ def test_regions_say_how_many_points_are_right():
     figure = evaluation.decision_regions(
         {"sign": lambda x: x[:, 0] > 0, "one": lambda x: np.ones(len(x))}, points, labels
     )
-    assert [axes.get_title() for axes in figure.axes] == ["sign: 0.75 right", "one: 0.50 right"]
+    assert [axes.get_title() for axes in figure.axes] == ["sign: 0.75 correct", "one: 0.50 correct"]
 
 
 @pytest.mark.parametrize(

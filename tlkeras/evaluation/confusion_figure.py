@@ -53,7 +53,7 @@ def confusion_figure(scores, title=None):
         label.set_fontproperties(FontProperties(fname=font_file(label.get_text()), size=max(points, _LEGIBLE)))
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    figure.suptitle(title or f"{scores.accuracy:.1%} ± {scores.standard_error:.1%} of {scores.images} images right")
+    figure.suptitle(title or f"{scores.accuracy:.1%} ± {scores.standard_error:.1%} of {scores.images} images correct")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for row, column in np.argwhere(counts) if points >= _LEGIBLE else ():

@@ -145,7 +145,7 @@ def decision_regions(classifiers, points, labels, title=None):
 
     >>> figure = decision_regions({"left or right": lambda points: points[:, 0] > 0}, [[-1, 0], [1, 0]], [0, 1])
     >>> figure.axes[0].get_title()
-    'left or right: 1.00 right'
+    'left or right: 1.00 correct'
     """
     points, labels = np.asarray(points, float), np.asarray(labels)
     figure = Figure(figsize=(3.5 * len(classifiers), 3.4), layout="constrained")
@@ -160,7 +160,7 @@ def decision_regions(classifiers, points, labels, title=None):
         for label, marker, face in ((0, "o", "white"), (1, "^", "black")):
             chosen = points[labels == label]
             axes.scatter(*chosen.T, marker=marker, s=22, facecolor=face, edgecolor="black", label=f"class {label}")
-        axes.set_title(f"{name}: {np.mean(classify(points) == labels):.2f} right", fontsize=10)
+        axes.set_title(f"{name}: {np.mean(classify(points) == labels):.2f} correct", fontsize=10)
         axes.set_xlabel("first input")
         axes.set_ylabel("second input")
         axes.set_aspect("equal")

@@ -42,14 +42,14 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
     panels = figure.subplots(2, len(measured), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
     for column, (name, one) in enumerate(measured.items()):
         _draw(*panels[:, column], name, one)
-    panels[0, 0].set_ylabel("share of right answers", color=SOFT)
+    panels[0, 0].set_ylabel("share of correct predictions", color=SOFT)
     panels[1, 0].set_ylabel("images", color=SOFT)
     words = (
         f"{name}: error {one.expected_calibration_error:.3f}, 95% interval {one.interval[0]:.3f} to "
         f"{one.interval[1]:.3f}, by chance {one.noise:.3f}"
         for name, one in measured.items()
     )
-    return finish(figure, title or "", f"Stated and true confidence: {'; '.join(words)}.")
+    return finish(figure, title or "", f"Predicted probability and share of correct predictions: {'; '.join(words)}.")
 
 
 def _draw(upper, lower, name, one):
@@ -67,7 +67,7 @@ def _draw(upper, lower, name, one):
     upper.errorbar(confidences, accuracies, yerr=errors, fmt="o", color=INK, markersize=4, capsize=3, linewidth=1.2)
     upper.plot([0, 1], [0, 1], "--", color=SOFT, linewidth=1.5)
     along = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
-    upper.text(0.72, 0.77, "as sure as right", color=SOFT, fontsize=8, ha="center", **along)
+    upper.text(0.72, 0.77, "calibrated", color=SOFT, fontsize=8, ha="center", **along)
     upper.set_xlim(0, 1)
     upper.set_ylim(0, 1)
     upper.set_title(f"{name}: error {one.expected_calibration_error:.3f}", fontsize=10)
