@@ -63,8 +63,8 @@ def way(schedule, seed, epochs):
     """Return how far a new head moves the good units, and what the old head says then."""
     model = tiny(seed)
     model.layers[0].set_weights(good)
-    unfreeze = tlkeras.GradualUnfreezing(schedule)
-    model.fit(points, ring, epochs=epochs, verbose=0, callbacks=[unfreeze])
+    unfreeze = [tlkeras.GradualUnfreezing(schedule)]
+    model.fit(points, ring, epochs=epochs, verbose=0, callbacks=unfreeze)
     now = model.layers[0].get_weights()[0]
     model.layers[1].set_weights(old_head)
     answers = keras.ops.convert_to_numpy(model(points))[:, 0] > 0.5
@@ -112,8 +112,7 @@ teaching.finding(
 
 # %%
 measured = teaching.measured("fine_tuning_arms")["arms"]
-count = len(measured["probe"])
-splits = lab.splits(images, count, test_size=0.25, validation_size=0.15)
+splits = lab.splits(images, len(measured["probe"]), validation_size=0.15)
 split = splits[0]
 head = upper.probe(split.train)
 at_start = upper.accuracy(split.validation, head)

@@ -107,8 +107,8 @@ teaching.outcome(
 # ## Find them
 #
 # `tlkeras.check_images` looks for such labels: a probe that has not seen an image is sure of another class. We copy the
-# drawings and put one in ten into a wrong folder. Below, *flower? house 0.97* means: labeled flower, and for the probe a
-# house with 97%. Of every ten labels that we spoiled, how many will it find?
+# drawings and put one in ten into a wrong folder. A caption such as *flower? house* names the label first, then the
+# probe's answer and its probability. Of every ten labels that we spoiled, how many will it find?
 
 # %% tags=["solution"]
 # A number from 0 to 10.
