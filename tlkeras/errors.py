@@ -10,8 +10,8 @@ _BETWEEN = {"tlkeras", "keras", "sklearn"}
 class InputError(ValueError):
     """Error for input that cannot be used. The message says what was received and what is accepted.
 
-    It is a `ValueError`, so code that does not know tlkeras handles it as usual. On the command line, it leads to exit
-    status 2.
+    It is a `ValueError`, so code that knows nothing about tlkeras can handle it. On the command line, it results in
+    exit status 2.
 
     Example:
 

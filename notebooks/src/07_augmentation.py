@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · Augmentation
 #
-# **Question.** Which changes keep the label true, and do they help?
+# **Question.** Which changes preserve the label, and do they help?
 #
 # **You will be able to**
 #

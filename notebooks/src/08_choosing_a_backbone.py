@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 08 · Choosing a backbone
 #
-# **Question.** Which of the networks on this machine should carry your features, and how would you choose among others?
+# **Question.** Which of the networks on this machine should provide your features, and how would you choose among others?
 #
 # **You will be able to**
 #

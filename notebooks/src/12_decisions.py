@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 12 · Decisions
 #
-# **Question.** You have a folder of your own images: what do you do, in which order, and which rules can you trust?
+# **Question.** You have a folder of your own images: what do you do, in what order, and which rules can you trust?
 #
 # **You will be able to**
 #

@@ -33,14 +33,13 @@ def check_images(
     image_size: int | tuple[int, int] = 224,
     seed: int = 0,
 ) -> ImageReport:
-    """Check a folder of images for unreadable files, empty pictures, duplicates, leaks, small classes and wrong labels.
+    """Check a folder of images for unreadable files, blank images, duplicates, leaks, small classes and wrong labels.
 
     To find suspect labels, a linear probe on features from a pretrained backbone predicts the class probabilities of
     each image without having seen the image or a near-duplicate of it. The share of wrong labels and the reliability of
     the probe are estimated from how well its probabilities explain all labels. A probe with many errors flags few
-    labels. Expect to review two or three correct labels for each wrong one, and to miss errors that are frequent: if a
-    class contains several wrongly labeled knots, the probe learns that knots belong there. Classes with a single
-    picture are left out.
+    labels. Expect to review two or three correct labels for each wrong one, and to miss systematic errors: if
+    several dogs are labeled as cats, the probe learns that such dogs are cats. Classes with a single image are skipped.
 
     Args:
         directory: Folder with one folder per class, or with folders `train`, `val` and `test` that contain class
@@ -52,7 +51,7 @@ def check_images(
         seed: Seed for the cross-validation. Defaults to 0.
 
     Returns:
-        `ImageReport`. Its `ok` considers only errors; suspect labels and unusual images are hints.
+        `ImageReport`. Its `ok` reflects errors only; suspect labels and unusual images are hints.
 
     Raises:
         InputError: The directory does not exist or has no class folders, or `backbone` or `image_size` cannot be used.

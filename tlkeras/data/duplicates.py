@@ -1,4 +1,4 @@
-"""Find near-duplicates: images so similar that one in the training set would leak the other in the test set.
+"""Find near-duplicates: images so similar that they must not be in the training and test sets at once.
 
 A fast first pass compares the hashes of all pairs, but if all images share a layout, as X-rays do, it mistakes
 unrelated images for near-duplicates. A second pass aligns each remaining pair and correlates its fine detail; the

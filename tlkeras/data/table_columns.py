@@ -170,7 +170,7 @@ def _number(text: str) -> Any:
 
 
 def _positive(table: Table, index: int, names: Sequence[str]) -> list[str] | None:
-    """Return the labels whose cells are 1 in a row, or None if the row has no values."""
+    """Return the labels whose cell in the row is 1, or None if the row has no values."""
     row = table.rows[index]
     if all(is_missing(row[name]) for name in names):
         return None

@@ -42,7 +42,7 @@ def read_table(source: Any) -> Table:
     """Read a table from a data frame, or from a file in the format that its suffix indicates.
 
     Raises:
-        InputError: The file does not exist, is not in UTF-8 or is damaged, or the package to read it is not installed.
+        InputError: The file does not exist, is not UTF-8 or is damaged, or the package that reads it is missing.
     """
     if is_frame(source):
         rows = source.to_dicts() if hasattr(source, "to_dicts") else source.to_dict("records")

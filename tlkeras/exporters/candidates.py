@@ -37,7 +37,7 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
         quantizations: Tuple of quantization names.
         batch: Images per call, or None for any number.
         folder: Output folder, `pathlib.Path`.
-        threads: Numbers of threads to time each file with. Defaults to `(1, 2)`.
+        threads: Thread counts to time each file with. Defaults to `(1, 2)`.
         seconds: Time to spend on each file and number of threads. Defaults to 1.
 
     Returns:

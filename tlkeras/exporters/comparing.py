@@ -28,7 +28,7 @@ def check_comparison(
 
     Args:
         formats: Names of formats. Defaults to None, which means all.
-        threads: Numbers of threads. Defaults to None, which means 1 and 2.
+        threads: Thread counts. Defaults to None, which means 1 and 2.
         chart: Path of the chart to write. Defaults to None, no chart.
 
     Returns:
@@ -69,7 +69,7 @@ def compare_exports(
     Args:
         model: As in `tlkeras.export`.
         formats: Names of formats. Defaults to None, which means all.
-        threads: Numbers of threads. Defaults to None, which means 1 and 2.
+        threads: Thread counts. Defaults to None, which means 1 and 2.
         images: As in `tlkeras.export`.
         class_names: As in `tlkeras.export`.
         seconds: Time to spend on each file and number of threads. Defaults to 1.

@@ -64,7 +64,7 @@ def _onnx(path):
             raise refused(path, "it reads data from other files")
         total += 8 * math.prod(tensor.dims)
         if any(side < 0 for side in tensor.dims) or total > 2 * LARGEST:
-            raise refused(path, f"its tensors are too large, such as {list(tensor.dims)}")
+            raise refused(path, f"some of its tensors are too large, such as {list(tensor.dims)}")
     for node in model.graph.node:
         for attribute in node.attribute:
             nested = attribute.HasField("g") or attribute.graphs
@@ -96,7 +96,7 @@ def _openvino(path):
     for port in root.iter("port"):
         sides = [int(side.text or 0) for side in port.iter("dim")]
         if math.prod(max(1, side) for side in sides) > LARGEST:
-            raise refused(path, f"its tensors are too large, such as {sides}")
+            raise refused(path, f"some of its tensors are too large, such as {sides}")
 
 
 def _saved_model(path):

@@ -26,7 +26,7 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
         files: Dict from names to paths.
         format: Format of all files.
         pixels: uint8 array `(n, height, width, channels)`.
-        threads: Numbers of threads to time each file with. Defaults to `(1, 2)`.
+        threads: Thread counts to time each file with. Defaults to `(1, 2)`.
         seconds: Time to spend on each file and number of threads. Defaults to 2.
 
     Returns:

@@ -38,7 +38,7 @@ class UnknownScore(keras.layers.Layer):
         self.images = int(images)
 
     def build(self, input_shape):
-        """Create the weights: center and scale of the features' roots, and the known images with their distances."""
+        """Create the weights: the center and scale of the square-rooted features, and the known images."""
         count, images = input_shape[-1], self.images
         shapes = {"center": (count,), "scale": (count,), "references": (count, images), "distances": (images,)}
         for name, shape in shapes.items():

@@ -101,7 +101,7 @@ def _page(labels, program, policy, **parts):
 
 
 def runtime_file(name: str) -> bytes:
-    """Read and decompress a file of the runtime, as it is in the npm package."""
+    """Read and decompress one of the runtime's files, exactly as in the npm package."""
     return gzip.decompress(_compressed(name))
 
 

@@ -176,7 +176,7 @@ class Reader:
         return pixels if self.channels == 3 else np.asarray(_gray(pixels))
 
     def keeps(self, array) -> bool:
-        """Return whether an array needs no resizing: it has the right size, and the right channels or a single one."""
+        """Return whether an array needs no resizing: it has the right size, and the right number of channels or one."""
         return self.image_size in (None, array.shape[:2]) and array.ndim == 3 and array.shape[-1] in (1, self.channels)
 
     def _fitted(self, array):

@@ -207,7 +207,7 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def _repaired(self):
-        """Start a new file if the old one proves to be damaged; continue without a cache if it cannot be used."""
+        """Start a new file if the old one is damaged; continue without a cache if no file can be used."""
         try:
             yield
         except sqlite3.OperationalError as error:  # a full disk, or a lock that is never released

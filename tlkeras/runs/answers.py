@@ -1,4 +1,4 @@
-"""Answers for single images, as dicts and as rows of an output file."""
+"""Answers for individual images, as dicts and as rows of an output file."""
 
 import csv
 import importlib.util

@@ -14,7 +14,7 @@ from tlkeras.selection.rank import timed_with_features
 
 
 def train_automatically(task):
-    """Follow the advice of `tlkeras.advise` for the images and the backbone of a task.
+    """Train a backbone on a task's images as `tlkeras.advise` recommends.
 
     The block that a probe reads and the kind of probe are chosen on the training and validation images. If fine-tuning
     is advised, it must beat that probe by more than chance on the validation images: its lead must exceed one standard
@@ -22,7 +22,7 @@ def train_automatically(task):
     simpler. Accuracy is measured on the test images.
 
     Args:
-        task: `tlkeras.selection.outcome.Task`. If its `probe` is not the default, that kind is kept.
+        task: `tlkeras.selection.outcome.Task`. If its `probe` is not the default, that kind of probe is used.
 
     Returns:
         `Trained`, with `advised`, `kept`, `block` and `probe` among its choices, and `lead` and `lead_standard_error`

@@ -76,7 +76,7 @@ def _tensor_problem(schema, model, graph, length):
             return f"a constant has {held} bytes instead of {size}"
         total += 0 if held else size
         if size > LARGEST or total > LARGEST:
-            return f"its tensors are too large, such as {shape}"
+            return f"some of its tensors are too large, such as {shape}"
     return None
 
 

@@ -50,7 +50,7 @@ def exercise_2(mistakes):
 
 
 def exercise_3(model, images):
-    """Score the model on test images that must be separate from the others."""
+    """Score the model on test images, which must not overlap the other images."""
     require_splits(images)
     require(hasattr(model, "predict") and hasattr(model, "layers"), "my_model must be a Keras model.")
     return f"{beaten_majority(answers(model, images), images)}."

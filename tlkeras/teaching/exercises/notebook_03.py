@@ -45,7 +45,7 @@ def measured_at(side):
 
 
 def exercise_3(pipeline, images):
-    """Score the pipeline on test images that must be separate from the others."""
+    """Score the pipeline on test images, which must not overlap the other images."""
     require_splits(images)
     require(hasattr(pipeline, "predict"), "my_pipeline must be a fitted pipeline with `predict`.")
     return f"{beaten_majority(tried(pipeline.predict, images.test.paths), images)}."

@@ -63,7 +63,7 @@ def _first_steps(model, optimizer):
 
 
 def exercise_3(model, images):
-    """Score the model on test images that must be separate from the others."""
+    """Score the model on test images, which must not overlap the other images."""
     import keras
 
     require_splits(images)

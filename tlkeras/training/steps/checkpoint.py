@@ -93,7 +93,7 @@ class Checkpoint:
             other = sorted(name for name in {*before, *self.call} if before.get(name) != self.call.get(name))
             if other:
                 raise InputError(
-                    "`checkpoint` must be a new folder or a folder from the same call. Received: "
+                    "`checkpoint` must be a new folder or one from a call with the same arguments. Received: "
                     f"{str(self.folder)!r}, which contains the state of another call ({', '.join(other)} differ). "
                     "Remove the folder to start over."
                 )
@@ -104,7 +104,7 @@ class Checkpoint:
             write_arrays(self.folder / f"{name}.npz", arrays, {**notes, "call": self.call})
 
     def load(self, name):
-        """Return the arrays and the notes of a state, or None if it was not saved."""
+        """Return the arrays and notes of a saved state, or None if it was never saved."""
         path = None if self.folder is None else self.folder / f"{name}.npz"
         return read_arrays(path) if path and path.exists() else None
 
