@@ -23,12 +23,13 @@ MODULES = {
     "efficientnet_v2": applications.efficientnet_v2,
     "convnext": applications.convnext,
 }
+APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
 #: One per family: their siblings differ in depth and width only, and run with the slow tests.
 QUICK = {
     "xception", "vgg16", "resnet50", "resnet50_v2", "inception_v3", "mobilenet", "mobilenet_v2", "mobilenet_v3_small",
     "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny",
 }  # fmt: skip
-APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
+LARGE_FAMILIES = {"inception_resnet_v2", "nasnet_mobile"}
 
 
 def module_of(info):
@@ -69,24 +70,42 @@ def answer(model, values, pixels):
         return model.stateless_call(values[:cut], values[cut:], pixels, training=False)[0]
 
 
+def layers_of(model):
+    """Return kind, settings and shapes of weights of all layers with weights, in order, however nested."""
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found += layers_of(layer)
+        elif layer.weights:
+            shapes = [weight.shape for weight in layer.weights]
+            found.append((type(layer), layer.get_config() | {"name": None}, shapes))
+    return found
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in APPLICATIONS]
 )
 def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
+    """Two networks of the same layers, which are looked at for all, give the same; one of each family shows it."""
     info = backbone_info(name)
     shape = (info.minimum_size, info.minimum_size, 3)
     with keras.StatelessScope(initialize_variables=False):  # variables without values: the largest hold a gigabyte
         original = getattr(applications, info.constructor)(include_top=False, weights=None, input_shape=shape)
         model = backbone(name, weights=None, image_size=info.minimum_size)
-    values = list(random_values([*original.trainable_variables, *original.non_trainable_variables]))
-    assert [value.shape for value in values] == [
-        tuple(variable.shape) for variable in [*model.trainable_variables, *model.non_trainable_variables]
-    ]
-    values = list(map(keras.ops.convert_to_tensor, values))
-    pixels = images(info.minimum_size, count=1)
-    expected = answer(original, values, module_of(info).preprocess_input(pixels.astype("float32")))
-    assert relative_error(answer(model, values, pixels), expected) < 1e-5
-    np.testing.assert_array_equal(pixels, images(info.minimum_size, count=1))
+    assert layers_of(model) == layers_of(original)
+    if name in QUICK | LARGE_FAMILIES:
+        values = list(random_values([*original.trainable_variables, *original.non_trainable_variables]))
+        values = list(map(keras.ops.convert_to_tensor, values))
+        pixels = images(info.minimum_size, count=1)
+        expected = answer(original, values, module_of(info).preprocess_input(pixels.astype("float32")))
+        assert relative_error(answer(model, values, pixels), expected) < 1e-5
+        np.testing.assert_array_equal(pixels, images(info.minimum_size, count=1))
+    else:
+        assert info.preprocessing in {
+            backbone_info(other).preprocessing
+            for other in QUICK | LARGE_FAMILIES
+            if backbone_info(other).family == info.family
+        }
 
     assert not any(isinstance(layer, keras.Model) for layer in model.layers), "not one flat graph"
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers), "not core Keras"
@@ -119,6 +138,7 @@ def efficientnet_file(tmp_path):
     return legacy_weights_file(original, tmp_path / "efficientnetb0_notop.h5")
 
 
+@pytest.mark.slow
 def test_a_published_efficientnet_file_answers_as_under_keras_imagenet(efficientnet_file, monkeypatch):
     """Keras itself answers otherwise when the same file is given as a path (tensorflow#62193)."""
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *args, **kwargs: str(efficientnet_file))
@@ -138,7 +158,7 @@ def test_a_published_efficientnet_file_answers_as_under_keras_imagenet(efficient
     assert relative_error(naive(pixels.astype("float32"), training=False), expected) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", pytest.param("convnext_tiny", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["mobilenet", pytest.param("convnext_tiny", marks=pytest.mark.slow)])
 def test_weights_of_the_application_and_of_the_backbone_are_read_alike(name, tmp_path):
     info = backbone_info(name)
     shape, pixels = (32, 32, 3), images(32)
@@ -152,6 +172,7 @@ def test_weights_of_the_application_and_of_the_backbone_are_read_alike(name, tmp
         assert relative_error(model(pixels, training=False), expected) < 1e-5, path
 
 
+@pytest.mark.slow
 def test_the_catalog_names_the_files_that_keras_would_download(monkeypatch):
     """For one network a family, at a size for which MobileNet has a file of its own, and at one for which not."""
 

@@ -82,6 +82,7 @@ def test_probabilities_stay_float32_under_mixed_precision(pixels):
     assert np.allclose(answer(model, pixels).sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.one_backend
 def test_learns(pixels):
     model = tlkeras.image_classifier(classes=3, dropout=0, image_size=32)
     tlkeras.freeze(model)
@@ -90,6 +91,7 @@ def test_learns(pixels):
     assert history.history["loss"][-1] < history.history["loss"][0]
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_a_classifier_augments_in_fit_only_and_its_file_too_where_tlkeras_is_not_imported(pixels, tmp_path):
     policy = tlkeras.AugmentationPolicy(why={}, small_rotation=90, crop=0.5, light=0.5)

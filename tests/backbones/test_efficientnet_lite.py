@@ -21,7 +21,11 @@ BUILDERS = {
 
 
 @pytest.mark.parametrize(
-    "variant", ["lite0", *(pytest.param(larger, marks=pytest.mark.slow) for larger in ("lite1", "lite2"))]
+    "variant",
+    [
+        "lite0",
+        *(pytest.param(larger, marks=[pytest.mark.slow, pytest.mark.one_backend]) for larger in ("lite1", "lite2")),
+    ],
 )
 def test_logits_and_features_are_those_of_the_original_torch_network(variant):
     images = GOLDEN[f"images_{variant}"].astype("float32")

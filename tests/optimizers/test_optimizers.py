@@ -249,6 +249,7 @@ def test_a_setting_called_decay_of_an_optimizer_of_the_users_own_is_left_alone()
     assert tlkeras.recompile(model).optimizer.decay == 0.5
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_importing_tlkeras_before_or_after_keras_is_enough_to_open_files_with_its_multipliers_and_layers(
     tmp_path,

@@ -201,7 +201,6 @@ def test_a_search_over_the_whole_pipeline_is_folded(extractor, images):
     _assert_same_answers(search, images[1])
 
 
-@pytest.mark.backends
 @pytest.mark.slow
 def test_the_real_backbone_folds_to_the_same_answers(images):
     images = images[0][:60]
@@ -233,7 +232,6 @@ def test_the_folded_model_shares_no_weights_with_the_extractor(extractor, images
     np.testing.assert_array_equal(pipeline[0].transform(images[0][:2]), before)
 
 
-@pytest.mark.backends
 @pytest.mark.slow
 def test_the_folded_model_is_flat_and_opens_with_keras_alone(extractor, images, tmp_path):
     everything = [StandardScaler(), Normalizer(), PCA(5), Normalizer("l1"), CalibratedClassifierCV(LinearSVC(), cv=2)]

@@ -106,6 +106,7 @@ def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):
     assert not np.array_equal(before["block2_conv"][0], model.get_layer("block2_conv").get_weights()[0])
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_saved_model_opens_with_keras_alone_and_without_a_warning(train, validation, tmp_path):
     model = classifier()
@@ -267,7 +268,8 @@ def test_average_with_probe_is_the_mean_of_probe_and_fine_tuned_weights(train):
 
 
 @pytest.mark.parametrize(
-    ("learning_rate", "rows"), [pytest.param(1e-3, 48, marks=pytest.mark.one_backend), (3e-2, 48), (3e-2, 3)]
+    ("learning_rate", "rows"),
+    [pytest.param(*case, marks=pytest.mark.one_backend) for case in ((1e-3, 48), (3e-2, 48))] + [(3e-2, 3)],
 )
 @pytest.mark.slow
 def test_of_probe_tuned_weights_and_their_mean_the_best_on_validation_data_stays(

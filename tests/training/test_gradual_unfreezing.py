@@ -214,6 +214,7 @@ def assert_resumes_to_the_same(backup, **how):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b))
 
 
+@pytest.mark.one_backend
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(tmp_path):
     program = (
