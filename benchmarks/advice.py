@@ -3,7 +3,8 @@
     python benchmarks/advice.py [--data DIR...] [--seeds 1] [--finetune-minutes 0] [--reseed 10] [--quick]
 
 Each data set is split (60% to learn from, 40% to answer) once per seed. A cell is a way to train: a backbone, read
-at its output or one of its last blocks by one of two linear probes, or fine-tuned. The regret of a rule is the accuracy
+at its output, at one of its last blocks or at three neighboring blocks by one of two linear probes, or fine-tuned. The
+regret of a rule is the accuracy
 of the best cell of a data set less that of the cell that the rule takes, both averaged over the splits. `advise` sees
 the training images only. `--reseed` repeats the advice with other seeds of its folds: how often does it change, and was
 what it changed to called a tie?
@@ -28,14 +29,16 @@ from threadpoolctl import threadpool_limits
 
 import tlkeras
 from tlkeras.selection.advise import plan_for
-from tlkeras.selection.candidates import Tapped
+from tlkeras.selection.candidates import JOINED, Tapped
 
 IMAGE_SIZE, TEST_SIZE = 96, 0.4
 BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 DEFAULT, LARGEST = BACKBONES[0], BACKBONES[-1]
-BLOCKS = ("block5", "block6", "block7", "output")
+BLOCKS = ("block4", "block5", "block6", "block7", "output")
 OWN = ("clipart10", "noto", "twemoji", "rendered", "line", "digits", "emoji4")
 STYLES = OWN[1:5]
+PROBES = ("logistic", "lda")
+CAUTIOUS = {"Cs": (0.01,), "folds": 1}  # what cross-validation chooses nearly always; a temperature decides nothing
 
 
 def images_of(name, seed=0, test_size=TEST_SIZE):
@@ -58,15 +61,33 @@ def images_of(name, seed=0, test_size=TEST_SIZE):
 
 
 def features_of(name):
-    """Compute the features of a whole data set: candidates, and a dict per candidate from paths to features."""
+    """Compute the features of a whole data set.
+
+    Returns:
+        `(candidates, rows, cells)`: the candidates of `advise`, a dict per candidate from paths to features, and a dict
+        from the names of cells to such dicts, which also holds the blocks that are read alone.
+    """
     whole = images_of(name, test_size=0)
     whole = whole.train.join(whole.validation, whole.test)
-    candidates, rows = [], []
+    candidates, rows, cells = [], [], {}
     for backbone in BACKBONES:
         tapped = Tapped(backbone, "all", image_size=IMAGE_SIZE)
-        candidates += tapped.candidates(len(whole.class_names))
-        rows += [dict(zip(whole.paths, table, strict=True)) for table in tapped.features(whole)]
-    return candidates, rows
+        listed, widths = tapped.candidates(len(whole.class_names)), []
+        for one, table in zip(listed, tapped.features(whole), strict=True):
+            widths.append(one.width - sum(widths[1 - JOINED :]) if one.block else one.width)
+            candidates.append(one)
+            rows.append(dict(zip(whole.paths, table, strict=True)))
+            if one.end in BLOCKS:
+                cells[f"{backbone} {place(one)}"] = rows[-1]
+                alone = table[:, -widths[-1] :]  # the columns of the last block it reads
+                cells[f"{backbone} {one.end}"] = dict(zip(whole.paths, alone, strict=True))
+    return candidates, rows, cells
+
+
+def place(candidate):
+    """Name what a candidate reads, such as `block4-block6`."""
+    block = candidate.block or "output"
+    return block if isinstance(block, str) else f"{block[0]}-{block[-1]}"
 
 
 def fill_probes(kept, name, seeds, reseed):
@@ -74,18 +95,19 @@ def fill_probes(kept, name, seeds, reseed):
     wanted = [seed for seed in range(seeds) if not {f"{name} {seed} plan", f"{name} {seed} best"} <= kept.keys()]
     if not wanted and not (reseed and f"{name} reseed" not in kept):
         return
-    candidates, rows = features_of(name)
+    candidates, rows, cells = features_of(name)
     for seed in wanted:
         images = images_of(name, seed)
         train, test = images.train, images.test
-        tables = [(np.stack([of[p] for p in train.paths]), np.stack([of[p] for p in test.paths])) for of in rows]
-        for one, (known, unknown) in zip(candidates, tables, strict=True):
-            for probe in ("logistic", "lda") if (one.block or "output") in BLOCKS else ():
-                key = f"{name} {seed} {one.backbone} {one.block or 'output'} {probe}"
-                if key not in kept:  # C is what cross-validation chooses for nearly all of them
-                    fitted = tlkeras.linear_probe(known, train.labels, estimator=probe, groups=train.groups, Cs=(0.01,))
+        for cell, of in cells.items():
+            for probe in PROBES:
+                key = f"{name} {seed} {cell} {probe}"
+                if key not in kept:
+                    known, unknown = (np.stack([of[path] for path in part.paths]) for part in (train, test))
+                    fitted = tlkeras.linear_probe(known, train.labels, estimator=probe, groups=train.groups, **CAUTIOUS)
                     kept[key] = float((fitted.predict(unknown) == test.labels).mean())
-        plan = plan_for(candidates, [known for known, _ in tables], train, image_size=IMAGE_SIZE, seed=seed)
+        tables = [np.stack([of[path] for path in train.paths]) for of in rows]
+        plan = plan_for(candidates, tables, train, image_size=IMAGE_SIZE, seed=seed)
         kept[f"{name} {seed} plan"] = [plan.strategy, *_recommended(plan.ranking), len(train)]
         kept[f"{name} {seed} best"] = _recommended_row(plan.ranking.best)
         prior = plan.ranking.prior.candidate
@@ -112,7 +134,7 @@ def _recommended(ranking):
 
 
 def _recommended_row(row):
-    return [row.candidate.backbone, row.candidate.block or "output", row.probe]
+    return [row.candidate.backbone, place(row.candidate), row.probe]
 
 
 def fill_fine_tuning(kept, save, names, minutes):
@@ -161,9 +183,8 @@ def report(kept, names, seeds):
     for rule in rules(kept, done[0], 0):
         row = []
         for name in done:
-            probes = ("logistic", "lda")
-            cells = [f"{b} {block} {probe}" for b in BACKBONES for block in BLOCKS for probe in probes]
-            cells += [f"{b} finetune" for b in BACKBONES]
+            first, ends = f"{name} 0 ", (*PROBES, "finetune")
+            cells = [key.removeprefix(first) for key in kept if key.startswith(first) and key.endswith(ends)]
             tried = [[kept.get(f"{name} {seed} {cell}") for seed in range(seeds)] for cell in cells]
             best = max(np.mean(one) for one in tried if None not in one)
             taken = [rules(kept, name, seed)[rule] for seed in range(seeds)]

@@ -59,7 +59,8 @@ def test_an_advice_is_a_plan_or_json(folder, capsys):
     assert _main("advise", *options) == 0
     text = capsys.readouterr().out
     assert "strategy       features" in text
-    assert text.splitlines()[-1] == "tlkeras fit DIR -o RUN --backbone efficientnet_lite0 --strategy auto"
+    command = "tlkeras fit DIR -o RUN --backbone efficientnet_lite0 --image-size 224 --strategy auto"
+    assert text.splitlines()[-1] == command
     assert _main("advise", *options, "--json") == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["rule_of_thumb"] == plan["trains"] == "head" and not plan["disagrees"]
@@ -95,4 +96,4 @@ def test_bad_images_and_budgets_that_nothing_meets_are_refused_in_a_sentence(fol
     for name in ("red", "blue"):
         (tmp_path / name / "0.png").write_bytes(b"no image")
     assert _main("advise", tmp_path, *options) == 2
-    assert "none of 2 can be read" in capsys.readouterr().err.splitlines()[-1]
+    assert "none of the 2 files can be read" in capsys.readouterr().err.splitlines()[-1]

@@ -79,6 +79,19 @@ def test_auto_falls_back_to_keras_and_says_which_layer_is_the_reason(pixels, tmp
     assert choice.known_choice("auto", None, tmp_path) == "keras"
 
 
+def test_weights_that_cannot_be_downloaded_are_reported_once_and_are_no_reason_to_use_keras(pixels, tmp_path, capsys):
+    calls = []
+
+    def network():
+        calls.append(1)
+        raise tlkeras.InputError("no network here")
+
+    with pytest.raises(tlkeras.InputError, match="no network here"):
+        choice.make_engine("auto", network, pixels.shape, folder=tmp_path, verbose=True)
+    assert len(calls) == 1 and not capsys.readouterr().err
+    assert choice.known_choice("auto", None, tmp_path) in (None, "keras")  # the latter without LiteRT, or on a GPU
+
+
 def test_a_runtime_with_other_answers_is_not_used_and_that_is_said(network, pixels, monkeypatch):
     pytest.importorskip("ai_edge_litert")
     right = choice.LiteRtEngine.__call__

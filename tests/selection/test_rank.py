@@ -71,6 +71,17 @@ def test_a_candidate_out_of_chance_wins_whatever_it_costs_and_beats_the_prior(sp
     assert max(map(len, str(ranking).splitlines())) <= 80
 
 
+def test_where_no_whole_backbone_fits_the_prior_is_the_most_of_the_best_and_no_block_is_compared_with_the_output(split):
+    candidates = [
+        candidate("net", 1, block="stem"),
+        candidate("net", 5, block="block2"),
+        candidate("weak", 9, "b", 0.6),
+    ]
+    ranking = compare(candidates, [table(split, 1), table(split, 2), table(split, 1)], split)
+    assert ranking.prior.candidate.block == "block2"
+    assert [row.over_output for row in ranking.rows] == [None] * 3
+
+
 def test_an_interval_is_no_point_where_all_answers_are_right(split):
     (row,) = compare([candidate("net", 1)], [table(split, 20)], split).rows
     assert row.accuracy == 1 and row.standard_error == 0
@@ -202,6 +213,26 @@ def test_costs_are_counted_up_to_each_block(network):
     assert [one.multiply_adds for one in candidates] == [108 * 16, 108 * 16 + (36 + 24) * 16]
     assert [one.parameters for one in candidates] == [112 + 16, network.count_params()]
     assert candidates[0].file_size == 4 * (128 + 5 * 2)
+
+
+def test_a_block_is_read_together_with_those_right_below_it_and_costs_what_it_ends_at(tmp_path):
+    layers = [keras.layers.Conv2D(2 + number, 3, name=f"block{number}_conv") for number in range(1, 6)]
+    deep = keras.Sequential([keras.Input((16, 16, 3)), *layers], name="deep")
+    tapped = Tapped(deep, "all", cache=tmp_path)
+    candidates, alone = tapped.candidates(2), Tapped(deep, [f"block{n}" for n in range(1, 5)], cache=tmp_path)
+    names = ["block1", ("block1", "block2"), ("block1", "block2", "block3"), ("block2", "block3", "block4"), None]
+    assert [one.block for one in candidates] == names
+    assert [one.width for one in candidates] == [3, 3 + 4, 3 + 4 + 5, 4 + 5 + 6, 7]
+    assert [one.end for one in candidates] == ["block1", "block2", "block3", "block4", "output"]
+    costs = [[(one.parameters, one.multiply_adds) for one in each] for each in (candidates, alone.candidates(2))]
+    assert costs[0] == costs[1]
+    assert candidates[3].label == "deep, block2, block3 and block4 together"
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 16, 16, 3)).astype("uint8")
+    images = tlkeras.load_images(list(pixels), labels=[0, 1] * 3, image_size=16, near_duplicates=False, test_size=0)
+    for one, table in zip(candidates, tapped.features(images.train), strict=True):
+        extractor = tlkeras.FeatureExtractor(deep, block=one.block, cache=False)
+        np.testing.assert_allclose(table, extractor.transform(images.train), rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(table, tapped.features_at(images.train, one.block))
 
 
 def test_models_are_ranked_by_their_blocks_in_one_pass(network, tmp_path):

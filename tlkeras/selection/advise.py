@@ -196,7 +196,8 @@ def _readout(ranking, row, tuned):
             )
         else:
             certainty, reason = "tie", "Within one standard error of the best candidate, and cheaper than the output."
-        yield Choice("block", row.candidate.block or "output", certainty, reason)
+        block = row.candidate.block or "output"
+        yield Choice("block", block if isinstance(block, str) else ", ".join(block), certainty, reason)
     yield Choice("probe", row.probe, "tie", f"{PROBES[row.probe].capitalize()} was at least as accurate.")
 
 

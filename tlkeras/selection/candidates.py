@@ -24,6 +24,10 @@ from tlkeras.utils.validation import invalid
 #: Number of single images to time. The fastest counts, since other programs can only slow it down.
 TIMED = 9
 
+#: Blocks that a candidate reads at once: a block and those right below it, whose features cost nothing more. On our
+#: data sets this was more accurate than the best single block (docs/performance.md).
+JOINED = 3
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -31,7 +35,8 @@ class Candidate:
 
     Attributes:
         backbone: Name of the backbone.
-        block: Name of the block whose output is used as features; None for the whole backbone.
+        block: Name of the block whose output is used as features, or names of several, lowest first, whose features are
+            concatenated, as in `tlkeras.FeatureExtractor`; None for the output of the whole backbone.
         width: Number of features.
         parameters: Number of weights up to that block, including moving statistics, without a head.
         multiply_adds: Multiply-adds per image up to that block.
@@ -42,7 +47,7 @@ class Candidate:
     """
 
     backbone: str
-    block: str | None
+    block: str | tuple[str, ...] | None
     width: int
     parameters: int
     multiply_adds: int
@@ -51,9 +56,18 @@ class Candidate:
     classes: int
 
     @property
+    def end(self) -> str:
+        """Name of the last block that is computed; "output" for the whole backbone."""
+        return "output" if self.block is None else self.block if isinstance(self.block, str) else self.block[-1]
+
+    @property
     def label(self) -> str:
-        """Backbone and block as one string."""
-        return self.backbone if self.block is None else f"{self.backbone}, {self.block}"
+        """Backbone and blocks as one string."""
+        if self.block is None:
+            return self.backbone
+        if isinstance(self.block, str):
+            return f"{self.backbone}, {self.block}"
+        return f"{self.backbone}, {', '.join(self.block[:-1])} and {self.end} together"
 
     @property
     def file_size(self) -> int:
@@ -66,7 +80,8 @@ class Tapped:
 
     Args:
         backbone: Name of a backbone, or a Keras model that takes raw pixels.
-        blocks: None for the output only, `"all"`, or names of blocks.
+        blocks: None for the output only; `"all"` for every block, joined with those right below it; or names of
+            blocks, which are read one at a time.
         image_size: As in `FeatureExtractor`.
         resize: As in `FeatureExtractor`.
         cache: As in `FeatureExtractor`; with False, this object uses a temporary folder.
@@ -88,27 +103,31 @@ class Tapped:
             _check_names(self.name, blocks, names)
             self._layout = [row for row in self._layout if row[0] in (*blocks, names[-1])]
         self._layout = self._layout[-1:] if blocks is None else self._layout
-        taps = [name for name, *_ in self._layout]
+        taps, last = [name for name, *_ in self._layout], len(self._layout) - 1
+        below = JOINED - 1 if blocks == "all" else 0
+        self._reads = [range(max(0, end - below), end + 1) for end in range(last)] + [range(last, last + 1)]
         self._extractor = self._whole if len(taps) == 1 else FeatureExtractor(backbone, block=tuple(taps), **options)
 
     def candidates(self, classes):
         """List the candidates, the lowest block first and the whole backbone last, without times."""
-        info = self._info
-        rows = [
-            Candidate(self.name, name, width, parameters, multiply_adds, info and info.top1, None, classes)
-            for name, width, parameters, multiply_adds in self._layout
-        ]
+        info, rows = self._info, []
+        for read in self._reads:
+            names = tuple(self._layout[index][0] for index in read)
+            width = sum(self._layout[index][1] for index in read)
+            block = names[0] if len(names) == 1 else names
+            costs = self._layout[read[-1]][2:]
+            rows.append(Candidate(self.name, block, width, *costs, info and info.top1, None, classes))
         return [*rows[:-1], replace(rows[-1], block=None)]
 
     def features(self, images):
         """Compute the features of a split: a list of float32 arrays `(images, width)`, one per candidate."""
         table = self._extractor.transform(images)
-        return np.split(table, np.cumsum([width for _, width, *_ in self._layout])[:-1], axis=1)
+        starts = np.cumsum([0, *(width for _, width, *_ in self._layout)])
+        return [table[:, starts[read.start] : starts[read.stop]] for read in self._reads]
 
     def features_at(self, images, block):
-        """Compute the features of a split at a block, or at the output for None; float32 `(images, width)`."""
-        names = [name for name, *_ in self._layout]
-        return self.features(images)[-1 if block is None else names.index(block)]
+        """Compute the features of a split for the candidate with this `block`; float32 `(images, width)`."""
+        return self.features(images)[[one.block for one in self.candidates(2)].index(block)]
 
     def milliseconds(self):
         """Measure the time per image of the whole backbone, once per machine if features are cached."""

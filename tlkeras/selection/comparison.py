@@ -64,14 +64,16 @@ def probe_scores(tables, split, seed=0, rounds=ROUNDS):
         of shape `(images,)`, as from `quick_scores`.
     """
     labels = split.labels.astype(int) if split.multilabel else split.labels
+    first = labeled_features(tables[0], labels, split.groups)
+    count = min(FOLDS, first.rarest)
+    dealt = [first.deal_folds(count, rounds * seed + number) for number in range(rounds)]
 
     def score(table):
         data = labeled_features(table, labels, split.groups)
-        each = [score_once(data, rounds * seed + number) for number in range(rounds)]
+        each = [score_once(data, parts) for parts in dealt]
         return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
 
-    def score_once(data, seed):
-        parts = data.deal_folds(min(FOLDS, data.rarest), seed)
+    def score_once(data, parts):
         answers = _held_out(data, parts)
         if data.multilabel:
             return {"logistic": ((answers >= 0.5) == data.numbers).mean(axis=1)}

@@ -31,7 +31,7 @@ class Task:
         probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         calibrate: Whether a temperature will be chosen, which needs predictions to choose it on.
         reject: Whether to fit a rejector for images of unknown classes.
-        block: Name of the block whose output a probe reads; None for the output of the backbone.
+        block: Name of the block that a probe reads, or names of several; None for the output of the backbone.
         tapped: `Tapped` that has already computed the features of all blocks for most images, or None.
         flips: Names of the flips to average predictions over, for comparison; see `tlkeras.selection.flips`.
         refit: Whether the delivered model is trained on all images once the accuracy is measured.
@@ -55,7 +55,7 @@ class Task:
     probe: str = "logistic"
     calibrate: bool = False
     reject: bool = False
-    block: str | None = None
+    block: str | tuple[str, ...] | None = None
     tapped: "Tapped | None" = None
     flips: tuple[str, ...] = ()
     refit: bool = True

@@ -36,7 +36,8 @@ class Plan:
         strategy: `"features"` (a probe on frozen features) or `"finetune"`, as in `tlkeras.fit`.
         trains: `"head"`, `"last"` (the top blocks) or `"all"`.
         backbone: Name of the backbone.
-        block: Name of the block whose output a probe reads; None for the backbone's output, and for fine-tuning.
+        block: Name of the block that a probe reads, or names of several, as in `tlkeras.FeatureExtractor`; None for the
+            backbone's output, and for fine-tuning.
         image_size: Side of the images in pixels, or `(height, width)`.
         epochs: Epochs of fine-tuning; 0 for a probe.
         probe: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
@@ -52,7 +53,7 @@ class Plan:
     strategy: Literal["features", "finetune"]
     trains: Literal["head", "last", "all"]
     backbone: str
-    block: str | None
+    block: str | tuple[str, ...] | None
     image_size: int | tuple[int, int]
     probe: str
     epochs: int
@@ -87,7 +88,8 @@ class Plan:
     @property
     def command(self) -> str:
         """Command that carries out the plan: `auto` follows the same advice for the given backbone."""
-        return f"tlkeras fit DIR -o RUN --backbone {self.backbone} --strategy auto"
+        size = f" --image-size {self.image_size}" if isinstance(self.image_size, int) else ""
+        return f"tlkeras fit DIR -o RUN --backbone {self.backbone}{size} --strategy auto"
 
     def to_json(self) -> dict:
         """Return the plan as a dict that JSON supports."""

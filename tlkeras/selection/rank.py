@@ -39,11 +39,13 @@ def rank(
 ) -> Ranking:
     """Rank backbones and their blocks by the accuracy of a linear probe on their features of the user's images.
 
-    One pass per backbone computes the features of all blocks. Then all candidates get a quick score: the exact
-    leave-one-out accuracy of ridge regression, in closed form. Those near the best are cross-validated with logistic
-    regression and with shrunk discriminant analysis, and the better of the two counts. All use the same folds, so
-    differences are paired, and images that are hard for all candidates add no noise to them. Candidates within one
-    standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates are held out together.
+    One pass per backbone computes the features of all blocks. A block is read together with the two below it, since
+    their features cost nothing more and made the probe more accurate (docs/performance.md). Then all candidates get a
+    quick score: the exact leave-one-out accuracy of ridge regression, in closed form. Those near the best are
+    cross-validated with logistic regression and with shrunk discriminant analysis, and the better of the two counts.
+    All use the same folds, so differences are paired, and images that are hard for all candidates add no noise to them.
+    Candidates within one standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates
+    are held out together.
 
     The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
     measures it again.
@@ -54,8 +56,9 @@ def rank(
             are more than 5,000 images, a random 5,000 are used.
         backbones: Names, or Keras models that take raw pixels. Defaults to the backbones whose weights are on this
             machine.
-        blocks: `"all"` for every block of each backbone, names of blocks, or None for the outputs only. Earlier blocks
-            are cheaper, and better for images unlike those of ImageNet. Defaults to `"all"`, which costs little.
+        blocks: `"all"` for every block of each backbone, read together with the two below it; names of blocks, which
+            are read one at a time; or None for the outputs only. Earlier blocks are cheaper, and better for images
+            unlike those of ImageNet. Defaults to `"all"`, which costs little.
         max_params: Largest number of parameters without the head, such as `5e6`. This and the other budgets default to
             None, no limit.
         max_madds: Largest number of multiply-adds per image, such as `400e6`.
@@ -78,10 +81,11 @@ def rank(
     >>> import tlkeras
     >>> images = tlkeras.load_images("data/clipart10", per_class=8)
     >>> ranking = tlkeras.rank(images, ["efficientnet_lite0"], ["block3", "block5"], image_size=96)
-    >>> sorted(row.candidate.block or "output" for row in ranking.rows)
+    >>> sorted(row.candidate.end for row in ranking.rows)
     ['block3', 'block5', 'output']
 
     References: Allen, 1974, https://doi.org/10.1080/00401706.1974.10489157, on leave-one-out in closed form;
+    Evci et al., 2022, https://arxiv.org/abs/2201.03529, on features of several blocks;
     https://arxiv.org/abs/2510.06448 (2025) on static lists, which rank backbones better than transferability scores.
     """
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
@@ -151,8 +155,8 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
     """
     groups = split.groups
     quick = quick_scores(tables, split)
-    wholes = [number for number, one in enumerate(candidates) if one.block is None] or range(len(candidates))
-    prior = max(wholes, key=lambda number: (candidates[number].top1 or 0, -candidates[number].multiply_adds))
+    wholes = [number for number, one in enumerate(candidates) if one.block is None]
+    prior = _prior(candidates, wholes)
     finalists = _finalists(candidates, quick, prior, groups)
     both = dict(zip(finalists, probe_scores([tables[number] for number in finalists], split, seed), strict=True))
     probes = {number: max(each, key=lambda name: each[name].mean()) for number, each in both.items()}
@@ -181,6 +185,12 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
         len(split.class_names),
         tuple(skipped),
     )
+
+
+def _prior(candidates, wholes):
+    """Choose as a static list would: the best whole backbone by ImageNet accuracy, or as much of it as fits."""
+    numbers, sign = (wholes, -1) if wholes else (range(len(candidates)), 1)
+    return max(numbers, key=lambda number: (candidates[number].top1 or 0, sign * candidates[number].multiply_adds))
 
 
 def _timed(tapped, classes):

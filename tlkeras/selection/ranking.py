@@ -124,6 +124,8 @@ class Ranking:
         backbones = len({row.candidate.backbone for row in self.rows})
         compared = f"{_counted(backbones, 'backbone')}, {_counted(len(self.rows), 'candidate')}"
         yield f"{self.images:,} images, {self.classes} classes; {compared}"
+        if any(isinstance(row.candidate.block, tuple) for row in self.rows):
+            yield "Each block below the output is read together with the two below it."
         if self.skipped:
             yield f"{_counted(len(self.skipped), 'unreadable file')}, for example {self.skipped[0].path}"
 
@@ -140,20 +142,20 @@ class Ranking:
             rows = sorted(rows, key=lambda row: row.candidate.multiply_adds)
             best = max(rows, key=lambda row: row.quick_accuracy)
             shares = " ".join(f"{row.quick_accuracy:.2f}".removeprefix("0") for row in rows)
-            text = f"{name:<{width}}  {shares}  best: {best.candidate.block or 'output'}"
+            text = f"{name:<{width}}  {shares}  best: {best.candidate.end}"
             yield textwrap.fill(text, max(COLUMNS, width + 40), subsequent_indent=" " * (width + 2))
         yield ""
 
     def _table(self):
         """Format the cross-validated rows as a table."""
-        header = ("backbone", "block", "accuracy", "95%", "vs best", "ms", "madds", "params", "file")
+        header = ("backbone", "up to", "accuracy", "95%", "vs best", "ms", "madds", "params", "file")
         rows = []
         for row in self.rows:
             if row.accuracy is not None:
                 one = row.candidate
                 low, high = row.interval
                 ms = "-" if one.milliseconds is None else f"{one.milliseconds:.{0 if one.milliseconds >= 10 else 1}f}"
-                cells = (one.backbone, one.block or "output", f"{row.accuracy:.3f}", f"{low:.2f}-{high:.2f}")
+                cells = (one.backbone, one.end, f"{row.accuracy:.3f}", f"{low:.2f}-{high:.2f}")
                 costs = (ms, _short(one.multiply_adds), _short(one.parameters), f"{one.file_size / 1e6:.1f}M")
                 rows.append((*cells, self._versus(row), *costs))
         return table(header, rows)

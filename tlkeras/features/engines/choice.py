@@ -72,9 +72,20 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
         return KerasEngine(network(), precision) if name == "keras" else _named(name, network, exports, batch_shape)
     if (known := known_choice(name, precision, folder)) == "keras":
         return _keras(network, precision, exports.remembered().get(_fact()), verbose)
+    failures = []
+
+    def built():
+        try:
+            return network()
+        except Exception as error:
+            failures.append(error)
+            raise
+
     try:
-        engine = _verified(LiteRtEngine, network, exports, batch_shape, LiteRtEngine.formats[:1])
+        engine = _verified(LiteRtEngine, built, exports, batch_shape, LiteRtEngine.formats[:1])
     except Exception as error:  # the writer and the runtime raise different kinds of errors
+        if error in failures:  # such as weights that cannot be downloaded: then Keras has no network to run either
+            raise
         reason = first_line(error)
         if isinstance(error, _DifferenceError):
             warn(
