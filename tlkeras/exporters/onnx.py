@@ -4,6 +4,7 @@ import json
 from importlib.metadata import version
 
 from tlkeras.errors import InputError, first_line
+from tlkeras.exporters.onnx_weights import weight_scales
 from tlkeras.exporters.options import OUTPUTS
 from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.tensorflow_process import convert
@@ -168,6 +169,9 @@ def _write_int8(source, path, calibration, batch):
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+    graph = onnx.load(str(source)).graph
+    kept = _head(graph)
+
     class Reader(CalibrationDataReader):
         def __init__(self):
             self.images = iter(calibration)
@@ -182,11 +186,13 @@ def _write_int8(source, path, calibration, batch):
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        # Without 8-bit dot products, the sum of two 8-bit products can overflow 16 bits. So weights get 7 bits.
+        # Sums of 8-bit products can overflow without 8-bit dot products. Convolutions have scales that prevent this;
+        # other weights get 7 bits.
         reduce_range=not has_int8_dot_products(),
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=_head(onnx.load(str(source)).graph),
+        nodes_to_exclude=kept,
+        extra_options={"TensorQuantOverrides": weight_scales(graph, kept)},
     )
 
 
