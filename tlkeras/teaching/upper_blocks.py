@@ -52,7 +52,8 @@ class UpperBlocks:
     def compile(self, optimizer: Any, **settings: Any) -> None:
         """Compile the model for class numbers, and remember the optimizer's state before its first step.
 
-        On TensorFlow, XLA is off: on a CPU it took three to four times as long for a few epochs on small maps.
+        On TensorFlow, XLA is off: on a CPU it took three to four times as long for a few epochs on small maps. In
+        notebooks it is off anyway, since `teaching.start` asks for deterministic operations.
 
         Args:
             optimizer: Keras optimizer.
