@@ -6,7 +6,7 @@ kill aims at a random moment of a phase, and phases take turns. After each kill,
 The table counts the kills by the phase that they came in, according to the log of the killed run. Features are kept
 with the unfinished run only, so that a killed run has to compute them.
 
-Run: python benchmarks/resume.py [--kills 30] [--strategy features finetune]
+Run: python benchmarks/resume.py [--kills 30] [--strategy features finetune] [--aim writing refit]
 """
 
 import argparse
@@ -113,6 +113,7 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("data/clipart10"))
     parser.add_argument("--per-class", type=int, default=8)
     parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--aim", nargs="+", default=[""], help="aim only at phases whose names contain one of these")
     options = parser.parse_args()
     os.environ["TLKERAS_CACHE"] = "off"
     draw = random.Random(0)
@@ -122,7 +123,8 @@ def main():
         subprocess.run(command(options, strategy, folder / "whole"), check=True, capture_output=True)
         phases = phases_of(events_of(folder / "whole" / "log.jsonl"), started, time.time())
         print(f"{strategy}: {', '.join(f'{name} {seconds:.1f} s' for name, seconds in phases.items())}", flush=True)
-        expected, aims = metrics(folder / "whole"), cycle(phases)
+        expected = metrics(folder / "whole")
+        aims = cycle([name for name in phases if any(word in name for word in options.aim)])
         kills, runs, different = Counter(), 0, 0
         while kills.total() < options.kills:
             output = folder / "killed"

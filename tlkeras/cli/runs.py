@@ -241,9 +241,10 @@ def predict(
         say(f"Cannot read image {one['path']!r}: {one['reason']}.")
     if result.other_files:
         kinds = ", ".join(sorted({Path(file).suffix for file in result.other_files}))
-        say(f"Skipped {len(result.other_files)} files that are not images ({kinds}).")
+        count = len(result.other_files)
+        say(f"Skipped {count} {'file that is not an image' if count == 1 else 'files that are not images'} ({kinds}).")
     if output is not None:
-        say(f"Written to {output}: {result.count - len(unreadable)} answers, {len(unreadable)} errors.")
+        say(f"Written to {output}: answers for {result.count - len(unreadable)} of {result.count} images.")
     if len(unreadable) == result.count:
         raise typer.Exit(2)
 
