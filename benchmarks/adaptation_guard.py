@@ -2,6 +2,7 @@
 
     python benchmarks/adaptation_guard.py           # features in an hour on two cores, then a few minutes
     python benchmarks/adaptation_guard.py --quick   # one part of five
+    python benchmarks/adaptation_guard.py --self-training   # a column more, in several times as long
 
 The directions: between the four styles of emoji4 (15 classes); between each style and clipart10, both ways (six shared
 classes, which have other shares); and between clean, noisy, dark and blurred drawings of clipart10 (six classes). The
@@ -9,7 +10,7 @@ names or groups are dealt to five parts. A probe learns from four parts of the s
 of the target, or on all of it where the two share no names. The unlabeled images are all images of the target.
 
 `averaged` is what `tlkeras.adapt` does: the logits of both networks, standardized, are averaged with those of the probe
-that is not adapted. `one network` is the same with `--no-batchnorm`, and `self-trained` with `--self-training`. `half`
+that is not adapted. `one network` is the same with `--no-batchnorm`, and `self-trained` with self-training. `half`
 always averages equally. Features come from `benchmarks/adaptation.py`.
 """
 
@@ -27,7 +28,7 @@ from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import linear_probe
 
 CLIPART = ("clean", "noise", "dark", "blur")
-METHODS = ("nothing", "standardize", "both networks", "half", "averaged", "one network", "self-trained")
+METHODS = ("nothing", "standardize", "both networks", "half", "averaged", "one network")
 
 
 def domains():
@@ -62,7 +63,7 @@ def directions():
     }
 
 
-def right(source, target, parts, cache):
+def right(source, target, parts, cache, self_training):
     """Measure each method; float array of shape `(parts, methods)`."""
     rows = []
     for part in range(parts):
@@ -80,14 +81,11 @@ def right(source, target, parts, cache):
             aligned.append(FeatureAlignment().fit(learned[known], target=others).transform(others))
             logits.append(_logits(one, aligned[-1]))
         weights = [former_weight(_agreement(logits[0], one), n) for n, one in enumerate(logits[1:], 1)]
-        trained, _ = fit_with_unlabeled(probe, labeled_features(wide[known], labels[known]), aligned[1])
-        for share, adapted in (
-            (0.5, logits[2]),
-            (weights[1], logits[2]),
-            (weights[0], logits[1]),
-            (weights[1], _logits(trained, aligned[1])),
-        ):
+        for share, adapted in ((0.5, logits[2]), (weights[1], logits[2]), (weights[0], logits[1])):
             logits.append(share * logits[0] + (1 - share) * adapted)
+        if self_training:
+            trained, _ = fit_with_unlabeled(probe, labeled_features(wide[known], labels[known]), aligned[1])
+            logits.append(weights[1] * logits[0] + (1 - weights[1]) * _logits(trained, aligned[1]))
         rows.append([(one.argmax(axis=1) == truth)[measured].mean() for one in logits])
     return np.array(rows)
 
@@ -105,14 +103,17 @@ def _logits(probe, table):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one part instead of five")
+    parser.add_argument("--self-training", action="store_true", help="measure self-training too")
     options = parser.parse_args()
     table, cache, every = domains(), {}, []
-    print(f"| direction | {' | '.join(METHODS)} |\n|---|{'---|' * len(METHODS)}")
+    methods = [*METHODS, "self-trained"] if options.self_training else METHODS
+    print(f"| direction | {' | '.join(methods)} |\n|---|{'---|' * len(methods)}")
     for title, pairs in directions().items():
         means = []
         for pair in pairs:
             source, target = ((name, table[name]) for name in pair)
-            means.append(right(source, target, 1 if options.quick else 5, cache).mean(axis=0))
+            parts = 1 if options.quick else 5
+            means.append(right(source, target, parts, cache, options.self_training).mean(axis=0))
             print(f"| {pair[0]} to {pair[1]} | {_row(means[-1])} |", flush=True)
         every += means
         print(f"| **{title}, mean** | {_row(np.mean(means, axis=0))} |")
