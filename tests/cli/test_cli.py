@@ -563,7 +563,7 @@ def _split_folder(root, *keys):
 def test_evaluate_refuses_a_class_that_the_run_does_not_know(run, tmp_path, capsys, keys):
     assert _main("evaluate", run, _split_folder(tmp_path, *keys)) == 2
     error = capsys.readouterr().err
-    assert "violet" in error and "blue', 'green', 'red" in error
+    assert "violet" in error and "blue, green, red" in error
 
 
 def test_evaluate_needs_no_training_images_beside_those_it_measures(run, tmp_path, capsys):
