@@ -1,4 +1,4 @@
-"""Metrics, measures of trust, and figures that show them."""
+"""Metrics, calibration, detection of unknown classes, and figures of the results."""
 
 import lazy_loader
 

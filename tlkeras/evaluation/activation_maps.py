@@ -51,21 +51,21 @@ def activation_maps(
         model: A functional or Sequential classifier that takes raw pixels and ends in a `Dense` layer.
         images: Pixels of shape `(n, height, width, 3)`; file paths, `PIL.Image`s or any other form that
             `tlkeras.read_image` accepts, resized to the model's input; or a split of `tlkeras.load_images`.
-        classes: Class number to explain: one for all images, or one per image. For a model with one output, 1 is
+        classes: Index of the class to explain: one for all images, or one per image. For a model with one output, 1 is
             the class whose probability it predicts, and 0 is the other class. Defaults to None, the predicted class.
-        method: `"cam"` multiplies features by the weights of the head (Zhou et al., 2015), which requires an average
-            over positions followed by one linear layer. `"grad_cam"` replaces the weights by the mean gradient over
+        method: `"cam"` multiplies features by the weights of the head (Zhou et al., 2015), which requires global
+            average pooling followed by one linear layer. `"grad_cam"` replaces the weights by the mean gradient over
             positions (Selvaraju et al., 2016). `"gradient"` multiplies each feature by its own gradient (HiResCAM,
             Draelos and Carin, 2020), which also works for a transformer with attention and for a head that flattens.
             The default `"auto"` uses `"cam"` if it is exact, and `"gradient"` otherwise. All three agree for networks
-            that end in an average and a linear layer.
+            that end in global average pooling and a linear layer.
         batch_size: Images per forward pass. Defaults to 32.
 
     Returns:
-        float32 array of shape `(n, rows, columns)`, one map per image on the grid of the features, such as 7 x 7.
-        Positive values support the class, and negative values contradict it. With `"cam"`, and with `"gradient"` if the
-        class score is linear in the features, the values add up to the score of the class before softmax or sigmoid,
-        minus its bias. `tlkeras.activation_overlay` draws a map over its image.
+        float32 array of shape `(n, rows, columns)`, one map per image, at the resolution of the features, such as 7 x
+        7. Positive values support the class, and negative values contradict it. With `"cam"`, and with `"gradient"` if
+        the class score is linear in the features, the values add up to the score of the class before softmax or
+        sigmoid, minus its bias. `tlkeras.activation_overlay` draws a map over its image.
 
     Raises:
         InputError: The model has no recognizable head or no spatial features, or an argument is invalid.
@@ -106,7 +106,7 @@ def quick_activation_maps(model, pixels, classes):
 
 
 class _Explained:
-    """A classifier split in two: from pixels to spatial features, and from those to the input of the head.
+    """A classifier split in two: from pixels to spatial features, and from these features to the input of the head.
 
     Attributes:
         image_shape: `(height, width, channels)` of the input pixels.
@@ -139,7 +139,7 @@ class _Explained:
         self.trunk, self.rest = keras.Model(self.input, tensor), keras.Model(tensor, self.features)
 
     def hasten(self):
-        """Let LiteRT compute the features of exact maps, if it is installed and can run the network."""
+        """Switch to LiteRT for computing the features of exact maps, if LiteRT is installed and can run the network."""
         places = keras.Model(self.input, layers.Flatten(dtype="float32")(self.trunk.output))
         try:
             engine = LiteRtEngine(write_litert(places))
@@ -172,7 +172,7 @@ class _Explained:
         return (self._on_grid(_numpy(values)) * slopes).sum(axis=-1, dtype="float32")
 
     def _look_below_the_class_token(self, pixels):
-        """Split at the last features whose patches affect the output; after them, only the class token matters."""
+        """Split at the last layer whose patches affect the output; after that layer, only the class token matters."""
         self.settled = True
         direction = np.random.default_rng(0).normal(size=(1, len(self.kernel))).astype("float32")
         for tensor in reversed(self.places):
@@ -238,7 +238,7 @@ def _grid(tensor, image_shape):
 
 
 def _is_average(tensor, features):
-    """Check whether `features` is the mean of `tensor` over positions in inference."""
+    """Return whether `features` is, in inference, the global average of `tensor` over its positions."""
     averaged = False
     while features is not tensor:
         operation, node, _ = features._keras_history
@@ -266,7 +266,7 @@ def _pixels(images, shape):
 
 
 def _checked_classes(classes, count, number):
-    """Return the classes as one per image, or None."""
+    """Return one class index per image, or None if no classes are given."""
     if classes is None:
         return None
     several = np.asarray(classes)

@@ -12,7 +12,7 @@ from tlkeras.errors import InputError
 def activation_overlay(
     image: Any, activation_map: np.ndarray, image_size: int | tuple[int, int] | None = None
 ) -> Image.Image:
-    """Draw an activation map over its image: regions that support the class keep their colors, and others are darkened.
+    """Draw an activation map over its image: regions that support the class keep their colors; the rest is darkened.
 
     Darkening needs no color scale, so it looks the same in grayscale and to people with color blindness.
 

@@ -20,11 +20,12 @@ class ReliabilityBin:
     """The images for which the probability of the most probable class is within one interval.
 
     Attributes:
-        low: Lower end of the interval; a probability of exactly this value belongs to the bin below, except for 0.
+        low: Lower end of the interval; a probability of exactly this value belongs to the next lower bin, unless it is
+            0.
         high: Upper end of the interval, inclusive.
         images: Number of images.
         confidence: Mean probability of the predicted class; None without images.
-        accuracy: Share of correct predictions; None without images.
+        accuracy: Fraction of correct predictions; None without images.
     """
 
     low: float
@@ -36,21 +37,22 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """The difference between predicted probabilities and shares of correct predictions.
+    """The difference between predicted probabilities and the fraction of correct predictions.
 
     Attributes:
         images: Number of images.
-        accuracy: Share of correct predictions.
+        accuracy: Fraction of correct predictions.
         confidence: Mean probability of the predicted classes. Above `accuracy` the classifier is overconfident.
-        overconfidence: 95% interval `(low, high)` of `confidence - accuracy`; images of one group count as dependent.
-            If it includes 0, the difference may be chance. It is at least as wide as it would be for a calibrated
-            classifier, since a few images that are all predicted correctly do not differ from one another.
+        overconfidence: 95% interval `(low, high)` of `confidence - accuracy`; images in the same group count as
+            dependent. If it includes 0, the difference may be chance. It is at least as wide as for a calibrated
+            classifier: if a few images are all predicted correctly, a bootstrap alone would underestimate the
+            uncertainty.
         expected_calibration_error: Mean over images of the difference between confidence and accuracy in their bin.
-        interval: 95% bootstrap interval `(low, high)` of that error.
-        noise: Mean error that a perfectly calibrated classifier with the same probabilities would have on the same
-            number of images, because the bins contain few of them.
-        noise_limit: Error that such a classifier exceeds one time in 20. A smaller error is not evidence of
-            miscalibration.
+        interval: 95% bootstrap interval `(low, high)` of `expected_calibration_error`.
+        noise: Mean error that a perfectly calibrated classifier with these probabilities would have on this many
+            images, because each bin contains only a few of them.
+        noise_limit: Error that such a perfectly calibrated classifier exceeds one time in 20. A smaller error is not
+            evidence of miscalibration.
         log_loss: Mean negative logarithm of the probability of the true class.
         bins: A `ReliabilityBin` for each bin.
     """
@@ -73,13 +75,13 @@ class Reliability:
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
-    """Compute the expected calibration error: the gap between probabilities and the share of correct predictions.
+    """Compute the expected calibration error: the gap between probabilities and the fraction of correct predictions.
 
-    Images are sorted into bins of equal width by the probability of their predicted class. In each bin the mean
-    probability is compared with the share of correct predictions, and the differences are averaged over images.
+    Images are sorted into bins of equal width by the probability of their predicted class. In each bin, the mean
+    probability is compared with the fraction of correct predictions, and the differences are averaged over images.
 
     Args:
-        labels: Class numbers of shape `(images,)`.
+        labels: Class indices of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`.
         bins: Number of bins. Defaults to 10, since with few images, more bins mostly measure noise.
 
@@ -112,16 +114,16 @@ def reliability(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Reliability:
-    """Compare the probabilities of predicted classes with the share of correct predictions.
+    """Compare the probabilities of predicted classes with the fraction of correct predictions.
 
     Args:
-        labels: Class numbers of shape `(images,)`.
+        labels: Class indices of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`, for images that the classifier was not trained on.
         bins: Number of bins, as in `tlkeras.expected_calibration_error`. Defaults to 10.
-        groups: Array of shape `(images,)`: images of one group are drawn together in the bootstrap. Defaults to None,
-            which treats all images as independent.
-        resamples: Number of bootstrap samples. Defaults to 1000, which determines the interval to about 5% of its
-            width.
+        groups: Array of shape `(images,)`: images in the same group are drawn together in the bootstrap. Defaults to
+            None, which treats all images as independent.
+        resamples: Number of bootstrap samples. Defaults to 1000, which gives the ends of the interval to within about
+            5% of its width.
         seed: Seed for the samples. Defaults to 0.
 
     Returns:
@@ -162,11 +164,11 @@ def reliability(
 def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Fit the temperature that calibrates probabilities.
 
-    The logits are divided by the temperature, which is chosen for the lowest log loss. A temperature above 1 makes an
+    The logits are divided by the temperature that gives the lowest log loss. A temperature above 1 makes an
     overconfident classifier more cautious. The order of the classes does not change, and neither does the accuracy.
 
     Args:
-        labels: Class numbers of shape `(images,)`, for images that the classifier was not trained on.
+        labels: Class indices of shape `(images,)`, for images that the classifier was not trained on.
         probabilities: Array of shape `(images, classes)`. Logarithms of probabilities are logits up to a constant that
             a softmax ignores.
 
@@ -240,7 +242,7 @@ def _bin_numbers(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _errors(right, confidence, bins, weights=None):
-    """Compute the calibration error of each of several samples.
+    """Compute the expected calibration error of each of several samples.
 
     Args:
         right: bool of shape `(samples, images)`, or `(images,)` for one sample with several weightings.
@@ -260,7 +262,7 @@ def _errors(right, confidence, bins, weights=None):
 
 
 def _resampled(right, confidence, groups, bins, resamples, rng):
-    """Compute the errors of bootstrap samples of groups, and those of labels drawn from the confidences."""
+    """Compute the calibration errors of bootstrap samples of groups, and of labels simulated from the confidences."""
     count, spread, noise = groups.max() + 1, [], []
     chunk = max(1, 2_000_000 // len(right))  # 16 MB at a time
     for size in np.diff([*range(0, resamples, chunk), resamples]):

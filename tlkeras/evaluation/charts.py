@@ -1,4 +1,4 @@
-"""Charts of experiments: dots with intervals, and heat maps, in percent, with direct labels."""
+"""Charts of experiments: dots with intervals, and heat maps, in percent, with the values written next to the marks."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -22,24 +22,24 @@ def dot_chart(
 ) -> Figure:
     """Draw one dot per method with its interval, in percent, each labeled with its value.
 
-    The axis of a dot chart need not include zero, so relevant differences are visible. Compare two methods with
-    `tlkeras.compare`, not by whether their intervals overlap.
+    The axis of a dot chart need not include zero, so small but relevant differences are visible. Compare two methods
+    with `tlkeras.compare`, not by whether their intervals overlap.
 
     Args:
-        values: Dict from name to a share in [0, 1], or to `(share, low, high)`, as returned by
-            `tlkeras.resampled_interval`. They are drawn from top to bottom.
+        values: Dict that maps each name to a fraction in [0, 1], or to `(fraction, low, high)`, as returned by
+            `tlkeras.resampled_interval`. The entries are drawn from top to bottom.
         title: The finding, in a sentence. A long title is wrapped. Defaults to none.
         xlabel: Name of the measured quantity.
-        baselines: Dict from name to one share, drawn as a dashed line. Defaults to none.
-        highlight: Name that the title refers to. It is drawn in the accent color, and the others in gray. Defaults to
-            None, which draws all in the accent color.
+        baselines: Dict that maps each name to one fraction, drawn as a dashed line. Defaults to none.
+        highlight: Name of the entry that the title refers to. It is drawn in the accent color, and all other entries in
+            gray. Defaults to None, which draws all in the accent color.
 
     Returns:
         `matplotlib.figure.Figure`, described in words by its `alt`.
 
     Raises:
-        InputError: `values` is empty, a value is not a share, an interval does not contain its value, or `highlight` is
-            unknown.
+        InputError: `values` is empty, a value is not in [0, 1], an interval does not contain its value, or `highlight`
+            is not a name in `values`.
 
     Example:
 
@@ -88,8 +88,8 @@ def heat_map(
 ) -> Figure:
     """Draw a table as a heat map: darker cells have larger values, and numbers are written where they are legible.
 
-    With many rows or columns, the text shrinks. With even more, numbers are omitted, and only every second, third, ...
-    name is shown.
+    With many rows or columns, the text shrinks. With even more of them, numbers are omitted, and only every second,
+    third, ... name is shown.
 
     Args:
         values: Array of shape `(rows, columns)`; NaN is drawn as an empty cell.
@@ -98,8 +98,8 @@ def heat_map(
         title: The finding, in a sentence. Defaults to none.
         xlabel: Name of the horizontal axis.
         ylabel: Name of the vertical axis.
-        shares: Whether values are shares in [0, 1], written in percent on a scale from 0 to 100%; otherwise the scale
-            spans the values.
+        shares: Whether the values are fractions in [0, 1], which are written in percent on a scale from 0 to 100%;
+            otherwise, the scale spans the range of the values.
 
     Returns:
         `matplotlib.figure.Figure`, described in words by its `alt`.
@@ -178,7 +178,7 @@ def _crowded(names, inches):
 
 
 def _triple(name, value):
-    """Return the share, low and high of an entry."""
+    """Return the fraction and the ends of the interval of an entry."""
     triple = np.atleast_1d(np.asarray(value, "float64"))
     triple = np.repeat(triple, 3) if triple.shape == (1,) else triple
     if triple.shape != (3,) or not 0 <= triple[1] <= triple[0] <= triple[2] <= 1:

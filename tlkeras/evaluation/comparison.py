@@ -1,4 +1,4 @@
-"""Compare two methods on the same splits, with an interval that accounts for the images that splits share."""
+"""Compare two methods on the same splits, with an interval that accounts for images shared between splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ class Comparison:
 
     Attributes:
         names: The two methods.
-        means: Mean score of each, as shares.
-        difference: First mean minus the second, as a share; 0.01 is one percentage point.
+        means: Mean score of each method, as a fraction.
+        difference: First mean minus the second, as a fraction; 0.01 is one percentage point.
         interval: `(low, high)`, the corrected interval of the difference.
         level: Confidence level of the interval.
         p_value: Two-sided p value of the corrected test that there is no difference.
-        smallest_detectable: Difference that would be detected four times in five, as a share. Smaller
-            differences may exist but go undetected.
+        smallest_detectable: Difference that would be detected four times in five, as a fraction. Smaller differences
+            may exist but go undetected.
         splits: Number of splits.
-        train: Number of training images in each split, including any that a sample left out.
+        train: Number of training images in each split, including any that were left out when training on a sample of
+            them.
         test: Number of test images in each split.
     """
 
@@ -44,7 +45,7 @@ class Comparison:
 
     @property
     def better(self) -> str | None:
-        """Name of the better method, or None if the interval includes no difference."""
+        """Name of the better method, or None if the interval includes 0."""
         low, high = self.interval
         return self.names[0] if low > 0 else self.names[1] if high < 0 else None
 
@@ -79,30 +80,30 @@ def compare(
 ) -> Comparison:
     """Compare the scores of two methods on the same splits.
 
-    Scores of splits are not independent: their training images overlap, and so do the test images of repeated random
-    splits. The usual t interval of the differences ignores this, and too often finds a difference where there is none.
-    The corrected resampled t interval (Nadeau and Bengio, 2003, Inference for the generalization error) replaces the
-    factor `1 / splits` of the variance by `1 / splits + test / train`. More splits narrow it only a little; more
-    images keep narrowing it.
+    Scores on different splits are not independent: the training images of the splits overlap, and so do the test images
+    of repeated random splits. The usual t interval of the differences ignores this, and too often finds a difference
+    where there is none. The corrected resampled t interval (Nadeau and Bengio, 2003, Inference for the generalization
+    error) replaces the factor `1 / splits` of the variance with `1 / splits + test / train`. More splits narrow the
+    interval only a little; more images keep narrowing it.
 
-    If each split learns from a sample of its training images only, such as five per class, `train` is the number of
-    images that the sample was drawn from. The added term accounts for the images that the splits share, and samples
-    share no more images than the pools that they were drawn from.
+    If only a sample of each split's training images is used, such as five per class, `train` is the number of images
+    that the sample was drawn from. The added term accounts for the images that the splits share, and samples share no
+    more images than the training sets that they were drawn from.
 
     Args:
-        a: Array of shape `(splits,)`: scores of the first method, such as accuracies, as shares in [0, 1].
+        a: Array of shape `(splits,)`: scores of the first method, such as accuracies, as fractions in [0, 1].
         b: Array of shape `(splits,)`: scores of the second method on the same splits in the same order.
-        train: Number of training images in each split, or of those that a sample was drawn from; with k folds, the
-            images of k - 1 folds.
-        test: Number of images tested on in each split.
-        names: Names of the two methods, for the sentence.
+        train: Number of training images in each split before any sampling; with k folds, the number of images in k - 1
+            folds.
+        test: Number of test images in each split.
+        names: Names of the two methods, for the sentence that describes the result.
         level: Confidence level of the interval.
 
     Returns:
         `Comparison`; `str(comparison)` is the finding in one sentence.
 
     Raises:
-        InputError: The scores are not shares, or are not those of the same two or more splits.
+        InputError: The scores are not in [0, 1], there are fewer than two splits, or `a` and `b` differ in length.
 
     Example:
 
@@ -140,16 +141,17 @@ def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float
     """Compute the mean score of one method over several splits, with its corrected interval.
 
     The interval is for one method alone. The difference between two methods on the same images is known more precisely
-    than two such intervals suggest, since most images are easy or hard for both. Use `tlkeras.compare` for it.
+    than two such intervals suggest, since most images are easy or hard for both methods. Use `tlkeras.compare` for
+    differences.
 
     Args:
-        scores: Array of shape `(splits,)`: shares in [0, 1].
+        scores: Array of shape `(splits,)`: scores as fractions in [0, 1].
         train: Number of training images in each split, as for `tlkeras.compare`.
-        test: Number of images tested on in each split.
+        test: Number of test images in each split.
         level: Confidence level of the interval.
 
     Returns:
-        `(mean, low, high)`, shares; the interval is clipped to [0, 1]. See `tlkeras.compare` for the method.
+        `(mean, low, high)` as fractions; the interval is clipped to [0, 1]. See `tlkeras.compare` for the method.
 
     Raises:
         InputError: As for `tlkeras.compare`.
@@ -168,7 +170,7 @@ def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float
 
 
 def _corrected(values, train, test):
-    """Return the mean of values of overlapping splits and its corrected standard error."""
+    """Return the mean of values from overlapping splits, and the corrected standard error of the mean."""
     train, test = check_integer("train", train, minimum=1), check_integer("test", test, minimum=1)
     # Scores move in steps of one image, so equal values on all splits do not prove that nothing varies.
     step = 1 / (test * np.sqrt(12))

@@ -16,7 +16,7 @@ _LONGEST = 32  # characters of a name
 
 
 def confusion_figure(scores, title=None):
-    """Draw a confusion matrix with counts: one row per true class, each cell shaded by its share of the row.
+    """Draw a confusion matrix with counts: one row per true class, each cell shaded by its fraction of the row.
 
     With many classes, the figure stays within 13 inches per side: text shrinks, and then counts are omitted and only
     every second, third, ... name is shown.

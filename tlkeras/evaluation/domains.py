@@ -1,4 +1,4 @@
-"""Compare domains: the accuracy on each, and the distance between their features."""
+"""Compare domains: the accuracy on each domain, and the distance between the features of two domains."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -34,10 +34,10 @@ class DomainDistance:
 
     Attributes:
         distance: Proxy A-distance, `2 * (1 - 2 * error)` but at least 0: 0 if the domains cannot be told apart, 2 if
-            they always can.
+            every image is assigned to the right domain.
         interval: 95% interval `(low, high)` of the distance.
-        error: Share of images that a cross-validated classifier assigns to the wrong domain, with equal weight for both
-            domains; 0.5 is chance.
+        error: Fraction of images that a cross-validated classifier assigns to the wrong domain, with equal weight for
+            both domains; 0.5 is chance.
     """
 
     distance: float
@@ -52,7 +52,7 @@ class DomainRow:
     Attributes:
         name: Name of the domain, str.
         images: Number of readable images.
-        accuracy: Share of correct predictions.
+        accuracy: Fraction of correct predictions.
         standard_error: Standard error of the accuracy.
         interval: 95% interval `(low, high)` of the accuracy.
         distance: `DomainDistance` from the first domain; None for the first domain itself.
@@ -70,7 +70,7 @@ class DomainRow:
 
 @dataclass(frozen=True)
 class DomainComparison:
-    """Accuracy and distance from the first domain, for each domain; `print` shows a table.
+    """Accuracy on each domain, and distance of each domain from the first one; `print` shows a table.
 
     Attributes:
         rows: A `DomainRow` for each domain.
@@ -105,14 +105,15 @@ def domain_distance(
 ) -> DomainDistance:
     """Measure the distance between two domains by how well a classifier on their features tells them apart.
 
-    The classifier is a cross-validated logistic regression with equal weight for both domains. The proxy A-distance
-    `2 * (1 - 2 * error)` bounds the loss of accuracy between the domains. It does not measure the actual loss.
+    The classifier is a cross-validated logistic regression with equal weight for both domains. The proxy A-distance `2
+    * (1 - 2 * error)` is related to an upper bound on the drop in accuracy from one domain to the other. It does not
+    measure the actual drop.
 
     Args:
         first: Features of shape `(images, features)`.
         second: Features of shape `(other images, features)`.
-        groups: One array per domain: images with equal values, in either domain, are held out together, such as one
-            object drawn in two styles. Defaults to None, which treats all images as independent.
+        groups: One array per domain: images with equal values, in the same domain or in both, are held out together,
+            such as drawings of one object in two styles. Defaults to None, which treats all images as independent.
         folds: Number of folds. Defaults to 5.
         seed: Seed for the folds. Defaults to 0.
 
@@ -151,7 +152,7 @@ def domain_distance(
 
 
 def _from_errors(wrong, domains, groups):
-    """Convert wrong assignments to a distance; images of a group count as dependent."""
+    """Convert wrong assignments to a distance; images in the same group count as dependent."""
     weights = len(domains) / 2 / np.bincount(domains)[domains]  # equal total weight for both domains
     error, standard_error = mean_with_error(wrong * weights, groups)
     count = len(domains)
@@ -179,7 +180,8 @@ def compare_domains(
             reference: it is also corrupted, and distances are measured from it.
         corruptions: Kinds of `tlkeras.corrupt` to apply to the first domain. Defaults to noise, darkness and blur.
         severity: Severity of the corruptions, from 1 to 5. Defaults to 3.
-        class_names: Names of the model's classes, in order. Defaults to None, which uses those of the first domain.
+        class_names: Names of the model's classes, in order. Defaults to None, which uses the class names of the first
+            domain.
         seed: Seed for the noise and the folds. Defaults to 0.
         verbose: Whether to show progress on stderr. Defaults to False.
 
@@ -237,7 +239,7 @@ def _check_domain(name, split, names):
 
 
 def _outputs(engine, split, change, bar):
-    """Compute the outputs for images; return `(places, rows)`, the positions and outputs of the readable ones."""
+    """Compute the outputs for images; return `(places, rows)`, the positions and outputs of the readable images."""
     places, rows = [], []
     for items in stream_features(list(split.sources), _Reader(split, change), lambda: engine, 32):
         for item in items:

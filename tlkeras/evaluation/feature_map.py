@@ -27,14 +27,14 @@ def feature_map(
     images: Sequence[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """Plot images by the first two principal components of their features, as markers by class or as thumbnails.
+    """Plot images by the first two principal components of their features, as thumbnails or as markers per class.
 
     The map shows only two of many dimensions, so classes that overlap may be far apart in others. The axis labels give
-    the share of the variance that is shown.
+    the fraction of the variance that each axis shows.
 
     Args:
         features: Array of shape `(images, features)`. Rows are scaled to unit length first.
-        labels: Array of shape `(images,)`, class numbers.
+        labels: Class indices of shape `(images,)`.
         class_names: Names of the classes.
         images: Images in any form that `tlkeras.contact_sheet` accepts. They are drawn as thumbnails if there is room,
             and as markers otherwise. Defaults to none.
@@ -90,7 +90,7 @@ def _checked(features, labels, class_names, images):
 
 
 def _plane(shares, width):
-    """Return a figure and its empty axes, labeled with the shares of the variance."""
+    """Return a figure and its empty axes, labeled with the fractions of the variance."""
     figure = Illustration(figsize=(width, 5.6))
     axes = figure.subplots()
     axes.set(xticks=[], yticks=[])
@@ -101,7 +101,7 @@ def _plane(shares, width):
 
 
 def _style(number):
-    """Return the marker style of a class, unique in grayscale: after all shapes, the same shapes are drawn hollow."""
+    """Return the marker style of a class, unique in grayscale: after all shapes are used, they repeat as outlines."""
     color, marker = HUES[number % len(HUES)], MARKERS[number % len(MARKERS)]
     shape = {"marker": marker, "s": 46 if marker in "PX*" else 26}
     if number < len(MARKERS):
@@ -114,7 +114,7 @@ def _classes(number):
 
 
 def _principal(features):
-    """Return points of shape `(images, 2)` and the share of the variance for each axis."""
+    """Return points of shape `(images, 2)` and the fraction of the variance for each axis."""
     from sklearn.decomposition import PCA
 
     features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
@@ -136,7 +136,7 @@ def _inches(axes, points):
 def _draw_thumbnails(axes, points, images, numbers):
     """Draw images that do not overlap, the outermost first, since they have the most room.
 
-    Frames show the class by its number: by color, and dashed where colors repeat.
+    The frame of an image shows its class by color, and is dashed where colors repeat.
     """
     places = _inches(axes, points)
     taken = np.empty((0, 2))

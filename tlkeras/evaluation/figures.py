@@ -49,12 +49,12 @@ def with_error(values):
 
 
 def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
-    """Draw the mean accuracy of each approach as a bar, with every run as a dot and baselines as lines.
+    """Draw the mean accuracy of each approach as a bar, each run as a dot, and baselines as lines.
 
     Args:
-        accuracies: Dict from name to the accuracies of its runs, in [0, 1].
-        baselines: Dict from name to one accuracy, or to the accuracies of several runs, whose mean is drawn.
-        xlabel: Name of the axis; a share other than accuracy also works.
+        accuracies: Dict that maps the name of each approach to the accuracies of its runs, in [0, 1].
+        baselines: Dict that maps each name to one accuracy, or to the accuracies of several runs, whose mean is drawn.
+        xlabel: Name of the axis; change it if the values are fractions other than accuracies.
         title: Heading.
 
     Returns:
@@ -89,11 +89,11 @@ def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
 
 
 def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
-    """Draw lines with a band of one standard error: accuracy by block, loss by epoch, by number of images.
+    """Draw lines with a band of one standard error, such as accuracy by block or loss by epoch.
 
     Args:
-        series: Dict from name to an array of shape `(points,)`, or `(runs, points)` to draw the mean with a band. If
-            lengths differ, shorter series end early.
+        series: Dict that maps each name to an array of shape `(points,)`, or `(runs, points)` to draw the mean with a
+            band. Series may differ in length; shorter ones end early.
         x: Positions of the points, as numbers or names.
         xlabel: Name of the horizontal axis.
         ylabel: Name of the vertical axis.
@@ -132,8 +132,8 @@ def decision_regions(classifiers, points, labels, title=None):
     """Draw the region that each classifier assigns to the second of two classes of points in the plane.
 
     Args:
-        classifiers: Dict from name to a function from points of shape `(n, 2)` to class numbers 0 and 1 of shape
-            `(n,)`.
+        classifiers: Dict that maps each name to a function from points of shape `(n, 2)` to class indices 0 and 1 of
+            shape `(n,)`.
         points: Array of shape `(n, 2)`.
         labels: Array of shape `(n,)` of zeros and ones.
         title: Heading.

@@ -25,7 +25,7 @@ _LONGEST = 32  # characters of a name
 
 
 class Illustration(Figure):
-    """A figure with a text alternative and twice the resolution of a page.
+    """A figure with a text alternative, rendered at twice the usual screen resolution.
 
     The background is white even on dark pages. Notebooks show the figure at its size in inches, with `alt` for screen
     readers.
@@ -65,13 +65,13 @@ def finish(figure: Illustration, title: str, alt: str) -> Illustration:
 
 
 def short(name: object, longest: int = _LONGEST) -> str:
-    """Shorten a name to one line, of at most 32 characters by default."""
+    """Shorten a name to a single line of at most `longest` characters."""
     name = one_line(str(name))
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def plain_axes(axes, *, grid=None):
-    """Reduce axes to soft ticks and grid lines along one axis, without a frame."""
+    """Remove the frame of axes, and keep only faint ticks and grid lines along one axis."""
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, colors=SOFT, labelsize=9)
     axes.set_axisbelow(True)

@@ -15,8 +15,9 @@ class ClassScore:
     Attributes:
         name: Name of the class, str.
         images: Number of images with this label.
-        precision: Share of the images predicted as this class that belong to it; None if there are none.
-        recall: Share of the images of this class that are predicted correctly; None for a class without images.
+        precision: Fraction of the images predicted as this class that belong to it; None if there are no such
+            predictions.
+        recall: Fraction of the images of this class that are predicted correctly; None for a class without images.
         f1: Harmonic mean of precision and recall; None for a class that has no images and is never predicted.
     """
 
@@ -33,11 +34,11 @@ class Scores:
 
     Attributes:
         images: Number of images.
-        accuracy: Share of correct predictions, in [0, 1].
-        standard_error: Standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p counts two more correct and
-            two more wrong predictions, so that a small number of correct predictions does not look certain (Agresti and
-            Coull, 1998). If images come in dependent groups, it is the standard error of the mean over groups, if
-            larger.
+        accuracy: Fraction of correct predictions, in [0, 1].
+        standard_error: Standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p is computed after adding two
+            correct and two wrong predictions, so that an accuracy of 0 or 1 on a few images does not look certain
+            (Agresti and Coull, 1998). If images come in dependent groups and the standard error of the mean over groups
+            is larger, that is used instead.
         majority_class: Most common class of the training images, str.
         majority_accuracy: Accuracy of always predicting `majority_class`.
         classes: A `ClassScore` for each class.
@@ -63,9 +64,9 @@ def score(labels, predictions, class_names, majority, groups=None):
     Args:
         labels: int array of shape `(images,)`, the true classes of at least one image.
         predictions: int array of the same shape.
-        class_names: Names by class number.
-        majority: Number of the most common class in training, since the baseline must not use `labels`.
-        groups: int array of shape `(images,)`: images with equal numbers, such as those of one patient, count as
+        class_names: Class names, indexed by class.
+        majority: Index of the most common class in training, since the baseline must not use `labels`.
+        groups: int array of shape `(images,)`: images with equal values, such as images of one patient, count as
             dependent, which widens the standard error. Defaults to None, which treats all images as independent.
 
     Returns:
@@ -95,12 +96,12 @@ def score(labels, predictions, class_names, majority, groups=None):
 
 
 def defined(share):
-    """Return a share as a float, or None if it is NaN, which means that there were no images."""
+    """Return a fraction as a float, or None if it is NaN, which means that there were no images."""
     return None if np.isnan(share) else float(share)
 
 
 def _standard_error(right, groups):
-    """Compute the standard error of an accuracy; images of one group count as dependent."""
+    """Compute the standard error of an accuracy; images in the same group count as dependent."""
     count = len(right)
     share = (int(right.sum()) + 2) / (count + 4)
     independent = float(np.sqrt(share * (1 - share) / (count + 4)))

@@ -32,12 +32,12 @@ def answered_images(
 ) -> Figure:
     """Show images with the classifier's predictions: correct ones, wrong ones, and the most confident mistakes.
 
-    Correct and wrong predictions are sampled evenly from the most to the least confident, so the rows are not a
-    selection of the best. The label may also be wrong, so captions say "label" rather than "truth".
+    Correct and wrong predictions are sampled evenly from the most to the least confident, so the figure is not a
+    selection of the best ones. The label may also be wrong, so captions say "label" rather than "truth".
 
     Args:
         images: Images in any form that `tlkeras.contact_sheet` accepts: pixels in [0, 255], `PIL.Image`, or paths.
-        labels: Array of shape `(images,)`, class numbers.
+        labels: Class indices of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`, for images that the classifier was not trained on.
         class_names: Names of the classes.
         columns: Images per row.
@@ -102,10 +102,10 @@ def nearest_neighbors(
         features: Array of shape `(images, features)`. Similarity is the cosine similarity.
         queries: Index of an image, or several indices, with one row each.
         k: Number of neighbors per row, or fewer if there are too few images.
-        labels: Array of shape `(images,)`, class numbers, to frame and count neighbors of the same class. Defaults to
-            none.
+        labels: Class indices of shape `(images,)`, used to frame and count the neighbors that have the query's class.
+            Defaults to none.
         class_names: Names of the classes, written below the images. Required with `labels`.
-        groups: Array of shape `(images,)`: images of the query's group are omitted, since near-duplicates are not
+        groups: Array of shape `(images,)`: other images in the query's group are omitted, since near-duplicates are not
             informative. Defaults to none.
         title: The finding. Defaults to the number of neighbors with the query's label.
 
@@ -193,7 +193,7 @@ def _answer(class_names, label, answer, confidence):
 
 
 def _rows(rows, columns, first=False):
-    """Draw rows of pictures with a heading and captions; with `first`, a gap follows the first of each row."""
+    """Draw rows of pictures with a heading and captions; with `first`, a gap follows the first picture of each row."""
     lines = [max(text.count("\n") + bool(text) for text in texts) for _, _, texts, _ in rows]
     heights = [1.04 + _HEADING * bool(row[0]) + 0.13 * number for row, number in zip(rows, lines, strict=True)]
     across = columns + 0.25 * first

@@ -1,4 +1,4 @@
-"""Fit a rejector, and measure what it catches by leaving out one class at a time."""
+"""Fit a rejector, and measure how many unknown images it catches by leaving out one class at a time."""
 
 from collections.abc import Sequence
 
@@ -32,29 +32,29 @@ def fit_rejection(
     false_alarms: float = 0.05,
     seed: int = 0,
 ) -> Rejector:
-    """Learn to detect images of unknown classes from the features of known classes alone.
+    """Learn to detect images of unknown classes, using only the features of images of known classes.
 
     An image is called unknown if its distance from the nearest known image exceeds the `1 - false_alarms` quantile of
-    such distances among the known images. The share of unknown images that this catches is measured by leaving out one
-    class at a time and treating it as unknown.
+    such distances among the known images. The fraction of unknown images that this rule catches is measured by leaving
+    out one class at a time and treating it as unknown.
 
     Args:
-        features: Array of shape `(images, features)`, from a frozen backbone. A network fine-tuned on these classes has
-            discarded the features that distinguish others.
-        labels: Class numbers or names of shape `(images,)`, of at least two classes.
-        groups: Array of shape `(images,)`, such as near-duplicates; an image is not compared with others of its group.
-            Defaults to None, which treats all images as independent.
+        features: Array of shape `(images, features)`, from a frozen backbone. A network that was fine-tuned on the
+            known classes has discarded features that distinguish unknown classes.
+        labels: Class indices or names of shape `(images,)`, with at least two classes.
+        groups: Array of shape `(images,)`, such as groups of near-duplicates; an image is not compared with other
+            images in its group. Defaults to None, which treats all images as independent.
         class_names: Names for the report, in ascending order of the labels. Defaults to None, which uses the labels
             themselves.
-        false_alarms: Share of images of known classes that may be called unknown. Defaults to 0.05.
+        false_alarms: Fraction of images of known classes that may be called unknown. Defaults to 0.05.
         seed: Seed for sampling from more than 10,000 images. Defaults to 0.
 
     Returns:
         `Rejector`.
 
     Raises:
-        InputError: The shapes of the arrays do not match, images have several labels, or there are too few images for
-            the share of false alarms, which needs at least `1 / false_alarms - 1` images, 19 by default.
+        InputError: The shapes of the arrays do not match, images have several labels, or there are fewer than `1 /
+            false_alarms - 1` images (19 by default).
 
     Example:
 
@@ -80,7 +80,7 @@ def keep_references(data, rows, false_alarms, report=None):
     Args:
         data: `LabeledFeatures`.
         rows: Indices of the images, of at least two groups.
-        false_alarms: Share of known images that may be called unknown.
+        false_alarms: Fraction of known images that may be called unknown.
         report: `RejectionReport` to attach, or None.
     """
     roots, groups = signed_root(data.features[rows]), data.groups[rows]
@@ -111,7 +111,7 @@ def _check(data, class_names, false_alarms):
 
 
 def _report(data, rows, names, false_alarms):
-    """Leave out one class at a time, and measure the share of its images that are caught."""
+    """Leave out one class at a time, and measure the fraction of its images that are caught."""
     classes, counts = [], np.bincount(data.numbers[rows], minlength=len(data.classes))
     for number in np.argsort(-counts, kind="stable")[:MOST_LEFT_OUT]:
         inside = rows[data.numbers[rows] == number]

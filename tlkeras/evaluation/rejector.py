@@ -1,4 +1,4 @@
-"""Detect images of unknown classes by the distance of their features from those of known images."""
+"""Detect images of unknown classes by the distance of their features from the features of known images."""
 
 import json
 import os
@@ -20,8 +20,9 @@ class HeldOutClass:
     Attributes:
         name: Name of the class, str.
         images: Number of images of the class.
-        caught: Share of these images that are called unknown.
-        auroc: Area under the ROC curve: the probability that an image of the class is farther away than a known image.
+        caught: Fraction of these images that are called unknown.
+        auroc: Area under the ROC curve: the probability that an image of the class is farther from the nearest known
+            image than a known image is.
     """
 
     name: str
@@ -35,8 +36,8 @@ class RejectionReport:
     """The detection of unknown classes, measured by leaving out one class at a time.
 
     Attributes:
-        false_alarms: Share of the images of known classes that may be called unknown.
-        caught: Mean over left-out classes of the share of images that are called unknown.
+        false_alarms: Fraction of the images of known classes that may be called unknown.
+        caught: Mean over left-out classes of the fraction of images that are called unknown.
         standard_error: Standard error of `caught` over classes.
         auroc: Mean over left-out classes of the area under the ROC curve; 0.5 is chance.
         images: Number of images of known classes.
@@ -59,13 +60,15 @@ class RejectionReport:
 class Rejector:
     """A detector of images of unknown classes, based on their features; see `tlkeras.fit_rejection`.
 
-    The distance of an image is the cosine distance from the nearest known image. Its unknown score is the share of
-    known images that are nearer to the other known images. With a score of 0.99, it is farther away than 99% of them.
+    The distance of an image is the cosine distance from the nearest known image. Its unknown score is the fraction of
+    known images that are closer than this to their own nearest known image. An image with a score of 0.99 is farther
+    from its nearest known image than 99% of the known images are from theirs.
 
     Attributes:
-        false_alarms: Share of images of known classes that may be called unknown.
-        center: float32 array of shape `(features,)`: mean of the features' signed square roots.
-        scale: float32 array of shape `(features,)`: their standard deviations, none below a tenth of the median.
+        false_alarms: Fraction of images of known classes that may be called unknown.
+        center: float32 array of shape `(features,)`: mean of the signed square roots of the features.
+        scale: float32 array of shape `(features,)`: standard deviations of these square roots, none below a tenth of
+            the median.
         references: float32 array of shape `(images, features)`: known images, standardized and of length 1.
         distances: float32 array of shape `(images,)`: distance of each known image from the nearest one of another
             group, in ascending order.
@@ -101,13 +104,13 @@ class Rejector:
 
         Returns:
             float64 array of shape `(images,)`, in [0, 1): one minus the conformal p-value, where the image itself
-            counts as one of the known images. About a share `false_alarms` of new images of known classes have a score
-            of at least `1 - false_alarms`.
+            counts as one of the known images. A fraction of about `false_alarms` of new images of known classes have a
+            score of at least `1 - false_alarms`.
 
         Raises:
             InputError: `features` has the wrong shape.
 
-        References: Barber et al., 2021, https://doi.org/10.1214/20-AOS1965 (distances without the image itself);
+        References: Barber et al., 2021, https://doi.org/10.1214/20-AOS1965 (distances that leave out the image itself);
         Bates et al., 2023, https://doi.org/10.1214/22-AOS2244
         """
         nearer = np.searchsorted(self.distances, self.measure(features), side="left")
@@ -130,7 +133,7 @@ class Rejector:
         return 1 - self.false_alarms - 1e-6  # scores may be float32
 
     def exceeds(self, scores: np.ndarray) -> np.ndarray:
-        """Determine which unknown scores mean `"unknown"`."""
+        """Determine which unknown scores are high enough to predict `"unknown"`."""
         return np.asarray(scores) >= self.threshold
 
     def measure(self, features: np.ndarray) -> np.ndarray:
@@ -147,7 +150,7 @@ class Rejector:
         """Write an `.npz` file that NumPy alone can open.
 
         Args:
-            path: File to write; it appears only once it is complete.
+            path: File to write; it appears only when it is complete.
         """
         report = None if self.report is None else self.report.to_dict()
         about = {"false_alarms": self.false_alarms, "report": report}
@@ -160,7 +163,8 @@ class Rejector:
         """Read a file written by `save`.
 
         Raises:
-            InputError: The file is missing, damaged, not a rejector, or from a version with another kind of scores.
+            InputError: The file is missing or damaged, is not a rejector, or was written by a version that computed the
+                scores in a different way.
         """
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -185,7 +189,7 @@ class Rejector:
 def embed(features: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Standardize the signed square roots of features, and scale each image to length 1.
 
-    Square roots reduce the influence of the few features that dominate lengths, so every feature contributes.
+    Square roots reduce the influence of the few features with very large values, so every feature contributes.
 
     Returns:
         float32 array with the shape of `features`.
@@ -199,6 +203,6 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def signed_root(features: np.ndarray) -> np.ndarray:
-    """Return the square roots of absolute values with the sign of each, in float32."""
+    """Return the square root of each absolute value with the sign of the value, in float32."""
     features = np.asarray(features, "float32")
     return np.sign(features) * np.sqrt(np.abs(features))

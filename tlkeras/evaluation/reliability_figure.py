@@ -1,4 +1,4 @@
-"""The reliability diagram: predicted probabilities against the share of correct predictions."""
+"""The reliability diagram: predicted probabilities against the fraction of correct predictions."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finis
 def reliability_figure(measured: Mapping[str, Reliability], title: str | None = None) -> Figure:
     """Draw reliability diagrams side by side, such as before and after calibration.
 
-    Bars show the share of correct predictions among images of similar probability. A bar below the diagonal means
-    overconfidence. The histogram below shows the number of images.
+    Bars show the fraction of correct predictions among images with similar probabilities. A bar below the diagonal
+    means overconfidence. The histogram below shows the number of images.
 
     Args:
-        measured: Dict from name to the result of `tlkeras.reliability` for the same images.
+        measured: Dict that maps each name to a result of `tlkeras.reliability`, all for the same images.
         title: The finding, in a sentence. Defaults to none.
 
     Returns:

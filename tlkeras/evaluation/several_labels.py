@@ -18,10 +18,11 @@ class LabelScore:
         name: Name of the label, str.
         images: Number of images with the label.
         threshold: Probability at or above which the label is assigned.
-        average_precision: Area under the precision-recall curve; for random scores, it is the share of images with this
-            label. None if no image has it.
-        precision: Share of the images assigned the label that have it; None if no image is assigned it.
-        recall: Share of the images with the label that are assigned it; None if no image has it.
+        average_precision: Area under the precision-recall curve; for random scores, it is the fraction of images with
+            this label. None if no image has the label.
+        precision: Fraction of the images assigned the label that have it; None if the label is not assigned to any
+            image.
+        recall: Fraction of the images with the label that are assigned it; None if no image has it.
         f1: Harmonic mean of precision and recall; None if no image has the label or is assigned it.
     """
 
@@ -42,11 +43,12 @@ class LabelScores:
         images: Number of images.
         mean_average_precision: Mean of the average precisions (mAP) over labels that at least one image has.
         chance: The mean average precision of random probabilities.
-        mean_f1: Mean F1 over labels for which it is defined.
-        accuracy: Share of correct decisions over all images and labels.
-        standard_error: Standard error of `accuracy`; the labels of one image, and the images of one group, count as
-            dependent. As in `Scores`, it counts two more images that are right and two that are wrong.
-        majority_accuracy: Share of correct decisions if each label is always given its more common value.
+        mean_f1: Mean F1 over the labels for which F1 is defined.
+        accuracy: Fraction of correct decisions over all images and labels.
+        standard_error: Standard error of `accuracy`; the labels of one image, and the images in the same group, count
+            as dependent. As in `Scores`, two correct and two wrong images are added.
+        majority_accuracy: Fraction of correct decisions if every image is given the more common value, 0 or 1, of each
+            label.
         labels: A `LabelScore` per label.
     """
 
@@ -97,17 +99,17 @@ def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=
     """Score predicted probabilities of several labels per image.
 
     Precision, recall, F1 and accuracy use thresholds that were chosen on other images. By default, the images are split
-    into folds, and each fold is decided with the best thresholds of the others.
+    into folds, and each fold uses the thresholds that are best on the other folds.
 
     Args:
         labels: Array of 0 and 1 of shape `(images, labels)`.
-        probabilities: Array of the same shape, from a model that has not seen the images.
+        probabilities: Array with the shape of `labels`, from a model that has not seen the images.
         names: Names of the labels.
-        groups: int array of shape `(images,)`; images of one group stay in one fold. Defaults to None, which puts every
-            image in its own group.
+        groups: int array of shape `(images,)`; images in the same group stay in one fold. Defaults to None, which puts
+            every image in its own group.
         folds: Number of folds. Defaults to 5.
-        thresholds: Probability per label at or above which it is assigned, chosen on other images. Defaults to None,
-            which chooses them by folds.
+        thresholds: Threshold per label, chosen on other images; a label is assigned at or above it. Defaults to None,
+            which chooses the thresholds of each fold on the other folds.
 
     Returns:
         `LabelScores`.
@@ -147,7 +149,7 @@ def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=
 
 
 def _standard_error(right, groups):
-    """Compute the standard error of the mean after adding two right and two wrong images, each its own group."""
+    """Compute the standard error of the mean after adding two right and two wrong images, each in its own group."""
     _, numbers = np.unique(groups, return_inverse=True)
     return mean_with_error([*right, 1, 1, 0, 0], [*numbers, -1, -2, -3, -4])[1]
 

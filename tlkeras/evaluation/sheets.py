@@ -115,7 +115,7 @@ def preview(
 
     Args:
         images: Pixels in [0, 255] of shape `(n, height, width, 3)`, or with 1 channel for gray.
-        augmentation: Callable that is called as `augmentation(images, training=True)`, such as
+        augmentation: Function or layer that is called as `augmentation(images, training=True)`, such as
             `tlkeras.augmentation("photo")`.
         columns: Pictures per row, including the original.
         image_size: `(height, width)` in pixels of the box for each picture, or one integer for a square.

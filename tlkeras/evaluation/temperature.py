@@ -24,10 +24,10 @@ class Calibration:
     """The temperature of a model, and its reliability before and after scaling.
 
     Attributes:
-        temperature: Number that the logits were divided by. If it is above 1, the model was overconfident.
+        temperature: Number that the logits are divided by. If it is above 1, the model was overconfident.
         before: `Reliability` of the original model.
-        after: `Reliability` with the temperature. Each image is scaled by a temperature that was fitted without it, so
-            the improvement is not overstated.
+        after: `Reliability` with the temperature. For this measurement, each image is scaled by a temperature that was
+            fitted without it, so the improvement is not overstated.
     """
 
     temperature: float
@@ -44,23 +44,23 @@ def calibrate(
 ) -> Calibration:
     """Calibrate the probabilities of a classifier, by temperature scaling on images that it was not trained on.
 
-    The weights of the model's head are divided by the temperature, in place. The saved model needs nothing else, and
-    predicted classes do not change.
+    The weights of the model's head are divided by the temperature, in place. The saved model therefore needs no extra
+    code, and predicted classes do not change.
 
     Args:
         model: Classifier that ends in a softmax over a `Dense` layer.
         images: A split of `tlkeras.load_images`, such as the validation split, or pixels of shape
             `(images, height, width, 3)`.
-        labels: Class numbers of shape `(images,)`. Defaults to None, which uses those of the split.
+        labels: Class indices of shape `(images,)`. Defaults to None, which uses the labels of the split.
         batch_size: Images per forward pass. Defaults to 32.
         seed: Seed for the folds and bootstrap samples of the measurement. Defaults to 0.
 
     Returns:
-        `Calibration`: the temperature, and the reliability of the probabilities before and after.
+        `Calibration`: the temperature, and the reliability of the probabilities before and after scaling.
 
     Raises:
-        InputError: The model does not end in such a head, there are no images, such as in the validation split of
-            `load_images(validation_size=0)`, or the numbers of images and labels differ.
+        InputError: The model does not end in a softmax over a `Dense` layer, the numbers of images and labels differ,
+            or there are no images (for example, in the validation split of `load_images(validation_size=0)`).
 
     Example:
 
@@ -100,7 +100,7 @@ def scale_head(model: keras.Model, temperature: float) -> None:
         temperature: A positive number.
 
     Raises:
-        InputError: The model does not end in such a head.
+        InputError: The model does not end in a softmax over a `Dense` layer.
     """
     temperature = check_number("temperature", temperature, "(0, inf)")
     head = _check_softmax(model)
@@ -121,13 +121,13 @@ def _check_softmax(model):
 def cross_fitted(
     labels: np.ndarray, probabilities: np.ndarray, groups: ArrayLike | None = None, folds: int = 5, seed: int = 0
 ) -> np.ndarray:
-    """Scale each image's probabilities with a temperature fitted without its fold, for an unbiased measurement.
+    """Scale each image's probabilities by a temperature fitted on the other folds, for an unbiased measurement.
 
     Args:
-        labels: Class numbers of shape `(images,)`.
+        labels: Class indices of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`.
-        groups: Array of shape `(images,)`; images of one group are in one fold. Defaults to None, which treats all
-            images as independent.
+        groups: Array of shape `(images,)`; images in the same group stay in one fold. Defaults to None, which treats
+            all images as independent.
         folds: Number of folds.
         seed: Seed for the folds.
 

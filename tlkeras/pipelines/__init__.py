@@ -1,1 +1,1 @@
-"""Probes on features, and folding them back into one Keras model."""
+"""Train probes on features, and fold each one with its backbone into a single Keras model."""

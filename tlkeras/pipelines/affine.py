@@ -17,7 +17,7 @@ def not_foldable(reason: str, step: object) -> InputError:
     """Build the error for a step that cannot be folded.
 
     Args:
-        reason: Reason that completes "`pipeline` cannot be folded: ...".
+        reason: Reason that completes the sentence "`pipeline` cannot be folded: ...".
         step: The step that cannot be folded.
 
     Example:
@@ -33,7 +33,7 @@ def not_foldable(reason: str, step: object) -> InputError:
 
 @dataclass(frozen=True)
 class Affine:
-    """The map `x @ matrix + offset`; a diagonal matrix is stored as a vector.
+    """The map from `x` to `x @ matrix + offset`; a diagonal matrix is stored as a vector.
 
     Attributes:
         matrix: float64 of shape `(inputs, outputs)`, or `(inputs,)` if it is diagonal.
@@ -44,7 +44,7 @@ class Affine:
     offset: np.ndarray
 
     def then(self, other: "Affine") -> "Affine":
-        """Compose this map with another one that is applied after it."""
+        """Compose this map with `other`, which is applied to the outputs of this map."""
         if self.matrix.ndim == 1 and other.matrix.ndim == 2:
             matrix = self.matrix[:, None] * other.matrix
         elif other.matrix.ndim == 1:
@@ -60,7 +60,7 @@ class Affine:
 
 
 def flat_steps(pipeline):
-    """List the fitted steps of a pipeline, including nested pipelines, or of the best pipeline of a search.
+    """List the fitted steps of a pipeline (or of the best pipeline of a search), including nested steps.
 
     Args:
         pipeline: A `Pipeline`, a search such as `GridSearchCV`, or a single step.
@@ -168,5 +168,5 @@ def _refuse_clipping(step):
 
 
 def float64(values) -> np.ndarray:
-    """Convert values to a float64 array, since maps are composed in double precision whatever the estimator used."""
+    """Convert values to a float64 array, since maps are composed in double precision, whatever the estimator used."""
     return np.asarray(values, "float64")

@@ -1,4 +1,4 @@
-"""An unbiased accuracy of a probe: every image is predicted once, by a probe that has not seen it."""
+"""Measure the accuracy of a probe without bias: every image is predicted once, by a probe that has not seen it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,13 +28,13 @@ class CrossValidation:
     """The cross-validated accuracy of a probe, and the probe itself.
 
     Attributes:
-        accuracy: Share of images that are predicted correctly by a probe that has not seen their group; with several
-            labels per image, the share of correct decisions at a threshold of 0.5.
-        standard_error: Standard error of `accuracy`; images of one group count as dependent.
-        probabilities: float64 array of shape `(images, classes)`: the held-out predictions.
-        classes: Array of shape `(classes,)`: the classes of the columns of `probabilities`.
+        accuracy: Fraction of images that are predicted correctly by a probe that has not seen their group; with several
+            labels per image, the fraction of correct decisions at a threshold of 0.5.
+        standard_error: Standard error of `accuracy`; images in the same group count as dependent. probabilities:
+            float64 array of shape `(images, classes)`: the held-out predictions.
+        classes: Array of shape `(classes,)`: the class that each column of `probabilities` is for.
         folds: int array of shape `(images,)`: the fold in which each image was held out.
-        strengths: The C (for LDA, the temperature) chosen for each fold without its held-out images.
+        strengths: The value of C (for LDA, the temperature) chosen for each fold without the fold's held-out images.
         probe: The fitted `sklearn.pipeline.Pipeline`, trained on all images.
     """
 
@@ -58,26 +58,27 @@ def cross_validate_probe(
     seed: int = 0,
     class_weight: dict | str | None = None,
 ) -> CrossValidation:
-    """Measure a linear probe by nested cross-validation over all images, then fit it on all of them.
+    """Measure a linear probe by nested cross-validation, then fit it on all images.
 
     Each image is predicted once, by a probe that has seen neither the image nor its group, and whose C was chosen
-    without them. So the choice of C does not bias the result. Its standard error is about half that of holding out a
-    fifth of the images. The returned probe is trained on all images; expect it to be slightly better.
+    without them. So the choice of C does not bias the accuracy. The standard error is about half as large as when a
+    single fifth of the images is held out. The returned probe is trained on all images; expect it to be slightly
+    better.
 
-    To choose C for one fold, the folds are joined into five blocks. Each block other than that of the fold is held out
-    in turn, in addition to it. The same regressions serve both blocks of a pair, so each pair is fitted once. Up to
-    five folds, every fold is a block.
+    To choose C for a fold, the folds are merged into five blocks (with up to five folds, every fold is a block). The
+    block that contains the fold is held out together with each of the other blocks in turn. Holding out a pair of
+    blocks helps to choose C for both of them, so the regressions of each pair are fitted only once.
 
     Args:
         features: Array of shape `(images, features)`.
-        labels: Class numbers or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
+        labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
         estimator: As in `tlkeras.linear_probe`.
-        groups: Array of shape `(images,)`, such as patients or near-duplicates (`ImageSplit.groups`): images of one
-            group are held out together. Defaults to None, which puts every image in its own group.
+        groups: Array of shape `(images,)`, such as patients or near-duplicates (`ImageSplit.groups`): images in the
+            same group are held out together. Defaults to None, which puts every image in its own group.
         Cs: As in `tlkeras.linear_probe`.
         folds: Number of folds, at least 3. Defaults to 5, which leaves four fifths of the images for training. For few
-            images, 10 is better: the measured probes then learn from nine tenths of them, almost as many as the
-            returned one.
+            images, 10 is better: the measured probes then learn from nine tenths of the images, almost as many as the
+            returned probe.
         seed: Seed for the folds. Defaults to 0.
         class_weight: As in `tlkeras.linear_probe`.
 
@@ -122,7 +123,7 @@ def cross_validate_probe(
 
 
 def predict_each_fold(result, features, labels, views, class_weight=None):
-    """Predict other views of the images, such as flipped ones, with probes that have not seen these images.
+    """Predict other views of the images, such as flipped copies, with probes that have not seen these images.
 
     Args:
         result: `CrossValidation` of the images.
@@ -150,15 +151,15 @@ def predict_each_fold(result, features, labels, views, class_weight=None):
 
 
 def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple[float, float]:
-    """Average scores of images, with a standard error that treats the images of a group as dependent.
+    """Average scores of images, with a standard error that treats images in the same group as dependent.
 
     Args:
         scores: Numbers of shape `(images,)`, such as whether each prediction is correct.
         groups: Array of shape `(images,)`, or None if all images are independent.
 
     Returns:
-        `(mean, standard_error)`; the error is NaN if there is only one group. For independent images it is the usual
-        standard error of the mean.
+        `(mean, standard_error)`; `standard_error` is NaN if there is only one group. For independent images, it is the
+        usual standard error of the mean.
 
     Example:
 
@@ -175,7 +176,7 @@ def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple
 
 
 def _chosen_without(data, parts, family, class_weight):
-    """Choose a strength for each fold without the block that it is in, and return indices into the strengths."""
+    """Choose a strength for each fold without the block that contains it, and return indices into the strengths."""
     blocks = np.array_split(np.arange(len(parts)), min(len(parts), _BLOCKS))
     rows = [np.concatenate([parts[fold] for fold in block]) for block in blocks]
     losses = np.zeros((len(blocks), len(family.strengths)))
@@ -195,7 +196,7 @@ def _fold_numbers(parts):
 
 
 def _scores(data, probabilities):
-    """Compute the share of correct decisions per image, float64 of shape `(images,)`."""
+    """Compute the fraction of correct decisions per image, float64 of shape `(images,)`."""
     if data.multilabel:
         return ((probabilities >= 0.5) == data.numbers).mean(axis=1)
     return (probabilities.argmax(axis=1) == data.numbers).astype("float64")

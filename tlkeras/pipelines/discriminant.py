@@ -17,17 +17,17 @@ FALLBACK_TEMPERATURE = 20.0
 
 
 class ShrunkDiscriminant(LinearDiscriminantAnalysis):
-    """`LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`, in a fraction of the time.
+    """A faster equivalent of `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`.
 
-    The covariance within classes is a diagonal plus the product of the images with themselves, so if there are fewer
-    images than features, the matrix to invert has only one dimension per image. scikit-learn computes one covariance
-    per class and factors their mean in all dimensions.
+    The covariance within classes is a diagonal matrix plus the product of the image matrix with its transpose. If there
+    are fewer images than features, the matrix to invert therefore has only one dimension per image. scikit-learn
+    instead computes one covariance per class, and factors the mean of these covariances in all dimensions.
 
     Args:
-        temperature: Number to divide scores by. A larger one makes probabilities less certain, but predictions stay
-            the same.
-        priors: Array of shape `(classes,)`: the expected class proportions. Defaults to None, which uses those of the
-            images.
+        temperature: Number to divide scores by. A larger temperature makes probabilities less certain but does not
+            change the predicted classes.
+        priors: Array of shape `(classes,)`: the expected class proportions. Defaults to None, which uses the class
+            proportions of the training images.
 
     Example:
 
@@ -120,7 +120,7 @@ def _pipeline(data, rows, temperature, class_weight):
 
 
 def _shrunk_covariance(centered, numbers, priors):
-    """Average the shrunk covariances of the classes, as scikit-learn does, each shrunk in its standardized units.
+    """Average the shrunk covariances of the classes; like scikit-learn, standardize each class before shrinking.
 
     Args:
         centered: Features minus their class means, of shape `(images, features)`.
@@ -144,7 +144,7 @@ def _shrunk_covariance(centered, numbers, priors):
 
 
 def _ledoit_wolf(images):
-    """Return the shrinkage of a covariance and the mean variance to shrink toward; the images are centered."""
+    """Return the shrinkage of a covariance and the mean variance to shrink toward; `images` must be centered."""
     count, features = images.shape
     squares = (images**2).sum(axis=1)
     variance = squares.sum() / count / features

@@ -15,10 +15,10 @@ from tlkeras.utils.validation import shown
 
 
 def fold(pipeline: BaseEstimator) -> keras.Model:
-    """Fold a fitted pipeline of an extractor, scalers and a linear classifier into one end-to-end Keras model.
+    """Fold a fitted pipeline (an extractor, scalers and a linear classifier) into one end-to-end Keras model.
 
-    A chain of affine maps is one affine map, so scalers, PCA and the classifier become the weights of one `Dense` layer
-    on top of the extractor's network.
+    A chain of affine maps is itself an affine map, so scalers, PCA and the classifier become the weights of one `Dense`
+    layer on top of the extractor's network.
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`, or a fitted search such as `GridSearchCV`. Its steps are a
@@ -26,16 +26,16 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
             `PCA`, `IncrementalPCA`, `TruncatedSVD`, feature selectors and `Normalizer`; and a linear classifier:
             `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
             `LinearDiscriminantAnalysis`, `NearestCentroid`, or a `OneVsRestClassifier` or `CalibratedClassifierCV`
-            (`"sigmoid"` or `"temperature"`) of one of them.
+            (`"sigmoid"` or `"temperature"`) around one of these classifiers.
 
     Returns:
         A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
-        order of the classifier's `classes_`: the probabilities of `predict_proba`, if the classifier has it; otherwise
-        the scores of `decision_function`, where the largest one decides. With two classes, a single score `s` becomes
-        `[-s, s]`. `NearestCentroid` also gives scores, larger for nearer centroids, since its `predict` and
-        `predict_proba` may disagree. The model shares no weights with the extractor. Outputs differ from those of the
-        pipeline by at most 1e-5 of the largest, or by about 1e-3 on a GPU that rounds float32 products (TF32); see
-        docs/gpu.md.
+        order of the classifier's `classes_`: the probabilities of `predict_proba`, if the classifier has that method;
+        otherwise the scores of `decision_function`, where the class with the largest score is predicted. With two
+        classes, a single score `s` becomes `[-s, s]`. For `NearestCentroid`, the outputs are also scores, larger for
+        nearer centroids, since its `predict` and `predict_proba` may disagree. The model shares no weights with the
+        extractor. The outputs differ from the pipeline's by at most 1e-5 of the largest output, or by about 1e-3 on a
+        GPU that rounds float32 products (TF32); see docs/gpu.md.
 
     Raises:
         InputError: A step cannot be folded, such as an RBF `SVC`, trees, k-NN or a regressor. Save such a pipeline with
@@ -81,7 +81,7 @@ def folded_weights(scalers, classifier):
 
     Args:
         scalers: Transformers such as `StandardScaler`, in the order in which they are applied.
-        classifier: A `LogisticRegression`, or another classifier whose probabilities are a softmax.
+        classifier: A `LogisticRegression`, or another classifier that computes its probabilities with a softmax.
 
     Returns:
         `(kernel, bias)`, float64, of shapes `(features, classes)` and `(classes,)`: softmax of
@@ -97,7 +97,7 @@ def folded_weights(scalers, classifier):
 
 
 def _transformed(features, transformers):
-    """Apply the steps up to the last one that is not affine; return its output and the affine map left for the head."""
+    """Apply the steps up to the last one that is not affine; return the output and the affine map left for the head."""
     pending = None
     for step in transformers:
         if isinstance(step, Normalizer):
@@ -137,7 +137,7 @@ def _answer(features, rest, readout, index):
 
 
 def _dense(joint, activation, name):
-    """Convert an affine map to a layer; float32 even under mixed precision, since float16 would round probabilities."""
+    """Convert an affine map to a `Dense` layer, in float32 even under mixed precision: float16 rounds probabilities."""
     inputs, units = joint.matrix.shape
     layer = layers.Dense(units, activation=activation, dtype="float32", name=name)
     layer.build((None, inputs))

@@ -14,14 +14,14 @@ from tlkeras.utils.validation import invalid, shown
 
 @dataclass(frozen=True)
 class LabeledFeatures:
-    """Features in double precision and the labels of their images.
+    """Features in double precision, with the labels and groups of the images.
 
     Attributes:
         features: float64 array of shape `(images, features)`.
         labels: Array of shape `(images,)` as given, or an int array of zeros and ones of shape `(images, classes)`.
         classes: Array of shape `(classes,)`: the distinct labels in ascending order, or the column indices.
         numbers: int array with the shape of `labels`: indices into `classes`, or zeros and ones.
-        groups: int array of shape `(images,)`; images with equal numbers stay on the same side of every split.
+        groups: int array of shape `(images,)`; images with equal values stay on the same side of every split.
     """
 
     features: np.ndarray
@@ -37,7 +37,7 @@ class LabeledFeatures:
 
     @property
     def strata(self) -> np.ndarray:
-        """The class to stratify each image by; with several labels per image, the rarest one of the image."""
+        """The class to stratify each image by; with several labels per image, the rarest of the image's labels."""
         if not self.multilabel:
             return self.numbers
         counts = np.where(self.numbers == 1, self.numbers.sum(axis=0), len(self.numbers) + 1)
@@ -51,7 +51,7 @@ class LabeledFeatures:
 
     @property
     def rarest(self) -> int:
-        """The number of groups in the class that has the fewest."""
+        """The number of groups in the class (stratum) that has the fewest groups."""
         return min(self.sizes)
 
     def deal_folds(self, count: int, seed: int = 0) -> list[np.ndarray]:
@@ -59,13 +59,13 @@ class LabeledFeatures:
         return deal_folds(self.strata, self.groups, count, seed)
 
     def take(self, rows) -> "LabeledFeatures":
-        """Select some of the images; classes and their numbers do not change."""
+        """Select some of the images; the classes and their indices do not change."""
         parts = (one[rows] for one in (self.features, self.labels, self.numbers, self.groups))
         features, labels, numbers, groups = parts
         return LabeledFeatures(features, labels, self.classes, numbers, groups)
 
     def weights(self, class_weight, rows=slice(None)) -> np.ndarray:
-        """Compute the weights of images by class, as scikit-learn does; float64 with the shape of `labels[rows]`."""
+        """Compute image weights from class weights, as in scikit-learn; float64 with the shape of `labels[rows]`."""
         labels = self.labels[rows]
         if not self.multilabel:
             return compute_sample_weight(class_weight, labels)
@@ -77,7 +77,7 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
 
     Args:
         features: Numbers of shape `(images, features)`.
-        labels: Class numbers or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
+        labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
         groups: One value per image, such as a patient, or None if all images are independent. An image whose group is
             missing (None or NaN) forms its own group.
 

@@ -1,4 +1,4 @@
-"""Logistic regressions along a path of C, each starting from the previous solution, to choose C."""
+"""Logistic regressions for a sequence of values of C, each starting from the previous solution, to choose C."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,9 +18,9 @@ _CURVATURE = 0.3
 def regression_path(rows, targets, weights, Cs, exclusive):
     """Fit a logistic regression for each C, with the objective of scikit-learn's `LogisticRegression`.
 
-    Unlike in scikit-learn's solver, L-BFGS works in units in which the loss has about the same curvature in all
-    directions. On two paths of five values of C, this took a third of the iterations. Columns should be principal axes
-    for this to work.
+    Unlike scikit-learn's solver, this one rescales the parameters so that the loss has about the same curvature in all
+    directions before it runs L-BFGS. In two tests with five values of C each, this took a third of the iterations. The
+    columns of `rows` should be principal axes for this to work.
 
     Args:
         rows: float64 array of shape `(images, features)`.
@@ -82,7 +82,7 @@ def _predictor(parameters, exclusive):
 
 
 def _softmax(scores):
-    """Compute the softmax of each row and the logarithm of the sum of its exponentials, faster than SciPy."""
+    """Compute, faster than SciPy, the softmax and the log-sum-exp of each row."""
     largest = scores.max(axis=1, keepdims=True)
     powers = np.exp(scores - largest)
     sums = powers.sum(axis=1, keepdims=True)

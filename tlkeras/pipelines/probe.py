@@ -38,30 +38,30 @@ def linear_probe(
     seed: int = 0,
     class_weight: dict | str | None = None,
 ) -> Pipeline:
-    """Fit a `StandardScaler` and a linear classifier, with its regularization chosen by cross-validation.
+    """Fit a `StandardScaler` and a linear classifier, and choose its regularization by cross-validation.
 
     The scaler divides by no less than a tenth of the median standard deviation of the features. Otherwise a feature
     that is almost always 0 in training could decide the class of a new image on its own, with complete certainty.
 
     Args:
         features: Array of shape `(images, features)`, float32 or float64.
-        labels: Array of shape `(images,)` of class numbers or names, with at least two classes; or zeros and ones of
+        labels: Array of shape `(images,)` of class indices or names, with at least two classes; or zeros and ones of
             shape `(images, classes)` if an image may have several labels or none.
         estimator: `"logistic"` (the default) for a `LogisticRegression`, or `"lda"` for a linear discriminant analysis
             with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). On our data, LDA took a fifth to
-            two thirds of the time, and was clearly more accurate only on line drawings; see docs/performance.md. Its
-            scores are divided by a temperature, which is chosen instead of C.
-        groups: Array of shape `(images,)`, such as patients or near-duplicates: images of one group are never on both
-            sides of a fold. Defaults to None, which puts every image in its own group.
-        Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest, which is the most
-            cautious. The default spans 1e-4 to 10, since on a thousand features the best C for few images is far below
-            scikit-learn's 1. LDA ignores them.
-        folds: Number of cross-validation folds. It is reduced if the rarest class has fewer images (or groups); if that
-            class has only one, C is 0.01 and the temperature is 20. Defaults to 5.
+            two thirds of the time, and was clearly more accurate only on line drawings; see docs/performance.md. With
+            `"lda"`, scores are divided by a temperature, which is chosen instead of C.
+        groups: Array of shape `(images,)`, such as patients or near-duplicates: images in the same group are never
+            split between training and held-out images. Defaults to None, which puts every image in its own group.
+        Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest value, which regularizes
+            the most. The default spans 1e-4 to 10, since on a thousand features the best C for few images is far below
+            scikit-learn's 1. LDA ignores this argument.
+        folds: Number of cross-validation folds. Defaults to 5. If the rarest class has fewer images (or groups) than
+            that, their number is used; if it has only one, nothing can be chosen: C is 0.01, and the temperature is 20.
         seed: Seed for the folds. Defaults to 0.
-        class_weight: None, `"balanced"` or a dict from class to weight, as in `LogisticRegression`; the held-out loss
-            that chooses C is weighted the same way. LDA uses the weights as class priors. A dict cannot be used with
-            several labels per image. Defaults to None.
+        class_weight: None, `"balanced"` or a dict that maps classes to weights, as in `LogisticRegression`; the
+            held-out loss used to choose C is weighted in the same way. LDA uses the weights as class priors. A dict
+            cannot be used with several labels per image. Defaults to None.
 
     Returns:
         A fitted `sklearn.pipeline.Pipeline` of the two steps. The chosen C is `pipeline[-1].C`; for LDA, the chosen
@@ -100,11 +100,11 @@ class Family:
     """A kind of probe, and the values of its hyperparameter.
 
     Attributes:
-        strengths: Values to choose from, the most cautious first.
+        strengths: Values to choose from, the strongest regularization first.
         fallback: Value to use if there are too few images to choose one.
-        paths: Function that fits without the held-out images and predicts them for each value, like
+        paths: Function that fits the probe without the held-out images, and predicts these images for each value, like
             `probability_paths`.
-        fit: Function that fits on all images with one value, like `fit_probe`.
+        fit: Function that fits the probe on all images with one value, like `fit_probe`.
     """
 
     strengths: tuple[float, ...]

@@ -18,12 +18,12 @@ from tlkeras.pipelines.affine import Affine, affine, flat_steps, float64, not_fo
 
 @dataclass(frozen=True)
 class Readout:
-    """The prediction of a linear classifier: an affine map, and a link from its outputs to the prediction.
+    """A linear classifier as an affine map of the features, and a link from the outputs of this map to the prediction.
 
     Attributes:
         affine: `Affine` map to one number per class.
         link: `"softmax"`; `"one-vs-rest"`, sigmoids divided by their sum; `"sigmoid"`, for several labels at once; or
-            `"scores"`, the raw numbers, where the largest decides.
+            `"scores"`, raw scores, where the class with the largest score is predicted.
     """
 
     affine: Affine
@@ -32,19 +32,19 @@ class Readout:
 
 @singledispatch
 def readouts(classifier) -> list[Readout]:
-    """Convert a fitted classifier to affine maps with a link; its prediction is the mean of theirs.
+    """Convert a fitted classifier to readouts; its prediction is the mean of their predictions.
 
     Args:
         classifier: A fitted `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
             `LinearDiscriminantAnalysis` or `NearestCentroid`; or a `OneVsRestClassifier` or `CalibratedClassifierCV`
-            (sigmoid or temperature) of these; or a pipeline of affine steps that ends in one.
+            (sigmoid or temperature) around one of these; or a pipeline of affine steps that ends in such a classifier.
 
     Returns:
-        List of `Readout`, each with one number per class in the order of `classes_`; more than one only for a
-        calibration with an ensemble.
+        List of `Readout`, each with one output per class in the order of `classes_`. The list has more than one element
+        only for a `CalibratedClassifierCV` with an ensemble.
 
     Raises:
-        InputError: The classifier is not linear, or is of an unknown type.
+        InputError: The classifier is not linear, or its type is not supported.
 
     Example:
 
@@ -168,7 +168,7 @@ def _standardized_nearest(classifier):
 
 # Squared distances differ between classes only by an affine map, since |x|^2 is the same for all classes.
 def _nearest(centroids):
-    """Score nearness: the squared length of x minus the squared distance to each centroid."""
+    """Score how near `x` is to each centroid: the squared length of `x` minus the squared distance to the centroid."""
     centroids = float64(centroids)
     return Affine(2 * centroids.T, -np.sum(centroids**2, axis=1))
 
@@ -199,7 +199,7 @@ def _against_zero(decisions):
 
 
 def _both_signs(decisions):
-    """Convert one score to two, against and for the second class, where the larger one decides."""
+    """Convert one score to two, against and for the second class; the class with the larger score is predicted."""
     return Affine(
         np.concatenate([-decisions.matrix, decisions.matrix], 1), np.concatenate([-decisions.offset, decisions.offset])
     )

@@ -1,4 +1,4 @@
-"""The C of a logistic regression, chosen by the loss on held-out images."""
+"""Choose the C of a logistic regression by the loss on held-out images."""
 
 import numpy as np
 
@@ -10,23 +10,23 @@ DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
 
 
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
-    """Fit a regression for each C without the held-out images, and predict them.
+    """Fit a regression for each C without the held-out images, and predict these images.
 
     The values of C are tried from the strongest penalty to the weakest, and each fit starts from the previous solution.
-    A path ends after two values in a row without a lower loss, since weak penalties take longest and overfit. The path
-    of each part ends by the loss of that part alone, so the choice for one part does not depend on the labels of
-    another.
+    The sequence stops after two values in a row without a lower loss, since fits with a weak penalty take longest and
+    overfit. When it stops for one part depends on the loss on that part alone, so the choice of C for one part does not
+    depend on the labels of another.
 
     Args:
         data: `LabeledFeatures`.
         parts: int arrays: the images to hold out, in parts that are evaluated separately.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
-        at_least: Index into `Cs` before which no path ends.
+        at_least: Index into `Cs` before which the sequence does not stop.
 
     Returns:
-        List with one float64 array per part, of shape `(Cs, images of the part, classes)`; NaN beyond the end of its
-        path.
+        List with one float64 array per part, of shape `(Cs, images of the part, classes)`; NaN for values of C after
+        the sequence stopped.
     """
     held_out = np.concatenate(parts)
     train = np.setdiff1d(np.arange(len(data.labels)), held_out)
@@ -101,12 +101,12 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
         folds: From `LabeledFeatures.deal_folds`.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
-        at_least: Index into `Cs` per fold, before which its path does not end, or None.
+        at_least: Index into `Cs` per fold, before which the fold's sequence does not stop, or None.
         paths: Function that fits and predicts, like `probability_paths`.
 
     Returns:
-        `(path, losses)`: float64 arrays of shapes `(Cs, images, classes)`, NaN beyond the end of a path, and `(Cs,)`,
-        the mean of the folds' losses, infinite beyond the end of any path.
+        `(path, losses)`: float64 arrays of shapes `(Cs, images, classes)`, NaN for values of C after the sequence
+        stopped, and `(Cs,)`, the mean of the folds' losses, infinite once the sequence has stopped for any fold.
     """
     path = np.full((len(Cs), len(data.labels), len(data.classes)), np.nan)
     losses = np.zeros(len(Cs))
@@ -119,8 +119,8 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
 def _fewer_columns(seen, unseen):
     """Project both arrays onto the principal axes of `seen`, if it has fewer rows than columns.
 
-    A regression with an L2 penalty has the same solution there: its weights are a linear combination of the rows, and
-    rotating the axes changes no lengths. It is many times faster with 200 columns than with 1280.
+    A regression with an L2 penalty has the same solution in these coordinates: its weights are a linear combination of
+    the rows, and rotating the axes does not change lengths. It is many times faster with 200 columns than with 1280.
     """
     if len(seen) >= seen.shape[1]:
         return seen, unseen

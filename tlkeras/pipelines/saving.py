@@ -24,15 +24,15 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     """Save a fitted pipeline that starts with a `FeatureExtractor`, whatever its final estimator is.
 
     Prefer `tlkeras.fold` if it can convert the pipeline to one Keras model. It cannot fold an SVC with a kernel, trees,
-    k-NN or a regressor; these are saved next to the network.
+    k-NN or a regressor; this function saves such an estimator next to the network.
 
-    The folder contains `network.keras`, which needs only Keras to open; `estimator.skops`, the steps after the
-    extractor, which needs skops and, unlike a pickle, runs no code when loaded; and `extractor.json`. This function
-    needs the extra `skops`.
+    The folder contains `network.keras`, which opens with Keras alone; `estimator.skops`, the steps after the extractor,
+    which opens with skops and, unlike a pickle, runs no code when loaded; and `extractor.json`. This function needs the
+    extra `skops`.
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any scikit-learn steps.
-        folder: Folder to write. It must be empty or not exist yet, and appears only once it is complete.
+        folder: Folder to write. It must be empty or not exist yet. It appears only when it is complete.
 
     Raises:
         InputError: The pipeline does not start with a `FeatureExtractor`, the folder cannot be written, or skops is not
@@ -92,9 +92,10 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
 
     Args:
         folder: Folder written by `save_pipeline`.
-        trusted: Names of types to trust in addition to those that skops considers safe, as in `skops.io.load`; the
-            error lists the missing ones. Trees and forests need `["sklearn.tree._tree.Tree"]`: a manipulated one could
-            make scikit-learn read memory out of bounds, so trust this type only in your own files. Defaults to None.
+        trusted: Names of types to trust in addition to those that skops considers safe, as in `skops.io.load`; if any
+            are missing, the error lists them. Trees and forests need `["sklearn.tree._tree.Tree"]`: a manipulated tree
+            could make scikit-learn read memory out of bounds, so trust this type only in your own files. Defaults to
+            None.
 
     Returns:
         A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the network itself as its backbone.

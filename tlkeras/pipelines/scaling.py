@@ -9,12 +9,12 @@ FLOOR = 0.1
 
 
 def fitted_scaler(features: np.ndarray) -> StandardScaler:
-    """Fit a `StandardScaler`, with a lower limit on the standard deviations that it divides by.
+    """Fit a `StandardScaler` with a lower limit on the standard deviations by which it divides.
 
     A feature that is almost always 0 in training has a tiny standard deviation. If a new image activates it, its
-    standardized value is in the hundreds, and it alone decides the prediction. Such a feature is divided by a tenth of
-    the median standard deviation instead. All features of a network have the same unit, so they can be compared. The
-    limit also bounds the weights of a folded head, which 8-bit files need.
+    standardized value is in the hundreds, and this feature alone decides the prediction. Such a feature is divided by a
+    tenth of the median standard deviation instead. All features of a network have the same unit, so their standard
+    deviations can be compared. The limit also bounds the weights of a folded head, which is necessary for 8-bit files.
 
     The result is a plain scikit-learn scaler, so it can be saved to files and used by other programs. Fitting it again
     removes the limit.
@@ -23,7 +23,7 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
         features: Numbers of shape `(images, features)`.
 
     Returns:
-        The fitted scaler. It divides by `scale_`; `var_` is not limited.
+        The fitted scaler. The limit applies to `scale_`, by which it divides, but not to `var_`.
 
     Example:
 
@@ -36,7 +36,7 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
 
 
 def with_floor(deviations: np.ndarray) -> np.ndarray:
-    """Raise small standard deviations to a tenth of the median, which ignores constant features.
+    """Raise small standard deviations to a tenth of the median over features that are not constant.
 
     Args:
         deviations: Floats of shape `(features,)`.
