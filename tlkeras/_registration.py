@@ -1,4 +1,4 @@
-"""Register the classes that a `.keras` file may hold with Keras, without importing Keras too early.
+"""Register with Keras the classes that a `.keras` file may contain, without importing Keras too early.
 
 `keras.models.load_model` must find differential optimizers, augmentation layers and losses whenever tlkeras is
 imported, before or after Keras. Yet `import tlkeras` must not import Keras, which takes several seconds. Keras has no

@@ -8,7 +8,7 @@ _BETWEEN = {"tlkeras", "keras", "sklearn"}
 
 
 class InputError(ValueError):
-    """Error for input that cannot be used. The message says what was received and what is accepted.
+    """Error for input that cannot be used. Its message says what was received and what is accepted.
 
     It is a `ValueError`, so code that knows nothing about tlkeras can handle it. On the command line, it results in
     exit status 2.

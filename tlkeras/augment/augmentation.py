@@ -43,7 +43,7 @@ class Augmentation(tuple):
         return [variable for layer in self for variable in layer.variables]
 
     def for_channels(self, channels: int) -> "Augmentation":
-        """Leave out the layers that change only color if images have one channel.
+        """Return the layers for images with this many channels: for one channel, without those that change only color.
 
         Example:
 
@@ -79,8 +79,8 @@ def augmentation(
             ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
             ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)). The last two are meant for photos of any kind and
             need Keras 3.15 for gray images.
-        strength: Factor for the size and frequency of all changes. Defaults to 1, the policy as declared; 0 disables
-            all layers of the policy.
+        strength: Factor by which the size and frequency of all changes are multiplied. Defaults to 1, which leaves the
+            policy unchanged; 0 disables all layers of the policy.
         seed: Seed for all layers. Defaults to 0.
         extra: One or more layers to append. A model that contains them can be loaded only if their package is
             installed. Use KerasCV layers only in `batches(..., augment=...)`, because in a model they would also be

@@ -26,7 +26,8 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
     """Corrupt images at a given severity, for robustness curves.
 
     Severities follow [ImageNet-C](https://arxiv.org/abs/1903.12261): 1 is barely noticeable, and 5 is hard even for
-    people. At the same severity, you can compare accuracies between models, but not between kinds of corruption.
+    people. At a given severity, you can compare the accuracies of different models, but not accuracies under different
+    kinds of corruption.
 
     Args:
         images: Pixels in [0, 255], uint8 or float, of shape `(n, height, width, 3)`.
@@ -36,11 +37,11 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
         seed: Seed for the noise. Defaults to 0.
 
     Returns:
-        uint8 array of the same shape.
+        uint8 array of the same shape as `images`.
 
     Raises:
-        InputError: `kind` is unknown, `severity` is not between 1 and 5, or `images` are not RGB images of
-            the same size.
+        InputError: `kind` is unknown, `severity` is not between 1 and 5, or `images` are not RGB images of one common
+            size.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Declare which changes keep the labels of a domain's images correct, and why."""
+"""Declare which augmentations preserve the labels of images in a given domain, and why."""
 
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -9,32 +9,32 @@ from tlkeras.utils.validation import check_choice, check_number, invalid
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationPolicy:
-    """Declaration of the changes that keep the labels of a domain's images correct.
+    """The augmentations that preserve labels for images in a given domain.
 
     Attributes:
-        why: Dictionary from settings to reasons: for each setting that is on, and for each that is off although one
-            might expect it.
+        why: Dictionary that maps setting names to reasons: one for each setting that is on, and one for each that is
+            off when you might expect it to be on.
         horizontal_flip: Whether left and right may be swapped.
         vertical_flip: Whether top and bottom may be swapped.
         any_direction: Whether images may be rotated by any angle because no direction is "up".
         small_rotation: Largest rotation in either direction, in degrees.
-        scale: Largest zoom in or out, as a share of the image.
-        aspect: Largest change of the width alone, as a share of the width.
-        crop: Largest shift, as a share of the side; parts that leave the image are cut off.
-        light: Largest change of brightness and contrast, as a share.
-        color: Largest change of saturation, as a share. The hue changes by up to a tenth of this value.
-        gray: Share of the images that are converted to gray.
-        blur: Share of the images that are blurred (3 x 3 pixels).
-        noise: Standard deviation of the pixel noise, as a share of the pixel value.
-        channel_shuffle: Share of the images whose color channels are shuffled (`RandomChannelShuffle`).
-        jpeg: Share of the images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
-        grid_mask: Share of the images in which a grid of squares is hidden (`GridMask`).
-        erase: Share of the images in which a rectangle of 2 to 20% of the area is replaced by noise.
-        fill: Fill for the space that shifting and rotating leave empty: `"reflect"`, `"nearest"`, or a gray level in
-            [0, 255].
+        scale: Largest zoom in or out, as a fraction of the image size.
+        aspect: Largest change in the width alone, as a fraction of the width.
+        crop: Largest shift, as a fraction of the side length; anything shifted out of the frame is lost.
+        light: Largest change in brightness and contrast, as a fraction.
+        color: Largest change in saturation, as a fraction. The hue changes by up to a tenth of this value.
+        gray: Fraction of images converted to grayscale.
+        blur: Fraction of images to blur (3 x 3 kernel).
+        noise: Standard deviation of the pixel noise, as a fraction of the pixel value.
+        channel_shuffle: Fraction of images whose color channels are shuffled (`RandomChannelShuffle`).
+        jpeg: Fraction of images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
+        grid_mask: Fraction of images in which a grid of squares is hidden (`GridMask`).
+        erase: Fraction of images in which a rectangle of 2 to 20% of the area is replaced by noise.
+        fill: Fill for the space that shifts and rotations leave empty: `"reflect"`, `"nearest"`, or a gray level in [0,
+            255].
 
     Raises:
-        InputError: A setting is negative, a flag is not a boolean, or `fill` is something else.
+        InputError: A setting is negative, a flag is not a boolean, or `fill` is not one of the values above.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Pair images in memory, or paths, with their labels."""
+"""Pair images in memory, or paths of images, with their labels."""
 
 import os
 from collections.abc import Sequence
@@ -19,12 +19,13 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
 
     Args:
         images: Paths, pixels in [0, 255], or anything else that `read_image` accepts.
-        labels: One label per image: a name or number, a list of these, or a row of 0s and 1s.
-        classes: Names of the columns of such rows. Defaults to the column numbers, or to the columns of a data frame.
+        labels: One entry per image: a name or number, a list of names or numbers, or a row of 0s and 1s.
+        classes: Names of the columns if `labels` are rows of 0s and 1s. Defaults to the column numbers, or to the
+            columns of a data frame.
 
     Raises:
-        InputError: `images` and `labels` differ in length, pixels are scaled, labels are not classes, or a path occurs
-            twice with different labels.
+        InputError: `images` and `labels` differ in length, pixels have already been scaled, labels are not classes, or
+            a path occurs twice with different labels.
     """
     labels = unpacked_labels(labels, classes)
     if hasattr(images, "__array__"):  # a tensor

@@ -20,11 +20,11 @@ class ImageBatches(keras.utils.PyDataset):
     """Batches of images and labels, read when needed. `ImageSplit.batches` creates them.
 
     Args:
-        read: Function that takes indices and returns the pixels of these images, uint8 `(n, height, width, 3)`.
+        read: Function that takes image indices and returns the pixels of those images, uint8 `(n, height, width, 3)`.
         labels: Int64 array of shape `(images,)`, or float32 array of 0s and 1s of shape `(images, classes)`.
         batch_size: Images per batch. The last batch may be smaller.
         shuffle: Whether to draw a new order each epoch.
-        seed: Seed for that order. A given seed and epoch have the same order on every machine.
+        seed: Seed for shuffling. A given seed and epoch produce the same order on every machine.
         augment: Layer or function, called as `augment(images, training=True)` on each batch. A layer's random state is
             reset for every batch from `seed`, the epoch and the batch number.
         mix: Like `augment`, but called with `{"images": ..., "labels": ...}`, where the labels are one-hot.
@@ -69,7 +69,7 @@ class ImageBatches(keras.utils.PyDataset):
         return self._batch(self.epoch, index)
 
     def as_dataset(self) -> Any:
-        """Return the same batches, in the same order, as a `tf.data.Dataset`. Needs TensorFlow.
+        """Return these batches, in the same order, as a `tf.data.Dataset`. Needs TensorFlow.
 
         Use it for pipelines that continue in `tf.data` (`map`, `cache`, distribution strategies). `fit` accepts the
         batches directly too; neither is reliably faster. Each pass over the data set is one epoch.

@@ -1,4 +1,4 @@
-"""Turn the labels of a source into classes: leave out missing labels, choose classes, allow several labels or one."""
+"""Turn the labels of a source into classes: leave out missing labels, and apply `classes` and `multilabel`."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ def name_classes(
     """Name the classes and leave out unlabeled images, with one warning that counts them.
 
     Args:
-        files: Images with their labels as the source has them: a name or number, or a list of these.
+        files: Images with their labels as the source has them: a name or number, or a list of names or numbers.
         known: Classes that the source lists, whether or not they have images.
         classes: Classes to load, in the order of their indices. Defaults to all classes, in the order of `ordered`.
         multilabel: Whether an image may have several labels. Defaults to true if any image has several labels or none.
@@ -81,7 +81,7 @@ def _check_known(classes: Sequence[Any], chosen: Sequence[str], known: Sequence[
 
 
 def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of one image's labels, None if it is unlabeled, or () if it is known to have no label."""
+    """Return the names of one image's labels: None if it is unlabeled, () if none of the labels applies to it."""
     if isinstance(label, np.ndarray):
         label = label.tolist()
     if not isinstance(label, list | tuple | set | frozenset):
@@ -114,7 +114,7 @@ def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ..
 
 
 def _refuse_joined(names: set[str]) -> None:
-    """Reject classes such as 'cat|dog' if 'cat' and 'dog' exist too: they are several labels in one cell."""
+    """Reject a class such as 'cat|dog' if 'cat' and 'dog' are classes too: it is several labels in one cell."""
     for name in names:
         for separator in _SEPARATORS:
             parts = [part.strip() for part in name.split(separator)]

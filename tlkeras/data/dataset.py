@@ -37,8 +37,8 @@ class ImageSplit:
         class_names: Names of the classes, a tuple of str that all splits of a data set share.
         image_size: `(height, width)` in pixels that images are resized to.
         resize: How to resize: `"stretch"`, `"crop"` or `"pad"`, as in `read_image`.
-        groups: Int64 array of shape `(images,)`. Images with the same number are near-duplicates, or belong together
-            according to the `groups` passed to `load_images`.
+        groups: Int64 array of shape `(images,)`. Images with the same group number are near-duplicates, or belong
+            together according to the `groups` passed to `load_images`.
         sources: Array of shape `(images,)` with the inputs for `read_images`: the paths, or the content of the images.
     """
 
@@ -87,13 +87,13 @@ class ImageSplit:
         return read_images(self.sources, self.image_size, self.resize, workers)
 
     def take(self, indices: np.ndarray) -> "ImageSplit":
-        """Return a split of these images only, in this order, for subsets and cross-validation.
+        """Return a split with only the images at `indices`, in that order, for subsets and cross-validation.
 
         Args:
             indices: Integers, or one boolean per image.
 
         Raises:
-            InputError: `indices` are neither.
+            InputError: `indices` are neither integers nor one boolean per image.
 
         Example:
 
@@ -116,10 +116,10 @@ class ImageSplit:
     def sample(self, per_class: int, seed: int = 0) -> "ImageSplit":
         """Return a split of at most `per_class` images of each class, for learning curves.
 
-        For a given seed, a smaller sample is part of every larger one, so a curve shows the effect of more images
-        rather than of different ones. In a multi-label data set, the sample has the first `per_class` images of each
-        label and up to `per_class` images without labels. Common labels can have more, because their images are also
-        drawn for rarer labels.
+        For a given seed, a smaller sample is part of every larger sample, so a curve shows the effect of adding images
+        rather than of drawing different images. In a multi-label data set, the sample has the first `per_class` images
+        of each label and up to `per_class` images without labels. Common labels can have more, because their images are
+        also drawn for rarer labels.
 
         Args:
             per_class: Largest number of images per class, 1 or more.
@@ -142,7 +142,7 @@ class ImageSplit:
         return self.take(np.sort(order[first.any(axis=1)]))
 
     def join(self, *others: "ImageSplit") -> "ImageSplit":
-        """Return one split with these images, followed by those of the other splits.
+        """Return one split with the images of this split, followed by those of the other splits.
 
         Args:
             others: Splits of the same data set.
@@ -202,7 +202,7 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """A data set in three splits that share no image and no near-duplicate.
+    """A data set in three splits. No two splits share an image or contain near-duplicates of each other's images.
 
     Attributes:
         train, validation, test: Splits of the data set, each an `ImageSplit`.
@@ -211,7 +211,7 @@ class ImageSplits:
         resize: How to resize, as in `read_image`.
         skipped: Files that could not be read, a tuple of `SkippedFile`.
         given: Names of the splits that the data set itself defines, such as `{"test"}` for a folder with a `test`
-            folder. `load_images` created the others.
+            folder. `load_images` created all other splits.
     """
 
     train: ImageSplit
@@ -243,8 +243,9 @@ class ImageSplits:
             seed: Seed for the folds. A different seed gives different folds. Defaults to 0.
 
         Returns:
-            `count` pairs of training and validation `ImageSplit`. Every image is in exactly one validation split. Folds
-            are stratified as evenly as possible without splitting a group, and no group is in both splits of a pair.
+            `count` pairs of training and validation `ImageSplit`. Each of these images is in exactly one validation
+            split. Folds are stratified as evenly as possible without splitting a group, so no group is in both splits
+            of a pair.
 
         Raises:
             InputError: A class has fewer images than there are folds.

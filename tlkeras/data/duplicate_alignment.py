@@ -22,9 +22,9 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | n
 
     Args:
         first: Array of shape `(pairs, side, side)`, gray values in [0, 255].
-        second: Array of the same shape.
-        enough: Correlation that needs no alignment, one value per pair or one for all. Pairs that already reach it are
-            not aligned, which is much faster. Defaults to 1, which aligns all pairs.
+        second: Array of the same shape as `first`.
+        enough: Correlation that needs no alignment, one value per pair or one for all. Pairs whose correlation is
+            already this high are not aligned, which is much faster. Defaults to 1, which aligns all pairs.
 
     Returns:
         float32 array of shape `(pairs,)`: correlation coefficients of the fine detail in [-1, 1]. The correlation of
@@ -113,7 +113,7 @@ def _inside(place: np.ndarray, side: int) -> np.ndarray:
 
 
 def _fine_correlation(first: np.ndarray, second: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Correlate the fine detail of `first` with that of `second` after moving it to `place`, where they overlap."""
+    """Move `second` to `place`, and correlate its fine detail with that of `first` where the two overlap."""
     details = [_band(images, *_FINE_DETAIL) for images in (first, second)]
     smooth = np.minimum(*map(_strength, details)) < _FLAT
     details = [
@@ -133,7 +133,7 @@ def _centered(images: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def _band(images: np.ndarray, fine: float, broad: float) -> np.ndarray:
-    """Keep the structure that is broader than one Gaussian blur and finer than another."""
+    """Keep structure between two scales: the difference of a fine and a broad Gaussian blur."""
     side = images.shape[1]
     sharp = _blur(side, fine) @ images @ _blur(side, fine).T if fine else images
     return sharp - _blur(side, broad) @ images @ _blur(side, broad).T

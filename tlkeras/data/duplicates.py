@@ -1,8 +1,8 @@
 """Find near-duplicates: images so similar that they must not be in the training and test sets at once.
 
 A fast first pass compares the hashes of all pairs, but if all images share a layout, as X-rays do, it mistakes
-unrelated images for near-duplicates. A second pass aligns each remaining pair and correlates its fine detail; the
-required correlation depends on how similar the images of the collection are.
+unrelated images for near-duplicates. A second pass aligns the two images of each remaining pair and correlates their
+fine detail; the required correlation depends on how similar the images of the collection are.
 """
 
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def near_duplicate_pairs(fingerprints: list[Fingerprint]) -> np.ndarray:
 
 
 def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
-    """Group images that are linked by near-duplicates, directly or through others.
+    """Group images that are near-duplicates of each other, directly or through a chain of near-duplicates.
 
     Resaved, resized, brightened or darkened, recolored and slightly cropped copies are near-duplicates; rotated and
     mirrored copies are not. If all images look very similar, as digits do, links can chain unrelated images together.
@@ -134,7 +134,7 @@ class _Collection:
         coarse: float32 array of shape `(images, 63)`: the lowest frequencies, weighted by frequency, of length 1.
         aspects: float32 array of shape `(images,)`: natural logarithms of width / height.
         flat: bool array of shape `(images,)`: whether an image has a single color.
-        likeness: float array of shape `(images,)` in [0, 1]: 0 if no other image is similar, 1 if many are very.
+        likeness: float array of shape `(images,)`, from 0 (no other image is similar) to 1 (many are very similar).
     """
 
     def __init__(self, fingerprints: list[Fingerprint]):
@@ -158,7 +158,7 @@ class _Collection:
 
         Args:
             members: Indices, ascending.
-            groups: The group of each member. Pairs within a group are left out. The array is read again for each
+            groups: The group of each member. Pairs within a group are left out. This array is read again for each
                 block, so the caller may update it.
 
         Yields:
@@ -194,8 +194,8 @@ class _Collection:
     def link(self, members: np.ndarray, level: int) -> np.ndarray:
         """Group `members` by near-duplicates and return, for each member, the position of the first in its group.
 
-        Pairs within a group need no second pass. Each image is therefore compared with the others from the most similar
-        one down, in steps that double in length, and stops at the first step without a near-duplicate.
+        Pairs within a group need no second pass, so each image is compared with the others in order of decreasing
+        similarity, in ever longer steps, until a step contains no near-duplicate.
         """
         groups = np.arange(len(members))
         if self.flat[members].any():
@@ -216,7 +216,7 @@ class _Collection:
         return groups
 
     def share_of_same(self, group: np.ndarray, level: int) -> float:
-        """Estimate the share of near-duplicates among the pairs of a group, from a sample of pairs."""
+        """Estimate the fraction of a group's pairs that are near-duplicates, from a sample of pairs."""
         rng = np.random.default_rng(0)
         first = rng.integers(0, len(group), _SAMPLE)
         second = (first + rng.integers(1, len(group), _SAMPLE)) % len(group)
@@ -287,7 +287,7 @@ _ONES = np.array([bin(number).count("1") for number in range(2**16)], "uint8")
 
 
 def _without_margin(image: Image.Image) -> Image.Image:
-    """Crop the margin if nine tenths of the border have one color."""
+    """Crop the margin if nine tenths of the border have the same color."""
     pixels = np.asarray(image, "int16")
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     color = np.median(border)

@@ -23,7 +23,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
 def known_formats() -> list[str]:
-    """Return the names of the supported formats: those chosen above and those added by Pillow plugins."""
+    """Return the names of the supported formats: those listed in this module and those added by Pillow plugins."""
     Image.init()
     plugins = [name for name, (factory, _) in Image.OPEN.items() if not factory.__module__.startswith("PIL.")]
     return [name for name in _FORMATS if name in Image.OPEN and name not in plugins] + plugins
@@ -33,7 +33,7 @@ def explain_failure(source: Any, error: Exception) -> tuple[str, bool]:
     """Say why an image cannot be read, and whether it is damaged.
 
     Args:
-        source: The path, content, pixels or other object that was given.
+        source: The path, content, pixels or other object that could not be read.
         error: The exception that was raised when reading it.
 
     Returns:
@@ -64,7 +64,7 @@ def _first_bytes(source: Any) -> bytes:
 
 
 def _foreign_kind(source: Any, start: bytes) -> str:
-    """Name the format of a file that Pillow did not identify as a supported one, or return "" if it is unknown."""
+    """Name the format of a file that Pillow did not identify as a supported format; "" if it is unknown."""
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
         return "a HEIC image; install the package pillow-heif and call pillow_heif.register_heif_opener() first"
     if start[4:8] == b"ftyp" and start[8:12] in (b"avif", b"avis"):
@@ -102,7 +102,7 @@ def _tiff_kind(source: Any) -> str:
 
 
 def _unread_pillow_format(source: Any) -> str:
-    """Name the format if Pillow knows it but it is not supported here. Only the header is parsed."""
+    """Name the format if Pillow knows it but tlkeras does not support it. Only the header is parsed."""
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return f"in the format {image.format}, which is not supported; convert it to PNG"

@@ -21,11 +21,11 @@ def with_groups(files: Sequence[ImageFile], groups: Groups | None, columns: Iter
     Args:
         files: Images, with the group that their source gives them.
         groups: A regular expression with one capture group, a function of the key, or one value per image. By default,
-            or if it is the name of one of `columns`, the groups from the source are used.
+            or if `groups` is the name of one of `columns`, the groups from the source are used.
         columns: Names of the source's columns.
 
     Raises:
-        InputError: `groups` is none of these, or matches no image.
+        InputError: `groups` is none of the options above, or matches no image.
 
     Example:
 

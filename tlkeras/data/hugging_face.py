@@ -23,7 +23,7 @@ def is_hugging_face(source: Any) -> bool:
 
 
 def metadata_files(folder: Path) -> list[tuple[Path, str | None]]:
-    """Return the metadata files of an ImageFolder with their splits: one in the folder, or one per split folder."""
+    """Return the metadata files of an ImageFolder with their splits: a file in the folder, or one per split folder."""
     found = [(folder / f"metadata{suffix}", None) for suffix in SUFFIXES]
     if folder.is_dir() and not any(path.is_file() for path, _ in found):
         parts = sorted(entry.name for entry in folder.iterdir() if entry.name.lower() in PART_NAMES)
@@ -39,7 +39,8 @@ def list_rows(
     """List the images of a Hugging Face data set without decoding them.
 
     Returns:
-        The names of the classes that its features list, the images with their original labels, and the column names.
+        The class names that the features of the data set list, the images with their original labels, and the column
+        names.
 
     Raises:
         InputError: The data set is streamed, or a column is missing.
@@ -63,7 +64,7 @@ def list_rows(
 
 
 def kept_splits(splits: Any) -> dict[str, str | None]:
-    """Map the splits to read to the parts they become: a single split to None, otherwise those with known names."""
+    """Map the names of splits to parts; a single split maps to None, and splits with unknown names are left out."""
     names = list(splits)
     if len(names) == 1:
         return {names[0]: None}

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def is_missing(value: Any) -> bool:
-    """Return whether a value is missing: None, NaN, NaT, `pandas.NA`, a masked value, or a word for these.
+    """Return whether a value is missing: None, NaN, NaT, `pandas.NA`, a masked value, or a word such as "NA".
 
     Example:
 
@@ -39,7 +39,7 @@ def name_of(value: Any) -> str:
     macOS stores accents as separate characters (NFD), so the same folder would otherwise have two spellings.
 
     Raises:
-        InputError: The value is a number with a fractional part, or it is not a single value.
+        InputError: The value is a number with a fractional part, or is not a single value.
 
     Example:
 

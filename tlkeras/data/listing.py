@@ -33,10 +33,10 @@ class ImageFile:
     Attributes:
         key: Unique name within the data set: the path, with forward slashes, or a number.
         path: Path to open, or a name for messages.
-        label: Name of the image's class; a tuple of names in a multi-label data set. Sources may give a number, a list
+        label: Name of the image's class; a tuple of names in a multi-label data set. A source may set a number, a list
             or a missing value, which `name_classes` turns into names.
         part: `"train"`, `"validation"` or `"test"` if the data set defines it, else `None`.
-        group: Group of images that must stay together, such as those of one patient; `None` if it has no group.
+        group: Group of images that must stay together, such as those of one patient; `None` if the image has no group.
         content: Anything that `read_image` accepts. Defaults to `None`, which means the path.
     """
 
@@ -104,7 +104,7 @@ def normalized(path: str) -> str:
 
 
 def with_normalized_keys(files: list[ImageFile]) -> list[ImageFile]:
-    """Return the files with keys in composed form, so that a copy from macOS is split and grouped the same way."""
+    """Return the files with keys in composed form, so that a copy made on macOS is split and grouped identically."""
     seen: set[str] = set()
     renamed = []
     for file in files:
@@ -153,7 +153,7 @@ def _is_visible(folder: str) -> bool:
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
-    """Return whether folders are splits: all have split names and contain class folders. Raise on a near miss."""
+    """Return whether folders are splits: all have split names and contain class folders. Raise if they almost are."""
     parts = [name for name in names if name.lower() in PART_NAMES]
     if not any(_folders(root / name) for name in parts):
         _check_classes(root, names)
@@ -181,7 +181,7 @@ def _is_split(root: Path, names: list[str]) -> bool:
 
 
 def _check_classes(root: Path, names: list[str]) -> None:
-    """Raise if the folder names look like splits, and warn if all contain the same folders, as domains do."""
+    """Raise if the folder names look like splits, and warn if all have the same subfolders, as domains do."""
     splits = [name for name in names if _SPLIT_NAME.search(name)]
     tops = splits if len(splits) > 1 else names
     shared: set[str] | None = None

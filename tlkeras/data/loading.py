@@ -42,16 +42,17 @@ def load_images(
 ) -> ImageSplits:
     r"""Load images with labels as training, validation and test splits.
 
-    Every image is decoded once, so damaged images are found now and not in the middle of training. The splits are
-    stratified by class. Near-duplicates (even across classes) and images of one group stay in the same split, because
-    the same picture in both training and test would inflate the result. The splits depend only on the seed, on the
-    file names within the data set and on the file contents. Multi-label data sets are split by iterative
-    stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
+    Every image is decoded once, so damaged images are found at this point rather than in the middle of training. The
+    splits are stratified by class. Near-duplicates (even across classes) and images of one group stay in the same
+    split, because a picture in both the training and the test split would inflate the test accuracy. With given
+    arguments, the splits depend only on the file names within the data set and on the file contents. Multi-label data
+    sets are split by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
 
     Splits that the data set itself defines are kept. A missing split is taken from the training images.
 
-    Unlabeled images (-1, None, NaN, NA, an empty cell) are left out, and one warning reports how many. Hidden files and
-    files outside the class folders are ignored. Other files that cannot be read are skipped and listed.
+    Unlabeled images (-1, None, NaN, NA, an empty cell) are left out, and a warning reports how many. Hidden files and
+    files outside the class folders are ignored. Files in class folders that cannot be read are skipped and listed in
+    `skipped`.
 
     Args:
         source: Source of the images, one of:
@@ -70,7 +71,7 @@ def load_images(
             `"path"`, `"label"`, `"split"` and `"group"`. `"label"` may be a list of columns of 0s and 1s, one per
             class.
         root: Folder that the paths of a table are relative to. Defaults to the folder of the table.
-        label_separator: Text that separates several labels in one cell, such as `"|"`.
+        label_separator: Text that separates the labels if a cell contains several, such as `"|"`.
         multilabel: Whether an image may have several labels. Defaults to true if any image has several labels or none.
         groups: Groups of images that must stay together, such as the images of one patient: a regular expression with
             one capture group that is searched for in each path within the data set, the name of a column, a function of
@@ -85,10 +86,10 @@ def load_images(
         image_size: `(height, width)` in pixels that images are resized to when they are read, or one integer for both.
             Defaults to 224, the size that most backbones were trained on.
         resize: How to resize, as in `read_image`.
-        test_size: Share of the images for testing, in [0, 1). Every class has at least one image in each split whose
-            share is not 0. Defaults to 0.2, which leaves enough images to see a difference between two models.
-        validation_size: Share of the images for validation, in [0, 1). Defaults to 0.2.
-        strict: Whether a file that cannot be read is an error. Defaults to `False`.
+        test_size: Fraction of the images for testing, in [0, 1). Every class has at least one image in each split whose
+            fraction is not 0. Defaults to 0.2, which leaves enough images to see a difference between two models.
+        validation_size: Fraction of the images for validation, in [0, 1). Defaults to 0.2.
+        strict: Whether to raise an error if a file cannot be read. Defaults to `False`, which skips such files.
 
     Returns:
         `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names` and `.skipped`. In a multi-label data set,
@@ -236,7 +237,7 @@ def _warn_of_leaks(groups: np.ndarray, parts: dict[str, np.ndarray]) -> None:
 
 
 def _object_array(values: Sequence[Any]) -> np.ndarray:
-    """Return an array of these objects, even if NumPy would turn them into a nested array."""
+    """Return a 1D array of objects, even if NumPy would turn them into a nested array."""
     array = np.empty(len(values), object)
     for index, value in enumerate(values):
         array[index] = value

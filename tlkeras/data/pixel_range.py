@@ -14,14 +14,14 @@ _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def scaled_pixels(images: Iterable[Any]) -> str:
-    """Describe what is wrong with float images that have no value above 1; return `""` for others.
+    """Describe what is wrong with float images that have no value above 1; return `""` for all other images.
 
     A network that scales pixels itself would see almost black images and raise no error. Images that are all zeros,
     have integer values, or have not been read yet are ignored.
 
     Args:
         images: One batch, `(n, height, width, channels)`, or a sequence of arrays, paths and other kinds of images. All
-            values are checked.
+            values in arrays are checked.
 
     Returns:
         A sentence, or `""`.
@@ -45,7 +45,7 @@ def scaled_pixels(images: Iterable[Any]) -> str:
 
 
 def deep_pixels(images: Iterable[Any]) -> str:
-    """Describe what is wrong with arrays that have values far above 255, such as 16-bit ones; return `""` for others.
+    """Describe what is wrong with arrays that have values far above 255, such as 16-bit images; otherwise return `""`.
 
     Cubic and Lanczos filters overshoot slightly when resizing, which is harmless.
 
@@ -73,7 +73,7 @@ def check_finite(images: Sequence[np.ndarray], name: str) -> None:
         name: Name of the images in the error message.
 
     Raises:
-        InputError: Some images have such values; the message gives their number.
+        InputError: Some images have values that are not finite; the message says how many.
     """
     lost = sum(image.dtype.kind == "f" and not np.isfinite(image).all() for image in images)
     if lost:
@@ -86,9 +86,10 @@ def warn_of_pixel_range(images: Iterable[Any], model: keras.Model | None = None)
     """Warn about the problems that `scaled_pixels` and `deep_pixels` find.
 
     Args:
-        images: One batch or a sequence of images, as in these functions.
+        images: One batch or a sequence of images, as in `scaled_pixels`.
         model: The user's model that will receive the images. Only a model with a `Rescaling` or `Normalization` layer
-            definitely expects raw pixels, so there is no warning for others. Defaults to `None`, which always checks.
+            definitely expects raw pixels, so there is no warning for other models. Defaults to `None`, which always
+            checks.
     """
     wants_raw = model is None or any(isinstance(layer, _SCALING) for layer in descendants(model))
     if wants_raw and (text := scaled_pixels(images) or deep_pixels(images)):

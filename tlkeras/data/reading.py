@@ -65,8 +65,8 @@ def read_image(
 
     Args:
         path: Path of the file, its content as bytes, a `PIL.Image`, or pixels in [0, 255].
-        image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the size of the
-            file. Defaults to 224 x 224, the size that most ImageNet backbones were trained on.
+        image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the original
+            image size. Defaults to 224 x 224, the size that most ImageNet backbones were trained on.
         resize: How to fit an image with a different aspect ratio to `image_size`: `"stretch"` distorts it, as
             `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part with the right
             aspect ratio; `"pad"` keeps the whole image and fills the rest with the median color of its border. All
@@ -108,7 +108,7 @@ def read_images(
         uint8 array of shape `(len(paths), height, width, 3)`, in the order of `paths`.
 
     Raises:
-        ImageError: One of them cannot be read.
+        ImageError: One of the images cannot be read.
 
     Example:
 
@@ -183,7 +183,7 @@ def check_image_size(image_size: int | tuple[int, int] | None, optional: bool = 
         optional: Whether `None` is allowed and returned unchanged. Defaults to False.
 
     Raises:
-        InputError: `image_size` is anything else.
+        InputError: `image_size` is neither of these.
 
     Example:
 
@@ -249,8 +249,9 @@ def _missing(path: Path) -> str:
 class _Quiet:
     """A context manager that silences Pillow's warnings while any thread is inside.
 
-    The warning filters belong to the process. Threads that each saved and restored them would undo each other's
-    changes. Therefore, the first thread to enter saves them and the last one to leave restores them.
+    The warning filters belong to the process. If each thread saved and restored the filters, the threads would undo
+    each other's changes. Therefore, the first thread to enter saves the filters and the last thread to leave restores
+    them.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""List the images of any source: a folder, a table, arrays, TensorFlow Datasets or Hugging Face."""
+"""List the images from any source: a folder, a table, arrays, TensorFlow Datasets or Hugging Face."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from tlkeras.utils.validation import invalid, shown
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a source, before `name_classes` names the classes.
+    """The images from a source, before `name_classes` names the classes.
 
     Attributes:
         files: Images with their labels and groups as the source has them.
@@ -49,7 +49,7 @@ def list_source(
     groups: Any = None,
     classes: Sequence[Any] | None = None,
 ) -> Listing:
-    """List the images of any source that `load_images` accepts. The arguments have the same meaning.
+    """List the images from any source that `load_images` accepts. The arguments have the same meaning as there.
 
     Raises:
         InputError: The source cannot be listed, or an argument does not apply to it.

@@ -23,10 +23,10 @@ def split(
     validation_size: float = 0.2,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Split images so that each class has its share in each part and no group is in two parts.
+    """Split images so that each part has the same mix of classes and no group is in two parts.
 
     Images are assigned in an order that comes from a hash of the seed and each image's key. Therefore, the split does
-    not depend on the order of the images, and adding or removing one image moves few others.
+    not depend on the order of the images, and adding or removing one image moves few other images to a different part.
 
     Args:
         keys: A stable, unique name for each image, such as its path within the data set.
@@ -34,9 +34,9 @@ def split(
             iterative stratification.
         groups: Int array of shape `(images,)`; images with the same number stay together.
         class_names: Names of the classes, for error messages.
-        test_size: Share of each class for testing, in [0, 1). If the share is 0, the part stays empty; otherwise it
-            gets at least one image of every class. Defaults to 0.2.
-        validation_size: Share of each class for validation, in [0, 1). The sum with `test_size` must be less than 1.
+        test_size: Fraction of each class for testing, in [0, 1). If it is 0, the test part stays empty; otherwise the
+            part gets at least one image of every class. Defaults to 0.2.
+        validation_size: Fraction of each class for validation, in [0, 1). The sum with `test_size` must be less than 1.
             Defaults to 0.2.
         seed: Seed for the split. A different seed gives a different split. Defaults to 0.
 
@@ -87,7 +87,7 @@ def deal_folds(labels: np.ndarray, groups: np.ndarray, count: int, seed: int = 0
         seed: Seed for the folds. A different seed gives different folds. Defaults to 0.
 
     Returns:
-        `count` arrays of indices, each in ascending order. Every image is in exactly one of them.
+        `count` arrays of indices, each in ascending order. Every image is in exactly one fold.
     """
     if labels.ndim == 1:
         alone = len(np.unique(groups)) == len(groups)
@@ -144,7 +144,7 @@ def _deal_classes(
 
 
 def _quantities(class_names: list[str]) -> str:
-    """Return a hint if there are so many numeric labels that they may be quantities."""
+    """Return a hint if there are so many numeric labels that these may be quantities."""
     many = len(class_names) > 20 and all(name.lstrip("+-").isdecimal() for name in class_names)
     return " If the labels are quantities, such as ages, bin them into classes first." if many else ""
 
@@ -169,7 +169,7 @@ def _quotas(count: int, shares: dict[str, float]) -> list[int]:
 
 
 def _preference(draw: float, count: int, shares: dict[str, float]) -> tuple[int, ...]:
-    """Return the parts in order of preference: test, validation, train for single images; random for groups."""
+    """Return the parts in order of preference: test, validation, train for single images; random order for groups."""
     train, validation, test = range(len(PARTS))
     if count == 1 or draw < shares["test"]:
         return test, validation, train

@@ -1,4 +1,4 @@
-"""Split images with several labels each by iterative stratification, so that each label has its share in each part."""
+"""Split multi-label images by iterative stratification, so that every label is equally frequent in all parts."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ import numpy as np
 def deal(labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, draws: Sequence[float]) -> np.ndarray:
     """Assign each image to a part without splitting groups, starting with the rarest label.
 
-    The rarest label is the hardest to balance, so its images are assigned first. Each group goes to the part that lacks
-    the most images of this label. The next rarest label among the remaining images follows. Images without labels come
-    last.
+    The rarest label is the hardest to balance, so its images are assigned first. Each group goes to the part that still
+    needs the most images with this label. The next rarest label among the remaining images follows. Images without
+    labels come last.
 
     Args:
         labels: Array of 0s and 1s of shape `(images, classes)`.
         groups: Int array of shape `(images,)`; images with the same number stay together.
         quotas: Array of shape `(parts, classes + 1)`: number of images that each part should have of each class and, in
             the last column, in total.
-        draws: One random number in [0, 1) per image. The number of a group's first image decides the order within a
-            label and breaks ties between parts.
+        draws: One random number in [0, 1) per image. The random number of a group's first image decides the order of
+            the groups within a label and breaks ties between parts.
 
     Returns:
         Int array of shape `(images,)`: the index of each image's part.

@@ -46,8 +46,8 @@ class Columns:
 def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, groups: Any = None) -> Columns:
     """Find the columns of a table: the given ones first, then those with a usual name.
 
-    If there is no label column, the remaining columns are label columns, provided that there are at least two and they
-    contain only 0s and 1s.
+    If no column has a usual name for labels, the remaining columns are the label columns, provided that there are at
+    least two and that they contain only 0s and 1s.
 
     Args:
         table: The table.
@@ -83,7 +83,7 @@ def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, 
 
 
 def has_labels(table: Table, given: Mapping[str, Any] | None) -> bool:
-    """Return whether a table has a label column, either the given one or one with a usual name."""
+    """Return whether a table has a label column, either the given column or one with a usual name."""
     return "label" in (given or {}) or any(comparable(name) in USUAL["label"] for name in table.columns)
 
 
@@ -111,7 +111,7 @@ def check_columns(given: Mapping[str, str | Sequence[str]] | None) -> dict[str, 
 
 
 def row_labels(table: Table, columns: Columns, separator: str | None = None) -> list[Any]:
-    """Return the labels of each row: a name, a number, a list of these, or a missing value.
+    """Return the labels of each row: a name, a number, a list of names or numbers, or a missing value.
 
     Text that contains numbers becomes numbers. Text that contains lists, as pandas saves them, becomes lists.
 

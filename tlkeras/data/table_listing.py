@@ -23,19 +23,19 @@ def list_table(
     multilabel: bool | None = None,
     groups: Any = None,
 ) -> list[ImageFile]:
-    """List the images that a table names, each once.
+    """List the images that a table names, each image once even if several rows name it.
 
     Args:
         table: The table.
         root: Folder that paths are relative to.
         columns: Names of columns, as in `load_images`.
         separator: Text that separates several labels in a cell.
-        multilabel: Whether the labels of several rows with the same image are combined.
+        multilabel: Whether to combine the labels of several rows that name the same image.
         groups: Name of the column with the groups. Other values are ignored.
 
     Raises:
-        InputError: A column is missing; a path is empty, points outside `root` or does not exist; or rows with the same
-            image contradict each other.
+        InputError: A column is missing; a path is empty, points outside `root` or does not exist; or rows that name the
+            same image contradict each other.
     """
     chosen = find_columns(table, columns, groups)
     labels, parts = row_labels(table, chosen, separator), row_parts(table, chosen)
@@ -67,7 +67,7 @@ def list_table(
 
 
 def _resolved(where: str, cell: Any, root: Path) -> Path:
-    """Return the path that a cell names, below `root`."""
+    """Return the path that a cell names, resolved below `root`."""
     if is_missing(cell):
         raise InputError(f"{where}: the path is empty. Fill it in or remove the row.")
     text = str(cell).strip()

@@ -39,7 +39,8 @@ def list_examples(builder: Any, groups: Any = None) -> tuple[list[str], list[Ima
     """List the images of a builder, in compressed form if the builder supports it.
 
     Returns:
-        The names of the classes that its features list, the images with their original labels, and the feature names.
+        The class names that the features of the data set list, the images with their original labels, and the feature
+        names.
 
     Raises:
         InputError: The data set has no images with labels.

@@ -88,7 +88,7 @@ class BlockMap(Sequence):
 
     @property
     def stem(self) -> Block | None:
-        """First block, if the network has a stem; None if its first block is like the others (VGG)."""
+        """First block, if the network has a stem; None if the first block is like the later blocks (VGG)."""
         return next((block for block in self._blocks if block.role == "stem"), None)
 
     @property
@@ -112,7 +112,7 @@ class BlockMap(Sequence):
         return self._outside
 
     def path_of(self, layer: keras.Layer) -> str:
-        """Return the path of a layer: the names of the models and layers around it, then its own, joined by slashes.
+        """Return the path of a layer: the names of the models and layers around it, then its own name, joined by `/`.
 
         Raises:
             InputError: The layer does not belong to this model, or has no weights.

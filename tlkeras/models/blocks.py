@@ -1,4 +1,4 @@
-"""Divide a model into blocks, the units of freezing, learning rates, feature taps and cuts.
+"""Divide a model into blocks, the units used for freezing, setting learning rates, tapping features and cutting.
 
 A block is what papers call a stage or a block: `block3` of an EfficientNet, `conv4_x` of a ResNet, or one encoder layer
 of a ViT.
@@ -16,7 +16,7 @@ from tlkeras.models.tracing import Unit, units
 
 
 def blocks(model: keras.Model) -> BlockMap:
-    """Divide a model into blocks from stem to head, with every weight in exactly one of them.
+    """Divide a model into blocks from stem to head, with every weight in exactly one block.
 
     Functional, Sequential, nested and subclassed models all work, before and after saving, because the division depends
     only on layer names and the graph. Networks of known families (`keras.applications`, KerasHub, KerasCV) get the

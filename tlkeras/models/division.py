@@ -44,8 +44,8 @@ class Division:
 
     Attributes:
         groups: The blocks, from the input up.
-        added: Units on top of a base that are not part of it; usually new layers.
-        outside: Other units that are not part of a base, such as a convolution from one channel to three before it.
+        added: Units on top of a base that are not part of the base; usually new layers.
+        outside: Units elsewhere that are not part of a base, such as a convolution before it from one channel to three.
     """
 
     groups: list[Group]
@@ -132,7 +132,7 @@ def number(groups: Sequence[Group]) -> list[Group]:
 
 
 def _sorted_out(outside: list[Unit], nested: dict[str, list[Unit]], below: dict[str, set[int]]):
-    """Sort the units outside nested models into those before one of them, before several of them, and after all."""
+    """Sort the units outside nested models into those before one nested model, before several, and after all."""
     before: dict[str, list[Unit]] = {name: [] for name in nested}
     shared, after = [], []
     for unit in outside:

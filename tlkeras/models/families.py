@@ -96,7 +96,7 @@ def _shared_prefix(names: Sequence[str]) -> int:
 
 
 def _block_name(rules: Sequence[tuple[str, str]], unit: Unit, start: int) -> str | None:
-    """Return the block of a unit by a family's patterns, matching its own name first, then the names around it."""
+    """Return a unit's block by a family's patterns, matching the unit's own name first, then the names around it."""
     for part in reversed(unit.path):
         for pattern, name in rules:
             if match := re.match(pattern, part[start:]):

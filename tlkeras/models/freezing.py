@@ -1,4 +1,4 @@
-"""Freeze and unfreeze by blocks, so that frozen weights do not change and the next `fit` trains the others."""
+"""Freeze and unfreeze by blocks, so that frozen weights do not change and the next `fit` trains all others."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ def freeze(
 
     Without `first` or `end`, everything below the head is frozen, as in the first phase of transfer learning. Frozen
     weights and moving statistics are bit-identical after `fit`, and no gradients are computed for them. Layers that you
-    add on top of a nested base, or of a network of a known family, belong to the head. A warning lists other layers
-    outside the base that stay frozen.
+    add on top of a nested base, or of a network of a known family, belong to the head. A warning lists any other layers
+    outside the base that are frozen.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
@@ -34,7 +34,7 @@ def freeze(
             below the head, rounded up. Defaults to all blocks below the head.
         end: Instead of `first`, the name of the last block or layer to freeze. A prefix of layer names also works:
             `"block6b"`.
-        batchnorm: Mode of BatchNormalization above that point, as in `unfreeze`. Defaults to `"frozen"`.
+        batchnorm: Mode of BatchNormalization in the layers that train, as in `unfreeze`. Defaults to `"frozen"`.
 
     Returns:
         The same model. If it was compiled, it is recompiled and keeps the state of its optimizer (see
@@ -75,9 +75,9 @@ def unfreeze(
     https://arxiv.org/abs/2003.00152) or its biases (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199).
     `parameters` restricts training in the unfrozen blocks to these.
 
-    BatchNormalization stays frozen unless `batchnorm="train"`. Assigning `trainable = True` to the model or its base
-    afterwards does not change that on TensorFlow, where Keras ignores an assignment of the value that a flag already
-    has. Call this function with `batchnorm="train"`, or assign False first.
+    BatchNormalization stays frozen unless `batchnorm="train"`. On TensorFlow, assigning `trainable = True` to the model
+    or its base afterwards does not unfreeze it, because Keras ignores an assignment that does not change the flag. Call
+    this function with `batchnorm="train"`, or assign False first.
 
     A saved model remembers which weights train, with two exceptions that are due to Keras. The parts of a composite
     layer, such as `MultiHeadAttention` or a KerasHub backbone, are trainable after loading even if the layer was

@@ -1,6 +1,6 @@
 """Find, traverse, flatten, graft and cut the functional graph of a model.
 
-New graphs are built from the same layers, so the weights are shared.
+New graphs are built from the layers of the original model, so the weights are shared.
 """
 
 import inspect
@@ -31,7 +31,7 @@ def flatten(model):
         model: A functional or `Sequential` model.
 
     Returns:
-        A functional model with the same layers and outputs, or `model` itself if it contains no nested model.
+        A functional model with the layers and outputs of `model`, or `model` itself if it contains no nested model.
 
     Example:
 
@@ -59,16 +59,18 @@ def flatten(model):
 def infer_by_default(model):
     """Make a plain call of a model run inference, as in `predict`.
 
-    Keras' preprocessing and augmentation layers, even `Resizing`, run a plain call `model(x)` in training mode, and so
-    does every later layer of the graph. BatchNorm then normalizes with the batch and updates its statistics, both in
-    `model(x)` and in the files that `model.export` writes. Here, such calls are recorded with `training=False`. `fit`
-    passes `training=True` itself, so augmentation still works, and a saved model does not need tlkeras.
+    Keras' preprocessing and augmentation layers, even `Resizing`, run a plain call `model(x)` in training mode, and
+    then every later layer of the graph also runs in training mode. BatchNorm then normalizes with the batch and updates
+    its statistics, both in `model(x)` and in the files that `model.export` writes. Here, such calls are recorded with
+    `training=False`. `fit` passes `training=True` itself, so augmentation still works, and a saved model does not need
+    tlkeras.
 
     Args:
         model: A functional or `Sequential` model.
 
     Returns:
-        A functional model with the same layers and inputs, or `model` itself if a plain call already runs inference.
+        A functional model with the layers and inputs of `model`, or `model` itself if a plain call already runs
+        inference.
 
     Example:
 
@@ -144,7 +146,7 @@ def forget(former, model):
     `keras.Model(model.input, model.get_layer(name).output)`, as used for Grad-CAM, would be disconnected.
 
     Args:
-        former: A functional model that is no longer used, since its layers lose their nodes in its graph.
+        former: A functional model that must not be used afterwards, since its layers lose their nodes in its graph.
         model: The functional model built from these layers, or `former` itself if nothing had to change.
 
     Returns:
@@ -186,7 +188,7 @@ def nodes(model):
 
 
 def live_tensors(model):
-    """List the tensors that are live after each call in a functional graph: already computed and still needed.
+    """For each call in a functional graph, list the tensors that are live after it: already computed and still needed.
 
     Args:
         model: A functional `keras.Model`.
@@ -244,8 +246,8 @@ def cut(model):
 
     Returns:
         `(trunk, top)`, two models that share the layers of `model`, with `model(x) == top(trunk(x))`. Training `top`
-        therefore trains `model`. None if no cut is possible, such as when the first layers train or the model has no
-        graph.
+        therefore trains `model`. None if no cut is possible, for example because the first layers train or the model
+        has no graph.
     """
     graph = graph_of(model)
     if graph is None or len(graph.inputs) != 1 or len(graph.outputs) != 1:

@@ -50,8 +50,8 @@ def find_head(model: keras.Model) -> Head:
         The head.
 
     Raises:
-        InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or has another
-            ending, such as two activations in a row or a softmax with one unit.
+        InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or does not end in
+            such a head, for example because it has two activations in a row or a softmax with one unit.
 
     Example:
 
@@ -101,7 +101,7 @@ def _ending(model):
 
 
 def _made_by(tensor):
-    """Return the layer that computed a tensor, and its input in this graph; the layer may be part of other graphs."""
+    """Return the layer that computed a tensor, and the layer's input in this graph, one of several it may be in."""
     operation, node, _ = tensor._keras_history
     inputs = operation._inbound_nodes[node].input_tensors
     return operation, inputs[0] if inputs else None
@@ -140,8 +140,8 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
         with `model`, so freezing one freezes the other, and `tlkeras.freeze` recompiles both.
 
     Raises:
-        InputError: `model` is not a Keras model, is subclassed or not built, or ends in another layer; or `classes` is
-            neither a number of at least 2 nor a list of different names.
+        InputError: `model` is not a Keras model, is subclassed or not built, or does not end in such layers; or
+            `classes` is neither a number of at least 2 nor a list of different names.
 
     Example:
 

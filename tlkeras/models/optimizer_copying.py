@@ -22,8 +22,9 @@ def fresh_copy(optimizer, kind=None, **settings):
     excluded from weight decay, which are not part of the config, are passed on too.
 
     Args:
-        optimizer: A Keras optimizer. The one inside a `LossScaleOptimizer` is copied too.
-        kind: Class of the copy, or of the optimizer inside a `LossScaleOptimizer`. Defaults to the same class.
+        optimizer: A Keras optimizer. If it is a `LossScaleOptimizer`, the optimizer inside it is copied too.
+        kind: Class of the copy, or of the optimizer inside a `LossScaleOptimizer`. Defaults to the class of the
+            original.
         settings: Values that replace those in the config.
 
     Returns:

@@ -20,19 +20,19 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
     """Recompile a model to train exactly the variables that are trainable now, and change nothing else.
 
     Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` call it for you. The
-    loss, metrics, loss weights and all other settings remain the same objects. The optimizer is a copy with the same
-    settings and learning rate, built on the trainable variables. It keeps its step count and the slots of each variable
-    that still trains. Newly trainable variables get new slots; their moving average starts at their current value. A
-    callback may call this function during `fit`, at the beginning of an epoch.
+    loss, metrics, loss weights and all other settings remain the same objects. The optimizer is replaced by a copy with
+    the same settings and learning rate, built on the trainable variables. It keeps its step count and the slots of each
+    variable that still trains. Newly trainable variables get new slots; their moving average starts at their current
+    value. A callback may call this function during `fit`, at the beginning of an epoch.
 
     Adam and its relatives correct their moments with one step count for all variables, so the first steps of variables
     that join later would be 3 to 6 times too large. An optimizer from `tlkeras.differential_optimizer` counts steps per
-    variable, which avoids this. With any other optimizer of this kind, you get a warning.
+    variable, which avoids this. With any other optimizer that corrects its moments, you get a warning.
 
     Args:
         model: A compiled model.
-        optimizer: Another optimizer to continue with. If it is built, it is copied with its state; otherwise, it is
-            used directly. Defaults to the model's own optimizer.
+        optimizer: Optimizer to continue with. If it is built, it is copied with its state; otherwise, it is used
+            directly. Defaults to the model's own optimizer.
 
     Returns:
         The same model.
@@ -84,7 +84,7 @@ def is_stale(model: keras.Model) -> bool:
 
 
 def sharing(model: keras.Model) -> list[keras.Model]:
-    """Return the other compiled models that share a weight with `model`, such as one that it is nested in.
+    """Return the other compiled models that share a weight with `model`, such as a model that contains it.
 
     Layers do not know which models they are part of, so this searches all objects in memory, which takes about a tenth
     of a second.

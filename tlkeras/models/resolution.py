@@ -23,7 +23,8 @@ class Tensor:
         shape: Shape of the tensor, including the batch dimension; None if unknown.
         pooled: Whether no spatial or token dimension is left.
         positions: Number of pixels or tokens; None if unknown. Defaults to the number in `shape`.
-        rank: Lowest rank of this tensor and those before it. Additional axes are parts of positions or channels.
+        rank: Lowest rank of this tensor and all tensors before it. Any additional axes are parts of positions or
+            channels.
         level: Number of resolution changes between the model's input and this tensor.
         sources: Numbers of the steps with weights that the tensor is computed from, without another such step in
             between. Empty for the input of the model.
@@ -48,8 +49,9 @@ def after(
 ) -> Tensor:
     """Describe the output of `shape` that a layer or operation computes from the tensors in `before`.
 
-    If it joins several tensors, the one closest in size determines the resolution. Therefore, tokens that are cut off
-    and put back have no effect, and neither do rows of a table that are prepended or added to the others.
+    If the layer joins several tensors, the input whose size is closest to that of the output determines the resolution.
+    Therefore, tokens that are cut off and put back have no effect, and neither do rows of a table, such as class tokens
+    or position embeddings, that are prepended or added to the tokens.
 
     Example:
 
@@ -73,7 +75,7 @@ def after(
 def _change(layer, tensor, shape) -> float:
     """Return the factor by which the number of positions changes, up or down.
 
-    The factor is 1 if it is unknown, or if each number becomes a vector.
+    The factor is 1 if the change is unknown, or if each number becomes a vector.
     """
     if shape is not None and shape[:-1] == tensor.shape:
         return 1.0

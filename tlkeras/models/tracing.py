@@ -25,7 +25,7 @@ class Unit:
 
     Attributes:
         number: Position among the units of the model.
-        sources: Numbers of the units directly below, whose data reaches this unit without passing through another.
+        sources: Numbers of the units directly below, whose data reaches this unit without passing through another unit.
         path: Names of the models and layers around the unit, then its own name.
         models: Names of the nested models around the unit, a prefix of `path`.
         layers: The layers that own the unit's weights, in the order in which they were created.
@@ -237,8 +237,8 @@ class _Trace:
     def _last_kernel(self) -> set[int]:
         """Return the ids of the last layers with a kernel, if a single path leads from there to probabilities.
 
-        They are the head of a fully convolutional model, which pools after its classifier or not at all. A gate does
-        not qualify, since it ends in a product.
+        They are the head of a fully convolutional model, which pools after its classifier or not at all. The sigmoid of
+        a gate does not qualify, since a product follows it.
         """
         last = max((i for i, step in enumerate(self.steps) if any(map(has_kernel, step.layers))), default=0)
         above = self.steps[last:]

@@ -1,4 +1,4 @@
-"""Set the learning rate of each variable as a share of the optimizer's: by depth, by block, or by layer name."""
+"""Set each variable's learning rate as a multiple of the optimizer's rate: by depth, by block, or by layer name."""
 
 import fnmatch
 
@@ -22,12 +22,12 @@ def differential_optimizer(
     multipliers: dict[str, float] | slice | None = None,
     head: float = 1.0,
 ) -> keras.Optimizer:
-    """Give each block of a model its own share of an optimizer's learning rate.
+    """Give each block of a model its own multiple of an optimizer's learning rate.
 
     Early blocks of a pretrained network hold general features and need small steps; the new head needs large ones. This
     is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and the
     layer-wise decay of ELECTRA and BEiT. The multiplier of a variable scales its update and its decoupled weight decay,
-    so the result is equivalent to one optimizer per block. Yet it is a single optimizer: one `learning_rate` for
+    so the result is equivalent to one optimizer per block. Yet it is a single optimizer, with one `learning_rate` for
     schedules and callbacks, and one gradient norm for `global_clipnorm`.
 
     In two Keras optimizers, updates are not proportional to the learning rate. Adafactor caps the rate at
@@ -47,9 +47,9 @@ def differential_optimizer(
             smaller ones for less data. Defaults to no decay.
         multipliers: A dict from block names, or patterns of layer names (`"block1*"`, as in `fnmatch`; `"left/*"` for
             the layers of a nested model), to positive factors. It overrides `layer_decay`. Without `layer_decay`, it
-            must cover every block except the head. Alternatively, `slice(a, b)` for factors that increase geometrically
-            from `a` at the stem to `b` at the head. These are factors, not rates as in fastai, since the optimizer and
-            its schedule set the rate. Defaults to 1 for all.
+            must cover every block except the head. Alternatively, `slice(a, b)` creates factors that increase
+            geometrically from `a` at the stem to `b` at the head. These are factors, not rates as in fastai, since the
+            optimizer and its schedule set the rate. Defaults to 1 for all.
         head: Factor on the multiplier of the head, unless `multipliers` names the head. Defaults to 1.
 
     Returns:
@@ -125,7 +125,7 @@ def _matches(pattern: str, layer: keras.Layer, block_map: BlockMap) -> bool:
 
 
 def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, float]:
-    """Return the multipliers that depend on depth, by block name, without the blocks that a dict must name."""
+    """Return the multipliers that depend on depth, by block name, without blocks that `multipliers` must name."""
     depth = len(block_map) - 1
     if isinstance(multipliers, slice):
         low, high = multipliers.start, multipliers.stop

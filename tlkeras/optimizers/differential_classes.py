@@ -20,7 +20,8 @@ class Differential:
     Args:
         args: Arguments of the optimizer class.
         multipliers: Dict from the key of every variable of the model (see `VariableKeys`) to its multiplier.
-        starts: Dict from the key of each variable that was unfrozen later to the number of updates before that.
+        starts: Dict that maps the key of each variable that was unfrozen later to the number of updates before it was
+            unfrozen.
         order: Keys of the variables that a saved optimizer was built with.
         kwargs: Keyword arguments of the optimizer class.
     """
@@ -88,7 +89,7 @@ class Differential:
 
     @property
     def iterations(self):
-        """Number of updates so far, counted from its unfreezing while a variable that was unfrozen later is updated.
+        """Number of updates so far; while a variable that was unfrozen later is updated, the number since then.
 
         Adam's bias correction must count from the first gradient that a slot has seen. Otherwise, the first steps of an
         unfrozen layer are 3 to 6 times too large.
@@ -134,7 +135,7 @@ class Differential:
         )
 
     def get_settings(self) -> dict:
-        """Return the config without the facts about variables that were recorded in training."""
+        """Return the config without the records about variables that were added in training."""
         return pack(super().get_config(), {"multipliers": dict(self.multipliers)})
 
     @classmethod
@@ -228,7 +229,7 @@ def differential_class(base: type) -> type:
         A subclass of `base`, registered with Keras. Every call returns the same class.
 
     Raises:
-        InputError: `base` is not an optimizer class, or has no learning rate, such as
+        InputError: `base` is not an optimizer class, or is one without a learning rate, such as
             `keras.optimizers.MultiOptimizer`.
 
     Example:

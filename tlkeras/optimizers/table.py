@@ -49,8 +49,8 @@ def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = 
 
     Args:
         model: A built Keras model.
-        optimizer: A differential optimizer for this model, or any other optimizer. Defaults to the one that the model
-            is compiled with.
+        optimizer: A differential optimizer for this model, or any other optimizer. Defaults to the optimizer that the
+            model is compiled with.
 
     Returns:
         A tuple of rows `(block, variables, parameters, multiplier, learning_rate)` from stem to head, counting only

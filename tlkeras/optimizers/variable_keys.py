@@ -5,7 +5,7 @@ from collections import Counter
 
 
 class VariableKeys:
-    """Keys of variables that survive saving and loading: their paths, numbered if several are equal.
+    """Keys of variables that survive saving and loading: the paths of the variables, numbered if several are equal.
 
     If a model contains the same application twice, the layers of both have the same names, and their variables have the
     same paths.

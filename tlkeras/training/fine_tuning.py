@@ -58,27 +58,29 @@ def fine_tune(
 ) -> FineTuning:
     """Fine-tune a pretrained classifier: first a linear probe, then the whole model, gently (LP-FT).
 
-    First, the head is set to logistic regression on the frozen features, so that fine-tuning does not begin with large,
-    random gradients, which would distort the pretrained features. Then the chosen blocks train with AdamW, a rate that
-    decreases with depth, and warm-up and cosine decay, both counted in steps. Finally, the weights of the epoch with
-    the lowest validation loss are averaged with those of the probe, and the weights with the lowest loss of the three
-    are kept. Ctrl-C after the probe ends training in the same way as early stopping. Any other exception, such as one
-    from a callback, is raised after the best weights have been restored.
+    First, the head is replaced with a logistic regression on the frozen features, so that fine-tuning does not begin
+    with large, random gradients, which would distort the pretrained features. Then the chosen blocks train with AdamW,
+    at a rate that decreases with depth and follows a warm-up and a cosine decay, both counted in steps. Finally, the
+    weights of the epoch with the lowest validation loss are averaged with those of the probe. Of the fine-tuned, the
+    probe's and the averaged weights, those with the lowest validation loss are kept. Ctrl-C after the probe ends
+    training in the same way as early stopping. Any other exception, such as one from a callback, is raised after the
+    best weights have been restored.
 
     To train the final model on all images, make the choices on held-out data first. Then call the function again
     without validation data: `fine_tune(fresh, everything, **result.choices)` trains for the same number of steps, with
-    the same C and the same averaging.
+    the same C and averaging.
 
     Args:
         model: A functional or Sequential classifier that ends in a `Dense` layer. Dropout must be one of its layers, as
-            in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted together with their preprocessor.
-            The model is changed in place. At the end, it is compiled with core Keras parts, so it can be evaluated and
+            in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted, including their preprocessors. The
+            model is changed in place. At the end, it is compiled with core Keras parts, so it can be evaluated and
             saved. Its optimizer is then plain SGD, so the file contains only the weights. To continue training, compile
             it again.
         train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, a `tf.data.Dataset` or a
-            `DataLoader`. Labels are class numbers or one-hot rows. For a multi-label head (sigmoid), labels are rows of
+            `DataLoader`. Labels are class indices or one-hot rows. For a multi-label head (sigmoid), labels are rows of
             targets from 0 to 1, which the probe rounds at one half.
-        validation_data: Data of the same kinds, or `None` to train without early stopping and keep the last weights.
+        validation_data: Validation data in any form that `train` accepts, or `None` to train without early stopping and
+            keep the last weights.
         plan: A plan from `tlkeras.advise`, which sets `epochs`, `learning_rate`, `layer_decay` and `blocks`. Do not
             pass these arguments together with a plan. Defaults to none.
         epochs: Number of epochs of fine-tuning. 0 stops after the probe.
@@ -96,46 +98,48 @@ def fine_tune(
         probe: Whether to begin with the linear probe. Without it, training starts with the current head.
         C: Inverse of the probe's L2 penalty. For a multi-label head, it can be a list with one value per label.
             Defaults to cross-validation on the training images.
-        warmup: Share of the steps during which the rate rises from 0.
+        warmup: Fraction of the steps during which the rate rises from 0.
         weight_decay: Weight decay of AdamW, decoupled from the gradients.
-        label_smoothing: Share of each label that is spread over all classes.
+        label_smoothing: Fraction of each label that is spread over all classes.
         patience: Number of epochs without a lower validation loss before training stops.
         mix: A layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`, for class
-            numbers in arrays or splits. It pays off from about 20,000 images (BiT, Kolesnikov et al., 2020). Defaults
+            indices in arrays or splits. It pays off from about 20,000 images (BiT, Kolesnikov et al., 2020). Defaults
             to none.
         ema_momentum: Momentum, such as 0.99, of a moving average of the weights, which replaces the weights at the end.
             `None` for no average.
         l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018). Penalties
             are part of the training loss, but not of the validation loss that selects weights.
-        average_with_probe: Share in [0, 1] of the probe's weights in the final average with the fine-tuned weights
-            (WiSE-FT, Wortsman et al., 2022). `None` for no average. After a probe, `"auto"` gives both the same share,
-            which was better on new images than either alone in all our measurements (docs/performance.md). With
-            validation data, the average is kept only if its loss there is lower than that of the fine-tuned weights and
-            of the probe. Without a probe, `"auto"` does not average.
+        average_with_probe: Weight in [0, 1] of the probe in the final average with the fine-tuned weights (WiSE-FT,
+            Wortsman et al., 2022). `None` for no average. After a probe, `"auto"` weights both equally, which was
+            better on new images than either alone in all our measurements (docs/performance.md). With validation data,
+            the average is kept only if its validation loss is lower than that of the fine-tuned weights and that of the
+            probe. Without a probe, `"auto"` does not average.
         runs: Number of fine-tuning runs from the same start, with different image orders and augmentation (but the same
-            augmented views with a cached trunk). Their weights are averaged, and then `average_with_probe` is applied
-            (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless
-            `average_with_probe` is a number, the run with the lowest loss is kept if no average has a lower one. Two
-            runs take twice as long as one. Over 13 splits, they were 0.015 ± 0.008 more accurate on test images, but
-            not on drawings from another source; three runs were no better than two (docs/performance.md).
+            augmented views with a cached trunk). The weights of the runs are averaged, and then `average_with_probe` is
+            applied (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless
+            `average_with_probe` is a number, the run with the lowest validation loss is kept if no average has a lower
+            loss. Two runs take twice as long as one. Over 13 splits, two runs were 0.015 ± 0.008 more accurate on test
+            images, but not on drawings from a different source; three runs were no better than two
+            (docs/performance.md).
         class_weight: Class weights for unbalanced data: `"balanced"` (inversely proportional to the frequency of each
-            class), or a dict from class number to weight, with 1 for missing classes. For a multi-label head, a dict
-            weights the images that have a label, and `"balanced"` weights both sides of each label. Defaults to none.
+            class), or a dict that maps class indices to weights, with 1 for missing classes. For a multi-label head, a
+            dict sets only the weights of positive targets; `"balanced"` weights both positive and negative targets.
+            Defaults to none.
         cache: Whether to compute the output of the frozen part once and train on it many times: `"auto"` (if it pays
             off and fits on the disk), `True` (if it fits) or `False`. Caching is not possible if the first block
             trains, with `mix` or `callbacks`, for a model with its own training step, or if several devices share a
             batch; `True` reports the reason on stderr.
-        cached_views: Number of random views of each image to keep, with `cache` and augmentation.
+        cached_views: Number of random views of each image to cache if images are augmented.
         seed: Seed for the order of images, the cached views and the probe's cross-validation.
         callbacks: One or more Keras callbacks for the second phase. With callbacks, nothing is cached, so that they see
             `model`. They must not set the learning rate, which follows a schedule. Files from a `ModelCheckpoint` can
             be loaded wherever tlkeras is imported.
         checkpoint: Folder where the state of training is saved at the beginning of each epoch. If the process is killed
-            at any moment, the same call resumes and ends with exactly the weights and metrics of an uninterrupted run
-            on the same machine, provided that the order of the data depends only on the epoch. This is true for arrays,
-            splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. A call that has already finished
-            returns its result immediately; remove the folder to train again. A cached trunk is recomputed. Callbacks
-            keep their plain attributes (numbers, strings). Defaults to no checkpoint.
+            at any moment, repeating the call resumes training and ends with exactly the weights and metrics of an
+            uninterrupted run on the same machine, provided that the order of the data depends only on the epoch. This
+            is true for arrays, splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. If training has
+            already finished, the call returns the saved result immediately; remove the folder to train again. A cached
+            trunk is recomputed. Callbacks keep their plain attributes (numbers, strings). Defaults to no checkpoint.
         on_event: Function that is called with a dict after each phase and each epoch. The dict contains `phase`,
             `seconds`, and values that depend on the phase (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`,
             `val_loss`, `val_accuracy`, `learning_rate`, ...). Defaults to none.
@@ -145,11 +149,11 @@ def fine_tune(
         `FineTuning`, whose `choices` are arguments for training on all images.
 
     Raises:
-        InputError: The model has no such head, or is compiled for regression; the data is empty, endless or of another
-            kind or shape; images are not finite; labels do not fit the head (if they are in a later batch of a stream,
-            the best weights are restored first); an argument is out of range; `checkpoint` contains the state of
-            another call; or the function is called inside a `strategy.scope()`, where only the model may be built (see
-            docs/distributed.md).
+        InputError: The model has no such head, or is compiled for regression; the data is empty, endless, or of an
+            unsupported kind or shape; images are not finite; labels do not fit the head (if they are in a later batch
+            of a stream, the best weights are restored first); an argument is out of range; `checkpoint` contains the
+            state of a call with other arguments; or the function is called inside a `strategy.scope()`, where only the
+            model may be built (see docs/distributed.md).
 
     Example:
 
@@ -258,7 +262,7 @@ class _Call:
             self.checkpoint.save(name, values_as_list(self.model.variables), notes)
 
     def _restore(self, name):
-        """Restore a state that the same call saved before it was killed, and return whether there is one."""
+        """Restore a state that this call saved before it was killed, and return whether there is one."""
         saved = self.checkpoint.load(name)
         if saved is None:
             return False

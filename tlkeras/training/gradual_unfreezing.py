@@ -30,7 +30,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
     optimizer slots. Weights that join start as in a new optimizer, with their own step count, since otherwise Adam's
     first steps would be 3 to 6 times too large. For this purpose, the model gets a differential optimizer with the
     settings of its own optimizer (`model.optimizer` is then a new object of the same family; all its multipliers are 1
-    if it had none).
+    if the model's own optimizer had none).
 
     With `backup`, each epoch begins by writing the weights, the optimizer, the phase, the trainable variables and the
     random state of the layers to one file. A later `fit` in the same program continues from there to exactly the result
@@ -38,9 +38,9 @@ class GradualUnfreezing(keras.callbacks.Callback):
     file gets its name only when it is complete, so there is a valid file even if the process is killed at any moment.
     If the disk is full, you get a warning and training continues. `fit` removes the file when it ends.
     `keras.callbacks.BackupAndRestore` cannot do this: it loads the optimizer state before the trainable variables are
-    known, and if the process is killed between writing its two files, they are inconsistent. Counts of other callbacks
-    are kept only for those in `callbacks`. A `.keras` file from `ModelCheckpoint` contains the trainable flags and the
-    optimizer too: load it and call `fit` with `initial_epoch`.
+    known, and if the process is killed between writing its two files, they are inconsistent. The counts of other
+    callbacks are saved only if these callbacks are passed as `callbacks`. A `.keras` file from `ModelCheckpoint`
+    contains the trainable flags and the optimizer too: load it and call `fit` with `initial_epoch`.
 
     Args:
         schedule: Dict from epoch (starting at 0) to the blocks that train from that epoch on: a number of blocks below

@@ -9,15 +9,16 @@ PLAIN_LOSS = "plain_loss"
 
 @keras.saving.register_keras_serializable("tlkeras")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy for class numbers or one-hot rows, with label smoothing.
+    """Cross-entropy for class indices or one-hot rows, with label smoothing.
 
-    Keras only smooths one-hot labels. This loss also takes class numbers of shape `(N,)` or `(N, 1)`, so labels need no
-    conversion. A label that is out of range makes the loss NaN on every backend, which ends training. Otherwise, some
-    backends would treat it as no class at all.
+    Keras only smooths one-hot labels. This loss also takes class indices of shape `(N,)` or `(N, 1)`, so labels need no
+    conversion. A label that is out of range makes the loss NaN on every backend, which ends training. Without this,
+    some backends would treat such a label as no class at all.
 
     Args:
         task: `"multiclass"`, `"binary"` or `"multilabel"`; the last two are sigmoid cross-entropies.
-        label_smoothing: Share of each label that is spread evenly over all classes, in [0, 1). Szegedy et al., 2016.
+        label_smoothing: Fraction of each label that is spread evenly over all classes, in [0, 1) (Szegedy et al.,
+            2016).
         from_logits: Whether the predictions are logits.
         label_weights: For a multi-label task, weights of shape `(2, labels)`: the first row for targets of 0, the
             second for targets of 1. Weights of targets in between are interpolated. None for equal weights.
@@ -73,8 +74,8 @@ class SmoothedCrossentropy(keras.losses.Loss):
 class PlainLoss(keras.metrics.MeanMetricWrapper):
     """Metric that reports a loss without the weight penalties that Keras includes in the loss it reports.
 
-    It is used to select weights, since a penalty has nothing to do with new images, and is 0 for the weights it pulls
-    toward.
+    It is used to select weights, since a penalty says nothing about new images, and is lowest for the weights that it
+    pulls toward, however well they classify.
 
     Args:
         loss: A `SmoothedCrossentropy`, whose settings are saved with the metric.
@@ -102,7 +103,7 @@ class PlainLoss(keras.metrics.MeanMetricWrapper):
 
 @keras.saving.register_keras_serializable("tlkeras")
 class Accuracy(keras.metrics.MeanMetricWrapper):
-    """Share of correct predictions for labels in any form; for a multi-label head, share of correct labels.
+    """Fraction of correct predictions for labels in any form; for a multi-label head, fraction of correct labels.
 
     Args:
         task: As in `SmoothedCrossentropy`.
@@ -146,7 +147,7 @@ def core_loss(head, one_hot=False):
 
     Args:
         head: `tlkeras.models.heads.Head`.
-        one_hot: Whether labels are rows instead of class numbers.
+        one_hot: Whether labels are rows instead of class indices.
 
     Returns:
         A `keras.losses.Loss`.

@@ -44,7 +44,7 @@ class LearningRateCurve:
 
     @property
     def smoothed(self) -> np.ndarray:
-        """The losses after a Gaussian filter which, unlike a running mean, does not shift the curve to the right."""
+        """The losses after a Gaussian filter, which does not shift the curve to the right as a running mean does."""
         positions = np.arange(len(self.losses))
         width = max(1.0, _WIDTH * len(positions))
         weights = np.exp(-(((positions[:, None] - positions) / width) ** 2) / 2)
@@ -109,8 +109,8 @@ def lr_find(
         model: A compiled Keras model.
         data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or any other data
             that `fit` takes: a `Dataset`, a `PyDataset` or a torch `DataLoader`. Shuffled data gives a better curve;
-            arrays and splits are shuffled automatically. Data with fewer batches than `steps` is reused. Items that a
-            generator has yielded cannot be put back.
+            arrays and splits are shuffled automatically. Data with fewer batches than `steps` is reused. Items that are
+            taken from a generator cannot be put back.
         start: Lowest rate. The default is too low for any model.
         stop: Highest rate. The default is too high for any model.
         steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the previous one. Defaults to 100, as in
@@ -124,7 +124,7 @@ def lr_find(
 
     Raises:
         InputError: `model` is not a Keras model, is not compiled or has no trainable variables; its optimizer has no
-            single learning rate; the data is of another kind or empty; or an argument is out of range.
+            single learning rate; the data is empty or of an unsupported kind; or an argument is out of range.
 
     Example:
 
@@ -189,7 +189,7 @@ def _is_arrays(data):
 
 
 def _check_data(data):
-    """Refuse data for which the error message of `fit` would not say what it accepts."""
+    """Refuse data for which the error message of `fit` would not say what data is accepted."""
     if _is_arrays(data):
         wrong = len(data) not in (2, 3) or any(part is None for part in data[:2])
     else:  # a single array has no labels, and `ImageSplits` is more than one split

@@ -16,7 +16,7 @@ def check_output(path: str | os.PathLike, replaceable: Collection[str] = frozens
 
     Args:
         path: The folder to write.
-        replaceable: Names of files that the folder may already contain, since all of them will be replaced.
+        replaceable: Names of files that the folder may already contain, since they will be replaced.
 
     Raises:
         InputError: The folder contains other files, or cannot be written.
@@ -34,7 +34,7 @@ def check_folder(path: str | os.PathLike) -> None:
         path: The folder.
 
     Raises:
-        InputError: The folder, or the one in which it would be created, is a file or is not writable.
+        InputError: The folder, or the existing folder in which it would be created, is a file or is not writable.
     """
     place = _existing(Path(path).resolve())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
@@ -43,14 +43,14 @@ def check_folder(path: str | os.PathLike) -> None:
 
 
 def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None:
-    """Refuse an output folder inside a folder of images, where it would count as a class.
+    """Refuse an output folder inside a folder of images, where it would be read as a class.
 
     Args:
         path: The folder to write.
         directory: The folder of images.
 
     Raises:
-        InputError: `path` is inside `directory`, or is the same folder.
+        InputError: `path` is inside `directory`, or is `directory` itself.
     """
     if Path(path).resolve().is_relative_to(Path(directory).resolve()):
         raise InputError(
@@ -67,7 +67,7 @@ def check_room(path: str | os.PathLike, size: int) -> None:
         size: Minimum number of bytes that the folder needs.
 
     Raises:
-        InputError: Fewer bytes are free.
+        InputError: Fewer than `size` bytes are free.
     """
     place = _existing(Path(path).resolve())
     free = shutil.disk_usage(place).free

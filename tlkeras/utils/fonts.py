@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def one_line(text: str) -> str:
-    r"""Turn a text into one line that can be drawn, with question marks for bytes that are not valid text.
+    r"""Convert text to a single line that can be drawn, with question marks for bytes that are not valid text.
 
     Example:
 
@@ -16,15 +16,15 @@ def one_line(text: str) -> str:
 
 
 def font_file(text: str) -> str:
-    """Find a font that has all characters of a text.
+    """Find a font that has every character in a text.
 
     Args:
         text: The text to draw, as `one_line` returns it.
 
     Returns:
         Path of DejaVu Sans, which comes with matplotlib and covers the alphabets of Europe and more. If it lacks a
-        character, the path of an installed font that has all of them. If there is none, the path of DejaVu Sans, which
-        draws boxes for missing characters.
+        character, the path of an installed font that has every character. If no installed font does, the path of DejaVu
+        Sans, which draws boxes for missing characters.
 
     Example:
 

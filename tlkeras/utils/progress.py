@@ -11,7 +11,7 @@ INTERVAL = 10
 
 
 class _Lines(tqdm):
-    """A progress bar that writes lines instead of redrawing one."""
+    """A progress bar that writes new lines instead of redrawing a single line."""
 
     @staticmethod
     def status_printer(file: Any) -> Any:
@@ -35,7 +35,7 @@ def progress(
     """Show the progress of a loop on stderr.
 
     In a terminal, this is a progress bar. Elsewhere, such as in a log file, it is a plain line at most every `INTERVAL`
-    seconds; a loop that takes less time writes nothing.
+    seconds; a shorter loop writes nothing.
 
     Args:
         iterable: Iterable to loop over, or None to call `update` manually.

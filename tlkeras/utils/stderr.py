@@ -1,4 +1,4 @@
-"""Silence the output of other packages: all of stderr, or only the output of their Python code."""
+"""Silence the output of other packages: everything on stderr, or only the output of their Python code."""
 
 import io
 import logging

@@ -14,7 +14,7 @@ def invalid(name: str, value: object, requirement: str, advice: str = "") -> Inp
         name: Name of the argument, as the caller wrote it.
         value: The received value. It is shown in one line of at most 80 characters.
         requirement: A phrase that completes "`name` must ...", such as "be a positive number".
-        advice: One or two sentences on what to do. Defaults to none.
+        advice: One or two sentences that say what to do. Defaults to none.
 
     Returns:
         An `InputError`, to be raised by the caller.
@@ -61,7 +61,7 @@ def check_number(name: str, value: object, interval: str, advice: str = "") -> f
         value: The received value.
         interval: The interval in mathematical notation: `"[0, 1)"` includes 0 and excludes 1; `"(0, inf)"` is any
             positive number. NaN is in no interval, and booleans are refused.
-        advice: A sentence on what to do. Defaults to none.
+        advice: A sentence that says what to do. Defaults to none.
 
     Raises:
         InputError: `value` is not a number, or is outside the interval.
@@ -86,7 +86,7 @@ def check_choice(name: str, value: object, choices: Collection, advice: str = ""
     """Raise if `value` is not one of `choices`.
 
     Raises:
-        InputError: `value` is not one of them. The message lists the choices.
+        InputError: `value` is not one of `choices`. The message lists them.
 
     Example:
 

@@ -17,14 +17,14 @@ class FourierMix(keras.layers.Layer):
     noise exceeds a threshold. The labels are mixed in proportion to the pixels. Pass it to `batches(..., mix=...)`.
 
     Args:
-        alpha: Parameter of the Beta(alpha, alpha) distribution from which the share of an image's own pixels is
-            drawn. Defaults to 1, the paper's value, which makes all shares equally likely.
+        alpha: Parameter of the Beta(alpha, alpha) distribution from which the fraction of pixels that an image keeps is
+            drawn. Defaults to 1, the paper's value, which makes all fractions equally likely.
         decay_power: Power by which frequencies decay. A larger value produces fewer and larger patches. Defaults to 3,
             the paper's value.
         seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     Input and output: a dictionary with `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`;
-    or images alone, as in similar Keras layers.
+    or an array of images alone, as in `keras.layers.CutMix`.
 
     Raises:
         InputError: `alpha` or `decay_power` is not positive, or the layer is called on a single image.
@@ -65,7 +65,7 @@ class FourierMix(keras.layers.Layer):
         return {**inputs, "images": mixed, "labels": share * labels + (1 - share) * ops.take(labels, partners, axis=0)}
 
     def _masks(self, images: Any) -> Any:
-        """Draw the masks of the pixels that each image keeps, bool `(n, height, width)`."""
+        """Draw one mask per image of the pixels that the image keeps, bool of shape `(n, height, width)`."""
         ops = keras.ops
         count, (height, width) = ops.shape(images)[0], images.shape[1:3]
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])

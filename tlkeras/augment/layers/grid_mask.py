@@ -11,17 +11,17 @@ from tlkeras.utils.validation import check_number
 
 @keras.saving.register_keras_serializable("tlkeras")
 class GridMask(RandomChange):
-    """Layer that hides parts of some images with a grid of squares during training, so no single detail is decisive.
+    """Layer that hides parts of some images behind a grid of squares, so that training cannot rely on one detail.
 
-    Unlike a single erased rectangle, a grid hides a part of every object but never a whole object. Grids vary in
+    Unlike a single erased rectangle, a grid hides parts of an object without hiding it completely. Grids vary in
     spacing, position and angle.
 
     Args:
-        rate: Share of the images that get a grid, in [0, 1]. Defaults to 0.5.
-        hidden: Side of a hidden square, as a share of the grid spacing, in [0, 1]. Defaults to 0.4, which hides 0.16 of
-            the image and was best for ImageNet in the paper (its `r` of 0.6).
-        distance: Smallest and largest grid spacing, as shares of the longer side of the image. Defaults to the paper's
-            values, 96 to 224 pixels of 224.
+        rate: Fraction of images that get a grid, in [0, 1]. Defaults to 0.5.
+        hidden: Side of a hidden square, as a fraction of the grid spacing, in [0, 1]. Defaults to 0.4, which hides 0.16
+            of the image and was best for ImageNet in the paper (its `r` of 0.6).
+        distance: Smallest and largest grid spacing, as fractions of the longer side of the image. Defaults to the
+            paper's values, which are 96 and 224 pixels for images of 224 pixels.
         fill: Value of the hidden pixels, in [0, 255]. Defaults to 127, a gray near the mean of photographs.
         seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 

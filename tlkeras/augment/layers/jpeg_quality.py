@@ -1,4 +1,4 @@
-"""Apply the loss of JPEG compression to tensors, without encoding anything."""
+"""Reproduce the loss of detail in JPEG compression on tensors, without encoding anything."""
 
 from typing import Any
 
@@ -28,11 +28,12 @@ _DCT[0] /= np.sqrt(2, dtype="float32")
 class RandomJpegQuality(RandomChange):
     """Layer that removes detail from some images during training, as JPEG compression does.
 
-    Use it for models that will see images that were saved or sent many times. The loss is computed on tensors,
-    including the color at half the resolution, so the layer works on every backend and on a GPU. Nothing is encoded.
+    Use it for models that will see images that were saved or sent many times. The loss of detail, including the halved
+    resolution of colors, is computed with tensor operations, so the layer works on every backend and on a GPU. Nothing
+    is encoded.
 
     Args:
-        rate: Share of the images that are compressed, in [0, 1]. Defaults to 0.5.
+        rate: Fraction of images that are compressed, in [0, 1]. Defaults to 0.5.
         quality: Lowest and highest quality, in [1, 100], on the scale of `PIL.Image.save`. Defaults to (20, 80).
         seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 

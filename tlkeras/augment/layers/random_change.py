@@ -9,10 +9,10 @@ from tlkeras.utils.validation import check_number, invalid
 
 
 class RandomChange(keras.layers.Layer):
-    """Layer that changes a share of the images during training; inference and plain calls change none.
+    """Layer that changes a fraction of the images during training; inference and plain calls change none.
 
     Args:
-        rate: Share of the images that are changed, in [0, 1]. Defaults to 0.5.
+        rate: Fraction of images that are changed, in [0, 1]. Defaults to 0.5.
         seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     Input and output: pixels in [0, 255] of shape `(n, height, width, channels)`, or one image of shape

@@ -13,7 +13,7 @@ def values_of(variables):
 
 
 def assign_values(variables, values):
-    """Assign values that `values_of` copied to variables."""
+    """Assign to variables the values that `values_of` copied."""
     for variable in variables:
         variable.assign(values[id(variable)])
 
@@ -27,7 +27,7 @@ def assign_average(model, copies, shares=None, batches=None):
     Args:
         model: `keras.Model`.
         copies: List of copies of the model's weights from `values_of`.
-        shares: Share of each copy; the shares sum to 1. Defaults to equal shares.
+        shares: Weight of each copy in the average; the weights sum to 1. Defaults to equal weights.
         batches: Training batches, if BatchNorm statistics train; see `tlkeras.training.steps.data.as_batches`.
 
     Example:

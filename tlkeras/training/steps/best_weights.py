@@ -57,7 +57,7 @@ class BestWeights(keras.callbacks.EarlyStopping):
 
     @property
     def state(self):
-        """Return the values that a later object needs as `saved` to resume from here."""
+        """Return the values to pass as `saved` to a later object that resumes from here."""
         names = ("best", "best_epoch", "best_weights", "wait", "epochs")
         return {name: getattr(self, name) for name in names}
 

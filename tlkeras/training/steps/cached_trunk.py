@@ -21,20 +21,20 @@ MEMORY_BYTES = 1_000_000_000
 
 
 class CachedTrunk(keras.utils.PyDataset):
-    """Batches of a frozen trunk's output, which replace images.
+    """Batches of a frozen trunk's output, to train on instead of images.
 
-    If images are augmented, the trunk sees several random views of each; epoch `e` trains on view `e % views`. A view
-    depends only on `seed`, its number and how often it was drawn, so a later process can draw the same view. Values are
-    stored as float16, whose three digits are enough for the features of trained networks. They are stored as float32 as
-    soon as one exceeds the range of float16.
+    If images are augmented, the trunk sees several random views of each image; epoch `e` trains on view `e % views`. A
+    view depends only on `seed`, its number and how often it was drawn, so a later process can draw the same view.
+    Values are stored as float16, whose three digits are enough for the features of trained networks. As soon as a value
+    exceeds the range of float16, all values are stored as float32.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
         batches: Batches of images and labels that can be iterated over repeatedly.
         views: Number of augmented views of each image to keep; 1 if nothing is random.
-        random: Whether the trunk's output differs each time in training; see `is_random`.
-        refresh: Number of epochs after which the oldest view is drawn again; 0 for never. It has no effect if nothing
-            is random.
+        random: Whether the trunk's output for an image differs from call to call in training; see `is_random`.
+        refresh: Number of epochs after which the oldest view is drawn again; 0 for never. This setting has no effect if
+            nothing is random.
         batch_size: Number of images per batch.
         shuffle: Whether each epoch has a new order. Otherwise, the images have the same order as in `batches`.
         seed: Seed for the order and the views.
@@ -74,7 +74,7 @@ class CachedTrunk(keras.utils.PyDataset):
         return self._features[view, chosen].astype("float32"), self._labels[view][chosen]
 
     def set_epoch(self, epoch):
-        """Go to an epoch, and redraw the views that are due by then."""
+        """Go to an epoch, and redraw the views that are due by that epoch."""
         self.epoch = epoch
         for view in range(self.views):
             times = self._refreshes(view)
@@ -110,7 +110,7 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels[view] = np.concatenate(labels)
 
     def _most_images(self, first):
-        """Return the number of images, or an upper limit if counting takes a pass and the first batch is largest."""
+        """Return the number of images, or an upper limit if counting takes a pass; the first batch must be largest."""
         if isinstance(self.batches, ImageBatches):
             return len(self.batches.labels)
         return first * steps_per_epoch(self.batches)
@@ -218,7 +218,7 @@ def why_not_cached(model, data, options, parts):
 
 
 def is_random(trunk, images):
-    """Return whether the trunk's output differs each time in training: augmentation, or dropout in frozen blocks."""
+    """Return whether augmentation, or dropout in frozen blocks, makes the trunk's output random in training."""
     once, again = (keras.ops.convert_to_numpy(trunk(images, training=True)) for _ in range(2))
     return not np.array_equal(once, again)
 

@@ -1,4 +1,4 @@
-"""Save the progress of a `fine_tune` call in a folder, so that the same call can resume after being killed."""
+"""Save the progress of a `fine_tune` call in a folder, so that repeating the call resumes it after a kill."""
 
 import json
 import os
@@ -72,14 +72,14 @@ def call_of(model, data, options):
 
 
 class Checkpoint:
-    """A folder of states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each written atomically.
+    """A folder with the states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each written atomically.
 
     Args:
         folder: The folder, which is created when the first state is saved; None to save nothing.
-        call: Dict of everything that must be equal for two calls to count as the same; it can be stored as JSON.
+        call: Dict of everything in which two calls must agree to count as the same call; it can be stored as JSON.
 
     Raises:
-        InputError: The folder cannot be written to, or contains the states of another call.
+        InputError: The folder cannot be written to, or contains the states of a different call.
     """
 
     def __init__(self, folder, call):

@@ -49,15 +49,15 @@ def refuse_regression(model, head):
 def check_data(raw, batches, model, head, name):
     """Refuse batches that a classifier cannot be trained or evaluated on.
 
-    All images in arrays are checked. For other data, only the first batch is checked, since the rest would have to be
-    read. All labels that are available without reading images are checked too. Therefore, there is no warning for later
-    batches of a stream whose pixels do not range from 0 to 255.
+    If the images are in arrays, all of them are checked. For other data, only the first batch is checked, since the
+    other batches would have to be read. All labels that are available without reading images are checked too.
+    Therefore, there is no warning for later batches of a stream whose pixels do not range from 0 to 255.
 
     Args:
         raw: Batches from `tlkeras.training.steps.data.as_batches`.
         batches: The same batches after the model's own preprocessor, if it has one.
         model: The classifier.
-        head: Its `tlkeras.models.heads.Head`.
+        head: The classifier's `tlkeras.models.heads.Head`.
         name: Name of the data in errors.
 
     Returns:
@@ -96,7 +96,7 @@ def _check_shape(shape, model, name):
 def check_labels(labels, head, name):
     """Refuse labels that do not fit a head.
 
-    A head with several classes takes class numbers, one-hot rows, or rows of probabilities that sum to 1. A head with
+    A head with several classes takes class indices, one-hot rows, or rows of probabilities that sum to 1. A head with
     one unit takes 0 and 1. A multi-label head takes rows of values from 0 to 1.
 
     Args:
@@ -105,7 +105,7 @@ def check_labels(labels, head, name):
         name: Name of the data in errors.
 
     Raises:
-        InputError: The labels have another shape, or are not numbers in the range.
+        InputError: The labels do not have one of these shapes, or are not numbers in the range that the head takes.
     """
     labels, units = np.asarray(labels), head.layer.units
     rows = are_rows(labels)
@@ -143,7 +143,8 @@ def check_labels(labels, head, name):
 def find_fault(data, head):
     """Search data that produced a NaN loss for the cause.
 
-    Later batches of a stream are not checked beforehand, since that would take a full pass. `ImageBatches` are.
+    `ImageBatches` were checked beforehand. The later batches of a stream were not, since that would have taken a full
+    pass.
 
     Args:
         data: Dict from the name of the data in errors to its batches from `tlkeras.training.steps.data.as_batches`.

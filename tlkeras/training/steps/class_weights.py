@@ -12,18 +12,19 @@ def class_weights(choice, batches, head):
     """Return the weights of all classes.
 
     Args:
-        choice: `None`; `"balanced"` for weights inversely proportional to the frequency of each class; or a dict from
-            class number to weight, in which missing classes have a weight of 1.
+        choice: `None`; `"balanced"` for weights inversely proportional to the frequency of each class; or a dict that
+            maps class indices to weights, in which missing classes have a weight of 1.
         batches: Training batches.
         head: `tlkeras.models.heads.Head`.
 
     Returns:
-        None, or, for mutually exclusive classes, a dict from class number to weight, as `fit` takes it. For a
-        multi-label head, a float array of shape `(2, labels)`: the weights of targets of 0, then of targets of 1. With
-        such a head, a dict weights the images that have a label, and `"balanced"` weights both sides of each label.
+        None, or, for mutually exclusive classes, a dict that maps class indices to weights, as `fit` takes it. For a
+        multi-label head, a float array of shape `(2, labels)`: the weights of negative targets, then those of positive
+        targets. With such a head, a dict sets only the weights of positive targets; `"balanced"` weights both positive
+        and negative targets.
 
     Raises:
-        InputError: `choice` is not one of these.
+        InputError: `choice` is not one of the options above.
     """
     if choice is None:
         return None

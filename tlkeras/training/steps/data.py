@@ -26,7 +26,7 @@ def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=Non
         Batches in a form that `fit` takes.
 
     Raises:
-        InputError: There are no images, or the data is of another kind.
+        InputError: There are no images, or the data is of an unsupported kind.
 
     Example:
 
@@ -129,7 +129,7 @@ def outputs(network, batches):
 
 
 def is_endless(batches):
-    """Return whether the data declares that it never ends, as a repeated `tf.data.Dataset` and some `PyDataset` do."""
+    """Return whether the data declares that it never ends, as repeated `tf.data` and some `PyDataset` objects do."""
     if hasattr(batches, "cardinality"):
         return int(batches.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
     return isinstance(batches, keras.utils.PyDataset) and batches.num_batches is None
@@ -143,12 +143,12 @@ def all_labels(batches):
 
 
 def are_rows(labels):
-    """Return whether labels are rows (one-hot or multi-label) instead of class numbers."""
+    """Return whether labels are rows (one-hot or multi-label) instead of class indices."""
     return labels.ndim == 2 and labels.shape[1] > 1
 
 
 def class_numbers(labels):
-    """Return labels as class numbers of shape `(images,)`, from numbers, a column of them, or one-hot rows."""
+    """Return labels as class indices of shape `(images,)`, from indices, a column of indices, or one-hot rows."""
     labels = np.asarray(labels)
     if are_rows(labels):
         return labels.argmax(axis=1)
@@ -162,7 +162,7 @@ def steps_per_epoch(batches):
 
 
 def set_epoch(batches, epoch):
-    """Tell our batches which epoch comes next, so that their order depends only on its number."""
+    """Tell our batches which epoch comes next, so that their order depends only on the number of the epoch."""
     if isinstance(batches, ImageBatches):
         batches.epoch = epoch
     elif hasattr(batches, "set_epoch"):
@@ -201,7 +201,7 @@ class ChangedBatches(keras.utils.PyDataset):
 
 
 def preprocessed(batches, model, name="train"):
-    """Return batches in the form that the model's graph takes, after its own preprocessor if it has one.
+    """Return batches in the form that the model's graph takes, after the model's own preprocessor if it has one.
 
     Raises:
         InputError: The model has a preprocessor, and the data is a torch `DataLoader`.

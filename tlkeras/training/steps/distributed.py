@@ -15,7 +15,7 @@ def replicas_of(model) -> int:
         model: A `keras.Model`, built in the scope of a `tf.distribute` strategy or under a `keras.distribution`.
 
     Returns:
-        The number of copies; 1 without a distribution.
+        The number of replicas; 1 without a distribution.
 
     Example:
 
@@ -63,7 +63,7 @@ def even_batches(batches, replicas):
 
 
 class EvenBatches(ChangedBatches):
-    """Batches with the last one padded with its own images, as in `torch.utils.data.DistributedSampler`.
+    """Batches padded with their own images to a multiple of the replicas, as in `torch.utils.data.DistributedSampler`.
 
     TensorFlow raises an error for a replica without an image, and JAX for a replica with fewer images than the others.
 
@@ -110,8 +110,8 @@ def trainee_of(model):
     """Return the model to train instead of `model`, with the same layers.
 
     With several workers, this is a `MultiWorkerModel`. For KerasHub's models, it is a plain model of their graph, since
-    their own `fit` would preprocess images a second time and does not take a `PyDataset`. Otherwise, it is the model
-    itself.
+    their own `fit` would preprocess images a second time and does not take a `PyDataset`. In all other cases, it is the
+    model itself.
     """
     if hasattr(model, "preprocessor"):
         return keras.Model(model.inputs, model.outputs)

@@ -71,7 +71,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
 
 def counters(callback):
-    """Return the plain attributes of a callback, without its settings, which may differ in a later call."""
+    """Return the plain attributes of a callback except its settings, which may differ in a later call."""
     settings = {name for kind in type(callback).__mro__ for name in inspect.signature(kind.__init__).parameters}
     plain = {name: value for name, value in vars(callback).items() if isinstance(value, int | float | str | None)}
     return {name: value for name, value in plain.items() if name not in settings}

@@ -8,7 +8,7 @@ from keras import ops
 
 @contextmanager
 def pulled_to_start(start, strength):
-    """Penalize the distance of weights from their start in a `with` block, in addition to their own regularizers.
+    """Penalize the distance of weights from their starting values in a `with` block, besides their regularizers.
 
     Args:
         start: List of pairs of a variable and its starting value, a NumPy array.

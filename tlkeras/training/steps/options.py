@@ -77,7 +77,7 @@ class Options:
             _check_callback(callback)
 
     def with_plan(self, plan, function) -> "Options":
-        """Return a copy of these settings with those of a plan.
+        """Return a copy of these settings, updated with the settings of a plan.
 
         Args:
             plan: `tlkeras.selection.plan.Plan`, from a package that must not be imported here.
@@ -111,14 +111,14 @@ class Options:
 
     @property
     def probe_share(self) -> float | None:
-        """The probe's share in the final average; None for no average."""
+        """The probe's weight in the final average; None for no average."""
         if self.average_with_probe == "auto":
             return 0.5 if self.probe else None
         return self.average_with_probe
 
     @property
     def keeps_lowest_loss(self) -> bool:
-        """Whether the validation loss decides which weights to keep, unless the user passed a share."""
+        """Whether the validation loss decides which weights to keep: false if the user set the probe's weight."""
         return self.average_with_probe in (None, "auto")
 
 

@@ -1,4 +1,4 @@
-"""Find the head of a classifier, and set it to a linear probe of the features below it."""
+"""Find the head of a classifier, and replace it with a linear probe of the features below it."""
 
 import keras
 import numpy as np
@@ -22,8 +22,8 @@ def classifier_head(model):
         `tlkeras.models.heads.Head`.
 
     Raises:
-        InputError: The model is not a Keras model, is not built, has several inputs or outputs, or ends in another
-            layer or activation.
+        InputError: The model is not a Keras model, is not built, has several inputs or outputs, or does not end in a
+            layer and activation of these kinds.
 
     Example:
 
@@ -45,7 +45,7 @@ def classifier_head(model):
 
 
 def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
-    """Set the head of a classifier in place to a linear probe: logistic regression on the features below it.
+    """Replace a classifier's head, in place, with a linear probe: a logistic regression on the features below it.
 
     Args:
         model: A classifier; see `classifier_head`. Only its head changes.
@@ -53,16 +53,16 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
         C: Inverse of the L2 penalty. For a multi-label head, it can be a list with one value per label. None to choose
             it by cross-validation.
         seed: Seed for the cross-validation.
-        class_weight: Result of `tlkeras.training.steps.class_weights.class_weights`, or a dict from class number to
-            weight.
+        class_weight: Result of `tlkeras.training.steps.class_weights.class_weights`, or a dict that maps class indices
+            to weights.
 
     Returns:
-        The C that was used, as a float. For a multi-label head, a list with one value per label, which is None for a
-        label that all images or no images have.
+        The C that was used, as a float. For a multi-label head, a list with one value per label: None where all images
+        or no images have the label.
 
     Raises:
-        InputError: The model has no recognizable head, or its head cannot be set to a probe; the labels do not fit the
-            head or all belong to one class; or features are not finite.
+        InputError: The model has no recognizable head, or its head cannot be replaced with a probe; the labels do not
+            fit the head or all belong to one class; or features are not finite.
 
     Reference: the first half of LP-FT, Kumar et al., 2022, https://arxiv.org/abs/2202.10054
     """

@@ -63,7 +63,7 @@ def restore_random_state(state):
 
 
 def _as_tuples(state):
-    """Return the state of a `random.Random` with tuples instead of the lists that JSON makes of them."""
+    """Return the state of a `random.Random` with tuples in place of the lists that JSON turned them into."""
     version, numbers, rest = state
     return version, tuple(numbers), rest
 

@@ -18,7 +18,7 @@ class Phase:
 
     Attributes:
         name: `"probe"`, `"cache"`, `"fine-tune"`, `"average runs"` or `"average"`.
-        seconds: Duration in seconds. For a resumed call, the duration since it resumed.
+        seconds: Duration in seconds. For a resumed call, the time since the call resumed.
         details: Dict of values that were chosen or counted in the phase, such as `{"C": 0.01}`.
 
     Example:
@@ -48,12 +48,13 @@ class FineTuning:
         learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
         C: The inverse of the probe's penalty; a list with one value per label for a multi-label head; `None` without a
             probe.
-        steps: Number of training steps that produced the model's weights. For averaged runs, their mean.
+        steps: Number of training steps that produced the model's weights. For averaged runs, the mean over these runs.
         best_epoch: Number of the epoch that the model's weights come from, starting at 1 and counted through all runs;
             0 for the weights from before fine-tuning. For averaged runs, the epoch with the lowest validation loss.
         runs: Number of runs whose weights were averaged; 1 if there was only one run, or if a single run had the lowest
             loss.
-        average_with_probe: Share of the weights from before fine-tuning in the model's weights; 1 if these were kept.
+        average_with_probe: Weight of the starting point, usually the probe, in the average that the model ended with; 1
+            if the weights from before fine-tuning were kept.
         stopped: `None`, or the reason for an early end: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
@@ -132,7 +133,7 @@ class FineTuning:
 
 
 class Progress:
-    """Recorder of the progress of a call, which is kept in `result`, a `FineTuning`, and reported.
+    """Recorder that keeps the progress of a call in `result`, a `FineTuning`, and reports it.
 
     Args:
         verbose: Whether to report on stderr.

@@ -13,7 +13,7 @@ def warmup_cosine(peak, warmup, steps):
 
     Args:
         peak: The highest learning rate.
-        warmup: Share of the steps during which the rate rises, in [0, 1).
+        warmup: Fraction of the steps during which the rate rises, in [0, 1).
         steps: Total number of steps.
 
     Example:

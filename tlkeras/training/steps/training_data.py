@@ -20,9 +20,9 @@ class TrainingData:
 
     Attributes:
         in_order: Batches of training images in their original order.
-        shuffled: The same images in a new order each epoch, blended if `mix` is given.
+        shuffled: Batches of the training images in a new order each epoch, blended if `mix` is given.
         held_out: Batches of validation images, or None.
-        one_hot: Whether labels are rows instead of class numbers.
+        one_hot: Whether labels are rows instead of class indices.
         class_weight: See `tlkeras.training.steps.class_weights.class_weights`.
         sources: Dict from the name of the data to its original batches, to search for faults.
         head: Head of the classifier.

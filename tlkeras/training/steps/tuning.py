@@ -1,4 +1,4 @@
-"""The second phase of `fine_tune`: one or more training runs from the same start, and the choice of weights to keep."""
+"""The second phase of `fine_tune`: training runs from the same starting weights, and the choice of weights to keep."""
 
 import math
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ class Candidate:
         loss: Loss on validation data; None if unknown.
         epoch: Epoch that the weights come from, counted through all runs; 0 for the weights from before fine-tuning.
         steps: Number of training steps that produced the weights.
-        runs: Number of runs that are averaged.
-        probe_share: Share of the weights from before fine-tuning.
+        runs: Number of runs whose weights are averaged.
+        probe_share: Weight of the starting point in the average with the fine-tuned weights.
     """
 
     values: dict
@@ -39,7 +39,7 @@ class Candidate:
 
 
 class Runs:
-    """All runs of one call, starting from the model's current weights.
+    """All runs of one call, each starting from the model's current weights.
 
     Args:
         model: The classifier.
@@ -74,7 +74,7 @@ class Runs:
             self._keep(self._best())
 
     def _train(self):
-        """Train the requested number of runs, each from the same start, and collect the best weights of each."""
+        """Train the requested number of runs from the same weights, and collect the best weights of each run."""
         optimizer = self.trainee.optimizer
         fresh = values_of(optimizer.variables) if self.options.runs > 1 else {}
         self.start = replace(self.start, loss=self._loss_before())
