@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlkeras
+from tlkeras.data.dataset import ImageSplit
 from tlkeras.errors import InputError
 from tlkeras.evaluation.calibration import scale_temperature
 from tlkeras.selection import on_features, outcome
@@ -255,3 +256,13 @@ def test_a_class_called_unknown_cannot_be_told_from_the_answer(tmp_path):
     (tmp_path / "red").rename(tmp_path / "unknown")
     with pytest.raises(tlkeras.InputError, match="The class name 'unknown' is reserved"):
         fit(tmp_path, reject=True)
+
+
+def test_few_images_are_measured_in_ten_folds_however_rare_a_class_is():
+    def split(*counts):
+        labels, names = np.repeat(np.arange(len(counts)), counts), np.arange(sum(counts))
+        return ImageSplit(names.astype(str), labels, ("a", "b"), (8, 8), "stretch", names, names)
+
+    assert [on_features.fold_count(split(*counts)) for counts in [(50, 50), (50, 3), (600, 600), (5, 5), (2, 2)]] == [
+        10, 10, 5, 5, 3,
+    ]  # fmt: skip
