@@ -20,6 +20,7 @@ from tlkeras.selection.candidates import Candidate, Tapped
 from tlkeras.selection.checks import within_budgets
 from tlkeras.selection.comparison import lead, probe_scores, quick_scores
 from tlkeras.selection.images import images_to_choose_on
+from tlkeras.selection.on_features import train_on_features
 from tlkeras.selection.outcome import Task
 from tlkeras.selection.rank import compare
 
@@ -272,7 +273,12 @@ def test_the_strategy_auto_passes_each_image_through_the_network_once(network, m
         return count
 
     monkeypatch.setattr(extraction, "make_engine", counting_engine)
-    trained = train_automatically(Task(images, network, cache=False))
+    events = []
+    trained = train_automatically(Task(images, network, cache=False, on_event=events.append))
+    assert [event["phase"] for event in events] == ["advice", "features", "probe"]
+    assert (events[0]["strategy"], events[0]["features"]) == ("features", trained.choices["block"] or "output")
     assert sorted(Counter(computed)[one.tobytes()] for one in pixels) == [1] * 40
     assert trained.choices["advised"] == "features"
     assert (trained.model.predict(pixels, verbose=0).argmax(axis=1) == labels).mean() > 0.9
+    both = train_on_features(Task(images, network, block=("block1", "block2"), cache=False))
+    assert (both.model.predict(pixels, verbose=0).argmax(axis=1) == labels).mean() > 0.9

@@ -1,6 +1,7 @@
 """The strategy `auto`: follow the advice, and keep a fine-tuned model only if it is better by more than chance."""
 
 from dataclasses import replace
+from time import perf_counter
 
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.pipelines.probe import linear_probe
@@ -28,7 +29,7 @@ def train_automatically(task):
         `Trained`, with `advised`, `kept`, `block` and `probe` among its choices, and `lead` and `lead_standard_error`
         if the two strategies were compared.
     """
-    images = task.images
+    start, images = perf_counter(), task.images
     options = {"image_size": images.image_size, "resize": images.resize, "cache": task.cache, "verbose": task.verbose}
     tapped = Tapped(task.backbone, "all", **options)
     split, skipped = images_to_choose_on(images, task.seed)
@@ -38,6 +39,8 @@ def train_automatically(task):
     chosen = {"block": best.candidate.block, "probe": best.probe} if task.probe == "logistic" else {}
     task = replace(task, cross_validate=False, tapped=tapped, smaller_sides=(), **chosen)
     advice = {"advised": plan.strategy, "block": task.block, "probe": task.probe}
+    read = [task.block or "output"] if isinstance(task.block, str | None) else task.block
+    task.report("advice", perf_counter() - start, strategy=plan.strategy, features=" + ".join(read), probe=task.probe)
     if plan.strategy == "features":
         trained = train_on_features(task)
         return replace(trained, choices={**trained.choices, **advice, "kept": "features"})

@@ -84,7 +84,8 @@ class Task:
         if images is not None:
             details = {"images": images, "images_per_second": round(images / max(seconds, 1e-9), 1), **details}
         if self.verbose:
-            words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in details.items())
+            shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in details.items()}
+            words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
             print(f"{phase:<12} {seconds:7.1f} s  {words}", file=sys.stderr)
         if self.on_event is not None:
             self.on_event({"phase": phase, "seconds": seconds, **details})
