@@ -1,4 +1,4 @@
-"""Backbones from `keras.applications` and from tlkeras' own constructors, which have the same signature."""
+"""Backbones from `keras.applications`, and from tlkeras' own constructors with the same signature."""
 
 import keras
 import numpy as np
@@ -60,7 +60,7 @@ def _fix_normalization(model):
 
     Keras corrects this error in its files with a second Rescaling, but only with `weights="imagenet"`, so the same
     file passed as a path gives wrong predictions (tensorflow#62193). With the correct variance, no second layer is
-    needed, wherever the weights came from.
+    needed, whatever the source of the weights.
     """
     normalization = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     mean, variance, *rest = normalization.get_weights()

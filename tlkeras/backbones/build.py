@@ -33,17 +33,17 @@ def backbone(
 
     Args:
         name: A catalog name (see `list_backbones`); case, hyphens and underscores do not matter. Also accepts `"hub:"`
-            followed by any other KerasHub preset of an image backbone, or by the directory of one.
+            followed by any other KerasHub preset of an image backbone, or by the directory of such a preset.
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to the size that the published weights were made for.
-        channels: 3 for RGB images or 1 for gray ones, which are repeated across three channels. Defaults to 3.
-        weights: `"imagenet"` for the published weights, None for random ones, or the path of a weights file
+        channels: 3 for RGB images or 1 for gray images, whose channel is repeated three times. Defaults to 3.
+        weights: `"imagenet"` for the published weights, None for random weights, or the path of a weights file
             (`.weights.h5`, `.h5`) for this network without its head. The published weights of `efficientnet_lite0` are
             installed with tlkeras. Other weights are downloaded once if needed, with a message on stderr.
         pooling: None for the last feature map, of shape `(batch, height, width, channels)`, or one vector per image:
             `"avg"`, `"max"`, `"concat"` (average and maximum, twice as wide) or, for token models, `"cls"`.
-        input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers; its shape
-            replaces `image_size` and `channels`. Defaults to a new `keras.Input`.
+        input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers. Its shape takes
+            the place of `image_size` and `channels`. Defaults to a new `keras.Input`.
 
     Returns:
         A functional `keras.Model` with float32 inputs and outputs. Token models return `(batch, tokens, channels)`.

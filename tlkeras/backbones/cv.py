@@ -1,7 +1,7 @@
 """Backbones from KerasCV, which is no longer developed, for models that were trained with it.
 
-KerasCV's presets download even the architecture. EfficientNet-Lite and the ResNets are built here from explicit
-arguments instead, so they need no network connection with random weights or a weights file. All backbones become one
+KerasCV's presets download even the architecture. This module builds EfficientNet-Lite and the ResNets from explicit
+arguments instead, so with random weights or a weights file, they need no network connection. All backbones become one
 flat graph of core layers.
 """
 
@@ -35,14 +35,14 @@ def build_cv(info, image, weights):
     Args:
         info: The `BackboneInfo`; its `constructor` is the preset's name.
         image: The `ImageInput`.
-        weights: `"imagenet"` for the preset's weights, None for random ones, or the path of a weights file.
+        weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
     Returns:
         A functional `keras.Model` from raw pixels to the last feature map.
 
     Raises:
         InputError: KerasCV (or TensorFlow, which it needs) is not installed, the preset has no weights or is not
-            available, or images of this size do not fit.
+            available, or the network cannot take images of this size.
     """
     if weights == "imagenet" and info.weights_url is None:
         raise InputError(
@@ -128,7 +128,7 @@ def _check_square(name, height, width):
         width: Width of the images in pixels; None is refused.
 
     Raises:
-        InputError: The size does not fit.
+        InputError: The network cannot take images of this size.
 
     Example:
 
@@ -145,7 +145,7 @@ def _check_square(name, height, width):
 
 
 def _reduced_attention(attention, tokens):
-    """Attend to a reduced feature map, like `SegFormerMultiheadAttention` of KerasCV, for batches of any size.
+    """Attend to a reduced feature map, as KerasCV's `SegFormerMultiheadAttention` does, for batches of any size.
 
     KerasCV's own code needs the batch size for a reshape, so it cannot be part of a graph. Tokens have shape
     `(batch, side * side, channels)` and come from a square map. Source: Xie et al., SegFormer, 2021,

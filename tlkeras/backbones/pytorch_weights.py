@@ -1,8 +1,8 @@
 """Read a `.pth` file of the legacy PyTorch format into NumPy arrays, without torch and without running its code.
 
-Such a file is a sequence of pickles followed by raw storages. A pickle can call anything it can name, so nothing is
-unpickled before the file's SHA-256 has been verified. Even then, only the four names that a state dict needs are
-allowed, and the names from torch are replaced by stand-ins.
+Such a file is a sequence of pickles followed by raw storages. A pickle can call any function that it can name, so
+nothing is unpickled before the file's SHA-256 has been verified. Even then, only the four names that a state dict needs
+are allowed, and the classes and functions of torch are replaced by stand-ins.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ _ADMITTED = {
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Unpickler that allows the names in a state dict and refuses all others."""
+    """Unpickler that allows only the names that a state dict needs."""
 
     def find_class(self, module, name):
         try:
@@ -76,7 +76,7 @@ def read_state_dict(path, sha256):
         A dict from parameter name to a read-only `numpy.ndarray` (float32 or int64) in PyTorch's axis order.
 
     Raises:
-        InputError: The file has a different SHA-256, is not in the legacy format, or its pickle names anything
+        InputError: The file has a different SHA-256 or is not in the legacy format, or its pickle refers to anything
             but tensors.
 
     Example:

@@ -1,10 +1,10 @@
 """Expand the composite layers of KerasHub and KerasCV into the layers they consist of.
 
 KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
-its parts trainable when it loads the file, so a frozen transformer would train. Some of these layers cannot be loaded
-at all. Once expanded, every leaf is a layer of the graph with its own flag, and if all leaves are core layers (ViT,
-DeiT), the file can be loaded with Keras alone. A `Lambda` cannot be restored from a file, so it is replaced by the
-operations that it calls.
+the parts of the layer trainable when it loads the file, so a frozen transformer would train. Some of these layers
+cannot be loaded at all. After expansion, every leaf is a layer of the graph with its own flag. If all leaves are core
+layers (ViT, DeiT), the file can be loaded with Keras alone. A `Lambda` cannot be restored from a file, so it is
+replaced by the operations that it calls.
 """
 
 import contextlib
@@ -99,7 +99,7 @@ def _reshape(x, newshape, reshape=ops.reshape):
 
 
 def _leave_batch_size_open(model):
-    """Do the same for every reshape that was not called as `keras.ops.reshape` (KerasCV has its own reference)."""
+    """Leave the batch size open in reshapes that are not called as `keras.ops.reshape`, as in KerasCV."""
     for operation in model.operations:
         shape = getattr(operation, "newshape", ())
         opened = _open_shape(operation.input, shape) if shape else shape
@@ -117,7 +117,7 @@ def _open_shape(x, shape):
 
 
 def _open(layer, rewritten, replaced):
-    """Record the functions that replace the calls of a layer and its parts, if it has to be expanded."""
+    """Record the functions that replace the calls of a layer and its parts, if the layer has to be expanded."""
     core = type(layer).__module__.startswith("keras.src.layers")
     parts = [] if core and not isinstance(layer, layers.MultiHeadAttention) else sublayers(layer)
     kind, activation = type(layer).__name__, getattr(layer, "activation", None)
@@ -147,7 +147,7 @@ def _open(layer, rewritten, replaced):
 
 
 def _is_readable(layer, core):
-    """Return whether a layer can be rebuilt from its config. A KerasHub layer must list every argument in it."""
+    """Return whether a layer can be rebuilt from its config, which for a KerasHub layer must contain every argument."""
     activation = getattr(layer, "activation", None)
     if callable(activation) and not activation.__module__.startswith("keras.src"):
         return False
@@ -174,13 +174,13 @@ def _one_after_another(model, x, **kwargs):
 
 
 def _dropout_of_paths(layer):
-    """Build a provider's stochastic depth with core Keras: a dropout of all tokens of a sample."""
+    """Build a provider's stochastic depth with core Keras: dropout that drops all tokens of a sample together."""
     rate = layer.rate if hasattr(layer, "rate") else layer.drop_prob
     return layers.Dropout(float(rate), noise_shape=(None, 1, 1), dtype=layer.dtype_policy, name=layer.name)
 
 
 def _activate_apart(layer, x, **kwargs):
-    """Call a layer and then its activation, which core Keras cannot save (MobileNetV3, SigLIP)."""
+    """Apply a layer's activation as a separate call, since core Keras cannot save it (MobileNetV3, SigLIP)."""
     linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     x = linear(x)
     for weight, value in zip(linear.weights, layer.weights, strict=True):

@@ -81,7 +81,7 @@ def load_weights(models, path):
     """Load a weights file into layers that several models share.
 
     Args:
-        models: Functional models with the same layers in different arrangements. The file may match any of them.
+        models: Functional models that arrange the same layers differently. The file may match any of these models.
         path: A `.weights.h5`, `.h5` or `.keras` file.
 
     Raises:
@@ -118,7 +118,7 @@ def reads_weights(model, path):
         path: A `.weights.h5`, `.h5` or `.keras` file.
 
     Returns:
-        Whether the file fits. If not, the model's weights are undefined afterwards.
+        Whether the file fits. If it does not, the model's weights are undefined afterwards.
 
     Example:
 

@@ -1,8 +1,8 @@
 """Shifted-window attention (Swin) with core layers and operations, for batches of any size.
 
-KerasHub's own code divides by the batch size, which is unknown in a graph. Here, the windows have their own axis, and
-the table of biases is an `Embedding`. Indices that do not depend on the image are computed in the graph, so they are
-not saved in files.
+KerasHub's own code divides by the batch size, which is unknown in a graph. In this module, the windows have their own
+axis, and the table of biases is an `Embedding`. Indices that do not depend on the image are computed in the graph, so
+they are not saved in files.
 
 Source: Liu et al., Swin Transformer, 2021, https://arxiv.org/abs/2103.14030
 """
@@ -25,7 +25,7 @@ def check_sides(name, backbone, height, width):
         width: Width of the images in pixels; None is refused.
 
     Raises:
-        InputError: The size does not fit.
+        InputError: The network cannot take images of this size.
 
     Example:
 
@@ -49,7 +49,7 @@ def check_sides(name, backbone, height, width):
 
 
 def windowed_block(block, tokens, **kwargs):
-    """Apply a `SwinTransformerBlock` of KerasHub to tokens of shape `(batch, height * width, channels)`."""
+    """Apply KerasHub's `SwinTransformerBlock` to tokens of shape `(batch, height * width, channels)`."""
     (height, width), size, shift = block.input_resolution, block.window_size, block.shift_size
     channels = tokens.shape[-1]
     x = ops.reshape(block.norm1(tokens), (-1, height, width, channels))
@@ -65,9 +65,10 @@ def windowed_block(block, tokens, **kwargs):
 
 
 def window_attention(attention, x, regions=None):
-    """Apply a `WindowAttention` of KerasHub to windows of shape `(batch, windows, positions, channels)`.
+    """Apply KerasHub's `WindowAttention` to windows of shape `(batch, windows, positions, channels)`.
 
-    `regions`, of shape `(1, windows, positions, 1)`, numbers the parts of the image that do not attend to each other.
+    `regions`, of shape `(1, windows, positions, 1)`, contains the number of each position's part of the image;
+    positions in different parts do not attend to each other.
     """
     windows, positions = x.shape[1:3]
 
@@ -108,7 +109,7 @@ def _numbers(like, axis):
 
 
 def _regions(x, size, shift):
-    """Return a number for each of the nine parts of a rolled map that are not neighbors in the image."""
+    """Number the nine parts of a rolled map; different parts are not neighbors in the image."""
 
     def part(numbers, length):
         return ops.cast(numbers >= length - size, "int32") + ops.cast(numbers >= length - shift, "int32")

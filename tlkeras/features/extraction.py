@@ -1,4 +1,4 @@
-"""Run one pass over images: choose the size, store and engine, and collect the features."""
+"""Run one pass over images: choose the image size, the store and the engine, and collect the features."""
 
 import contextlib
 import hashlib
@@ -80,8 +80,8 @@ def collect(lists, network_width, out=None):
 
     Args:
         lists: Lists of `Item`, as `run` yields them.
-        network_width: Function that returns the number of the network's features. It is called only if there are no
-            readable images in the first list.
+        network_width: Function that returns the number of the network's features. The function is called only if there
+            are no readable images in the first list.
         out: A `.npy` file to write to. Defaults to None, which keeps the features in memory.
 
     Returns:
@@ -106,7 +106,7 @@ def collect(lists, network_width, out=None):
 
 
 def _range_checked(images, count, reader, model):
-    """Check the pixel range of the first images, and return the same images."""
+    """Check the pixel range of the first images, and return all images."""
     sources = iter(images)
     first = list(islice(sources, count))
     # 16-bit gray images that will be resized are also converted to 8 bits, so they need no warning.
@@ -115,7 +115,7 @@ def _range_checked(images, count, reader, model):
 
 
 def _reader(settings, images, resize):
-    """Determine the size that images must have; build the network only if nothing else determines it."""
+    """Determine the required image size, building the network only if there is no other way to find out."""
     info = settings.info
     if settings.image_size is not None and settings.by_name:
         image_size, channels = settings.image_size, 3
@@ -136,7 +136,7 @@ def _reader(settings, images, resize):
 
 
 def _named(item):
-    """Return the error of an image, with the image's position if it has no name."""
+    """Return the error of an image, with the position of the image if it has no name."""
     if isinstance(item.source, str | os.PathLike):
         return item.error
     return ImageError(f"number {item.index}", item.error.reason)
@@ -171,7 +171,7 @@ def _prefix(identity, engine, precision, folder, make):
     """Hash everything except the image that determines the features: the network and the engine that computes them.
 
     Engines agree only up to rounding, so their features are stored separately. The engine is created only if there is
-    no other way to determine which one it will be.
+    no other way to determine which engine will be used.
     """
     name = known_choice(engine, precision, _exports(folder, identity)) or make().name
     kind = [identity, f"keras {keras.backend.backend()}" if name == "keras" else name, precision]

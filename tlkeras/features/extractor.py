@@ -26,20 +26,20 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     If `backbone` is a Keras model, clones share its network.
 
     Features are stored on disk (see `cache`), so cross-validation, another classifier or a later run can reuse them.
-    LiteRT computes them if it can run the network.
+    By default, LiteRT computes the features if it can run the network.
 
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.
         block: Place to tap the network: None (the default) for its output, the name of a block (see `tlkeras.blocks`)
-            or layer, or several names, whose features are concatenated. Early blocks suit images that differ from
-            those of ImageNet.
+            or layer, or several names, whose features are concatenated. Early blocks suit images that are unlike those
+            in ImageNet.
         pooling: `"avg"` (the default, as ImageNet classifiers are trained), `"max"`, `"concat"` for both, `"cls"` for
-            the class token of a transformer that has one, or None to concatenate the features of all positions. It has
-            no effect on features that are already vectors.
+            the class token of a transformer that has one, or None to concatenate the features of all positions. Pooling
+            has no effect on features that are already vectors.
         normalize: Whether to scale each image's features to Euclidean length 1, as for cosine similarity. Defaults to
             False, because probes standardize the features themselves.
         image_size: `(height, width)` to resize images to, or one integer. Defaults to None, the size that the backbone
-            was trained at. A model passed as `backbone` has its own size, unless it accepts any size.
+            was trained at. A model passed as `backbone` determines the size, unless the model accepts any size.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, which keeps the
             whole image.
         weights: `"imagenet"` (the default), None (random weights, always the same) or a weights file, as in
@@ -47,19 +47,20 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         input: `"images"` (the default), or `"flat"` for a table with one flattened image per row, the format of
             scikit-learn's digits and faces. Rows are read as square RGB images if possible, else as square gray images,
             else as a single gray line.
-        engine: Runtime for the network. `"auto"` (the default) uses LiteRT on a CPU if it can run the network and its
-            features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast on a CPU, and
-            its results do not depend on the other images in a batch. `verbose=True` prints the reason if it is not
-            used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"` (extra `openvino`) select one
-            runtime and raise an error if it cannot be used.
+        engine: Runtime for the network. `"auto"` (the default) uses LiteRT on a CPU if LiteRT can run the network and
+            its features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast as Keras on
+            a CPU, and its results for an image do not depend on the rest of the batch. `verbose=True` prints the reason
+            if LiteRT is not used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"` (extra
+            `openvino`) select one runtime and raise an error if it cannot be used.
         precision: Precision for Keras on a GPU with tensor cores, `"bfloat16"` or `"float16"`. Defaults to None, which
             means float32.
         cache: True (the default) to store features in the user's cache folder, a different folder, or False.
-            `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets another folder, or `off`. Images
-            are identified by their content and networks by their weights, so the cache never returns stale features.
-            Features of a model with custom layers or functions are not stored, because their code may change.
-        on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` for a row of NaN in its
-            place, which keeps rows and labels aligned.
+            `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets a different folder, or turns the
+            cache off if it is `off`. Images are identified by their content and networks by their weights, so the cache
+            never returns stale features. Features of a model with custom layers or functions are not stored, because
+            their code may change.
+        on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` to return a row of NaN
+            for it, which keeps rows and labels aligned.
         batch_size: Images per forward pass in Keras. The other engines take only as many images at a time as fit in a
             core's cache. Defaults to 32.
         verbose: Whether to show a progress bar on stderr. Defaults to False.
@@ -127,16 +128,16 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         """Compute the features of images.
 
         Args:
-            X: Paths of image files, their contents as bytes, or PIL images; an array of shape
-                `(images, height, width, 3)` or arrays of different sizes, uint8 or float in [0, 255]; a split of
-                `tlkeras.load_images`; or a `tf.data.Dataset` of images, with or without labels. Images of other sizes
-                are resized to `image_size`. With `input="flat"`, a table of shape `(images, pixels)`.
+            X: Paths of image files, their contents as bytes, or PIL images; an array of shape `(images, height, width,
+                3)`, or a sequence of arrays of different sizes, uint8 or float in [0, 255]; a split of
+                `tlkeras.load_images`; or a `tf.data.Dataset` of images, with or without labels. Images are resized to
+                `image_size` if they have a different size. With `input="flat"`, a table of shape `(images, pixels)`.
 
         Returns:
             float32 array of shape `(images, features)`.
 
         Raises:
-            InputError: `X` is none of these, or a parameter cannot be used.
+            InputError: `X` has none of these forms, or a parameter cannot be used.
             ImageError: An image cannot be read, and `on_error="raise"`.
         """
         extraction = self._extract(X, None)
@@ -149,12 +150,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return extraction.features
 
     def extract(self, X: Any, out: str | os.PathLike | None = None) -> Extraction:
-        """Compute features as `transform` does, and list the images that cannot be read instead of failing on them.
+        """Compute features as `transform` does, but list the images that cannot be read instead of raising an error.
 
         Args:
             X: Images, as in `transform`.
-            out: A `.npy` file to write the features to. They are returned as a memory map of the file, so memory use
-                stays at a small number of batches. Defaults to None, which returns an array in memory.
+            out: A `.npy` file to write the features to. The features are returned as a memory map of the file, so only
+                a few batches are in memory at a time. Defaults to None, which returns an array in memory.
 
         Returns:
             `Extraction`.
@@ -209,7 +210,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return np.array([f"{stem}_{i}" for i in range(network.output_shape[-1])], object)
 
     def build_network(self) -> keras.Model:
-        """Build the network that outputs the features, with layers that no other network shares.
+        """Build the network that outputs the features, with layers that are not shared with any other network.
 
         Returns:
             A flat `keras.Model` from raw pixels `(N, height, width, 3)` to features `(N, features)`.

@@ -1,4 +1,4 @@
-"""Identify a network by a hash, if possible without building it, for caches and pickles."""
+"""Identify a network by a hash, without building the network if possible, for caches and pickles."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ def network_identity(settings):
         settings: `NetworkSettings`.
 
     Returns:
-        32 hexadecimal digits, or None if equal digits would not guarantee equal outputs. This is the case for models
+        32 hexadecimal digits, or None if an equal hash would not guarantee equal outputs. This is the case for models
         with layers whose code is not from a known package, because that code may change, and for weights that are not
         downloaded yet.
     """
@@ -47,8 +47,8 @@ def weights_hash(backbone, weights="imagenet", image_size=None):
         image_size: `(height, width)`, an integer or None. Some networks have different weights for each size.
 
     Returns:
-        A hash as text: the publisher's if there is one, and for a model a hash that includes its graph. None if the
-        weights are not on this machine.
+        A hash as text: the publisher's hash if there is one; for a model, a hash of its weights and its graph. None if
+        the weights are not on this machine.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Accept images in various forms and turn each one into pixels."""
+"""Accept images in various forms, and turn each image into pixels."""
 
 import hashlib
 import math
@@ -20,10 +20,10 @@ class Images:
     """A sequence of images that have not been read yet.
 
     Attributes:
-        sources: One source per image, as `tlkeras.read_image` accepts. Arrays of the network's size are not changed.
-            If `count` is None, this is an iterator that can be consumed only once.
+        sources: One source per image, as `tlkeras.read_image` accepts. Arrays that have the size of the network's input
+            are used unchanged. If `count` is None, `sources` is an iterator that can be consumed only once.
         count: Number of images, or None if it is not known in advance.
-        shape: `(height, width, channels)` if all images are arrays of one shape, otherwise None.
+        shape: `(height, width, channels)` if all images are arrays of the same shape, otherwise None.
     """
 
     sources: object
@@ -40,14 +40,13 @@ def as_images(X) -> Images:
     Args:
         X: Paths of files, their contents as bytes, or PIL images; an array `(images, height, width, 3)` or a sequence
             of arrays `(height, width, 3)` of different sizes, uint8 or float in [0, 255]; a split of
-            `tlkeras.load_images`; or a `tf.data.Dataset` of images, of batches of them, or of pairs of these and
-            labels.
+            `tlkeras.load_images`; or a `tf.data.Dataset` of images or batches of images, with or without labels.
 
     Returns:
         `Images`.
 
     Raises:
-        InputError: `X` is none of these.
+        InputError: `X` has none of these forms.
 
     Example:
 
@@ -114,8 +113,8 @@ class Reader:
     """Converter from image sources to pixels.
 
     Attributes:
-        image_size: `(height, width)` of the result, or None to keep the size of the image.
-        resize: How to resize images of other sizes, as in `tlkeras.read_image`.
+        image_size: `(height, width)` of the result, or None to keep the original size.
+        resize: How to resize images that have a different size, as in `tlkeras.read_image`.
         channels: Number of channels of the result: 3, or 1 for a network that takes gray images.
     """
 
@@ -126,7 +125,7 @@ class Reader:
     def content(self, source) -> bytes | None:
         """Return the bytes that determine the pixels, for hashing, or None if the source has no such bytes.
 
-        A file that cannot be read also gives None; `pixels` then raises an error that gives the reason.
+        The result is also None for a file that cannot be read; `pixels` then raises an error with the reason.
         """
         if isinstance(source, bytes):
             return source
@@ -154,7 +153,7 @@ class Reader:
 
         Args:
             source: The image.
-            content: Content of its file, if it has already been read. Defaults to None.
+            content: Content of the image file, if it has already been read. Defaults to None.
 
         Returns:
             uint8 array `(height, width, channels)`, or the given array if it already has the right size.
@@ -193,7 +192,7 @@ def _gray(pixels):
 
 
 def _reason(path, error):
-    """Return the reason from reading the file itself, which is more specific, such as that the file is empty."""
+    """Return the reason that reading the file itself gives, which is more specific: for example, the file is empty."""
     try:
         open_rgb(path)
     except ImageError as at_file:

@@ -40,7 +40,7 @@ class NetworkSettings:
 
     @property
     def by_name(self):
-        """Whether the backbone comes from the catalog, so that it can be built again anywhere."""
+        """Whether the backbone comes from the catalog and can therefore be rebuilt anywhere."""
         return not isinstance(self.backbone, keras.Model)
 
     @property
@@ -53,7 +53,7 @@ _of_models = weakref.WeakKeyDictionary()
 
 
 def shared_network(settings):
-    """Return the network for some settings, always the same one, because scikit-learn clones extractors freely.
+    """Return the network for given settings; equal settings share one network, since scikit-learn clones extractors.
 
     The network of a Keras model shares that model's layers, so it changes when the model is trained further.
 
@@ -73,17 +73,18 @@ def shared_network(settings):
 
 
 def build_network(settings):
-    """Build the network for some settings.
+    """Build the network for given settings.
 
     Args:
         settings: `NetworkSettings`.
 
     Returns:
-        A functional `keras.Model` from raw pixels to features `(N, features)`. A network built by name has its own
-        layers. A network built from a model shares the model's layers, and is the model itself if nothing is added.
+        A functional `keras.Model` from raw pixels to features `(N, features)`. A network that is built by name has
+        layers of its own. A network that is built from a model shares the model's layers, and is the model itself if no
+        layers are added.
 
     Raises:
-        InputError: There is no such backbone, block or pooling, or they cannot be combined.
+        InputError: There is no such backbone, block or pooling, or the settings cannot be combined.
     """
     check_pooling(settings.pooling, optional=True)
     if len(settings.blocks) > 1 and settings.pooling is None:
@@ -106,7 +107,7 @@ def build_network(settings):
 
 
 def own_network(settings):
-    """Build the network of a Keras model with new layers and copies of the weights.
+    """Build the network for a Keras model from new layers with copies of the model's weights.
 
     Args:
         settings: `NetworkSettings`.

@@ -29,7 +29,7 @@ class RayExtraction:
 
     Attributes:
         images: Number of images.
-        computed: Number of images that this call processed; earlier calls processed the others.
+        computed: Number of images that this call processed; earlier calls processed the rest.
         unreadable: Total number of images that could not be read.
     """
 
@@ -50,32 +50,32 @@ def extract_on_ray(
 ) -> RayExtraction:
     """Compute the features of image files on a Ray cluster, and write them as Parquet files.
 
-    Each worker is an actor that builds the network once and writes one Parquet file for each of its shares of the
-    images. A file appears only when it is complete, and always under the same name. A worker that dies therefore loses
-    only its current share, which another worker repeats. Nothing is written twice. If a call is interrupted, the same
-    call resumes where it stopped.
+    The images are divided into chunks. Each worker is an actor that builds the network once and writes one Parquet file
+    per chunk. A file appears only when it is complete, and always under the same name. A worker that dies therefore
+    loses only its current chunk, which another worker repeats. Nothing is written twice. If a call is interrupted,
+    repeating it resumes where it stopped.
 
     The function uses the cluster that `ray.init` connected to. Otherwise, it starts Ray on this machine, without the
-    dashboard and usage statistics. Use it for several machines; on a single machine, `FeatureExtractor.extract` does
-    the same in one process.
+    dashboard and usage statistics. Use this function for several machines; on a single machine,
+    `FeatureExtractor.extract` does the same work in one process.
 
     Args:
         paths: Sequence of paths of image files that all machines can read.
         extractor: `tlkeras.FeatureExtractor`.
         output: Folder that all machines can write to.
         workers: Number of actors: one per GPU, or one for several cores. Defaults to 2.
-        images_per_file: Number of images per share, and thus rows per file. Defaults to 1024.
+        images_per_file: Number of images per chunk, and thus rows per file. Defaults to 1024.
         num_cpus: Number of cores that each actor reserves and uses. Defaults to 1.
         num_gpus: Number of GPUs that each actor reserves. Defaults to 0.
 
     Returns:
         `RayExtraction`. The folder contains `part-00000.parquet` and so on, in the order of `paths`, with the columns
-        `index` (int64, the position in `paths`), `path` (string), `features` (float32, the same number in each row;
-        null if the image cannot be read) and `error` (string, the reason if the image cannot be read; null otherwise).
-        pandas, Polars, DuckDB, `pyarrow` and `ray.data.read_parquet` can read such a folder.
+        `index` (int64, the position in `paths`), `path` (string), `features` (list of float32, of equal length in all
+        rows; null if the image cannot be read) and `error` (string, the reason if the image cannot be read; null
+        otherwise). pandas, Polars, DuckDB, `pyarrow` and `ray.data.read_parquet` can read such a folder.
 
     Raises:
-        InputError: An argument cannot be used, or the folder contains another extraction or other files.
+        InputError: An argument cannot be used, or the folder contains a different extraction or other files.
 
     Example:
 
@@ -100,7 +100,7 @@ def extract_on_ray(
 
 
 def _shares(paths, images_per_file):
-    """Divide the images into shares. Each share becomes one file."""
+    """Divide the images into chunks. Each chunk becomes one file."""
     return [
         {
             "file": f"part-{start // images_per_file:05d}.parquet",
@@ -163,7 +163,7 @@ def _run(shares, extractor, output, workers, resources):
 
 
 class _Worker:
-    """An actor that keeps the network in memory and turns shares of the images into files."""
+    """An actor that keeps the network in memory and turns chunks of the images into files."""
 
     def __init__(self, extractor, output):
         self._extractor, self._output = extractor, output

@@ -96,7 +96,7 @@ class FeatureStore:
         """Look up a vector.
 
         Returns:
-            Read-only float32 array, or None if the key has no entry or a damaged one.
+            Read-only float32 array, or None if the key has no entry or its entry is damaged.
         """
         if self._unusable:
             return None
@@ -132,7 +132,7 @@ class FeatureStore:
             self._shrink()
 
     def flush(self) -> None:
-        """Record which entries were used, so that they are not deleted first."""
+        """Record which entries were used, so that the least recently used entries are deleted first."""
         with self._lock, self._repaired():
             if self._used:
                 with self._transaction():
@@ -140,7 +140,7 @@ class FeatureStore:
 
     @property
     def limit(self) -> int:
-        """Largest size in bytes, saved in the store itself."""
+        """Largest size of the store in bytes, saved in the store itself."""
         return self._value("SELECT value FROM settings WHERE name = 'limit'")
 
     @limit.setter
@@ -182,7 +182,7 @@ class FeatureStore:
             return self._connect()
 
     def _connect(self):
-        """Connect, and wait for other processes that create the same file; SQLite itself waits in all steps but one."""
+        """Connect, and wait for other processes that create this file; SQLite itself waits in every step but one."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -207,7 +207,7 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def _repaired(self):
-        """Start a new file if the old one is damaged; continue without a cache if no file can be used."""
+        """Start a new file if the old file is damaged; continue without a cache if no file can be used."""
         try:
             yield
         except sqlite3.OperationalError as error:  # a full disk, or a lock that is never released
@@ -252,7 +252,7 @@ class FeatureStore:
         self._used.clear()
 
     def _shrink(self):
-        """Delete the least recently used entries down to 80% of the limit, so that not every batch has to delete."""
+        """Delete the least recently used entries down to 80% of the limit, so that not every batch must delete some."""
         limit, size = self.limit, self.size
         if size <= limit:
             return

@@ -21,7 +21,7 @@ class Item:
     Attributes:
         index: Position of the image in the input.
         source: The image as given.
-        key: Key of its features in the store, or None if it has no key.
+        key: Key of the image's features in the store, or None if they are not stored.
         pixels: Decoded pixels, kept until the features are computed.
         features: float32 array `(features,)`.
         error: Error that reports why the image cannot be read.
@@ -38,8 +38,8 @@ class Item:
 def stream_features(images, reader, make_engine, batch_size, store=None, prefix=b""):
     """Compute the features of images in order, with only a small number of batches in memory.
 
-    One thread per core reads images. If the engine uses one core, these threads also run it, one batch each, so no core
-    waits for another. If the engine uses all cores or a GPU, the caller's thread runs it.
+    One thread per core reads images. If the engine uses one core, these threads also run the engine, one batch each, so
+    no core waits for another core. If the engine uses all cores or a GPU, the caller's thread runs the engine.
 
     Args:
         images: `Images`.

@@ -1,4 +1,4 @@
-"""Find the output tensor of a model's block, where features can be tapped."""
+"""Find the output tensor of a block of a model, where features can be tapped."""
 
 import keras
 from keras import layers
@@ -18,7 +18,7 @@ def block_output(model, name):
 
     Returns:
         `(model, tensor)`: the flat model, which shares the layers of `model`, and a KerasTensor of its graph. If the
-        block has several output tensors (in NASNet, those of two cells), it is the one computed last.
+        block has several output tensors (in NASNet, those of two cells), the tensor is the one computed last.
 
     Raises:
         InputError: There is no such block, or it cannot be tapped because it is inside a layer (a KerasHub encoder is

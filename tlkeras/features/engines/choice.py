@@ -51,7 +51,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
     Args:
         name: `"keras"`, `"litert"`, `"onnxruntime"`, `"openvino"` or `"auto"`. `"auto"` chooses LiteRT on a CPU if the
             network can be written for LiteRT and its features equal those of Keras to 1e-4 on two images, and Keras
-            otherwise. The choice does not vary from run to run.
+            otherwise. The choice is the same in every run.
         network: Function that returns the `keras.Model`. It is not called if an exported file is available.
         batch_shape: `(images, height, width, channels)` of the batches to expect.
         precision: Precision of the Keras engine, as in `KerasEngine`. Defaults to None.
@@ -60,8 +60,8 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
 
     Returns:
         An engine: a function from pixels `(n, height, width, channels)` to float32 features `(n, features)`. It has a
-        `name` and a `batch_size`. The batch size is the number of images for one core at a time, with one thread per
-        core, or None if each call uses all cores or a GPU.
+        `name` and a `batch_size`. The batch size is the number of images that each core takes at a time, with one
+        thread per core, or None if each call uses all cores or a GPU.
 
     Raises:
         InputError: The requested engine is not installed, or its features for this network differ from those of Keras.
@@ -100,7 +100,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
 
 
 def known_choice(name, precision, folder):
-    """Return the name of the engine that `make_engine` will choose, or None if that requires a trial."""
+    """Return the name of the engine that `make_engine` will choose, or None if only a trial run can tell."""
     if name != "auto":
         return name
     # A GPU is faster than any runtime on the CPU.
@@ -147,7 +147,7 @@ def _named(name, network, exports, batch_shape):
 
 
 def _verified(runtime, network, exports, batch_shape, formats=None):
-    """Start a runtime, and compare its features with those of Keras the first time."""
+    """Start a runtime, and compare its features with those of Keras the first time this network is used."""
     path = _exported(formats or runtime.formats, network, exports)
     image_shape = batch_shape[1:]
     engine = runtime(path, image_shape)
@@ -179,5 +179,5 @@ def _exported(formats, network, exports):
 
 
 def _fact():
-    """Return the key under which the result of the trial with this version of LiteRT is remembered."""
+    """Return the key under which the result of a trial run with the installed version of LiteRT is remembered."""
     return f"auto: litert {LiteRtEngine.version()}"

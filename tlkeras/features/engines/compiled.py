@@ -33,9 +33,9 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
         path: The `.tflite` file, which is written completely or not at all. An existing file is replaced.
 
     Returns:
-        None if the file was written, otherwise the reason why it was not: a layer without a LiteRT form here, outputs
-        that differ by more than 1e-5 (relative to the largest score, if that is above 1), or a missing LiteRT package.
-        In these cases, no file is left.
+        None if the file was written, otherwise the reason why it was not: a layer that tlkeras cannot write for LiteRT,
+        outputs that differ by more than 1e-5 (relative to the largest score, if that score is above 1), or a missing
+        LiteRT package. In these cases, no file is left.
 
     Example:
 
@@ -54,7 +54,7 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
 
 
 def quick_engine(model: keras.Model) -> LiteRtEngine | KerasEngine:
-    """Create the fastest engine for a classifier: LiteRT if its outputs equal those of Keras, else Keras.
+    """Create the fastest engine for a classifier: LiteRT if LiteRT's outputs equal those of Keras, else Keras.
 
     Args:
         model: A `keras.Model`, as in `compile_classifier`.

@@ -34,10 +34,10 @@ class ExportFolder:
         return self.folder / f"network{_SUFFIX[format]}"
 
     def export(self, network, format):
-        """Write a network if its file does not exist yet; the file is written completely or not at all.
+        """Export a network unless its file already exists; the file is written completely or not at all.
 
         Args:
-            network: `keras.Model`, or a function that returns one and is called only when needed.
+            network: `keras.Model`, or a function that returns a `keras.Model` and is called only when needed.
             format: `"litert"` (written by `litert_writer`), `"litert by TensorFlow"` (written by TensorFlow's
                 converter, on the TensorFlow backend), `"onnx"` or `"openvino"`.
 

@@ -18,21 +18,22 @@ from tlkeras.utils.stderr import silent_stderr
 class LiteRtEngine:
     """Engine that runs a LiteRT file on images, on one CPU core per calling thread.
 
-    It computes features as well as a classifier's probabilities. Images are processed one at a time, so an output does
-    not depend on the rest of the batch and is bit-identical however images are distributed over threads. Several
-    threads may call one engine; each gets its own interpreter.
+    It computes features as well as a classifier's probabilities. Images are processed one at a time, so the output for
+    an image does not depend on the rest of the batch and is bit-identical however images are distributed over threads.
+    Several threads may call one engine; each thread gets its own interpreter.
 
     Args:
         source: A `.tflite` file, or its content as bytes, as written by
             `tlkeras.features.engines.litert_writer.write_litert`. It has one input `(1, height, width, channels)` and
             one output `(1, outputs)`, or several outputs, which are concatenated.
-        image_shape: Required `(height, width, channels)` of the file's input. Defaults to None, which accepts any.
+        image_shape: Required `(height, width, channels)` of the file's input. Defaults to None, which accepts any
+            shape.
 
     Attributes:
         image_shape: `(height, width, channels)` of the images that the engine takes.
 
     Raises:
-        InputError: LiteRT is not installed, cannot run the file, or the file is for other images.
+        InputError: LiteRT is not installed or cannot run the file, or the file takes images of a different shape.
 
     Example:
 

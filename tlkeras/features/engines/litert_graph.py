@@ -50,7 +50,7 @@ class LiteRtGraph:
         self.layer = "tensor"
 
     def input(self, shape, dtype="float32"):
-        """Add the input, and return the number of the float32 tensor with its values."""
+        """Add the input of the graph, and return the number of the float32 tensor that holds its values."""
         number = self._tensor("image", shape, dtype, 0)
         self._subgraph.inputs = [number]
         if dtype == "float32":
@@ -58,7 +58,7 @@ class LiteRtGraph:
         return self.cast(number, "uint8")
 
     def cast(self, number, dtype):
-        """Add a conversion of a `dtype` tensor to float32, and return the number of the result."""
+        """Add a conversion of a `dtype` tensor to float32, and return the number of the float32 tensor."""
         types = {"inDataType": getattr(schema.TensorType, dtype.upper()), "outDataType": schema.TensorType.FLOAT32}
         return self.add("CAST", [number], self.shape(number), **types)
 

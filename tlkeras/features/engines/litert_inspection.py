@@ -1,6 +1,7 @@
 """Inspect a LiteRT file before its runtime opens it, without running it.
 
-The runtime trusts its files. It allocates terabytes for a tensor, or reads data outside the file, if the file says so.
+The runtime trusts the files that it opens. It allocates terabytes for a tensor, or reads data outside the file, if the
+file says so.
 """
 
 import math
@@ -81,7 +82,7 @@ def _tensor_problem(schema, model, graph, length):
 
 
 def _operator_problem(model, graph):
-    """Return what is wrong with the tensors that a graph's operators name, or None."""
+    """Return what is wrong with the tensors that a graph's operators refer to, or None."""
     import numpy as np
 
     for number in range(graph.OperatorsLength()):

@@ -1,7 +1,7 @@
 """Write each kind of Keras layer for LiteRT.
 
-Each function takes the writer (`litert_writer`), the layer's call in the graph, the layer, and the numbers of its input
-tensors in the file. It adds operators and returns the number of the result.
+Each function takes the writer (`litert_writer`), the layer's call in the graph, the layer, and the numbers of the
+layer's input tensors in the file. It adds operators and returns the number of the result.
 """
 
 import keras
@@ -9,14 +9,14 @@ import numpy as np
 
 
 class UnsupportedLayerError(Exception):
-    """Error for a network with a layer that cannot be written for LiteRT here."""
+    """Error for a network with a layer that tlkeras cannot write for LiteRT."""
 
 
 def does_nothing(layer):
     """Return whether a layer does nothing at inference, like dropout and augmentation.
 
-    Augmentation layers of Keras and tlkeras are recognized by name. The later comparison of outputs would reveal a
-    wrong guess.
+    Augmentation layers of Keras and tlkeras are recognized by name. If the name is misleading, the later comparison of
+    outputs reveals it.
     """
     name = type(layer).__name__
     random = name.startswith("Random") or name in ("AugMix", "CutMix", "FourierMix", "GridMask", "MixUp")
@@ -120,7 +120,7 @@ def _padding(writer, node, layer, inputs):
 
 
 def _pads_as_same(padding, shape, convolution):
-    """Return whether the layer pads zeros exactly as the convolution would do itself with `padding="same"`."""
+    """Return whether a padding layer adds the zeros that the convolution would add itself with `padding="same"`."""
     if convolution.padding != "valid":
         return False
     for size, pads, kernel, stride, dilation in zip(

@@ -27,12 +27,12 @@ _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 def write_litert(model, input_dtype="float32", output_names=("output", "features")) -> bytes:
     """Write a network as a LiteRT file for one image at a time.
 
-    A BatchNorm, and a ReLU after it, are folded into the preceding convolution. Weights stay in float32.
+    A BatchNorm, and a ReLU after it, are folded into the convolution before them. Weights stay in float32.
 
     Args:
         model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
-            vectors `(N, outputs)`, or to two such outputs.
-        input_dtype: `"float32"` (the default), or `"uint8"` for pixels in the form of image files.
+            vectors `(N, outputs)`, or to two outputs of this kind.
+        input_dtype: `"float32"` (the default), or `"uint8"` for pixels as image files store them.
         output_names: Names of the first and the second output in the file's signature.
 
     Returns:
@@ -105,7 +105,7 @@ class _Writer:
             raise UnsupportedLayerError(f"layer {layer.name!r} uses data_format='channels_first'")
 
     def only_follower(self, tensor, kind):
-        """Return the only call that uses a tensor, or None if there are several or its layer is of another type."""
+        """Return the one call that consumes `tensor`, or None if several do or its layer is not of type `kind`."""
         followers = self.consumers.get(id(tensor), [])
         needed = any(tensor is output for output in self.outputs)
         if len(followers) == 1 and not needed and isinstance(followers[0].operation, kind):
@@ -113,7 +113,7 @@ class _Writer:
         return None
 
     def folded(self, node, kernel, bias, channel_axis):
-        """Fold a BatchNorm that follows, if any, into kernel and bias; return these and the last tensor covered."""
+        """Fold a BatchNorm after `node`, if any, into kernel and bias; return both and the last tensor they cover."""
         layer, output = node.operation, node.outputs[0]
         if layer.use_bias:
             bias = weight_array(layer.bias)
@@ -129,7 +129,7 @@ class _Writer:
         return kernel, bias, output
 
     def activated(self, first, output):
-        """Find the activation that LiteRT can compute with a layer: its own, or a ReLU that is the only next layer.
+        """Find the activation to fold into a layer: the layer's own, or a ReLU that is the only layer after it.
 
         Returns:
             `(name, tensor)`: LiteRT's name for the activation, and the KerasTensor after it. The name is None if LiteRT

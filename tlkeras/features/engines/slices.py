@@ -8,7 +8,7 @@ _PIXELS = 2 * 224 * 224
 
 
 def images_in_cache(image_shape):
-    """Return the number of images per slice that a core computes fastest, a power of two.
+    """Return the slice size, in images, that is fastest on one core; it is a power of two.
 
     Args:
         image_shape: `(height, width, channels)` of the images.
@@ -24,7 +24,7 @@ def images_in_cache(image_shape):
 
 
 def images_a_call(image_shape):
-    """Return the number of images per call of a thread, at least 8, so that the cost of a call is negligible.
+    """Return the number of images that a thread passes per call, at least 8, so that the cost of a call is negligible.
 
     Args:
         image_shape: `(height, width, channels)` of the images.
