@@ -22,7 +22,7 @@ class InputError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    r"""Return the first line of another library's error, or its type if it has no message.
+    r"""Return the first line of another library's error message, or the type of the error if it has no message.
 
     Example:
 

@@ -22,14 +22,14 @@ _COLOR = (
 
 
 class Augmentation(tuple):
-    """A tuple of augmentation layers that can be called as one layer; they are applied in order.
+    """A tuple of augmentation layers that can be called as a single layer, which applies them in order.
 
     This is a tuple and not a `keras.layers.Pipeline`, so that a model can contain the layers one by one and stay flat.
     Nested layers would also take many seconds to build on torch.
 
     Attributes:
         layers: The layers, as a tuple.
-        variables: The variables of all layers, which are the states of their random number generators.
+        variables: The variables of all layers: the states of the layers' random number generators.
     """
 
     __slots__ = ()

@@ -15,7 +15,7 @@ Corruption = Literal["noise", "dark", "blur", "jpeg", "gray"]
 
 # One value per severity from 1 to 5. Noise and JPEG use the values of ImageNet-C. Blur is Gaussian here, while
 # ImageNet-C uses lens blur.
-_NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)  # standard deviation, as a share of 255
+_NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)  # standard deviation, as a fraction of 255
 _LIGHT_LEFT = (0.75, 0.6, 0.45, 0.3, 0.15)
 _BLUR = (1.0, 1.5, 2.0, 3.0, 4.5)  # standard deviation in pixels, for an image of 224 pixels
 _QUALITY = (25, 18, 15, 10, 7)

@@ -197,7 +197,7 @@ def backbone_info(name: str) -> BackboneInfo:
 
 
 def hub_preset(name: str) -> str:
-    """Return the KerasHub preset or directory in the name of a backbone; `""` for other names.
+    """Return the KerasHub preset or directory in the name of a backbone, or `""` if the name contains neither.
 
     Example:
 

@@ -109,7 +109,7 @@ def _inverted_residual(inputs, filters, kernel, expansion, strides, name):
 
 
 def _features(x, width, depth):
-    """Build the convolutional part. The stem, the top and the repeats of the first and last stage do not scale."""
+    """Build the convolutional part. The stem, the top and the depth of the first and last stages are not scaled."""
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing_rescaling")(x)
     x = _conv(x, 32, 3, "stem_conv", "stem_bn", strides=2)
     for stage, (kernel, repeats, filters, expansion, strides) in enumerate(_STAGES, start=1):

@@ -78,7 +78,7 @@ def build_hub(preset, image, weights):
 
 
 def image_encoder(model):
-    """Return the vision encoder of an image-text model (CLIP, SigLIP), or any other model unchanged."""
+    """Return the vision encoder of an image-text model (CLIP, SigLIP); return any other model unchanged."""
     return getattr(model, "vision_encoder", model)
 
 

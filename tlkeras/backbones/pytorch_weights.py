@@ -73,7 +73,7 @@ def read_state_dict(path, sha256):
         sha256: The hexadecimal SHA-256 that the file must have.
 
     Returns:
-        A dict from parameter name to a read-only `numpy.ndarray` (float32 or int64) in PyTorch's axis order.
+        A dict that maps parameter names to read-only arrays (float32 or int64) in PyTorch's axis order.
 
     Raises:
         InputError: The file has a different SHA-256 or is not in the legacy format, or its pickle refers to anything

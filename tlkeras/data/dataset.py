@@ -145,7 +145,7 @@ class ImageSplit:
         """Return one split with the images of this split, followed by those of the other splits.
 
         Args:
-            others: Splits of the same data set.
+            others: Splits of the data set that this split belongs to.
 
         Example:
 

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 _COARSE_TO_FINE = (((1.2, 5.0), 4), ((0.6, 2.5), 4))
 _FINE_DETAIL = (0.0, 2.0)  # the band that is finally compared; all X-rays share their broad shading
 _FLAT = 0.5  # gray levels; fine detail weaker than this is rounding error, so the whole image is compared
-_FARTHEST = 0.12  # limit for shifts and changes of scale, as a share of the side
+_FARTHEST = 0.12  # limit for shifts and changes of scale, as a fraction of the side
 _BATCH = 256  # pairs at a time, which take about 40 MB
 
 

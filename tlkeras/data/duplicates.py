@@ -1,4 +1,4 @@
-"""Find near-duplicates: images so similar that they must not be in the training and test sets at once.
+"""Find near-duplicates: images so similar that one must not be in the training set if the other is in the test set.
 
 A fast first pass compares the hashes of all pairs, but if all images share a layout, as X-rays do, it mistakes
 unrelated images for near-duplicates. A second pass aligns the two images of each remaining pair and correlates their
@@ -63,7 +63,7 @@ def near_duplicate_pairs(fingerprints: list[Fingerprint]) -> np.ndarray:
         fingerprints: One per image.
 
     Returns:
-        int64 array of shape `(pairs, 2)`: the two indices of each pair, the smaller one first.
+        int64 array of shape `(pairs, 2)`: the two indices of each pair, the smaller index first.
     """
     collection = _Collection(fingerprints)
     everyone = np.arange(len(fingerprints))
@@ -106,7 +106,7 @@ def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
 
 
 def merge_groups(*groups: np.ndarray) -> np.ndarray:
-    """Merge several groupings: images that share a group in any of them share a group in the result.
+    """Merge several groupings: images that share a group in any of the groupings share a group in the result.
 
     Example:
 
@@ -194,8 +194,8 @@ class _Collection:
     def link(self, members: np.ndarray, level: int) -> np.ndarray:
         """Group `members` by near-duplicates and return, for each member, the position of the first in its group.
 
-        Pairs within a group need no second pass, so each image is compared with the others in order of decreasing
-        similarity, in ever longer steps, until a step contains no near-duplicate.
+        Pairs within a group need no second pass, so each image is compared with the images of other groups in order of
+        decreasing similarity, in ever longer steps, until a step contains no near-duplicate.
         """
         groups = np.arange(len(members))
         if self.flat[members].any():

@@ -28,7 +28,7 @@ _LAYOUT = "it must have one folder per class, with image files in it"
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file that should be an image, or one entry of a data set without files.
+    """A file that should be an image, or an entry of a data set that is not stored as image files.
 
     Attributes:
         key: Unique name within the data set: the path, with forward slashes, or a number.
@@ -55,9 +55,9 @@ class ImageFile:
 def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[ImageFile]]:
     """List the class folders of a directory and the files in them, in an order that does not depend on the disk.
 
-    A directory with the folders `train` and `val` or `test` (or other common names for them), each with class folders,
-    counts as already split. Hidden files, system folders such as `__MACOSX` and `@eaDir`, and files outside the class
-    folders are left out. Symbolic links to folders are followed, each folder once per class.
+    A directory with the folders `train` and `val` or `test` (or other common names for these splits), each with class
+    folders, counts as already split. Hidden files, system folders such as `__MACOSX` and `@eaDir`, and files outside
+    the class folders are left out. Symbolic links to folders are followed, each folder once per class.
 
     Returns:
         The class names in Unicode's composed form, sorted (by value if all are numbers), and the files, sorted by

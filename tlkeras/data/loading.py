@@ -61,13 +61,13 @@ def load_images(
             with `label_of`, a folder with any arrangement of files;
             a table (`.csv`, `.tsv`, `.jsonl`, `.parquet` or a data frame) with the columns `path` and `label`, and
             optionally `split` and `group`;
-            `"tfds:NAME"` for a data set from TensorFlow Datasets, or one of its builders, such as `tfds.ImageFolder`;
+            `"tfds:NAME"` for a data set from TensorFlow Datasets, or a TFDS builder, such as `tfds.ImageFolder`;
             a Hugging Face `datasets` object, or a folder with `metadata.csv` or `metadata.jsonl`;
             with `labels`, a sequence of paths or an array `(images, height, width, 3)` of pixels in [0, 255].
         labels: One label per image, if `source` contains only images; for several labels per image, lists of names or
             an array of 0s and 1s of shape `(images, classes)`.
         label_of: Function that takes the path within the folder and returns the label, or `None` to leave the file out.
-        columns: Column names of a table if they differ from the usual ones: a dictionary with any of the keys
+        columns: Column names of a table if they differ from the usual names: a dictionary with any of the keys
             `"path"`, `"label"`, `"split"` and `"group"`. `"label"` may be a list of columns of 0s and 1s, one per
             class.
         root: Folder that the paths of a table are relative to. Defaults to the folder of the table.
@@ -77,7 +77,7 @@ def load_images(
             one capture group that is searched for in each path within the data set, the name of a column, a function of
             the path, or one value per image. An image without a group (None, NaN, "", -1) is a group of its own.
         classes: Classes to load, in this order. Defaults to all classes, sorted by name, or by value if all names are
-            numbers. In a multi-label data set, images with none of these classes are kept as examples of no class.
+            numbers. In a multi-label data set, images without any of these classes are kept as negative examples.
         per_class: Largest number of training images per class; see `ImageSplit.sample`. Validation and test images are
             not affected. By default, all training images are used.
         near_duplicates: Whether to keep near-duplicates in the same split. Defaults to `True`. Use `False` for images

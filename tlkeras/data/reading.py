@@ -183,7 +183,7 @@ def check_image_size(image_size: int | tuple[int, int] | None, optional: bool = 
         optional: Whether `None` is allowed and returned unchanged. Defaults to False.
 
     Raises:
-        InputError: `image_size` is neither of these.
+        InputError: `image_size` is neither a pair of positive integers nor a positive integer.
 
     Example:
 

@@ -115,7 +115,7 @@ def _deal_labels(
 def _deal_classes(
     keys: list[str], labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, shares: dict[str, float], seed: int
 ) -> np.ndarray:
-    """Assign images with one class each to parts: large groups first, while there is room for them.
+    """Assign images to parts if each image has one class: large groups first, while there is room for them.
 
     Single images then fill the rest of each quota.
     """

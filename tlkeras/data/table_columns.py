@@ -44,7 +44,7 @@ class Columns:
 
 
 def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, groups: Any = None) -> Columns:
-    """Find the columns of a table: the given ones first, then those with a usual name.
+    """Find the columns of a table: the given columns first, then columns with a usual name.
 
     If no column has a usual name for labels, the remaining columns are the label columns, provided that there are at
     least two and that they contain only 0s and 1s.

@@ -144,7 +144,7 @@ def _named(item):
 
 @lru_cache(maxsize=4)
 def _open_store(folder, process, default):
-    """Open one store for all extractors of a process; a connection must not be shared across a fork."""
+    """Open one store for all extractors of a process; a connection must not be shared with a forked process."""
     del process
     try:
         return FeatureStore(folder)

@@ -25,8 +25,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     There is nothing to learn, because the network does not change. You can apply a pipeline right after fitting it.
     If `backbone` is a Keras model, clones share its network.
 
-    Features are stored on disk (see `cache`), so cross-validation, another classifier or a later run can reuse them.
-    By default, LiteRT computes the features if it can run the network.
+    Features are stored on disk (see `cache`), so that cross-validation, a different classifier or a later run can reuse
+    them. By default, LiteRT computes the features if it can run the network.
 
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.
@@ -61,7 +61,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             their code may change.
         on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` to return a row of NaN
             for it, which keeps rows and labels aligned.
-        batch_size: Images per forward pass in Keras. The other engines take only as many images at a time as fit in a
+        batch_size: Images per forward pass in Keras. All other engines take only as many images at a time as fit in a
             core's cache. Defaults to 32.
         verbose: Whether to show a progress bar on stderr. Defaults to False.
 

@@ -205,7 +205,7 @@ def _from_dataset(dataset):
         images = element[0] if isinstance(element, tuple) else element
         if not isinstance(images, np.ndarray) or images.ndim not in (3, 4):
             raise InputError(
-                "`X` must be a dataset of images (height, width, 3), batches of them, or pairs of these and labels. "
+                "`X` must be a dataset of images (height, width, 3) or of batches of images, with or without labels. "
                 f"Received: elements of type {type(images).__name__} and shape {np.shape(images)}."
             )
         yield from images if images.ndim == 4 else (images,)

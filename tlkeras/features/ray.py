@@ -63,7 +63,7 @@ def extract_on_ray(
         paths: Sequence of paths of image files that all machines can read.
         extractor: `tlkeras.FeatureExtractor`.
         output: Folder that all machines can write to.
-        workers: Number of actors: one per GPU, or one for several cores. Defaults to 2.
+        workers: Number of actors: one per GPU, or one per several cores. Defaults to 2.
         images_per_file: Number of images per chunk, and thus rows per file. Defaults to 1024.
         num_cpus: Number of cores that each actor reserves and uses. Defaults to 1.
         num_gpus: Number of GPUs that each actor reserves. Defaults to 0.
@@ -112,7 +112,7 @@ def _shares(paths, images_per_file):
 
 
 def _claim(output, paths, extractor, images_per_file):
-    """Record the settings of this extraction in the folder, so that no other extraction is mixed with it."""
+    """Record the settings of this extraction in the folder, so that files of different extractions never mix."""
     settings = {name: repr(value) for name, value in extractor.get_params().items() if name not in _IRRELEVANT}
     if isinstance(extractor.backbone, keras.Model):
         del settings["backbone"]  # its repr contains only its name

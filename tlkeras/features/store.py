@@ -1,10 +1,10 @@
 """Store features on disk, under keys computed from the content of the images.
 
 The store uses SQLite for several reasons. SQLite comes with Python. A transaction is either complete or absent, even if
-a process is killed. Several processes can read while one writes. An indexed lookup takes microseconds per image, while
-one file per image would cost an `open` and a folder with a million files. Single rows can be deleted, which is hard
-with Parquet and with LMDB's fixed-size map. The store needs a local disk, because SQLite's write-ahead log does not
-work on network file systems.
+a process is killed. Several processes can read while another process writes. An indexed lookup takes microseconds per
+image, while one file per image would cost an `open` and a folder with a million files. Single rows can be deleted,
+which is hard with Parquet and with LMDB's fixed-size map. The store needs a local disk, because SQLite's write-ahead
+log does not work on network file systems.
 """
 
 import contextlib

@@ -134,7 +134,7 @@ class BlockMap(Sequence):
         return self._by_id[id(item)]
 
     def top(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from a point upward, including the head: the ones to train when only the top trains.
+        """Return the layers from a point upward, including the head: the layers to train when only the top trains.
 
         Args:
             selection: An integer n for the last n blocks below the head; a fraction in (0, 1] of the blocks below the
@@ -155,7 +155,7 @@ class BlockMap(Sequence):
         return self.layers[sum(len(block.layers) for block in kept) :]
 
     def bottom(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from the input up to a point: the ones to freeze when only the bottom is frozen.
+        """Return the layers from the input up to a point: the layers to freeze when only the bottom is frozen.
 
         Args:
             selection: An integer n for the first n blocks; a fraction in (0, 1] of the blocks below the head, rounded

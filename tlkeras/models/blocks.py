@@ -1,7 +1,7 @@
 """Divide a model into blocks, the units used for freezing, setting learning rates, tapping features and cutting.
 
-A block is what papers call a stage or a block: `block3` of an EfficientNet, `conv4_x` of a ResNet, or one encoder layer
-of a ViT.
+A block is what papers call a stage or a block, such as `block3` of an EfficientNet, `conv4_x` of a ResNet, or one
+encoder layer of a ViT.
 """
 
 from collections import Counter

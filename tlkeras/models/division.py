@@ -12,14 +12,14 @@ from tlkeras.models.layer_tree import has_kernel
 from tlkeras.models.structure import consecutive, divide_by_structure
 from tlkeras.models.tracing import Unit
 
-#: Nested models are stages of the model if together they contain at least this share of its layers below the head.
+#: Nested models are stages of the model if together they contain at least this fraction of its layers below the head.
 _STAGES_SHARE = 0.9
 
-#: One nested model, or several parallel ones, are the base of the model if they contain at least this share of its
+#: One nested model, or several parallel ones, are the base of the model if they contain at least this fraction of its
 #: layers below the head. The other layers were added to the base.
 _BASE_SHARE = 0.5
 
-#: From this share on, the layers above a nested model are reported as outside it, though they keep their own blocks.
+#: From this fraction on, the layers above a nested model are reported as outside it, though they keep their own blocks.
 _NOTICED_SHARE = 0.1
 
 
@@ -65,8 +65,8 @@ class _Part:
 def divide(trunk: list[Unit], depth: int = 0) -> Division:
     """Divide the part of a model below its head into blocks.
 
-    Nested models that make up most of this part are divided separately. Parallel ones are aligned at their upper ends:
-    the last block contains the last layers of all of them, whatever their order.
+    Nested models that make up most of this part are divided separately. Parallel nested models are aligned at their
+    upper ends: the last block contains the last layers of all these models, whatever their order.
 
     Args:
         trunk: The units of a model below its head, in graph order; see `tlkeras.models.tracing.units`.
@@ -114,7 +114,7 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
 
 
 def _stage(name: str, division: Division) -> list[Group]:
-    """Return the blocks of one of several nested models that form a network one after another."""
+    """Return the blocks of one nested model in a network that consists of several nested models in sequence."""
     groups = [*division.groups, *([Group("neck", division.added)] if division.added else [])]
     return number(groups) if len(groups) > 1 else [Group(name, groups[0].units)]
 
@@ -150,7 +150,7 @@ def _sorted_out(outside: list[Unit], nested: dict[str, list[Unit]], below: dict[
 
 
 def _with_stem(before: list[Unit], groups: list[Group]) -> list[Group]:
-    """Put units before the first block, in the stem if there is one."""
+    """Put units before the first block: into the stem, if there is a stem."""
     if not before or not groups:
         return [Group("stem", before)] if before else groups
     if (groups[0].name or "").endswith("stem"):

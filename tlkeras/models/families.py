@@ -42,7 +42,7 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     "CSPDarkNet": ((r"stem_", "stem"), (r"(dark\d+)_", r"\1")),
 }
 
-#: A family is recognized if its patterns match at least this share of the units.
+#: A family is recognized if its patterns match at least this fraction of the units.
 _RECOGNIZED = 0.6
 
 
@@ -56,8 +56,8 @@ def divide_by_names(trunk: Sequence[Unit]) -> tuple[list[tuple[str, list[Unit]]]
 
     Returns:
         `(groups, added)`: pairs of a block's name and its units, and the units that were added on top of the network.
-        The added units start with the first one that has a kernel after the last one that matches the family's
-        patterns. None if no family matches.
+        After the last unit that matches the family's patterns, the first unit with a kernel is the first added unit.
+        None if no family matches.
 
     Example:
 

@@ -40,7 +40,7 @@ def _flags(layer: keras.Layer) -> Iterator[bool]:
 
 
 def differs_from_its_weights(layer: keras.Layer) -> bool:
-    """Check whether a leaf has weights whose flags differ from its own flag, the only one that is saved."""
+    """Check whether a leaf has weights whose flags differ from its own flag, the only flag that is saved."""
     lora = getattr(layer, "lora_enabled", False)
     return not sublayers(layer) and not lora and any(w.trainable != layer.trainable for w in layer._trainable_variables)
 

@@ -70,10 +70,10 @@ def unfreeze(
 
     Without `last` or `start`, the whole model trains.
 
-    With few images that resemble the pretraining images, training several thousand parameters adapts a network almost
-    as well as training all of them: the parameters of its normalizations (Frankle et al. 2021,
+    With few images that resemble the pretraining images, training only several thousand parameters adapts a network
+    almost as well as training all parameters: those of its normalizations (Frankle et al. 2021,
     https://arxiv.org/abs/2003.00152) or its biases (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199).
-    `parameters` restricts training in the unfrozen blocks to these.
+    `parameters` restricts training in the unfrozen blocks to such parameters.
 
     BatchNormalization stays frozen unless `batchnorm="train"`. On TensorFlow, assigning `trainable = True` to the model
     or its base afterwards does not unfreeze it, because Keras ignores an assignment that does not change the flag. Call
@@ -145,7 +145,7 @@ def unfreeze_top(
 
 
 def _one_of(count_name: str, count: int | float | None, label_name: str, label: str | None) -> int | float | str | None:
-    """Return the one selection that was given, by count or by name, or None."""
+    """Return the selection that was given, by count or by name, or None if neither was given."""
     if count is not None and label is not None:
         raise InputError(
             f"`{count_name}` and `{label_name}` are mutually exclusive. Received: {count_name}={count!r}, "

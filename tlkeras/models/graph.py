@@ -61,9 +61,9 @@ def infer_by_default(model):
 
     Keras' preprocessing and augmentation layers, even `Resizing`, run a plain call `model(x)` in training mode, and
     then every later layer of the graph also runs in training mode. BatchNorm then normalizes with the batch and updates
-    its statistics, both in `model(x)` and in the files that `model.export` writes. Here, such calls are recorded with
-    `training=False`. `fit` passes `training=True` itself, so augmentation still works, and a saved model does not need
-    tlkeras.
+    its statistics, both in `model(x)` and in the files that `model.export` writes. This function records such calls
+    with `training=False`. `fit` passes `training=True` itself, so augmentation still works, and a saved model does not
+    need tlkeras.
 
     Args:
         model: A functional or `Sequential` model.
@@ -147,7 +147,7 @@ def forget(former, model):
 
     Args:
         former: A functional model that must not be used afterwards, since its layers lose their nodes in its graph.
-        model: The functional model built from these layers, or `former` itself if nothing had to change.
+        model: The functional model built from the layers of `former`, or `former` itself if nothing had to change.
 
     Returns:
         A new model with the inputs and outputs of `model`.

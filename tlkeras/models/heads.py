@@ -137,7 +137,8 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
     Returns:
         An uncompiled `keras.Model` whose last layer is a newly initialized `Dense` with the last activation of `model`.
         For more than two classes, a single sigmoid becomes a softmax. The new model shares the layers below the head
-        with `model`, so freezing one freezes the other, and `tlkeras.freeze` recompiles both.
+        with `model`, so freezing these layers in one model freezes them in both, and `tlkeras.freeze` recompiles both
+        models.
 
     Raises:
         InputError: `model` is not a Keras model, is subclassed or not built, or does not end in such layers; or

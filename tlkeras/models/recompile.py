@@ -21,13 +21,13 @@ def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> k
 
     Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` call it for you. The
     loss, metrics, loss weights and all other settings remain the same objects. The optimizer is replaced by a copy with
-    the same settings and learning rate, built on the trainable variables. It keeps its step count and the slots of each
-    variable that still trains. Newly trainable variables get new slots; their moving average starts at their current
-    value. A callback may call this function during `fit`, at the beginning of an epoch.
+    the same settings and learning rate, built on the trainable variables. The copy keeps the step count and the slots
+    of each variable that still trains. Newly trainable variables get new slots; their moving average starts at their
+    current value. A callback may call this function during `fit`, at the beginning of an epoch.
 
-    Adam and its relatives correct their moments with one step count for all variables, so the first steps of variables
-    that join later would be 3 to 6 times too large. An optimizer from `tlkeras.differential_optimizer` counts steps per
-    variable, which avoids this. With any other optimizer that corrects its moments, you get a warning.
+    Optimizers of the Adam family correct their moments with one step count for all variables, so the first steps of
+    variables that join later would be 3 to 6 times too large. An optimizer from `tlkeras.differential_optimizer` counts
+    steps per variable, which avoids this. With any other optimizer that corrects its moments, you get a warning.
 
     Args:
         model: A compiled model.
@@ -102,7 +102,7 @@ def _with_subclasses(base: type) -> set[type]:
 
 
 def _count_steps_of_joining(old, new, variables):
-    """Record when variables join an optimizer that counts steps per variable, and warn about other optimizers."""
+    """Record when variables join an optimizer that counts steps per variable; warn about Adam-like optimizers."""
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
     old, new = unwrapped(old), unwrapped(new)

@@ -96,7 +96,7 @@ def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
 
 
 def _kernels(segments: list[list[Unit]]) -> list[list]:
-    """Create one block per segment with a kernel; normalization and scale join the block before them."""
+    """Create one block per segment with a kernel; segments without a kernel join the block before them."""
     groups: list[list] = []
     for segment in segments:
         if groups and not (_has_kernel(segment) and any(map(_has_kernel, groups[-1]))):

@@ -20,7 +20,7 @@ class TrainableRow(NamedTuple):
         block: Name of the block.
         layers: Number of the block's layers that have weights.
         parameters: Number of values in the block's weights.
-        trainable: Number of these values that train.
+        trainable: Number of values in the block's trainable weights.
         batchnorm: `"frozen"`, `"train"`, `"mixed"`, or `"-"` if the block has no BatchNormalization.
         learning_rate: The current learning rate, or the highest of several. None if the block is frozen or the model is
             not compiled.

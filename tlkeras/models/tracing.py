@@ -15,7 +15,7 @@ from tlkeras.models.graph import graph_of, nodes
 from tlkeras.models.layer_tree import descendants, has_kernel, own_weights, sublayers
 from tlkeras.models.resolution import Tensor, after, built_on_vectors, is_pooled
 
-#: A composite layer is a stack of blocks if repeated sublayer classes contain at least this share of its parameters.
+#: A composite layer is a stack of blocks if repeated sublayer classes contain at least this fraction of its parameters.
 _STACK_SHARE = 0.8
 
 
@@ -90,7 +90,7 @@ def _is_attached(part: keras.Layer, traced: set[int]) -> bool:
 
 
 def _is_stack(layer) -> bool:
-    """Check whether a layer without a graph is a container of blocks rather than one block."""
+    """Check whether a layer without a graph is a container of blocks rather than a single block."""
     inner = [part for part in sublayers(layer) if part.weights]
     if isinstance(layer, keras.Model) or any(isinstance(part, keras.Model) for part in inner):
         return bool(inner)

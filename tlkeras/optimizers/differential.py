@@ -24,8 +24,8 @@ def differential_optimizer(
 ) -> keras.Optimizer:
     """Give each block of a model its own multiple of an optimizer's learning rate.
 
-    Early blocks of a pretrained network hold general features and need small steps; the new head needs large ones. This
-    is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and the
+    Early blocks of a pretrained network contain general features and need small steps; the new head needs large steps.
+    This is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and the
     layer-wise decay of ELECTRA and BEiT. The multiplier of a variable scales its update and its decoupled weight decay,
     so the result is equivalent to one optimizer per block. Yet it is a single optimizer, with one `learning_rate` for
     schedules and callbacks, and one gradient norm for `global_clipnorm`.
@@ -43,11 +43,11 @@ def differential_optimizer(
         optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. If it is built, its state
             is copied.
         layer_decay: Factor in (0, 1] from each block to the one below it: the head has a multiplier of 1, the block
-            below it has `layer_decay`, and the next one has `layer_decay**2`. Values from 0.65 to 0.9 are common,
-            smaller ones for less data. Defaults to no decay.
-        multipliers: A dict from block names, or patterns of layer names (`"block1*"`, as in `fnmatch`; `"left/*"` for
-            the layers of a nested model), to positive factors. It overrides `layer_decay`. Without `layer_decay`, it
-            must cover every block except the head. Alternatively, `slice(a, b)` creates factors that increase
+            below it has `layer_decay`, the block below that has `layer_decay**2`, and so on. Values from 0.65 to 0.9
+            are common, with smaller values for less data. Defaults to no decay.
+        multipliers: A dict that maps block names, or patterns of layer names (`"block1*"`, as in `fnmatch`; `"left/*"`
+            for the layers of a nested model), to positive factors. It overrides `layer_decay`. Without `layer_decay`,
+            it must cover every block except the head. Alternatively, `slice(a, b)` creates factors that increase
             geometrically from `a` at the stem to `b` at the head. These are factors, not rates as in fastai, since the
             optimizer and its schedule set the rate. Defaults to 1 for all.
         head: Factor on the multiplier of the head, unless `multipliers` names the head. Defaults to 1.

@@ -7,8 +7,8 @@ from collections import Counter
 class VariableKeys:
     """Keys of variables that survive saving and loading: the paths of the variables, numbered if several are equal.
 
-    If a model contains the same application twice, the layers of both have the same names, and their variables have the
-    same paths.
+    If a model contains two copies of a network from `keras.applications`, the layers of both copies have the same
+    names, so their variables have the same paths.
 
     Args:
         variables: All variables of a model.

@@ -114,13 +114,13 @@ def fine_tune(
             better on new images than either alone in all our measurements (docs/performance.md). With validation data,
             the average is kept only if its validation loss is lower than that of the fine-tuned weights and that of the
             probe. Without a probe, `"auto"` does not average.
-        runs: Number of fine-tuning runs from the same start, with different image orders and augmentation (but the same
-            augmented views with a cached trunk). The weights of the runs are averaged, and then `average_with_probe` is
-            applied (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With validation data, unless
-            `average_with_probe` is a number, the run with the lowest validation loss is kept if no average has a lower
-            loss. Two runs take twice as long as one. Over 13 splits, two runs were 0.015 ± 0.008 more accurate on test
-            images, but not on drawings from a different source; three runs were no better than two
-            (docs/performance.md).
+        runs: Number of fine-tuning runs from the same starting weights, with different image orders and augmentation
+            (but the same augmented views with a cached trunk). The weights of the runs are averaged, and then
+            `average_with_probe` is applied (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With
+            validation data, unless `average_with_probe` is a number, the run with the lowest validation loss is kept if
+            no average has a lower loss. Two runs take twice as long as one. Over 13 splits, two runs were 0.015 ± 0.008
+            more accurate on test images, but not on drawings from a different source; three runs were no better than
+            two (docs/performance.md).
         class_weight: Class weights for unbalanced data: `"balanced"` (inversely proportional to the frequency of each
             class), or a dict that maps class indices to weights, with 1 for missing classes. For a multi-label head, a
             dict sets only the weights of positive targets; `"balanced"` weights both positive and negative targets.

@@ -44,8 +44,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     Args:
         schedule: Dict from epoch (starting at 0) to the blocks that train from that epoch on: a number of blocks below
-            the head, a fraction of them, the name of the lowest block or layer to train, or None for all. Before the
-            first entry, only the head trains.
+            the head, a fraction of these blocks, the name of the lowest block or layer to train, or None for all.
+            Before the first entry, only the head trains.
         on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, instead of a schedule.
         monitor: Name of the logged metric that `on_plateau` watches.
         mode: `"min"`, `"max"`, or `"auto"` to choose by the metric's name.
@@ -59,8 +59,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     Raises:
         InputError: Both or neither of `schedule` and `on_plateau` are given, or an argument is out of range. At the
-            beginning of `fit`: the model has no such block, or the backup was made by another model or run, or cannot
-            be written. At the end of an epoch: `monitor` is not logged.
+            beginning of `fit`: the model has no such block, or the backup was made by a different model or run, or
+            cannot be written. At the end of an epoch: `monitor` is not logged.
 
     Example:
 

@@ -19,7 +19,7 @@ from tlkeras.utils.validation import check_integer, check_number, invalid, shown
 #: Momentum of the running loss that is used to detect divergence.
 _MOMENTUM = 0.9
 
-#: Width of the Gaussian that smooths the curve, as a share of the number of points.
+#: Width of the Gaussian that smooths the curve, as a fraction of the number of points.
 _WIDTH = 1 / 25
 
 
@@ -29,7 +29,8 @@ class LearningRateCurve:
 
     Attributes:
         learning_rates: Ascending rates, float64 of shape `(steps,)`. For a differential optimizer, its base rates.
-        losses: Loss of the batch that each rate was tried on, of the same shape. All losses are finite.
+        losses: Loss of the batch that each rate was tried on, an array of the same shape as `learning_rates`. All
+            losses are finite.
     """
 
     learning_rates: np.ndarray
@@ -67,7 +68,7 @@ class LearningRateCurve:
         """Plot the curve and the suggestion.
 
         Args:
-            ax: A matplotlib `Axes`. Defaults to a new one.
+            ax: A matplotlib `Axes`. Defaults to a new `Axes`.
 
         Returns:
             The `Axes`.
@@ -100,10 +101,10 @@ def lr_find(
     This is the range test of Smith (2015, https://arxiv.org/abs/1506.01186) with the exponential sweep and the defaults
     of fastai: one batch per rate, each followed by an update, even if the model's own optimizer accumulates gradients
     or Keras runs several steps per execution. It trains the model's trainable variables with a new optimizer that has
-    the same settings (a differential one keeps its multipliers), so the rate is valid for the next phase of training.
-    Afterwards, the weights, the BatchNorm statistics, the layers' seeds, the model's own optimizer and rate, and the
-    random states of Python, NumPy, Keras and the backend are bit-identical to before, even after an exception or
-    Ctrl-C.
+    the same settings (a differential optimizer keeps its multipliers), so the rate is valid for the next phase of
+    training. Afterwards, the weights, the BatchNorm statistics, the layers' seeds, the model's own optimizer and rate,
+    and the random states of Python, NumPy, Keras and the backend are bit-identical to before, even after an exception
+    or Ctrl-C.
 
     Args:
         model: A compiled Keras model.
@@ -113,7 +114,7 @@ def lr_find(
             taken from a generator cannot be put back.
         start: Lowest rate. The default is too low for any model.
         stop: Highest rate. The default is too high for any model.
-        steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the previous one. Defaults to 100, as in
+        steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the previous rate. Defaults to 100, as in
             fastai.
         batch_size: Number of images per batch, for arrays and splits. Defaults to 32, as in `fit`.
         divergence: Multiple of the lowest running loss at which the run ends early. The run also ends at a loss that is

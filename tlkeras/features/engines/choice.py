@@ -1,4 +1,4 @@
-"""Choose the engine that runs a network: the requested one, or LiteRT if its features equal those of Keras."""
+"""Choose the engine that runs a network: the requested engine, or LiteRT if its features equal those of Keras."""
 
 import importlib.util
 import sys

@@ -24,8 +24,8 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
         engine = LiteRtEngine("model.tflite")
         probabilities = engine(tlkeras.read_images(paths, engine.image_shape[:2]))
 
-    An engine computes one image at a time, on the core of the calling thread. Several threads may call it at the same
-    time.
+    An engine computes one image at a time, on the core of the calling thread. Several threads may call one engine at
+    the same time.
 
     Args:
         model: A functional or Sequential `keras.Model` from raw pixels `(N, height, width, channels)` of a fixed size

@@ -16,7 +16,7 @@ _SUFFIX = {"litert": "-4.tflite", "litert by TensorFlow": "-converted.tflite", "
 
 
 class ExportFolder:
-    """A folder with the exported files of one network and with remembered facts about them.
+    """A folder with the exported files of one network and with remembered facts about the network.
 
     Args:
         folder: `pathlib.Path` of a folder to keep, or None for a temporary folder that is deleted when the program

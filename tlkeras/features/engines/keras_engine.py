@@ -54,7 +54,7 @@ def lower_precision(network, precision):
         precision: `"bfloat16"` or `"float16"`.
 
     Returns:
-        `keras.Model` with the same weights.
+        `keras.Model` with the weights of `network`.
     """
 
     def convert(layer):

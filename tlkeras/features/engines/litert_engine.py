@@ -1,6 +1,6 @@
 """Run a network in LiteRT, from a file that needs neither Keras nor TensorFlow.
 
-LiteRT is also the runtime on phones, so a phone that runs the same file gives the same outputs.
+LiteRT is also the runtime on phones, so a phone that runs the file returns the same outputs as this engine.
 """
 
 import os
@@ -24,8 +24,8 @@ class LiteRtEngine:
 
     Args:
         source: A `.tflite` file, or its content as bytes, as written by
-            `tlkeras.features.engines.litert_writer.write_litert`. It has one input `(1, height, width, channels)` and
-            one output `(1, outputs)`, or several outputs, which are concatenated.
+            `tlkeras.features.engines.litert_writer.write_litert`. The file has one input `(1, height, width, channels)`
+            and one output `(1, outputs)`, or several outputs, which are concatenated.
         image_shape: Required `(height, width, channels)` of the file's input. Defaults to None, which accepts any
             shape.
 

@@ -94,6 +94,6 @@ def _operator_problem(model, graph):
 
 
 def _item_sizes(schema):
-    """Return a dict from tensor types to bytes per value."""
+    """Return a dict that maps tensor types to bytes per value."""
     sizes = {1: ("UINT8", "INT8", "INT4", "BOOL"), 2: ("FLOAT16", "INT16"), 4: ("FLOAT32", "INT32"), 8: ("INT64",)}
     return {getattr(schema.TensorType, name): size for size, names in sizes.items() for name in names}

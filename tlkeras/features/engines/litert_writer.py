@@ -190,7 +190,7 @@ class _Writer:
         raise UnsupportedLayerError(f"layer {layer.name!r} has the activation {name!r}")
 
     def scaled(self, tensor, scale, shift):
-        """Write `tensor * scale + shift`, where both are numbers or have one value per channel."""
+        """Write `tensor * scale + shift`, where `scale` and `shift` are numbers or have one value per channel."""
         shape = self.graph.shape(tensor)
         product = self.graph.add("MUL", [tensor, self.graph.constant(np.atleast_1d(scale))], shape)
         return self.graph.add("ADD", [product, self.graph.constant(np.atleast_1d(shift))], shape)

@@ -1,4 +1,4 @@
-"""Run a batch in small slices, so that each layer finds the output of the previous one in the processor's cache."""
+"""Run a batch in small slices, so that each layer finds the output of the layer before it in the CPU cache."""
 
 import numpy as np
 

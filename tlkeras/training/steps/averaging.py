@@ -7,7 +7,7 @@ from tlkeras.training.steps.batchnorm import recompute_statistics
 
 
 def values_of(variables):
-    """Return copies of the values of variables: a dict from a variable's `id` to a NumPy array."""
+    """Return copies of the values of variables: a dict that maps each variable's `id` to a NumPy array."""
     # JAX returns views of buffers that the next step overwrites.
     return {id(variable): np.array(ops.convert_to_numpy(variable)) for variable in variables}
 

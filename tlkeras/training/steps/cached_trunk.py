@@ -24,9 +24,9 @@ class CachedTrunk(keras.utils.PyDataset):
     """Batches of a frozen trunk's output, to train on instead of images.
 
     If images are augmented, the trunk sees several random views of each image; epoch `e` trains on view `e % views`. A
-    view depends only on `seed`, its number and how often it was drawn, so a later process can draw the same view.
-    Values are stored as float16, whose three digits are enough for the features of trained networks. As soon as a value
-    exceeds the range of float16, all values are stored as float32.
+    view depends only on `seed`, the number of the view and how often it was drawn, so a later process can draw the same
+    view. Values are stored as float16, whose three digits are enough for the features of trained networks. As soon as a
+    value exceeds the range of float16, all values are stored as float32.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
@@ -116,7 +116,7 @@ class CachedTrunk(keras.utils.PyDataset):
         return first * steps_per_epoch(self.batches)
 
     def _move(self, count=None, dtype=None):
-        """Move the features to an array with room for more images, or with another dtype."""
+        """Move the features to an array with room for more images, or with a different dtype."""
         before, folder = self._features, self._folder
         self._folder, self._dtype = None, dtype or self._dtype
         try:

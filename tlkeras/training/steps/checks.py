@@ -55,7 +55,7 @@ def check_data(raw, batches, model, head, name):
 
     Args:
         raw: Batches from `tlkeras.training.steps.data.as_batches`.
-        batches: The same batches after the model's own preprocessor, if it has one.
+        batches: The batches of `raw` after the model's own preprocessor, if the model has one.
         model: The classifier.
         head: The classifier's `tlkeras.models.heads.Head`.
         name: Name of the data in errors.

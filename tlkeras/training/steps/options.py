@@ -80,7 +80,7 @@ class Options:
         """Return a copy of these settings, updated with the settings of a plan.
 
         Args:
-            plan: `tlkeras.selection.plan.Plan`, from a package that must not be imported here.
+            plan: `tlkeras.selection.plan.Plan`, from a package that this module must not import.
             function: The public function, whose defaults show which settings were passed.
 
         Raises:
@@ -106,7 +106,7 @@ class Options:
         return self.epochs * steps_per_epoch if self.steps is None else self.steps
 
     def count_epochs(self, steps_per_epoch: int) -> int:
-        """Return the number of epochs in one run. The last one may be cut short."""
+        """Return the number of epochs in one run. The last epoch may be cut short."""
         return math.ceil(self.count_steps(steps_per_epoch) / steps_per_epoch)
 
     @property

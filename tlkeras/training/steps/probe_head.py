@@ -23,7 +23,7 @@ def classifier_head(model):
 
     Raises:
         InputError: The model is not a Keras model, is not built, has several inputs or outputs, or does not end in a
-            layer and activation of these kinds.
+            `Dense` layer with one of these activations.
 
     Example:
 

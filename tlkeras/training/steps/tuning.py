@@ -43,7 +43,7 @@ class Runs:
 
     Args:
         model: The classifier.
-        trainee: The `keras.Model` to train: the model itself, or one that shares its layers, such as its top.
+        trainee: The `keras.Model` to train: the classifier itself, or a model that shares its layers, such as its top.
         data: `tlkeras.training.steps.training_data.TrainingData` for the trainee.
         options: `tlkeras.training.steps.options.Options`.
         progress: `tlkeras.training.steps.result.Progress`, whose result is updated.
