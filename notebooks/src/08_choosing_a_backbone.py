@@ -252,7 +252,7 @@ import warnings
 with warnings.catch_warnings(action="ignore"):  # about widgets that it misses
     import keras_hub
 
-# %%
+# %% tags=["hide"]
 toy = {
     "patch_size": 8,
     "num_layers": 6,
@@ -266,6 +266,7 @@ scaling = {"scale": [1 / 127.5] * 3, "offset": [-1.0] * 3}
 converter = keras_hub.layers.ViTImageConverter(image_size=(32, 32), **scaling)
 converter.save_to_preset(folder)
 
+# %%
 vit = tlkeras.image_classifier(f"hub:{folder}", classes=10, pooling="cls", dropout=0)
 adam = keras.optimizers.Adam(1e-3)
 optimizer = tlkeras.differential_optimizer(vit, adam, layer_decay=0.65)

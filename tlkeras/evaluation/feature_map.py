@@ -94,7 +94,7 @@ def _plane(shares, width):
     figure = Illustration(figsize=(width, 5.6))
     axes = figure.subplots()
     axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_color("#c9c9c6")
+    axes.spines[:].set(visible=True, color="#c9c9c6")
     axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)", color=SOFT)
     axes.set_ylabel(f"second principal component ({shares[1]:.0%})", color=SOFT)
     return figure, axes
