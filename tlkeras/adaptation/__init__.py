@@ -1,1 +1,1 @@
-"""Adaptation: use a model on images that differ from its training images, or train one with few labels."""
+"""Adapt a model to images that differ from its training images, or train a model with few labels."""

@@ -1,4 +1,4 @@
-"""Align the features of one domain with those of another by an affine map that folds into the head of a model."""
+"""Align the features of a target domain with those of a source domain by an affine map that folds into the head."""
 
 from typing import Any, Self
 
@@ -110,7 +110,7 @@ def _standardize(source, target):
 
 
 def _coral(source, target):
-    """Whiten with the target's covariance, then color with the source's."""
+    """Whiten with the target's covariance matrix, then recolor with the source's."""
     matrix = _power(_covariance(target), -0.5) @ _power(_covariance(source), 0.5)
     return matrix, source.mean(axis=0) - target.mean(axis=0) @ matrix
 
@@ -131,7 +131,7 @@ def _power(covariance, exponent):
 
 
 def _linear_ot(source, target):
-    """Map by the optimal transport between the Gaussian distributions with the two means and covariances."""
+    """Map by the optimal transport between two Gaussians that have the means and covariances of the domains."""
     try:
         from skada import LinearOTMappingAdapter
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Adapt the BatchNorm statistics of a model to unlabeled images of another domain (AdaBN), with a prior and guards."""
+"""Adapt the BatchNorm statistics of a model to unlabeled images of a new domain (AdaBN), with a prior and checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,15 +35,15 @@ class BatchNormAdaptation:
 
     Attributes:
         images: Number of images that the new statistics come from.
-        prior: Number of images that the former statistics counted as.
+        prior: Number of images that the former statistics were weighted as.
         share: Weight of the new statistics in the blend, `images / (prior + images)`.
         layers: Number of BatchNorm layers.
-        distance: Distance of the new images from the former statistics, in standard deviations of the latter, averaged
-            over all channels of all layers.
-        losses: Dict from each prior tried to the log loss on the labeled images; empty without labels.
-        shares_before: Share of images predicted as each class before adaptation, float64 `(classes,)`; None for a model
-            that does not output class probabilities.
-        shares_after: The same after adaptation.
+        distance: Distance of the new images from the former statistics, in former standard deviations, averaged over
+            all channels of all layers.
+        losses: Dict that maps each prior tried to the log loss on the labeled images; empty without labels.
+        shares_before: Fraction of images predicted as each class before adaptation, float64 `(classes,)`; None for a
+            model that does not output class probabilities.
+        shares_after: Like `shares_before`, after adaptation.
     """
 
     images: int
@@ -77,31 +77,31 @@ def adapt_batchnorm(
     resize: Resize = "stretch",
     batch_size: int = 32,
 ) -> BatchNormAdaptation:
-    """Adapt the BatchNorm statistics of a model, in place, to unlabeled images of another domain.
+    """Adapt the BatchNorm statistics of a model, in place, to unlabeled images of a new domain.
 
     The new mean of a channel is `(N μ_s + n μ_t) / (N + n)`, where `μ_t` is the mean of `n` images of the new domain,
-    and the `prior` N is the number of images that the former mean `μ_s` counts as. Variances are blended in the same
-    way. The layers are adapted in forward order: each one receives inputs that the previous layers have already
+    and the `prior` N is the number of images that the former mean `μ_s` is weighted as. Variances are blended in the
+    same way. The layers are adapted in forward order: each layer receives inputs that the adapted layers before it have
     normalized. No weights change.
 
-    It helps if a change affects all images, such as noise, a new camera or a new style. It cannot help a
-    network without BatchNorm (ConvNeXt, ViT). It hurts if the class proportions of the new images are different.
-    `benchmarks/adaptation.py` measures the effect.
+    Adaptation helps if a change affects all images, such as noise, a new camera or a new style. It cannot help a
+    network without BatchNorm (ConvNeXt, ViT). It hurts if the class proportions of the new images differ from those of
+    the training images. `benchmarks/adaptation.py` measures the effect.
 
     Args:
-        model: A built `keras.Model` that takes raw pixels, such as one from `tlkeras.fit`. It is changed in place, or
-            not at all if an error is raised.
+        model: A built `keras.Model` that takes raw pixels, such as one from `tlkeras.fit`. The model is changed in
+            place, or not at all if an error is raised.
         unlabeled: At least 100 images of the new domain: a folder (subfolder names are ignored); paths; pixels of shape
-            `(images, height, width, 3)`; or a split of `tlkeras.load_images`. Its class proportions should match those
+            `(images, height, width, 3)`; or a split of `tlkeras.load_images`. The class proportions should match those
             of the images that the model will see.
-        prior: Number of images that the former statistics count as, from 0 (the new statistics replace them) to
+        prior: Number of images that the former statistics are weighted as, from 0 (the new statistics replace them) to
             `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given; otherwise the
-            number of images in `unlabeled`, so both count equally.
+            number of images in `unlabeled`, so the former and the new statistics count equally.
         source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass them if the
-            BatchNorm layers were frozen: the layers then contain the statistics of ImageNet rather than of these
-            images, and the difference between the two domains is what must be corrected. Defaults to None, which takes
-            the model's statistics as those of its training domain.
-        labeled: A split, or a pair of images and class numbers, from the new domain, used to choose `prior`. Defaults
+            BatchNorm layers were frozen in training: the layers then contain statistics of ImageNet rather than of the
+            training images, and only the difference between the training images and the new domain should be corrected.
+            Defaults to None, which assumes that the model's statistics are those of its training images.
+        labeled: A split, or a pair of images and class indices, from the new domain, used to choose `prior`. Defaults
             to None.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, as in
             `tlkeras.fit`.
@@ -112,7 +112,7 @@ def adapt_batchnorm(
 
     Raises:
         InputError: There are fewer than 100 images, the model has no BatchNorm layers, or the predictions for the new
-            images collapse to fewer than half as many classes. The model is then left unchanged.
+            images collapse to fewer than half as many classes as before adaptation. The model is then left unchanged.
         ImageError: An image cannot be read.
 
     Example:
@@ -167,7 +167,7 @@ def _checked_layers(model):
 
 
 class _Adapting:
-    """The state of one call: a model, its former statistics, and the moments that they are compared with."""
+    """The state of one call: a model, its former statistics, and the moments that new moments are compared with."""
 
     def __init__(self, model, layers, images: Unlabeled, resize, batch_size):
         self.model, self.layers, self.images, self.resize, self.batch_size = model, layers, images, resize, batch_size
@@ -184,7 +184,7 @@ class _Adapting:
         assign_statistics(self.layers, self.former)
 
     def adapted(self, prior, labeled):
-        """Adapt with the given prior, or with the best one, and return the result."""
+        """Adapt with the given prior, or with the prior that is best on the labeled images, and return the result."""
         count, losses = len(self.images), {}
         before = self._class_shares()
         if prior is None and labeled is not None:
@@ -202,7 +202,7 @@ class _Adapting:
         return BatchNormAdaptation(count, prior, share, len(self.layers), distance, losses, before, after)
 
     def _adapt(self, share):
-        """Set the statistics to a blend of the former and the new ones, and return the distance between the two."""
+        """Set the statistics to a blend of the former and the new ones, and return the distance between these two."""
         self.restore()
 
         def blend(number, moments):
@@ -239,9 +239,9 @@ class _Adapting:
 
 
 def _blended(former, received, moments, share, epsilon):
-    """Blend statistics so that outputs have the same moments for the new images as for the known domain.
+    """Blend statistics so that a layer's outputs have the same moments for the new images as for the source domain.
 
-    If the statistics come from the known domain, `received` equals `former`, and the result is
+    If the former statistics come from the source domain, `received` equals `former`, and the result is
     `share * new + (1 - share) * former`.
     """
     (mean, variance), (known_mean, known_variance) = former, received

@@ -1,4 +1,4 @@
-"""Statistics of BatchNorm layers: measure them on the inputs of the layers, read them and set them."""
+"""Measure, read and set the statistics of BatchNorm layers."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -70,10 +70,10 @@ def record_moments(
 
     Args:
         model: `keras.Model`.
-        layers: Its BatchNorm layers.
+        layers: BatchNorm layers of the model.
         batches: Arrays of pixels.
-        before: Function called with the index of a layer and its moments so far, just before the layer normalizes; it
-            may assign statistics. Defaults to None.
+        before: Function called with the index of a layer and the layer's moments so far, just before the layer
+            normalizes; the function may assign statistics. Defaults to None.
 
     Returns:
         `Moments` per layer.
@@ -87,7 +87,7 @@ def record_moments(
 
 @contextmanager
 def _watched(layers, moments, before) -> Iterator[None]:
-    """Record the inputs of each layer before the layer normalizes them."""
+    """Record the inputs of each layer before it normalizes them."""
 
     def watched(number, layer, call):
         def record_and_call(inputs, training=None, mask=None):

@@ -41,12 +41,12 @@ _FOR_STATISTICS = 500
 
 @dataclass(frozen=True)
 class Domains:
-    """The training images of a classifier, and the images of the domain to adapt it to.
+    """The training images of a classifier, and images of the domain to adapt the classifier to.
 
     Attributes:
         network: `keras.Model` from raw pixels to the features that the classifier reads.
         source: Images that the classifier was trained on.
-        labels: Their class numbers, int64 `(images,)`; every class occurs.
+        labels: Class indices of the source images, int64 `(images,)`; every class occurs.
         target: Unlabeled images of the new domain.
         resize: Resizing method, as in `tlkeras.read_image`.
         verbose: Whether to show progress on stderr.
@@ -87,22 +87,23 @@ class DomainAdaptation:
 def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> DomainAdaptation:
     """Fit a probe for the target domain, and return it with its network as one Keras model.
 
-    The features of the network are concatenated with those of a copy whose BatchNorm statistics come from the domain of
-    the images. Target features are standardized to the moments of the source features. The probe is fitted to the
-    source features.
+    The features of the network are concatenated with those of a copy of it. The copy uses BatchNorm statistics of the
+    source domain for source images, and of the target domain for target images. Target features are standardized to the
+    moments of the source features. The probe is fitted to the source features.
 
     Standardizing hurts if the shift is small but the class proportions differ. The logits are therefore averaged with
-    those of a probe that is not adapted, unless the two contradict each other, which only a large shift can cause.
+    those of a probe that is not adapted, unless the two probes contradict each other, which only a large shift can
+    cause.
 
     Args:
         domains: `Domains`.
-        batchnorm: Whether to add the adapted copy to the network if the network has BatchNorm layers and there are
-            enough images.
-        self_training: Whether to fit the probe again, with its own predictions for the target images as labels.
+        batchnorm: Whether to add the adapted copy, if the network has BatchNorm layers and there are enough images.
+        self_training: Whether to fit the probe a second time, with its own predictions for the target images as
+            additional labels.
 
     Raises:
-        InputError: There are too few target images, they cannot be distinguished from the source images, an image
-            cannot be read, or the predictions collapse.
+        InputError: There are too few target images, the target images cannot be distinguished from the source images,
+            an image cannot be read, or the predictions collapse to a few classes.
     """
     source, target, apart = _checked_features(domains)
     former = linear_probe(source, domains.labels)
@@ -160,7 +161,7 @@ def _checked_features(domains):
 
 
 def _changed(before, after):
-    """Return the share of images whose most probable class changed."""
+    """Return the fraction of images whose most probable class changed."""
     return round(float(np.mean(before.argmax(axis=1) != after.argmax(axis=1))), 3)
 
 
@@ -168,8 +169,9 @@ def former_weight(agreement: float, networks: int) -> float:
     """Return the weight of the former logits in the average: largest if both heads agree, 0 if they contradict.
 
     Args:
-        agreement: Share of target images for which the former and the adapted head predict the same class.
-        networks: Number of networks that the adapted head reads: 2 with a copy that has adapted BatchNorm statistics.
+        agreement: Fraction of target images for which the former and the adapted head predict the same class.
+        networks: Number of networks that the adapted head reads: 2 if there is a copy with adapted BatchNorm
+            statistics, otherwise 1.
 
     Example:
 
@@ -189,14 +191,14 @@ def _folded(pipeline):
 
 
 def _averaged(former, adapted, weight):
-    """Average two maps to logits; the former one reads only the first features."""
+    """Average two maps from features to logits; `former` reads only the first features, the original network's."""
     matrix = (1 - weight) * adapted.matrix
     matrix[: len(former.matrix)] += weight * former.matrix
     return Affine(matrix, weight * former.offset + (1 - weight) * adapted.offset)
 
 
 def _adapted_network(domains):
-    """Return a copy with the target's statistics, and features of source and target, each with their own statistics."""
+    """Return a copy with the target's statistics, and features of each domain computed with its own statistics."""
     network = renamed_copy(domains.network)
     layers, features = batchnorm_layers(network), []
     initial = statistics_of(layers)
@@ -209,7 +211,7 @@ def _adapted_network(domains):
 
 
 def _told_apart(source, target):
-    """Measure how accurately a cross-validated classifier tells the domains apart, with as many images from each."""
+    """Measure how accurately a cross-validated classifier tells apart equally many images from each domain."""
     count = min(len(source), len(target), _FOR_STATISTICS)
     rng = np.random.default_rng(0)
     table = np.concatenate([one[rng.permutation(len(one))[:count]] for one in (source, target)])

@@ -38,9 +38,9 @@ class LabelOrder:
 
     Attributes:
         order: int64 array of shape `(count,)`: positions of unlabeled images, the most useful first.
-        paths: str array of shape `(images,)`, of all images given.
+        paths: str array of shape `(images,)`: paths of all images passed to `label_order`.
         labels: object array of shape `(images,)`: the labels so far, None for unlabeled images.
-        sources: The images, in a form that `tlkeras.read_image` accepts.
+        sources: All images, in a form that `tlkeras.read_image` accepts.
         reason: A phrase that says how the images were chosen.
     """
 
@@ -71,7 +71,7 @@ class LabelOrder:
         return contact_sheet([self.sources[one] for one in first], names, columns=5, title="Label these first")
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write a table with the columns `path` and `label`: labeled images first, then the ones to label.
+        """Write a table with the columns `path` and `label`: labeled images first, then the images to label.
 
         Pass the filled-in table to `tlkeras.fit(path)`; rows without a label are ignored. Paths are relative to the
         folder of the table if possible.
@@ -108,17 +108,17 @@ def label_order(
 
     Without labels, the images are clustered, and the most typical image of each cluster is returned, starting with the
     largest cluster. With some labels, a probe is fitted to them. The images with the smallest margin between the
-    probe's two most probable classes are returned, one per cluster, so that they are not all alike. Label the first
-    images, then call the function again with their labels.
+    probe's two most probable classes are returned, one per cluster, so that they are not all alike. Label the first of
+    the returned images, then call the function again with their labels.
 
     Args:
         unlabeled: Images, with or without labels: a folder (subfolder names are ignored); paths; pixels; or a split of
             `tlkeras.load_images`.
         model_or_features: Name of a backbone, or a Keras model, whose features determine which images are alike; or the
-            features themselves, of shape `(images, features)`. Defaults to the installed backbone.
+            features themselves, of shape `(images, features)`. Defaults to the backbone that is installed with tlkeras.
         labels: Labels so far: one per image, None or empty for unlabeled images; or the filled-in table from `to_csv`.
             Defaults to None.
-        count: Number of images to order. Defaults to 100, or all if there are fewer.
+        count: Number of images to return. Defaults to 100, or all if there are fewer.
         seed: Seed for the clustering. Defaults to 0.
 
     Returns:
@@ -211,7 +211,7 @@ def _clusters(points, count, seed):
 
 
 def _filled(chosen, count, images, seed):
-    """Add random rows if duplicate images left some clusters empty."""
+    """Fill up with random rows if duplicate images left some clusters empty."""
     rest = np.setdiff1d(np.random.default_rng(seed).permutation(images), chosen)
     return np.array([*chosen, *rest[: count - len(chosen)]], "int64")
 

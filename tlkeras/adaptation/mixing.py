@@ -1,4 +1,4 @@
-"""Accuracy along the line between two sets of weights: before and after fine-tuning (WiSE-FT)."""
+"""Accuracy of weighted averages of a model's weights before and after fine-tuning (WiSE-FT)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ class MixingCurve:
     """The result of `tlkeras.mixing_curve`; `print` shows it as a table.
 
     Attributes:
-        shares: Shares of the fine-tuned weights, a tuple of floats.
-        accuracy: Dict from the name of a set of images to its accuracies, float64 of shape `(shares,)`.
-        standard_error: Dict from the same names to the standard errors, in the same shape.
+        shares: Weights of the fine-tuned model in the average, a tuple of floats.
+        accuracy: Dict that maps the name of each set of images to the accuracies on it, float64 of shape `(shares,)`.
+        standard_error: Dict that maps each name to the standard errors of these accuracies, float64 of shape
+            `(shares,)`.
     """
 
     shares: tuple[float, ...]
@@ -50,15 +51,16 @@ def mixing_curve(
 ) -> MixingCurve:
     """Measure models on the line between two sets of weights on several sets of images, such as clean and shifted ones.
 
-    Fine-tuning improves accuracy on images like the training images, and often reduces it on others. A weighted average
-    of the weights before (a linear probe on the pretrained backbone) and after fine-tuning keeps most of both
-    accuracies. Choose the share on validation images, not on test images.
+    Fine-tuning improves accuracy on images like the training images, and often reduces accuracy on images unlike them.
+    A weighted average of the weights before (a linear probe on the pretrained backbone) and after fine-tuning keeps
+    most of the accuracy on both. Choose the share of the fine-tuned weights on validation images, not on test images.
 
     Args:
         start: Classifier before fine-tuning.
-        tuned: The same architecture after fine-tuning. Its weights change during the call and are restored.
-        images: Dict from a name to a split of `tlkeras.load_images`, or to a pair of pixels and class numbers.
-        shares: Shares of the fine-tuned weights, in [0, 1]. Defaults to five steps from 0 to 1.
+        tuned: Classifier with the same architecture after fine-tuning. Its weights change during the call and are
+            restored afterwards.
+        images: Dict that maps each name to a split of `tlkeras.load_images`, or to a pair of pixels and class indices.
+        shares: Weights of the fine-tuned model in the average, in [0, 1]. Defaults to five values from 0 to 1.
         batch_size: Images per forward pass. Defaults to 32.
 
     Returns:

@@ -15,8 +15,8 @@ def spread_labels(features: np.ndarray, numbers: np.ndarray, unlabeled: np.ndarr
 
     Args:
         features: Standardized features of labeled images, of shape `(images, features)`.
-        numbers: Their class numbers, int array of shape `(images,)`, each class at least once.
-        unlabeled: Standardized features of the other images.
+        numbers: Class indices of the labeled images, int array of shape `(images,)`; each class occurs at least once.
+        unlabeled: Standardized features of the unlabeled images, of shape `(images, features)`.
         classes: Number of classes.
 
     Returns:

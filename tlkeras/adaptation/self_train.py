@@ -1,4 +1,4 @@
-"""Learn from unlabeled images: spread labels over neighbors, and fit a probe to its own predictions."""
+"""Learn from unlabeled images: spread labels to neighboring images, and refit a probe to its own predictions."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,10 @@ class SelfTraining:
         labeled_only: Pipeline of the same form, trained on labeled images only.
         probabilities: Class probabilities for the unlabeled images, float64 of shape `(images, classes)`.
         threshold: Minimum probability of a pseudo-label.
-        accuracy: `(self-trained, labeled only)`: shares of labeled images that are predicted correctly by probes that
-            have not seen their labels; None if not measured.
-        standard_error: Standard error of the difference between the two, over labeled images; None if not measured.
+        accuracy: `(self-trained, labeled only)`: for each kind of probe, the fraction of labeled images that are
+            predicted correctly by probes that have not seen their labels; None if not measured.
+        standard_error: Standard error of the difference between the two accuracies, over labeled images; None if not
+            measured.
     """
 
     probe: Pipeline
@@ -45,13 +46,14 @@ class SelfTraining:
 
     @property
     def better(self) -> bool:
-        """Whether the self-trained probe is better than the other by more than one standard error."""
+        """Whether the self-trained probe is more accurate than `labeled_only` by more than one standard error."""
         return self.accuracy is not None and self.accuracy[0] - self.accuracy[1] > self.standard_error
 
     def pseudo_labels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return `(rows, labels)`: unlabeled images whose most probable class reaches the threshold, and that class.
+        """Return `(rows, labels)`: indices of the unlabeled images to use, and their predicted classes.
 
-        `tlkeras.fine_tune` can learn from these images as if they were labeled.
+        These images have a highest probability of at least `threshold`. `tlkeras.fine_tune` can learn from
+        them as if they were labeled.
         """
         rows = np.flatnonzero(self.probabilities.max(axis=1) >= self.threshold)
         return rows, self.probe.classes_[self.probabilities[rows].argmax(axis=1)]
@@ -83,24 +85,26 @@ def self_train(
     folds: int = 5,
     seed: int = 0,
 ) -> SelfTraining:
-    """Fit a probe to labeled features, and to unlabeled ones with its own predictions as labels.
+    """Fit a probe to labeled features, and to unlabeled features with the probe's own predictions as labels.
 
     Self-training often helps little and sometimes hurts, so tlkeras does not use it by default. This function also
     fits a probe without the unlabeled images and compares the two by cross-validation: the labels of one fold at a time
-    are withheld from both.
+    are withheld from both probes.
 
     Args:
         features: Features of labeled images, of shape `(images, features)`.
-        labels: Class numbers or names, of shape `(images,)`.
-        unlabeled: Features of other images, of shape `(images, features)`. If they come from another domain, align
-            them first with `tlkeras.FeatureAlignment`; the comparison then says nothing about that domain.
-        method: `"spread"` (the default) averages the probe's probabilities with labels spread over near neighbors
-            (`sklearn.semi_supervised.LabelSpreading`), and fits the probe again to all images, each pseudo-label
+        labels: Class indices or names, of shape `(images,)`.
+        unlabeled: Features of the unlabeled images, of shape `(images, features)`. If these images come from a
+            different domain than the labeled ones, align the features first with `tlkeras.FeatureAlignment`; the
+            comparison then says nothing about the accuracy on that domain.
+        method: `"spread"` (the default) averages the probe's probabilities with labels spread to near neighbors
+            (`sklearn.semi_supervised.LabelSpreading`), and refits the probe to all images, with each pseudo-label
             weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which adds
-            the images above the threshold round by round.
+            the images above the threshold in each round.
         threshold: Minimum probability of a pseudo-label, in `pseudo_labels` and for `method="threshold"`. Defaults to
             0.8.
-        groups: Array of shape `(images,)`; images of one group are never on both sides of a fold. Defaults to None.
+        groups: Array of shape `(images,)`; images in the same group are never split between training and held-out
+            images. Defaults to None.
         folds: Number of folds of the comparison, at least 2. Defaults to 5, or fewer if the rarest class has fewer
             images.
         seed: Seed for the folds. Defaults to 0.
@@ -151,9 +155,7 @@ def self_train(
 def fit_with_unlabeled(
     probe: Pipeline, data: LabeledFeatures, unlabeled: np.ndarray, method: str = "spread", threshold: float = 0.8
 ) -> tuple[Pipeline, np.ndarray]:
-    """Fit a probe to labeled images, and to unlabeled ones with its own predictions as labels.
-
-    Args:
+    """Fit a probe to labeled images, and to unlabeled images with the probe's own predictions as labels. Args:
         probe: Probe of the labeled images, from `linear_probe`.
         data: The labeled images.
         unlabeled: float64 features of shape `(images, features)`.
@@ -183,9 +185,9 @@ def fit_with_unlabeled(
 
 
 class _Regressions:
-    """Regressions on labeled images and on the same unlabeled ones, each with different pseudo-labels.
+    """Regressions fitted to labeled images and one fixed set of unlabeled images, with new pseudo-labels for each fit.
 
-    They are fitted in the subspace that all images span, which gives the same regression in less time.
+    They are fitted in the subspace spanned by all images, which gives identical regressions in less time.
     """
 
     def __init__(self, regression, known, numbers, others):
@@ -198,7 +200,7 @@ class _Regressions:
             self.axes, self.rows = self.rows.T @ (vectors / values), vectors * values
 
     def __call__(self, believed):
-        """Fit a regression to the labels, and to pseudo-labels weighted by their probabilities."""
+        """Fit a regression to the labels and to pseudo-labels, each weighted by its probability."""
         weights = np.concatenate([np.ones(len(self.numbers)), believed.max(axis=1)])
         # With twice as many images, the same C penalizes half as strongly, so C is rescaled to their number.
         new = clone(self.regression).set_params(C=self.regression.C * len(self.numbers) / weights.sum())
@@ -212,7 +214,7 @@ def check_unlabeled(features: ArrayLike, columns: int) -> np.ndarray:
     """Check features of unlabeled images, and return them in double precision.
 
     Raises:
-        InputError: They are not finite numbers of shape `(images, columns)`.
+        InputError: The features are not finite numbers of shape `(images, columns)`.
     """
     try:
         table = np.asarray(features, "float64")

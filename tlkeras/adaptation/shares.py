@@ -1,4 +1,4 @@
-"""The share of images predicted as each class: the only sign of failure that needs no labels."""
+"""The fraction of images predicted as each class: the only sign of failure that needs no labels."""
 
 from collections.abc import Iterable
 
@@ -44,7 +44,7 @@ def shares_of(scores: np.ndarray) -> np.ndarray:
 
 
 def classes_in_use(shares: np.ndarray) -> float:
-    """Return the number of equally frequent classes that would have the same entropy.
+    """Return the number of equally frequent classes that would have the entropy of `shares`.
 
     Example:
 
@@ -59,12 +59,12 @@ def check_shares(before: np.ndarray, after: np.ndarray, consequence: str) -> Non
     """Raise an error if adaptation made the predictions collapse to too few classes.
 
     Args:
-        before: Shares of the classes before adaptation.
-        after: Shares of the classes after adaptation.
+        before: Fraction of images predicted as each class before adaptation.
+        after: Fraction of images predicted as each class after adaptation.
         consequence: A sentence that says what happened to the model, for the message.
 
     Raises:
-        InputError: The adapted model uses less than half as many classes.
+        InputError: The adapted model predicts less than half as many classes as before.
     """
     used, left = classes_in_use(before), classes_in_use(after)
     if left < _LEAST_LEFT * used:

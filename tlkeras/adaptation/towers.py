@@ -1,4 +1,4 @@
-"""Two networks side by side: the original, and a copy with the BatchNorm statistics of another domain."""
+"""Two networks side by side: the original, and a copy with the BatchNorm statistics of a new domain."""
 
 import keras
 from keras import layers
@@ -33,11 +33,12 @@ def renamed_copy(network: keras.Model) -> keras.Model:
 
 
 def with_readout(networks: list[keras.Model], joint: Affine, name: str) -> keras.Model:
-    """Build a model of several networks on one input, with a softmax over an affine map of their features.
+    """Build one model from several networks that share an input, with a softmax over an affine map of their features.
 
     Args:
-        networks: Functional models with one input each, all of equal shape. The names of their layers must differ.
-        joint: Map from their concatenated features to one logit per class.
+        networks: Functional models with one input each, all of the same shape. No two layers of these models may have
+            the same name.
+        joint: Affine map from the concatenated features of the networks to one logit per class.
         name: Name of the model.
 
     Returns:

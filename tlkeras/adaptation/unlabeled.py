@@ -1,4 +1,4 @@
-"""Unlabeled images for the functions of this folder: list, check and read them in batches."""
+"""List and check unlabeled images, and read them in batches, for the functions in this folder."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -44,12 +44,12 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
     """List images and ignore their labels.
 
     Args:
-        images: A folder, all of whose files are listed, including those in subfolders; paths; pixels of shape `(images,
+        images: A folder, whose files are all listed, including those in subfolders; paths; pixels of shape `(images,
             height, width, 3)`; or a split of `tlkeras.load_images`.
         name: Name of the argument, for error messages.
 
     Raises:
-        InputError: There are no images, or `images` has none of these forms.
+        InputError: There are no images, or `images` has none of the forms above.
 
     Example:
 

@@ -24,11 +24,11 @@ def feature_function(backbone: Backbone, image_size: tuple[int, int]) -> Callabl
         image_size: `(height, width)` in pixels that images are resized to.
 
     Returns:
-        A function that takes paths, or pixels of that size, and returns features of shape `(images, d)`.
+        A function that takes paths, or pixels of size `image_size`, and returns features of shape `(images, d)`.
 
     Raises:
-        InputError: `backbone` is none of these. The returned function also raises it if the user's function does not
-            return one row of features per image.
+        InputError: `backbone` is none of the above. The returned function also raises this error if the user's function
+            does not return one row of features per image.
     """
     if isinstance(backbone, str | keras.Model):
         return FeatureExtractor(backbone, image_size=image_size).transform

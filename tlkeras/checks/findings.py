@@ -1,4 +1,4 @@
-"""Report the findings of `check_images` as a table, JSON or contact sheets, and move unusable files away."""
+"""Report the findings of `check_images` as a table, JSON or contact sheets, and move unusable files out."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ class Finding:
         paths: The file or files concerned; empty if the finding concerns a class.
         detail: Short description of the finding.
         score: Score in [0, 1]. For suspect labels, the estimated probability that the label is wrong; for blank, dark,
-            overexposed and blurred images and placeholders, the severity of the problem. None for other kinds.
+            overexposed and blurred images and placeholders, the severity of the problem. None for all other kinds.
     """
 
     kind: str
@@ -70,12 +70,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class ImageReport:
-    """The result of `check_images`. Print it to get a table with the first ten of each kind; `findings` has all.
+    """The result of `check_images`. Printing it shows a table with the first ten of each kind; `findings` has all.
 
     Attributes:
         directory: Folder that was checked, str.
         images: Dictionary from each class to the number of its readable images.
-        findings: Tuple of `Finding`. The worst kinds come first, and the highest scores come first within a kind.
+        findings: Tuple of `Finding`. The most severe kinds come first; within a kind, the highest scores come first.
     """
 
     directory: str
@@ -114,10 +114,10 @@ class ImageReport:
         return {"directory": self.directory, "ok": self.ok, "images": self.images, "findings": findings}
 
     def contact_sheets(self, folder: str | os.PathLike, limit: int = 64, pages: int = 8) -> list[Path]:
-        """Draw the images concerned, in one or more PNG files per kind, and return the paths of these files.
+        """Draw the images of all findings, in one or more PNG files per kind, and return the paths of these files.
 
-        The title of each page gives the range of the images on it and their total number. Near-duplicates of one image
-        share a background color.
+        The title of each page says which of the images it shows and how many there are in total. Near-duplicates of one
+        image share a background color.
 
         Args:
             folder: Folder to write to; created if necessary.
@@ -148,9 +148,9 @@ class ImageReport:
         return written
 
     def quarantine(self, folder: str | os.PathLike) -> list[tuple[str, str]]:
-        """Move empty files, damaged files and extra copies to another folder; delete nothing.
+        """Move empty files, damaged files and extra copies to a separate folder; delete nothing.
 
-        The first of several copies stays. Intact files in unsupported formats also stay.
+        The first of several copies stays where it is, and so do intact files in unsupported formats.
 
         Args:
             folder: Folder to move the files to. They keep their paths relative to the directory. Existing files are
@@ -160,8 +160,8 @@ class ImageReport:
             The moves, as pairs of the old and the new path.
 
         Raises:
-            InputError: The folder is inside the directory, where it would count as a class, or already has a file with
-                the same name. In both cases, nothing is moved.
+            InputError: The folder is inside the directory, where it would count as a class, or already contains one of
+                the files. In both cases, nothing is moved.
         """
         check_outside(folder, self.directory)
         surplus = [path for one in self.of("unreadable") for path in one.paths]

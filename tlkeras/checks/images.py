@@ -1,4 +1,4 @@
-"""Check a folder of images before training on it, because most projects that fail do so because of their data."""
+"""Check a folder of images before training on it, because most projects that fail do so because of bad data."""
 
 import os
 from collections import Counter
@@ -36,10 +36,11 @@ def check_images(
     """Check a folder of images for unreadable files, blank images, duplicates, leaks, small classes and wrong labels.
 
     To find suspect labels, a linear probe on features from a pretrained backbone predicts the class probabilities of
-    each image without having seen the image or a near-duplicate of it. The share of wrong labels and the reliability of
-    the probe are estimated from how well its probabilities explain all labels. A probe with many errors flags few
-    labels. Expect to review two or three correct labels for each wrong one, and to miss systematic errors: if
-    several dogs are labeled as cats, the probe learns that such dogs are cats. Classes with a single image are skipped.
+    each image without having seen the image or a near-duplicate of it. The fraction of wrong labels and the reliability
+    of the probe are estimated from how well the probabilities explain all labels. If the probe makes many errors, few
+    labels are flagged. Expect to review two or three correct labels for each wrong one, and to miss systematic errors:
+    if several dogs are labeled as cats, the probe learns that such dogs are cats. Classes with a single image are
+    skipped.
 
     Args:
         directory: Folder with one folder per class, or with folders `train`, `val` and `test` that contain class
@@ -96,7 +97,7 @@ class _Facts:
 
 
 def _inspect(files: list[ImageFile]) -> tuple[list[_Facts], list[Finding]]:
-    """Read all files; return facts about those that are images, and a finding for each of the others."""
+    """Read all files; return facts about the files that are images, and a finding for each file that is not."""
 
     def look(file: ImageFile) -> _Facts | Finding:
         try:
@@ -115,7 +116,7 @@ def _inspect(files: list[ImageFile]) -> tuple[list[_Facts], list[Finding]]:
 
 
 def _file_findings(one: _Facts) -> list[Finding]:
-    """Run the checks that need only this file."""
+    """Run the checks that need only a single file."""
     size = f"{one.width} x {one.height}"
     suffix = Path(one.file.key).suffix.lower()
     usual = _EXTENSIONS.get(one.format, {suffix})
@@ -130,7 +131,7 @@ def _file_findings(one: _Facts) -> list[Finding]:
 
 
 def _duplicates(facts: list[_Facts], groups: np.ndarray) -> list[Finding]:
-    """Classify copies and near-duplicates by location: within one class, in several classes, or in several splits."""
+    """Classify copies and near-duplicates by location: in one class, across classes, or across splits."""
     findings = []
     by_digest, by_group = {}, {}
     for one, group in zip(facts, groups, strict=True):

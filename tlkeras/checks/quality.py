@@ -1,4 +1,4 @@
-"""Find pictures with little or no content: blank, dark, overexposed and blurred images, and placeholders."""
+"""Find images with little or no content: blank, dark, overexposed and blurred images, and placeholders."""
 
 from dataclasses import dataclass
 
@@ -21,10 +21,10 @@ class Quality:
     """Quality measures of one image, computed on gray values in [0, 1] unless noted otherwise.
 
     Attributes:
-        content: Share of the pixels that differ from the median by more than 16 of 255 levels.
+        content: Fraction of the pixels that differ from the median by more than 16 of 255 levels.
         brightest: 99th percentile of the gray values.
         darkest: 0.5th percentile of the gray values.
-        sharpness: Largest steps between neighboring pixels (their 99.8th percentile), as a share of the range of
+        sharpness: Largest steps between neighboring pixels (the 99.8th percentile), as a fraction of the range of
             values. A sharp edge reaches 0.5 or more; an edge that is blurred over ten pixels reaches 0.1.
         colors: Number of colors, quantized to 16 levels per channel, that together cover nine tenths of the image.
     """
@@ -67,8 +67,8 @@ def poor_images(qualities: list[Quality]) -> list[tuple[int, str, str, float]]:
         qualities: Quality measures of all images in a collection.
 
     Returns:
-        Tuples of an image's index, the kind of problem, a description of it, and a score in [0, 1]. Higher scores mean
-        worse problems.
+        Tuples of an image's index, the kind of problem, a description of the problem, and a score in [0, 1]. Higher
+        scores mean worse problems.
     """
     plain = [quality.colors == 1 for quality in qualities]
     unusual = sum(plain) <= max(1, MAX_PLACEHOLDER_SHARE * len(qualities)) and len(qualities) >= 20

@@ -1,4 +1,4 @@
-"""Find suspect labels: images that a probe assigns to another class without having seen them."""
+"""Find suspect labels: a probe that has not seen the image predicts a different class."""
 
 from collections import Counter
 
@@ -25,11 +25,11 @@ _SHARPNESS = np.geomspace(0.05, 50, 97)  # powers that probabilities are raised 
 def wrong_label_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Estimate the probability that each label is wrong.
 
-    The model assumes that some share of the labels is wrong, with all other classes equally likely. The remaining
-    labels follow the given probabilities after a correction of their sharpness. Neither the share nor the sharpness is
-    known, so the result is averaged over a grid of values for both, weighted by how well they explain the labels.
-    Therefore, a probe that is often wrong flags few labels: less sharp probabilities explain its errors, not wrong
-    labels.
+    The model assumes that a certain fraction of the labels is wrong, and that a wrong label is equally likely to be any
+    class other than the true one. Correct labels follow the given probabilities after these have been sharpened or
+    softened. Neither the fraction nor the sharpness is known, so the result is averaged over a grid of values for both,
+    weighted by how well they explain the labels. Therefore, a probe that is often wrong flags few labels: softer
+    probabilities explain its errors better than wrong labels do.
 
     Args:
         labels: int array of shape `(images,)`.
@@ -86,12 +86,12 @@ def suspect_labels(
 ) -> list[Finding]:
     """Return findings for the labels that may be wrong.
 
-    Classes with one picture, counting near-duplicates once, are left out: when that picture is held out, the probe has
-    no other picture of the class to learn from.
+    Classes with a single image, counting near-duplicates once, are skipped: when that image is held out, the probe has
+    no other image of the class to learn from.
 
     Args:
         files: The images.
-        groups: int array of shape `(images,)`, with the same number for near-duplicates.
+        groups: int array of shape `(images,)`: near-duplicates have equal values.
         backbone: Name of a backbone, a Keras model, or a function from pixels to features.
         image_size: `(height, width)` in pixels that images are resized to for the backbone.
         seed: Seed for the cross-validation.
@@ -138,7 +138,7 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, pairs: list
 
 
 def folds_to_judge(labels: np.ndarray, groups: np.ndarray, most: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divide images into as many folds as possible such that each leaves at least two classes to learn from.
+    """Divide images into as many folds as possible such that at least two classes remain without any one fold.
 
     Returns:
         Pairs of indices to fit on and indices to predict; empty if no such folds exist.

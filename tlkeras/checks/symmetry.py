@@ -28,7 +28,7 @@ class Symmetry:
         accuracy: Accuracy of the probe on the unchanged images, in [0, 1].
         accuracy_changed: Accuracy of the same probe on the same images after flipping or rotating them.
         standard_error: Standard error of the difference, from the paired predictions for each image.
-        verdict: `"unsafe"` if accuracy drops by more than two standard errors, `"safe"` if a loss of more than the
+        verdict: `"unsafe"` if accuracy drops by more than two standard errors, `"safe"` if a drop of more than the
             tolerance is ruled out (at two standard errors), `"undecided"` if there are too few images to decide.
     """
 
@@ -55,10 +55,11 @@ def check_symmetry(
 ) -> list[Symmetry]:
     """Measure whether images stay recognizable when they are flipped or rotated.
 
-    A linear probe is fitted to features of the unchanged training images. It is then scored on the validation images,
-    both unchanged and changed. If the change reduces accuracy a lot, either the labels or the backbone depend on the
-    direction. In both cases, augmenting with this change is risky. A symmetry of the features may not be a symmetry of
-    the labels in a finer task, so check that the policy's reason applies as well.
+    A linear probe is fitted to features of the unchanged training images. The probe is then scored on the validation
+    images, first unchanged, then flipped or rotated. If this reduces accuracy a lot, either the labels or the
+    backbone's features depend on orientation. In both cases, augmenting with this symmetry is risky. Even if accuracy
+    holds, a flip or rotation may change the labels of a finer-grained task, so also check that the reason given in the
+    augmentation policy applies.
 
     Args:
         train: Images to fit the probe to.
@@ -66,7 +67,7 @@ def check_symmetry(
         backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
             [0, 255] to features `(n, d)`.
         symmetries: Symmetries to measure: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.
-        tolerance: Loss of accuracy that still counts as safe. Defaults to 0.05.
+        tolerance: Drop in accuracy that still counts as safe. Defaults to 0.05.
 
     Returns:
         One `Symmetry` for each of `symmetries`.
@@ -104,7 +105,7 @@ def check_symmetry(
 
 
 def _compare(name: str, right: np.ndarray, right_changed: np.ndarray, tolerance: float) -> Symmetry:
-    """Judge a change by comparing, image by image, what is recognized without and with it."""
+    """Judge a symmetry by comparing, image by image, what is recognized before and after applying it."""
     difference = right_changed.astype(float) - right
     error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
     change = float(difference.mean())

@@ -1,1 +1,1 @@
-"""Strategies of `fit`, and how to choose between them."""
+"""The training strategies of `fit`, and functions for choosing among them."""

@@ -1,4 +1,4 @@
-"""The public `advise`: which backbone, and whether to fine-tune it, from evidence on the user's own images."""
+"""The public `advise`: choose a backbone and whether to fine-tune it, from evidence on the user's own images."""
 
 import os
 from collections.abc import Sequence
@@ -43,28 +43,31 @@ def advise(
     seed: int = 0,
     verbose: bool = False,
 ) -> Plan:
-    """Advise how to train a classifier: which backbone to use, which layers to train, and how, with reasons.
+    """Advise how to train a classifier: which backbone to use, which layers to train and how, with reasons.
 
-    Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The strength of the best
+    Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The accuracy of the best
     probe and the number of images then decide whether fine-tuning is worth its time: a probe that is nearly always
     correct leaves nothing to gain, and on our data sets of a few hundred images, fine-tuning was not more accurate than
-    the advised probe (docs/choosing.md). The advice itself needs no fine-tuning. `tlkeras fit --strategy auto`
-    follows it. If it fine-tunes, the result is compared with the probe on held-out images, and the better one is kept.
+    the advised probe (docs/choosing.md). Producing the advice needs no fine-tuning. `tlkeras fit --strategy auto`
+    follows the advice. If that command fine-tunes, it compares the result with the probe on held-out images and keeps
+    the better model.
 
     Args:
         images: As in `tlkeras.rank`. Test images are not used.
-        backbones: Names. Defaults to those whose weights are on this machine.
-        max_params: As in `tlkeras.rank`, like the other budgets.
+        backbones: Names of backbones. Defaults to all whose weights are on this machine.
+        max_params: Largest number of parameters without the head, as in `tlkeras.rank`. The budgets default to None, no
+            limit.
         max_madds: Largest number of multiply-adds per image.
         max_ms: Longest time per image on this machine, in milliseconds.
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
-        image_size: Side in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
+        image_size: Side length in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
         cache: As in `tlkeras.FeatureExtractor`.
         seed: Seed for the folds. Defaults to 0.
         verbose: Whether to show progress on stderr.
 
     Returns:
-        `Plan`, which prints as a list of choices. `plan.command` and `tlkeras.fine_tune(plan=plan)` carry it out.
+        `Plan`, which prints as a list of choices. To carry it out, run `plan.command` or call
+        `tlkeras.fine_tune(plan=plan)`.
 
     Raises:
         InputError: As in `tlkeras.rank`.
@@ -77,7 +80,7 @@ def advise(
     >>> plan.backbone, plan.strategy, plan.rule_of_thumb
     ('efficientnet_lite0', 'features', 'head')
 
-    Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054, on a probe before fine-tuning.
+    Reference: Kumar et al., 2022, https://arxiv.org/abs/2202.10054, on training a probe before fine-tuning.
     """
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     settings = {"image_size": image_size, "cache": cache, "seed": seed, "verbose": verbose}
@@ -89,10 +92,10 @@ def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) 
 
     Args:
         candidates: List of `Candidate`, whole backbones.
-        tables: Their features, arrays `(images, width)`.
+        tables: Features of each candidate, arrays `(images, width)`.
         split: `ImageSplit` of the images.
         skipped: Files that cannot be read.
-        image_size: Size of the images that the features are of; None for each backbone's own.
+        image_size: Size of the images that the features were computed from; None for each backbone's default.
         seed: Seed for the folds.
 
     Returns:
@@ -126,7 +129,7 @@ def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) 
 
 
 def _strategy(row, whole, split):
-    """Choose between a probe and fine-tuning: two `Choice` objects, the second for the weights to train."""
+    """Choose between a probe and fine-tuning; return two `Choice` objects: the strategy and the weights to train."""
     labels = split.labels if split.multilabel else np.eye(len(split.class_names))[split.labels]
     fewest = min(len(np.unique(split.groups[column > 0])) for column in labels.T)
     accuracy, error = row.accuracy, row.standard_error

@@ -1,4 +1,4 @@
-"""The strategy `auto`: follow the advice, and keep a fine-tuned model only if it is better by more than chance."""
+"""The strategy `auto`: follow the advice, keep a fine-tuned model only if it beats the probe by more than chance."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -19,8 +19,8 @@ def train_automatically(task):
 
     The block that a probe reads and the kind of probe are chosen on the training and validation images. If fine-tuning
     is advised, it must beat that probe by more than chance on the validation images: its lead must exceed one standard
-    error of the paired difference, which treats the images of a group as dependent. A tie goes to the probe, which is
-    simpler. Accuracy is measured on the test images.
+    error of the paired difference, which treats images in the same group as dependent. A tie goes to the probe, which
+    is simpler. The reported accuracy is measured on the test images.
 
     Args:
         task: `tlkeras.selection.outcome.Task`. If its `probe` is not the default, that kind of probe is used.
@@ -49,7 +49,7 @@ def train_automatically(task):
 
 
 def _better_of_both(task):
-    """Train a probe and fine-tune, both on the training images, and keep the model that validation images favor."""
+    """Train a probe and a fine-tuned model on the training images, and keep the better one on validation images."""
     train, validation = task.images.train, task.images.validation
     _, features = extract(task)
     options = {"estimator": task.probe, "groups": train.groups, "seed": task.seed, "class_weight": task.class_weight}

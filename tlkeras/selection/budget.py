@@ -1,4 +1,4 @@
-"""The duration of fine-tuning: estimate it from several steps, announce it, and keep it within a limit."""
+"""Estimate the duration of fine-tuning from several steps, announce it, and keep it within a limit."""
 
 import json
 import sys
@@ -46,7 +46,7 @@ class StepTimer(keras.callbacks.Callback):
     """Time the steps of a training run.
 
     Attributes:
-        seconds: Duration of the fastest step, without the first one, which compiles; None before the second step ends.
+        seconds: Duration of the fastest step, excluding the first, which compiles; None before the second step ends.
     """
 
     def __init__(self):
@@ -100,9 +100,9 @@ def minutes_for(task, pace, epochs):
         epochs: Number of epochs.
 
     Returns:
-        Minutes for the steps and for the forward passes of all images for the probe, of the held-out images after each
-        epoch, and of the test images. The steps count twice if the model is refitted. If outputs of the trunk are
-        cached, they take one pass per view, and the held-out images take one pass in total.
+        Minutes for the training steps and for the forward passes: over all images for the probe, over the held-out
+        images after each epoch, and over the test images. The steps count twice if the model is refitted. If outputs of
+        the trunk are cached, computing them takes one pass per view, and the held-out images take one pass in total.
     """
     images, times = task.images, 2 if task.refit else 1
     steps = ceil(len(images.train) / BATCH) * epochs * times
@@ -126,13 +126,14 @@ def within_minutes(task, time_step):
     """Choose epochs and blocks so that fine-tuning takes at most `task.minutes`.
 
     The first option is to train all blocks for at least two epochs. The second is to train the top blocks alone for as
-    many epochs as fit, which runs the trunk only once. The third is to train the top block on smaller images, if the
-    task allows it. If nothing fits, the fastest option is chosen. A choice made before the process was killed is kept.
+    many epochs as fit, so the trunk runs only once. The third is to train the top block on smaller images, if the task
+    allows it. If nothing fits, the fastest option is chosen. If the process was killed and resumed, the choice made
+    before is kept.
 
     Args:
         task: `Task` with `minutes`.
-        time_step: Function from `blocks` (None for all) to the seconds of a step, without the trunk if its output is
-            cached.
+        time_step: Function that takes `blocks` (None for all) and returns the seconds per step, without the trunk if
+            its output is cached.
 
     Returns:
         Dict of `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side`, the size in pixels to resize images
@@ -180,8 +181,8 @@ def smaller_sides(backbone, side):
     """List the sides in pixels that images may be resized to if fine-tuning takes too long, the largest first.
 
     Args:
-        backbone: Name of the backbone. Backbones that split images into patches, or have size-specific weights, keep
-            their size.
+        backbone: Name of the backbone. For backbones that split images into patches or have size-specific weights,
+            there are no smaller sizes.
         side: Side of the images in pixels without resizing.
 
     Example:
@@ -197,7 +198,7 @@ def smaller_sides(backbone, side):
 
 
 def resized(images, side):
-    """Return the same images with another size to resize them to when they are read.
+    """Return the same images, set to be resized to a different size when they are read.
 
     Args:
         images: `ImageSplits`.

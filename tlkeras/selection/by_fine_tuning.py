@@ -1,4 +1,4 @@
-"""The strategy `finetune`: run `tlkeras.fine_tune` on the training images, measure, then train again on all images."""
+"""The strategy `finetune`: run `tlkeras.fine_tune`, measure its accuracy, then train again on all images."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ def train_by_fine_tuning(task):
 
     The accuracy is measured first. The number of steps, the C of the probe, and whether to average the probe with the
     fine-tuned weights are chosen on the validation images, and the accuracy is measured on the test images. Then, if
-    `task.refit`, a new model is trained on all images with these choices and the same number of steps.
+    `task.refit`, a new model is trained on all images with these choices, including the number of steps.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
@@ -63,7 +63,7 @@ def refitted(task, trained):
         trained: `Trained`, from `train_by_fine_tuning` without `refit`.
 
     Returns:
-        `Trained`, with the accuracy of the measured model.
+        `Trained` with the new model, and with the accuracy of the measured model.
     """
     start, learned = perf_counter(), task.learnable
     fixed = {name: trained.choices[name] for name in ("C", "steps", "runs", "average_with_probe", "blocks")}
@@ -73,7 +73,7 @@ def refitted(task, trained):
 
 
 def _step_seconds(task, blocks):
-    """Time a training step on several images, or on the trunk's output for them if the run will cache it."""
+    """Time a training step on several images, or on the trunk's outputs for these images if the run will cache them."""
     sample = task.images.train.take(np.arange(min(len(task.images.train), 4 * BATCH)))
     options = {"blocks": blocks, "probe": False, "verbose": False}
     if blocks is None or views_kept(task) is None:
@@ -126,13 +126,13 @@ def predicted(model, split, batch_size=32, verbose=False, flips=()):
 
 
 def predicted_with_features(model, split, batch_size=32, verbose=False):
-    """Predict a split; return predictions and inputs of the head, float32 `(images, classes)`, `(images, features)`."""
+    """Return predictions and head inputs for a split, float32 `(images, classes)` and `(images, features)`."""
     answers = _answers(quick_engine(with_features(model)), split, batch_size, verbose)
     return tuple(np.split(answers, [model.output_shape[-1]], axis=1))
 
 
 def _answers(engine, split, batch_size, verbose):
-    """Run an engine on all images with one thread per core, since a call uses only the core of its thread."""
+    """Run an engine on all images with one thread per core, since each call runs on a single core."""
     batches, cores = split.batches(batch_size), os.cpu_count() or 1
     bar = progress(each_batch(batches), total=len(batches), description="measuring", unit="batch", verbose=verbose)
     with ThreadPoolExecutor(cores) as pool:

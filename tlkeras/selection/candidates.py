@@ -1,4 +1,4 @@
-"""Candidates: backbones and their blocks, the cost of each, and the features of all of them from one pass."""
+"""Candidates: backbones and their blocks, the cost of each, and the features of all blocks from one pass."""
 
 import tempfile
 from dataclasses import dataclass, replace
@@ -31,16 +31,16 @@ JOINED = 3
 
 @dataclass(frozen=True)
 class Candidate:
-    """A backbone, whole or up to one of its blocks, and its cost.
+    """A whole backbone, or a backbone up to one of its blocks, and its cost.
 
     Attributes:
         backbone: Name of the backbone.
-        block: Name of the block whose output is used as features, or names of several, lowest first, whose features are
-            concatenated, as in `tlkeras.FeatureExtractor`; None for the output of the whole backbone.
+        block: Name of the block whose output is used as features, or names of several blocks, lowest first, whose
+            features are concatenated, as in `tlkeras.FeatureExtractor`; None for the output of the whole backbone.
         width: Number of features.
         parameters: Number of weights up to that block, including moving statistics, without a head.
         multiply_adds: Multiply-adds per image up to that block.
-        top1: ImageNet accuracy of the whole backbone as a share, or None if it is not published.
+        top1: Top-1 ImageNet accuracy of the whole backbone as a fraction, or None if it is not published.
         milliseconds: Time per image on this machine, one image at a time, on one core if the engine is LiteRT. It is
             measured on the whole backbone; for a block, it is scaled by multiply-adds. None if not measured.
         classes: Number of classes in the head.
@@ -80,8 +80,8 @@ class Tapped:
 
     Args:
         backbone: Name of a backbone, or a Keras model that takes raw pixels.
-        blocks: None for the output only; `"all"` for every block, joined with those right below it; or names of
-            blocks, which are read one at a time.
+        blocks: None for the output only; `"all"` for every block, each joined with the blocks right below it; or names
+            of blocks, which are read one at a time.
         image_size: As in `FeatureExtractor`.
         resize: As in `FeatureExtractor`.
         cache: As in `FeatureExtractor`; with False, this object uses a temporary folder.
@@ -109,7 +109,7 @@ class Tapped:
         self._extractor = self._whole if len(taps) == 1 else FeatureExtractor(backbone, block=tuple(taps), **options)
 
     def candidates(self, classes):
-        """List the candidates, the lowest block first and the whole backbone last, without times."""
+        """List the candidates without times, from the lowest block to the whole backbone."""
         info, rows = self._info, []
         for read in self._reads:
             names = tuple(self._layout[index][0] for index in read)
@@ -149,7 +149,7 @@ class Tapped:
         return known
 
     def _lay_out(self):
-        """List `(name, width, parameters, multiply-adds)` up to each block that can be read, in a form for JSON."""
+        """List `(name, width, parameters, multiply-adds)` up to each block that can be read, ready for JSON."""
         backbone = self._whole.backbone
         model = backbone if isinstance(backbone, keras.Model) else shared_network(network_settings(self._whole))
         rows, parameters, products = [], 0, 0
@@ -207,7 +207,7 @@ def _width(model, name):
 
 
 def _multiply_adds(layer):
-    """Count the multiply-adds of a layer: the size of each kernel times the number of positions it is applied at.
+    """Count the multiply-adds of a layer: the size of each kernel times the number of positions where it is applied.
 
     Products of two activations, as in attention, are not counted.
     """

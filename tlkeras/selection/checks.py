@@ -1,4 +1,4 @@
-"""Checks of the arguments of `rank` and `advise`, before Keras is loaded or an image is read."""
+"""Check the arguments of `rank` and `advise` before Keras is loaded or an image is read."""
 
 import os
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def within_budgets(candidates, budgets: Mapping[str, float | None]) -> list:
     """Keep the candidates that meet all budgets.
 
     Raises:
-        InputError: No candidate meets them; the message gives the smallest sufficient value.
+        InputError: No candidate meets all budgets; the message gives the smallest value that would be enough.
     """
     kept = candidates
     for name, limit in budgets.items():

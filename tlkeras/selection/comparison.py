@@ -1,4 +1,4 @@
-"""Compare candidates on the same images: quick scores for all, then cross-validation of those near the best."""
+"""Compare candidates on the same images: quick scores for all, then cross-validation for candidates near the best."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ def quick_scores(tables, split):
 
     Returns:
         float64 array of shape `(candidates, images)`: whether each prediction is correct; with several labels per
-        image, the share of correct ones.
+        image, the fraction of labels predicted correctly.
     """
     classes = np.arange(len(split.class_names))
     present = split.labels > 0 if split.multilabel else split.labels[:, None] == classes
@@ -48,7 +48,7 @@ def quick_scores(tables, split):
 
 
 def probe_scores(tables, split, seed=0, rounds=ROUNDS):
-    """Score each candidate by cross-validating both linear probes, all on the same folds.
+    """Score each candidate by cross-validating both kinds of linear probe, all on the same folds.
 
     For each fold, the logistic regression uses the C with the lowest loss on the other folds, so no image influences
     the choice of the regression that predicts it. The discriminant analysis has no hyperparameter to choose.
@@ -60,8 +60,8 @@ def probe_scores(tables, split, seed=0, rounds=ROUNDS):
         rounds: Number of rounds, whose scores are averaged.
 
     Returns:
-        A list of dicts, one per candidate, from `"logistic"` and, with one label per image, `"lda"` to float64 arrays
-        of shape `(images,)`, as from `quick_scores`.
+        A list of dicts, one per candidate, that map `"logistic"` and, with one label per image, `"lda"` to float64
+        arrays of shape `(images,)`: scores like those of `quick_scores`.
     """
     labels = split.labels.astype(int) if split.multilabel else split.labels
     first = labeled_features(tables[0], labels, split.groups)
@@ -90,13 +90,13 @@ def lead(first, second, groups):
     """Compare two candidates on the same images.
 
     Args:
-        first: Scores of shape `(images,)`.
+        first: Scores of one candidate, of shape `(images,)`.
         second: Scores of the other candidate.
-        groups: Groups of images that count as dependent.
+        groups: Group of each image; images in the same group count as dependent.
 
     Returns:
-        `(lead, standard_error)`: the mean of `first - second` and its standard error. The error is far smaller than for
-        two accuracies measured separately, since most images are easy or hard for both candidates.
+        `(lead, standard_error)`: the mean of `first - second` and its standard error. This error is far smaller than
+        for two accuracies measured separately, since most images are easy or hard for both candidates.
     """
     return mean_with_error(np.subtract(first, second), groups)
 

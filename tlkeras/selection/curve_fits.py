@@ -1,12 +1,12 @@
-"""Learning curves as functions of the number of images, fitted to many resampled curves at once.
+"""Functions that describe a learning curve by the number of images, fitted to many resampled curves at once.
 
 All families have the form `asymptote - drop * shape(n)`. For a given shape, the other two parameters are a weighted
-linear regression, so several array operations try all shapes of a grid for all curves. No starting point is needed, and
-no fit ends in a local minimum.
+linear regression, so a few array operations try all shapes in a grid for all curves. No starting point is needed, and
+no fit gets stuck in a local minimum.
 
 Source: Mohr et al., LCDB 1.0, 2022, https://doi.org/10.1007/978-3-031-26419-1_1, where POW4 and MMF4 extrapolate best.
-If points are few and noisy, both level off too early (benchmarks/learning_curve.py), so LOG2, which never levels off,
-is used as well.
+With few and noisy points, both families level off too early (benchmarks/learning_curve.py), so LOG2, which never levels
+off, is used as well.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def fit_curves(family: str, n, accuracies, weights=None, polish: bool = False) -
 
 
 def _solve(shapes, y, w):
-    """Regress each curve on each shape; return asymptote, drop and loss, each of shape `(curves, shapes)`."""
+    """Regress each curve on each shape; return asymptotes, drops and losses, each of shape `(curves, shapes)`."""
     mean_shape, mean_y = shapes @ w, y @ w
     centered = shapes - mean_shape[:, None]
     variance = (centered**2) @ w
@@ -118,7 +118,7 @@ def _solve(shapes, y, w):
 
 
 def _polished(function, n, y, w, start):
-    """Refine a shape of the grid to the nearest minimum of the loss."""
+    """Refine a shape from the grid to the nearest minimum of the loss."""
 
     def loss(shape):
         return float(np.log(_solve(function(n, shape[None]), y[None], w)[2][0, 0] + 1e-18))

@@ -1,4 +1,4 @@
-"""Average predictions over an image and its flips, if the domain declares flips safe."""
+"""Average predictions over an image and its flips, if the augmentation policy of the domain declares flips safe."""
 
 from functools import partial
 
@@ -32,7 +32,7 @@ def flipped_sources(split, flip, image_size, resize):
     Args:
         split: `ImageSplit`.
         flip: Key of `FLIPS`.
-        image_size: `(height, width)` to resize them to.
+        image_size: `(height, width)` to resize the images to.
         resize: Resizing method, as in `tlkeras.read_image`.
 
     Returns:
@@ -49,7 +49,7 @@ def _read_flipped(source, flip, image_size, resize):
 
 
 def average_over_flips(predict, flips):
-    """Return a function that averages the predictions for images and for their flips.
+    """Return a function that averages the predictions for each image and its flips.
 
     Args:
         predict: Function from pixels `(images, height, width, channels)` to probabilities.

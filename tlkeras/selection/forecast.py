@@ -23,7 +23,7 @@ class Forecast(NamedTuple):
 
     Attributes:
         per_class: Number of images per class, or of additional images per class, that the forecast is for.
-        accuracy: Median of the forecasts, as a share.
+        accuracy: Median of the forecasts, as a fraction.
         low: 10th percentile of the forecasts.
         high: 90th percentile of the forecasts.
     """
@@ -35,7 +35,7 @@ class Forecast(NamedTuple):
 
 
 class Hindcast(NamedTuple):
-    """A forecast, from at most half of the images, of an accuracy that was also measured.
+    """A forecast of an accuracy that was also measured, made from measurements on at most half as many images.
 
     Attributes:
         per_class: Number of training images per class in the measurement.
@@ -67,10 +67,11 @@ class LearningCurve:
 
     Attributes:
         per_class: float64 array of shape `(sizes,)`: mean number of training images per class, ascending.
-        accuracy: float64 array of shape `(sizes,)`: share of images predicted correctly.
-        standard_error: float64 array of shape `(sizes,)`; images of one group count as dependent.
+        accuracy: float64 array of shape `(sizes,)`: fraction of images predicted correctly.
+        standard_error: float64 array of shape `(sizes,)`; images in the same group count as dependent.
         now: Mean number of available images per class. Probes are trained on at most four fifths of them.
-        hindcast: `Hindcast`: the method's forecast for these images from at most half of them.
+        hindcast: `Hindcast`: a forecast of the last measured accuracy, from measurements on at most half as many
+            images.
         fits: Tuple of `CurveFits`, one per family, of the resampled measurements.
     """
 
@@ -90,7 +91,7 @@ class LearningCurve:
         Args:
             per_class: Numbers of training images per class, shape `(sizes,)`, ascending.
             right: Whether each image was predicted correctly, shape `(rounds, sizes, images)`.
-            groups: Int array of shape `(images,)`; images of one group are resampled together.
+            groups: Int array of shape `(images,)`; images in the same group are resampled together.
             now: Number of available images per class.
             seed: Seed for the resampling.
 
@@ -113,7 +114,7 @@ class LearningCurve:
             per_class: Number of training images per class, up to 3 times the available number.
 
         Raises:
-            InputError: It is larger, or not positive.
+            InputError: `per_class` is larger than that, or not positive.
 
         Example:
 
@@ -133,7 +134,7 @@ class LearningCurve:
             more: Number of additional images per class, up to twice the available number.
 
         Raises:
-            InputError: It is larger, or not positive.
+            InputError: `more` is larger than that, or not positive.
         """
         self._check("more", more, self.now)
         gains = _predicted(self.fits, self.now + more) - _predicted(self.fits, self.now)
@@ -252,7 +253,7 @@ def _fits(per_class, draws, error) -> tuple[CurveFits, ...]:
 
 
 def _predicted(fits, per_class) -> np.ndarray:
-    """Return the accuracies that all resampled curves of all families predict for one number of images."""
+    """Return the accuracies that all resampled curves of all families predict for a given number of images."""
     return np.concatenate([fit(per_class)[:, 0] for fit in fits])
 
 
@@ -263,6 +264,6 @@ def _quantiles(values) -> tuple[float, float, float]:
 
 
 def _rounded(number: float) -> float:
-    """Round to one significant digit, or two below 30, so a forecast does not look more precise than it is."""
+    """Round to one significant digit (two below 30), so a forecast does not look more precise than it is."""
     digits = 2 if number < 30 else 1
     return float(f"{number:.{digits}g}")

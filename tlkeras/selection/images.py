@@ -1,4 +1,4 @@
-"""The images that choices may depend on."""
+"""Load the images that choices of backbone, block and strategy may depend on."""
 
 import os
 
@@ -25,7 +25,8 @@ def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
         `(split, skipped)`: the images, and a tuple of unreadable files.
 
     Raises:
-        InputError: There are no such images, there is only one class, or a class has fewer than two distinct images.
+        InputError: There are no images other than test images, there is only one class, or a class has fewer than two
+            distinct images.
     """
     skipped = ()
     if isinstance(images, str | os.PathLike):

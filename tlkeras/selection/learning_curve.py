@@ -1,4 +1,4 @@
-"""The public `learning_curve`: how accuracy grows with the number of images, with forecasts for larger numbers."""
+"""The public `learning_curve`: measure how accuracy grows with the number of images, and extrapolate."""
 
 import os
 from collections.abc import Sequence
@@ -41,15 +41,15 @@ def learning_curve(
 ) -> LearningCurve:
     """Measure a linear probe on growing numbers of images, and forecast how much additional images would help.
 
-    The features of a frozen backbone are computed once. In each of `repeats` rounds, every image is predicted by probes
-    trained on subsets of the other four fifths of the images, from one eleventh to all of them. Smaller subsets are
-    contained in larger ones and preserve the class proportions. Near-duplicates and images of one group are never in
-    both training and test images. The C of each probe is chosen on its training images.
+    The features of a frozen backbone are computed once. In each of `repeats` rounds, each fifth of the images is
+    predicted by probes trained on subsets of the other four fifths, from one eleventh of these up to all. Smaller
+    subsets are contained in larger ones and preserve the class proportions. Near-duplicates, and images in the same
+    group, are never split between training and test images. The C of each probe is chosen on its training images.
 
     Three families of curves, POW4, MMF4 and LOG2, are then fitted to resampled measurements (images, or groups of them,
-    drawn with replacement). The median and the 80% interval are those of all their forecasts. As a check, the same
-    procedure also forecasts the accuracy at the largest measured size from sizes up to half of it, and reports the
-    error. Trust a forecast only as much as this hindcast.
+    drawn with replacement). The median and the 80% interval are taken over all forecasts of the fitted curves. As a
+    check, the same procedure also forecasts the accuracy at the largest measured size from sizes up to half as large,
+    and reports the error. Trust a forecast only as much as this hindcast.
 
     A forecast assumes that new images are like the available ones. Images from another camera, place or style can help
     more if the classifier will be used on such images.
@@ -103,7 +103,7 @@ def curve_of_features(
 
     Args:
         features: Array of shape `(images, features)`.
-        labels: Class numbers or names of shape `(images,)`.
+        labels: Class indices or names of shape `(images,)`.
         groups: Array of shape `(images,)`, or None if all images are independent.
         repeats: As in `learning_curve`.
         seed: As in `learning_curve`.
@@ -132,7 +132,7 @@ def probe_accuracy(data: LabeledFeatures, repeats: int = 5, seed: int = 0) -> fl
         seed: Seed for the folds.
 
     Returns:
-        The last point of the learning curve of these images.
+        The accuracy, as at the last point of the learning curve of these images.
     """
     return float(np.mean([_round(data, (1.0,), seed + number) for number in range(repeats)]))
 
@@ -141,7 +141,7 @@ def check_enough(labels: Sequence, groups) -> None:
     """Raise an error if a class has too few distinct images for a forecast.
 
     Raises:
-        InputError: A class has too few; the message names it.
+        InputError: A class has too few distinct images; the message names the class.
     """
     classes, numbers = np.unique(labels, return_inverse=True)
     groups = np.arange(len(numbers)) if groups is None else np.asarray(groups)
@@ -157,7 +157,7 @@ def check_enough(labels: Sequence, groups) -> None:
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # more threads would wait for each other on matrices this small
 def _round(data: LabeledFeatures, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Predict every image with probes on shares of the other folds; return correctness, bool `(shares, images)`."""
+    """Predict each image with probes on fractions of the other folds; return correctness, bool `(shares, images)`."""
     rng = np.random.default_rng(seed)
     right = np.empty((len(shares), len(data.labels)), bool)
     everything = np.arange(len(data.labels))
@@ -181,7 +181,7 @@ def _rows(data: LabeledFeatures, rows: np.ndarray) -> LabeledFeatures:
 
 
 def _position_in_class(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give each image a position in [0, 1) within its class: the first is 0, so every share contains each class."""
+    """Give each image a position in [0, 1) within its class; one is 0, so each subset contains every class."""
     position = np.empty(len(numbers))
     for number in np.unique(numbers):
         members = np.flatnonzero(numbers == number)
@@ -190,7 +190,7 @@ def _position_in_class(numbers: np.ndarray, rng: np.random.Generator) -> np.ndar
 
 
 def _chosen_C(data: LabeledFeatures, seed: int) -> float:
-    """Choose C on a quarter of the training images, for all smaller subsets as well."""
+    """Choose C by holding out a quarter of the training images; the smaller subsets use this value as well."""
     held_out = data.deal_folds(4, seed)[0]
     ((*path,),) = probability_paths(data, [held_out], DEFAULT_CS)
     losses = log_losses(np.array(path), data, held_out).mean(axis=1)

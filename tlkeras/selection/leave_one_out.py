@@ -1,4 +1,4 @@
-"""Leave-one-out ridge regression in closed form, for a quick score of many candidates."""
+"""Leave-one-out ridge regression in closed form, to score many candidates quickly."""
 
 import numpy as np
 
@@ -9,20 +9,20 @@ PENALTIES = 10.0 ** np.arange(-2, 2.1, 0.5)
 
 
 def leave_one_out(features, targets, groups):
-    """Predict each image by ridge regression on all images except those of its group.
+    """Predict each image by ridge regression on all images outside its group.
 
     No model is refitted: if a group is left out, the residuals of its images are `(I - H)⁻¹ r`, where `H` is the
-    group's part of the matrix that maps targets to predictions, and `r` is the group's residuals in the fit to all
-    images. The chosen penalty has the lowest squared error of these predictions.
+    group's block of the matrix that maps targets to predictions, and `r` is the group's residuals in the fit to all
+    images. The penalty is chosen to minimize the squared error of these predictions.
 
     Args:
         features: Numbers of shape `(images, features)`; this function standardizes them.
         targets: Numbers of shape `(images, outputs)`, such as -1 and 1 per class.
-        groups: Int array of shape `(images,)`; the images of a group are left out together.
+        groups: Int array of shape `(images,)`; images in the same group are left out together.
 
     Returns:
-        float64 array of shape `(images, outputs)`: predictions, each equal to that of a model refitted without the
-        group. Features are standardized once, using all images.
+        float64 array of shape `(images, outputs)`: for each image, the prediction of a model fitted without the image's
+        group, except that features are standardized using all images.
 
     Example:
 
@@ -48,7 +48,7 @@ def leave_one_out(features, targets, groups):
 
 
 def _principal_axes(table):
-    """Return orthonormal axes of shape `(images, rank)` and the squared length along each, float64 `(rank,)`."""
+    """Return orthonormal axes of shape `(images, rank)` and the squared length along each axis, float64 `(rank,)`."""
     wide = table.shape[0] <= table.shape[1]
     values, vectors = np.linalg.eigh(table @ table.T if wide else table.T @ table)
     kept = values > values[-1] * 1e-10
@@ -57,7 +57,7 @@ def _principal_axes(table):
 
 
 def _left_out(axes, shrinkage, residuals, members):
-    """Convert residuals to those of the fit without each image's group."""
+    """Convert residuals of the fit to all images into residuals of fits that leave out each image's group."""
     leverage = 1 / len(axes) + (axes**2) @ shrinkage
     without = residuals / (1 - leverage)[:, None]
     for rows in members:

@@ -64,13 +64,13 @@ def train_on_features(task):
 
 
 def extract(task):
-    """Compute the features of all images in one pass, or reuse those computed to choose the block.
+    """Compute the features of all images in one pass, or reuse the features that were computed to choose the block.
 
     Args:
         task: `Task`.
 
     Returns:
-        `(extractor, features)`: the `FeatureExtractor`, and a dict from `"train"`, `"validation"` and `"test"` to
+        `(extractor, features)`: the `FeatureExtractor`, and a dict that maps `"train"`, `"validation"` and `"test"` to
         float32 arrays of shape `(images, features)`.
     """
     images = task.images
@@ -90,7 +90,7 @@ def extract(task):
 
 
 def _cross_validated(task, extractor, learned, features):
-    """Predict every image with a probe that has not seen it, and fit the probe on all images."""
+    """Predict each image with a probe that has not seen it, and fit a probe on all images."""
     options = {"folds": fold_count(learned), **_probe_options(task)}
     table = np.concatenate(list(features.values()))
     result = cross_validate_probe(table, learned.labels, groups=learned.groups, **options)
@@ -109,7 +109,7 @@ def _flipped_features(task, extractor, split, flip):
 
 
 def _held_out(task, extractor, learned, features, given):
-    """Predict the test images with a probe that has not seen them, and refit the probe if `learned` includes them."""
+    """Predict the test images with a probe that has not seen them; refit it with them if `learned` includes them."""
     images, options = task.images, _probe_options(task)
     known, parts = images.train, ["train"]
     if task.refit:
@@ -130,7 +130,7 @@ def _held_out(task, extractor, learned, features, given):
 
 
 def _out_of_fold(task, features, choices):
-    """Cross-validate predictions of the measured probe's training images, to choose a temperature."""
+    """Predict the measured probe's training images by cross-validation, to choose a temperature."""
     parts = ["train", "validation"] if task.refit else ["train"]
     known = task.images.train.join(*(getattr(task.images, part) for part in parts[1:]))
     options = {"folds": fold_count(known), "Cs": [choices.get("C", 1.0)], **_probe_options(task)}
@@ -147,10 +147,10 @@ def _rejector(task, learned, features):
 
 
 def fold_count(split):
-    """Choose the number of folds: 10 for few images, otherwise 5, but no more than the largest class has groups.
+    """Choose the number of folds: 10 for few images, else 5, but at most the number of groups in the largest class.
 
-    The measured probes learn from fewer images than the delivered one. The fewer images there are, the more this
-    lowers the accuracy, and the less time more folds take.
+    The measured probes learn from fewer images than the delivered one, which lowers their accuracy. With few images,
+    this effect is larger, and the additional folds that reduce it take little time.
     """
     data = labeled_features(np.zeros((len(split), 1)), split.labels, split.groups)
     return max(3, min(10 if len(split) <= FEW_IMAGES else 5, max(data.sizes)))

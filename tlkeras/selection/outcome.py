@@ -29,19 +29,21 @@ class Task:
         images: `ImageSplits`.
         backbone: Name of the backbone.
         probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
-        calibrate: Whether a temperature will be chosen, which needs predictions to choose it on.
+        calibrate: Whether to provide predictions for choosing a temperature.
         reject: Whether to fit a rejector for images of unknown classes.
-        block: Name of the block that a probe reads, or names of several; None for the output of the backbone.
+        block: Name of the block that a probe reads, or names of several blocks; None for the output of the backbone.
         tapped: `Tapped` that has already computed the features of all blocks for most images, or None.
-        flips: Names of the flips to average predictions over, for comparison; see `tlkeras.selection.flips`.
+        flips: Names of the flips; predictions averaged over them are computed for comparison; see
+            `tlkeras.selection.flips`.
         refit: Whether the delivered model is trained on all images once the accuracy is measured.
-        cross_validate: Whether a probe may be measured by cross-validation over all images; False if some of them were
-            used to choose the block or the kind of probe.
+        cross_validate: Whether a probe may be measured by cross-validation over all images; False if some of the images
+            were used to choose the block or the kind of probe.
         class_weight: None or `"balanced"`.
         epochs: Epochs of fine-tuning.
         domain: Domain of the images, for augmentation in fine-tuning, or None for no augmentation.
         minutes: Maximum duration of fine-tuning, or None for no limit.
-        smaller_sides: Sides in pixels that images may be resized to if fine-tuning takes too long.
+        smaller_sides: Side lengths in pixels that images may be resized to if fine-tuning would otherwise take too
+            long.
         callbacks: Keras callbacks for fine-tuning.
         cache: Cache of features, as in `FeatureExtractor`.
         checkpoint: Folder for checkpoints that fine-tuning resumes from, or None.
@@ -96,12 +98,12 @@ class Measured:
     """Predictions for images by models that have not seen them.
 
     Attributes:
-        images: The predicted `ImageSplit`.
+        images: The `ImageSplit` that the predictions are for.
         probabilities: Array of shape `(images, classes)`.
-        by: `"cross-validation"`, `"held-out images"` (if the model was refitted, it has been trained on them since) or
-            `"test images"` (never used for training).
-        features: Array of shape `(images, features)`: the inputs of the head, for a map of the images; None if they are
-            not known.
+        by: `"cross-validation"`, `"held-out images"` (if the model was refitted, it has since been trained on these
+            images) or `"test images"` (never used for training).
+        features: Array of shape `(images, features)`: the inputs of the head, for a map of the images; None if the
+            features are not known.
         flipped: Probabilities from the same models, averaged over each image and its flips, or None.
     """
 
@@ -136,7 +138,7 @@ class Trained:
 
 
 def right(probabilities, labels):
-    """Score each prediction: float64 of shape `(images,)`; with several labels per image, the share of correct ones."""
+    """Score each prediction, float64 `(images,)`; with several labels per image, the fraction of correct labels."""
     if labels.ndim == 2:
         return ((probabilities >= 0.5) == (labels >= 0.5)).mean(axis=1)
     return (probabilities.argmax(axis=1) == labels).astype("float64")

@@ -17,8 +17,8 @@ class Choice:
     Attributes:
         name: Name of the choice, such as `"backbone"`.
         value: The chosen value.
-        certainty: `"clear"` if the images support the choice by more than one standard error, `"tie"` if they do not
-            support it clearly, and `"default"` if it does not depend on them.
+        certainty: `"clear"` if the images support the choice by more than one standard error, `"tie"` if the support is
+            weaker, and `"default"` if the choice does not depend on the images.
         reason: The reason for the choice, with the evidence, in a sentence.
     """
 
@@ -36,15 +36,15 @@ class Plan:
         strategy: `"features"` (a probe on frozen features) or `"finetune"`, as in `tlkeras.fit`.
         trains: `"head"`, `"last"` (the top blocks) or `"all"`.
         backbone: Name of the backbone.
-        block: Name of the block that a probe reads, or names of several, as in `tlkeras.FeatureExtractor`; None for the
-            backbone's output, and for fine-tuning.
-        image_size: Side of the images in pixels, or `(height, width)`.
+        block: Name of the block that a probe reads, or names of several blocks, as in `tlkeras.FeatureExtractor`; None
+            for the backbone's output or if the plan is to fine-tune.
+        image_size: Side length of the images in pixels, or `(height, width)`.
         epochs: Epochs of fine-tuning; 0 for a probe.
         probe: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         learning_rate: Peak learning rate of fine-tuning, or None.
-        layer_decay: Factor on the learning rate from each block to the one below it, or None.
-        augmentation: Whether to augment images, with the augmentations that their domain allows.
-        choices: A `Choice` with its reason for each of these.
+        layer_decay: Factor by which the learning rate decreases from each block to the one below it, or None.
+        augmentation: Whether to augment images, with the augmentations that are allowed for the domain.
+        choices: A `Choice`, with its reason, for each of the settings above.
         rule_of_thumb: The layers to train according to the number of images alone: `"head"` below 1,000, `"last"` up to
             100,000, and `"all"` above.
         ranking: `Ranking` of the backbones and their blocks, which the choices are based on.
@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def fine_tune_options(self) -> dict:
-        """Arguments of `tlkeras.fine_tune` that carry out the plan, the same as those set by its argument `plan`.
+        """Keyword arguments that make `tlkeras.fine_tune` carry out the plan; passing `plan` to it has the same effect.
 
         A plan that trains only the head has `epochs=0`, which ends `fine_tune` after its probe.
         """
@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def command(self) -> str:
-        """Command that carries out the plan: `auto` follows the same advice for the given backbone."""
+        """Command that carries out the plan: its strategy `auto` asks `advise` again, for the chosen backbone."""
         size = f" --image-size {self.image_size}" if isinstance(self.image_size, int) else ""
         return f"tlkeras fit DIR -o RUN --backbone {self.backbone}{size} --strategy auto"
 

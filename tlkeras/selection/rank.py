@@ -37,15 +37,15 @@ def rank(
     seed: int = 0,
     verbose: bool = False,
 ) -> Ranking:
-    """Rank backbones and their blocks by the accuracy of a linear probe on their features of the user's images.
+    """Rank backbones and their blocks by the accuracy of a linear probe on the features that they compute.
 
     One pass per backbone computes the features of all blocks. A block is read together with the two below it, since
-    their features cost nothing more and made the probe more accurate (docs/performance.md). Then all candidates get a
-    quick score: the exact leave-one-out accuracy of ridge regression, in closed form. Those near the best are
-    cross-validated with logistic regression and with shrunk discriminant analysis, and the better of the two counts.
-    All use the same folds, so differences are paired, and images that are hard for all candidates add no noise to them.
-    Candidates within one standard error of the best are ties, and the cheapest of them is recommended. Near-duplicates
-    are held out together.
+    these features cost nothing extra and made the probe more accurate in our tests (docs/performance.md). Then all
+    candidates get a quick score: the exact leave-one-out accuracy of ridge regression, in closed form. Candidates near
+    the best are cross-validated with logistic regression and with shrunk discriminant analysis, and the better of the
+    two counts. All candidates use the same folds, so differences are paired, and images that are hard for all
+    candidates add no noise to them. Candidates within one standard error of the best are considered tied, and the
+    cheapest of them is recommended. Near-duplicates are held out together.
 
     The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
     measures it again.
@@ -54,17 +54,17 @@ def rank(
         images: A folder with one subfolder per class, or another source for `tlkeras.load_images`; the result of
             `load_images`; or one `ImageSplit`. Test images are not used, unless an `ImageSplit` contains them. If there
             are more than 5,000 images, a random 5,000 are used.
-        backbones: Names, or Keras models that take raw pixels. Defaults to the backbones whose weights are on this
-            machine.
+        backbones: Names of backbones, or Keras models that take raw pixels. Defaults to the backbones whose weights are
+            on this machine.
         blocks: `"all"` for every block of each backbone, read together with the two below it; names of blocks, which
-            are read one at a time; or None for the outputs only. Earlier blocks are cheaper, and better for images
-            unlike those of ImageNet. Defaults to `"all"`, which costs little.
+            are read one at a time; or None for the outputs only. Earlier blocks are cheaper, and often better for
+            images that do not resemble those of ImageNet. Defaults to `"all"`, which costs little.
         max_params: Largest number of parameters without the head, such as `5e6`. This and the other budgets default to
             None, no limit.
         max_madds: Largest number of multiply-adds per image, such as `400e6`.
         max_ms: Longest time per image on this machine, in milliseconds.
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
-        image_size: Side in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
+        image_size: Side length in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
         cache: As in `tlkeras.FeatureExtractor`.
         seed: Seed for the folds. Defaults to 0.
         verbose: Whether to show progress on stderr.
@@ -107,8 +107,8 @@ def gather(images, backbones, blocks, budgets, *, image_size=None, cache=True, s
         verbose: As in `rank`.
 
     Returns:
-        `(candidates, tables, split, skipped)`: list of `Candidate`; list of their features, arrays of shape
-        `(images, width)`; the `ImageSplit` of the images; and the unreadable files.
+        `(candidates, tables, split, skipped)`: list of `Candidate`; list of the features of each candidate, arrays of
+        shape `(images, width)`; the `ImageSplit` of the images; and the unreadable files.
     """
     backbones = check_choosing(images, backbones, blocks, budgets, image_size, seed)
     split, skipped = images_to_choose_on(images, seed)
@@ -126,7 +126,8 @@ def timed_with_features(tapped, split, budgets=None):
         budgets: Dict of the budgets of `rank`. Defaults to None, no limit.
 
     Returns:
-        `(candidates, tables)`: list of `Candidate`, and list of their features, arrays of shape `(images, width)`.
+        `(candidates, tables)`: list of `Candidate`, and list of the features of each, arrays of shape `(images,
+        width)`.
     """
     timed = [_timed(each, len(split.class_names)) for each in tapped]
     kept = within_budgets([one for each in timed for one in each], budgets or {})
@@ -145,7 +146,7 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
 
     Args:
         candidates: List of `Candidate`.
-        tables: Their features, arrays of shape `(images, width)`.
+        tables: Features of each candidate, arrays of shape `(images, width)`.
         split: `ImageSplit` of the images.
         skipped: Unreadable files.
         seed: Seed for the folds.
@@ -188,7 +189,7 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
 
 
 def _prior(candidates, wholes):
-    """Choose as a static list would: the best whole backbone by ImageNet accuracy, or as much of it as fits."""
+    """Choose as a static list would: the whole backbone with the best ImageNet accuracy, or as much of it as fits."""
     numbers, sign = (wholes, -1) if wholes else (range(len(candidates)), 1)
     return max(numbers, key=lambda number: (candidates[number].top1 or 0, sign * candidates[number].multiply_adds))
 

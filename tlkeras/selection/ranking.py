@@ -20,16 +20,16 @@ class Ranked:
     Attributes:
         candidate: `Candidate`: backbone, block and their cost.
         images: Number of images.
-        quick_accuracy: Leave-one-out accuracy of ridge regression, as a share.
-        over_output: Quick accuracy minus that at the output of the same backbone, with the standard error of the
-            difference; None if that output is not a candidate. If an earlier block leads, the images are probably
-            unlike those of the pretraining.
+        quick_accuracy: Leave-one-out accuracy of ridge regression, as a fraction.
+        over_output: `(difference, standard error)`: quick accuracy minus the quick accuracy at the output of the same
+            backbone; None if that output is not a candidate. If an earlier block leads, the images are probably unlike
+            the images used for pretraining.
         probe: `"logistic"` or `"lda"`, whichever is more accurate, as in `tlkeras.linear_probe`; None for a candidate
-            whose quick score was out of reach.
-        accuracy: Cross-validated accuracy of that probe, as a share, or None.
+            whose quick score was too far below the best.
+        accuracy: Cross-validated accuracy of that probe, as a fraction, or None.
         standard_error: Standard error of `accuracy`; near-duplicates count as dependent.
         behind: Accuracy of the best candidate minus that of this one, or None.
-        behind_error: Standard error of `behind`, from the same images.
+        behind_error: Standard error of `behind`, computed from paired predictions for the same images.
     """
 
     candidate: Candidate
@@ -51,8 +51,8 @@ class Ranked:
     def interval(self) -> tuple[float, float] | None:
         """95% interval of the accuracy on images like these, or None.
 
-        Two correct and two wrong predictions are added (Agresti and Coull, 1998), so its width is positive even if all
-        predictions are correct.
+        Two correct and two wrong predictions are added (Agresti and Coull, 1998), so the interval has a positive width
+        even if all predictions are correct.
         """
         if self.accuracy is None:
             return None
@@ -66,8 +66,8 @@ class Ranking:
     """A comparison of backbones and blocks on the user's images. It prints as a table with a recommendation.
 
     Attributes:
-        rows: A `Ranked` for each candidate: first those that were cross-validated, best first, then the others by quick
-            accuracy.
+        rows: A `Ranked` for each candidate: first the cross-validated candidates, best first, then the remaining ones
+            by quick accuracy.
         best: The row with the highest cross-validated accuracy.
         recommended: The cheapest row, by multiply-adds, within one standard error of the best.
         prior: The row of the whole backbone with the highest ImageNet accuracy among those that meet the budgets: the

@@ -1,4 +1,4 @@
-"""The public `trial`: compare transfer with training the same network from random weights."""
+"""The public `trial`: compare transfer learning with training the same network from random weights."""
 
 import os
 import sys
@@ -32,12 +32,12 @@ WIDTH = 1.96
 
 
 class Arm(NamedTuple):
-    """One network of a trial, trained on a share of the images.
+    """One network in a trial, trained on a fraction of the images.
 
     Attributes:
         name: `"transfer"`, `"scratch"` or `"shuffled"`.
         images: Number of training images.
-        learning_rate: The rate with the lowest loss on the validation images.
+        learning_rate: The learning rate with the lowest loss on the validation images.
         loss: Mean log loss on the validation images.
         accuracy: Accuracy on the test images.
     """
@@ -50,11 +50,11 @@ class Arm(NamedTuple):
 
 
 class Lead(NamedTuple):
-    """The lead of transfer over random weights, on the test images.
+    """The lead of transfer learning over training from random weights, on the test images.
 
     Attributes:
         images: Number of training images.
-        rival: The better of the other arms by its loss on the validation images: `"scratch"` or `"shuffled"`.
+        rival: The one of `"scratch"` and `"shuffled"` with the lower loss on the validation images.
         lead: Accuracy of transfer minus that of the rival.
         low: Lower bound of the 95% interval.
         high: Upper bound of the 95% interval.
@@ -127,27 +127,28 @@ def trial(
     seed: int = 0,
     verbose: bool = True,
 ) -> Trial:
-    """Compare transfer with the same architecture from random weights, at several numbers of images.
+    """Compare transfer learning with training the same architecture from random weights, at several numbers of images.
 
     The arms are `transfer` (pretrained weights, starting with a linear probe), `scratch` (new random weights) and
     `shuffled` (the values of each pretrained weight in random order). Shuffling preserves only the statistics of the
-    weights, so it shows how much transfer would help if it only provided a good scale. All arms train all layers with
-    `tlkeras.fine_tune`, with the same epochs, schedule and augmentation. The learning rate of each is chosen from the
-    same list by the loss on the validation images, since an untuned competitor makes transfer look better than it is.
-    The lead is measured on the test images.
+    weights, so this arm shows how much transfer would help if it only provided weights of a good scale. All arms train
+    all layers with `tlkeras.fine_tune`, with the same epochs, schedule and augmentation. For each arm, the learning
+    rate is chosen from the same list by the loss on the validation images, since an untuned competitor makes transfer
+    look better than it is. The lead is measured on the test images.
 
     The interval covers the variation between test images, not between training seeds.
 
     Args:
         images: A folder with one subfolder per class, or the result of `tlkeras.load_images`.
         backbone: Name of a backbone, or a classifier with pretrained weights, as returned by `image_classifier`.
-        image_size: Side or `(height, width)` in pixels, if `backbone` is a name. Defaults to the size of the splits, or
-            of the backbone.
-        augmentation: As in `tlkeras.image_classifier`. Defaults to none; augmentation helps the random arms more.
-        shares: Shares of the training images of each class, in (0, 1]. A smaller share is contained in a larger one.
-            Validation and test images stay the same.
-        learning_rates: Rates to choose from. The default covers the range for fine-tuning and for training from
-            scratch.
+        image_size: Side length or `(height, width)` in pixels, if `backbone` is a name. Defaults to the image size of
+            the splits, if set, otherwise to that of the backbone.
+        augmentation: As in `tlkeras.image_classifier`. Defaults to none; augmentation helps the arms with random
+            weights more.
+        shares: Fractions of the training images of each class, in (0, 1]. A smaller subset is contained in each larger
+            one. Validation and test images stay the same.
+        learning_rates: Learning rates to choose from. The default covers the range for fine-tuning and for training
+            from scratch.
         epochs: Largest number of epochs; training stops early after 5 epochs without a lower validation loss. Defaults
             to 20, since random weights need more epochs than pretrained ones.
         seed: Seed for subsets, weights and training. Defaults to 0.
@@ -201,7 +202,7 @@ def _classifier(backbone, images: ImageSplits, image_size, augmentation) -> kera
 
 
 def _share(split: ImageSplit, share: float, seed: int) -> ImageSplit:
-    """Return a share of the images of each class; a smaller share is contained in a larger one."""
+    """Return a fraction of the images of each class; a smaller subset is contained in each larger one."""
     rng = np.random.default_rng(seed)
     kept = np.zeros(len(split), bool)
     for number in np.unique(split.labels):
@@ -219,8 +220,8 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
         seed: Seed for the random weights.
 
     Returns:
-        A new model. In the random arms, BatchNormalization averages over 10 steps instead of 100: few images mean few
-        steps, so its statistics would otherwise hardly change from their initial values.
+        A new model. In the arms with random weights, BatchNormalization averages over about 10 steps instead of 100:
+        few images mean few steps, so the moving statistics would otherwise hardly change from their initial values.
     """
     keras.utils.set_random_seed(seed)
     copy = keras.models.clone_model(classifier)
@@ -240,7 +241,7 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
 
 
 def _best_arm(classifier, name, train, images, rates, epochs, seed, verbose) -> tuple[Arm, np.ndarray]:
-    """Train an arm at each learning rate; return the one with the lowest validation loss, and its predictions."""
+    """Train an arm at each learning rate; return the run with the lowest validation loss, and its predictions."""
     best = None
     for rate in rates:
         model = arm_model(classifier, name, seed)
@@ -259,7 +260,7 @@ def _best_arm(classifier, name, train, images, rates, epochs, seed, verbose) -> 
 
 
 def _lead(results: dict, groups) -> Lead:
-    """Compare transfer with the better of the other arms, image by image."""
+    """Compare transfer with the better of the two other arms, image by image."""
     rival = min((name for name in ARMS if name != "transfer"), key=lambda name: results[name].loss)
     lead, error = mean_with_error(results["transfer", "right"] - results[rival, "right"], groups)
     low, high = lead - WIDTH * error, lead + WIDTH * error
