@@ -66,8 +66,13 @@ def _fitted(extractor, images, classes, *steps):
     return make_pipeline(extractor, *steps).fit(images[0], labels)
 
 
+def _folded_answers(pipeline, images):
+    """Return what `predict` of the folded model gives, without the time it takes to be compiled."""
+    return keras.ops.convert_to_numpy(tlkeras.fold(pipeline)(images, training=False))
+
+
 def _assert_same_answers(pipeline, images):
-    found = tlkeras.fold(pipeline).predict(images, batch_size=1000, verbose=0)
+    found = _folded_answers(pipeline, images)
     assert found.dtype == np.float32 and found.shape == (len(images), len(pipeline.classes_))
     if hasattr(pipeline, "predict_proba"):
         expected = pipeline.predict_proba(images)
@@ -157,7 +162,7 @@ def test_a_nearest_centroid_with_equal_priors_is_folded_into_that_by_which_it_pr
     features = pipeline[:-1].transform(images[1])
     distances = np.square(features[:, None] - pipeline[-1].centroids_).sum(axis=2)
     expected = np.square(features).sum(axis=1, keepdims=True) - distances
-    found = tlkeras.fold(pipeline).predict(images[1], batch_size=1000, verbose=0)
+    found = _folded_answers(pipeline, images[1])
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
     _assert_same_decisions(pipeline, found, expected, images[1])
 
@@ -167,7 +172,7 @@ def test_a_nearest_centroid_with_equal_priors_is_folded_into_that_by_which_it_pr
 def test_a_nearest_centroid_gives_scores_whatever_its_priors(extractor, images, classes, shrink_threshold):
     classifier = NearestCentroid(shrink_threshold=shrink_threshold, priors="empirical")
     pipeline = _fitted(extractor, images, classes, StandardScaler(), classifier)
-    answers = tlkeras.fold(pipeline).predict(images[1], batch_size=1000, verbose=0)
+    answers = _folded_answers(pipeline, images[1])
     margins = answers[:, 1:] - answers[:, :1]
     decisions = pipeline.decision_function(images[1]).reshape(len(images[1]), -1)
     expected = decisions if classes == 2 else decisions[:, 1:] - decisions[:, :1]
@@ -189,7 +194,7 @@ def test_several_labels_at_once_are_folded(extractor, images):
     labels = (features[:, :3] > np.median(features[:, :3], axis=0)).astype(int)
     pipeline = make_pipeline(extractor, StandardScaler(), OneVsRestClassifier(LogisticRegression()))
     pipeline.fit(images[0], labels)
-    found = tlkeras.fold(pipeline).predict(images[1], batch_size=1000, verbose=0)
+    found = _folded_answers(pipeline, images[1])
     np.testing.assert_allclose(found, pipeline.predict_proba(images[1]), atol=1e-5)
 
 
@@ -219,7 +224,7 @@ def test_a_row_of_zeros_stays_what_it_is_when_normalized():
     images[0] = 0
     for norm in ("l1", "l2", "max"):
         pipeline = make_pipeline(extractor, Normalizer(norm), LogisticRegression()).fit(images, np.arange(20) % 2)
-        found = tlkeras.fold(pipeline).predict(images, verbose=0)
+        found = _folded_answers(pipeline, images)
         np.testing.assert_allclose(found, pipeline.predict_proba(images), atol=1e-6)
 
 
