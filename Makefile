@@ -23,6 +23,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --dist loadscope
 
 # Only files that hold such tests are imported at all.
+SLOW = $$(grep -rl --include='test_*.py' mark.slow tests) -m slow
 BACKENDS = $$(grep -rl --include='test_*.py' mark.backends tests) -m "backends and not one_backend"
 
 # Tests compile much and compute little: what one has compiled serves the others, and XLA takes no pains.
@@ -55,7 +56,7 @@ test: lint .venv/dev
 	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras -m "not slow"
 
 test-slow: .venv/dev
-	$(BIN)/python $(PYTEST) tests -m slow
+	$(BIN)/python $(PYTEST) $(SLOW)
 
 test-notebooks: .venv/dev
 	$(BIN)/python $(NBVAL) --numprocesses 2 notebooks/read/*.ipynb

@@ -34,6 +34,8 @@ STAGES = {
     ),
 }
 
+LARGE = ("InceptionResNetV2", "NASNetMobile")
+
 
 @pytest.fixture
 def without_values():
@@ -132,7 +134,7 @@ class Subclassed(keras.Model):
         return self.classify(self.pool(self.trunk(x)) + self.cls_token)
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in STAGES])
 def test_families_get_the_blocks_their_papers_name_flat_nested_and_rebuilt(name, without_values):
     size, expected = STAGES[name]
     base = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3))

@@ -256,17 +256,6 @@ def test_a_model_trained_on_one_hot_labels_is_evaluated_on_them(train):
     assert model.evaluate(*one_hot, verbose=0)[1] == pytest.approx(right.mean())
 
 
-@pytest.mark.one_backend
-def test_average_with_probe_is_the_mean_of_probe_and_fine_tuned_weights(train):
-    weights = {}
-    for share in (1.0, 0.75, 0.0):
-        model = classifier()
-        tlkeras.fine_tune(model, train, epochs=2, average_with_probe=share, verbose=False)
-        weights[share] = [np.array(weight) for weight in model.get_weights()]
-    for low, between, high in zip(*weights.values(), strict=True):
-        np.testing.assert_allclose(between, 0.75 * low + 0.25 * high, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("learning_rate", "rows"),
     [pytest.param(*case, marks=pytest.mark.one_backend) for case in ((1e-3, 48), (3e-2, 48))] + [(3e-2, 3)],
@@ -326,17 +315,17 @@ def runs_of(train, validation=None, **options):
     return model, tlkeras.fine_tune(model, train, validation, **options), epochs
 
 
-def test_a_soup_is_the_mean_of_runs_from_one_start(train):
+def test_a_soup_is_the_mean_of_runs_from_one_start_averaged_with_the_probe_by_its_share(train):
     probe = classifier()
     tlkeras.fine_tune(probe, train, epochs=0, verbose=False)
-    model, result, epochs = runs_of(train)
+    model, result, epochs = runs_of(train, average_with_probe=0.75)
     first, second = epochs[1], epochs[3]
     assert not np.array_equal(first[-2], second[-2])
     for start, one, other, found in zip(probe.get_weights(), first, second, model.get_weights(), strict=True):
-        np.testing.assert_allclose(found, (start + (one + other) / 2) / 2, atol=1e-5)
-    assert (result.runs, result.average_with_probe, result.best_epoch, len(result.history["loss"])) == (2, 0.5, 4, 4)
+        np.testing.assert_allclose(found, 0.75 * start + 0.25 * (one + other) / 2, atol=1e-5)
+    assert (result.runs, result.average_with_probe, result.best_epoch, len(result.history["loss"])) == (2, 0.75, 4, 4)
     assert [phase.name for phase in result.phases] == ["probe", "fine-tune", "fine-tune", "average runs", "average"]
-    assert result.kept == "an average of the mean weights of 2 runs (50%) and the starting weights (50%)"
+    assert result.kept == "an average of the mean weights of 2 runs (25%) and the starting weights (75%)"
 
 
 def test_each_run_of_a_soup_begins_with_a_fresh_optimizer_and_the_same_weights(train):

@@ -158,7 +158,7 @@ def fine_tune(
     Example:
 
     >>> import tlkeras
-    >>> images = tlkeras.load_images("data/clipart10", per_class=10)
+    >>> images = tlkeras.load_images("data/clipart10", per_class=5)
     >>> model = tlkeras.image_classifier("efficientnet_lite0", classes=images.class_names)
     >>> result = tlkeras.fine_tune(model, images.train, images.validation, epochs=0, verbose=False)
     >>> [phase.name for phase in result.phases], sorted(result.choices)
