@@ -140,7 +140,7 @@ def test_groups_of_a_regular_expression():
     [
         (r"p\d+", "one capture group"),
         (r"(p)(\d+)", "one capture group"),
-        ("(p", "This one is invalid"),
+        ("(p", "This expression is invalid"),
         (r"(q\d+)", "matches none of the 2 paths, such as 'p1.png'"),
         ([1], "1 groups for 2 images"),
         (3, "a value per image"),

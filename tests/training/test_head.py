@@ -135,7 +135,7 @@ def test_a_head_that_cannot_hold_a_probe_is_refused_before_anything_changes(chan
     model, (x, y) = _model(3, "softmax"), _data(3)
     change(model.layers[-1])
     before = model.get_weights()
-    with pytest.raises(tlkeras.InputError, match=f"has {obstacle}, so it cannot be set to a linear probe"):
+    with pytest.raises(tlkeras.InputError, match=f"has {obstacle}, so it cannot be replaced with a linear probe"):
         fit_head(model, as_batches((x, y), 16))
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -83,7 +83,7 @@ def _searched(files: Sequence[ImageFile], expression: str, columns: list[str]) -
     try:
         pattern = re.compile(expression)
     except re.error as error:
-        raise invalid("groups", expression, requirement, f"This one is invalid: {error}.") from None
+        raise invalid("groups", expression, requirement, f"This expression is invalid: {error}.") from None
     if pattern.groups != 1:
         raise invalid("groups", expression, requirement, r"An example is r'(patient\d+)_'.")
     matches = [pattern.search(file.key) for file in files]

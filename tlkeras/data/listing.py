@@ -199,5 +199,5 @@ def _check_classes(root: Path, names: list[str]) -> None:
     if len(tops) > 1 and len(shared or ()) > 1:
         warn(
             f"All folders of {str(root)!r} ({listed}, ...) contain folders with the same names ({inside}, ...). The "
-            "outer folders are used as classes; to use the inner ones, pass label_of=lambda path: path.split('/')[1]."
+            "outer folders are used as classes. For the inner folders, pass label_of=lambda path: path.split('/')[1]."
         )

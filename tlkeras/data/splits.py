@@ -72,7 +72,7 @@ def split(
             raise InputError(
                 f"Class {name!r} has too few distinct images: near-duplicates and groups stay together, so "
                 f"none is left for {part}. Add images, leave the class out, or pass near_duplicates=False if all "
-                "images look alike, with `groups` that keep related ones together."
+                "images look alike, with `groups` that keep related images together."
             )
     return result
 

@@ -59,7 +59,7 @@ def list_table(
         raise InputError(
             f"{len(missing)} of the {len(files)} files of {table.name} do not exist, such as "
             f"{table.rows[missing[0]][chosen.path]!r} ({table.places[missing[0]]}). Paths are relative to "
-            f"{str(root)!r}; pass root=FOLDER for a different one."
+            f"{str(root)!r}; to use a different folder, pass root=FOLDER."
         )
     if repeated:
         warn(f"{repeated} rows of {table.name} repeat an earlier row and are left out.")
@@ -82,8 +82,8 @@ def _resolved(where: str, cell: Any, root: Path) -> Path:
         relative = os.path.relpath(text, root.absolute()) if absolute else os.path.normpath(text)
     if Path(relative).is_absolute() or Path(relative).parts[:1] == ("..",):
         raise InputError(
-            f"{where}: {text!r} is outside {str(root)!r}. Paths are relative to that folder; pass root=FOLDER for "
-            "another one."
+            f"{where}: {text!r} is outside {str(root)!r}. Paths are relative to that folder; to use a "
+            "different one, pass root=FOLDER."
         )
     return root / relative
 

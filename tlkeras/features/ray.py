@@ -136,8 +136,8 @@ def _claim(output, paths, extractor, images_per_file):
     other = [name for name in job if found and None not in (job[name], found.get(name)) and job[name] != found[name]]
     if other:
         raise InputError(
-            f"`output` must be empty or contain the same extraction. Received: {str(output)!r}, which contains an "
-            f"extraction with different {', '.join(other)}. Choose another folder."
+            f"`output` must be empty or contain files of this extraction. Received: {str(output)!r}, which contains "
+            f"an extraction with different {', '.join(other)}. Choose another folder."
         )
 
 

@@ -223,8 +223,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
         shapes = [tuple(variable.shape) for variable in variables]
         if notes["trainable"] != self._trainable() or shapes != [array.shape for array in arrays]:
             raise InputError(
-                f"The backup {str(self.backup)!r} belongs to another model, optimizer or schedule. Remove it to start "
-                "over."
+                f"The backup {str(self.backup)!r} belongs to a different model, optimizer or schedule. Remove it to "
+                "start over."
             )
         assign_all(variables, arrays)
         self.model._initial_epoch = notes["epoch"]

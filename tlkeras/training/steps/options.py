@@ -92,7 +92,7 @@ class Options:
         parameters = inspect.signature(function).parameters
         for name in planned:
             if getattr(self, name) != parameters[name].default:
-                advice = "The plan sets it. Pass one of the two."
+                advice = "The plan sets this argument. Pass only one of the two."
                 raise invalid(name, getattr(self, name), "not be passed together with `plan`", advice)
         return replace(self, **planned)
 

@@ -100,8 +100,8 @@ def _check_settable(layer):
         obstacle = "a constraint on its weights"
     if obstacle:
         raise InputError(
-            f"The head {layer.name!r} has {obstacle}, so it cannot be set to a linear probe. Pass `probe=False`, or "
-            "give the model a plain head with `tlkeras.replace_head`."
+            f"The head {layer.name!r} has {obstacle}, so it cannot be replaced with a linear probe. Pass `probe=False` "
+            "or give the model a plain head with `tlkeras.replace_head`."
         )
 
 
