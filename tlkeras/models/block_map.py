@@ -140,13 +140,13 @@ class BlockMap(Sequence):
             selection: An integer n for the last n blocks below the head; a fraction in (0, 1] of the blocks below the
                 head, rounded up; or the name of the first block or layer. A prefix of layer names also works, so
                 `"block6b"` starts in the middle of `block6`.
-            argument: Name of `selection` in error messages, for callers whose argument has another name.
+            argument: Name of `selection` in error messages, for callers whose argument has a different name.
 
         Returns:
             Leaf layers with weights, in graph order.
 
         Raises:
-            InputError: The model has fewer blocks, or no block or layer with that name.
+            InputError: The model has fewer blocks than `selection`, or no block or layer with that name.
         """
         if isinstance(selection, str):
             return self.layers[self._positions(selection)[0] :]
@@ -160,13 +160,13 @@ class BlockMap(Sequence):
         Args:
             selection: An integer n for the first n blocks; a fraction in (0, 1] of the blocks below the head, rounded
                 up; or the name of the last block or layer, or a prefix of layer names.
-            argument: Name of `selection` in error messages, for callers whose argument has another name.
+            argument: Name of `selection` in error messages, for callers whose argument has a different name.
 
         Returns:
             Leaf layers with weights, in graph order.
 
         Raises:
-            InputError: The model has fewer blocks, or no block or layer with that name.
+            InputError: The model has fewer blocks than `selection`, or no block or layer with that name.
         """
         if isinstance(selection, str):
             return self.layers[: self._positions(selection)[-1] + 1]

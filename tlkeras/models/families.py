@@ -49,7 +49,7 @@ _RECOGNIZED = 0.6
 def divide_by_names(trunk: Sequence[Unit]) -> tuple[list[tuple[str, list[Unit]]], list[Unit]] | None:
     """Divide a network of a known family into the blocks that its layer names indicate.
 
-    If all layers share a prefix (`left_block1_conv`), it is ignored.
+    A prefix that all layers share (`left_` in `left_block1_conv`) is ignored.
 
     Args:
         trunk: Units below the head, in graph order.

@@ -42,8 +42,8 @@ def freeze(
         shares its layers.
 
     Raises:
-        InputError: The name is unknown, the model has fewer blocks, both `first` and `end` are given, or the model has
-            no weights.
+        InputError: The name is unknown, the model does not have that many blocks, both `first` and `end` are given, or
+            the model has no weights.
 
     Example:
 
@@ -105,8 +105,8 @@ def unfreeze(
         shares its layers.
 
     Raises:
-        InputError: The name is unknown, the model has fewer blocks, both `last` and `start` are given, the model has no
-            weights, or the unfrozen blocks have no weights of the kind that `parameters` names.
+        InputError: The name is unknown, the model does not have that many blocks, both `last` and `start` are given,
+            the model has no weights, or the unfrozen blocks have no weights of the kind that `parameters` names.
 
     Example:
 

@@ -104,7 +104,7 @@ def trains_by_default(operation):
 
 
 def graft(model, inputs, x):
-    """Apply a functional model to `x` layer by layer, since calling it would nest it.
+    """Apply a functional model to `x` layer by layer, since calling the model would nest it.
 
     Args:
         model: A functional model with one input.

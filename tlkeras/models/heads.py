@@ -101,7 +101,7 @@ def _ending(model):
 
 
 def _made_by(tensor):
-    """Return the layer that computed a tensor, and the layer's input in this graph, one of several it may be in."""
+    """Return the layer that computed a tensor, and the input of that call, since layers may be called several times."""
     operation, node, _ = tensor._keras_history
     inputs = operation._inbound_nodes[node].input_tensors
     return operation, inputs[0] if inputs else None
@@ -127,11 +127,11 @@ def with_features(model: keras.Model) -> keras.Model:
 
 
 def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Model:
-    """Give a trained classifier a new head for other classes, and keep all layers below it.
+    """Give a trained classifier a new head for different classes, and keep all layers below the head.
 
     Args:
         model: A functional or Sequential classifier whose last layer is `Dense`, optionally followed by an `Activation`
-            or `Softmax` layer. It is not changed.
+            or `Softmax` layer. This model is not changed.
         classes: Number of new classes, or their names.
 
     Returns:

@@ -54,7 +54,7 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
 
 
 def descendants(layer: keras.Layer) -> Iterator[keras.Layer]:
-    """Yield the layer and all layers inside it once each, outer layers before inner ones."""
+    """Yield the layer and all layers inside it, each layer once and outer layers before inner ones."""
     seen = set()
 
     def walk(layer):

@@ -30,9 +30,9 @@ class Unit:
         models: Names of the nested models around the unit, a prefix of `path`.
         layers: The layers that own the unit's weights, in the order in which they were created.
         level: Number of resolution changes between the model's input and this unit.
-        segment: Number of the segment. The units of a segment are on parallel branches, which no single tensor
-            separates. The image, and tensors computed from it without weights, such as rotary position embeddings,
-            count only where a branch begins with them.
+        segment: Number of the unit's segment. A new segment begins where all data passes through a single tensor, so
+            the units of one segment are on parallel branches. The image, and tensors computed from it without weights,
+            such as rotary position embeddings, are considered only where a branch begins with them.
         head: Whether the unit comes after the last spatial or token dimension, or computes the probabilities of a model
             that keeps such a dimension until its end.
     """

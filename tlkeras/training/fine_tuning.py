@@ -149,11 +149,11 @@ def fine_tune(
         `FineTuning`, whose `choices` are arguments for training on all images.
 
     Raises:
-        InputError: The model has no such head, or is compiled for regression; the data is empty, endless, or of an
-            unsupported kind or shape; images are not finite; labels do not fit the head (if they are in a later batch
-            of a stream, the best weights are restored first); an argument is out of range; `checkpoint` contains the
-            state of a call with other arguments; or the function is called inside a `strategy.scope()`, where only the
-            model may be built (see docs/distributed.md).
+        InputError: The model does not end in a `Dense` layer, or is compiled for regression; the data is empty,
+            endless, or of an unsupported kind or shape; images are not finite; labels do not fit the head (if they are
+            in a later batch of a stream, the best weights are restored first); an argument is out of range;
+            `checkpoint` contains the state of a call with other arguments; or the function is called inside a
+            `strategy.scope()`, where only the model may be built (see docs/distributed.md).
 
     Example:
 

@@ -43,8 +43,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
     contains the trainable flags and the optimizer too: load it and call `fit` with `initial_epoch`.
 
     Args:
-        schedule: Dict from epoch (starting at 0) to the blocks that train from that epoch on: a number of blocks below
-            the head, a fraction of these blocks, the name of the lowest block or layer to train, or None for all.
+        schedule: Dict that maps epochs (starting at 0) to the blocks that train from that epoch on: a number of blocks
+            below the head, a fraction of these blocks, the name of the lowest block or layer to train, or None for all.
             Before the first entry, only the head trains.
         on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, instead of a schedule.
         monitor: Name of the logged metric that `on_plateau` watches.

@@ -103,8 +103,8 @@ def lr_find(
     or Keras runs several steps per execution. It trains the model's trainable variables with a new optimizer that has
     the same settings (a differential optimizer keeps its multipliers), so the rate is valid for the next phase of
     training. Afterwards, the weights, the BatchNorm statistics, the layers' seeds, the model's own optimizer and rate,
-    and the random states of Python, NumPy, Keras and the backend are bit-identical to before, even after an exception
-    or Ctrl-C.
+    and the random states of Python, NumPy, Keras and the backend are bit-identical to what they were before the call,
+    even after an exception or Ctrl-C.
 
     Args:
         model: A compiled Keras model.

@@ -19,7 +19,7 @@ def assign_values(variables, values):
 
 
 def assign_average(model, copies, shares=None, batches=None):
-    """Set the weights of a model to the average of several copies of them.
+    """Average several copies of a model's weights, and assign the result to the model.
 
     Weights that train are averaged. BatchNorm statistics that train are recomputed, since the statistics of an averaged
     network are not the average of the statistics. Everything else stays unchanged.

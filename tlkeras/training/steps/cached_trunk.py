@@ -160,8 +160,8 @@ def cached_top(model, data, options, progress):
             `cache=False`, or with `"auto"` if caching is not possible.
 
     Returns:
-        `(top, data)`: the model to train, and its data with the trunk's output in place of images, which the caller
-        must close; or None if there is no cache.
+        `(top, data)`: the model to train, and the data to train it on, with the trunk's output in place of images. The
+        caller must close the data. None if there is no cache.
     """
     if not options.cache:
         return None

@@ -147,7 +147,8 @@ def find_fault(data, head):
     pass.
 
     Args:
-        data: Dict from the name of the data in errors to its batches from `tlkeras.training.steps.data.as_batches`.
+        data: Dict that maps the name of the data in errors to its batches from
+            `tlkeras.training.steps.data.as_batches`.
         head: `tlkeras.models.heads.Head`.
 
     Raises:

@@ -24,7 +24,7 @@ class TrainingData:
         held_out: Batches of validation images, or None.
         one_hot: Whether labels are rows instead of class indices.
         class_weight: See `tlkeras.training.steps.class_weights.class_weights`.
-        sources: Dict from the name of the data to its original batches, to search for faults.
+        sources: Dict that maps the name of the data to its original batches, to search for faults.
         head: Head of the classifier.
     """
 

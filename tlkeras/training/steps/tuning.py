@@ -60,7 +60,7 @@ class Runs:
         self.start, self.tuned, self.averages = None, [], []
 
     def tune(self):
-        """Fine-tune the model, and set it to the best weights, however training ends."""
+        """Fine-tune the model, and give it the best weights, however training ends."""
         self.result.learning_rates = compile_for_tuning(self.model, self.trainee, self.data, self.options, self.steps)
         self.start = Candidate(values_of(self.model.weights), None, probe_share=1.0)
         try:
