@@ -243,9 +243,9 @@ class ImageSplits:
             seed: Seed for the folds. A different seed gives different folds. Defaults to 0.
 
         Returns:
-            `count` pairs of training and validation `ImageSplit`. Each of these images is in exactly one validation
-            split. Folds are stratified as evenly as possible without splitting a group, so no group is in both splits
-            of a pair.
+            `count` pairs of training and validation `ImageSplit`. Every training or validation image is in exactly one
+            of the validation splits. Folds are stratified as evenly as possible without splitting a group, so no group
+            is in both splits of a pair.
 
         Raises:
             InputError: A class has fewer images than there are folds.

@@ -18,7 +18,8 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | n
     """Correlate pairs of images after shifting and scaling the second of each pair onto the first.
 
     Gauss-Newton steps on band-passed images, from coarse to fine, find a scale and a shift per axis. Cropping by
-    several percent therefore lowers the correlation only slightly, while rotating or mirroring an image removes it.
+    several percent therefore lowers the correlation only slightly, while rotating or mirroring an image destroys the
+    correlation.
 
     Args:
         first: Array of shape `(pairs, side, side)`, gray values in [0, 255].

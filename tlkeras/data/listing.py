@@ -1,4 +1,4 @@
-"""List the files of a data set on disk, with the class of each file and, if the folders define splits, its split."""
+"""List the files of a data set on disk with the class of each file and, if the folders define splits, its split."""
 
 import os
 import re

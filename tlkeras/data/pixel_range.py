@@ -16,7 +16,7 @@ _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 def scaled_pixels(images: Iterable[Any]) -> str:
     """Describe what is wrong with float images that have no value above 1; return `""` for all other images.
 
-    A network that scales pixels itself would see almost black images and raise no error. Images that are all zeros,
+    A network that scales pixels itself would receive almost black images and raise no error. Images that are all zeros,
     have integer values, or have not been read yet are ignored.
 
     Args:

@@ -77,7 +77,7 @@ def consecutive(items: list, key: Callable) -> list[list]:
 
 
 def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
-    """Return the segments before the longest repetition, and its periods; the last period includes all later segments."""
+    """Return the segments before the longest repetition, and its periods; later segments join the last period."""
     kinds = [tuple(type(layer).__name__ for unit in segment for layer in unit.layers) for segment in segments]
     best = (0, 0, 0)  # (run length, -period, -start): prefer the longest run, then the shortest period, then the first
     for period in range(1, len(kinds) // 2 + 1):
