@@ -1,1 +1,1 @@
-"""Export to files that run without Keras: on phones, in browsers, and in other runtimes."""
+"""Export models to files that run without Keras: on phones, in browsers, and on servers."""

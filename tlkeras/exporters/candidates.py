@@ -15,11 +15,11 @@ class Candidates:
     """Exported files and their measurements.
 
     Attributes:
-        files: Dict from each quantization to its path.
-        refused: Dict from each quantization that was not written to the reason.
-        tools: Dict from the names of the tools that wrote the files to their versions.
-        measured: Dict from each quantization to a dict with the result of `compare`, `bytes`, and `milliseconds`, a
-            dict by number of threads.
+        files: Dict that maps each quantization to the path of its file.
+        refused: Dict that maps each quantization that was not written to the reason.
+        tools: Dict that maps the names of the tools that wrote the files to their versions.
+        measured: Dict that maps each quantization to a dict with the results of `compare`, with `bytes`, and with
+            `milliseconds`, a dict by number of threads.
     """
 
     files: dict[str, Path]
@@ -38,7 +38,7 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
         batch: Images per call, or None for any number.
         folder: Output folder, `pathlib.Path`.
         threads: Thread counts to time each file with. Defaults to `(1, 2)`.
-        seconds: Time to spend on each file and number of threads. Defaults to 1.
+        seconds: Seconds of timing for each combination of file and number of threads. Defaults to 1.
 
     Returns:
         `Candidates`.

@@ -1,4 +1,4 @@
-"""Choose a quantization: the smallest that preserves the answers and is about as fast as the fastest."""
+"""Choose a quantization: the smallest that preserves the predictions and is about as fast as the fastest."""
 
 from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.verification import failure
@@ -15,12 +15,13 @@ def choose(measured, max_drop, threads=1):
     """Choose among measured quantizations.
 
     Args:
-        measured: Dict from quantizations to measurements, as in `tlkeras.exporters.candidates.Candidates`.
+        measured: Dict that maps quantizations to measurements, as in `tlkeras.exporters.candidates.Candidates`.
         max_drop: As in `tlkeras.exporters.verification.failure`.
         threads: Number of threads whose time is compared. Defaults to 1.
 
     Returns:
-        `(quantization, reason)`: a name and a sentence. The name is None if even the plain file is not good enough.
+        `(quantization, reason)`: a name and a sentence. `quantization` is None if even the file without quantization is
+        not accurate enough.
 
     Example:
 
@@ -44,12 +45,12 @@ def choose(measured, max_drop, threads=1):
 
 
 def _agrees(result):
-    """Return whether enough of the answers, and of the decisions on "none of these", are unchanged."""
+    """Return whether enough of the predicted classes, and of the decisions on unknown classes, are unchanged."""
     return min(result["agreement"], result.get("unknown_agreement", 1.0)) >= _AGREEMENT
 
 
 def reason(name, measured, threads=1):
-    """Return a sentence that compares a quantized file with the plain file in size, time and answers."""
+    """Return a sentence that compares a quantized file with the float32 file in size, time and predictions."""
     result, plain = measured[name], measured.get("none")
     if name == "none" or plain is None:
         return "Plain float32, because nothing smaller is as fast and preserves the answers."

@@ -1,4 +1,4 @@
-"""Compare all formats and quantizations of one run on the same images."""
+"""Compare all export formats and quantizations of one run on the same images."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ from tlkeras.utils.validation import check_choice, check_integer
 
 
 class Comparison(Table):
-    """Rows of a comparison: dicts with `format`, `quantization`, `bytes`, `ms_1` and so on. Prints as a table."""
+    """Rows of a comparison: dicts with `format`, `quantization`, `bytes`, `ms_1` and so on. It prints as a table."""
 
     def __str__(self) -> str:
         return rows_text(self, first=("format", "quantization"))
@@ -72,7 +72,7 @@ def compare_exports(
         threads: Thread counts. Defaults to None, which means 1 and 2.
         images: As in `tlkeras.export`.
         class_names: As in `tlkeras.export`.
-        seconds: Time to spend on each file and number of threads. Defaults to 1.
+        seconds: Seconds of timing for each combination of file and number of threads. Defaults to 1.
         on_format: Function that is called with the name of each format before it is measured. Defaults to None.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The public function `export`: convert a run or a Keras model to a file for another runtime, and verify it."""
+"""The public function `export`: convert a run or a Keras model to a file for another runtime, and verify the file."""
 
 import contextlib
 import json
@@ -40,34 +40,34 @@ def export(
     max_drop: float | None = None,
     overwrite: bool = False,
 ) -> Export:
-    """Export a run or a model to a file for another runtime, and verify that it gives the same answers as Keras.
+    """Export a run or a model to a file for another runtime, and verify that its predictions match those of Keras.
 
     The input `image` is raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255]. The output `probabilities` is
     float32 `(batch, classes)` (with `"full_int8"`, uint8 in 255ths). The file includes the preprocessing and has no
-    custom operators. The labels are stored inside the file, and next to it in `labels.json` and `labels.txt`.
+    custom operators. The class names are stored inside the file, and next to it in `labels.json` and `labels.txt`.
 
-    Every file is run by its own runtime in a fresh process without Keras, on images that the model has not learned
-    from, if there are any. The results are in `export.json`; see docs/deployment.md. A file that loses too much
-    accuracy is not kept. The run's page, `report.html`, gets a section with the same results.
+    Every file is verified in its native runtime, in a fresh process without Keras, on images that the model was not
+    trained on, if there are any. The results are in `export.json`; see docs/deployment.md. A file that loses too much
+    accuracy is not kept. The same results are added to the run's page, `report.html`.
 
     Args:
-        model: A `Run`, the folder of one, or a `keras.Model` from raw pixels of a fixed size to probabilities.
+        model: A `Run`, the folder of a run, or a `keras.Model` from raw pixels of a fixed size to probabilities.
         output: Folder to write to.
         format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"`, `"saved_model"`, or `"web"`: one HTML file that
             classifies images in any browser, without a server, written next to its LiteRT file. Most convolutional
             networks can be exported to LiteRT and OpenVINO with any backend. All other exports need TensorFlow,
             which runs in a separate process. Defaults to `"litert"`.
-        quantize: `"none"`, `"float16"` (half the size, the same answers), `"int8"` (a third of the size, the head in
-            float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for hardware
-            without floats), or `"auto"`, which measures all of these except `"full_int8"`. It chooses the
-            smallest that preserves the answers and is about as fast as the fastest. Defaults to `"auto"`.
+        quantize: `"none"`, `"float16"` (half the size, the same predictions), `"int8"` (a third of the size, with the
+            head in float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for
+            hardware without floats), or `"auto"`, which measures all of these except `"full_int8"` and chooses the
+            smallest file that preserves the predictions and is about as fast as the fastest. Defaults to `"auto"`.
         batch: Images per call, or None for any number. Defaults to 1, the fastest in most runtimes.
-        images: Images to verify with: a labeled source that `tlkeras.load_images` accepts, or uint8 pixels
-            `(n, height, width, 3)`. Up to a quarter of them may be used for calibration instead. Defaults to None,
-            which means the run's images, or noise for a model without a run.
-        class_names: Class names for a `keras.Model`. Defaults to None, which means numbers.
-        max_drop: Largest allowed loss of accuracy, as a share. The export fails if the loss is larger. Defaults to
-            None, which allows one percentage point, or more if the loss is not statistically significant.
+        images: Images to verify with: a labeled source that `tlkeras.load_images` accepts, or uint8 pixels `(n, height,
+            width, 3)`. Up to a quarter of the images may be used to calibrate the quantization instead. Defaults to
+            None, which means the run's images, or noise for a model without a run.
+        class_names: Class names for a `keras.Model`. Defaults to None, which uses the class indices as names.
+        max_drop: Largest allowed drop in accuracy, as a fraction. The export fails if the drop is larger. Defaults to
+            None, which allows one percentage point, or more if the drop is not statistically significant.
         overwrite: Whether to replace an existing export in `output`. Defaults to False.
 
     Returns:
@@ -109,7 +109,7 @@ def export(
 
 
 def _chosen(options, candidates, subject):
-    """Return the quantization to deliver and the reason. Raise an error if it loses too much accuracy."""
+    """Return the quantization to deliver and the reason for it. Raise an error if it loses too much accuracy."""
     if options.quantize == "auto":
         name, why = choose(candidates.measured, options.max_drop)
         name = "none" if name is None else name
@@ -130,7 +130,7 @@ def _chosen(options, candidates, subject):
 
 
 def _blame(options, candidates, name, subject):
-    """Name the layers that quantization changes most, and suggest an alternative."""
+    """Return sentences that name the layers that quantization changes most and suggest an alternative."""
     if name == "none":
         return ""
     advice = " Try quantize='float16' or a larger max_drop."
@@ -150,7 +150,7 @@ def _placed(source, target):
 
 
 def _check_finished(path, format, subject):
-    """Run the finished file again, since labels were added to it after it was measured."""
+    """Run the finished file once more, since labels were added after it was measured."""
     _, _, errors = measure({"finished": path}, format, subject.pixels[:1], (1,), 0.0)
     if errors:
         raise InputError(f"The finished file cannot be run: {errors['finished']}")

@@ -1,7 +1,7 @@
-"""Inspect exported files before a runtime opens them: reject damaged, foreign and malicious ones without running them.
+"""Inspect exported files before a runtime opens them: reject damaged, foreign and malicious files without running them.
 
-Runtimes trust their files. They allocate terabytes for a tensor or read data outside the file if the file says so, and
-a SavedModel can write to the disk.
+Runtimes trust the files that they open. If a file says so, they allocate terabytes for a tensor or read data outside
+the file, and a SavedModel can write to the disk.
 """
 
 import math
@@ -30,8 +30,8 @@ def inspect(path, format):
         format: Expected format of the file.
 
     Raises:
-        InputError: The file is damaged, has another format, is too large, uses forbidden operators, or refers to data
-            in other files.
+        InputError: The file is damaged, is not in the expected format, is too large, uses forbidden operators, or
+            refers to data in other files.
     """
     try:
         _INSPECTORS[format](path)

@@ -2,14 +2,14 @@
 
 The labels are a dict with these keys:
 
-- `class_names`: in the order of the output.
+- `class_names`: the class names, in the order of the model's outputs.
 - `image_size`: `[height, width]`.
-- `resize`: as in `tlkeras.read_image`.
-- `thresholds`: only if an image may have several labels.
-- `unknown_threshold`: only if the file has a second output, the unknown score. An image whose score is at least this
-  large belongs to none of the classes.
-- `majority_class`: only if it is known.
-- `provenance`: versions, format, quantization, and the run.
+- `resize`: how images are resized, as in `tlkeras.read_image`.
+- `thresholds`: the threshold of each label, only if an image may have several labels.
+- `unknown_threshold`: only if the file has a second output, the unknown score. An image whose score is at
+  least this threshold belongs to none of the classes.
+- `majority_class`: the most common class of the training images, only if it is known.
+- `provenance`: the versions, the format, the quantization, and the run.
 
 Next to every file, `labels.json` contains the dict and `labels.txt` the class names. Inside the file, the labels are in
 `metadata_props` of an `.onnx` file, in `rt_info/model_info` of an OpenVINO `.xml` file, or in `assets.extra/` of a
@@ -29,7 +29,7 @@ _LARGEST = 4_000_000
 
 
 def labels_of(run):
-    """Build the labels and the provenance for exporting a run. For an opened exported file, return its own labels.
+    """Build the labels and the provenance for exporting a run. For an exported file that was opened, return its labels.
 
     Args:
         run: `Run`.
@@ -68,7 +68,7 @@ def write_labels(folder, labels):
 
 
 def read_labels(path, format):
-    """Read and check the labels of an exported file: those inside it if there are any, else those next to it.
+    """Read and check the labels of an exported file: those inside the file if there are any, else those next to it.
 
     Args:
         path: Path of the file or of a SavedModel's folder, `pathlib.Path`.
@@ -136,7 +136,7 @@ def _of_openvino(path):
 
 
 def _of_saved_model(path):
-    """Read the labels inside a SavedModel's folder."""
+    """Read the labels from the folder of a SavedModel."""
     return _json_file(Path(path) / "assets.extra" / LABELS)
 
 

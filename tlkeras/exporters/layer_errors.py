@@ -1,4 +1,4 @@
-"""Find the layers that quantization changes most, by comparing intermediate values of a float and a quantized file."""
+"""Find the layers that quantization changes most, by comparing a float and a quantized file layer by layer."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def layer_errors(content, quantized, images, count=3):
     Args:
         content: Content of the float32 file, as bytes.
         quantized: Content of the quantized file, as bytes.
-        images: Small number of uint8 images to compare on.
+        images: A few uint8 images to compare on.
         count: Number of layers to return. Defaults to 3.
 
     Returns:
@@ -36,7 +36,7 @@ def layer_errors(content, quantized, images, count=3):
 
 
 def _computed(content):
-    """Return a dict from names to indices of the tensors that are computed, not constant."""
+    """Return a dict that maps the names of computed (not constant) tensors to their indices."""
     model, graph = opened(content)
     tensors = enumerate(graph.tensors)
     return {one.name.decode(): number for number, one in tensors if model.buffers[one.buffer].data is None}

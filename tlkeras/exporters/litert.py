@@ -23,15 +23,15 @@ def write(model, folder, batch, quantizations, calibration):
     process.
 
     Args:
-        model: `keras.Model` from pixels to answers.
+        model: `keras.Model` from pixels to outputs.
         folder: Output folder, `pathlib.Path`.
         batch: Images per call, or None for any number.
         quantizations: Quantizations to write, a tuple of names from `tlkeras.exporters.options.QUANTIZATIONS`.
         calibration: uint8 images for measuring the ranges of activations. May be empty.
 
     Returns:
-        `(files, refused, tools)`: dicts from quantizations to paths, from quantizations that could not be written to
-        reasons, and from tools to versions.
+        `(files, refused, tools)`: dicts that map quantizations to paths, quantizations that could not be written to
+        reasons, and tools to versions.
     """
     content, tools = _plain(model, folder, batch)
     files, refused = {}, {}
@@ -73,10 +73,10 @@ def _plain(model, folder, batch):
 
 
 def by_own_writer(model):
-    """Write the file without TensorFlow, and compare its answers with those of Keras.
+    """Write the file without TensorFlow, and compare its outputs with those of Keras.
 
     Returns:
-        `(content, None)`, or `(None, reason)` if the network is not supported or the answers differ.
+        `(content, None)`, or `(None, reason)` if the network is not supported or the outputs differ.
     """
     from tlkeras.features.engines.litert_engine import LiteRtEngine
     from tlkeras.features.engines.litert_writer import write_litert

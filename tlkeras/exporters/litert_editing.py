@@ -49,7 +49,7 @@ def without_cast(content):
 
 
 def _remove_tensor(model, graph, number):
-    """Remove an unused tensor, because quantizers read every tensor."""
+    """Remove an unused tensor, because quantizers read all tensors, even unused ones."""
     del graph.tensors[number]
 
     def moved(numbers):

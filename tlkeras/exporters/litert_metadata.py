@@ -1,8 +1,8 @@
 """Labels inside a `.tflite` file, in the format that Android Studio, MediaPipe and other tools read.
 
 The buffer `TFLITE_METADATA` contains a FlatBuffer with a schema of its own ("M001"), which describes the input and the
-outputs. A zip archive appended to the model contains `labels.txt` and `labels.json`. LiteRT itself ignores both.
-Source: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata
+outputs. A zip archive appended to the model contains `labels.txt` and `labels.json`. LiteRT itself ignores the buffer
+and the archive. Source: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata
 """
 
 import io
@@ -24,7 +24,7 @@ def with_metadata(content, labels):
 
     Args:
         content: Content of a `.tflite` file without metadata, as bytes.
-        labels: Labels dict, described in `tlkeras.exporters.labels`.
+        labels: Dict of labels, described in `tlkeras.exporters.labels`.
 
     Returns:
         Content of the file with metadata, as bytes.
@@ -120,7 +120,7 @@ def _vector(builder, tables):
 
 
 def _table(builder, slots, offsets=None, uint32=None, int8=None, uint8=None):
-    """Write a table from dicts of values by slot. The schema numbers the slots in order."""
+    """Write a table. The arguments are dicts that map slots to values; the schema numbers the slots in order."""
     builder.StartObject(slots)
     for slot, value in (offsets or {}).items():
         builder.PrependUOffsetTRelativeSlot(slot, value, 0)

@@ -1,8 +1,8 @@
 """Quantize LiteRT files with litert-quantizer, which does not need TensorFlow.
 
-The head has a few large weights: with a folded scaler, the largest is about 30 times the median, and 8 bits lose the
-small ones. So `int8` keeps the head in float, which costs several kilobytes. `full_int8`, for hardware without floats,
-clips the largest weights of the head instead and adjusts the bias to compensate for the average change.
+The head has a few large weights: with a folded scaler, the largest is about 30 times the median, and with 8 bits the
+small weights are lost. So `int8` keeps the head in float, which costs a few kilobytes. `full_int8`, for hardware
+without floats, clips the largest weights of the head instead and adjusts the bias to compensate for the average change.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ def _float16(recipes, content):
 
 
 def _static(recipes, content, floats=True):
-    """Compute in int8, with the head in float if `floats` is true."""
+    """Compute in int8, with the head in float if `floats`."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName as Name
 
@@ -130,7 +130,7 @@ def clip_head(content, calibration):
 
 
 def _keep_in_float(recipes, content, head):
-    """Exclude operators from quantization: those used only by the unknown score and, if `head`, the head as well."""
+    """Exclude operators from quantization: those used only by the unknown score and, if `head`, also the head."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName as Name
 

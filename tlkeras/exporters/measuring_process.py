@@ -1,8 +1,8 @@
-"""A separate process that measures exported files. It never imports Keras, and TensorFlow only for a SavedModel.
+"""A separate process that measures exported files. It imports TensorFlow only for a SavedModel, and never Keras.
 
-`measure` starts the process. It reads a JSON object from a file, `{"format", "files": {name: path}, "pixels",
-"threads", "seconds", "output"}`. It writes the answers of each file to `output`, an `.npz` file, and the milliseconds
-to `output` + `.json`.
+`measure` starts the process, which reads a JSON object from a file, `{"format", "files": {name: path}, "pixels",
+"threads", "seconds", "output"}`. The process writes the outputs of each exported file to `output`, an `.npz` file, and
+the milliseconds to `output` + `.json`.
 """
 
 import json
@@ -23,16 +23,16 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
     """Run exported files on images in a fresh process.
 
     Args:
-        files: Dict from names to paths.
+        files: Dict that maps names to paths.
         format: Format of all files.
         pixels: uint8 array `(n, height, width, channels)`.
         threads: Thread counts to time each file with. Defaults to `(1, 2)`.
-        seconds: Time to spend on each file and number of threads. Defaults to 2.
+        seconds: Seconds of timing for each combination of file and number of threads. Defaults to 2.
 
     Returns:
-        `(answers, milliseconds, errors)`, three dicts by name. Answers are float32 arrays `(n, outputs)`. Milliseconds
-        are dicts from the number of threads to the median time per call, which is the time per image if the file takes
-        one image per call. Errors are the reasons why files could not be run.
+        `(answers, milliseconds, errors)`, three dicts by name. Answers are the outputs of a file, float32 arrays `(n,
+        outputs)`. Milliseconds are dicts that map the number of threads to the median time per call, which is the time
+        per image if the file takes one image per call. Errors are the reasons why files could not be run.
 
     Raises:
         InputError: No file can be run, or a file crashes the process.

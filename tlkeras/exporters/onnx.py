@@ -17,9 +17,10 @@ _SMALL = 256
 
 
 def write(model, folder, batch, quantizations, calibration):
-    """Write a model as ONNX files. Arguments and results are those of `tlkeras.exporters.litert.write`.
+    """Write a model as ONNX files. Arguments and results are as in `tlkeras.exporters.litert.write`.
 
-    TensorFlow writes a SavedModel in a separate process, from a model of any backend. tf2onnx then converts it.
+    TensorFlow writes a SavedModel in a separate process, whatever the backend of the model. tf2onnx then converts the
+    SavedModel.
 
     Raises:
         InputError: onnx, onnxruntime or tf2onnx is not installed, or the model cannot be converted.
@@ -69,11 +70,12 @@ def canonical(model, batch):
     """Rename the parts of a model by number, so that equal networks give equal bytes, and remove unused parts.
 
     Args:
-        model: `onnx.ModelProto` with one input, and the outputs `OUTPUTS` or only the first of them. Changed in place.
+        model: `onnx.ModelProto` with one input, and the outputs `OUTPUTS` or only the first of them. It is changed in
+            place.
         batch: Images per call, or None for any number.
 
     Returns:
-        The same model. Its input is named `image`, and its outputs as in `OUTPUTS`.
+        The same model, whose input is now named `image` and whose outputs have the names in `OUTPUTS`.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -164,7 +166,7 @@ def _write_half(source, path):
 
 
 def _write_int8(source, path, calibration, batch):
-    """Compute in int8, with the head in float. Measure the ranges on calibration images."""
+    """Compute in int8, with the head in float. Measure the ranges of activations on calibration images."""
     import numpy as np
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -197,7 +199,7 @@ def _write_int8(source, path, calibration, batch):
 
 
 def _head(graph):
-    """List the names of the nodes to keep in float: from the head on, and those used only by the unknown score."""
+    """List the names of the nodes to keep in float: from the head on, and any used only by the unknown score."""
     nodes = _needed(graph, graph.output[:1])
     last = max((place for place, node in enumerate(nodes) if node.op_type in _HEADS), default=len(nodes))
     names = {node.name for node in nodes}

@@ -1,4 +1,4 @@
-"""Open an exported file as a `Run`, so that `predict` and `evaluate` work as on the original run."""
+"""Open an exported file as a `Run`, so that `predict` and `evaluate` work as for the original run."""
 
 import os
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ _SUFFIXES = {".tflite": "litert", ".onnx": "onnx", ".xml": "openvino"}
 
 @dataclass(frozen=True)
 class _ExportedRejector:
-    """Threshold for the unknown score, which the exported file itself computes."""
+    """The threshold for the unknown score; the score itself is computed by the exported file."""
 
     threshold: float
 
     def exceeds(self, score):
-        """Return whether an unknown score means `"unknown"`."""
+        """Return whether an unknown score is high enough to predict `"unknown"`."""
         return score >= self.threshold
 
 
 class ExportedRun(Run):
-    """A `Run` that predicts with an exported file and its own runtime.
+    """A `Run` that makes predictions from an exported file, using the runtime for its format.
 
     Attributes:
         format: Format of the file, str.
@@ -52,7 +52,7 @@ class ExportedRun(Run):
         self.format, self.labels = format, labels
 
     def make_engine(self):
-        """Return the file's runtime, which computes the probabilities and any unknown scores."""
+        """Return the file's runtime, which computes the probabilities and, if the file has them, unknown scores."""
         return self._litert
 
     @cached_property
@@ -68,7 +68,7 @@ class ExportedRun(Run):
 
     @cached_property
     def metrics(self) -> dict:
-        """The metrics known from the file's labels: only the majority class, if any."""
+        """The metrics that the file's labels contain: at most the majority class."""
         return {"scores": {"majority_class": self.labels.get("majority_class")}, "data": None}
 
 
@@ -79,7 +79,7 @@ def exported_file(path: str | os.PathLike) -> tuple[Path, str] | None:
         path: A `.tflite`, `.onnx` or `.xml` file, a SavedModel's folder, or a folder that `tlkeras.export` wrote.
 
     Returns:
-        `(path, format)`, or None if the path is none of these.
+        `(path, format)`, or None if the path is none of the above.
 
     Example:
 
@@ -96,7 +96,7 @@ def exported_file(path: str | os.PathLike) -> tuple[Path, str] | None:
 
 
 def load_export(path: str | os.PathLike, threads: int | None = None) -> Run:
-    """Open an exported file to predict and evaluate with its own runtime, without Keras.
+    """Open an exported file for prediction and evaluation in its native runtime, without Keras.
 
     The commands `tlkeras predict` and `tlkeras evaluate` accept the same paths.
 

@@ -37,7 +37,7 @@ class Options:
         format: One of `FORMATS`.
         quantize: One of `QUANTIZATIONS[format]`, or `"auto"`.
         batch: Images per call of the exported file, or None for any number.
-        max_drop: Largest loss of accuracy, as a share, or None for the default rule.
+        max_drop: Largest allowed drop in accuracy, as a fraction, or None for the default rule.
     """
 
     format: str
@@ -52,7 +52,7 @@ class Options:
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The quantizations to write and measure. They include `"none"`, which the others are compared with."""
+        """The quantizations to write and measure, including `"none"`, with which all others are compared."""
         if self.quantize == "auto":
             return tuple(name for name in QUANTIZATIONS[self.format] if name != "full_int8")
         return tuple(dict.fromkeys(("none", self.quantize)))

@@ -1,4 +1,4 @@
-"""Report of an export: the content of `export.json`, and its text form."""
+"""Report of an export: the content of `export.json`, and the same content as text."""
 
 import os
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def report_of(options, subject, candidates, chosen, why, size, labels):
         chosen: Name of the delivered quantization.
         why: Sentence with the reason for this choice.
         size: Size of the file with its labels, in bytes.
-        labels: Labels dict, whose provenance is copied.
+        labels: Dict of labels, from which the provenance is copied.
 
     Returns:
         Dict that can be written as JSON.
@@ -103,10 +103,10 @@ def export_text(report):
 
 
 def rows_text(rows, chosen=None, first=("quantization",)):
-    """Format rows as a table, followed by the reasons for files that could not be written.
+    """Format rows as a table, followed by the reasons why some files could not be written.
 
     Args:
-        rows: Dicts, as `candidate_rows` returns them.
+        rows: Dicts from `candidate_rows`.
         chosen: Name of the quantization to mark. Defaults to None, which marks none.
         first: Keys of the first columns. Defaults to `("quantization",)`.
     """

@@ -1,7 +1,7 @@
 """Runtimes for exported files: one class per format, without Keras.
 
-Each runtime takes uint8 pixels `(n, height, width, channels)` and returns float32 answers `(n, outputs)`. If a file has
-a second output, the unknown score, it is the last column. The number of threads is set when the file is opened.
+Each runtime takes uint8 pixels `(n, height, width, channels)` and returns float32 outputs `(n, outputs)`. If a file has
+a second output, the unknown score, it becomes the last column. The number of threads is set when the file is opened.
 """
 
 import contextlib
@@ -14,10 +14,10 @@ from tlkeras.utils.stderr import silent_stderr
 
 
 def side_by_side(answers):
-    """Concatenate the outputs of a network to `(n, outputs)`, with the probabilities first and the unknown score last.
+    """Concatenate the outputs of a network into an array `(n, outputs)`: probabilities first, unknown score last.
 
-    Each runtime returns the outputs in its own order. The unknown score is the output with a single column, since a
-    network with an unknown score has at least two classes.
+    The order in which outputs are returned differs between runtimes. The unknown score is the output with a single
+    column, since a network with an unknown score has at least two classes.
     """
     if not isinstance(answers, list | tuple):
         return np.asarray(answers)
@@ -25,18 +25,18 @@ def side_by_side(answers):
 
 
 class _Runtime:
-    """Base class of all runtimes, which splits images into batches of the size that the file takes.
+    """Base class of all runtimes. It splits images into batches of the size that the file takes.
 
     Attributes:
         image_shape: Shape of an image, `(height, width, channels)`.
         batch: Images per call, or None for any number.
-        batch_size: None, because a runtime has threads of its own. See `stream_features`.
+        batch_size: None, because a runtime manages its own threads. See `stream_features`.
     """
 
     batch_size = None
 
     def __call__(self, pixels):
-        """Compute the answers for any number of images, padding the last batch if necessary."""
+        """Compute the outputs for any number of images, padding the last batch if necessary."""
         size = self.batch or 1
         answers = []
         for start in range(0, len(pixels), size):
@@ -162,7 +162,7 @@ def open_runtime(path, format, threads=1):
         threads: Number of threads to compute with. Defaults to 1.
 
     Returns:
-        The runtime, a function from pixels to answers.
+        The runtime, a function from pixels to outputs.
 
     Raises:
         InputError: The runtime is not installed, or cannot open the file.

@@ -8,7 +8,7 @@ from tlkeras.exporters.tensorflow_process import convert
 
 
 def write(model, folder, batch, quantizations, calibration):
-    """Write a model as a SavedModel. Arguments and results are those of `tlkeras.exporters.litert.write`."""
+    """Write a model as a SavedModel. Arguments and results are as in `tlkeras.exporters.litert.write`."""
     convert(model, folder, ["saved_model"], batch)
     return {"none": folder / "saved_model"}, {}, {"tensorflow": version("tensorflow")}
 

@@ -1,4 +1,4 @@
-"""Subject of an export: a model, its labels, and the images to calibrate and verify it with."""
+"""The subject of an export: a model, its labels, and the images to calibrate and verify the export with."""
 
 import os
 import random
@@ -31,14 +31,15 @@ class Subject:
     Attributes:
         model: `keras.Model` from raw pixels to probabilities, with unknown scores as a second output if the run has a
             rejector.
-        labels: Labels dict, described in `tlkeras.exporters.labels`.
+        labels: Dict of labels, described in `tlkeras.exporters.labels`.
         calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations. May be empty.
         pixels: uint8 images for verification, none of them in `calibration`.
         truth: Classes of `pixels`, int array `(n,)`, or 0 and 1 of shape `(n, classes)` if an image may have several
-            labels. None if they are unknown.
-        described: Description of `pixels`, such as `"held-out images"`.
-        seen: Number of `pixels` that the model has learned from, or None if it is unknown.
-        page: Path of the run's `report.html`, which gets a section for the export, or None if there is none.
+            labels. None if the classes are unknown.
+        described: Description of the images in `pixels`, such as `"held-out images"`.
+        seen: Number of images in `pixels` that the model was trained on, or None if this is unknown.
+        page: Path of the run's `report.html`, to which a section on the export is added, or None if there is no such
+            file.
     """
 
     model: "keras.Model"
@@ -55,7 +56,7 @@ def subject_of(model, images=None, class_names=None):
     """Load the model to export, and read its images.
 
     Args:
-        model: `Run`, the folder of one, or a `keras.Model`.
+        model: A `Run`, the folder of a run, or a `keras.Model`.
         images: As in `tlkeras.export`.
         class_names: As in `tlkeras.export`.
 
@@ -106,7 +107,7 @@ def _run_of(model, class_names):
 
 
 def _without_images(run):
-    """Make a subject for a model without images. Noise is enough to verify that a float file gives the same answers."""
+    """Make a subject without images. Noise is enough to verify the outputs of a float file."""
     noise = np.random.default_rng(0).integers(0, 256, (16, *run.model.input_shape[1:]), "uint8")
     return Subject(run.model, _labels(run), noise[:0], noise, None, "noise images", None)
 
@@ -114,12 +115,12 @@ def _without_images(run):
 def _files(run, images):
     """List the images of a run.
 
-    Images for verification are held out: they were not used to train or choose the model. If there are none, images
-    from the training data are used instead, and the description says so.
+    Images for verification are held out: they were not used to train or choose the model. If there are no such images,
+    training images are used instead, and the description says so.
 
     Returns:
         `(calibration, verification, description, seen)`: two lists of `(image, label)`, a description of the images for
-        verification, and the number of them that were used in training, or None if it is unknown.
+        verification, and how many of these images were used in training, or None if this is unknown.
     """
     learned, chosen = ({}, {}) if run.path is None and "metrics" not in run.__dict__ else _data(run)
     known = {*learned.values(), *chosen.values()}
@@ -140,7 +141,7 @@ def _files(run, images):
 
 
 def _data(run):
-    """Return the digests of the images that a run was trained on, and of those that it was chosen by."""
+    """Return the digests of the images that a run was trained on, and of those used to choose its model."""
     try:
         return run.metrics["data"]["learned"], run.metrics["data"]["chosen_by"]
     except (KeyError, TypeError) as error:
@@ -148,7 +149,7 @@ def _data(run):
 
 
 def _listed(run, images, optional=False):
-    """List `(image, label)` from a source or the run's training source. With `optional`, the source may be missing."""
+    """List `(image, label)` from a source or the run's training source. If `optional`, the source may be missing."""
     source = run.metrics["data"].get("source") if images is None else images
     try:
         files = list_source(source).files
@@ -208,7 +209,7 @@ def _network(run):
 
 
 def _labels(run):
-    """Return the labels of an exported file, with the Keras backend that it is compared with."""
+    """Return the labels of an exported file, with the name of the Keras backend that the file is compared with."""
     import keras
 
     labels = labels_of(run)

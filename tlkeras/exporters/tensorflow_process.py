@@ -1,7 +1,7 @@
 """A separate process that converts models with TensorFlow, independent of the caller's Keras backend.
 
-`convert` starts the process with the TensorFlow backend. It opens a `.keras` file and writes a SavedModel that takes
-uint8 pixels. On request, it converts the SavedModel to a `.tflite` or an `.onnx` file.
+`convert` starts the process with the TensorFlow backend. The process opens a `.keras` file and writes a SavedModel that
+takes uint8 pixels. On request, it also converts the SavedModel to a `.tflite` or an `.onnx` file.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ def convert(model, folder, targets, batch):
     """Write a model as a SavedModel, and optionally in other formats, with TensorFlow in a separate process.
 
     Args:
-        model: `keras.Model` from pixels to answers.
+        model: `keras.Model` from pixels to outputs.
         folder: Working folder, `pathlib.Path`. `saved_model` and the targets are written to it.
         targets: Names of the files to write, from `saved_model`, `none.tflite`, `float16.tflite` and `raw.onnx`.
         batch: Images per call, or None for any number.
@@ -47,7 +47,7 @@ def convert(model, folder, targets, batch):
 
 
 def _main(spec):
-    """Convert a model as a specification says. If that fails, write the first line of the error to `error.txt`."""
+    """Convert a model as specified in a file. If that fails, write the first line of the error to `error.txt`."""
     folder = Path(spec["folder"])
     try:
         model = _opened(folder / "model.keras")
@@ -123,7 +123,8 @@ def _litert(folder, float16):
 def _write_onnx(folder, path):
     """Convert to ONNX.
 
-    tf2onnx's optimizers are disabled. They need several times the memory, and ONNX Runtime optimizes the graph later.
+    tf2onnx's optimizers are disabled, since they need several times as much memory, and ONNX Runtime optimizes the
+    graph later anyway.
     """
     import onnx
     import tensorflow as tf

@@ -1,7 +1,7 @@
-"""The unknown score of a run's rejector as a layer, so that exported files can answer "none of these".
+"""A layer that computes the unknown score of a run's rejector, so that exported files can recognize unknown images.
 
-`tlkeras.evaluation.rejector.Rejector` computes the score from features with NumPy. This layer computes the same score
-with operators that every runtime supports.
+`tlkeras.evaluation.rejector.Rejector` computes the score with NumPy. This layer computes the same score with operators
+that every runtime supports.
 """
 
 import keras
@@ -17,13 +17,13 @@ _TINY = 1e-30
 
 @keras.saving.register_keras_serializable("tlkeras")
 class UnknownScore(keras.layers.Layer):
-    """Layer that computes unknown scores of features from their distances to known images.
+    """Layer that computes unknown scores from the distances between the features of new and of known images.
 
     See `Rejector.unknown_scores` for the method.
 
     Args:
         images: Number of known images.
-        **options: As in `keras.layers.Layer`.
+        **options: Arguments of `keras.layers.Layer`.
 
     Example:
 
@@ -38,7 +38,7 @@ class UnknownScore(keras.layers.Layer):
         self.images = int(images)
 
     def build(self, input_shape):
-        """Create the weights: the center and scale of the square-rooted features, and the known images."""
+        """Create the weights: center and scale of square-rooted features, and the known images and their distances."""
         count, images = input_shape[-1], self.images
         shapes = {"center": (count,), "scale": (count,), "references": (count, images), "distances": (images,)}
         for name, shape in shapes.items():
@@ -62,7 +62,7 @@ class UnknownScore(keras.layers.Layer):
         return ops.sum(nearer, axis=1, keepdims=True) / float(self.images + 1)
 
     def write_litert(self, graph, features):
-        """Add the same computation to a LiteRT file.
+        """Add the computation of this layer to a LiteRT file.
 
         Args:
             graph: `tlkeras.features.engines.litert_graph.LiteRtGraph`.

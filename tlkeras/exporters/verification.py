@@ -1,4 +1,4 @@
-"""Verify an exported file: compare its answers with those of Keras on the same images."""
+"""Verify an exported file: compare its outputs with those of Keras for the same images."""
 
 import numpy as np
 
@@ -7,22 +7,23 @@ MAX_DROP, MAX_CHANGED = 0.01, 0.03
 
 
 def compare(answers, expected, subject):
-    """Compare the answers of an exported file with those of Keras.
+    """Compare the outputs of an exported file with those of Keras.
 
     Args:
-        answers: Answers of the file, float32 array `(images, classes)`. If the labels have an `unknown_threshold`, the
+        answers: Outputs of the file, float32 array `(images, classes)`. If the labels have an `unknown_threshold`, the
             unknown scores are an additional last column.
-        expected: Answers of Keras, an array of the same shape.
+        expected: Outputs of Keras, an array of the same shape.
         subject: `tlkeras.exporters.subject.Subject`.
 
     Returns:
-        Dict with `agreement` (share of images with the same class; with several labels per image, share of equal
-        decisions) and `largest_difference` (of a probability). With unknown scores, also `unknown_agreement` (share of
-        images with the same decision on "none of these"), `unknown` and `keras_unknown` (shares of images classified
-        as unknown) and `unknown_interval` (95% interval of their difference, file minus Keras). If the labels are
-        known, also `accuracy`, `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired
-        difference) and `classes` (one dict per class with `name`, `images`, and the shares of its images that are
-        right, `keras` and `export`).
+        Dict with `agreement` (fraction of images with the same predicted class; with several labels per image, fraction
+        of equal decisions) and `largest_difference` (between two probabilities). With unknown scores, also
+        `unknown_agreement` (fraction of images for which the file and Keras agree on whether they are unknown),
+        `unknown` and `keras_unknown` (fractions of images classified as unknown) and `unknown_interval` (95% interval
+        of the difference between these two fractions, file minus Keras). If the labels are known, also `accuracy`,
+        `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired difference) and
+        `classes` (one dict per class with `name`, `images`, and the fractions of its images that `keras` and `export`
+        predict correctly).
 
     Example:
 
@@ -64,12 +65,13 @@ def failure(result, max_drop):
     """Return the reason why an export is not good enough, or None if it is good enough.
 
     If `max_drop` is given, it is a strict limit. Otherwise, an export fails if accuracy drops by more than one
-    percentage point and the 95% interval of the drop excludes 0. If the labels are unknown, up to 3% of the answers may
-    change. The share of images classified as unknown may change by 3%, or by more if the interval includes 0.
+    percentage point and the 95% interval of the drop excludes 0. If the labels are unknown, up to 3% of the predictions
+    may change. The fraction of images classified as unknown may change by up to 3 percentage points, or by more if the
+    95% interval of the change includes 0.
 
     Args:
         result: The result of `compare`.
-        max_drop: Largest allowed loss of accuracy, as a share, or None for the default rule.
+        max_drop: Largest allowed drop in accuracy, as a fraction, or None for the default rule.
 
     Example:
 
@@ -93,7 +95,7 @@ def failure(result, max_drop):
 
 
 def _decisions(answers, subject):
-    """Return the class of each image, or which labels reach their thresholds if an image may have several."""
+    """Return the predicted class of each image, or which labels reach their thresholds if an image may have several."""
     probabilities, thresholds = answers[:, : len(subject.labels["class_names"])], subject.labels.get("thresholds")
     return probabilities.argmax(axis=1) if thresholds is None else probabilities >= np.asarray(thresholds)
 
@@ -107,8 +109,8 @@ def _unknown(answers, subject):
 def _interval(lost):
     """Return the 95% interval of the mean of paired differences in [-1, 1].
 
-    One loss and one gain are added (Agresti and Min, 2005), so that the interval has a width even if a small number of
-    images shows no change.
+    One loss and one gain are added (Agresti and Min, 2005), so that the interval has a positive width even if none of a
+    few images changes.
     """
     count = len(lost) + 2
     mean = float(lost.sum()) / count
@@ -117,6 +119,6 @@ def _interval(lost):
 
 
 def _share(right, chosen, number):
-    """Return the share of the chosen images that are right, or None if none are chosen."""
+    """Return the fraction of the chosen images that are predicted correctly, or None if no images are chosen."""
     column = right if right.ndim == 1 else right[:, number]
     return float(column[chosen].mean()) if chosen.any() else None

@@ -1,4 +1,4 @@
-"""The web page that classifies images, either in the browser with an embedded LiteRT file or on a server."""
+"""The web page that classifies images, either in the browser with an embedded LiteRT file, or on a server."""
 
 import base64
 import gzip
@@ -30,10 +30,10 @@ def web_page(content: bytes, labels: dict, quantization: str) -> str:
     """Render the page that classifies images in the browser.
 
     Args:
-        content: Content of a LiteRT file from uint8 images `(1, height, width, 3)` to float32 answers `(1, classes)`.
-            Unknown scores `(1, 1)` are an optional second output.
-        labels: Labels dict, described in `tlkeras.exporters.labels`.
-        quantization: Name of the file's quantization, for the footer.
+        content: Content of a LiteRT file that takes uint8 images `(1, height, width, 3)` and returns float32
+            probabilities `(1, classes)` and, optionally, unknown scores `(1, 1)`.
+        labels: Dict of labels, described in `tlkeras.exporters.labels`.
+        quantization: Name of the file's quantization, shown in the footer.
 
     Returns:
         HTML, str. The page makes no requests, and its Content-Security-Policy allows only its own two scripts.
@@ -63,7 +63,7 @@ def served_page(run: "Run") -> str:
         run: A `Run`, which may be an opened exported file.
 
     Returns:
-        HTML, str. Its Content-Security-Policy allows only its own script and requests to the same server.
+        HTML, str. The page's Content-Security-Policy allows only its own script and requests to the same server.
     """
     program = _program("served.js")
     labels = labels_of(run)
@@ -80,7 +80,7 @@ def _page(labels, program, policy, **parts):
     """Render the template.
 
     Args:
-        labels: Labels dict, described in `tlkeras.exporters.labels`.
+        labels: Dict of labels, described in `tlkeras.exporters.labels`.
         program: JavaScript of the page.
         policy: Directives to add to the Content-Security-Policy, which allows the page's own style and images.
         **parts: Variables of the template that differ between the two pages.
@@ -121,7 +121,7 @@ def _text(name):
 
 
 def _hashed(text):
-    """Return the Content-Security-Policy source expression that allows this text."""
+    """Return the Content-Security-Policy source expression that allows a script or style with this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -144,7 +144,7 @@ def _introduction(labels):
 
 
 def _trust(labels):
-    """Return sentences on how reliable the answers are, each followed by a space."""
+    """Return sentences on how reliable the predictions are, each followed by a space."""
     run, text = labels["provenance"].get("run") or {}, ""
     if "thresholds" in labels:
         return text

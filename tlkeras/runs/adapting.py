@@ -1,4 +1,4 @@
-"""The public function `adapt`: adapt a run to another domain using unlabeled images from that domain."""
+"""The public function `adapt`: adapt a run to a new domain using unlabeled images from that domain."""
 
 import os
 from pathlib import Path
@@ -32,34 +32,35 @@ def adapt(
     overwrite: bool = False,
     verbose: bool = False,
 ) -> Run:
-    """Adapt a run to another domain, such as a new camera or another style, using unlabeled images from that domain.
+    """Adapt a run to a new domain, such as a new camera or style, using unlabeled images from that domain.
 
-    Each feature is standardized to the mean and standard deviation that it has on the images that the run learned from.
-    This transformation is folded into the head. A copy of the network with the BatchNorm statistics of the new domain
-    is added, which doubles the prediction time. A probe is then fitted to the run's labeled images. The command
-    `tlkeras adapt` does the same.
+    On the new images, each feature is standardized to the mean and standard deviation that it has on the images that
+    the run was trained on. This transformation is folded into the head. A copy of the network with the BatchNorm
+    statistics of the new domain is added, which doubles the prediction time. A probe is then fitted to the labeled
+    images that the run was trained on. The command `tlkeras adapt` does the same as this function.
 
     Standardizing can reduce accuracy if the shift is small and the class proportions differ. The logits are therefore
-    averaged with those of a probe without adaptation. Its weight is one half (0.8 without a copy of the network) if
-    both predict the same class for 80% of the images, less if they agree on fewer, and zero below 40%.
+    averaged with those of a probe without adaptation. The weight of the probe without adaptation is one half (0.8
+    without a copy of the network) if the two probes predict the same class for 80% of the new images, less if they
+    agree on fewer images, and zero below 40%.
 
     The class proportions should be similar in both domains. Only labeled images from the new domain can show how
     accurate the new run is: call `run.evaluate(folder)`. The `metrics` of the new run contain the scores of the
-    original run on its own domain.
+    original run on the original domain.
 
     Args:
         run: A `Run`, or its folder.
         images: At least 100 unlabeled images of the new domain: a folder (subfolder names are ignored); paths;
             pixels; or a split of `tlkeras.load_images`.
         output: Folder to write the new run to. Defaults to None, which writes nothing.
-        source: The labeled images that the run learned from, in any form that `tlkeras.fit` accepts. Defaults to None,
-            which means the source recorded in the run.
+        source: The labeled images that the run was trained on, in any form that `tlkeras.fit` accepts. Defaults to
+            None, which means the source recorded in the run.
         labeled: Labeled images of the new domain, in any form that `Run.evaluate` accepts. If given, the new run must
             be at least as accurate on them as the original run. Defaults to None.
         batchnorm: Whether to add a copy of the network with adapted BatchNorm statistics. The copy is omitted for
             networks without BatchNorm and for fewer than 100 source images. Defaults to True.
-        self_training: Whether to fit the probe again, with its own predictions as labels. This improves accuracy
-            slightly on average, without a guarantee. Defaults to False.
+        self_training: Whether to fit the probe a second time, with its own predictions for the new images as additional
+            labels. On average, this improves accuracy slightly; it is not guaranteed to. Defaults to False.
         overwrite: Whether to replace an existing run in `output`. Defaults to False.
         verbose: Whether to show progress on stderr. Defaults to False.
 
@@ -67,9 +68,9 @@ def adapt(
         `Run` with details of the adaptation in `metrics["adaptation"]`.
 
     Raises:
-        InputError: There are too few images, they do not differ from the run's images, one of them cannot be read, the
-            run's images no longer exist, predictions collapse, or the new run is less accurate on `labeled`. Nothing is
-            written.
+        InputError: There are too few images, the images do not differ from those that the run was trained on, an image
+            cannot be read, the run's training images no longer exist, the predictions collapse to a few classes, or the
+            new run is less accurate on `labeled` than the original. Nothing is written in these cases.
 
     Example:
 
@@ -147,7 +148,7 @@ def adaptation_text(facts: dict) -> str:
 
 
 def _softmax_head(run):
-    """Return the head of a run with one class per image. Raise an error for other runs."""
+    """Return the head of a run with one class per image. Raise an error if images may have several labels."""
     head = find_head(run.model) if run.thresholds is None else None
     if head is None or head.task != "multiclass":
         raise InputError("`run` must predict one class per image. Received: a run with several labels per image.")
@@ -155,7 +156,7 @@ def _softmax_head(run):
 
 
 def _learned_images(run, source):
-    """Return the images that a run learned from, and their class indices."""
+    """Return the images that a run was trained on, and their class indices."""
     data = run.metrics.get("data", {})
     where = data.get("source") if source is None else source
     if source is None and not Path(str(where)).exists():
@@ -176,7 +177,7 @@ def _learned_images(run, source):
 
 
 def _compared(run, adapted, labeled):
-    """Measure both runs on labeled images, and raise an error if the new one is less accurate."""
+    """Measure the original and the adapted run on labeled images. Raise an error if adapting made it less accurate."""
     scores = [one.evaluate(labeled)["scores"] for one in (run, adapted)]
     accuracy = [one["accuracy"] for one in scores]
     if accuracy[1] < accuracy[0]:

@@ -1,4 +1,4 @@
-"""Answers for individual images, as dicts and as rows of an output file."""
+"""Format the predictions for individual images as dicts and as rows of an output file."""
 
 import csv
 import importlib.util
@@ -16,7 +16,7 @@ _ROWS = 4096
 
 
 def answer_of(run, probabilities, top_k, all_probabilities):
-    """Return the answer for one image: a dict as `Run.predict` describes it, without the path.
+    """Return the predictions for one image as a dict like those of `Run.predict`, but without the path.
 
     Args:
         run: `Run`.
@@ -54,7 +54,7 @@ def check_top_k(run, top_k):
 
 
 def check_answer_file(path):
-    """Check that an output file for answers can be written, before any work is done.
+    """Check that an output file for predictions can be written, before any work is done.
 
     Args:
         path: Path of the file.
@@ -74,22 +74,22 @@ def check_answer_file(path):
 
 @contextmanager
 def answer_file(path, run, top_k, probabilities):
-    """Write answers to a file atomically.
+    """Write predictions to a file, which appears only when it is complete.
 
     CSV and Parquet files have one row per image. The first column is `path`. With one class per image, the next columns
     are `class`, `probability`, `class_2`, `probability_2` and so on up to `top_k`, then `unknown_score` if the run has
-    a rejector. With several labels per image, they are `labels` and `label_probabilities`, each joined by `|`. With
-    `probabilities`, there is a column `probability of NAME` per class. The last column is `error`. JSON Lines files
-    contain the dicts of `Run.predict`.
+    a rejector. With several labels per image, the next columns are instead `labels` and `label_probabilities`, each
+    with values joined by `|`. With `probabilities`, there is one column `probability of NAME` per class. The last
+    column is `error`. JSON Lines files contain the dicts that `Run.predict` returns.
 
     Args:
         path: Path of the file, whose suffix determines the format.
-        run: `Run` that computes the answers.
+        run: `Run` that makes the predictions.
         top_k: As in `Run.predict`.
         probabilities: As in `Run.predict`.
 
     Yields:
-        A function that writes one answer.
+        A function that writes the predictions for one image.
 
     Raises:
         InputError: The file cannot be written.
@@ -109,7 +109,7 @@ def answer_file(path, run, top_k, probabilities):
 
 
 def _columns(run, top_k, probabilities):
-    """Return a dict from column names to types."""
+    """Return a dict that maps column names to types."""
     columns = {"path": str}
     if run.thresholds is not None:
         columns |= {"labels": str, "label_probabilities": str}
@@ -128,7 +128,7 @@ def _ranked(name, rank):
 
 
 def _row(answer):
-    """Return a dict from column names to cells for one answer."""
+    """Return a dict that maps column names to cells, for one image."""
     row = {name: value for name, value in answer.items() if isinstance(value, str | float)}
     row["path"] = row["path"].encode("utf-8", "backslashreplace").decode()  # a file name may not be valid text
     for rank, one in enumerate(answer.get("top", ())):

@@ -1,4 +1,4 @@
-"""Predict many images into a file, and resume after a killed process."""
+"""Write the predictions for many images to a file, and resume if the process was killed."""
 
 import json
 import os
@@ -18,13 +18,13 @@ _FLUSHED = 64
 
 @dataclass
 class Bulk:
-    """Result of predicting many images.
+    """The result of predicting many images.
 
     Attributes:
         count: Number of images.
         unreadable: One dict with `path` and `error` for each image that could not be read.
         other_files: Paths of files in the given folders that are not images, such as text files.
-        resumed: Number of answers that an earlier process wrote.
+        resumed: Number of predictions that an earlier process wrote.
     """
 
     count: int
@@ -36,10 +36,11 @@ class Bulk:
 def predict_to_file(
     run, images, output, *, resume=False, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False
 ) -> Bulk:
-    """Predict images in order, and write the answers to a file. See `tlkeras.runs.run.Run.predict` for the arguments.
+    """Write the predictions for images to a file, in order. See `tlkeras.runs.run.Run.predict` for the arguments.
 
-    The answers are collected in the hidden file `.NAME.unfinished` in the same folder, one line per image. The output
-    file is written once all answers are available. A process that is killed therefore loses only the last batches.
+    The predictions are collected in the hidden file `.NAME.unfinished` in the folder of the output file, one line per
+    image. The output file is written once all predictions are available. A process that is killed therefore loses only
+    the last batches.
     """
     check_answer_file(output)
     check_top_k(run, top_k)
@@ -69,7 +70,7 @@ def predict_to_file(
 
 
 def _start(unfinished, call, resume):
-    """Create the unfinished file, or truncate its incomplete last line. Return the number of answers in it."""
+    """Create the unfinished file, or remove its last line if incomplete. Return the number of predictions in it."""
     call = json.loads(json.dumps(call))
     if not (resume and unfinished.exists()):
         unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,7 @@ def _start(unfinished, call, resume):
 
 
 def _answers(unfinished):
-    """Yield the answers in the unfinished file, one at a time."""
+    """Yield the predictions in the unfinished file, one image at a time."""
     with unfinished.open(encoding="utf-8") as file:
         next(file)
         yield from map(json.loads, file)
@@ -126,7 +127,7 @@ def _writable(path):
 
 @contextmanager
 def _kept_if_begun(unfinished):
-    """Remove the unfinished file if the `with` block fails before the first answer is written."""
+    """Remove the unfinished file if the `with` block fails before the first prediction is written."""
     before = unfinished.exists()
     try:
         yield

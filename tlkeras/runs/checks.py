@@ -44,8 +44,9 @@ def check_fit(
     """Check the arguments of `fit` before any image is read.
 
     Returns:
-        `(backbone, side)`: the name of the backbone, and the side of the images in pixels. The side is None if
-        `image_size` is not given and the catalog does not list the backbone, because `source` is already loaded.
+        `(backbone, side)`: the name of the backbone, and the side length of the images in pixels. `side` is None if
+        `image_size` is not given and the backbone is not in the catalog. This is allowed only if `source` is already
+        loaded.
 
     Raises:
         InputError: An argument is invalid.

@@ -12,10 +12,10 @@ def command_of(arguments, function, first="source"):
     """Build the command that reproduces a run, with all options that differ from their defaults.
 
     Args:
-        arguments: Dict of the arguments of `tlkeras.fit`, or of another public function with a command of the same
+        arguments: Dict of the arguments of `tlkeras.fit`, or of another public function whose command has the same
             name.
-        function: The function itself, for its defaults.
-        first: Name of its first argument, which is positional in the command. Defaults to `"source"`.
+        function: The function itself, from which the defaults are read.
+        first: Name of the function's first argument, which is positional in the command. Defaults to `"source"`.
 
     Returns:
         One line for a POSIX shell, or a Python call if an argument cannot be written as text, such as a data set in
@@ -58,7 +58,7 @@ def _option(name, value):
 
 
 def _literal(value):
-    """Return a value as a Python literal, or the name of its type if it has no literal."""
+    """Return a value as a Python literal, or the name of its type if it cannot be written as a literal."""
     if isinstance(value, str | os.PathLike):
         return repr(os.fspath(value))
     simple = value is None or isinstance(value, int | float | list | tuple | dict)

@@ -1,4 +1,4 @@
-"""The public function `fit`: train a classifier on labeled images, measure it, and write both to a folder."""
+"""The public function `fit`: train a classifier on labeled images, measure it, and write the results to a folder."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -81,12 +81,12 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
 ) -> Run:
-    """Train a classifier on labeled images, measure it on images it has not seen, and write both to a folder.
+    """Train a classifier on labeled images, measure it on images it has not seen, and write the results to a folder.
 
-    Accuracy is measured first. With the strategy `"features"` and up to 5000 images, every image is predicted once by a
-    model that has not seen it (grouped, stratified cross-validation). Otherwise, a fifth of the images is held out. The
-    delivered model is then trained on all images. If the data set defines a test split, it is used only for measuring,
-    never for training.
+    Accuracy is measured first. With the strategy `"features"` and up to 5000 images, every image is classified once by
+    a model that has not seen it (grouped, stratified cross-validation). Otherwise, a fifth of the images is held out.
+    The delivered model is then trained on all images. If the data set defines a test split, it is used only for
+    measuring, never for training.
 
     The command `tlkeras fit` does the same, with options of the same names.
 
@@ -95,7 +95,7 @@ def fit(
             optionally under `train`, `val` and `test`; a table; or the name of a data set. The result of `load_images`
             works as well.
         output: Folder to write the run to. Defaults to None, which writes nothing.
-        backbone: Name of a backbone (see `tlkeras.list_backbones`), or `"auto"` for the one with the best ImageNet
+        backbone: Name of a backbone (see `tlkeras.list_backbones`), or `"auto"` for the backbone with the best ImageNet
             accuracy among those whose weights are on this machine. Defaults to `"efficientnet_lite0"`, whose weights
             are part of the installation.
         strategy: `"features"` fits a linear probe on frozen features, which takes seconds. `"finetune"` calls
@@ -105,16 +105,17 @@ def fit(
         probe: Classifier that `"features"` fits: `"logistic"` (logistic regression) or `"lda"`, which does not support
             several labels per image; see `tlkeras.linear_probe`. Defaults to `"logistic"`.
         calibrate: Whether to scale the model's probabilities with a temperature, which does not change accuracy; see
-            `tlkeras.calibrate`. Calibration is measured in any case. Defaults to False, because probes and gentle
-            fine-tuning show no miscalibration beyond chance.
-        reject: Whether to recognize images that belong to none of the known classes, for which `predict` then answers
-            `"unknown"`; see `tlkeras.fit_rejection`. Requires the strategy `"features"`. Defaults to False, which
-            assigns a class to every image.
-        refit: Whether to train the delivered model on all images. If False, it is the model that was measured on
-            held-out images. Defaults to True.
+            `tlkeras.calibrate`. Calibration is measured in any case. Defaults to False, because probes and gently
+            fine-tuned models showed no miscalibration beyond chance in our tests.
+        reject: Whether to recognize images that belong to none of the known classes; `predict` then returns `"unknown"`
+            for them; see `tlkeras.fit_rejection`. Requires the strategy `"features"`. Defaults to False, which assigns
+            a class to every image.
+        refit: Whether to train the delivered model on all images. If False, the delivered model is the one that was
+            measured on held-out images. Defaults to True.
         epochs: Number of epochs of fine-tuning. Defaults to 4.
-        minutes: Time limit for fine-tuning. The numbers of epochs and trainable blocks are chosen to fit it. If that is
-            not enough and `image_size` is not given, images are made smaller. Defaults to None, no limit.
+        minutes: Time limit for fine-tuning. The numbers of epochs and trainable blocks are chosen to stay within the
+            limit. If that is not enough and `image_size` is not given, smaller images are used. Defaults to None, no
+            limit.
         domain: Kind of images, such as `"photo"` or `"xray"`, which determines the augmentation for fine-tuning; see
             `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
         tta: Whether to measure the gain from averaging predictions over the flips that are safe for `domain`.
@@ -125,11 +126,11 @@ def fit(
         label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.
         multilabel: Whether an image may have several labels, as in `tlkeras.load_images`. Defaults to None, which
             infers it from the labels.
-        groups: Images that must stay together, such as those of one patient: a regular expression with one capture
+        groups: Images that must stay together, such as all images of one patient: a regular expression with one capture
             group that is searched for in each path, or the name of a column. Defaults to None, which keeps only
             near-duplicates together.
         classes: Names of the classes to use, in this order. Defaults to None, all classes.
-        per_class: Largest number of images per class to learn from, for quick trials. Defaults to None, all images.
+        per_class: Largest number of images per class to use, for quick trials. Defaults to None, all images.
         class_weight: `"balanced"` to weight each class inversely to its number of images. Defaults to None, which gives
             all images the same weight.
         near_duplicates: Whether to keep near-duplicates on the same side of every split. Defaults to True.

@@ -1,11 +1,11 @@
 """The folder of a run: a trained classifier and its documentation.
 
 - `model.keras` opens with plain Keras.
-- `model.tflite` gives the same answers in LiteRT, without Keras. It exists if the model can be converted.
+- `model.tflite` makes the same predictions in LiteRT, without Keras. It exists if the model can be converted.
 - `labels.json` contains the class names, and how images are resized.
 - `metrics.json` contains the measurements, the digests of the images, and the settings.
-- `report.html` shows all of these, and `confusion.png` shows the mistakes.
-- `model_card.md` is for publishing the model.
+- `report.html` shows all of the above, and `confusion.png` shows which classes are confused.
+- `model_card.md` documents the model for publication.
 - `log.jsonl` has one line per training event.
 - `rejection.npz` exists only if rejection was requested. It recognizes images of unknown classes from the features,
   which `model.tflite` then returns next to the probabilities.
@@ -34,7 +34,8 @@ def check_run_output(path, overwrite=False):
 
     Args:
         path: Output folder.
-        overwrite: Whether an existing run may be replaced. Other files are never replaced. Defaults to False.
+        overwrite: Whether an existing run may be replaced. Files that do not belong to a run are never replaced.
+            Defaults to False.
 
     Raises:
         InputError: The folder already contains a run, contains other files, or cannot be written.
@@ -56,8 +57,8 @@ def check_run_output(path, overwrite=False):
 def written_run(path, run, overwrite=False):
     """Write a run: first the model, then the files that the `with` block writes.
 
-    If the `with` block fails, the trained model is saved in another folder, next to the run's folder or in the system's
-    temporary folder. The error names this folder. Ctrl-C leaves no files.
+    If the `with` block fails, the trained model is saved to a fallback folder, next to the run's folder or in the
+    system's temporary folder, and the error names that folder. Ctrl-C leaves no files behind.
 
     Args:
         path: Output folder.
@@ -65,10 +66,11 @@ def written_run(path, run, overwrite=False):
         overwrite: Whether to replace an existing run. Defaults to False.
 
     Yields:
-        Path of a temporary folder for the other files, `pathlib.Path`. At the end, it is moved to `path`.
+        Path of a temporary folder that the `with` block writes its files to, `pathlib.Path`. At the end, the folder is
+        moved to `path`.
 
     Raises:
-        InputError: As in `check_run_output`, or the run cannot be written.
+        InputError: For the reasons given in `check_run_output`, or because the run cannot be written.
     """
     try:
         check_run_output(path, overwrite)
@@ -111,13 +113,13 @@ def read_litert(folder, labels, image_shape, outputs):
 
     Args:
         folder: Folder of the run, `pathlib.Path`.
-        labels: Content of its `labels.json`, with the digests of both files.
+        labels: Content of the run's `labels.json`, with the digests of the Keras and the LiteRT file.
         image_shape: Shape of an image, `(height, width, 3)`.
         outputs: Number of classes, plus the number of features if the run has a rejector.
 
     Returns:
-        `LiteRtEngine`, or None if there is no LiteRT file, either file has changed, or the file is refused by
-        `inspect_litert` or by LiteRT.
+        `LiteRtEngine`, or None if there is no LiteRT file, the Keras or the LiteRT file has changed, or
+        `inspect_litert` or LiteRT rejects the LiteRT file.
     """
     import numpy as np  # `fit --help` imports this module and does not need NumPy
 
@@ -147,12 +149,12 @@ def read_rejector(folder):
 
 
 def _digests(folder):
-    """Return the digests of both model files of a run."""
+    """Return the digests of a run's Keras and LiteRT files."""
     return {name: blake2b((folder / name).read_bytes(), digest_size=16).hexdigest() for name in (MODEL, LITERT)}
 
 
 def _keep(path, run):
-    """Save the model in a fallback folder. Return the folder, or None if that fails, too."""
+    """Save the model to a fallback folder. Return the folder, or None if that fails, too."""
     for place in (path.parent, tempfile.gettempdir()):
         try:
             folder = Path(tempfile.mkdtemp(dir=place, prefix=f"{path.name}."))

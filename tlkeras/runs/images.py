@@ -1,4 +1,4 @@
-"""The images of a run: limit their number, and identify them by digests of their content."""
+"""Limit the number of images in a run, and identify images by digests of their content."""
 
 import os
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def at_most(images, per_class, seed):
-    """Keep at most this many images per class, counted over all splits that may be learned from.
+    """Keep at most `per_class` images of each class, counted over all splits that may be trained on.
 
     Args:
         images: `ImageSplits`.
@@ -17,7 +17,7 @@ def at_most(images, per_class, seed):
         seed: Seed for the random choice of images.
 
     Returns:
-        `ImageSplits`. If the data set defines a test split, this split is not reduced.
+        `ImageSplits`. A test split defined by the data set is not reduced.
     """
     parts = [part for part in ("train", "validation", "test") if part not in images.given or part != "test"]
     splits = [getattr(images, part) for part in parts]

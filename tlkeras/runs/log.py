@@ -12,7 +12,7 @@ LOG = "log.jsonl"
 
 
 class RunLog:
-    """Events of a run, in memory and, after a call of `continue_in`, in a JSON Lines file.
+    """Events of a run, in memory and, once `continue_in` has been called, in a JSON Lines file.
 
     Example:
 
@@ -32,7 +32,7 @@ class RunLog:
 
     @contextmanager
     def phase(self, name):
-        """Time a `with` block, and log it as an event. Yield a dict for additional details of the event."""
+        """Time a `with` block, and log it as an event. Yield a dict to which the block can add details."""
         facts, start = {}, perf_counter()
         yield facts
         self({"phase": name, "seconds": perf_counter() - start, **facts})

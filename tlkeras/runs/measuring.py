@@ -1,4 +1,4 @@
-"""Compute the scores of a trained classifier, and count measured images that it has learned from."""
+"""Compute the scores of a trained classifier, and count the scored images that were used in its training."""
 
 import os
 from collections import Counter
@@ -18,11 +18,11 @@ from tlkeras.utils.validation import invalid
 
 
 def scores_of(measured, majority):
-    """Score a strategy's predictions for images that its models had not seen.
+    """Score a strategy's predictions for images that had not been used to train the models that made them.
 
     Args:
         measured: `tlkeras.selection.outcome.Measured`.
-        majority: Index of the most common class among the images learned from. Ignored for several labels per image.
+        majority: Index of the most common class among the training images. Ignored for several labels per image.
 
     Returns:
         `tlkeras.evaluation.metrics.Scores`, or `LabelScores` if an image may have several labels.
@@ -37,8 +37,9 @@ def scores_of(measured, majority):
 def expected_range(scores):
     """Compute a prediction interval for the accuracy on the same number of similar new images.
 
-    Both this accuracy and the measured one have a standard error, so the interval is wider than a confidence interval
-    by a factor of √2. Its center is the accuracy after adding two right and two wrong images (Agresti and Coull, 1998).
+    Both the accuracy on the new images and the measured accuracy have a standard error, so the interval is wider than a
+    confidence interval by a factor of √2. It is centered at the accuracy after adding two right and two wrong images
+    (Agresti and Coull, 1998).
 
     Args:
         scores: `Scores` or `LabelScores`.
@@ -60,7 +61,7 @@ def flip_gain(measured, flips):
 
     Returns:
         Dict with `flips`, the `gain` in accuracy, its `standard_error`, and `helps`, which is true if the gain exceeds
-        its standard error. None if no flips were measured.
+        its standard error. None if predictions averaged over flips were not measured.
     """
     if measured.flipped is None:
         return None
@@ -108,10 +109,10 @@ def evaluate(run, source, table, classes=None, verbose=False):
 
 
 def scored_part(files):
-    """Choose the files to score: the test part if there is one, else the validation part, else all files.
+    """Choose the files to score: the test split if there is one, else the validation split, else all files.
 
     Returns:
-        `(part, files)`: `"test"`, `"validation"` or `"all"`, and the files of that part.
+        `(part, files)`: `"test"`, `"validation"` or `"all"`, and the files in that part of the source.
     """
     given = {file.part for file in files}
     part = next((part for part in ("test", "validation") if part in given), "all")
@@ -119,7 +120,7 @@ def scored_part(files):
 
 
 def known_from_training(run):
-    """Return the digests of the images used to train or choose a run, and the index of its most common class."""
+    """Return the digests of the images that a run was trained or chosen on, and the index of the majority class."""
     try:
         data, scores = run.metrics["data"], run.metrics["scores"]
         if data is None:  # an exported file, which does not list the images it was trained on
@@ -133,7 +134,7 @@ def known_from_training(run):
 
 
 def labeled_files(run, source, table, classes=None):
-    """List labeled images whose classes the run knows. If `classes` is given, list only images of these classes."""
+    """List labeled images after checking that the run knows their classes; with `classes`, only images of these."""
     if classes is not None and run.thresholds is not None:
         raise invalid("classes", list(classes), "be None for a run with several labels per image")
     listing = list_source(source, table=table)

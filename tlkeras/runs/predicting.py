@@ -1,4 +1,4 @@
-"""Predict any number of images from files, folders and patterns, with one answer per image in the order given."""
+"""Predict any number of images from files, folders and patterns, one by one in the order given."""
 
 import mimetypes
 import os
@@ -21,14 +21,15 @@ def list_images(images):
     """List images, and replace each folder and each pattern with its files.
 
     Args:
-        images: One or several of these: a path of a file; a folder, for all visible files below it that may be images,
-            sorted; a pattern such as `"*.jpg"`, for all matching files, sorted; or anything else that
-            `tlkeras.read_image` accepts. A file whose name is exactly the pattern takes precedence over its matches.
+        images: One or more of the following: a path of a file; a folder, for all visible files below it that may be
+            images, sorted; a pattern such as `"*.jpg"`, for all matching files, sorted; or anything else that
+            `tlkeras.read_image` accepts. If a file with exactly this name exists, it takes precedence over the files
+            that match the pattern.
 
     Returns:
         `(images, other_files)`, two lists. A folder without images or a pattern without matches stays in `images`, so
-        that reading it reports the reason. `other_files` are files in folders that were skipped because of a file
-        extension that is not that of an image, such as `.txt`.
+        that the error for it says why it could not be read. `other_files` lists files in the folders that were skipped
+        because of an extension that images do not have, such as `.txt`.
 
     Raises:
         InputError: A folder cannot be listed.
@@ -41,9 +42,9 @@ def list_images(images):
 
 
 def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False, start=0):
-    """Yield one answer per image, in order, with no more than several batches in memory at a time.
+    """Yield the predictions image by image, in order, with only a few batches in memory at a time.
 
-    Images without a path are numbered from `start`. The other arguments are those of `Run.predict`.
+    Images without a path are numbered from `start`. All other arguments are as in `Run.predict`.
     """
     check_top_k(run, top_k)
     for place, (image, answer) in enumerate(stream_answers(run, images, batch_size, verbose, tta), start):
@@ -55,7 +56,7 @@ def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_
 
 
 def stream_answers(run, images, batch_size, verbose, tta=False):
-    """Yield pairs of an image and the answer of `run.make_engine()` or an `ImageError`. See `Run.probabilities`."""
+    """Yield pairs of an image and the engine's output for it or an `ImageError`. See `Run.probabilities`."""
     check_integer("batch_size", batch_size, 1)
     images, _ = list_images(images)
     reader, flips = _Reader(run.image_size, run.resize), flips_to_use(run) if tta else ()
@@ -71,10 +72,10 @@ def stream_answers(run, images, batch_size, verbose, tta=False):
 
 
 def flips_to_use(run):
-    """Return the flips to average over. If they did not help on held-out images, warn and return none.
+    """Return the flips to average over. If averaging did not help on held-out images, warn and return no flips.
 
     Raises:
-        InputError: The run was trained without measuring flips.
+        InputError: The effect of flips was not measured when the run was trained.
     """
     measured = run.metrics.get("flips")
     if not measured:
@@ -92,7 +93,7 @@ def flips_to_use(run):
 
 
 class FlippingEngine:
-    """Engine that averages another engine's answers over images and their flips.
+    """Engine that wraps another engine and averages its outputs over each image and its flips.
 
     Args:
         engine: Engine, as `tlkeras.features.engines.choice.make_engine` returns it.
@@ -104,7 +105,7 @@ class FlippingEngine:
         self.average = average_over_flips(engine, flips)
 
     def __call__(self, pixels):
-        """Compute the averaged answers, an array of shape `(images, classes)`."""
+        """Compute the averaged outputs, an array of shape `(images, classes)`."""
         return self.average(pixels)
 
 
@@ -122,7 +123,7 @@ class _Reader:
 
 
 def _expanded(image, other_files):
-    """List the image files that a path refers to. Append other files to `other_files`."""
+    """List the image files that a path refers to. Append files that are not images to `other_files`."""
     if not isinstance(image, str | os.PathLike):
         return [image]
     path = Path(image)
@@ -142,6 +143,6 @@ def _expanded(image, other_files):
 
 
 def _may_be_image(file):
-    """Return whether a file's extension is that of an image or unknown."""
+    """Return whether a file has an image extension or an unknown one."""
     kind, compression = mimetypes.guess_type(file)
     return compression is None and (kind is None or kind.startswith("image/"))

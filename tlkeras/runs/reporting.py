@@ -14,10 +14,10 @@ _PARTS = ("train", "validation", "test")
 
 
 def write_reports(folder, run, trained, task, command):
-    """Write `report.html` and `model_card.md`. A failure is only a warning, so that the trained model is not lost.
+    """Write `report.html` and `model_card.md`. A failure only causes a warning, so that the trained model is not lost.
 
     Args:
-        folder: Output folder with the run's other files, `pathlib.Path`.
+        folder: Output folder that already contains the rest of the run's files, `pathlib.Path`.
         run: The `Run`.
         trained: `tlkeras.selection.outcome.Trained`.
         task: `tlkeras.selection.outcome.Task` that the model was trained for.
@@ -63,7 +63,7 @@ def facts_of(folder, run, trained, task, command):
 
 
 def _delivered(probabilities, metrics):
-    """Return the probabilities after scaling with the temperature of the delivered model, if it has one."""
+    """Return the probabilities, scaled with the temperature of the delivered model if it has one."""
     from tlkeras.evaluation.calibration import scale_temperature
 
     temperature = (metrics.get("calibration") or {}).get("temperature")

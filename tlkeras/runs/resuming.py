@@ -14,7 +14,8 @@ CALL = "call.json"
 class Unfinished:
     """The folder of an unfinished run: `.NAME.unfinished`, next to the output folder NAME.
 
-    It contains the arguments of the call, the log, fine-tuning checkpoints and, if the user's cache is off, features.
+    It contains the arguments of the call, the log, fine-tuning checkpoints and, if the user has turned the cache off,
+    features.
 
     Args:
         output: Output folder, or None for a run that exists only in memory.
@@ -38,10 +39,10 @@ class Unfinished:
         return self.folder is not None and (self.folder / CALL).exists()
 
     def check(self, resume, overwrite):
-        """Raise an error, before any work, if an unfinished run would be overwritten.
+        """Raise an error, before any work is done, if an unfinished run would be overwritten.
 
         Raises:
-            InputError: There is an unfinished run, and neither `resume` nor `overwrite` is set.
+            InputError: There is an unfinished run, and neither `resume` nor `overwrite` is true.
         """
         if self.exists and not (resume or overwrite):
             raise InputError(
@@ -53,14 +54,15 @@ class Unfinished:
         """Create the folder, or reuse the folder of an identical earlier call.
 
         Args:
-            call: Dict of arguments and image digests, which must equal those of the earlier call to resume it.
+            call: Dict of arguments and image digests. To resume an earlier call, they must equal the arguments and
+                digests of that call.
             resume: Whether to resume from an existing folder. Otherwise, the existing folder is removed.
 
         Returns:
             Path of the folder, `pathlib.Path`, or None if there is no output folder.
 
         Raises:
-            InputError: The folder is from a different call.
+            InputError: The folder is from a call with different arguments or images.
         """
         if self.folder is None:
             return None
@@ -81,7 +83,7 @@ class Unfinished:
 
     @contextmanager
     def kept_if(self, pattern):
-        """Remove the folder if the `with` block fails, unless it has files to resume from, which match `pattern`."""
+        """Remove the folder if the `with` block fails, unless files in it match `pattern` and allow resuming."""
         try:
             yield
         except BaseException:

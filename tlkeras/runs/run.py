@@ -1,4 +1,4 @@
-"""The class `Run`, a trained classifier that `tlkeras.fit` returns, and `tlkeras.load_run`, which opens one."""
+"""The class `Run`, a trained classifier that `tlkeras.fit` returns, and `tlkeras.load_run`, which opens a saved run."""
 
 import json
 import os
@@ -35,9 +35,9 @@ class Run:
         class_names: Tuple of str, in the order of the model's outputs.
         image_size: `(height, width)` that images are resized to, in pixels.
         resize: How images are resized, as in `tlkeras.read_image`.
-        thresholds: Tuple of the probability from which each label is assigned; None if an image has one label.
+        thresholds: Tuple of probability thresholds, one per label; None if each image has exactly one label.
         rejector: `tlkeras.Rejector` that recognizes images of unknown classes, or None.
-        path: `pathlib.Path` of the run's folder, or None for a run that was not written.
+        path: `pathlib.Path` of the run's folder, or None if the run was not saved to disk.
 
     Example:
 
@@ -81,7 +81,7 @@ class Run:
 
     @property
     def report(self) -> Path | None:
-        """Path of the run's page, `report.html`, which opens in any browser. None for a run that was not written."""
+        """Path of the run's page, `report.html`, which opens in any browser. None if the run was not saved to disk."""
         return self.path / REPORT if self.path and (self.path / REPORT).is_file() else None
 
     @cached_property
@@ -125,31 +125,33 @@ class Run:
     ) -> list[dict]:
         """Predict the classes of images.
 
-        If the run has a LiteRT file, it is used, on all cores and without Keras. Otherwise, or once `model` is in
-        memory and may have been changed, Keras is used. Both agree to 1e-5. `tlkeras predict` is the same command.
+        If the run has a LiteRT file, that file makes the predictions, on all cores and without Keras. Otherwise, or
+        once `model` is in memory and may have been changed, Keras is used. The two agree to 1e-5. `tlkeras predict`
+        does the same.
 
         Args:
-            images: One or several of these: a path of an image file; a folder, for all images below it; a pattern such
-                as `"photos/*.jpg"`; or anything else that `tlkeras.read_image` accepts.
-            output: File for the answers, `.csv`, `.jsonl` or `.parquet`. It appears when it is complete. Memory use
+            images: One or more of the following: a path of an image file; a folder, for all images below it; a pattern
+                such as `"photos/*.jpg"`; or anything else that `tlkeras.read_image` accepts.
+            output: File for the predictions, `.csv`, `.jsonl` or `.parquet`. It appears when it is complete. Memory use
                 then does not depend on the number of images. Defaults to None, no file.
-            resume: Whether to continue an identical call that was killed before its `output` was complete. Images that
-                have an answer are not read again. Defaults to False, which starts from the beginning.
+            resume: Whether to continue an identical call that was killed before its `output` was complete. Images
+                already predicted are not read again. Defaults to False, which starts from the beginning.
             top_k: Number of most probable classes to include. Defaults to 1.
             probabilities: Whether to include the probabilities of all classes. Defaults to False.
             tta: Whether to average over each image and its flips, if `tlkeras.fit(tta=True)` found on held-out images
-                that this helps. If it did not help, a warning is issued and nothing is averaged. Defaults to False.
+                that averaging helps. If not, a warning is issued and nothing is averaged. Defaults to False.
             batch_size: Images per forward pass in Keras. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
-            List with one dict per image, in the order given. It has the keys `path`, `class` and `probability`. If
-            `top_k` is more than 1, it has `top`, a list of dicts with `class` and `probability`. With `probabilities`,
-            it has `probabilities`, a dict by class. If an image may have several labels, it has `labels` and
-            `label_probabilities` instead of `class` and `probability`, for the labels that reach their thresholds. If
-            the run has a rejector, `class` may be `"unknown"`. `probability` is still that of the most probable known
-            class, and `unknown_score` is the share of known images that are closer to other known images. An unreadable
-            image has `path` and `error`. With `output`, the list contains only unreadable images.
+            List with one dict per image, in the order given. Each has the keys `path`, `class` and `probability`. If
+            `top_k` is more than 1, it also has `top`, a list of dicts with `class` and `probability`. With
+            `probabilities`, it also has `probabilities`, a dict by class. If an image may have several labels, the dict
+            has `labels` and `label_probabilities` instead of `class` and `probability`, for the labels that reach their
+            thresholds. If the run has a rejector, `class` may be `"unknown"`; `probability` is still that of the most
+            probable known class, and `unknown_score` is the fraction of known images that are closer to other known
+            images than this image is. The dict of an unreadable image has only `path` and `error`. With `output`, the
+            list contains only unreadable images.
 
         Raises:
             InputError: An argument is invalid, or the output cannot be written.
@@ -170,7 +172,7 @@ class Run:
         classes: Sequence[str] | None = None,
         verbose: bool = False,
     ) -> dict:
-        """Measure the accuracy on other labeled images.
+        """Measure the accuracy on any labeled images.
 
         Args:
             source: Labeled images in any form that `tlkeras.fit` accepts: a folder with one subfolder per class, a
@@ -178,18 +180,16 @@ class Run:
             columns: As in `tlkeras.load_images`.
             root: Folder that the paths in a table are relative to, as in `tlkeras.load_images`.
             label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.
-            classes: Names of the classes whose images are measured. The model may still predict any of its classes. Not
-                available for several labels per image. Defaults to None, which measures all images; the run must then
-                know all of their classes.
+            classes: Names of the classes whose images are scored. The model may still predict any class. Not available
+                for several labels per image. Defaults to None, all images; the run must then know all of their classes.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
-            Dict with these keys. `scores` contains the fields of `tlkeras.evaluation.metrics.Scores`, or of
+            Dict with the following keys. `scores` contains the fields of `tlkeras.evaluation.metrics.Scores`, or of
             `LabelScores` with the run's thresholds if an image may have several labels. `part` is the part of the
             source that was scored: `"test"` if it exists, else `"validation"` if it exists, else `"all"`.
-            `seen_in_training` is the number of these images that were used to train or choose the model, or None for an
-            exported file, which does not record them. `skipped` lists the files of this part that cannot be read, with
-            the reasons.
+            `seen_in_training` is the number of scored images that were used to train or choose the model, or None for
+            an exported file, which does not record them. `skipped` lists unreadable files of this part and reasons.
 
         Raises:
             InputError: The source does not exist, it has a class that the run does not know, or it has several labels
@@ -224,7 +224,7 @@ class Run:
             yield image, answer if isinstance(answer, ImageError) else answer[: len(self.class_names)]
 
     def network(self) -> "keras.Model":
-        """Return the model. If the run has a rejector, the features of the head are a second output."""
+        """Return the model. If the run has a rejector, the input features of the head are a second output."""
         if self.rejector is None:
             return self.model
         from tlkeras.models.heads import with_features
@@ -257,7 +257,7 @@ def load_run(path: str | os.PathLike) -> Run:
         `Run`.
 
     Raises:
-        InputError: The folder is not a run, or its model or its labels cannot be read.
+        InputError: The folder is not a run, or the model or labels in it cannot be read.
 
     Example:
 
@@ -282,7 +282,7 @@ def load_run(path: str | os.PathLike) -> Run:
 
 
 def _load_model(folder, size, classes):
-    """Load the Keras model of a run and check its input and output shapes."""
+    """Load the Keras model of a run, and check the model's input and output shapes."""
     import keras
 
     path = folder / MODEL

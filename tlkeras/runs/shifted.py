@@ -1,4 +1,4 @@
-"""Measure a run on images from another domain, and compare with clean and corrupted images."""
+"""Measure a run on images from a new domain, and compare with clean and corrupted images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +18,15 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
 
     Args:
         run: `Run` with one label per image.
-        source: Clean labeled images, or None for the images that the run was trained on. If the run has learned from
-            any of them, they are not corrupted, and the accuracy measured in training is reported for them.
-        shifted: Labeled images from another domain.
+        source: Clean labeled images, or None for the images that the run was trained on. If any of the clean images
+            were used in training, no corrupted copies are scored, and the accuracy that was measured when the run was
+            trained is reported for the clean images.
+        shifted: Labeled images from the new domain.
         table: `TableOptions`.
         verbose: Whether to show progress on stderr. Defaults to False.
 
     Returns:
-        `(comparison, seen)`: a `DomainComparison`, and the number of clean images that the run has learned from.
+        `(comparison, seen)`: a `DomainComparison`, and the number of clean images that were used in training.
 
     Raises:
         InputError: A source cannot be used, or the run predicts several labels per image.
@@ -66,7 +67,7 @@ def _split(run, source, table):
 
 
 def _as_measured(comparison, scores):
-    """Replace the accuracy on images learned from with the accuracy that training measured on unseen images."""
+    """Replace the accuracy on training images with the accuracy that `fit` measured on unseen images."""
     accuracy, error = scores["accuracy"], scores["standard_error"]
     interval = max(0.0, accuracy - 1.96 * error), min(1.0, accuracy + 1.96 * error)
     first, *others = comparison.rows

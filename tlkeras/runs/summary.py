@@ -6,7 +6,7 @@ from tlkeras.runs.trust import trust_text
 
 
 def summary(metrics):
-    """Describe a run's accuracy, the images it was measured on, and the accuracy to expect on new images.
+    """Describe a run's accuracy, the images that it was measured on, and the accuracy to expect on new images.
 
     Args:
         metrics: Content of a run's `metrics.json`.
@@ -34,7 +34,7 @@ def scores_text(scores, what):
     """Format scores as a table with one row per class, followed by the overall scores.
 
     Args:
-        scores: Dict, as `Scores.to_dict` or `LabelScores.to_dict` returns it.
+        scores: Dict returned by `Scores.to_dict` or `LabelScores.to_dict`.
         what: Description of the measured images.
     """
     if "labels" in scores:
@@ -76,7 +76,7 @@ def _share(value):
 
 
 def _flips_explained(flips):
-    """Yield a sentence on the gain from averaging over flips, and on whether `predict` averages."""
+    """Yield a sentence on the gain from averaging over flips, and on whether `predict` averages over them."""
     if flips:
         names = " and ".join(name.replace("_", " ") for name in flips["flips"])
         gain = f"{flips['gain']:+.3f} ± {flips['standard_error']:.3f}"

@@ -1,4 +1,4 @@
-"""Reliability of a run's answers: calibration of its probabilities, and recognition of unknown classes."""
+"""Reliability of a run's predictions: calibration of probabilities, and recognition of unknown classes."""
 
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import invalid
@@ -11,7 +11,7 @@ def check_trust(strategy, calibrate, reject, multilabel):
     """Check the arguments `calibrate` and `reject` of `fit` before any image is read.
 
     Raises:
-        InputError: One of them cannot be used with the other arguments.
+        InputError: `calibrate` or `reject` cannot be used with the rest of the arguments.
     """
     for name, value in (("calibrate", calibrate), ("reject", reject)):
         if not isinstance(value, bool):
@@ -33,7 +33,8 @@ def check_classes(images, calibrate, reject, probe):
     """Check that loaded images work with `calibrate`, `reject` and `probe`.
 
     Raises:
-        InputError: Images have several labels, or a class is named `"unknown"`, which is the answer for unknown images.
+        InputError: Images have several labels, or a class is named `"unknown"`, which is the prediction for images of
+            unknown classes.
     """
     if probe != "logistic" and images.train.multilabel:
         raise invalid("probe", probe, "be 'logistic' if images may have several labels")
@@ -53,13 +54,14 @@ def measure_calibration(trained, calibrate, seed=0):
     """Measure the calibration of probabilities and, on request, scale the model's head with a temperature.
 
     Args:
-        trained: `tlkeras.selection.outcome.Trained`. If `calibrate` is true, its model is changed in place.
+        trained: `tlkeras.selection.outcome.Trained`. If `calibrate` is true, the trained model is changed in place.
         calibrate: Whether to scale the probabilities.
         seed: Seed for the folds and for the bootstrap. Defaults to 0.
 
     Returns:
         Dict for `metrics.json`: `temperature` (None if not scaled), and `before` and `after` (None if not scaled), each
-        a dict with the fields of `tlkeras.Reliability`. None if an image may have several labels.
+        a dict with the fields of `tlkeras.Reliability`. If an image may have several labels, None is returned instead
+        of a dict.
     """
     from tlkeras.evaluation.calibration import fit_temperature, reliability, scale_temperature
     from tlkeras.evaluation.temperature import cross_fitted, scale_head
@@ -89,7 +91,7 @@ class UnknownScoring:
     """Engine that appends the unknown score of each image to its probabilities.
 
     Args:
-        engine: Engine from pixels to an array of probabilities followed by features.
+        engine: Engine that takes pixels and returns an array of probabilities followed by features.
         classes: Number of classes.
         rejector: `tlkeras.Rejector`.
     """
@@ -139,7 +141,7 @@ def _includes_zero(interval):
 
 
 def _scaled_text(calibration):
-    """Return sentences on the effect of scaling, and on whether it is more than chance."""
+    """Return sentences on the effect of scaling, and on whether it could be due to chance."""
     before, after = calibration["before"], calibration["after"]
     errors = [one["expected_calibration_error"] for one in (before, after)]
     text = (

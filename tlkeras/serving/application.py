@@ -57,7 +57,7 @@ def make_application(run: "Run", limits: Limits | None = None) -> Starlette:
 
 
 class _Service:
-    """The endpoints and their shared state: the engine, its batcher, and the threads that decode images."""
+    """The endpoints and the state they share: the engine, its batcher, and the threads that decode images."""
 
     def __init__(self, run, limits):
         self.run, self.limits = run, limits

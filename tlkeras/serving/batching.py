@@ -1,4 +1,4 @@
-"""Dynamic batching: images that arrive while others are being computed form the next batch."""
+"""Dynamic batching: images that arrive while a batch is being computed form the next batch."""
 
 import asyncio
 import os
@@ -13,15 +13,15 @@ LARGEST = 32
 
 
 class Batcher:
-    """Queue that takes images one at a time and computes all waiting images in one call.
+    """Queue that accepts images one at a time and computes all waiting images in one call.
 
     No image waits for others to arrive: a free worker takes all images in the queue, up to the largest batch. An engine
-    that computes on the calling thread's core gets one worker per core. Any other engine gets one worker. An image's
-    answer does not depend on the other images in its batch.
+    that computes on the calling thread's core gets one worker per core. Any other engine gets a single worker. The
+    output for an image does not depend on the other images in its batch.
 
     Args:
-        engine: Function from uint8 pixels `(n, height, width, 3)` to float32 answers `(n, outputs)`, with an attribute
-            `batch_size`, as `tlkeras.runs.run.Run.make_engine` returns it.
+        engine: Function from uint8 pixels `(n, height, width, 3)` to float32 outputs `(n, outputs)`, with an attribute
+            `batch_size`, such as the result of `tlkeras.runs.run.Run.make_engine`.
         compiled: Whether the engine compiles a program for each batch size. Batches are then padded to powers of two.
             Defaults to False.
     """
@@ -51,7 +51,7 @@ class Batcher:
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def answer(self, pixels: np.ndarray) -> np.ndarray:
-        """Compute the answer for one image.
+        """Compute the outputs for one image.
 
         Args:
             pixels: uint8 array `(height, width, 3)`.
@@ -86,7 +86,7 @@ class Batcher:
                     answer.set_result(row)
 
     def _compute(self, images):
-        """Compute the answers for a list of images."""
+        """Compute the outputs for a list of images."""
         pixels = np.stack(images)
         if self._compiled:
             missing = (1 << (len(images) - 1).bit_length()) - len(images)

@@ -1,4 +1,4 @@
-"""Checks of a client's request: host, origin, type and size. Invalid requests are rejected before any work is done."""
+"""Check a client's request: host, origin, type and size. Invalid requests are rejected before any work is done."""
 
 import asyncio
 import io
@@ -25,7 +25,7 @@ _CLOSE = {"Connection": "close"}
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a request, with methods that read a request within them.
+    """The limits of a request, with methods that read a request within these limits.
 
     Attributes:
         bytes: Largest size of an image file, in bytes.
@@ -101,9 +101,9 @@ class Limits:
 class Guard:
     """ASGI middleware that rejects requests with a foreign `Host` or `Origin` header, and sets security headers.
 
-    A malicious website can make its visitor's browser send requests to this server. It can use its own host name, if
-    that name resolves to this computer (DNS rebinding); the `Host` header reveals this. Or it can send cross-origin
-    requests; the `Origin` header reveals those.
+    A malicious website can make its visitor's browser send requests to this server. The website can use its own host
+    name, if that name resolves to this computer (DNS rebinding); the `Host` header reveals such requests. Or it can
+    send cross-origin requests; the `Origin` header reveals those.
 
     Args:
         application: ASGI application.
@@ -139,7 +139,7 @@ def error_response(status, reason, headers=None):
 
 
 def _refusal(headers):
-    """Return `(status, reason)` if a request must be rejected because of its headers, else None."""
+    """Return `(status, reason)` if the headers are a reason to reject the request, else None."""
     values = {}
     for name, value in headers:
         values.setdefault(name.lower(), []).append(value.decode("latin-1"))
@@ -152,7 +152,7 @@ def _refusal(headers):
 
 
 def check_type(request):
-    """Reject a request whose content type is not that of an image.
+    """Reject a request whose content type is not one for images.
 
     Raises:
         HTTPException: The content type is neither `image/*` nor `application/octet-stream`.

@@ -24,7 +24,7 @@ _ADDRESS = "127.0.0.1"
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's protocol with a deadline for request headers. Without one, uvicorn waits forever."""
+    """uvicorn's protocol with a deadline for request headers. Without a deadline, uvicorn waits forever."""
 
     _deadline = None
 
