@@ -65,11 +65,11 @@ def augmentation(
 ) -> Augmentation:
     """Build the augmentation layers that suit a domain.
 
-    They are built-in Keras layers, so a model that contains them can be saved and loaded without tlkeras. Only the
-    changes that Keras lacks (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) need
-    `import tlkeras`. The layers keep pixels in [0, 255]. In a classifier from `image_classifier`, they are active only
-    in `fit`. In a model of your own, call the Keras layers with `training=False`: `fit` still augments the images, but
-    a plain call `model(x)` does not.
+    These are built-in Keras layers, so a model that contains them can be saved and loaded without tlkeras. Only the
+    changes that Keras lacks (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) need `import
+    tlkeras`. The layers keep pixels in [0, 255]. In a classifier from `image_classifier`, they are active only in
+    `fit`. In a model of your own, call the Keras layers with `training=False`: `fit` still augments the images, but a
+    plain call `model(x)` does not.
 
     Layers that mix images and their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`) cannot
     be part of a classifier, because a classifier does not receive labels. Pass them to `batches(..., mix=...)`.
@@ -87,9 +87,8 @@ def augmentation(
             active at inference. Defaults to no layers.
 
     Returns:
-        A tuple of layers that can be called as one layer, on RGB or gray images. Pass it to
-        `image_classifier(..., augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to
-        augment the data.
+        A tuple of layers that can be called as a single layer, on RGB or gray images. Pass it to `image_classifier(...,
+        augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to augment the data.
 
     Raises:
         InputError: There is no such domain, `strength` is negative, or `extra` contains something that is not a layer.

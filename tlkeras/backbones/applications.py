@@ -56,7 +56,7 @@ def build_application(info, image, weights):
 
 
 def _fix_normalization(model):
-    """Set the variance of an EfficientNet whose weights file holds the standard deviation instead.
+    """Set the variance of an EfficientNet whose weights file contains the standard deviation instead.
 
     Keras corrects this error in its files with a second Rescaling, but only with `weights="imagenet"`, so the same
     file passed as a path gives wrong predictions (tensorflow#62193). With the correct variance, no second layer is

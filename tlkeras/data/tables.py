@@ -20,7 +20,7 @@ class Table:
     Attributes:
         name: Name of the table in messages.
         columns: Names of the columns.
-        rows: One dictionary per row, from column names to cells. Cells of CSV files are text.
+        rows: One dictionary per row, which maps column names to cells. Cells of CSV files are text.
         places: Position of each row in the source, such as "line 2".
     """
 

@@ -32,7 +32,8 @@ class Extraction:
     Attributes:
         features: float32 array of shape `(images, features)`, in memory or mapped from a file. Rows of images that
             could not be read are NaN.
-        unreadable: Dictionary from the position of an image to `SkippedFile(path, reason)`, in ascending order.
+        unreadable: Dictionary that maps the position of an image to `SkippedFile(path, reason)`, in ascending order of
+            positions.
     """
 
     features: np.ndarray

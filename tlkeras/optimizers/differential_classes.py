@@ -19,7 +19,7 @@ class Differential:
 
     Args:
         args: Arguments of the optimizer class.
-        multipliers: Dict from the key of every variable of the model (see `VariableKeys`) to its multiplier.
+        multipliers: Dict that maps the key of every variable of the model (see `VariableKeys`) to its multiplier.
         starts: Dict that maps the key of each variable that was unfrozen later to the number of updates before it was
             unfrozen.
         order: Keys of the variables that a saved optimizer was built with.
@@ -71,7 +71,7 @@ class Differential:
         super().build(variables)
 
     def _follow_reload(self, variables):
-        """Match the variables of a reloaded model with the saved ones by order if their paths are not enough.
+        """Match the variables of a reloaded model with the saved variables by order if their paths are not enough.
 
         Keras gives new numbers to the unnamed layers of a subclassed model. Frozen variables then no longer have a
         multiplier, since their new numbers are not known. Duplicate paths are distinguished by their order.
@@ -188,7 +188,7 @@ def _scaled(rate, multiplier):
 
 
 def _wrappers() -> tuple[type, ...]:
-    """Return the classes of optimizers that wrap others, if Keras has them: `MultiOptimizer` is new in Keras 3.15."""
+    """Return Keras' classes of optimizers that wrap other optimizers; `MultiOptimizer` is new in Keras 3.15."""
     names = ("LossScaleOptimizer", "MultiOptimizer")
     return tuple(getattr(keras.optimizers, name) for name in names if hasattr(keras.optimizers, name))
 

@@ -66,7 +66,7 @@ class _Writer:
     """Writer for a flat graph, layer by layer.
 
     Attributes:
-        tensors: Dictionary from the id of a KerasTensor to its number in the file.
+        tensors: Dictionary that maps the ids of KerasTensors to their numbers in the file.
         padded_as_same: Set of ids of KerasTensors whose padding is left to the next convolution.
     """
 
