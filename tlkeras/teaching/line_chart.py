@@ -58,6 +58,8 @@ def line_chart(
             axes.set_xticks([], minor=True)
         if log or len(x) <= _POINTS_WITH_TICKS:
             axes.set_xticks(x, [_short(value) for value in x])
+        elif (x % 1 == 0).all():
+            axes.xaxis.get_major_locator().set_params(integer=True)
         for key, runs in panel.items():
             words.append(_draw(axes, x, key, runs, list(panel).index(key), name))
         for key, value in baselines.items() if number == 0 else ():
