@@ -78,7 +78,7 @@ def main():
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    """Print a warning on one line, without the source location that Python adds, which is of no use to users."""
+    """Print a warning on one line, without the source location that Python adds, since users have no use for it."""
     say(f"Warning: {' '.join(str(message).split())}")
 
 

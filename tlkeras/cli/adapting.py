@@ -32,7 +32,7 @@ def adapt(
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Adapt a run to another domain, such as a new camera or style, using unlabeled images from that domain."""
+    """Adapt a run to a new domain, such as a new camera or style, using unlabeled images from that domain."""
     check_run_output(output, overwrite)
     if not images.is_dir():
         raise InputError(f"`--images` must be an existing folder. Received: {str(images)!r}.")
@@ -74,7 +74,7 @@ def label_order(
     seed: Annotated[int, typer.Option(min=0, help="Seed for the clustering.")] = 0,
     as_json: Json = False,
 ):
-    """Write a table of the images to label next. Fill it in and pass it to `tlkeras fit`."""
+    """Write a table of the images to label next. Fill in the labels and pass the table to `tlkeras fit`."""
     if output.suffix.lower() != ".csv":
         raise InputError(f"`--output` must end in .csv. Received: {str(output)!r}.")
     if output.exists() and (labels is None or output.resolve() != labels.resolve()):

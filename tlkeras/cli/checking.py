@@ -17,9 +17,10 @@ def check(
     fix: Annotated[Path | None, typer.Option(help="Folder to move damaged files and exact copies to.")] = None,
     as_json: Json = False,
 ):
-    """Check a folder of images: files, blank pictures, duplicates, leaks, class sizes, labels. Nothing is deleted.
+    """Check a folder of images: files, blank images, duplicates, leaks, class sizes, labels. Nothing is deleted.
 
-    The exit status is 1 if any errors remain that --fix did not move away. Warnings and hints do not affect it.
+    The exit status is 1 if any errors remain that --fix did not resolve by moving files. Warnings and hints do not
+    affect the exit status.
     """
     for folder in (sheets, fix):
         if folder is not None:

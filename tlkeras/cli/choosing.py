@@ -50,7 +50,7 @@ def rank(
 ):
     """Rank backbones and their blocks on your images, and report which are too close to call.
 
-    Images of a test split are not used.
+    Images in a test split are not used.
     """
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     chosen = _begin(source, backbones, blocks or "all", budgets, image_size, seed)
@@ -72,7 +72,7 @@ def advise(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Advise how to train on your images: which backbone, and probe or fine-tuning, with a reason for each choice."""
+    """Advise how to train on your images: which backbone, and whether to fine-tune it, with a reason for each."""
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     chosen = _begin(source, backbones, "all", budgets, image_size, seed)
     from tlkeras.selection import advise as room

@@ -35,7 +35,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing export.")] = False,
     as_json: Json = False,
 ):
-    """Export a run to a file for phones, browsers or servers, and verify that it gives the same answers."""
+    """Export a run to a file for phones, browsers or servers, and verify that the predictions stay the same."""
     from tlkeras.exporters.options import check_options
 
     number = _number(batch)

@@ -1,4 +1,4 @@
-"""The command that forecasts the gain from more images: `learning-curve`."""
+"""The command that forecasts the gain from additional images: `learning-curve`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ def learning_curve(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Forecast from a learning curve how much additional images per class would help."""
+    """Forecast, from a learning curve, how much additional images per class would help."""
     from tlkeras.selection.checks import check_choosing
 
     check_choosing(source, [backbone], None, {}, image_size, seed)

@@ -64,8 +64,8 @@ def backbones(
 def doctor(as_json: Json = False):
     """Check that this machine can run the notebooks: packages, memory, weights, speed.
 
-    If it cannot, the exit status is 1. The line `notebooks` covers the requirements of the notebooks only. If
-    nothing else fails, tlkeras itself works.
+    If the machine cannot, the exit status is 1. The line `notebooks` covers only what the notebooks require. If that is
+    the only line that fails, tlkeras itself works.
     """
     from tlkeras.teaching.doctor import examine
 

@@ -120,7 +120,7 @@ def fit(
 
 
 def _columns(pairs):
-    """Parse pairs such as `label=diagnosis` into a dict. A kind that is given several times gets a list of columns."""
+    """Parse pairs such as `label=diagnosis` into a dict; a key that occurs several times gets a list of columns."""
     columns = {}
     for pair in pairs or ():
         kind, separator, name = pair.partition("=")
@@ -250,7 +250,7 @@ def predict(
 
 
 def _predict_to_stdout(run, paths, write, options):
-    """Write each answer as soon as it is computed, and return a `Bulk`."""
+    """Print the prediction for each image as soon as it is computed, and return a `Bulk`."""
     from tlkeras.runs.bulk import Bulk
     from tlkeras.runs.predicting import list_images, predict_each
 
@@ -272,9 +272,9 @@ def _stdin_lines():
 
 
 def _print_answer(answer):
-    """Print an answer as one tab-separated line: the path, then pairs of class and probability.
+    """Print a prediction as one tab-separated line: the path, then pairs of class and probability.
 
-    `unknown` is printed with its unknown score. It comes before the most probable classes if those are requested.
+    `unknown` is printed with the image's unknown score. If the most probable classes are requested, they follow it.
     """
     if "labels" in answer:
         given = answer.get("probabilities") or dict(zip(answer["labels"], answer["label_probabilities"], strict=True))

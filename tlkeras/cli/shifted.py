@@ -6,12 +6,12 @@ from tlkeras.cli.terminal import load_keras, print_json, say
 
 
 def print_comparison(folder, source, shifted, options, as_json):
-    """Compare accuracy across domains and print a table or one JSON object.
+    """Compare accuracy across domains, and print a table or one JSON object.
 
     Args:
         folder: `pathlib.Path` of the run.
         source: Clean labeled images, or None for the training images.
-        shifted: Labeled images from another domain.
+        shifted: Labeled images from the new domain.
         options: Dict with the keys `columns`, `root`, `label_separator` and `verbose`.
         as_json: Whether to print JSON.
     """

@@ -15,7 +15,7 @@ def render_adapted_page(name, class_names, metrics, lines, command):
     Args:
         name: Title, such as the name of the run's folder.
         class_names: Names of the classes, in the order of their indices.
-        metrics: Content of the run's `metrics.json`, with `adaptation` and the scores of the original run.
+        metrics: Content of the run's `metrics.json`, including `adaptation` and the scores of the original run.
         lines: Sentences that describe the adaptation.
         command: Command or Python call that reproduces the run.
 

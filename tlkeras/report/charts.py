@@ -1,4 +1,4 @@
-"""Charts of the page as inline SVG. The style sheet sets their colors by class, for light and dark mode."""
+"""Charts of the page as inline SVG. The style sheet sets their colors by CSS class, for light and dark mode."""
 
 from math import ceil, floor, log10
 
@@ -79,7 +79,7 @@ def line_chart(series, x, x_name, y_name, label):
     """Draw one line per series, with a different mark for each.
 
     Args:
-        series: Dict from names to lists of values, with None for missing values.
+        series: Dict that maps names to lists of values, with None for missing values.
         x: Positions of the values on the horizontal axis.
         x_name: Name of the horizontal axis.
         y_name: Name of the vertical axis.
@@ -101,7 +101,7 @@ def line_chart(series, x, x_name, y_name, label):
 
 
 def reliability_chart(bins, label):
-    """Draw a reliability diagram: the share of correct predictions against the predicted probability.
+    """Draw a reliability diagram: the fraction of correct predictions against the predicted probability.
 
     Args:
         bins: Dicts with `confidence`, `share`, `low`, `high` and `images`.
@@ -130,11 +130,11 @@ def reliability_chart(bins, label):
 
 
 def map_chart(points, kinds, wrong, titles, label):
-    """Draw a scatter plot with one point per image and a ring around each wrong answer.
+    """Draw a scatter plot with one point per image and a ring around each wrong prediction.
 
     Args:
         points: Coordinates, array of shape `(images, 2)`.
-        kinds: Index of each image's mark, or None for the same mark for all images.
+        kinds: Index of each image's mark, or None to use one mark for all images.
         wrong: Boolean array of shape `(images,)`.
         titles: Tooltip text for each image, or None.
         label: Description for screen readers.
@@ -153,11 +153,11 @@ def map_chart(points, kinds, wrong, titles, label):
 
 
 def heat_map(shares, counts, names, label):
-    """Draw a confusion matrix with many classes, with one square per pair of classes that occurs.
+    """Draw a confusion matrix with many classes, with one square per pair of true and predicted class that occurs.
 
     Args:
-        shares: Share of each cell in its row, array of shape `(classes, classes)`.
-        counts: Number of images in each cell, int array of the same shape.
+        shares: Fraction of its row that each cell contains, array of shape `(classes, classes)`.
+        counts: Number of images in each cell, int array with the shape of `shares`.
         names: Names of the classes.
         label: Description for screen readers.
     """

@@ -36,7 +36,7 @@ _COLUMNS = {
 
 
 def add_export(path, report):
-    """Add an export to a run's page, replacing an earlier export in the same format.
+    """Add an export to a run's page, replacing any earlier export in that format.
 
     Args:
         path: Path of `report.html`, `pathlib.Path`.
@@ -52,8 +52,8 @@ def with_export(page, report):
 
     Args:
         page: HTML that `render_page` returned.
-        report: Dict with `format`, `why`, `images` and `candidates`, a list of flat dicts, one per variant that was
-            measured or could not be written.
+        report: Dict with `format`, `why`, `images` and `candidates`, a list of flat dicts, one per quantization that
+            was measured or could not be written.
 
     Example:
 
@@ -98,7 +98,7 @@ def _cells(row, columns, chosen):
 
 
 def _note(row):
-    """Return a cell with the reason why a variant cannot be used, if any."""
+    """Return a cell with the reason why a quantization cannot be used, if any."""
     note = row.get("failed") or row.get("refused")
     return Markup('<td class="text">{}</td>').format(note) if note else ""
 

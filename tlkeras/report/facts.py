@@ -1,4 +1,4 @@
-"""The data about a run that its report is rendered from."""
+"""The data from which the report of a run is rendered."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +33,10 @@ class Facts:
         class_names: Names of the classes, in the order of their indices.
         metrics: Content of the run's `metrics.json`.
         paths: Paths or names of the measured images.
-        labels: Labels of these images, int array of shape `(images,)`, or 0 and 1 of shape `(images, classes)`.
-        probabilities: Predictions by models that had not seen these images, float array of shape `(images, classes)`.
-        thresholds: Probability for each label from which it is assigned, or None for one class per image.
+        labels: Labels of the measured images, int array of shape `(images,)`, or 0 and 1 of shape `(images, classes)`.
+        probabilities: Predictions by models that had not seen the measured images, float array of shape `(images,
+            classes)`.
+        thresholds: Probability threshold of each label, or None if each image has exactly one class.
         features: Features of the measured images, array of shape `(images, features)`, or None.
         events: Events of the run's log.
         parts: Splits of the data, a sequence of `Part`.
@@ -43,8 +44,8 @@ class Facts:
         command: Command or Python call that reproduces the run.
         read: Function from indices of measured images to their pixels, uint8 of shape `(n, height, width, 3)`, or None.
         explain: Function from pixels and class indices to activation maps, or None.
-        files: Dict from names of the run's files to sizes in bytes.
-        notes: Sentences on the reliability of the answers.
+        files: Dict that maps the names of the run's files to their sizes in bytes.
+        notes: Sentences on the reliability of the predictions.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Facts:
 
     @cached_property
     def right(self):
-        """Boolean array of shape `(images,)`: whether each answer is right. With several labels, all must be right."""
+        """Whether each prediction is correct, bool `(images,)`. With several labels, all must be correct."""
         if self.multilabel:
             return (self.decided == (self.labels > 0.5)).all(axis=1)
         return self.decided == self.labels

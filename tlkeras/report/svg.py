@@ -8,7 +8,7 @@ def tag(name, *children, **attributes):
 
     Args:
         name: Name of the element.
-        *children: Markup, or text, which is escaped.
+        *children: Markup, or text, which will be escaped.
         **attributes: Attributes of the element. In their names, a trailing underscore is removed, and other underscores
             become hyphens. Floats are rounded to two decimals. Attributes that are None are omitted.
 

@@ -8,7 +8,7 @@ _MEASURED = {
 
 
 def percent(share, digits=1):
-    """Format a share in [0, 1] as a percentage.
+    """Format a fraction in [0, 1] as a percentage.
 
     Example:
 
@@ -88,7 +88,7 @@ def independence(metrics):
 
 
 def plain(text):
-    r"""Return text that can be written to any file: on one line, without control characters and lone surrogates.
+    r"""Return text that can be written to any file: on one line, without control characters or lone surrogates.
 
     Example:
 

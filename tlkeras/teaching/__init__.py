@@ -1,4 +1,4 @@
-"""Helpers for the notebooks: a quiet start, guesses and findings, fair comparisons, and checks of exercises."""
+"""Helpers for the notebooks: a quiet start, guesses and findings, fair comparisons, and checks for the exercises."""
 
 from tlkeras.teaching import doctor, lab
 from tlkeras.teaching.comparing import compare, counted, interval, percent, scoreboard

@@ -1,4 +1,4 @@
-"""Compare methods on shared splits, as all notebooks do, and keep the running scoreboard of the course."""
+"""Compare methods on the same splits, as all notebooks do, and keep the scoreboard of the course."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,15 @@ def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Compariso
     """Compare two methods by their scores on the same splits: `tlkeras.compare` with names and sizes filled in.
 
     Args:
-        scores: Dict from the names of two methods to their scores, shares of shape `(splits,)`.
-        splits: The splits, as `lab.splits` returns them.
+        scores: Dict that maps the names of two methods to their scores, fractions of shape `(splits,)`.
+        splits: The splits, from `lab.splits`.
 
     Returns:
         `Comparison`, which prints as one sentence: the difference, its interval, and whether the two can be told apart.
 
     Raises:
-        InputError: There are not two methods, or their scores do not fit the splits.
+        InputError: `scores` does not contain exactly two methods, or the number of scores differs from the number of
+            splits.
 
     Example:
 
@@ -49,11 +50,11 @@ def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, fl
     """Compute the mean score of one method with its 95% interval: `tlkeras.resampled_interval` with sizes filled in.
 
     Args:
-        scores: Shares of shape `(splits,)`.
-        splits: The splits, as `lab.splits` returns them.
+        scores: Fractions of shape `(splits,)`.
+        splits: The splits, from `lab.splits`.
 
     Returns:
-        `(mean, low, high)`, which `tlkeras.dot_chart` and `scoreboard` take.
+        `(mean, low, high)`, which `tlkeras.dot_chart` and `scoreboard` accept.
 
     Example:
 
@@ -66,16 +67,17 @@ def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, fl
 
 
 def counted(share: float, images: int) -> tuple[float, float, float]:
-    """Compute the 95% interval of the share of right answers on one split (Wilson, 1927).
+    """Compute the 95% interval of the fraction of correct predictions on one split (Wilson, 1927).
 
-    The interval counts the test images only. Another split would draw other training images as well.
+    The interval accounts only for the number of test images, not for the choice of training images, which would also
+    change with a new split.
 
     Args:
-        share: Share of right answers.
+        share: Fraction of correct predictions.
         images: Number of test images.
 
     Returns:
-        `(share, low, high)`, as `interval` returns for several splits.
+        `(share, low, high)`, like the result of `interval` for several splits.
 
     Example:
 
@@ -95,14 +97,14 @@ def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 
 
     Args:
         notebook: Number of the notebook, such as `"03"`.
-        rows: Dict from approach to its accuracy on test images: a share, or `(share, low, high)` as `interval` and
-            `counted` return. An empty dict adds nothing.
-        images: Images that the accuracies belong to, in a few words, or a dict from approach to them. Approaches that
-            a dict leaves out have the default.
-        splits: Number of splits, or a dict from approach to it; `""` if there are none.
+        rows: Dict that maps each approach to its accuracy on test images: a fraction, or `(fraction, low, high)` as
+            returned by `interval` and `counted`. An empty dict adds nothing.
+        images: Short description of the images that the accuracies were measured on, or a dict that maps approaches to
+            such descriptions. Approaches missing from the dict get the default.
+        splits: Number of splits, or a dict that maps approaches to numbers of splits; `""` if there are no splits.
 
     Returns:
-        `Shown`, which a notebook draws as a table. Building a notebook stores its rows for the later ones.
+        `Shown`, which a notebook draws as a table. Building a notebook stores its rows for later notebooks.
 
     Example:
 
@@ -132,10 +134,10 @@ def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 
 
 
 def percent(value: Any) -> str:
-    """Write a share, or a share with its interval, in percent.
+    """Format a fraction, with or without its interval, as a percentage.
 
     Args:
-        value: A share, or `(share, low, high)` as `interval` returns.
+        value: A fraction, or `(fraction, low, high)` as returned by `interval`.
 
     Example:
 
@@ -151,7 +153,7 @@ def _percent(values):
 
 
 def _line(number, row):
-    """Write a row of the scoreboard."""
+    """Format a row of the scoreboard."""
     return [number, row["approach"], row["images"], str(row["splits"]), _percent(row["right"])]
 
 

@@ -10,10 +10,10 @@ _BLUE, _ORANGE, _PALE = HUES[0], HUES[1], "#dbe9f6"
 
 
 def transfer_diagram() -> Figure:
-    """Draw how transfer learning works: a network is trained on many photos, and all but its head is reused.
+    """Draw a diagram of transfer learning: a network is trained on many photos, and all of it but the head is reused.
 
     Returns:
-        `matplotlib.figure.Figure` with the figure in words as `alt`.
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
 
     Example:
 
@@ -39,7 +39,7 @@ def transfer_diagram() -> Figure:
 
 
 def _row(axes, height, images, whose, classes, head, trained_before):
-    """Draw one chain from images to classes."""
+    """Draw one row of the diagram, from images to classes."""
     axes.text(0, height + 4.8, images, fontsize=9.5, fontweight="bold", color=INK, va="center")
     axes.text(0, height + 1.8, whose, fontsize=9, color=SOFT, va="center")
     for number, name in enumerate(_BLOCKS):

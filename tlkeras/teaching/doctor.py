@@ -49,8 +49,8 @@ class Diagnosis:
 
     Attributes:
         checks: Tuple of `Check`.
-        minutes: Dict from notebook to the minutes that it is expected to take here. Empty if the machine's speed could
-            not be measured.
+        minutes: Dict that maps each notebook to its expected minutes on this machine. Empty if the speed could not be
+            measured.
     """
 
     checks: tuple[Check, ...]
@@ -106,9 +106,9 @@ def check_packages(requirements=None, backend=None):
     """Check that every required package is installed in a suitable version.
 
     Args:
-        requirements: Iterable of requirements as in pyproject.toml. Defaults to those of the installed tlkeras.
-        backend: Name of the Keras backend. TensorFlow is required only if it is the backend. Defaults to the one that
-            Keras will use.
+        requirements: Iterable of requirements as in pyproject.toml. Defaults to the installed tlkeras's requirements.
+        backend: Name of the Keras backend. TensorFlow is required only if it is the backend. Defaults to the backend
+            that Keras will use.
     """
     backend = backend or _backend()
     if backend not in _BACKENDS:
@@ -127,7 +127,7 @@ def check_packages(requirements=None, backend=None):
 
 
 def _backend():
-    """Return the backend that Keras will use, from the environment or from its configuration file."""
+    """Return the backend that Keras will use, from the environment or from the configuration file of Keras."""
     if name := os.environ.get("KERAS_BACKEND"):
         return name
     file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
@@ -138,14 +138,14 @@ def _backend():
 
 
 def check_notebooks(requirements=None, in_jupyter=None):
-    """Check the packages of the extra `notebooks`, which the notebooks need beyond tlkeras itself.
+    """Check the packages of the extra `notebooks`, which the notebooks need in addition to tlkeras.
 
-    The check fails for a version that is too old, and for a missing JupyterLab unless a notebook server is already
-    running this code. Other missing packages are named but pass, because the cells that use them are skipped.
+    The check fails if a package is too old, or if JupyterLab is missing, unless a notebook server is already running
+    this code. Other missing packages are listed, but the check passes, because cells that use them are skipped.
 
     Args:
-        requirements: Iterable of requirements as in pyproject.toml. Defaults to those of the installed tlkeras.
-        in_jupyter: Whether this runs in a notebook. Detected by default.
+        requirements: Iterable of requirements as in pyproject.toml. Defaults to the installed tlkeras's requirements.
+        in_jupyter: Whether this code runs in a notebook. Detected by default.
     """
     in_jupyter = "ipykernel" in sys.modules if in_jupyter is None else in_jupyter
     wrong = _unmet(_requirements("notebooks", requirements))
@@ -234,7 +234,7 @@ def expected_minutes(seconds):
         seconds: Seconds per batch from `check_forward_pass`, or None.
 
     Returns:
-        Dict from notebook to minutes. Empty if `seconds` is None.
+        Dict that maps each notebook to minutes. Empty if `seconds` is None.
 
     Example:
 
@@ -253,7 +253,7 @@ _REINSTALL = "install tlkeras into a new virtual environment; if that does not h
 
 
 def _requirements(extra, requirements=None):
-    """List the requirements of tlkeras, or those that an extra adds to them."""
+    """List the requirements of tlkeras, or those that an extra adds."""
     if requirements is None:
         try:
             requirements = metadata.requires("tlkeras") or []
@@ -268,7 +268,7 @@ def _requirements(extra, requirements=None):
 
 
 def _python():
-    """Return the command for this Python: its name, or its path if the name leads to another one."""
+    """Return the command for this Python: its name, or its path if the name starts a different Python."""
     name = Path(sys.executable).name
     return name if shutil.which(name) == sys.executable else shlex.quote(sys.executable)
 
@@ -288,7 +288,7 @@ def _version(name):
 
 
 def _available_memory():
-    """Return free memory in GB, or None. Linux reports available memory, other systems only the total."""
+    """Return free memory in GB, or None. Linux reports available memory; other systems, only the total."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         line = next((line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable")), None)

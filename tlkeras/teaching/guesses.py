@@ -13,9 +13,9 @@ def predict(number: str, guess: Any, choices: Sequence[str] | None = None) -> No
     """Record a guess before the answer is computed.
 
     Args:
-        number: Name of the guess: number of the notebook and a letter, such as `"03.a"`.
-        guess: One of the choices, or a number; `...` for none yet.
-        choices: Possible answers. Defaults to None, any number.
+        number: Name of the guess: the number of the notebook and a letter, such as `"03.a"`.
+        guess: One of the choices, or a number; `...` for no guess yet.
+        choices: Possible guesses. Defaults to None, any number.
 
     Raises:
         InputError: The guess is not one of the choices, or is not a number although there are no choices.
@@ -46,7 +46,7 @@ def outcome(number: str, truth: Any, text: str) -> None:
     Args:
         number: Name of the guess, as in `predict`.
         truth: The outcome: one of the choices of `predict`, or a number.
-        text: Markdown that explains it. Take numbers in it from variables.
+        text: Markdown that explains the outcome. Insert numbers from variables.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Plumbing that lessons share and do not show: data sets, repeated splits, scores, and training on stored features."""
+"""Helpers that the notebooks share but do not show: data sets, repeated splits, scores, training on stored features."""
 
 import csv
 import inspect
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class Split(NamedTuple):
-    """Row numbers of images to learn from, to test on and, if asked for, to choose with."""
+    """Row indices of training images, test images and, on request, validation images."""
 
     train: np.ndarray
     test: np.ndarray
@@ -66,7 +66,7 @@ def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
 
     Args:
         style: `"line"`, `"noto"`, `"rendered"` or `"twemoji"` for the 442 emoji of one style. Defaults to None, all
-            four. The same emoji has the same group number in every style only if all four are loaded at once.
+            four. An emoji has the same group number in every style only if all four styles are loaded at once.
         image_size: Height and width in pixels that images are resized to.
 
     Example:
@@ -92,7 +92,7 @@ def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
 
 
 def label_notes(images: Any) -> np.ndarray:
-    """Return which labels of the drawings are known to be wrong, from people who looked at all of them.
+    """Return which labels of the drawings are known to be wrong, according to people who reviewed all drawings.
 
     Args:
         images: `tlkeras.ImageSplit` of drawings.
@@ -112,16 +112,17 @@ def label_notes(images: Any) -> np.ndarray:
 
 
 def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Sequence[str] | None = None, **settings):
-    """Compute the features of all images once; a second call finds them on disk.
+    """Compute the features of all images, or read them from disk if an earlier call stored them.
 
     Args:
-        images: `tlkeras.ImageSplit`, as `drawings` returns.
-        backbone: As for `tlkeras.FeatureExtractor`.
-        block: Name of a block, or several, whose features then come from one pass. Defaults to None, the last one.
-        **settings: Further settings of `tlkeras.FeatureExtractor`, such as `weights=None`.
+        images: `tlkeras.ImageSplit`, such as the result of `drawings`.
+        backbone: As in `tlkeras.FeatureExtractor`.
+        block: Name of a block, or names of several, whose features are computed in one pass. Defaults to None, the last
+            block.
+        **settings: Further arguments of `tlkeras.FeatureExtractor`, such as `weights=None`.
 
     Returns:
-        Float32 array of shape `(images, features)`; for several blocks, a dict from block to such an array.
+        Float32 array of shape `(images, features)`; for several blocks, a dict that maps each block to such an array.
     """
     import tlkeras
 
@@ -137,15 +138,15 @@ def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Seq
 def splits(
     images: Any, count: int = SPLITS, *, test_size: float = 0.25, validation_size: float = 0.0, seed: int = 0
 ) -> list[Split]:
-    """Split the same images several times at random, stratified, with near-duplicates and groups kept together.
+    """Split images several times at random, stratified, with near-duplicates and groups kept together.
 
     Args:
-        images: `tlkeras.ImageSplit`, as `drawings` returns.
+        images: `tlkeras.ImageSplit`, such as the result of `drawings`.
         count: Number of splits. Defaults to 12.
-        test_size: Share of test images. Defaults to a quarter.
-        validation_size: Share of images to choose with. Defaults to 0: with frozen features, cross-validation within
-            the training images chooses.
-        seed: Seed of the first split; the others use the numbers after it.
+        test_size: Fraction of test images. Defaults to a quarter.
+        validation_size: Fraction of validation images. Defaults to 0: with frozen features, choices are made by
+            cross-validation within the training images.
+        seed: Seed of the first split; each further split uses the next integer.
 
     Returns:
         List of `Split`.
@@ -178,14 +179,15 @@ def scores(fit: Callable[..., Any], features: ArrayLike, images: Any, splits: Se
     """Fit a classifier on the training images of every split, and measure its accuracy on the test images.
 
     Args:
-        fit: Function of features and labels that returns a fitted classifier with `predict`. A parameter named
-            `groups` receives the groups of the training images, for cross-validation.
+        fit: Function that takes features and labels and returns a fitted classifier with a method `predict`. A
+            parameter named `groups` receives the groups of the training images, for cross-validation.
         features: Array of shape `(images, features)`.
-        images: `tlkeras.ImageSplit`, as `drawings` returns; only its labels and groups are used.
+        images: `tlkeras.ImageSplit`, such as the result of `drawings`; only the labels and groups are used.
         splits: List of `Split`.
 
     Returns:
-        Float64 array of shape `(splits,)`: shares of right answers, for `teaching.compare` and `teaching.interval`.
+        Float64 array of shape `(splits,)`: fractions of correct predictions, for `teaching.compare` and
+        `teaching.interval`.
 
     Raises:
         InputError: `features` does not have exactly one row per image.
@@ -220,17 +222,18 @@ def train_head(
 
     Args:
         features: Array of shape `(images, features)`.
-        labels: Class numbers of shape `(images,)`.
-        validation: Features and labels to measure on after each epoch. Defaults to none.
+        labels: Class indices of shape `(images,)`.
+        validation: Features and labels to evaluate after each epoch. Defaults to none.
         model: Keras model from features to probabilities. Defaults to one dense layer on standardized features.
-        epochs: Passes over the images.
+        epochs: Number of epochs.
         learning_rate: Learning rate of Adam.
-        batch_size: Images per step.
+        batch_size: Batch size.
         callbacks: Keras callbacks.
-        seed: Seed of initial weights and of the order of images.
+        seed: Seed for the initial weights and the order of images.
 
     Returns:
-        `(model, history)`; `history` is Keras' dict from metric to its values per epoch, such as `"val_accuracy"`.
+        `(model, history)`; `history` is the dict that maps each metric, such as `"val_accuracy"`, to its values per
+        epoch.
     """
     import keras
 

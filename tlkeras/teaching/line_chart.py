@@ -1,4 +1,4 @@
-"""Curves of shares in percent, side by side, for the notebooks: by learning rate, by epoch, by number of images."""
+"""Curves of percentages in panels side by side, for the notebooks: by learning rate, epoch or number of images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,20 +21,22 @@ def line_chart(
     log: bool = False,
     baselines: Mapping[str, float] | None = None,
 ):
-    """Draw curves of shares in percent, in one panel or several that share the horizontal axis.
+    """Draw curves of percentages, in one or more panels with a common horizontal axis.
 
     Args:
-        panels: Dict from the name of a panel to its curves. Curves are a dict from name to shares in [0, 1] of shape
-            `(points,)`, or `(runs, points)`: then the line is the mean and a band reaches from the lowest run to the
-            highest. A curve may end early, and NaN leaves a point out.
+        panels: Dict that maps the name of each panel to its curves, a dict that maps the name of each curve to
+            fractions in [0, 1] of shape `(points,)` or `(runs, points)`. With several runs, the line is their mean, and
+            a band reaches from the lowest run to the highest. A curve may end early, and points that are NaN are left
+            out.
         x: Positions of the points.
         title: The finding, in a sentence. Defaults to none.
         xlabel: Name of the horizontal axis.
-        log: Whether the horizontal axis is logarithmic. Then ticks are at the points.
-        baselines: Dict from name to one share, a dashed line in the first panel. Defaults to none.
+        log: Whether the horizontal axis is logarithmic, with ticks at the points.
+        baselines: Dict that maps each name to one fraction, drawn as a dashed line in the first panel. Defaults to
+            none.
 
     Returns:
-        `matplotlib.figure.Figure` with the figure in words as `alt`.
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
 
     Raises:
         InputError: There is no panel, or a curve has more points than `x`.
@@ -73,7 +75,7 @@ def line_chart(
 
 
 def _draw(axes, x, name, runs, number, panel):
-    """Draw one curve, and put it in words."""
+    """Draw one curve, and return a description of it in words."""
     measured = ~np.isnan(runs).any(axis=0)
     runs, at = runs[:, measured], x[: runs.shape[1]][measured]
     color, mean = HUES[number % len(HUES)], 100 * runs.mean(axis=0)
@@ -85,12 +87,12 @@ def _draw(axes, x, name, runs, number, panel):
 
 
 def _short(value):
-    """Write a number for a narrow axis: 0.0001 as 1e-4."""
+    """Format a number for a narrow axis, such as 0.0001 as 1e-4."""
     return f"{value:.0e}".replace("e-0", "e-") if 0 < value < 0.01 else f"{value:g}"
 
 
 def _label(axes, panel, baselines):
-    """Write the names of curves and baselines at their right ends, moved apart where they would overlap."""
+    """Write the names of curves and baselines at the right ends of the lines, moved apart where names would overlap."""
     ends = [(100 * runs.mean(axis=0)[-1], key, HUES[i % len(HUES)]) for i, (key, runs) in enumerate(panel.items())]
     ends += [(100 * value, key, SOFT) for key, value in baselines.items()]
     low, high = axes.get_ylim()

@@ -1,4 +1,4 @@
-"""Look at features and feature maps: helpers of lessons, reached as `teaching.lab.NAME`."""
+"""Helpers for looking at features and feature maps, available to the notebooks as `teaching.lab.NAME`."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,7 @@ _SIDE = 160  # pixels of a picture
 
 
 def relabeled(images: Any, labels: ArrayLike):
-    """Return the same images with other labels, two classes "no" and "yes", to ask another question about them.
+    """Return the same images with new labels, "no" and "yes", to ask a different question about them.
 
     Args:
         images: `tlkeras.ImageSplit`.
@@ -20,14 +20,14 @@ def relabeled(images: Any, labels: ArrayLike):
 
 
 def neighbors_agree(features: np.ndarray, images: Any) -> float:
-    """Measure for how many images the nearest one, by cosine similarity, has the same label.
+    """Measure for how many images the nearest neighbor, by cosine similarity, has the image's label.
 
     Args:
         features: Array of shape `(images, features)`.
-        images: `tlkeras.ImageSplit`. Images of one group, such as near-duplicates, do not count as neighbors.
+        images: `tlkeras.ImageSplit`. Images in the same group, such as near-duplicates, do not count as neighbors.
 
     Returns:
-        Share of the images.
+        Fraction of the images, in [0, 1].
 
     Example:
 
@@ -44,15 +44,16 @@ def neighbors_agree(features: np.ndarray, images: Any) -> float:
 
 
 def strongest_maps(maps: np.ndarray, count: int = 6) -> np.ndarray:
-    """Draw the feature maps of one image that vary most, as gray pictures.
+    """Draw the most varied feature maps of one image as grayscale pictures.
 
     Args:
         maps: Float array of shape `(rows, columns, features)`.
         count: Number of maps.
 
     Returns:
-        Uint8 array of shape `(count, rows * k, columns * k, 3)` for `tlkeras.contact_sheet`, black for the least and
-        white for the largest value of each map; each position is a square of `k` pixels, so that it is visible.
+        Uint8 array of shape `(count, rows * k, columns * k, 3)` for `tlkeras.contact_sheet`: black for the smallest and
+        white for the largest value of each map. Each position is drawn as a square of `k` by `k` pixels, so that it is
+        visible.
 
     Example:
 
@@ -67,7 +68,7 @@ def strongest_maps(maps: np.ndarray, count: int = 6) -> np.ndarray:
 
 
 def darkness(images: Any) -> np.ndarray:
-    """Measure the share of dark pixels of each image, a property that has nothing to do with its class.
+    """Measure the fraction of dark pixels in each image, a property that has nothing to do with the class.
 
     Args:
         images: `tlkeras.ImageSplit`.

@@ -1,4 +1,4 @@
-"""Find the images that ship with the project, and read measurements that take too long for a lesson."""
+"""Find the images that ship with the project, and read stored measurements that take too long to repeat in a lesson."""
 
 import json
 from importlib import resources
@@ -11,11 +11,11 @@ def clipart10():
     """Find the drawings that ship with the source: 427 of them in ten classes.
 
     Returns:
-        `pathlib.Path` of the folder `data/clipart10`. It is searched for in the current folder, above it, and next
-        to the package.
+        `pathlib.Path` of the folder `data/clipart10`. The function looks for it in the current folder, in the folders
+        above that, and next to the package.
 
     Raises:
-        InputError: The folder is not there. An installed wheel has no data.
+        InputError: The folder was not found. An installed wheel contains no data.
 
     Example:
 
@@ -29,10 +29,10 @@ def emoji4():
     """Find the emoji that ship with the source: 442 things in fifteen classes, each drawn in four styles.
 
     Returns:
-        `pathlib.Path` of the folder `data/emoji4`, searched for like that of `clipart10`.
+        `pathlib.Path` of the folder `data/emoji4`, found in the same way as by `clipart10`.
 
     Raises:
-        InputError: The folder is not there. An installed wheel has no data.
+        InputError: The folder was not found. An installed wheel contains no data.
 
     Example:
 
@@ -53,7 +53,7 @@ def _data(name):
 
 
 def measured(name):
-    """Read a stored measurement of a script in `benchmarks/`, with the versions it was measured with.
+    """Read a stored measurement made by a script in `benchmarks/`, with the package versions used for it.
 
     Args:
         name: `"from_scratch"` for the test accuracies (`"test"`) of EfficientNet-Lite0 trained from random weights, by
@@ -64,7 +64,7 @@ def measured(name):
         The content of the JSON file: dicts, lists and numbers.
 
     Raises:
-        InputError: There is no measurement of this name.
+        InputError: There is no measurement with this name.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Start a notebook: quiet, exact, repeatable, with sharp figures."""
+"""Start a notebook: with quiet logs, exact and repeatable computations, and sharp figures."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from tlkeras.utils.stderr import silent_stderr
 def start(seed=0):
     """Start a notebook: silence logs, compute exactly, set all seeds, and draw figures below their cells.
 
-    Call it before Keras is imported, because backends read these settings when they are loaded.
+    Call this function before importing Keras, because backends read these settings when they are loaded.
 
     Args:
         seed: Seed for Python, NumPy and the backend. Defaults to 0.
@@ -33,7 +33,7 @@ def start(seed=0):
 
 
 def _draw_inline():
-    """Make IPython show sharp figures in the colors of the course. Do nothing outside IPython."""
+    """Make IPython display high-resolution figures in the colors of the course. Do nothing outside IPython."""
     if "IPython" not in sys.modules:
         return
     from IPython import get_ipython

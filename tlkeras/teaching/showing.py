@@ -11,11 +11,11 @@ from tlkeras.utils import tables
 
 
 class Shown:
-    """What a notebook shows: Markdown or HTML where it can be rendered, else plain text.
+    """Content for a notebook: Markdown or HTML where that can be rendered, else plain text.
 
     Attributes:
-        data: Dict from MIME type to content.
-        text: The same in plain text.
+        data: Dict that maps MIME types to content.
+        text: The same content as plain text.
     """
 
     def __init__(self, data: Mapping[str, Any], text: str):
@@ -40,10 +40,10 @@ def show(shown):
 
 
 def finding(markdown: str) -> None:
-    """Say what a figure or a number means, in a box, so that it can be understood without the picture.
+    """Say in a box what a figure or a number means, so that the finding can be understood without the picture.
 
     Args:
-        markdown: One or two sentences. Take numbers in them from variables.
+        markdown: One or two sentences. Insert numbers from variables.
 
     Example:
 
@@ -54,14 +54,14 @@ def finding(markdown: str) -> None:
 
 
 def callout(label: str, markdown: str) -> Shown:
-    """Set Markdown apart as a quotation with a bold label."""
+    """Format Markdown as a block quote with a bold label."""
     body = f"**{label}.** {markdown}".strip()
     quoted = "\n".join(f"> {line}".rstrip() for line in body.split("\n"))
     return Shown({"text/markdown": quoted}, f"{label}: {plain(markdown)}")
 
 
 def plain(markdown: str) -> str:
-    """Remove the marks of Markdown that make text bold, italic, code or a link."""
+    """Remove the Markdown syntax for bold, italic, code and links."""
     text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", markdown)
     text = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
     text = re.sub(r"(?<![\w*])\*(\S(?:.*?\S)?)\*(?![\w*])", r"\1", text)
@@ -72,8 +72,8 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Show
     """Show a table.
 
     Args:
-        rows: Dicts with the same keys, which are the names of the columns. Values are shown as `str`, so round and
-            format them first.
+        rows: Dicts with the same keys, which are the names of the columns. Values are converted with `str`, so round
+            and format them first.
         caption: The finding, in a sentence. Defaults to none.
 
     Returns:
@@ -99,13 +99,13 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Show
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str | None = None, bold=()) -> str:
-    """Write a table as HTML that takes its colors from the page: words on the left, numbers on the right.
+    """Render a table as HTML that takes its colors from the page, with text left-aligned and numbers right-aligned.
 
     Args:
         header: Names of the columns.
         rows: Texts of the cells.
         caption: Text above the table.
-        bold: Numbers of the rows in bold.
+        bold: Indices of the rows to set in bold.
     """
     numeric = [all(re.match(r"[-+\u2212]?\d|$", row[column]) for row in rows) for column in range(len(header))]
     sides = ["right" if number else "left" for number in numeric]

@@ -9,18 +9,18 @@ import numpy as np
 class UpperBlocks:
     """The upper blocks of a classifier as a small model of their own, ready to be trained again and again.
 
-    Blocks that stay frozen compute the same numbers in every epoch and in every run. Here they compute them once, and
-    only a model that begins where they end is trained. No new model is built for each run: `fit`
-    resets the weights and the state of the optimizer first, so runs are independent and Keras traces the model once.
+    Blocks that stay frozen compute the same values in every epoch and every run. Here, these values are computed only
+    once, and only a model that starts from them is trained. No new model is built for each run: `fit` first resets the
+    weights and the optimizer state, so runs are independent and Keras traces the model only once.
 
     Args:
         images: `tlkeras.ImageSplit`, as `lab.drawings` returns.
-        last: Number of blocks below the head that can train, counted from the head. Defaults to 2.
+        last: Number of blocks that can train, counted down from the head. Defaults to 2.
         dropout: Dropout rate before the head. Defaults to 0.
 
     Attributes:
-        inputs: float32 array of shape `(images, height, width, channels)`: what the upper blocks see of each image.
-        labels: Class numbers of shape `(images,)`.
+        inputs: float32 array of shape `(images, height, width, channels)`: the inputs of the upper blocks.
+        labels: Class indices of shape `(images,)`.
         model: `keras.Model` from `inputs` to probabilities. Freeze, unfreeze and compile it as any other model.
 
     Example:
@@ -50,10 +50,10 @@ class UpperBlocks:
         self._blank: dict = {}
 
     def compile(self, optimizer: Any, **settings: Any) -> None:
-        """Compile the model for class numbers, and remember the optimizer's state before its first step.
+        """Compile the model for integer labels, and store the optimizer's state before the first step.
 
-        On TensorFlow, XLA is off: on a CPU it took three to four times as long for a few epochs on small maps. In
-        notebooks it is off anyway, since `teaching.start` asks for deterministic operations.
+        On TensorFlow, XLA is turned off: on a CPU, a few epochs on small feature maps took three to four times as long
+        with it. In notebooks it is off anyway, since `teaching.start` asks for deterministic operations.
 
         Args:
             optimizer: Keras optimizer.
@@ -70,21 +70,21 @@ class UpperBlocks:
         self._blank = {name: np.array(value) for name, value in state.items()}
 
     def reset(self, head: Sequence[np.ndarray] | None = None) -> None:
-        """Restore the pretrained weights and give the head new ones.
+        """Restore the pretrained weights, and set new weights for the head.
 
         Args:
-            head: Kernel and bias of the head. Defaults to None, the same random weights each time.
+            head: Kernel and bias of the head. Defaults to None, random weights that are the same in every call.
         """
         self.model.set_weights(self._start)
         if head is not None:
             self.model.layers[-1].set_weights(head)
 
     def probe(self, rows: Any, seed: int = 0) -> list[np.ndarray]:
-        """Solve the head: logistic regression on the features of the pretrained blocks, without training.
+        """Compute the weights of the head by logistic regression on the features of the pretrained blocks.
 
         Args:
-            rows: Row numbers of the images to learn from.
-            seed: Seed of the cross-validation that chooses its penalty.
+            rows: Row indices of the training images.
+            seed: Seed for the cross-validation that chooses the penalty.
 
         Returns:
             Kernel and bias, for `reset` and `fit`.
@@ -107,20 +107,20 @@ class UpperBlocks:
         callbacks: Sequence[Any] = (),
         seed: int = 0,
     ) -> dict:
-        """Train from the pretrained weights, as if no run had come before.
+        """Train from the pretrained weights, independently of any earlier run.
 
         Args:
-            train: Row numbers of the images to learn from.
-            validation: Row numbers of images to measure on after each epoch. Defaults to none.
+            train: Row indices of the training images.
+            validation: Row indices of images to evaluate after each epoch. Defaults to none.
             head: As in `reset`.
-            learning_rate: Learning rate. Defaults to None, that of the optimizer.
-            epochs: Passes over the images.
-            batch_size: Images per step.
+            learning_rate: Learning rate. Defaults to None, the optimizer's learning rate.
+            epochs: Number of epochs.
+            batch_size: Batch size.
             callbacks: Keras callbacks.
-            seed: Seed of the order of images and of dropout.
+            seed: Seed for the order of images and for dropout.
 
         Returns:
-            Dict from metric to its values per epoch, as Keras records them.
+            Dict that maps each metric to its values per epoch, as in Keras's `History.history`.
         """
         import keras
 
@@ -146,11 +146,11 @@ class UpperBlocks:
         return self._trunk.predict(self.inputs[rows], batch_size=256, verbose=0)
 
     def accuracy(self, rows: Any, head: Sequence[np.ndarray] | None = None) -> float:
-        """Measure the share of correct predictions in the model's current state.
+        """Measure the fraction of correct predictions in the model's current state.
 
         Args:
-            rows: Row numbers of the images to classify.
-            head: Kernel and bias to classify with. Defaults to None, which uses those of the model.
+            rows: Row indices of the images to classify.
+            head: Kernel and bias to classify with. Defaults to None, which uses the model's own head.
         """
         kernel, bias = self.model.layers[-1].get_weights() if head is None else head
         answers = (self.features(rows) @ kernel + bias).argmax(axis=1)

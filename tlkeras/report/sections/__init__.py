@@ -1,1 +1,1 @@
-"""Sections of the page. Each module computes the template variables of one section from `Facts`."""
+"""Sections of the page. Each module computes the template variables of one or two sections from `Facts`."""

@@ -1,4 +1,4 @@
-"""The section on calibration: whether 90% of the predictions with a probability of 90% are correct."""
+"""The section on calibration: whether 90% of the predictions made with a probability of 90% are correct."""
 
 import numpy as np
 
@@ -10,9 +10,10 @@ _FEWEST = 20  # smallest number of confident predictions for the sentence about 
 
 
 def calibration(facts):
-    """Return the bins of a reliability diagram, its chart, and the expected calibration error.
+    """Return the bins of a reliability diagram, the diagram itself, and the expected calibration error.
 
-    With one class per image, the bins are those in `metrics.json`, after temperature scaling if the run has it.
+    With one class per image, the bins are those in `metrics.json`; if the probabilities were scaled with a temperature,
+    the bins after scaling.
     """
     if facts.multilabel:
         stated, right, what = facts.probabilities.ravel(), (facts.labels > 0.5).ravel(), "labels"
@@ -43,15 +44,15 @@ def measured_bins(bins):
 
 
 def reliability_bins(stated, right):
-    """Group answers into bins by their probability.
+    """Group predictions into bins by their probability.
 
     Args:
         stated: Predicted probabilities, array of shape `(answers,)`.
-        right: Whether each answer is right, boolean array of the same shape.
+        right: Whether each prediction is correct, boolean array with the shape of `stated`.
 
     Returns:
-        List with one dict per nonempty bin: the number of `images`, the mean `confidence`, the `share` of right
-        answers, and its 95% interval (Wilson, 1927) from `low` to `high`.
+        List with one dict per nonempty bin: the number of `images`, the mean `confidence`, the `share` of correct
+        predictions, and the 95% interval of this share (Wilson, 1927) from `low` to `high`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The sections on the data and the settings, which are needed to use or reproduce the run."""
+"""The sections on the data and the settings, which show what is needed to use or reproduce the run."""
 
 from tlkeras.report.wording import count, plain
 
@@ -33,7 +33,7 @@ def data_summary(facts):
 
 
 def settings(facts):
-    """Return the settings of the run as pairs of name and value."""
+    """Return the settings of the run as `(name, value)` pairs."""
     metrics = facts.metrics
     rows, columns = metrics["image_size"]
     named = {

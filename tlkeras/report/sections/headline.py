@@ -4,7 +4,7 @@ from tlkeras.report.wording import count, independence, measured_on, percent, se
 
 
 def headline(facts):
-    """Return a dict with the main score, its name, the images it was measured on, its interval, and a baseline."""
+    """Return a dict with the main score, its name and interval, the images it was measured on, and a baseline."""
     scores, (low, high) = facts.scores, facts.metrics["measured"]["expected"]
     images, wrong = count(scores["images"], "image"), int((~facts.right).sum())
     shared = {
@@ -45,7 +45,7 @@ def headline(facts):
 
 
 def _at_a_glance(facts):
-    """Yield other important facts as pairs of name and value."""
+    """Yield further important facts as `(name, value)` pairs."""
     taken = facts.metrics.get("seconds", {})
     yield "Trained on", count(facts.metrics["measured"]["learned_from"], "image")
     if taken:

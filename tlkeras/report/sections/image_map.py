@@ -13,7 +13,7 @@ _MOST_KINDS, _MOST_TITLES = 20, 600
 
 
 def image_map(facts):
-    """Return the chart, its legend and its method, or None if there are no features or fewer than three images."""
+    """Return the chart, its legend and its method, or None without features or with fewer than three images."""
     if facts.features is None or len(facts.features) < 3:
         return None
     count = len(facts.features)
@@ -38,11 +38,11 @@ def plane(features):
     """Reduce features to two dimensions with UMAP if it is installed, else with principal components.
 
     Args:
-        features: Array of shape `(images, features)`. Its rows are first normalized to length 1.
+        features: Array of shape `(images, features)`. Each row is first normalized to length 1.
 
     Returns:
-        `(points, method, kept)`: an array of shape `(images, 2)`, the name of the method, and the share of the variance
-        that the points keep, which is None for UMAP.
+        `(points, method, kept)`: an array of shape `(images, 2)`, the name of the method, and the fraction of the
+        variance that the points preserve, which is None for UMAP.
     """
     features = np.asarray(features, "float32")
     features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

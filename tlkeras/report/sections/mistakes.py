@@ -11,7 +11,7 @@ _PAIRS = 10
 
 
 def confusion(facts):
-    """Return the confusion matrix and its most frequent mistakes, or None if an image may have several labels."""
+    """Return the confusion matrix and the most frequent mistakes, or None if an image may have several labels."""
     if facts.multilabel:
         return None
     counts, names = np.asarray(facts.scores["confusion"]), facts.class_names

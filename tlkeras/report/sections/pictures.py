@@ -1,4 +1,4 @@
-"""The galleries of the page: confident mistakes, uncertain right answers, and labels that may be wrong."""
+"""The galleries of the page: confident mistakes, uncertain correct predictions, and labels that may be wrong."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -15,7 +15,7 @@ _SIDE = 144
 
 
 def pictures(facts):
-    """Return the cards of the galleries `mistakes`, `unsure` and `suspects`, and the number of images in them."""
+    """Return the cards of the galleries `mistakes`, `unsure` and `suspects`, and the total number of images."""
     mistakes, unsure, suspects = confident_mistakes(facts), unsure_answers(facts), suspect_labels(facts)
     shown = sorted({index for index, *_ in (*mistakes, *unsure, *suspects)})
     if not shown or facts.read is None:
@@ -51,7 +51,7 @@ def pictures(facts):
 
 
 def confident_mistakes(facts):
-    """Return pairs of image index and class index, one per image, with the most confident wrong answer first."""
+    """Return pairs of image index and class index, one per image, with the most confident wrong prediction first."""
     if not facts.multilabel:
         wrong = np.flatnonzero(~facts.right)
         order = np.argsort(-facts.probabilities[wrong].max(axis=1), kind="stable")
@@ -63,7 +63,7 @@ def confident_mistakes(facts):
 
 
 def unsure_answers(facts):
-    """Return pairs of image index and class index, with the least certain right answer first."""
+    """Return pairs of image index and class index, with the least certain correct prediction first."""
     right = np.flatnonzero(facts.right)
     if not facts.multilabel:
         order = np.argsort(facts.probabilities[right].max(axis=1), kind="stable")
@@ -87,7 +87,7 @@ def suspect_labels(facts):
 
 
 def _maps(facts, pixels, places, answers):
-    """Draw an activation map per pair of image and class, or return a list of None if the model has no maps."""
+    """Draw an activation map per pair of image and class; return a list of None if the model does not support maps."""
     if facts.explain is None or not answers:
         return [None] * len(answers)
     places, numbers = np.array(places), np.array([number for _, number in answers])
@@ -115,7 +115,7 @@ def _answer(facts, index, number):
 
 
 def _stated(facts, index, number):
-    """Return the probability of an answer."""
+    """Return the probability of the decision about a class: that the image has it or, if so decided, does not."""
     stated = facts.probabilities[index, number]
     return 1 - stated if facts.multilabel and not facts.decided[index, number] else stated
 

@@ -23,7 +23,7 @@ _STAGES = {"choose": "on the training images", "refit": "on all images, with the
 
 
 def training(facts):
-    """Return the choices, the phases with their durations, and the curves and table of epochs for each stage."""
+    """Return the choices, the phases with their durations, and, for each stage, the curves and the table of epochs."""
     choices = [(_CHOICES.get(name, name.replace("_", " ")), _shown(value)) for name, value in _known(facts)]
     phases = [
         {"name": event["phase"], "seconds": seconds(event["seconds"]), "detail": _detail(event)}

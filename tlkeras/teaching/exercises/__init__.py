@@ -1,8 +1,8 @@
-"""Check the exercises of the notebooks by what an answer does, so that any correct answer passes.
+"""Check the exercises of the notebooks by what a solution does, so that any correct solution passes.
 
-The checks of notebook NN are the functions `exercise_1` to `exercise_3` of the module `notebook_NN`. Each takes the
-answer, and sometimes measurements of the notebook. It calls `require` for each property and returns a sentence that
-says what the right answer shows.
+The checks of notebook NN are the functions `exercise_1` to `exercise_3` of the module `notebook_NN`. Each function
+takes the answer, and sometimes measurements from the notebook. It calls `require` for each property that a correct
+answer has, and returns a sentence on what the correct answer shows.
 """
 
 import importlib
@@ -28,11 +28,11 @@ def check(number, answer, *context):
     Args:
         number: Numbers of notebook and exercise, such as `"01.2"`.
         answer: A value, or a function that is called with small inputs.
-        *context: Measurements of the notebook, as passed by its cell.
+        *context: Measurements from the notebook, passed by the cell that calls `check`.
 
     Raises:
         NotYet: The answer is not right yet.
-        InputError: There is no such exercise.
+        InputError: There is no exercise with this number.
 
     Example:
 
@@ -54,15 +54,15 @@ def check(number, answer, *context):
 def quiz(notebook, choice):
     """Answer the multiple-choice question of a notebook.
 
-    The reasons are in the dict `QUIZ` of its module of exercises, from letter to `(right, reason)`.
+    The dict `QUIZ` in the notebook's module of exercises maps each letter to `(right, reason)`.
 
     Args:
         notebook: Number of the notebook, such as `"03"`.
         choice: Letter of an answer; `...` for none yet.
 
     Raises:
-        NotYet: The choice is wrong; the message says why. The reasons of the other choices stay hidden.
-        InputError: The notebook has no question, or the question has no such answer.
+        NotYet: The choice is wrong; the message says why. The reasons for all other choices stay hidden.
+        InputError: The notebook has no multiple-choice question, or `choice` is not one of the letters.
     """
     try:
         answers = importlib.import_module(f"{__name__}.notebook_{notebook}").QUIZ
@@ -85,12 +85,12 @@ def require(holds, message):
 
 
 def require_choice(answer, choices):
-    """Require one of the choices that an exercise names."""
+    """Require that the answer is one of the choices that the exercise names."""
     require(answer in choices, f"the answer must be one of {', '.join(map(repr, choices))}. Received: {answer!r}")
 
 
 def tried(function, *arguments):
-    """Call a learner's function. Turn its exceptions, or a returned `...`, into a `NotYet`."""
+    """Call a learner's function. If it raises an exception or returns `...`, raise `NotYet`."""
     require(callable(function), f"the answer must be a function. Received: {function!r}")
     try:
         result = function(*arguments)
@@ -101,7 +101,7 @@ def tried(function, *arguments):
 
 
 def require_splits(images):
-    """Require splits of `load_images` with test images that are separate from the others."""
+    """Require splits of `load_images` whose test images do not overlap the training and validation images."""
     from tlkeras.data.dataset import ImageSplits  # imports Keras, which `start` must silence first
 
     require(isinstance(images, ImageSplits), "the answer must be splits, as returned by tlkeras.load_images.")
@@ -116,7 +116,7 @@ def answers(model, images):
 
 
 def beaten_majority(predicted, images):
-    """Require test accuracy above that of the majority class, and describe it with its interval."""
+    """Require a test accuracy above that of the majority class, and describe the accuracy with its interval."""
     from tlkeras.teaching.comparing import counted
 
     accuracy = float(np.mean(predicted == images.test.labels))

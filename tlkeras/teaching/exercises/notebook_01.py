@@ -14,7 +14,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, in_color, in_gray):
-    """Compare the guess with the measured loss in points. Accept both guesses near a boundary."""
+    """Compare the guess with the measured loss in percentage points. Near a boundary, accept both guesses."""
     places = ("less than 5", "5 to 20", "more than 20")
     require_choice(prediction, places)
     lost = 100 * (np.mean(in_color) - np.mean(in_gray))
@@ -33,7 +33,7 @@ def exercise_1(prediction, in_color, in_gray):
 
 
 def exercise_2(mistakes):
-    """Call the function with synthetic probabilities."""
+    """Call the learner's function with synthetic probabilities."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         probabilities = rng.dirichlet(np.ones(4), 12)

@@ -16,14 +16,14 @@ QUIZ = {
 
 
 def exercise_1(prediction, random):
-    """Require a guess within ten points of the measurement."""
+    """Require a guess within ten percentage points of the measurement."""
     require(isinstance(prediction, int | float) and 0 <= prediction <= 100, "the answer must be a percentage.")
     require(abs(prediction - 100 * random) <= 10, f"it is {random:.0%}, between chance and the pretrained network.")
     return f"It is {random:.0%}. The rest of what the pretrained network reaches, it learned from photos."
 
 
 def exercise_2(neighbors):
-    """Compare with similarities computed here, for features of unequal length."""
+    """Compare with neighbors computed here, for features that differ in length."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         features = rng.normal(size=(9, 4)) * rng.uniform(0.1, 10, (9, 1))
@@ -43,7 +43,7 @@ def exercise_2(neighbors):
 
 
 def exercise_3(features, images):
-    """Measure how often the nearest neighbor of another group has the same label."""
+    """Measure how often an image has the label of its nearest neighbor from a different group."""
     features = np.asarray(features, "float64")
     shape = features.ndim == 2 and len(features) == len(images)
     require(shape, f"there must be one row of features per image, {len(images)}. Received: shape {features.shape}.")

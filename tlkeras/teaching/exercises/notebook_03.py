@@ -22,7 +22,7 @@ def exercise_1(prediction, few, many):
 
 
 def exercise_2(probe_at):
-    """Call the function with two small sizes, and compare with the same measurement made here."""
+    """Call the learner's function with two small sizes, and compare the results with a measurement made here."""
     accuracy = tried(probe_at, 64)
     require(np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy must be in [0, 1]. Received: {accuracy!r}")
     require(accuracy > 0.25, f"{accuracy:.2f} at 64 x 64 is too low. Do features and labels match?")
@@ -36,7 +36,7 @@ def exercise_2(probe_at):
 
 
 def measured_at(side):
-    """Return the mean accuracy of a linear probe on three splits of the drawings at a size."""
+    """Return the mean accuracy of a linear probe on three splits of the drawings, at a given image size."""
     from tlkeras import linear_probe
     from tlkeras.teaching import lab
 

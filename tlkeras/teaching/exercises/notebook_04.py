@@ -19,7 +19,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, one_block, two_blocks):
-    """Compare the guess with the shares of old answers kept. Accept both guesses near a boundary."""
+    """Compare the guess with the measured fractions of predictions kept. Near a boundary, accept both guesses."""
     choices = ("lower", "higher", "same")
     require_choice(prediction, choices)
     one, two = float(np.mean(one_block)), float(np.mean(two_blocks))
@@ -33,7 +33,7 @@ def exercise_1(prediction, one_block, two_blocks):
 
 
 def exercise_2(moved):
-    """Call the function with small models, each with different parts frozen."""
+    """Call the learner's function with small models, each with different parts frozen."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(2, 3, (16, 4)).astype("float32"), rng.integers(0, 2, 16)
     for frozen in ((), ("first",), ("first", "norm"), ("norm",), ("norm", "last")):
@@ -66,7 +66,7 @@ def _small_model(frozen, rate=0.1):
 
 
 def exercise_3(model, images):
-    """Score the classifier on test images, and compare its frozen layers with ImageNet's weights."""
+    """Score the classifier on test images, and compare its frozen layers with the ImageNet weights."""
     require_splits(images)
     require(hasattr(model, "get_layer") and hasattr(model, "predict"), "my_model must be a Keras model.")
     frozen = _frozen_as_left(model)
@@ -76,7 +76,7 @@ def exercise_3(model, images):
 
 
 def _frozen_as_left(model):
-    """Count the frozen layers with weights. Require ImageNet's weights in all of them, and a frozen stem."""
+    """Count the frozen layers that have weights. Require ImageNet weights in all of these layers, and a frozen stem."""
     from tlkeras.backbones.efficientnet_lite import EfficientNetLite0  # imports Keras
 
     mine = {layer.name: layer for layer in model._flatten_layers()}

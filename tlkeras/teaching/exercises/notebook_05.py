@@ -18,7 +18,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, ratio):
-    """Compare the guess with the measured distance. Accept both guesses near a boundary."""
+    """Compare the guess with the measured distance. Near a boundary, accept both guesses."""
     places = ("tenth", "same", "ten times")
     require_choice(prediction, places)
     ratio = float(np.mean(ratio))
@@ -31,7 +31,7 @@ def exercise_1(prediction, ratio):
 
 
 def exercise_2(stages):
-    """Try the optimizer on small models. The first step of Adam is as long as its rate."""
+    """Try the optimizer on small models. The first step of Adam is as large as the learning rate."""
     for depth, rate in ((2, 0.01), (3, 0.01), (4, 0.04)):
         model = _small_model(depth)
         optimizer = tried(stages, model, rate)
@@ -54,7 +54,7 @@ def _small_model(depth):
 
 
 def _first_steps(model, optimizer):
-    """Return the largest change of a weight in one step, per layer."""
+    """Return, for each layer, the largest change in a weight after one step."""
     rng = np.random.default_rng(0)
     model.compile(optimizer, "mse", run_eagerly=True)  # for one step
     before = [np.array(layer.get_weights()[0]) for layer in model.layers]

@@ -51,6 +51,6 @@ def exercise_2(spread):
 
 
 def exercise_3(images):
-    """Require splits that are separate from each other."""
+    """Require splits that do not overlap."""
     require_splits(images)
     return f"{len(images.train)} images to train on and {len(images.test)} to test on, none of them in both."

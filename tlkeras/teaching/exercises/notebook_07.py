@@ -40,7 +40,7 @@ def exercise_1(prediction, differences):
 
 
 def exercise_2(policy):
-    """Require a policy for traffic signs: no flips; some rotation, scaling and brightness; a reason for each."""
+    """Require a policy for traffic signs: no flips; some rotation, scaling and brightness; reasons for each."""
     from tlkeras.augment.augmentation import augmentation
     from tlkeras.augment.policies import AugmentationPolicy
 
@@ -61,7 +61,7 @@ def exercise_2(policy):
 
 
 def exercise_3(augmentation, symmetries, images):
-    """Require layers that preserve shape and range of the images, without flips that the test calls unsafe."""
+    """Require layers that preserve the shape and range of images, without flips that `check_symmetry` finds unsafe."""
     import keras
 
     from tlkeras.checks.symmetry import Symmetry

@@ -35,7 +35,7 @@ def exercise_1(prediction, comparison):
 
 
 def exercise_2(affordable):
-    """Call the function with several budgets."""
+    """Call the learner's function with several budgets."""
     from tlkeras.backbones.catalog import backbone_info
 
     for budget in (400e6, 900e6, 5e9, 16e9):
@@ -55,7 +55,7 @@ def exercise_2(affordable):
 
 
 def exercise_3(choice, ranking):
-    """Look for the choice among the ties."""
+    """Require that the choice is among the candidates tied for best."""
     require(hasattr(ranking, "ties"), "my_ranking must be the result of tlkeras.rank.")
     require(len(ranking.rows) > 1, "rank at least two candidates: backbones, or blocks of one.")
     require(hasattr(choice, "candidate"), "my_choice must be a row of my_ranking, such as my_ranking.recommended.")

@@ -19,7 +19,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, comparison):
-    """Compare the guess with the interval of the gain. Accept every guess that the interval touches."""
+    """Compare the guess with the interval of the gain. Accept every guess that the interval overlaps."""
     places = ("less than 5", "5 to 15", "more than 15")
     require_choice(prediction, places)
     low, high = (100 * end for end in comparison.interval)
@@ -31,7 +31,7 @@ def exercise_1(prediction, comparison):
 
 
 def exercise_2(standardize):
-    """Call the function with synthetic features, one of them constant in the target."""
+    """Call the learner's function with synthetic features, one of which is constant in the target domain."""
     rng = np.random.default_rng(0)
     source, target = rng.normal(2, 3, (60, 4)), rng.normal(-1, 0.5, (50, 4))
     target[:, 3] = 7.0

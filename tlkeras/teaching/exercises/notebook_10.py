@@ -13,7 +13,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, systematic, random):
-    """Compare the guess with the difference in points. Accept both guesses near a boundary."""
+    """Compare the guess with the difference in percentage points. Near a boundary, accept both guesses."""
     places = ("lower", "higher", "about equal")
     require_choice(prediction, places)
     more = 100 * float(np.mean(systematic) - np.mean(random))
@@ -26,7 +26,7 @@ def exercise_1(prediction, systematic, random):
 
 
 def exercise_2(doubtful):
-    """Call the function with synthetic probabilities. One right label has less probability than a wrong one."""
+    """Call the learner's function with synthetic probabilities. One correct label is less probable than a wrong one."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         labels, probabilities = rng.integers(0, 3, 14), rng.dirichlet(np.ones(3), 14)
@@ -44,7 +44,7 @@ def exercise_2(doubtful):
 
 
 def exercise_3(order):
-    """Look at the order of images to label."""
+    """Check the order in which images should be labeled."""
     require(hasattr(order, "order") and hasattr(order, "labels"), "my_order must come from tlkeras.label_order.")
     rows = np.asarray(order.order)
     require(len(order.paths) >= 30, f"use at least 30 images. Received: {len(order.paths)}.")

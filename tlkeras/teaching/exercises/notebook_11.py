@@ -16,7 +16,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, stays):
-    """Compare the guess with the share of answers that stay. Accept both guesses near a boundary."""
+    """Compare the guess with the fraction of unchanged predictions. Near a boundary, accept both guesses."""
     places = ("more than 90", "50 to 90", "less than 50")
     require_choice(prediction, places)
     percent = 100 * float(stays)
@@ -26,7 +26,7 @@ def exercise_1(prediction, stays):
 
 
 def exercise_2(quantize):
-    """Call the function with synthetic weights: columns that differ by large factors, and one column of zeros."""
+    """Call the learner's function with synthetic weights: columns of very different size, and a column of zeros."""
     rng = np.random.default_rng(0)
     weights = rng.normal(0, 1, (40, 4)) * np.array([1e-3, 1.0, 300.0, 0.0])
     result = tried(quantize, weights.copy())
@@ -48,7 +48,7 @@ def exercise_2(quantize):
 
 
 def exercise_3(export, run):
-    """Read the report of the export."""
+    """Check the report of the export."""
     require(hasattr(export, "report"), "my_export must be the result of tlkeras.export.")
     require(hasattr(run, "class_names"), "my_run must be the result of tlkeras.fit.")
     weights = 4 * run.model.count_params()

@@ -29,7 +29,7 @@ def exercise_1(prediction):
 
 
 def exercise_2(strategy):
-    """Call the function at and around the borders."""
+    """Call the learner's function at and around the boundaries."""
     cases = {
         (1000, 10, 0.9): "finetune",
         (999, 10, 0.9): "features",
@@ -49,7 +49,7 @@ def exercise_2(strategy):
 
 
 def exercise_3(run, export):
-    """Look at the scores of the run, and at the verification of its file."""
+    """Check the scores of the run, and the verification of the exported file."""
     require(hasattr(run, "metrics"), "my_run must be the result of tlkeras.fit.")
     require(hasattr(export, "report"), "my_export must be the result of tlkeras.export.")
     scores, agreement = run.metrics["scores"], export.report["verified"]["agreement"]
