@@ -9,6 +9,7 @@ import pytest
 import tlkeras
 from tlkeras.exporters.choice import choose
 from tlkeras.exporters.litert import by_own_writer
+from tlkeras.exporters.report import rows_text
 from tlkeras.exporters.unknown_score import with_unknown_score
 from tlkeras.exporters.verification import compare, failure
 from tlkeras.models.heads import with_features
@@ -93,6 +94,16 @@ def test_a_file_that_calls_too_many_images_unknown_fails():
     assert failure(result, None) is None
     answers[:12, 2] = 0.95
     assert "12.0% of the images are called unknown, 0.0% in Keras" in failure(compare(answers, expected, Subject), None)
+
+
+def test_a_reason_that_several_files_share_is_given_once_and_plain_weights_are_not_said_to_win_alone():
+    row = {"quantization": "none", "bytes": 9, "ms_1": 1.0, "agreement": 1.0}
+    refused = [{"quantization": name, "refused": "It is missing."} for name in ("float16", "int8")]
+    assert rows_text([row, *refused]).endswith("Not written: float16, int8: It is missing.")
+    assert choose({"none": {**row, "largest_difference": 0.0, "milliseconds": {1: 1.0}}}, None) == (
+        "none",
+        "Plain float32, because nothing smaller was measured.",
+    )
 
 
 @pytest.mark.parametrize(("key", "share"), [("agreement", 0.96), ("unknown_agreement", 0.96), ("agreement", 0.97)])

@@ -52,6 +52,8 @@ def _agrees(result):
 def reason(name, measured, threads=1):
     """Return a sentence that compares a quantized file with the float32 file in size, time and predictions."""
     result, plain = measured[name], measured.get("none")
+    if name == "none" and len(measured) == 1:
+        return "Plain float32, because nothing smaller was measured."
     if name == "none" or plain is None:
         return "Plain float32, because nothing smaller is as fast and preserves the answers."
     time = result["milliseconds"][threads] / plain["milliseconds"][threads]

@@ -124,6 +124,10 @@ def rows_text(rows, chosen=None, first=("quantization",)):
             same = (row[key] for key in ("agreement", *(("unknown_agreement",) if unknown else ())))
             same = (f"{share:.3f}" for share in same)
             cells.append((*head, f"{row['bytes'] / 1e6:.2f}", *times, *same, accuracy, note))
-    refused = [f"Not written: {' '.join(str(row[key]) for key in first)}: {row['refused']}" for row in rows
-               if "refused" in row]  # fmt: skip
-    return "\n".join([table(header, cells), *refused])
+    refused = {}
+    for row in rows:
+        if "refused" in row:
+            refused.setdefault(row["refused"], []).append(" ".join(str(row[key]) for key in first))
+    return "\n".join(
+        [table(header, cells), *(f"Not written: {', '.join(names)}: {why}" for why, names in refused.items())]
+    )
