@@ -48,9 +48,9 @@ def linear_probe(
         labels: Array of shape `(images,)` of class indices or names, with at least two classes; or zeros and ones of
             shape `(images, classes)` if an image may have several labels or none.
         estimator: `"logistic"` (the default) for a `LogisticRegression`, or `"lda"` for a linear discriminant analysis
-            with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). On our data, LDA took a fifth to
-            two thirds of the time, and was clearly more accurate only on line drawings; see docs/performance.md. With
-            `"lda"`, scores are divided by a temperature, which is chosen instead of C.
+            with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). On our data, LDA took about
+            a third of the time for ten classes or more, and was no more accurate, with worse probabilities; see
+            docs/performance.md. With `"lda"`, scores are divided by a temperature, which is chosen instead of C.
         groups: Array of shape `(images,)`, such as patients or near-duplicates: images in the same group are never
             split between training and held-out images. Defaults to None, which puts every image in its own group.
         Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest value, which regularizes
