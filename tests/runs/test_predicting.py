@@ -202,7 +202,7 @@ def test_an_interrupted_file_of_answers_is_continued_and_no_answer_computed_twic
     with unfinished.open("a") as file:
         file.write('{"path": "torn')
     for other in ({"top_k": 1}, {"probabilities": True}):
-        with pytest.raises(tlkeras.InputError, match="a call with other arguments"):
+        with pytest.raises(tlkeras.InputError, match="a call with different arguments"):
             run.predict(paths, output=output, resume=True, **(options | other))
     with pytest.raises(tlkeras.InputError, match="images"):
         run.predict(paths[1:], output=output, resume=True, **options)

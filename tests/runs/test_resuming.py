@@ -78,7 +78,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_numbers_of_an_uninterrupted_one(
     assert not output.exists()
     with pytest.raises(tlkeras.InputError, match="--resume"):
         train(colors, output)
-    with pytest.raises(tlkeras.InputError, match=r"other arguments or images .*seed"):
+    with pytest.raises(tlkeras.InputError, match=r"different arguments or images .*seed"):
         train(colors, output, resume=True, seed=1)
     run = train(colors, output, resume=True)
     assert run.metrics | {"seconds": None} == whole.metrics | {"seconds": None}

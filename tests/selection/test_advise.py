@@ -63,7 +63,7 @@ def test_the_reason_against_fine_tuning_is_what_was_measured():
 def test_a_block_that_beats_the_output_is_advised_with_what_it_shows():
     plan = plan_for(*case(60, 0.5, block_strength=3), image_size=8)
     assert plan.block == "early" and plan.choice("block").certainty == "clear"
-    assert "unlike those of the pretraining" in plan.choice("block").reason
+    assert "unlike those used for pretraining" in plan.choice("block").reason
     same = plan_for(*case(60, 6, block_strength=6), image_size=8)
     assert same.block == "early" and same.choice("block").certainty == "tie"  # cheaper, and as good
 

@@ -24,7 +24,7 @@ KINDS = {
     "exact_duplicate": ("warning", "the same file is in a class twice"),
     "near_duplicate": ("warning", "nearly the same picture; load_images keeps them in the same split"),
     "blank": ("hint", "a single color, or nearly so"),
-    "placeholder": ("hint", "plainer than all other images, such as an 'image not available' notice"),
+    "placeholder": ("hint", "plainer than all other images; perhaps an 'image not available' notice"),
     "dark": ("hint", "nearly black"),
     "overexposed": ("hint", "nearly white"),
     "blurred": ("hint", "without any sharp edge"),

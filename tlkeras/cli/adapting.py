@@ -26,7 +26,7 @@ def adapt(
         bool, typer.Option(help="Add a copy of the network with adapted BatchNorm statistics.")
     ] = True,
     self_training: Annotated[
-        bool, typer.Option("--self-training", help="Fit the head again, with its own predictions as labels.")
+        bool, typer.Option("--self-training", help="Fit the head a second time, with its own predictions as labels.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,

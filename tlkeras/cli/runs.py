@@ -144,7 +144,7 @@ def evaluate(
     ] = None,
     shifted: Annotated[
         str | None,
-        typer.Option(help="Labeled images from another domain, to compare with clean and corrupted ones."),
+        typer.Option(help="Labeled images from a new domain, to compare with clean and corrupted images."),
     ] = None,
     columns: Annotated[
         list[str] | None,

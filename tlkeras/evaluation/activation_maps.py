@@ -154,7 +154,7 @@ class _Explained:
                 "method",
                 method,
                 "be 'grad_cam' or 'gradient' for this model",
-                "Its head does not follow an average over positions.",
+                "Its head does not come directly after global average pooling.",
             )
         exact = method == "cam" or (method == "auto" and self.averages)
         if not exact and not self.settled:

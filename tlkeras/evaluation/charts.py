@@ -182,7 +182,7 @@ def _triple(name, value):
     triple = np.atleast_1d(np.asarray(value, "float64"))
     triple = np.repeat(triple, 3) if triple.shape == (1,) else triple
     if triple.shape != (3,) or not 0 <= triple[1] <= triple[0] <= triple[2] <= 1:
-        raise invalid(name, value, "contain shares in [0, 1], or (share, low, high)", "Write 72% as 0.72.")
+        raise invalid(name, value, "contain fractions in [0, 1], or (fraction, low, high)", "Write 72% as 0.72.")
     return triple
 
 

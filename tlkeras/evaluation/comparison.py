@@ -182,7 +182,7 @@ def _scores(name, values):
     values = np.asarray(values)
     numbers = values.dtype.kind in "uifb" and values.ndim == 1 and len(values) >= 2
     if not numbers or not (np.isfinite(values) & (values >= 0) & (values <= 1)).all():
-        raise invalid(name, values.tolist(), "be two or more shares in [0, 1], one per split", "Write 72% as 0.72.")
+        raise invalid(name, values.tolist(), "be two or more fractions in [0, 1], one per split", "Write 72% as 0.72.")
     return values.astype("float64")
 
 

@@ -105,7 +105,7 @@ def _check(data, class_names, false_alarms):
     least = int(np.ceil(1 / false_alarms - 1 - 1e-9))
     if len(data.labels) < least:
         raise InputError(
-            f"A false-alarm share of {false_alarms:g} needs at least {least} images. "
+            f"A false-alarm rate of {false_alarms:g} needs at least {least} images. "
             f"Received: {len(data.labels)} images. Add images, or allow more false alarms."
         )
 

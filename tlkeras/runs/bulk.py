@@ -84,7 +84,7 @@ def _start(unfinished, call, resume):
             other = [] if lines else sorted(name for name, value in json.loads(line).items() if call[name] != value)
             if other:
                 raise InputError(
-                    f"The unfinished answers in {str(unfinished)!r} are from a call with other arguments "
+                    f"The unfinished answers in {str(unfinished)!r} are from a call with different arguments "
                     f"({', '.join(other)}). Repeat that call, or start over without --resume (`resume=True`)."
                 )
             lines, whole = lines + 1, whole + len(line)

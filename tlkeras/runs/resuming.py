@@ -71,7 +71,7 @@ class Unfinished:
             before = json.loads((self.folder / CALL).read_text("utf-8"))
             if other := sorted(name for name in {*before, *call} if before.get(name) != call.get(name)):
                 raise InputError(
-                    f"The unfinished run in {str(self.folder)!r} was started with other arguments or images "
+                    f"The unfinished run in {str(self.folder)!r} was started with different arguments or images "
                     f"({', '.join(other)}). Repeat that call, or pass --overwrite without --resume to start over."
                 )
             return self.folder

@@ -149,7 +149,7 @@ def _strategy(row, whole, split):
             "strategy", "features", "default", f"{measured}, and no whole backbone meets the budgets."
         ), frozen
     certainty = "clear" if accuracy + error < GOOD_PROBE else "tie"
-    reason = f"{measured}: a weak probe, and enough images to learn from. The better of the two is kept."
+    reason = f"{measured}: a weak probe, and enough images to learn from. The better model is kept."
     return Choice("strategy", "finetune", certainty, reason), frozen
 
 
@@ -195,7 +195,7 @@ def _readout(ranking, row, tuned):
             certainty = "clear"
             reason = (
                 f"{gain:+.3f} ± {error:.3f} over the output in the quick scores, more than one standard error. The "
-                "images may be unlike those of the pretraining."
+                "images may be unlike those used for pretraining."
             )
         else:
             certainty, reason = "tie", "Within one standard error of the best candidate, and cheaper than the output."
@@ -206,7 +206,7 @@ def _readout(ranking, row, tuned):
 
 def _settings(tuned, image_size):
     """List the choices that do not depend on the images."""
-    size = Choice("image size", image_size, "default", "The size of the images that its features were computed from.")
+    size = Choice("image size", image_size, "default", "The size of the images that the features were computed from.")
     if not tuned:
         return (size,)
     return (
@@ -216,10 +216,10 @@ def _settings(tuned, image_size):
             "learning rate",
             LEARNING_RATE,
             "default",
-            "The default of `fine_tune`, for the top. With few images, 1e-4 made no difference beyond chance, and with "
-            "1e-3 nothing was better than the probe (docs/performance.md).",
+            "The default of `fine_tune`, for the top block. With few images, 1e-4 made no difference beyond chance, and "
+            "with 1e-3 nothing was better than the probe (docs/performance.md).",
         ),
-        Choice("layer decay", LAYER_DECAY, "default", "Each block learns a tenth slower than the one above it."),
+        Choice("layer decay", LAYER_DECAY, "default", "Each block learns a tenth more slowly than the one above it."),
         Choice(
             "augmentation",
             "by domain",

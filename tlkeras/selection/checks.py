@@ -63,7 +63,5 @@ def within_budgets(candidates, budgets: Mapping[str, float | None]) -> list:
         kept = [one for one, value in zip(kept, values, strict=True) if value is not None and value <= limit]
         if not kept:
             least = min((value for value in values if value is not None), default=None)
-            raise invalid(
-                name, limit, "leave at least one candidate", f"Its smallest sufficient value is {least:,.4g}."
-            )
+            raise invalid(name, limit, "leave at least one candidate", f"A value of {least:,.4g} would be enough.")
     return kept

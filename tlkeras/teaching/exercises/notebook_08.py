@@ -51,13 +51,13 @@ def exercise_2(affordable):
         require(
             info.name == expected.name, f"with a budget of {budget:.3g}, another one is more accurate than {result}."
         )
-    return "Your list of ImageNet accuracies is a strong first guess. Measure two or three of its top on your images."
+    return "Your list of ImageNet accuracies is a strong first guess. Measure its top two or three on your images."
 
 
 def exercise_3(choice, ranking):
     """Require that the choice is among the candidates tied for best."""
     require(hasattr(ranking, "ties"), "my_ranking must be the result of tlkeras.rank.")
-    require(len(ranking.rows) > 1, "rank at least two candidates: backbones, or blocks of one.")
+    require(len(ranking.rows) > 1, "rank at least two candidates: backbones, or blocks of a backbone.")
     require(hasattr(choice, "candidate"), "my_choice must be a row of my_ranking, such as my_ranking.recommended.")
     require(choice in ranking.rows, "my_choice is not a row of my_ranking.")
     require(choice.tied, f"{choice.candidate.label} is behind the best by more than one standard error.")

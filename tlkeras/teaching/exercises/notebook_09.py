@@ -43,7 +43,7 @@ def exercise_2(standardize):
     same = np.allclose(result[:, varying].std(axis=0), source[:, varying].std(axis=0), rtol=1e-2)
     require(same, "the standard deviations are not those of the source.")
     ranks = [np.argsort(values[:, 0], kind="stable").tolist() for values in (result, target)]
-    require(ranks[0] == ranks[1], "the images changed places. Map the target, do not return the source.")
+    require(ranks[0] == ranks[1], "the order of the images changed. Map the target, do not return the source.")
     return "Your map moves each feature to where it lies in the source. It is affine, so it can be folded into a head."
 
 
