@@ -216,8 +216,8 @@ def _settings(tuned, image_size):
             "learning rate",
             LEARNING_RATE,
             "default",
-            "The default of `fine_tune`, for the top block. With few images, 1e-4 made no difference beyond chance, and "
-            "with 1e-3 nothing was better than the probe (docs/performance.md).",
+            "The default of `fine_tune`, for the top block. With few images, 1e-4 made no difference beyond chance, "
+            "and with 1e-3 nothing was better than the probe (docs/performance.md).",
         ),
         Choice("layer decay", LAYER_DECAY, "default", "Each block learns a tenth more slowly than the one above it."),
         Choice(
