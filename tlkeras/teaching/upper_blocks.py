@@ -63,7 +63,9 @@ class UpperBlocks:
 
         if keras.backend.backend() == "tensorflow":
             settings = {"jit_compile": False, **settings}
-        self.model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **settings)
+        # A metric given by name creates its variables in the first step, which TensorFlow then traces twice.
+        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        self.model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[accuracy], **settings)
         optimizer.build(self.model.trainable_variables)
         state: dict = {}
         optimizer.save_own_variables(state)
