@@ -155,7 +155,7 @@ def test_budgets_leave_what_meets_all_of_them_or_say_what_would():
     small, large = candidate("small", 3), candidate("large", 30)
     assert within_budgets([small, large], {"max_params": 100, "max_madds": None}) == [small]
     assert within_budgets([small, large], {"max_file_size": large.file_size}) == [small, large]
-    with pytest.raises(tlkeras.InputError, match=r"`max_madds` must leave .*sufficient value is 3\."):
+    with pytest.raises(tlkeras.InputError, match=r"`max_madds` must leave .*A value of 3 would be enough\."):
         within_budgets([small, large], {"max_params": 1e9, "max_madds": 2})
 
 

@@ -49,7 +49,7 @@ def mixing_curve(
     shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     batch_size: int = 32,
 ) -> MixingCurve:
-    """Measure models on the line between two sets of weights on several sets of images, such as clean and shifted ones.
+    """Measure weighted averages of two models on several sets of images, such as clean and shifted images.
 
     Fine-tuning improves accuracy on images like the training images, and often reduces accuracy on images unlike them.
     A weighted average of the weights before (a linear probe on the pretrained backbone) and after fine-tuning keeps

@@ -28,7 +28,7 @@ class SelfTraining:
     Attributes:
         probe: Fitted `sklearn.pipeline.Pipeline` of a scaler and a logistic regression, as returned by
             `tlkeras.linear_probe`; `tlkeras.fold` accepts it.
-        labeled_only: Pipeline of the same form, trained on labeled images only.
+        labeled_only: Pipeline like `probe`, trained on labeled images only.
         probabilities: Class probabilities for the unlabeled images, float64 of shape `(images, classes)`.
         threshold: Minimum probability of a pseudo-label.
         accuracy: `(self-trained, labeled only)`: for each kind of probe, the fraction of labeled images that are

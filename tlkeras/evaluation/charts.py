@@ -120,7 +120,7 @@ def heat_map(
             f"least one finite number. Received: an array of shape {values.shape}."
         )
     if shares and (np.nanmin(values) < 0 or np.nanmax(values) > 1):
-        raise invalid("values", values.tolist(), "be shares in [0, 1]", "For other values, pass `shares=False`.")
+        raise invalid("values", values.tolist(), "be fractions in [0, 1]", "For other values, pass `shares=False`.")
     low, high = (0, 1) if shares else (np.nanmin(values), np.nanmax(values))
     cell = min(0.62, 9 / max(values.shape))
     points = min(10, 20 * cell)

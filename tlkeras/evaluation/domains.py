@@ -176,8 +176,8 @@ def compare_domains(
 
     Args:
         model: Classifier from raw pixels that ends in a `Dense` layer. The features are the inputs of that layer.
-        domains: Dict from name to labeled images, such as a split of `tlkeras.load_images`. The first domain is the
-            reference: it is also corrupted, and distances are measured from it.
+        domains: Dict that maps each name to labeled images, such as a split of `tlkeras.load_images`. The first domain
+            is the reference: it is also corrupted, and distances are measured from it.
         corruptions: Kinds of `tlkeras.corrupt` to apply to the first domain. Defaults to noise, darkness and blur.
         severity: Severity of the corruptions, from 1 to 5. Defaults to 3.
         class_names: Names of the model's classes, in order. Defaults to None, which uses the class names of the first

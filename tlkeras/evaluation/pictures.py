@@ -30,10 +30,10 @@ def answered_images(
     maps: ArrayLike | Callable[[np.ndarray], ArrayLike] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Show images with the classifier's predictions: correct ones, wrong ones, and the most confident mistakes.
+    """Show images with the classifier's predictions: some correct, some wrong, and the most confident mistakes.
 
-    Correct and wrong predictions are sampled evenly from the most to the least confident, so the figure is not a
-    selection of the best ones. The label may also be wrong, so captions say "label" rather than "truth".
+    Correct and wrong predictions are sampled evenly from the most to the least confident, so the figure does not show
+    only the best predictions. The label may also be wrong, so captions say "label" rather than "truth".
 
     Args:
         images: Images in any form that `tlkeras.contact_sheet` accepts: pixels in [0, 255], `PIL.Image`, or paths.

@@ -70,8 +70,8 @@ class Rejector:
         scale: float32 array of shape `(features,)`: standard deviations of these square roots, none below a tenth of
             the median.
         references: float32 array of shape `(images, features)`: known images, standardized and of length 1.
-        distances: float32 array of shape `(images,)`: distance of each known image from the nearest one of another
-            group, in ascending order.
+        distances: float32 array of shape `(images,)`: distance of each known image from the nearest known image in a
+            different group, in ascending order.
         report: `RejectionReport`.
 
     Example:

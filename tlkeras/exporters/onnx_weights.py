@@ -24,7 +24,8 @@ def weight_scales(graph, kept):
         kept: Names of the nodes that stay in float.
 
     Returns:
-        Dict from names of weights to lists with one dict per output channel, for ONNX Runtime's `TensorQuantOverrides`.
+        Dict that maps names of weights to lists with one dict per output channel, for ONNX Runtime's
+        `TensorQuantOverrides`.
     """
     from onnx import numpy_helper
     from onnxruntime.quantization import QuantType
@@ -70,7 +71,7 @@ def channel_scales(kernel):
 
 
 def _largest_sums(rows):
-    """Return the largest absolute sum of a pair of the same sign in each row. Pairs start at even places."""
+    """Return the largest absolute sum of a pair with equal signs in each row. Pairs start at even positions."""
     rows = np.pad(rows, [(0, 0), (0, rows.shape[1] % 2)])
     signs = (np.maximum(rows, 0), np.maximum(-rows, 0))
     return np.max([side[:, 0::2] + side[:, 1::2] for side in signs], axis=(0, 2))

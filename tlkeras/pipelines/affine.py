@@ -95,7 +95,7 @@ def affine(step) -> Affine:
         `Affine`.
 
     Raises:
-        InputError: The step is not affine, or is of an unknown type.
+        InputError: The step is not affine, or its type is not supported.
 
     Example:
 

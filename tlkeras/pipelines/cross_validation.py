@@ -30,8 +30,8 @@ class CrossValidation:
     Attributes:
         accuracy: Fraction of images that are predicted correctly by a probe that has not seen their group; with several
             labels per image, the fraction of correct decisions at a threshold of 0.5.
-        standard_error: Standard error of `accuracy`; images in the same group count as dependent. probabilities:
-            float64 array of shape `(images, classes)`: the held-out predictions.
+        standard_error: Standard error of `accuracy`; images in the same group count as dependent.
+        probabilities: float64 array of shape `(images, classes)`: the held-out predictions.
         classes: Array of shape `(classes,)`: the class that each column of `probabilities` is for.
         folds: int array of shape `(images,)`: the fold in which each image was held out.
         strengths: The value of C (for LDA, the temperature) chosen for each fold without the fold's held-out images.

@@ -42,7 +42,7 @@ def with_floor(deviations: np.ndarray) -> np.ndarray:
         deviations: Floats of shape `(features,)`.
 
     Returns:
-        Array of the same shape and dtype, all positive; ones if every feature is constant.
+        Array with the shape and dtype of `deviations`, all positive; ones if every feature is constant.
 
     Example:
 

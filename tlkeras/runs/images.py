@@ -46,7 +46,7 @@ def digest(source):
 
 
 def digests(split, source):
-    """Return a dict from the paths of a split's images, relative to the source, to the digests of their content.
+    """Return a dict that maps the paths of a split's images, relative to the source, to digests of their content.
 
     Args:
         split: `ImageSplit`.

@@ -51,7 +51,7 @@ def learning_curve(
     check, the same procedure also forecasts the accuracy at the largest measured size from sizes up to half as large,
     and reports the error. Trust a forecast only as much as this hindcast.
 
-    A forecast assumes that new images are like the available ones. Images from another camera, place or style can help
+    A forecast assumes that new images are like the available ones. Images from a new camera, place or style can help
     more if the classifier will be used on such images.
 
     Args:

@@ -45,7 +45,7 @@ def rank(
     the best are cross-validated with logistic regression and with shrunk discriminant analysis, and the better of the
     two counts. All candidates use the same folds, so differences are paired, and images that are hard for all
     candidates add no noise to them. Candidates within one standard error of the best are considered tied, and the
-    cheapest of them is recommended. Near-duplicates are held out together.
+    cheapest one is recommended. Near-duplicates are held out together.
 
     The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
     measures it again.
