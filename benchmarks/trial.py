@@ -7,9 +7,8 @@ Drawings need not be like ImageNet's photos; scikit-learn's digits are far from 
     python benchmarks/trial.py [--size 64] [--epochs 15] [--shares 1 0.25] [--rates 3e-4 1e-3 3e-3] [--data DIR ...]
                                [--only clipart10] [--results FILE] [--quick]
 
-Prints the trial of each set. The defaults are smaller than those of `trial`: 18 trainings per set. Nearly all of the
-time goes into training steps, about 30 ms of processor time per image and epoch at 64 pixels, and into tracing, about
-15 s per training. With --results, each share of each set is kept in a file, so a run can be continued.
+Prints the trial of each set. The defaults are smaller than those of `trial`: 18 trainings per set. With --results, each
+share of each set is kept in a file, so a run can be continued.
 """
 
 import argparse

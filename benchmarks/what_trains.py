@@ -1,4 +1,4 @@
-"""Claim: with few images, it matters little which weights train after the probe, if the rates are tuned equally well.
+"""Compare what trains after the probe: normalizations, biases, the last blocks or everything, each with its best rate.
 
     python benchmarks/what_trains.py [--size 64] [--splits 3] [--epochs 4] [--rates 3e-4 3e-3] [--data DIR] [--quick]
 
@@ -12,6 +12,7 @@ Results of each way and split are kept in --results, so a run can be continued.
 import argparse
 import json
 import os
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -115,6 +116,7 @@ def main():
         tlkeras.fine_tune(model, each.train, each.validation, epochs=0, verbose=False)
         starts.append(model.get_weights())
         kept[f"{seed} probe"] = {"right": answers(model, each.test)[1]}
+    warnings.filterwarnings("ignore", "Keras saves one flag")  # nothing is saved here
     for way, arguments in WAYS.items():
         wanted = [seed for seed in range(options.splits) if f"{seed} {way}" not in kept]
         if wanted:  # one compiled model for all splits and rates, since tracing takes as long as an epoch
