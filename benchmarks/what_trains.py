@@ -85,7 +85,7 @@ def trained(model, start, images, rates, epochs):
 def report(kept, splits):
     """Print a table of the ways that were trained on all splits."""
     probe = np.concatenate([kept[f"{seed} probe"]["right"] for seed in range(splits)])
-    print(f"| trained | test accuracy of {splits} splits | lead over the probe | chosen rates |\n|---|---|---|---|")
+    print(f"| trained | test accuracy, splits: {splits} | lead over the probe | chosen rates |\n|---|---|---|---|")
     print(f"| head only (probe) | {probe.mean():.3f} | | |")
     for way in WAYS:
         rows = [kept.get(f"{seed} {way}") for seed in range(splits)]
