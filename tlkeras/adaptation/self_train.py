@@ -155,7 +155,9 @@ def self_train(
 def fit_with_unlabeled(
     probe: Pipeline, data: LabeledFeatures, unlabeled: np.ndarray, method: str = "spread", threshold: float = 0.8
 ) -> tuple[Pipeline, np.ndarray]:
-    """Fit a probe to labeled images, and to unlabeled images with the probe's own predictions as labels. Args:
+    """Fit a probe to labeled images, and to unlabeled images with the probe's own predictions as labels.
+
+    Args:
         probe: Probe of the labeled images, from `linear_probe`.
         data: The labeled images.
         unlabeled: float64 features of shape `(images, features)`.
