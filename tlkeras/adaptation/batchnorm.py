@@ -35,7 +35,7 @@ class BatchNormAdaptation:
 
     Attributes:
         images: Number of images that the new statistics come from.
-        prior: Number of images that the former statistics were weighted as.
+        prior: Weight of the former statistics, expressed as a number of images.
         share: Weight of the new statistics in the blend, `images / (prior + images)`.
         layers: Number of BatchNorm layers.
         distance: Distance of the new images from the former statistics, in former standard deviations, averaged over
@@ -80,9 +80,9 @@ def adapt_batchnorm(
     """Adapt the BatchNorm statistics of a model, in place, to unlabeled images of a new domain.
 
     The new mean of a channel is `(N μ_s + n μ_t) / (N + n)`, where `μ_t` is the mean of `n` images of the new domain,
-    and the `prior` N is the number of images that the former mean `μ_s` is weighted as. Variances are blended in the
-    same way. The layers are adapted in forward order: each layer receives inputs that the adapted layers before it have
-    normalized. No weights change.
+    and the `prior` N is the weight of the former mean `μ_s`, expressed as a number of images. Variances are blended in
+    the same way. The layers are adapted in forward order: each layer receives inputs that the adapted layers before it
+    have normalized. No weights change.
 
     Adaptation helps if a change affects all images, such as noise, a new camera or a new style. It cannot help a
     network without BatchNorm (ConvNeXt, ViT). It hurts if the class proportions of the new images differ from those of
@@ -94,13 +94,13 @@ def adapt_batchnorm(
         unlabeled: At least 100 images of the new domain: a folder (subfolder names are ignored); paths; pixels of shape
             `(images, height, width, 3)`; or a split of `tlkeras.load_images`. The class proportions should match those
             of the images that the model will see.
-        prior: Number of images that the former statistics are weighted as, from 0 (the new statistics replace them) to
-            `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given; otherwise the
-            number of images in `unlabeled`, so the former and the new statistics count equally.
-        source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass them if the
-            BatchNorm layers were frozen in training: the layers then contain statistics of ImageNet rather than of the
-            training images, and only the difference between the training images and the new domain should be corrected.
-            Defaults to None, which assumes that the model's statistics are those of its training images.
+        prior: Weight of the former statistics, expressed as a number of images, from 0 (the new statistics replace
+            them) to `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given;
+            otherwise the number of images in `unlabeled`, so the former and the new statistics count equally.
+        source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass these images if
+            the BatchNorm layers were frozen in training: the layers then contain statistics of ImageNet rather than of
+            the training images, and only the difference between the training images and the new domain should be
+            corrected. Defaults to None, which assumes that the model's statistics are those of its training images.
         labeled: A split, or a pair of images and class indices, from the new domain, used to choose `prior`. Defaults
             to None.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, as in

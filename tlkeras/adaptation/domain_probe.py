@@ -166,7 +166,7 @@ def _changed(before, after):
 
 
 def former_weight(agreement: float, networks: int) -> float:
-    """Return the weight of the former logits in the average: largest if both heads agree, 0 if they contradict.
+    """Return the weight of the former logits in the average: largest if both heads agree, 0 if they disagree.
 
     Args:
         agreement: Fraction of target images for which the former and the adapted head predict the same class.

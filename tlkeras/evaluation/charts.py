@@ -35,7 +35,7 @@ def dot_chart(
             gray. Defaults to None, which draws all in the accent color.
 
     Returns:
-        `matplotlib.figure.Figure`, described in words by its `alt`.
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
 
     Raises:
         InputError: `values` is empty, a value is not in [0, 1], an interval does not contain its value, or `highlight`
@@ -102,7 +102,7 @@ def heat_map(
             otherwise, the scale spans the range of the values.
 
     Returns:
-        `matplotlib.figure.Figure`, described in words by its `alt`.
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
 
     Raises:
         InputError: The shape does not match the names, or `shares` does not match the values.

@@ -41,7 +41,8 @@ def feature_map(
         title: The finding. Defaults to none.
 
     Returns:
-        `matplotlib.figure.Figure`, described in words by its `alt`. Up to 20 classes differ in color and shape.
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words. Up to 20 classes differ in color and
+        shape.
 
     Raises:
         InputError: An argument does not have one entry per image.

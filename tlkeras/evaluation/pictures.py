@@ -47,7 +47,7 @@ def answered_images(
         title: The finding. Defaults to the number of correct predictions.
 
     Returns:
-        `matplotlib.figure.Figure`, described in words by its `alt`.
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
 
     Raises:
         InputError: An argument does not have one entry per image, or `probabilities` does not have one column per
@@ -110,7 +110,7 @@ def nearest_neighbors(
         title: The finding. Defaults to the number of neighbors with the query's label.
 
     Returns:
-        `matplotlib.figure.Figure`, described in words by its `alt`.
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
 
     Raises:
         InputError: The arguments do not have one entry per image, or a query is not the index of an image.

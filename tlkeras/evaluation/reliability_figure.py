@@ -21,7 +21,7 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
         title: The finding, in a sentence. Defaults to none.
 
     Returns:
-        `matplotlib.figure.Figure`, independent of pyplot and described in words by its `alt`.
+        `matplotlib.figure.Figure`, independent of pyplot, whose `alt` attribute describes it in words.
 
     Raises:
         InputError: `measured` is empty.

@@ -18,12 +18,12 @@ def train_automatically(task):
     """Train a backbone on a task's images as `tlkeras.advise` recommends.
 
     The block that a probe reads and the kind of probe are chosen on the training and validation images. If fine-tuning
-    is advised, it must beat that probe by more than chance on the validation images: its lead must exceed one standard
-    error of the paired difference, which treats images in the same group as dependent. A tie goes to the probe, which
-    is simpler. The reported accuracy is measured on the test images.
+    is advised, the fine-tuned model must beat that probe by more than chance on the validation images: the lead must
+    exceed one standard error of the paired difference, which treats images in the same group as dependent. A tie goes
+    to the probe, which is simpler. The reported accuracy is measured on the test images.
 
     Args:
-        task: `tlkeras.selection.outcome.Task`. If its `probe` is not the default, that kind of probe is used.
+        task: `tlkeras.selection.outcome.Task`. If `task.probe` is not the default, that kind of probe is used.
 
     Returns:
         `Trained`, with `advised`, `kept`, `block` and `probe` among its choices, and `lead` and `lead_standard_error`

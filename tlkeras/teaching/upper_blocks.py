@@ -14,7 +14,7 @@ class UpperBlocks:
     weights and the optimizer state, so runs are independent and Keras traces the model only once.
 
     Args:
-        images: `tlkeras.ImageSplit`, as `lab.drawings` returns.
+        images: `tlkeras.ImageSplit`, such as the result of `lab.drawings`.
         last: Number of blocks that can train, counted down from the head. Defaults to 2.
         dropout: Dropout rate before the head. Defaults to 0.
 

@@ -31,7 +31,7 @@ def exercise_1(prediction, comparison):
 
 
 def exercise_2(standardize):
-    """Call the learner's function with synthetic features, with one constant in the target domain."""
+    """Call the learner's function with synthetic features, one of them constant in the target domain."""
     rng = np.random.default_rng(0)
     source, target = rng.normal(2, 3, (60, 4)), rng.normal(-1, 0.5, (50, 4))
     target[:, 3] = 7.0
