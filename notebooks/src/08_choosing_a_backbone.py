@@ -193,8 +193,8 @@ teaching.finding(
 # %% [markdown]
 # ## Let the machine do it
 #
-# `tlkeras.rank` does all this in one call: every block of every backbone on this machine, the same folds for all, and
-# the cheapest among the ties. *vs best* says `tie` within one standard error and `behind` beyond it: a rule for choosing
+# `tlkeras.rank` does all this in one call: every block of every backbone on this machine, each together with the two
+# below it, the same folds for all, and the cheapest among the ties. *vs best* says `tie` within one standard error and `behind` beyond it: a rule for choosing
 # the cheaper one, not a proof that two are equal, or that one is better. The best was picked by these very numbers.
 # *time* is for one image on the machine that built this page, in percent of the slowest.
 
@@ -206,7 +206,7 @@ slowest = max(row.candidate.milliseconds for row in ranking.rows)
 teaching.table(
     {
         "backbone": row.candidate.backbone,
-        "block": row.candidate.block or "output",
+        "up to": row.candidate.end,
         "accuracy": f"{row.accuracy:.1%}",
         "95% interval of this one cross-validation": f"{row.interval[0]:.0%} to "
         f"{row.interval[1]:.0%}",
