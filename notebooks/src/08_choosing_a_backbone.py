@@ -194,9 +194,9 @@ teaching.finding(
 # ## Let the machine do it
 #
 # `tlkeras.rank` does all this in one call: every block of every backbone on this machine, each together with the two
-# below it, the same folds for all, and the cheapest among the ties. *vs best* says `tie` within one standard error and `behind` beyond it: a rule for choosing
-# the cheaper one, not a proof that two are equal, or that one is better. The best was picked by these very numbers.
-# *time* is for one image on the machine that built this page, in percent of the slowest.
+# below it, the same folds for all, and the cheapest among the ties. *vs best* says `tie` within one standard error and
+# `behind` beyond it: a rule for choosing the cheaper one, not a proof that two are equal, or that one is better. The best
+# was picked by these very numbers. *time* is for one image on the machine that built this page, in percent of the slowest.
 
 # %%
 backbones = ["efficientnet_lite0", "efficientnet_lite2"]
