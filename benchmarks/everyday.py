@@ -103,7 +103,8 @@ def main():
     if options.only in (None, "fit"):
         compare("a second `fit`, beside the first", lambda: fit(seed=1), first_fit, options.turns)
     if options.only in (None, "predict"):
-        run = fit(seed=0)
+        fit(seed=0)
+        run = tlkeras.load_run(folder.parent / "run")
         model = keras.saving.load_model(folder.parent / "run" / "model.keras")
         compare(
             "`Run.predict`, beside `model.predict`", lambda: run.predict(paths), lambda: by_keras(model), options.turns
