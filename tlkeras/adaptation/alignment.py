@@ -22,9 +22,10 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     it into the head, and the model is no slower.
 
     Args:
-        method: `"standardize"` (the default) gives each feature its mean and standard deviation in the source domain.
-            It needs the fewest images. `"coral"` also aligns the covariance matrices, with Ledoit-Wolf shrinkage.
-            `"linear_ot"` is the optimal transport between two Gaussian distributions; it needs SKADA (extra `da`).
+        method: `"standardize"` (the default) matches the mean and standard deviation of each feature to those in the
+            source domain. This method needs the fewest images. `"coral"` also aligns the covariance matrices, with
+            Ledoit-Wolf shrinkage. `"linear_ot"` is the optimal transport between two Gaussian distributions and
+            requires SKADA (extra `da`).
 
     Attributes:
         matrix_: float64 array of shape `(features,)` for `"standardize"`, else `(features, features)`.

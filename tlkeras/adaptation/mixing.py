@@ -49,18 +49,21 @@ def mixing_curve(
     shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     batch_size: int = 32,
 ) -> MixingCurve:
-    """Measure weighted averages of two models on several sets of images, such as clean and shifted images.
+    """Measure the accuracy of weighted averages of two models on several image sets, such as clean and shifted images.
 
     Fine-tuning improves accuracy on images like the training images, and often reduces accuracy on images unlike them.
-    A weighted average of the weights before (a linear probe on the pretrained backbone) and after fine-tuning keeps
-    most of the accuracy on both. Choose the share of the fine-tuned weights on validation images, not on test images.
+    Averaging the weights from before fine-tuning (a linear probe on the pretrained backbone) with the weights from
+    after fine-tuning keeps most of the accuracy on both kinds of images. Choose the fraction of the fine-tuned weights
+    on validation images, not on test images.
 
     Args:
         start: Classifier before fine-tuning.
         tuned: Classifier with the same architecture after fine-tuning. Its weights change during the call and are
             restored afterwards.
-        images: Dict that maps each name to a split of `tlkeras.load_images`, or to a pair of pixels and class indices.
-        shares: Weights of the fine-tuned model in the average, in [0, 1]. Defaults to five values from 0 to 1.
+        images: Dict that maps each name to a split from `tlkeras.load_images`, or to a pair of pixels and class
+            indices.
+        shares: Fractions of the average that come from the fine-tuned model, each in [0, 1]. Defaults to five values
+            from 0 to 1.
         batch_size: Images per forward pass. Defaults to 32.
 
     Returns:

@@ -28,7 +28,7 @@ def dot_chart(
     Args:
         values: Dict that maps each name to a fraction in [0, 1], or to `(fraction, low, high)`, as returned by
             `tlkeras.resampled_interval`. The entries are drawn from top to bottom.
-        title: The finding, in a sentence. A long title is wrapped. Defaults to none.
+        title: Figure title, ideally the result in one sentence. A long title is wrapped. Defaults to none.
         xlabel: Name of the measured quantity.
         baselines: Dict that maps each name to one fraction, drawn as a dashed line. Defaults to none.
         highlight: Name of the entry that the title refers to. It is drawn in the accent color, and all other entries in
@@ -95,7 +95,7 @@ def heat_map(
         values: Array of shape `(rows, columns)`; NaN is drawn as an empty cell.
         rows: Names of the rows.
         columns: Names of the columns.
-        title: The finding, in a sentence. Defaults to none.
+        title: Figure title, ideally the result in one sentence. Defaults to none.
         xlabel: Name of the horizontal axis.
         ylabel: Name of the vertical axis.
         shares: Whether the values are fractions in [0, 1], which are written in percent on a scale from 0 to 100%;

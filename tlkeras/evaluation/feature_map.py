@@ -38,7 +38,7 @@ def feature_map(
         class_names: Names of the classes.
         images: Images in any form that `tlkeras.contact_sheet` accepts. They are drawn as thumbnails if there is room,
             and as markers otherwise. Defaults to none.
-        title: The finding. Defaults to none.
+        title: Figure title, ideally the result in one sentence. Defaults to none.
 
     Returns:
         `matplotlib.figure.Figure` whose `alt` attribute describes it in words. Up to 20 classes differ in color and

@@ -33,7 +33,7 @@ def answered_images(
     """Show images with the classifier's predictions: some correct, some wrong, and the most confident mistakes.
 
     Correct and wrong predictions are sampled evenly from the most to the least confident, so the figure does not show
-    only the best predictions. The label may also be wrong, so captions say "label" rather than "truth".
+    only the best predictions. The label itself may be wrong, so captions say "label" rather than "truth".
 
     Args:
         images: Images in any form that `tlkeras.contact_sheet` accepts: pixels in [0, 255], `PIL.Image`, or paths.
@@ -41,10 +41,10 @@ def answered_images(
         probabilities: Array of shape `(images, classes)`, for images that the classifier was not trained on.
         class_names: Names of the classes.
         columns: Images per row.
-        maps: Activation maps of all images, `(images, rows, columns)`, or a function that takes the indices of the
-            images in the last row and returns their maps, since computing maps is slow. They are drawn below the most
-            confident mistakes. Defaults to none.
-        title: The finding. Defaults to the number of correct predictions.
+        maps: Activation maps of all images, `(images, rows, columns)`. Since computing maps is slow, this can also be a
+            function that takes the indices of the last row's images and returns only the maps of these images. The maps
+            are drawn below the most confident mistakes. Defaults to none.
+        title: Figure title, ideally the result in one sentence. Defaults to the number of correct predictions.
 
     Returns:
         `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
@@ -107,7 +107,8 @@ def nearest_neighbors(
         class_names: Names of the classes, written below the images. Required with `labels`.
         groups: Array of shape `(images,)`: other images in the query's group are omitted, since near-duplicates are not
             informative. Defaults to none.
-        title: The finding. Defaults to the number of neighbors with the query's label.
+        title: Figure title, ideally the result in one sentence. Defaults to the number of neighbors with the query's
+            label.
 
     Returns:
         `matplotlib.figure.Figure` whose `alt` attribute describes it in words.

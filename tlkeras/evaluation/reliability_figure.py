@@ -18,7 +18,7 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
 
     Args:
         measured: Dict that maps each name to a result of `tlkeras.reliability`, all for the same images.
-        title: The finding, in a sentence. Defaults to none.
+        title: Figure title, ideally the result in one sentence. Defaults to none.
 
     Returns:
         `matplotlib.figure.Figure`, independent of pyplot, whose `alt` attribute describes it in words.

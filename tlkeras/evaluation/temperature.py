@@ -48,7 +48,7 @@ def calibrate(
     code, and predicted classes do not change.
 
     Args:
-        model: Classifier that ends in a softmax over a `Dense` layer.
+        model: Classifier that ends in a `Dense` layer with softmax.
         images: A split of `tlkeras.load_images`, such as the validation split, or pixels of shape
             `(images, height, width, 3)`.
         labels: Class indices of shape `(images,)`. Defaults to None, which uses the labels of the split.
@@ -59,8 +59,8 @@ def calibrate(
         `Calibration`: the temperature, and the reliability of the probabilities before and after scaling.
 
     Raises:
-        InputError: The model does not end in a softmax over a `Dense` layer, the numbers of images and labels differ,
-            or there are no images (for example, in the validation split of `load_images(validation_size=0)`).
+        InputError: The model does not end in a `Dense` layer with softmax, the numbers of images and labels differ, or
+            there are no images (for example, in the validation split of `load_images(validation_size=0)`).
 
     Example:
 
@@ -93,14 +93,14 @@ def calibrate(
 
 
 def scale_head(model: keras.Model, temperature: float) -> None:
-    """Divide the logits of a classifier by a temperature by scaling the weights of its head.
+    """Scale the weights of a classifier's head so that the logits are divided by a temperature.
 
     Args:
-        model: Classifier that ends in a softmax over a `Dense` layer. It is changed in place.
+        model: Classifier that ends in a `Dense` layer with softmax. The classifier is changed in place.
         temperature: A positive number.
 
     Raises:
-        InputError: The model does not end in a softmax over a `Dense` layer.
+        InputError: The model does not end in a `Dense` layer with softmax.
     """
     temperature = check_number("temperature", temperature, "(0, inf)")
     head = _check_softmax(model)

@@ -1,4 +1,4 @@
-"""Run one pass over images: choose the image size, the store and the engine, and collect the features."""
+"""Run one pass over the images: choose the image size, the store and the engine, and collect the features."""
 
 import contextlib
 import hashlib
@@ -30,7 +30,7 @@ class Extraction:
     """Features of images, and the images that could not be read.
 
     Attributes:
-        features: float32 array of shape `(images, features)`, in memory or mapped from a file. Rows of images that
+        features: float32 array of shape `(images, features)`, in memory or mapped from a file. The rows of images that
             could not be read are NaN.
         unreadable: Dictionary that maps the position of an image to `SkippedFile(path, reason)`, in ascending order of
             positions.
@@ -77,7 +77,7 @@ def run(images, settings, parameters):
 
 
 def collect(lists, network_width, out=None):
-    """Fill one array, or one file, with the features of all images.
+    """Collect the features of all images in one array or one file.
 
     Args:
         lists: Lists of `Item`, as `run` yields them.
@@ -169,7 +169,7 @@ def _exports(folder, identity):
 
 
 def _prefix(identity, engine, precision, folder, make):
-    """Hash everything except the image that determines the features: the network and the engine that computes them.
+    """Hash everything that determines the features apart from the image: the network and the engine that runs it.
 
     Engines agree only up to rounding, so their features are stored separately. The engine is created only if there is
     no other way to determine which engine will be used.

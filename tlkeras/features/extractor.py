@@ -22,8 +22,8 @@ from tlkeras.features.parameters import check_parameters, network_settings
 class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Transformer from images to the pooled features of a frozen, pretrained backbone.
 
-    There is nothing to learn, because the network does not change. You can apply a pipeline right after fitting it.
-    If `backbone` is a Keras model, clones share its network.
+    Fitting learns nothing, because the network does not change. If `backbone` is a Keras model, clones share its
+    network.
 
     Features are stored on disk (see `cache`), so that cross-validation, a different classifier or a later run can reuse
     them. By default, LiteRT computes the features if it can run the network.
@@ -31,11 +31,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.
         block: Place to tap the network: None (the default) for its output, the name of a block (see `tlkeras.blocks`)
-            or layer, or several names, whose features are concatenated. Early blocks suit images that are unlike those
-            in ImageNet.
-        pooling: `"avg"` (the default, as ImageNet classifiers are trained), `"max"`, `"concat"` for both, `"cls"` for
-            the class token of a transformer that has one, or None to concatenate the features of all positions. Pooling
-            has no effect on features that are already vectors.
+            or layer, or several names, whose features are concatenated. Early blocks suit images that do not resemble
+            ImageNet.
+        pooling: `"avg"` (the default, global average pooling, which ImageNet classifiers are trained with), `"max"`,
+            `"concat"` for both, `"cls"` for the class token of a transformer that has one, or None to concatenate the
+            features of all positions. Pooling has no effect on features that are already vectors.
         normalize: Whether to scale each image's features to Euclidean length 1, as for cosine similarity. Defaults to
             False, because probes standardize the features themselves.
         image_size: `(height, width)` to resize images to, or one integer. Defaults to None, the size that the backbone
@@ -51,16 +51,16 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             its features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast as Keras on
             a CPU, and its results for an image do not depend on the rest of the batch. `verbose=True` prints the reason
             if LiteRT is not used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"` (extra
-            `openvino`) select one runtime and raise an error if it cannot be used.
+            `openvino`) each select one runtime and raise an error if it cannot be used.
         precision: Precision for Keras on a GPU with tensor cores, `"bfloat16"` or `"float16"`. Defaults to None, which
             means float32.
-        cache: True (the default) to store features in the user's cache folder, a different folder, or False.
-            `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets a different folder, or turns the
-            cache off if it is `off`. Images are identified by their content and networks by their weights, so the cache
-            never returns stale features. Features of a model with custom layers or functions are not stored, because
-            their code may change.
+        cache: True (the default) to store features in the user's cache folder, the path of a different folder, or False
+            to store nothing. `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets a different
+            folder, or turns the cache off if it is `off`. Images are identified by their content and networks by their
+            weights, so the cache never returns stale features. Features of a model with custom layers or functions are
+            not stored, because their code may change.
         on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` to return a row of NaN
-            for it, which keeps rows and labels aligned.
+            for that image, which keeps rows and labels aligned.
         batch_size: Images per forward pass in Keras. All other engines take only as many images at a time as fit in a
             core's cache. Defaults to 32.
         verbose: Whether to show a progress bar on stderr. Defaults to False.
@@ -110,14 +110,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters and, with `input="flat"`, store the number of columns. The backbone stays unchanged.
+        """Check the parameters and, with `input="flat"`, store the number of columns. The backbone is not changed.
 
         Args:
             X: Images, as in `transform`.
             y: Ignored.
 
         Returns:
-            The extractor itself.
+            This extractor.
         """
         check_parameters(self)
         if self.input == "flat":

@@ -25,7 +25,7 @@ def network_identity(settings):
         settings: `NetworkSettings`.
 
     Returns:
-        32 hexadecimal digits, or None if an equal hash would not guarantee equal outputs. This is the case for models
+        32 hexadecimal digits, or None if equal hashes would not guarantee equal outputs. This is the case for models
         with layers whose code is not from a known package, because that code may change, and for weights that are not
         downloaded yet.
     """
@@ -39,7 +39,7 @@ def network_identity(settings):
 
 
 def weights_hash(backbone, weights="imagenet", image_size=None):
-    """Hash the weights of a backbone without building a backbone that is given by name.
+    """Hash the weights of a backbone. A backbone given by name is not built.
 
     Args:
         backbone: A name, or a Keras model.

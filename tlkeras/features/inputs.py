@@ -1,4 +1,4 @@
-"""Accept images in various forms, and turn each image into pixels."""
+"""Accept images in various forms, and convert each image to pixels."""
 
 import hashlib
 import math
@@ -123,7 +123,7 @@ class Reader:
     channels: int = 3
 
     def content(self, source) -> bytes | None:
-        """Return the bytes that determine the pixels, for hashing, or None if the source has no such bytes.
+        """Return the bytes that determine the pixels, for hashing, or None if the source is not stored as bytes.
 
         The result is also None for a file that cannot be read; `pixels` then raises an error with the reason.
         """
@@ -143,7 +143,7 @@ class Reader:
         return None
 
     def hash(self, content: bytes) -> bytes:
-        """Return a 16-byte hash of a file's content together with the settings for resizing it."""
+        """Return a 16-byte hash of a file's contents and of the settings for resizing the image."""
         digest = hashlib.sha256(content)
         digest.update(f"{self.image_size}{self.resize}{self.channels}".encode())
         return digest.digest()[:16]
@@ -153,7 +153,7 @@ class Reader:
 
         Args:
             source: The image.
-            content: Content of the image file, if it has already been read. Defaults to None.
+            content: Contents of the image file, if it has already been read. Defaults to None.
 
         Returns:
             uint8 array `(height, width, channels)`, or the given array if it already has the right size.
@@ -192,7 +192,7 @@ def _gray(pixels):
 
 
 def _reason(path, error):
-    """Return the reason that reading the file itself gives, which is more specific: for example, the file is empty."""
+    """Read the file again and return the more specific reason that this gives, for example, that the file is empty."""
     try:
         open_rgb(path)
     except ImageError as at_file:

@@ -1,4 +1,4 @@
-"""Build the network that outputs the features: a backbone, tapped at blocks, pooled and normalized, in one graph."""
+"""Build the network that outputs the features: a backbone, tapped at blocks, with pooling and normalization."""
 
 import functools
 import random
@@ -27,7 +27,7 @@ class NetworkSettings:
         normalize: Whether to scale each image's features to length 1.
         image_size: `(height, width)`, or None for the backbone's default size.
         weights: `"imagenet"`, None or a weights file.
-        policy: Name of the Keras dtype policy under which layers are created.
+        policy: Name of the Keras dtype policy for new layers.
     """
 
     backbone: str | keras.Model
@@ -53,7 +53,7 @@ _of_models = weakref.WeakKeyDictionary()
 
 
 def shared_network(settings):
-    """Return the network for given settings; equal settings share one network, since scikit-learn clones extractors.
+    """Return the network for the settings. Equal settings share one network, since scikit-learn clones extractors.
 
     The network of a Keras model shares that model's layers, so it changes when the model is trained further.
 
@@ -73,15 +73,15 @@ def shared_network(settings):
 
 
 def build_network(settings):
-    """Build the network for given settings.
+    """Build the network for the settings.
 
     Args:
         settings: `NetworkSettings`.
 
     Returns:
-        A functional `keras.Model` from raw pixels to features `(N, features)`. A network that is built by name has
-        layers of its own. A network that is built from a model shares the model's layers, and is the model itself if no
-        layers are added.
+        A functional `keras.Model` from raw pixels to features `(N, features)`. A network that is built by name shares
+        no layers with other networks. A network that is built from a model shares the model's layers, and is the model
+        itself if no layers are added.
 
     Raises:
         InputError: There is no such backbone, block or pooling, or the settings cannot be combined.

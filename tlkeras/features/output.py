@@ -12,8 +12,8 @@ from tlkeras.errors import InputError
 class FeatureFile:
     """A `.npy` file that grows row by row and gets its final name when it is complete.
 
-    It uses plain writes rather than a memory map. On a full disk, plain writes fail with an error, while a memory map
-    kills the process. Plain writes also do not add to the memory of the process.
+    The file is written with plain writes rather than through a memory map. On a full disk, plain writes fail with an
+    error, while a memory map kills the process. Plain writes also do not increase the memory use of the process.
 
     Args:
         path: The `.npy` file to write. An existing file is replaced at the end.

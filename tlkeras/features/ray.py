@@ -52,20 +52,20 @@ def extract_on_ray(
 
     The images are divided into chunks. Each worker is an actor that builds the network once and writes one Parquet file
     per chunk. A file appears only when it is complete, and always under the same name. A worker that dies therefore
-    loses only its current chunk, which another worker repeats. Nothing is written twice. If a call is interrupted,
-    repeating it resumes where it stopped.
+    loses only its current chunk, which another worker computes again. No chunk is written twice. If a call is
+    interrupted, repeating it resumes where it stopped.
 
-    The function uses the cluster that `ray.init` connected to. Otherwise, it starts Ray on this machine, without the
-    dashboard and usage statistics. Use this function for several machines; on a single machine,
+    The function uses the cluster that `ray.init` connected to, if any. Otherwise, it starts Ray on this machine,
+    without the dashboard and usage statistics. Use this function for several machines; on a single machine,
     `FeatureExtractor.extract` does the same work in one process.
 
     Args:
         paths: Sequence of paths of image files that all machines can read.
         extractor: `tlkeras.FeatureExtractor`.
         output: Folder that all machines can write to.
-        workers: Number of actors: one per GPU, or one per several cores. Defaults to 2.
-        images_per_file: Number of images per chunk, and thus rows per file. Defaults to 1024.
-        num_cpus: Number of cores that each actor reserves and uses. Defaults to 1.
+        workers: Number of actors, for example, one per GPU or one for every few CPU cores. Defaults to 2.
+        images_per_file: Number of images per chunk, and thus of rows per file. Defaults to 1024.
+        num_cpus: Number of CPU cores that each actor reserves and uses. Defaults to 1.
         num_gpus: Number of GPUs that each actor reserves. Defaults to 0.
 
     Returns:
@@ -75,7 +75,8 @@ def extract_on_ray(
         otherwise). pandas, Polars, DuckDB, `pyarrow` and `ray.data.read_parquet` can read such a folder.
 
     Raises:
-        InputError: An argument cannot be used, or the folder contains a different extraction or other files.
+        InputError: An argument cannot be used, or the folder contains the results of a different extraction or
+            unrelated files.
 
     Example:
 
@@ -100,7 +101,7 @@ def extract_on_ray(
 
 
 def _shares(paths, images_per_file):
-    """Divide the images into chunks. Each chunk becomes one file."""
+    """Divide the images into chunks, each of which becomes one file."""
     return [
         {
             "file": f"part-{start // images_per_file:05d}.parquet",
@@ -112,7 +113,7 @@ def _shares(paths, images_per_file):
 
 
 def _claim(output, paths, extractor, images_per_file):
-    """Record the settings of this extraction in the folder, so that files of different extractions never mix."""
+    """Record the settings of this extraction in the folder, so that files of different extractions are never mixed."""
     settings = {name: repr(value) for name, value in extractor.get_params().items() if name not in _IRRELEVANT}
     if isinstance(extractor.backbone, keras.Model):
         del settings["backbone"]  # its repr contains only its name

@@ -1,4 +1,4 @@
-"""Store features on disk, under keys computed from the content of the images.
+"""Store features on disk, under keys computed from the contents of the images.
 
 The store uses SQLite for several reasons. SQLite comes with Python. A transaction is either complete or absent, even if
 a process is killed. Several processes can read while another process writes. An indexed lookup takes microseconds per
@@ -140,7 +140,7 @@ class FeatureStore:
 
     @property
     def limit(self) -> int:
-        """Largest size of the store in bytes, saved in the store itself."""
+        """Maximum size of the store in bytes, which is saved in the store itself."""
         return self._value("SELECT value FROM settings WHERE name = 'limit'")
 
     @limit.setter
@@ -151,7 +151,7 @@ class FeatureStore:
 
     @property
     def size(self) -> int:
-        """Number of bytes in use."""
+        """Number of bytes that the store uses."""
         pages, free, page = (self._value(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size"))
         return (pages - free) * page
 
@@ -168,7 +168,7 @@ class FeatureStore:
             self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
 
     def close(self) -> None:
-        """Record which entries were used, and close the file."""
+        """Record which entries were used, and close the database file."""
         self.flush()
         self._connection.close()
 
@@ -182,7 +182,7 @@ class FeatureStore:
             return self._connect()
 
     def _connect(self):
-        """Connect, and wait for other processes that create this file; SQLite itself waits in every step but one."""
+        """Connect, and wait while other processes create this file; SQLite itself waits in all cases but one."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:

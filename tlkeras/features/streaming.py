@@ -1,4 +1,4 @@
-"""Turn images into features in order, with threads that read and decode files ahead while the network computes."""
+"""Compute the features of images in order, while threads read and decode the files of the next images."""
 
 import os
 from collections import deque
@@ -48,7 +48,7 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
             there is something to compute.
         batch_size: Images per forward pass of an engine that has no batch size of its own.
         store: `FeatureStore`, or None (the default) to store nothing.
-        prefix: Start of the store's keys, which identifies the network and the engine. Defaults to no bytes.
+        prefix: Prefix of the keys in the store, which identifies the network and the engine. Defaults to no bytes.
 
     Yields:
         Lists of `Item`, in the order of `images`, as they become ready.

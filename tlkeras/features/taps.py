@@ -9,7 +9,7 @@ from tlkeras.models.graph import flatten, graph_of, live_tensors, nodes
 
 
 def block_output(model, name):
-    """Find the output tensor of a model's block, after any residual sums and pooling that follow its weights.
+    """Find the output tensor of a model's block, after any residual sums and pooling that follow the block's weights.
 
     Args:
         model: A `keras.Model` with a graph; nested models are flattened.

@@ -99,7 +99,7 @@ def learning_curve(
 def curve_of_features(
     features, labels, groups=None, *, repeats: int = 5, seed: int = 0, verbose: bool = False
 ) -> LearningCurve:
-    """Measure and fit a learning curve on precomputed features, like `learning_curve`.
+    """Measure and fit a learning curve as `learning_curve` does, but on precomputed features.
 
     Args:
         features: Array of shape `(images, features)`.

@@ -1,4 +1,4 @@
-"""Choose the engine that runs a network: the requested engine, or LiteRT if its features equal those of Keras."""
+"""Choose the engine that runs a network: the requested engine, or LiteRT if its features match those from Keras."""
 
 import importlib.util
 import sys
@@ -51,7 +51,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
     Args:
         name: `"keras"`, `"litert"`, `"onnxruntime"`, `"openvino"` or `"auto"`. `"auto"` chooses LiteRT on a CPU if the
             network can be written for LiteRT and its features equal those of Keras to 1e-4 on two images, and Keras
-            otherwise. The choice is the same in every run.
+            otherwise. The choice does not vary from run to run.
         network: Function that returns the `keras.Model`. It is not called if an exported file is available.
         batch_shape: `(images, height, width, channels)` of the batches to expect.
         precision: Precision of the Keras engine, as in `KerasEngine`. Defaults to None.
@@ -59,8 +59,8 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
         verbose: Whether to print to stderr why `"auto"` falls back to Keras. Defaults to False.
 
     Returns:
-        An engine: a function from pixels `(n, height, width, channels)` to float32 features `(n, features)`. It has a
-        `name` and a `batch_size`. The batch size is the number of images that each core takes at a time, with one
+        An engine: a function from pixels `(n, height, width, channels)` to float32 features `(n, features)`. The engine
+        has a `name` and a `batch_size`. The batch size is the number of images that each core takes at a time, with one
         thread per core, or None if each call uses all cores or a GPU.
 
     Raises:
@@ -147,7 +147,7 @@ def _named(name, network, exports, batch_shape):
 
 
 def _verified(runtime, network, exports, batch_shape, formats=None):
-    """Start a runtime, and compare its features with those of Keras the first time this network is used."""
+    """Start a runtime and, the first time it is used for this network, compare its features with those from Keras."""
     path = _exported(formats or runtime.formats, network, exports)
     image_shape = batch_shape[1:]
     engine = runtime(path, image_shape)

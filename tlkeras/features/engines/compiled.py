@@ -34,8 +34,8 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
 
     Returns:
         None if the file was written, otherwise the reason why it was not: a layer that tlkeras cannot write for LiteRT,
-        outputs that differ by more than 1e-5 (relative to the largest score, if that score is above 1), or a missing
-        LiteRT package. In these cases, no file is left.
+        outputs that differ from those of Keras by more than 1e-5 (relative to the largest score, if that score is above
+        1), or a missing LiteRT package. In these cases, no file is left behind.
 
     Example:
 
@@ -64,7 +64,7 @@ def quick_engine(model: keras.Model) -> LiteRtEngine | KerasEngine:
 
 
 def _compiled(model):
-    """Return the content of a LiteRT file and None, or None and the reason why it cannot be written."""
+    """Return the contents of a LiteRT file and None, or None and the reason why the file cannot be written."""
     try:
         from tlkeras.features.engines.litert_writer import write_litert
 

@@ -18,12 +18,12 @@ from tlkeras.utils.stderr import silent_stderr
 class LiteRtEngine:
     """Engine that runs a LiteRT file on images, on one CPU core per calling thread.
 
-    It computes features as well as a classifier's probabilities. Images are processed one at a time, so the output for
-    an image does not depend on the rest of the batch and is bit-identical however images are distributed over threads.
-    Several threads may call one engine; each thread gets its own interpreter.
+    The engine can compute features and also a classifier's probabilities. Images are processed one at a time, so the
+    output for an image does not depend on the rest of the batch and is bit-identical however images are distributed
+    over threads. Several threads may call one engine; each thread gets its own interpreter.
 
     Args:
-        source: A `.tflite` file, or its content as bytes, as written by
+        source: A `.tflite` file, or its contents as bytes, as written by
             `tlkeras.features.engines.litert_writer.write_litert`. The file has one input `(1, height, width, channels)`
             and one output `(1, outputs)`, or several outputs, which are concatenated.
         image_shape: Required `(height, width, channels)` of the file's input. Defaults to None, which accepts any

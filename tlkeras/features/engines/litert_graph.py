@@ -103,7 +103,7 @@ class LiteRtGraph:
         return tuple(self._subgraph.tensors[tensor].shape)
 
     def finish(self, **outputs):
-        """Name the outputs, and return the content of the file."""
+        """Name the outputs, and return the file's contents."""
         self._subgraph.outputs = list(outputs.values())
         self._model.signatureDefs = [self._signature(outputs)]
         builder = flatbuffers.Builder(1024)

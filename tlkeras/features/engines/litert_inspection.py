@@ -1,7 +1,7 @@
 """Inspect a LiteRT file before its runtime opens it, without running it.
 
-The runtime trusts the files that it opens. It allocates terabytes for a tensor, or reads data outside the file, if the
-file says so.
+The runtime trusts the files that it opens. If a file says so, the runtime allocates terabytes for a tensor or reads
+data outside the file.
 """
 
 import math
@@ -43,7 +43,7 @@ def inspect_litert(path):
 
 
 def _problem(content):
-    """Return what is wrong with the content of a file, or None."""
+    """Return what is wrong with the contents of a file, or None."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(content)

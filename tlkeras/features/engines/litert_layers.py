@@ -13,7 +13,7 @@ class UnsupportedLayerError(Exception):
 
 
 def does_nothing(layer):
-    """Return whether a layer does nothing at inference, like dropout and augmentation.
+    """Return whether a layer, such as dropout or augmentation, does nothing at inference.
 
     Augmentation layers of Keras and tlkeras are recognized by name. If the name is misleading, the later comparison of
     outputs reveals it.

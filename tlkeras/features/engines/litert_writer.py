@@ -31,13 +31,13 @@ def write_litert(model, input_dtype="float32", output_names=("output", "features
 
     Args:
         model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
-            vectors `(N, outputs)`, or to two outputs of this kind.
+            vectors `(N, outputs)`, or to two outputs that are such vectors.
         input_dtype: `"float32"` (the default), or `"uint8"` for pixels as image files store them.
         output_names: Names of the first and the second output in the file's signature.
 
     Returns:
-        The content of the file. It has the input `image` of shape `(1, height, width, channels)`, the first output of
-        shape `(1, outputs)` and, if there are two, the second output of shape `(1, features)`. Outputs are float32.
+        The contents of the file, which has the input `image` of shape `(1, height, width, channels)`, the first output
+        of shape `(1, outputs)` and, if there are two, the second output of shape `(1, features)`. Outputs are float32.
 
     Raises:
         UnsupportedLayerError: The network has a layer that cannot be written, several inputs, more than two outputs or
