@@ -2,8 +2,8 @@
 
 `keras.models.load_model` must find differential optimizers, augmentation layers and losses whenever tlkeras is
 imported, before or after Keras. Yet `import tlkeras` must not import Keras, which takes several seconds. Keras has no
-hook for this: it looks classes up in a plain dict. So this module, and no other, waits for the import of Keras with a
-finder on `sys.meta_path`, which removes itself after use.
+hook for this: it looks classes up in a plain dict. This module, and no other, therefore waits for the import of Keras
+with a finder on `sys.meta_path` that removes itself after use.
 """
 
 import importlib.util
@@ -11,7 +11,7 @@ import sys
 
 
 def register_with_keras() -> None:
-    """Register the classes now if Keras has been imported, or as soon as it is imported."""
+    """Register the classes now if Keras has been imported; otherwise, as soon as it is imported."""
     if "keras" in sys.modules:
         _register()
     else:

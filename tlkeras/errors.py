@@ -1,4 +1,4 @@
-"""Report problems with one exception class, and with warnings that point to the user's line."""
+"""Report problems with one exception class, and with warnings that point to a line of the user's code."""
 
 import sys
 import warnings
@@ -8,7 +8,7 @@ _BETWEEN = {"tlkeras", "keras", "sklearn"}
 
 
 class InputError(ValueError):
-    """Error for input that cannot be used. Its message says what was received and what is accepted.
+    """Error for unusable input; the message says what was received and what is accepted.
 
     It is a `ValueError`, so code that knows nothing about tlkeras can handle it. On the command line, it results in
     exit status 2.
@@ -33,9 +33,9 @@ def first_line(error: BaseException) -> str:
 
 
 def warn(text: str) -> None:
-    """Issue a warning at the line that called tlkeras, directly or through Keras or scikit-learn, at any depth.
+    """Issue a warning that points to the line that called tlkeras, directly or through Keras or scikit-learn.
 
-    Python shows a warning once for each such line.
+    By default, Python shows a warning only once for each such line.
     """
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:

@@ -1,4 +1,4 @@
-"""A block, and the map of all blocks of a model, with methods to look them up."""
+"""A block of a model, and the map of all its blocks, with methods to look them up."""
 
 import difflib
 import math
@@ -20,9 +20,10 @@ class Block:
     """Layers that are frozen, unfrozen and trained together.
 
     Attributes:
-        name: Name of the block, which is unique in its model.
-        layers: The leaf layers that have weights, in graph order. A composite layer is listed only if it has its own
-            weights, such as a class token, and represents only those; its sublayers are listed separately.
+        name: Name of the block, unique within the model.
+        layers: The leaf layers that have weights, in graph order. A composite layer is listed only if it has weights of
+            its own, such as a class token, and then stands for those weights alone; its sublayers are listed
+            separately.
         role: `"stem"`, `"body"` or `"head"`.
         parallel: Whether the block contains layers of parallel towers, which are always selected together.
     """
@@ -88,7 +89,7 @@ class BlockMap(Sequence):
 
     @property
     def stem(self) -> Block | None:
-        """First block, if the network has a stem; None if the first block is like the later blocks (VGG)."""
+        """The stem, or None if the first block has the same structure as the later blocks (VGG)."""
         return next((block for block in self._blocks if block.role == "stem"), None)
 
     @property
@@ -98,7 +99,7 @@ class BlockMap(Sequence):
 
     @property
     def head(self) -> Block | None:
-        """Last block, if the model has a head; None for a backbone."""
+        """The head, or None for a backbone, which has no head."""
         return next((block for block in self._blocks if block.role == "head"), None)
 
     @property
@@ -108,11 +109,11 @@ class BlockMap(Sequence):
 
     @property
     def outside(self) -> tuple[keras.Layer, ...]:
-        """Layers with weights below the head that are not part of the nested base; usually new layers."""
+        """Layers below the head that have weights but are not part of the nested base; usually new layers."""
         return self._outside
 
     def path_of(self, layer: keras.Layer) -> str:
-        """Return the path of a layer: the names of the models and layers around it, then its own name, joined by `/`.
+        """Return the path of a layer: the names of its enclosing models and layers, then its own name, joined by `/`.
 
         Raises:
             InputError: The layer does not belong to this model, or has no weights.
@@ -134,7 +135,7 @@ class BlockMap(Sequence):
         return self._by_id[id(item)]
 
     def top(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from a point upward, including the head: the layers to train when only the top trains.
+        """Return the layers from a given block or layer up to the head: those to train when only the top trains.
 
         Args:
             selection: An integer n for the last n blocks below the head; a fraction in (0, 1] of the blocks below the
@@ -155,7 +156,7 @@ class BlockMap(Sequence):
         return self.layers[sum(len(block.layers) for block in kept) :]
 
     def bottom(self, selection: int | float | str, *, argument: str = "selection") -> tuple[keras.Layer, ...]:
-        """Return the layers from the input up to a point: the layers to freeze when only the bottom is frozen.
+        """Return the layers from the input up to a given block or layer: those to freeze when only the top trains.
 
         Args:
             selection: An integer n for the first n blocks; a fraction in (0, 1] of the blocks below the head, rounded
@@ -177,7 +178,7 @@ class BlockMap(Sequence):
         return tuple(block for block in self._blocks if block.role != "head")
 
     def _count(self, selection: int | float, argument: str) -> int:
-        """Convert a number or fraction of the blocks below the head to a number of blocks."""
+        """Return a number of blocks, given either that number or a fraction of the blocks below the head."""
         trunk = self._trunk
         if isinstance(selection, bool) or not isinstance(selection, Real):
             raise invalid(argument, selection, "be an integer, a fraction in (0, 1], or the name of a block or layer")
@@ -191,7 +192,7 @@ class BlockMap(Sequence):
         return int(selection)
 
     def _positions(self, name: str) -> list[int]:
-        """Return the positions in `layers` of a block, a layer, a nested model, or all layers with a name prefix."""
+        """Return the positions in `layers` of a block, a layer, a nested model, or all layers that a prefix matches."""
         layers = self.layers
         named = self._by_name[name].layers if name in self._by_name else ()
         for matches in (
@@ -208,7 +209,7 @@ class BlockMap(Sequence):
         )
 
     def _with_whole_parallel_blocks(self, positions: list[int]) -> list[int]:
-        """Add the remaining positions of blocks with parallel towers, since towers have no order among themselves."""
+        """Complete partly selected blocks with parallel towers, since towers have no order among themselves."""
         result = set(positions)
         start = 0
         for block in self._blocks:

@@ -25,12 +25,12 @@ def blocks(model: keras.Model) -> BlockMap:
     they were assigned.
 
     The head is everything after the last spatial or token dimension: after global pooling, flattening or the selection
-    of a class token. In a model with only dense layers, the head is the last layer. The same is true for a
-    convolutional model that ends in softmax or sigmoid without a dense layer. Layers that you add on top of a nested
+    of a class token. In a model with only dense layers, the head is the last layer. In a convolutional model that ends
+    in softmax or sigmoid without a dense layer, the head is also the last layer. Layers that you add on top of a nested
     base, or of a network of a known family, belong to the head too.
 
-    Parallel towers share blocks, counted from the head, whatever their order: the last block contains the last layers
-    of all towers. They are therefore unfrozen together, and have the same learning rates.
+    Parallel towers share blocks, counted from the head, whatever the order of the towers: the last block contains the
+    last layers of all towers. Parallel layers are therefore unfrozen together, and have the same learning rate.
 
     Args:
         model: A built Keras model.
@@ -72,7 +72,7 @@ def blocks(model: keras.Model) -> BlockMap:
 
 
 def _named(division: Division, head: list[Unit]) -> list[Block]:
-    """Create blocks from a division, with the head last and numbers added to repeated names."""
+    """Create blocks from a division, put the head last, and add numbers to names that occur more than once."""
     groups = [
         (group.name, "stem" if group.name.rpartition("/")[2] == "stem" else "body", group)
         for group in number(division.groups)

@@ -28,7 +28,7 @@ class Group:
     """The units of one block.
 
     Attributes:
-        name: Name of the block, which need not be unique. None stands for "block" and a number.
+        name: Name of the block, which need not be unique. If None, the block is named "block" plus a number.
         units: The units, in graph order.
         parallel: Whether the units come from parallel towers.
     """
@@ -45,7 +45,8 @@ class Division:
     Attributes:
         groups: The blocks, from the input up.
         added: Units on top of a base that are not part of the base; usually new layers.
-        outside: Units elsewhere that are not part of a base, such as a convolution before it from one channel to three.
+        outside: Units elsewhere that are not part of a base, such as a convolution in front of it that turns one
+            channel into three.
     """
 
     groups: list[Group]
@@ -70,7 +71,7 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
 
     Args:
         trunk: The units of a model below its head, in graph order; see `tlkeras.models.tracing.units`.
-        depth: Number of nested models that contain all of `trunk`.
+        depth: Nesting depth of `trunk`: the number of nested models that contain all of it.
 
     Returns:
         The division.
@@ -114,7 +115,7 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
 
 
 def _stage(name: str, division: Division) -> list[Group]:
-    """Return the blocks of one nested model in a network that consists of several nested models in sequence."""
+    """Return the blocks of one nested model, in a network that is a sequence of nested models."""
     groups = [*division.groups, *([Group("neck", division.added)] if division.added else [])]
     return number(groups) if len(groups) > 1 else [Group(name, groups[0].units)]
 
@@ -132,7 +133,7 @@ def number(groups: Sequence[Group]) -> list[Group]:
 
 
 def _sorted_out(outside: list[Unit], nested: dict[str, list[Unit]], below: dict[str, set[int]]):
-    """Sort the units outside nested models into those before one nested model, before several, and after all."""
+    """Sort units outside nested models into those before one nested model, those before several, and the rest."""
     before: dict[str, list[Unit]] = {name: [] for name in nested}
     shared, after = [], []
     for unit in outside:
@@ -150,7 +151,7 @@ def _sorted_out(outside: list[Unit], nested: dict[str, list[Unit]], below: dict[
 
 
 def _with_stem(before: list[Unit], groups: list[Group]) -> list[Group]:
-    """Put units before the first block: into the stem, if there is a stem."""
+    """Add units that precede the first block to the stem, or create a stem from them if there is none."""
     if not before or not groups:
         return [Group("stem", before)] if before else groups
     if (groups[0].name or "").endswith("stem"):
@@ -159,7 +160,7 @@ def _with_stem(before: list[Unit], groups: list[Group]) -> list[Group]:
 
 
 def _lined_up(parts: list[_Part], trunk: list[Unit]) -> list[Group]:
-    """Merge the blocks of parts that have the same distance from the top of the trunk, counted in blocks."""
+    """Merge blocks of different parts that are the same number of blocks from the top of the trunk."""
     numbers = [_numbers(part.units) for part in parts]
     below = [_upstream(part.units, trunk) for part in parts]
     above = [0] * len(parts)  # number of blocks on the longest path from a part to the top
@@ -199,7 +200,7 @@ def _size(members: Sequence[Unit]) -> int:
 
 
 def _upstream(members: Sequence[Unit], trunk: list[Unit]) -> set[int]:
-    """Return the numbers of the given units and of all units in the trunk that they are computed from."""
+    """Return the numbers of the given units and of all units in the trunk that feed into them."""
     reached = _numbers(members)
     for unit in reversed(trunk):  # sources come before what is computed from them
         if unit.number in reached:
@@ -236,8 +237,8 @@ def _divide_tower(trunk: list[Unit]) -> Division:
 def _towers(trunk: list[Unit]) -> list[list[Unit]]:
     """Find parallel branches that start at the input and change the resolution more than once.
 
-    Branches that start later, or change the resolution at most once, are parts of one block, as in Inception. Without
-    towers, the list is empty.
+    Branches that start later, or change the resolution at most once, are parts of a single block, as in Inception. If
+    there are no towers, the list is empty.
     """
     for segment in consecutive(trunk, lambda unit: unit.segment):
         branches = _branches(segment)
@@ -249,7 +250,7 @@ def _towers(trunk: list[Unit]) -> list[list[Unit]]:
 
 
 def _branches(segment: list[Unit]) -> list[list[Unit]]:
-    """Divide the units of a segment into branches that exchange no data."""
+    """Divide the units of a segment into branches that share no data with each other."""
     branches: list[list[Unit]] = []
     for unit in segment:
         joined = [branch for branch in branches if unit.sources & _numbers(branch)]

@@ -56,8 +56,8 @@ def divide_by_names(trunk: Sequence[Unit]) -> tuple[list[tuple[str, list[Unit]]]
 
     Returns:
         `(groups, added)`: pairs of a block's name and its units, and the units that were added on top of the network.
-        After the last unit that matches the family's patterns, the first unit with a kernel is the first added unit.
-        None if no family matches.
+        The first added unit is the first one with a kernel after the last unit that matches the family's patterns. The
+        result is None if no family matches.
 
     Example:
 
@@ -89,14 +89,14 @@ def divide_by_names(trunk: Sequence[Unit]) -> tuple[list[tuple[str, list[Unit]]]
 
 
 def _shared_prefix(names: Sequence[str]) -> int:
-    """Return the length of the prefix that all names share, up to its last underscore."""
+    """Return the length of the longest prefix that all names share and that ends in an underscore."""
     first, last = min(names, default=""), max(names, default="")
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return first[:length].rfind("_") + 1
 
 
 def _block_name(rules: Sequence[tuple[str, str]], unit: Unit, start: int) -> str | None:
-    """Return a unit's block by a family's patterns, matching the unit's own name first, then the names around it."""
+    """Find a unit's block name with a family's patterns, trying its own name first, then those of enclosing layers."""
     for part in reversed(unit.path):
         for pattern, name in rules:
             if match := re.match(pattern, part[start:]):

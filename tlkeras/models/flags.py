@@ -19,7 +19,7 @@ def lost_in_a_file(layer: keras.Layer) -> Iterator[str]:
 
 
 def _flags_in_a_file(layer: keras.Layer) -> list[bool] | None:
-    """Return the flags of a layer that is rebuilt from its config, as in `load_model`; None if that is not possible."""
+    """Return the flags that a layer has after it is rebuilt from its config, as in `load_model`; None if that fails."""
     with keras.StatelessScope(initialize_variables=False):  # weights are not allocated
         try:
             copy = type(layer).from_config(layer.get_config())
@@ -31,7 +31,7 @@ def _flags_in_a_file(layer: keras.Layer) -> list[bool] | None:
 
 
 def _flags(layer: keras.Layer) -> Iterator[bool]:
-    """Yield the flag of each leaf of a layer, and of each weight that belongs directly to a layer with sublayers."""
+    """Yield the flag of each leaf inside a layer, and of each weight owned directly by a layer with sublayers."""
     for part in descendants(layer):
         if sublayers(part):
             yield from (weight.trainable for weight in part._trainable_variables)
@@ -40,7 +40,7 @@ def _flags(layer: keras.Layer) -> Iterator[bool]:
 
 
 def differs_from_its_weights(layer: keras.Layer) -> bool:
-    """Check whether a leaf has weights whose flags differ from its own flag, the only flag that is saved."""
+    """Check whether a leaf has weights whose flags differ from the layer's own flag, which is the only one saved."""
     lora = getattr(layer, "lora_enabled", False)
     return not sublayers(layer) and not lora and any(w.trainable != layer.trainable for w in layer._trainable_variables)
 

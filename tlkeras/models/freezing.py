@@ -1,4 +1,4 @@
-"""Freeze and unfreeze by blocks, so that frozen weights do not change and the next `fit` trains all others."""
+"""Freeze and unfreeze blocks, so that the next `fit` leaves frozen weights unchanged and trains all others."""
 
 from collections.abc import Sequence
 
@@ -21,19 +21,19 @@ def freeze(
     end: str | None = None,
     batchnorm: str = "frozen",
 ) -> keras.Model:
-    """Freeze a model from the input up to a point, and let everything above train.
+    """Freeze a model from the input up to a given block or layer, and let everything above train.
 
-    Without `first` or `end`, everything below the head is frozen, as in the first phase of transfer learning. Frozen
-    weights and moving statistics are bit-identical after `fit`, and no gradients are computed for them. Layers that you
-    add on top of a nested base, or of a network of a known family, belong to the head. A warning lists any other layers
-    outside the base that are frozen.
+    If neither `first` nor `end` is given, everything below the head is frozen, as in the first phase of transfer
+    learning. Frozen weights and moving statistics are bit-identical after `fit`, and no gradients are computed for
+    them. Layers that you add on top of a nested base, or of a network of a known family, belong to the head. A warning
+    lists any other layers outside the base that are frozen.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
         first: Number of blocks to freeze, counted from the input: an integer, or a fraction in (0, 1] of the blocks
             below the head, rounded up. Defaults to all blocks below the head.
-        end: Instead of `first`, the name of the last block or layer to freeze. A prefix of layer names also works:
-            `"block6b"`.
+        end: Name of the last block or layer to freeze; use it instead of `first`. A prefix of layer names, such as
+            `"block6b"`, also works. Defaults to none.
         batchnorm: Mode of BatchNormalization in the layers that train, as in `unfreeze`. Defaults to `"frozen"`.
 
     Returns:
@@ -68,7 +68,7 @@ def unfreeze(
 ) -> keras.Model:
     """Unfreeze the top of a model, and freeze everything below it.
 
-    Without `last` or `start`, the whole model trains.
+    If neither `last` nor `start` is given, the whole model trains.
 
     With few images that resemble the pretraining images, training only several thousand parameters adapts a network
     almost as well as training all parameters: those of its normalizations (Frankle et al. 2021,
@@ -76,24 +76,26 @@ def unfreeze(
     `parameters` restricts training in the unfrozen blocks to such parameters.
 
     BatchNormalization stays frozen unless `batchnorm="train"`. On TensorFlow, assigning `trainable = True` to the model
-    or its base afterwards does not unfreeze it, because Keras ignores an assignment that does not change the flag. Call
-    this function with `batchnorm="train"`, or assign False first.
+    or its base afterwards does not unfreeze these layers, because Keras ignores an assignment that does not change the
+    flag. Call this function with `batchnorm="train"`, or assign False first.
 
-    A saved model remembers which weights train, with two exceptions that are due to Keras. The parts of a composite
-    layer, such as `MultiHeadAttention` or a KerasHub backbone, are trainable after loading even if the layer was
-    frozen. A file stores one flag per layer, so a layer that trains only some of its weights is frozen after loading.
-    This happens with `"bias"`, and with `"norm"` for BatchNormalization in inference mode. In both cases, a warning
-    names the layers and asks you to call this function again after `load_model`.
+    A saved model remembers which weights train, with two exceptions that are due to Keras. First, the parts of a
+    composite layer, such as `MultiHeadAttention` or a KerasHub backbone, are trainable after loading even if the layer
+    was frozen. Second, a file stores one flag per layer, so a layer that trains only some of its weights is frozen
+    after loading. This happens with `parameters="bias"`, and with `parameters="norm"` for BatchNormalization in
+    inference mode. In both cases, a warning names the layers and asks you to call this function again after
+    `load_model`.
 
     Args:
         model: A built Keras model: functional, Sequential, nested or subclassed.
         last: Number of blocks to train below the head, which always trains: an integer, or a fraction in (0, 1] of the
             blocks below the head, rounded up. Defaults to the whole model.
-        start: Instead of `last`, the name of the first block or layer to train. A prefix of layer names also works:
-            `"block6b"`.
-        batchnorm: Mode of BatchNormalization in the unfrozen blocks. `"frozen"` does not change the scale, offset and
-            moving statistics, since they would drift with the small batches and few images of fine-tuning. `"train"`
-            trains them. In the head, BatchNormalization always trains. Defaults to `"frozen"`.
+        start: Name of the first block or layer to train; use it instead of `last`. A prefix of layer names, such as
+            `"block6b"`, also works. Defaults to none.
+        batchnorm: Mode of BatchNormalization in the unfrozen blocks. `"frozen"` keeps the scale, offset and moving
+            statistics unchanged, since they would drift with the small batches and few images of fine-tuning. `"train"`
+            trains the scale and offset, and updates the statistics. In the head, BatchNormalization always trains.
+            Defaults to `"frozen"`.
         parameters: Weights that train in the unfrozen blocks. `"norm"` selects the scales and offsets of all
             normalizations, `"bias"` the biases and the offsets of normalizations. Both include BatchNormalization,
             which stays in inference mode and keeps its moving statistics unless `batchnorm="train"`. In the head and in
@@ -145,7 +147,7 @@ def unfreeze_top(
 
 
 def _one_of(count_name: str, count: int | float | None, label_name: str, label: str | None) -> int | float | str | None:
-    """Return the selection that was given, by count or by name, or None if neither was given."""
+    """Return the count or the name, whichever was given, or None if neither was given."""
     if count is not None and label is not None:
         raise InputError(
             f"`{count_name}` and `{label_name}` are mutually exclusive. Received: {count_name}={count!r}, "
@@ -161,7 +163,7 @@ def _one_of(count_name: str, count: int | float | None, label_name: str, label: 
 def _train_only(
     model: keras.Model, block_map: BlockMap, layers: Sequence[keras.Layer], batchnorm: str, parameters: str
 ) -> keras.Model:
-    """Make `layers` the only trainable layers, and recompile every compiled model that this affects."""
+    """Make `layers` the only trainable layers, and recompile every compiled model that this change affects."""
     check_choice("batchnorm", batchnorm, ("frozen", "train"))
     check_choice("parameters", parameters, tuple(_KINDS))
     training, weights = _what_trains(block_map, layers, batchnorm, parameters)

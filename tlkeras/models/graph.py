@@ -12,7 +12,7 @@ import keras
 def graph_of(layer):
     """Return the functional graph behind a layer or model, or None.
 
-    A `Sequential` model contains a functional graph once it is built.
+    A `Sequential` model has a functional graph once it is built.
 
     Example:
 
@@ -57,20 +57,20 @@ def flatten(model):
 
 
 def infer_by_default(model):
-    """Make a plain call of a model run inference, as in `predict`.
+    """Make plain calls to a model run in inference mode, as `predict` does.
 
-    Keras' preprocessing and augmentation layers, even `Resizing`, run a plain call `model(x)` in training mode, and
-    then every later layer of the graph also runs in training mode. BatchNorm then normalizes with the batch and updates
-    its statistics, both in `model(x)` and in the files that `model.export` writes. This function records such calls
-    with `training=False`. `fit` passes `training=True` itself, so augmentation still works, and a saved model does not
-    need tlkeras.
+    In a plain call `model(x)`, a Keras preprocessing or augmentation layer, even `Resizing`, runs in training mode, and
+    so does every later layer of the graph. BatchNorm then normalizes with batch statistics and updates its moving
+    averages, both in `model(x)` and in the files that `model.export` writes. This function rebuilds the graph so that
+    these layers get `training=False` in plain calls. `fit` passes `training=True` itself, so augmentation still works.
+    A saved model does not need tlkeras.
 
     Args:
         model: A functional or `Sequential` model.
 
     Returns:
-        A functional model with the layers and inputs of `model`, or `model` itself if a plain call already runs
-        inference.
+        A functional model with the layers and inputs of `model`, or `model` itself if its plain calls already run in
+        inference mode.
 
     Example:
 
@@ -96,7 +96,7 @@ def infer_by_default(model):
 
 
 def trains_by_default(operation):
-    """Return whether a layer runs a plain call in training mode, or is a model with such a layer in its graph."""
+    """Return whether a layer defaults to training mode, or is a model whose graph contains a layer that does."""
     if graph := graph_of(operation):
         return any(trains_by_default(node.operation) for node in nodes(graph) if not node.is_input)
     training = inspect.signature(operation.call).parameters.get("training")
@@ -104,7 +104,7 @@ def trains_by_default(operation):
 
 
 def graft(model, inputs, x):
-    """Apply a functional model to `x` layer by layer, since calling the model would nest it.
+    """Apply a functional model to `x` layer by layer, since a call to the model would add it as a nested model.
 
     Args:
         model: A functional model with one input.
@@ -112,7 +112,8 @@ def graft(model, inputs, x):
         x: KerasTensor that replaces the model's own input.
 
     Returns:
-        A functional model from `inputs` to the features, whose single graph includes the layers that compute `x`.
+        A functional model from `inputs` to the output of `model`. Its single graph includes the layers that compute
+        `x`.
 
     Example:
 
@@ -142,11 +143,13 @@ def graft(model, inputs, x):
 def forget(former, model):
     """Make the `output` of each layer refer to `model`, which was built from the layers of `former`.
 
-    Keras returns the output of a layer's first call, which belongs to the graph of `former`. Without this function,
-    `keras.Model(model.input, model.get_layer(name).output)`, as used for Grad-CAM, would be disconnected.
+    For a layer that is called several times, `output` is the result of the first call, which belongs to the graph of
+    `former`. Without this function, `keras.Model(model.input, model.get_layer(name).output)`, as used for Grad-CAM,
+    would be disconnected.
 
     Args:
-        former: A functional model that must not be used afterwards, since its layers lose their nodes in its graph.
+        former: A functional model that must not be used afterwards, since its layers lose their connections to its
+            graph.
         model: The functional model built from the layers of `former`, or `former` itself if nothing had to change.
 
     Returns:
@@ -174,7 +177,7 @@ def forget(former, model):
 
 
 def nodes(model):
-    """Return the calls of layers and operations in a functional graph, in order of execution.
+    """Return the calls to layers and operations in a functional graph, in order of execution.
 
     Example:
 
@@ -224,7 +227,8 @@ def cut_points(model):
         model: A functional `keras.Model` with one input.
 
     Returns:
-        A list of `(tensor, count)`: a KerasTensor that splits the model in two, and the number of calls below it.
+        A list of pairs `(tensor, count)`: a KerasTensor that splits the model in two, and the number of layer calls
+        below it.
 
     Example:
 

@@ -15,7 +15,7 @@ from tlkeras.utils.validation import invalid
 
 @dataclass(frozen=True)
 class Head:
-    """The last `Dense` layer of a classifier, with the activation layer that may follow it.
+    """The last `Dense` layer of a classifier, together with the activation layer after it, if there is one.
 
     Attributes:
         layer: The `Dense` layer.
@@ -41,7 +41,7 @@ class Head:
 
 
 def find_head(model: keras.Model) -> Head:
-    """Find the last `Dense` layer of a classifier, which one `Activation` or `Softmax` layer may follow.
+    """Find the last `Dense` layer of a classifier; one `Activation` or `Softmax` layer may come after it.
 
     Args:
         model: A built functional or Sequential model with one output.
@@ -76,7 +76,7 @@ def find_head(model: keras.Model) -> Head:
 
 
 def _ending(model):
-    """Return the last `Dense` layer, its input, and the activation of a layer after it, or None."""
+    """Return the last `Dense` layer, its input, and the activation of the layer after it; None without such a layer."""
     check_model(model)
     outputs = getattr(model, "outputs", None) or ()  # a subclassed or unbuilt model has none
     if len(outputs) > 1:
@@ -101,7 +101,7 @@ def _ending(model):
 
 
 def _made_by(tensor):
-    """Return the layer that computed a tensor, and the input of that call, since layers may be called several times."""
+    """Return the layer that computed a tensor, and that call's input, since a layer may be called several times."""
     operation, node, _ = tensor._keras_history
     inputs = operation._inbound_nodes[node].input_tensors
     return operation, inputs[0] if inputs else None
@@ -127,7 +127,7 @@ def with_features(model: keras.Model) -> keras.Model:
 
 
 def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Model:
-    """Give a trained classifier a new head for different classes, and keep all layers below the head.
+    """Replace the head of a trained classifier with one for different classes, and keep all layers below the head.
 
     Args:
         model: A functional or Sequential classifier whose last layer is `Dense`, optionally followed by an `Activation`
@@ -135,14 +135,14 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
         classes: Number of new classes, or their names.
 
     Returns:
-        An uncompiled `keras.Model` whose last layer is a newly initialized `Dense` with the last activation of `model`.
-        For more than two classes, a single sigmoid becomes a softmax. The new model shares the layers below the head
-        with `model`, so freezing these layers in one model freezes them in both, and `tlkeras.freeze` recompiles both
-        models.
+        An uncompiled `keras.Model` whose last layer is a newly initialized `Dense` layer with the same activation as
+        the old head. If that was a single sigmoid, it becomes a softmax for more than two classes. The new model shares
+        the layers below the head with `model`, so freezing these layers in one model freezes them in both, and
+        `tlkeras.freeze` recompiles both models.
 
     Raises:
         InputError: `model` is not a Keras model, is subclassed or not built, or does not end in such layers; or
-            `classes` is neither a number of at least 2 nor a list of different names.
+            `classes` is neither an integer of at least 2 nor a list of distinct names.
 
     Example:
 
@@ -166,17 +166,17 @@ def with_head(
     """Add a `Dense` head to a tensor of a model.
 
     The head is called "predictions" unless a layer with that name stays in the model. It outputs float32 even with
-    mixed precision, since float16 would round probabilities.
+    mixed precision, because float16 is too coarse for probabilities.
 
     Args:
-        model: Model that provides the inputs and the name of the result.
-        x: KerasTensor with the features of the model.
+        model: Model from which the new model takes its inputs and name.
+        x: KerasTensor with the features that the head is applied to.
         units: Number of outputs.
         activation: As in `keras.layers.Dense`.
-        dropped: Names of the layers of `model` that are not part of the result. Defaults to none.
+        dropped: Names of the layers of `model` that the new model leaves out. Defaults to none.
 
     Returns:
-        A functional model that shares the layers below `x`.
+        A functional model that shares with `model` all layers that compute `x`.
     """
     name = None if "predictions" in {layer.name for layer in model.layers} - dropped else "predictions"
     head = layers.Dense(units, activation=activation, dtype="float32", name=name)

@@ -25,7 +25,7 @@ def own_weights(layer: keras.Layer) -> list[keras.Variable]:
 
 
 def has_kernel(layer: keras.Layer) -> bool:
-    """Check whether the layer directly has a weight with two or more dimensions, unlike normalization and scale."""
+    """Check whether the layer itself owns a weight with two or more dimensions, unlike a normalization layer."""
     return any(len(weight.shape) > 1 for weight in own_weights(layer))
 
 
@@ -54,7 +54,7 @@ def sublayers(layer: keras.Layer) -> list[keras.Layer]:
 
 
 def descendants(layer: keras.Layer) -> Iterator[keras.Layer]:
-    """Yield the layer and all layers inside it, each layer once and outer layers before inner ones."""
+    """Yield the layer and all layers inside it, each only once, with outer layers before inner ones."""
     seen = set()
 
     def walk(layer):

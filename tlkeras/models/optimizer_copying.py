@@ -4,7 +4,7 @@ import keras
 
 
 def unwrapped(optimizer):
-    """Return the optimizer inside a `LossScaleOptimizer`, or any other optimizer unchanged.
+    """Return the optimizer inside a `LossScaleOptimizer`; return any other optimizer unchanged.
 
     Example:
 
@@ -18,13 +18,13 @@ def unwrapped(optimizer):
 def fresh_copy(optimizer, kind=None, **settings):
     """Copy an optimizer with all of its settings and none of its state.
 
-    A schedule is passed on unchanged, since a user's schedule class might not be registered with Keras. The variables
-    excluded from weight decay, which are not part of the config, are passed on too.
+    The copy uses the same schedule object, since a user's schedule class might not be registered with Keras. It also
+    excludes the same variables from weight decay, although they are not part of the config.
 
     Args:
         optimizer: A Keras optimizer. If it is a `LossScaleOptimizer`, the optimizer inside it is copied too.
-        kind: Class of the copy, or of the optimizer inside a `LossScaleOptimizer`. Defaults to the class of the
-            original.
+        kind: Class of the copy; for a `LossScaleOptimizer`, class of the optimizer inside it. Defaults to the class of
+            the original.
         settings: Values that replace those in the config.
 
     Returns:

@@ -1,7 +1,7 @@
 """Recompile a model after its trainable variables have changed, and keep the state of its optimizer.
 
-Keras fixes the trainable variables in `compile`. A later change is ignored on TensorFlow and raises an error on other
-backends.
+Keras fixes the set of trainable variables in `compile`. A later change to it is ignored on TensorFlow and raises an
+error on other backends.
 """
 
 import contextlib
@@ -17,17 +17,19 @@ from tlkeras.utils.validation import invalid
 
 
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
-    """Recompile a model to train exactly the variables that are trainable now, and change nothing else.
+    """Recompile a model so that it trains exactly the variables that are trainable now, and change nothing else.
 
     Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` call it for you. The
     loss, metrics, loss weights and all other settings remain the same objects. The optimizer is replaced by a copy with
     the same settings and learning rate, built on the trainable variables. The copy keeps the step count and the slots
-    of each variable that still trains. Newly trainable variables get new slots; their moving average starts at their
-    current value. A callback may call this function during `fit`, at the beginning of an epoch.
+    of each variable that still trains. Newly trainable variables get new slots; if the optimizer keeps a moving average
+    of the weights, the average of a new variable starts at its current value. A callback may call this function during
+    `fit`, at the beginning of an epoch.
 
-    Optimizers of the Adam family correct their moments with one step count for all variables, so the first steps of
-    variables that join later would be 3 to 6 times too large. An optimizer from `tlkeras.differential_optimizer` counts
-    steps per variable, which avoids this. With any other optimizer that corrects its moments, you get a warning.
+    Optimizers of the Adam family correct their moments with one step count for all variables, so the first updates of
+    variables that become trainable later would be 3 to 6 times too large. An optimizer from
+    `tlkeras.differential_optimizer` counts steps per variable, which avoids this problem. With any other Adam-like
+    optimizer, you get a warning.
 
     Args:
         model: A compiled model.
@@ -84,10 +86,10 @@ def is_stale(model: keras.Model) -> bool:
 
 
 def sharing(model: keras.Model) -> list[keras.Model]:
-    """Return the other compiled models that share a weight with `model`, such as a model that contains it.
+    """Return all other compiled models that share a weight with `model`, such as one that contains it.
 
-    Layers do not know which models they are part of, so this searches all objects in memory, which takes about a tenth
-    of a second.
+    Layers do not know which models they are part of, so this function searches all objects in memory, which takes about
+    a tenth of a second.
     """
     weights = {id(weight) for weight in model.weights}
     objects, classes = gc.get_objects(), _with_subclasses(keras.Model)
@@ -102,7 +104,7 @@ def _with_subclasses(base: type) -> set[type]:
 
 
 def _count_steps_of_joining(old, new, variables):
-    """Record when variables join an optimizer that counts steps per variable; warn about Adam-like optimizers."""
+    """Record when variables join an optimizer that counts steps per variable; warn about other Adam-like ones."""
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
     old, new = unwrapped(old), unwrapped(new)
@@ -138,13 +140,13 @@ def _compile(model, optimizer):
 
 
 def strategy_scope(model):
-    """Return the context in which a distributed model's optimizer must create variables, which only TensorFlow has."""
+    """Return the context, needed only on TensorFlow, in which a distributed model's optimizer must create variables."""
     strategy = getattr(model, "distribute_strategy", None)
     return strategy.scope() if strategy is not None else contextlib.nullcontext()
 
 
 def _copy_state(old, new):
-    """Copy the state of `old`: the slots of each variable that still trains, and all values that exist only once."""
+    """Copy the state of `old`: the slots of each variable that still trains, and values not tied to any variable."""
     positions = {id(variable): i for i, variable in enumerate(old._trainable_variables)}
     pairs = [(positions.get(id(variable)), i) for i, variable in enumerate(new._trainable_variables)]
     for name, after in list(vars(new).items()):

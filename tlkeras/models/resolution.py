@@ -1,4 +1,4 @@
-"""Track the positions (pixels or tokens) of a feature map, and how operations change their number."""
+"""Track the number of positions (pixels or tokens) of a feature map, and how operations change it."""
 
 import math
 from collections import Counter
@@ -21,13 +21,12 @@ class Tensor:
 
     Attributes:
         shape: Shape of the tensor, including the batch dimension; None if unknown.
-        pooled: Whether no spatial or token dimension is left.
+        pooled: True if no spatial or token dimensions are left.
         positions: Number of pixels or tokens; None if unknown. Defaults to the number in `shape`.
-        rank: Lowest rank of this tensor and all tensors before it. Any additional axes are parts of positions or
-            channels.
+        rank: Lowest rank among this tensor and all tensors before it. A tensor with more axes than this has its
+            positions or channels split across several axes.
         level: Number of resolution changes between the model's input and this tensor.
-        sources: Numbers of the steps with weights that the tensor is computed from, without another such step in
-            between. Empty for the input of the model.
+        sources: Indices of the nearest upstream steps that have weights. Empty for the input of the model.
     """
 
     shape: tuple | None
@@ -50,8 +49,8 @@ def after(
     """Describe the output of `shape` that a layer or operation computes from the tensors in `before`.
 
     If the layer joins several tensors, the input whose size is closest to that of the output determines the resolution.
-    Therefore, tokens that are cut off and put back have no effect, and neither do rows of a table, such as class tokens
-    or position embeddings, that are prepended or added to the tokens.
+    Therefore, cutting off tokens and putting them back has no effect. The same is true of rows from a table, such as
+    class tokens or position embeddings, that are prepended or added to the tokens.
 
     Example:
 
@@ -75,7 +74,7 @@ def after(
 def _change(layer, tensor, shape) -> float:
     """Return the factor by which the number of positions changes, up or down.
 
-    The factor is 1 if the change is unknown, or if each number becomes a vector.
+    The factor is 1 if the change is unknown, or if the operation only turns each value into a vector.
     """
     if shape is not None and shape[:-1] == tensor.shape:
         return 1.0
@@ -90,7 +89,7 @@ def _rank(tensor, shape) -> int | None:
 
 
 def _has_strides(layer) -> bool:
-    """Check whether a layer has strides, which is not visible in the shape of 1x1 maps or maps of unknown size."""
+    """Check whether a layer has strides, since the shapes of 1x1 maps and maps of unknown size do not show them."""
     strides = getattr(layer, "strides", 1)
     return max(strides) > 1 if isinstance(strides, list | tuple) and strides else strides not in (None, 1, ())
 
@@ -121,7 +120,7 @@ def _positions(layer, tensor, shape) -> float | None:
 
 
 def is_pooled(layer, before: Sequence[Tensor], shape: tuple | None) -> bool:
-    """Check whether no spatial or token dimension is left in an output of `shape`.
+    """Check whether an output of `shape` has no spatial or token dimensions left.
 
     Example:
 

@@ -11,14 +11,14 @@ _EMBEDDING = re.compile(r"embed|patching|patchify|(cls|class|dist\w*|register)_?
 
 
 def divide_by_structure(trunk: list[Unit]) -> list[tuple[str | None, list[Unit]]]:
-    """Divide a network of an unknown family by resolution, or by repeated structure, or into one block per kernel.
+    """Divide a network of an unknown family by resolution or repetition; failing both, make one block per kernel.
 
     Args:
         trunk: Units below the head, in graph order.
 
     Returns:
-        Pairs of a name and units. The name is "stem" for the units before the first block with branches, and None for
-        all later units.
+        Pairs of a block's name and its units. The name is "stem" for the units before the first block with branches,
+        and None for all later blocks.
 
     Example:
 
@@ -77,7 +77,7 @@ def consecutive(items: list, key: Callable) -> list[list]:
 
 
 def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
-    """Return the segments before the longest repetition, and its periods; later segments join the last period."""
+    """Return the segments before the longest repetition, and its periods; any later segments join the last one."""
     kinds = [tuple(type(layer).__name__ for unit in segment for layer in unit.layers) for segment in segments]
     best = (0, 0, 0)  # (run length, -period, -start): prefer the longest run, then the shortest period, then the first
     for period in range(1, len(kinds) // 2 + 1):
@@ -96,7 +96,7 @@ def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
 
 
 def _kernels(segments: list[list[Unit]]) -> list[list]:
-    """Create one block per segment with a kernel; segments without a kernel join the block before them."""
+    """Create one block for each segment with a kernel; add segments without a kernel to the block before them."""
     groups: list[list] = []
     for segment in segments:
         if groups and not (_has_kernel(segment) and any(map(_has_kernel, groups[-1]))):

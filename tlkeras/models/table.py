@@ -22,9 +22,10 @@ class TrainableRow(NamedTuple):
         parameters: Number of values in the block's weights.
         trainable: Number of values in the block's trainable weights.
         batchnorm: `"frozen"`, `"train"`, `"mixed"`, or `"-"` if the block has no BatchNormalization.
-        learning_rate: The current learning rate, or the highest of several. None if the block is frozen or the model is
-            not compiled.
-        lowest_rate: The lowest of several learning rates, which a block has if multipliers name some of its layers.
+        learning_rate: The block's current learning rate; the highest one if its layers have different rates. None if
+            the block is frozen or the model is not compiled.
+        lowest_rate: The block's lowest learning rate, which differs from `learning_rate` if multipliers name only some
+            of its layers.
     """
 
     block: str

@@ -24,17 +24,18 @@ class Unit:
     """A part of a model that is never divided between blocks: a layer, or a composite layer with its sublayers.
 
     Attributes:
-        number: Position among the units of the model.
-        sources: Numbers of the units directly below, whose data reaches this unit without passing through another unit.
-        path: Names of the models and layers around the unit, then its own name.
-        models: Names of the nested models around the unit, a prefix of `path`.
+        number: Index of the unit among the units of the model.
+        sources: Numbers of the nearest upstream units: their data reaches this unit without passing through another
+            unit.
+        path: Names of the models and layers that contain the unit, then its own name.
+        models: Names of the nested models that contain the unit; a prefix of `path`.
         layers: The layers that own the unit's weights, in the order in which they were created.
         level: Number of resolution changes between the model's input and this unit.
         segment: Number of the unit's segment. A new segment begins where all data passes through a single tensor, so
-            the units of one segment are on parallel branches. The image, and tensors computed from it without weights,
-            such as rotary position embeddings, are considered only where a branch begins with them.
+            parallel branches always lie within one segment. The image, and tensors computed from it without weights,
+            such as rotary position embeddings, count as such data only where a branch begins with them.
         head: Whether the unit comes after the last spatial or token dimension, or computes the probabilities of a model
-            that keeps such a dimension until its end.
+            that keeps such a dimension to the end.
     """
 
     number: int
@@ -49,7 +50,7 @@ class Unit:
 
 @dataclass(eq=False)
 class _Step:
-    """One operation of the traversal; a layer that is called twice creates two steps."""
+    """One operation recorded in the traversal; a layer that is called twice creates two steps."""
 
     sources: frozenset[int]  # numbers of the steps with weights that its inputs are computed from
     path: tuple[str, ...]
@@ -63,7 +64,7 @@ class _Step:
 
 
 def units(model: keras.Model) -> list[Unit]:
-    """List every part of a model that has weights once, in graph order, or in layer order if there is no graph.
+    """List all parts of a model that have weights, each once, in graph order, or in layer order if there is no graph.
 
     Args:
         model: A built Keras model.
@@ -85,7 +86,7 @@ def units(model: keras.Model) -> list[Unit]:
 
 
 def _is_attached(part: keras.Layer, traced: set[int]) -> bool:
-    """Check whether a model with weights was not reached along the graph."""
+    """Check whether `part` is a model with weights that the traversal of the graph did not reach."""
     return graph_of(part) is not None and bool(part.weights) and not any(id(x) in traced for x in descendants(part))
 
 
@@ -141,7 +142,7 @@ class _Trace:
         return self.step(layer, owners, inputs, shapes, path, models)
 
     def _run_stack(self, layer, inputs, shapes, path, models) -> list[Tensor]:
-        """Pass data through the parts one after another, each with the shape of the layer's first output."""
+        """Pass data through the parts in sequence; assume that every part has the shape of the layer's first output."""
         if own_weights(layer):
             inputs = self.step(layer, (layer,), inputs, shapes and shapes[:1], path, models)
         parts = sublayers(layer)
@@ -227,7 +228,7 @@ class _Trace:
         return inside - outside or self._last_kernel()
 
     def _upstream(self, numbers) -> set[int]:
-        """Return the given numbers of steps, and the numbers of all steps with weights that they are computed from."""
+        """Return the given step numbers, and the numbers of all steps with weights that feed into those steps."""
         reached = set(numbers)
         for number in reversed(range(len(self.steps))):  # sources come before what is computed from them
             if number in reached:
@@ -237,8 +238,8 @@ class _Trace:
     def _last_kernel(self) -> set[int]:
         """Return the ids of the last layers with a kernel, if a single path leads from there to probabilities.
 
-        They are the head of a fully convolutional model, which pools after its classifier or not at all. The sigmoid of
-        a gate does not qualify, since a product follows it.
+        These layers are the head of a fully convolutional model, which pools after its classifier or not at all. The
+        sigmoid of a gate does not qualify, because it is followed by a multiplication.
         """
         last = max((i for i, step in enumerate(self.steps) if any(map(has_kernel, step.layers))), default=0)
         above = self.steps[last:]

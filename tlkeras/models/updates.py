@@ -1,4 +1,4 @@
-"""Find frozen layers that update their own weights in training, which `trainable` flags cannot prevent."""
+"""Find frozen layers that update their own weights in training, since `trainable` flags do not stop such updates."""
 
 import keras
 import numpy as np
@@ -12,9 +12,9 @@ _STILL = ("keras", "keras_hub", "keras_cv", "tlkeras")
 def self_updating(model: keras.Model) -> list[str]:
     """Return the names of frozen layers that assign to their own weights in every training step.
 
-    Keras' `SpectralNormalization` does so, and custom layers that keep statistics may. Custom layers are tested with a
-    batch of zeros, in a scope in which no variable changes. A model that cannot be called this way is assumed not to
-    update itself.
+    Keras' `SpectralNormalization` does this, and custom layers that keep statistics may do it too. Models with custom
+    layers are tested on a batch of zeros, in a scope in which no variable changes. If a model cannot be called this
+    way, its layers are assumed not to update themselves.
 
     Args:
         model: A built Keras model.
@@ -29,7 +29,7 @@ def self_updating(model: keras.Model) -> list[str]:
 
 
 def _assigned(model: keras.Model) -> set[int]:
-    """Return the `id` of each variable to which a call in training mode assigns."""
+    """Return the `id` of each variable that a call in training mode assigns to."""
     with keras.StatelessScope() as scope:
         try:
             zeros = [

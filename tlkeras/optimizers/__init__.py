@@ -1,1 +1,1 @@
-"""Optimizers whose learning rate decreases with depth, and a table of the rates they use."""
+"""Optimizers with learning rates that get smaller toward the input, and a table of these rates."""

@@ -1,4 +1,4 @@
-"""Set each variable's learning rate as a multiple of the optimizer's rate: by depth, by block, or by layer name."""
+"""Set each variable's learning rate as a multiple of the optimizer's rate: per block, or by layer name."""
 
 import fnmatch
 
@@ -24,33 +24,33 @@ def differential_optimizer(
 ) -> keras.Optimizer:
     """Give each block of a model its own multiple of an optimizer's learning rate.
 
-    Early blocks of a pretrained network contain general features and need small steps; the new head needs large steps.
-    This is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and the
-    layer-wise decay of ELECTRA and BEiT. The multiplier of a variable scales its update and its decoupled weight decay,
-    so the result is equivalent to one optimizer per block. Yet it is a single optimizer, with one `learning_rate` for
-    schedules and callbacks, and one gradient norm for `global_clipnorm`.
+    The early blocks of a pretrained network compute general features and need small updates; the new head needs large
+    ones. This is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and
+    the layer-wise decay of ELECTRA and BEiT. The multiplier of a variable scales its update and its decoupled weight
+    decay, so the result is equivalent to one optimizer per block. It is still a single optimizer, with one
+    `learning_rate` for schedules and callbacks, and one gradient norm for `global_clipnorm`.
 
-    In two Keras optimizers, updates are not proportional to the learning rate. Adafactor caps the rate at
-    1/sqrt(step), so a multiplier has no effect above the cap. Ftrl's regularization depends on the rate.
+    In two Keras optimizers, updates are not proportional to the learning rate. Adafactor caps the rate at 1/sqrt(step),
+    so a multiplier has no effect above the cap. In Ftrl, the strength of the regularization depends on the rate.
 
     A saved model keeps the optimizer, its multipliers and its state, and `keras.models.load_model` restores them if
-    tlkeras is imported. Otherwise, the file still loads, compiled with the plain optimizer and its state, and Keras
-    warns that `decay` is ignored.
+    tlkeras is imported. Otherwise, the file can still be loaded: the model is then compiled with the plain optimizer
+    and its state, and Keras warns that `decay` is ignored.
 
     Args:
         model: A built Keras model. Its blocks are those of `tlkeras.blocks`. Frozen layers get multipliers too, so you
             can unfreeze them later.
         optimizer: An instance of any Keras optimizer, or a `LossScaleOptimizer` around one. If it is built, its state
             is copied.
-        layer_decay: Factor in (0, 1] from each block to the one below it: the head has a multiplier of 1, the block
-            below it has `layer_decay`, the block below that has `layer_decay**2`, and so on. Values from 0.65 to 0.9
-            are common, with smaller values for less data. Defaults to no decay.
+        layer_decay: Factor in (0, 1] by which the rate shrinks from each block to the one below: the head has a
+            multiplier of 1, the block below it has `layer_decay`, the next block down has `layer_decay**2`, and so on.
+            Values from 0.65 to 0.9 are common, with smaller values for less data. Defaults to no decay.
         multipliers: A dict that maps block names, or patterns of layer names (`"block1*"`, as in `fnmatch`; `"left/*"`
             for the layers of a nested model), to positive factors. It overrides `layer_decay`. Without `layer_decay`,
             it must cover every block except the head. Alternatively, `slice(a, b)` creates factors that increase
-            geometrically from `a` at the stem to `b` at the head. These are factors, not rates as in fastai, since the
-            optimizer and its schedule set the rate. Defaults to 1 for all.
-        head: Factor on the multiplier of the head, unless `multipliers` names the head. Defaults to 1.
+            geometrically from `a` at the stem to `b` at the head. Unlike in fastai, `a` and `b` are factors and not
+            rates, since the optimizer and its schedule set the rate. Defaults to 1 for all blocks.
+        head: Factor applied to the head's multiplier; ignored if `multipliers` names the head. Defaults to 1.
 
     Returns:
         An optimizer that is an instance of `type(optimizer)`. Pass it to `compile`.
@@ -125,7 +125,7 @@ def _matches(pattern: str, layer: keras.Layer, block_map: BlockMap) -> bool:
 
 
 def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, float]:
-    """Return the multipliers that depend on depth, by block name, without blocks that `multipliers` must name."""
+    """Return the multipliers from `layer_decay` and `head`, by block name; omit blocks that `multipliers` must name."""
     depth = len(block_map) - 1
     if isinstance(multipliers, slice):
         low, high = multipliers.start, multipliers.stop

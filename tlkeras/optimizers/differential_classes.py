@@ -13,9 +13,10 @@ from tlkeras.utils.validation import invalid
 
 
 class Differential:
-    """Mixin, placed before an optimizer class, that scales the update and the weight decay of each variable.
+    """Mixin that scales each variable's update and weight decay; it comes before the optimizer class in the bases.
 
-    Scaling the gradient instead would have no effect with Adam, which normalizes the scale of gradients away.
+    Scaling the gradient instead would have no effect with Adam, whose updates do not depend on the scale of the
+    gradients.
 
     Args:
         args: Arguments of the optimizer class.
@@ -50,7 +51,7 @@ class Differential:
         return float(factors.pop())
 
     def _saved_keys(self, variable):
-        """Return the keys that may belong to a variable: a reload may drop or add prefixes (`base/conv/kernel`)."""
+        """Return the saved keys that may match a variable: reloading may drop or add prefixes (`base/conv/kernel`)."""
         known, path = self.variable_keys.get(variable), variable.path
         if known in self.multipliers:
             return [known]
@@ -71,7 +72,7 @@ class Differential:
         super().build(variables)
 
     def _follow_reload(self, variables):
-        """Match the variables of a reloaded model with the saved variables by order if their paths are not enough.
+        """Match the variables of a reloaded model to the saved variables, by order where paths are not enough.
 
         Keras gives new numbers to the unnamed layers of a subclassed model. Frozen variables then no longer have a
         multiplier, since their new numbers are not known. Duplicate paths are distinguished by their order.
@@ -89,7 +90,7 @@ class Differential:
 
     @property
     def iterations(self):
-        """Number of updates so far; while a variable that was unfrozen later is updated, the number since then.
+        """Number of updates so far; for a variable that was unfrozen later, the number since it was unfrozen.
 
         Adam's bias correction must count from the first gradient that a slot has seen. Otherwise, the first steps of an
         unfrozen layer are 3 to 6 times too large.
@@ -121,7 +122,7 @@ class Differential:
         return _scaled(super()._get_current_learning_rate(), self._decay_multiplier)
 
     def _groups(self, variables):
-        """Return pairs of `(multiplier, start)` and the positions of the variables that have these values."""
+        """Group the variables by `(multiplier, start)`: return each such pair with the positions of its variables."""
         if all(map(operator.is_, variables, self._trainable_variables)) and len(variables) == len(self._multipliers):
             return self._grouped
         indices = [self._get_variable_index(variable) for variable in variables]
@@ -135,7 +136,7 @@ class Differential:
         )
 
     def get_settings(self) -> dict:
-        """Return the config without the records about variables that were added in training."""
+        """Return the config without the records of variables that were unfrozen during training."""
         return pack(super().get_config(), {"multipliers": dict(self.multipliers)})
 
     @classmethod
@@ -163,8 +164,9 @@ class ForeachDifferential(Differential):
 class FusedDifferential(Differential):
     """The mixin for Adam on JAX: one rate for all variables, with the multiplier applied to the update itself.
 
-    Adam divides the rate by its bias correction. If that quotient has several values, XLA on CPU schedules the step so
-    that copies of all slots exist at once, which doubles the temporary memory. A factor on the update is fused away.
+    Adam divides the rate by its bias correction. If the result differs between variables, XLA on CPU schedules the step
+    so that copies of all slots exist at once, which doubles the temporary memory. A factor on the update, by contrast,
+    is fused into the update and costs no memory.
     """
 
     def _scaled_update_step(self, gradient, variable, learning_rate, multiplier):
@@ -176,7 +178,7 @@ class FusedDifferential(Differential):
 
 
 def _positions(keys):
-    """Return the positions of each key, as a tuple of `(key, positions)`."""
+    """Return a tuple of pairs `(key, positions)`: each key, and the positions at which it occurs."""
     groups = {}
     for position, key in enumerate(keys):
         groups.setdefault(key, []).append(position)
@@ -195,7 +197,7 @@ def _wrappers() -> tuple[type, ...]:
 
 @functools.cache
 def _native_classes() -> frozenset[type]:
-    """Return the class that Keras instantiates for each of its optimizers: on torch, this is a foreach subclass."""
+    """Return the classes that Keras instantiates for its optimizers; on torch, these are foreach subclasses."""
     optimizers = keras.optimizers
     return frozenset(
         type(base.__new__(base))
@@ -218,9 +220,9 @@ def _mixin(base):
 def differential_class(base: type) -> type:
     """Return the subclass of an optimizer class that `differential_optimizer` uses.
 
-    You need this function only to load a model that was compiled with a differential version of your own optimizer
-    class: call it before `keras.models.load_model`. The subclasses of Keras' optimizers are registered with Keras as
-    soon as both Keras and tlkeras are imported.
+    Call it yourself only if you wrote your own optimizer class: to load a model compiled with the differential version
+    of that class, call it before `keras.models.load_model`. The subclasses of Keras' optimizers are registered with
+    Keras as soon as both Keras and tlkeras are imported.
 
     Args:
         base: An optimizer class, such as `keras.optimizers.AdamW`.

@@ -1,10 +1,11 @@
 """Save a differential optimizer so that its file can be loaded without tlkeras.
 
 A `.keras` file contains the module, name and config of the optimizer's class. Keras first looks for a registered class
-with that name, then imports the module. Without tlkeras, both would fail, so two things are done here and nowhere else:
+with that name, then imports the module. Without tlkeras, both lookups would fail. This module, and no other, avoids
+that in two ways:
 
 - The subclass of `keras.optimizers.AdamW` is called "optimizers.AdamW" in the module "keras", and registered under that
-  name. If tlkeras is imported, Keras finds the subclass. Otherwise, Keras finds its own AdamW under the same name.
+  name. If tlkeras is imported, Keras finds the subclass. Otherwise, the same name leads Keras to its own AdamW.
 - The multipliers are stored in the config as `decay`, an argument from Keras 2. Every Keras 3 optimizer accepts it,
   warns that it is ignored, and drops it.
 
@@ -40,8 +41,8 @@ def make_class(mixin: type, base: type, *, native: bool, module: str) -> type:
     Args:
         mixin: A class to put before `base` in the list of base classes.
         base: An optimizer class.
-        native: Whether `base` belongs to Keras itself. A file with any other optimizer needs the code of its class, and
-            may need tlkeras too.
+        native: Whether `base` belongs to Keras itself. Loading a file with an optimizer that is not part of Keras
+            requires the code of its class, and may require tlkeras too.
         module: Name of the module of the new class, if `base` is not native.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A table of the learning rate of each block, to check before training."""
+"""A table of each block's learning rate, to check before training."""
 
 import math
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class LearningRateTable(Table):
 
 
 def learning_rate_table(model: keras.Model, optimizer: keras.Optimizer | None = None) -> LearningRateTable:
-    """List the learning rate of each block of a model, at the current step of a schedule.
+    """List the current learning rate of each block of a model; a schedule is evaluated at its current step.
 
     Args:
         model: A built Keras model.

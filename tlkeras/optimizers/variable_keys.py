@@ -5,7 +5,7 @@ from collections import Counter
 
 
 class VariableKeys:
-    """Keys of variables that survive saving and loading: the paths of the variables, numbered if several are equal.
+    """Keys of variables that survive saving and loading: the variables' paths, with numbers where paths are equal.
 
     If a model contains two copies of a network from `keras.applications`, the layers of both copies have the same
     names, so their variables have the same paths.
@@ -45,6 +45,6 @@ def keys_of(variables) -> list[str]:
 
 
 def are_alike(path, other):
-    """Check whether two paths differ only in prefixes and in the numbers that distinguish layers of one class."""
+    """Check whether two paths differ only in prefixes and in the numbers that distinguish layers of the same class."""
     path, other = (re.sub(r"_\d+(?=/)|#\d+$", "", f"/{one}") for one in (path, other))
     return path.endswith(other) or other.endswith(path)
