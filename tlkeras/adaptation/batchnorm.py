@@ -95,8 +95,9 @@ def adapt_batchnorm(
             `(images, height, width, 3)`; or a split of `tlkeras.load_images`. The class proportions should match those
             of the images that the model will see.
         prior: Weight of the former statistics, expressed as a number of images, from 0 (the new statistics replace
-            them) to `math.inf` (nothing changes). Defaults to None: chosen by the log loss on `labeled` if given;
-            otherwise the number of images in `unlabeled`, so the former and the new statistics count equally.
+            them) to `math.inf` (nothing changes). Defaults to None: the prior is chosen by the log loss on `labeled`,
+            if given; otherwise it is the number of images in `unlabeled`, so the former and the new statistics count
+            equally.
         source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass these images if
             the BatchNorm layers were frozen in training: the layers then contain statistics of ImageNet rather than of
             the training images, and only the difference between the training images and the new domain should be
@@ -202,7 +203,7 @@ class _Adapting:
         return BatchNormAdaptation(count, prior, share, len(self.layers), distance, losses, before, after)
 
     def _adapt(self, share):
-        """Set the statistics to a blend of the former and the new ones, and return the distance between these two."""
+        """Set the statistics to a blend of the former and the new ones, and return the distance between the two."""
         self.restore()
 
         def blend(number, moments):

@@ -87,9 +87,9 @@ class DomainAdaptation:
 def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> DomainAdaptation:
     """Fit a probe for the target domain, and return it with its network as one Keras model.
 
-    The features of the network are concatenated with those of a copy of it. The copy uses BatchNorm statistics of the
-    source domain for source images, and of the target domain for target images. Target features are standardized to the
-    moments of the source features. The probe is fitted to the source features.
+    The features of the network are concatenated with those of a copy of the network. The copy uses the BatchNorm
+    statistics of the source domain for source images, and those of the target domain for target images. Target features
+    are standardized to the moments of the source features. The probe is fitted to the source features.
 
     Standardizing hurts if the shift is small but the class proportions differ. The logits are therefore averaged with
     those of a probe that is not adapted, unless the two probes contradict each other, which only a large shift can
@@ -98,8 +98,8 @@ def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> D
     Args:
         domains: `Domains`.
         batchnorm: Whether to add the adapted copy, if the network has BatchNorm layers and there are enough images.
-        self_training: Whether to fit the probe a second time, with its own predictions for the target images as
-            additional labels.
+        self_training: Whether to fit the probe a second time, on both domains, with its own predictions as the labels
+            of the target images.
 
     Raises:
         InputError: There are too few target images, the target images cannot be distinguished from the source images,
@@ -191,14 +191,14 @@ def _folded(pipeline):
 
 
 def _averaged(former, adapted, weight):
-    """Average two maps from features to logits; `former` reads only the first features, the original network's."""
+    """Average two maps from features to logits; `former` reads only the first, the original network's features."""
     matrix = (1 - weight) * adapted.matrix
     matrix[: len(former.matrix)] += weight * former.matrix
     return Affine(matrix, weight * former.offset + (1 - weight) * adapted.offset)
 
 
 def _adapted_network(domains):
-    """Return a copy with the target's statistics, and features of each domain computed with its own statistics."""
+    """Return a copy with the target's statistics, and each domain's features computed with that domain's statistics."""
     network = renamed_copy(domains.network)
     layers, features = batchnorm_layers(network), []
     initial = statistics_of(layers)

@@ -1,4 +1,4 @@
-"""Accuracy of weighted averages of a model's weights before and after fine-tuning (WiSE-FT)."""
+"""Measure averages of a model's weights from before and after fine-tuning (WiSE-FT)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class MixingCurve:
     """The result of `tlkeras.mixing_curve`; `print` shows it as a table.
 
     Attributes:
-        shares: Weights of the fine-tuned model in the average, a tuple of floats.
+        shares: Fractions of the average that come from the fine-tuned model, a tuple of floats.
         accuracy: Dict that maps the name of each set of images to the accuracies on it, float64 of shape `(shares,)`.
         standard_error: Dict that maps each name to the standard errors of these accuracies, float64 of shape
             `(shares,)`.

@@ -52,8 +52,8 @@ class SelfTraining:
     def pseudo_labels(self) -> tuple[np.ndarray, np.ndarray]:
         """Return `(rows, labels)`: indices of the unlabeled images to use, and their predicted classes.
 
-        These images have a highest probability of at least `threshold`. `tlkeras.fine_tune` can learn from
-        them as if they were labeled.
+        For each of these images, the highest class probability is at least `threshold`. `tlkeras.fine_tune` can learn
+        from these images as if they were labeled.
         """
         rows = np.flatnonzero(self.probabilities.max(axis=1) >= self.threshold)
         return rows, self.probe.classes_[self.probabilities[rows].argmax(axis=1)]
@@ -158,8 +158,8 @@ def fit_with_unlabeled(
     """Fit a probe to labeled images, and to unlabeled images with the probe's own predictions as labels.
 
     Args:
-        probe: Probe of the labeled images, from `linear_probe`.
-        data: The labeled images.
+        probe: Probe fitted to the labeled images by `linear_probe`.
+        data: `LabeledFeatures` of the labeled images.
         unlabeled: float64 features of shape `(images, features)`.
         method: As in `self_train`.
         threshold: As in `self_train`.
@@ -189,7 +189,7 @@ def fit_with_unlabeled(
 class _Regressions:
     """Regressions fitted to labeled images and one fixed set of unlabeled images, with new pseudo-labels for each fit.
 
-    They are fitted in the subspace spanned by all images, which gives identical regressions in less time.
+    The regressions are fitted in the subspace spanned by all images, which takes less time and gives identical results.
     """
 
     def __init__(self, regression, known, numbers, others):

@@ -24,7 +24,7 @@ class Quality:
         content: Fraction of the pixels that differ from the median by more than 16 of 255 levels.
         brightest: 99th percentile of the gray values.
         darkest: 0.5th percentile of the gray values.
-        sharpness: Largest steps between neighboring pixels (the 99.8th percentile), as a fraction of the range of
+        sharpness: Largest differences between neighboring pixels (the 99.8th percentile), as a fraction of the range of
             values. A sharp edge reaches 0.5 or more; an edge that is blurred over ten pixels reaches 0.1.
         colors: Number of colors, quantized to 16 levels per channel, that together cover nine tenths of the image.
     """

@@ -138,7 +138,7 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, pairs: list
 
 
 def folds_to_judge(labels: np.ndarray, groups: np.ndarray, most: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divide images into as many folds as possible such that at least two classes remain without any one fold.
+    """Divide images into as many folds as possible such that leaving out any one fold leaves at least two classes.
 
     Returns:
         Pairs of indices to fit on and indices to predict; empty if no such folds exist.

@@ -105,7 +105,7 @@ def check_symmetry(
 
 
 def _compare(name: str, right: np.ndarray, right_changed: np.ndarray, tolerance: float) -> Symmetry:
-    """Judge a symmetry by comparing, image by image, what is recognized before and after applying it."""
+    """Judge a symmetry by comparing, image by image, what is recognized before and after it is applied."""
     difference = right_changed.astype(float) - right
     error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
     change = float(difference.mean())

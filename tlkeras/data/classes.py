@@ -81,7 +81,7 @@ def _check_known(classes: Sequence[Any], chosen: Sequence[str], known: Sequence[
 
 
 def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of one image's labels: None if it is unlabeled, () if none of the labels applies to it."""
+    """Return the names of one image's labels: None if the image is unlabeled, () if no label applies to it."""
     if isinstance(label, np.ndarray):
         label = label.tolist()
     if not isinstance(label, list | tuple | set | frozenset):

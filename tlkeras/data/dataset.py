@@ -39,7 +39,7 @@ class ImageSplit:
         resize: How to resize: `"stretch"`, `"crop"` or `"pad"`, as in `read_image`.
         groups: Int64 array of shape `(images,)`. Images with the same group number are near-duplicates, or belong
             together according to the `groups` passed to `load_images`.
-        sources: Array of shape `(images,)` with the inputs for `read_images`: the paths, or the content of the images.
+        sources: Array of shape `(images,)` with the inputs for `read_images`: the paths, or the contents of the images.
     """
 
     paths: np.ndarray
@@ -142,10 +142,10 @@ class ImageSplit:
         return self.take(np.sort(order[first.any(axis=1)]))
 
     def join(self, *others: "ImageSplit") -> "ImageSplit":
-        """Return one split with the images of this split, followed by those of the other splits.
+        """Return one split with the images of this split, followed by those of `others`.
 
         Args:
-            others: Splits of the data set that this split belongs to.
+            others: Other splits of the data set that this split belongs to.
 
         Example:
 
@@ -243,9 +243,9 @@ class ImageSplits:
             seed: Seed for the folds. A different seed gives different folds. Defaults to 0.
 
         Returns:
-            `count` pairs of training and validation `ImageSplit`. Every training or validation image is in exactly one
-            of the validation splits. Folds are stratified as evenly as possible without splitting a group, so no group
-            is in both splits of a pair.
+            `count` pairs of `ImageSplit`, one for training and one for validation. Each training or validation image is
+            in the validation split of exactly one pair. Folds are stratified as evenly as possible without splitting a
+            group, so no group is in both splits of a pair.
 
         Raises:
             InputError: A class has fewer images than there are folds.

@@ -24,8 +24,8 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | n
     Args:
         first: Array of shape `(pairs, side, side)`, gray values in [0, 255].
         second: Array of the same shape as `first`.
-        enough: Correlation that needs no alignment, one value per pair or one for all. Pairs whose correlation is
-            already this high are not aligned, which is much faster. Defaults to 1, which aligns all pairs.
+        enough: Correlation at which no alignment is needed: one value per pair, or one for all pairs. Skipping pairs
+            that already reach this correlation is much faster. Defaults to 1, which aligns all pairs.
 
     Returns:
         float32 array of shape `(pairs,)`: correlation coefficients of the fine detail in [-1, 1]. The correlation of
@@ -94,7 +94,7 @@ def _positions(scale: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
 
 
 def _warp(images: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Resample images by linear interpolation, which takes one matrix per axis for scales and shifts."""
+    """Resample images by linear interpolation; scaling and shifting are separable, so one matrix per axis is enough."""
     side = images.shape[1]
     pixels = np.arange(side, dtype="float32")
     rows, columns = (

@@ -131,7 +131,7 @@ class _Collection:
 
     Attributes:
         hashes: uint64 array of shape `(images, 3)`: 64 bits of a DCT hash (pHash) and 128 of a gradient hash (dHash).
-        coarse: float32 array of shape `(images, 63)`: the lowest frequencies, weighted by frequency, of length 1.
+        coarse: float32 array of shape `(images, 63)`: lowest frequencies, weighted by frequency; rows have length 1.
         aspects: float32 array of shape `(images,)`: natural logarithms of width / height.
         flat: bool array of shape `(images,)`: whether an image has a single color.
         likeness: float array of shape `(images,)`, from 0 (no other image is similar) to 1 (many are very similar).
@@ -181,7 +181,7 @@ class _Collection:
             yield start, np.where(near, alike, np.float32(-1))
 
     def same(self, pairs: np.ndarray, level: int = 0) -> np.ndarray:
-        """Run the second pass on pairs of indices; each level of strictness allows a third less deviation."""
+        """Run the second pass on pairs of indices; each level allows a third less deviation than the level before."""
         same = np.empty(len(pairs), bool)
         for start in range(0, len(pairs), 4096):
             one, other = pairs[start : start + 4096].T
@@ -195,7 +195,7 @@ class _Collection:
         """Group `members` by near-duplicates and return, for each member, the position of the first in its group.
 
         Pairs within a group need no second pass, so each image is compared with the images of other groups in order of
-        decreasing similarity, in ever longer steps, until a step contains no near-duplicate.
+        decreasing similarity, in batches of growing size, until a batch contains no near-duplicate.
         """
         groups = np.arange(len(members))
         if self.flat[members].any():

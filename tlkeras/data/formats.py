@@ -33,7 +33,7 @@ def explain_failure(source: Any, error: Exception) -> tuple[str, bool]:
     """Say why an image cannot be read, and whether it is damaged.
 
     Args:
-        source: The path, content, pixels or other object that could not be read.
+        source: The path, file contents, pixels or other object that could not be read.
         error: The exception that was raised when reading it.
 
     Returns:

@@ -37,7 +37,7 @@ class ImageFile:
             or a missing value, which `name_classes` turns into names.
         part: `"train"`, `"validation"` or `"test"` if the data set defines it, else `None`.
         group: Group of images that must stay together, such as those of one patient; `None` if the image has no group.
-        content: Anything that `read_image` accepts. Defaults to `None`, which means the path.
+        content: Image in any form that `read_image` accepts. Defaults to `None`, which means that `path` is read.
     """
 
     key: str
@@ -153,7 +153,7 @@ def _is_visible(folder: str) -> bool:
 
 
 def _is_split(root: Path, names: list[str]) -> bool:
-    """Return whether folders are splits: all have split names and contain class folders. Raise if they almost are."""
+    """Return whether folders are splits: all have split names and contain class folders. Raise if only some do."""
     parts = [name for name in names if name.lower() in PART_NAMES]
     if not any(_folders(root / name) for name in parts):
         _check_classes(root, names)

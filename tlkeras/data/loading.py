@@ -44,7 +44,7 @@ def load_images(
 
     Every image is decoded once, so damaged images are found at this point rather than in the middle of training. The
     splits are stratified by class. Near-duplicates (even across classes) and images of one group stay in the same
-    split, because a picture in both the training and the test split would inflate the test accuracy. With given
+    split, because an image in both the training and the test split would inflate the test accuracy. For given
     arguments, the splits depend only on the file names within the data set and on the file contents. Multi-label data
     sets are split by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
 

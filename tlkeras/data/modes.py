@@ -27,7 +27,7 @@ def eight_bits(values: np.ndarray) -> np.ndarray:
 
     Values up to 255 are kept. Integers up to 4095 are treated as 12-bit values, which microscopes and X-ray detectors
     store in 16-bit files. Other integers up to 65535 are treated as 16-bit values. Floats up to 1 are multiplied by
-    255, which is the convention for float TIFF files.
+    255, as is the convention for float TIFF files.
 
     Raises:
         ValueError: There are negative values, values above 65535, or values that are not finite.

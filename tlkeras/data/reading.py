@@ -64,7 +64,7 @@ def read_image(
     `pillow_heif.register_heif_opener()`.
 
     Args:
-        path: Path of the file, its content as bytes, a `PIL.Image`, or pixels in [0, 255].
+        path: Path of the file, its contents as bytes, a `PIL.Image`, or pixels in [0, 255].
         image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the original
             image size. Defaults to 224 x 224, the size that most ImageNet backbones were trained on.
         resize: How to fit an image with a different aspect ratio to `image_size`: `"stretch"` distorts it, as
@@ -249,9 +249,8 @@ def _missing(path: Path) -> str:
 class _Quiet:
     """A context manager that silences Pillow's warnings while any thread is inside.
 
-    The warning filters belong to the process. If each thread saved and restored the filters, the threads would undo
-    each other's changes. Therefore, the first thread to enter saves the filters and the last thread to leave restores
-    them.
+    Warning filters are process-wide. If each thread saved and restored the filters, the threads would undo each other's
+    changes. Therefore, the first thread to enter saves the filters and the last thread to leave restores them.
     """
 
     def __init__(self):

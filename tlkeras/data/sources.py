@@ -21,7 +21,7 @@ class Listing:
     """The images from a source, before `name_classes` names the classes.
 
     Attributes:
-        files: Images with their labels and groups as the source has them.
+        files: Images with their original labels and groups from the source.
         classes: Names of the classes that the source lists, whether or not they have images.
         columns: Names of the source's columns, if it has any.
     """
@@ -49,7 +49,7 @@ def list_source(
     groups: Any = None,
     classes: Sequence[Any] | None = None,
 ) -> Listing:
-    """List the images from any source that `load_images` accepts. The arguments have the same meaning as there.
+    """List the images from any source that `load_images` accepts. The arguments are as in `load_images`.
 
     Raises:
         InputError: The source cannot be listed, or an argument does not apply to it.

@@ -31,7 +31,7 @@ def list_table(
         columns: Names of columns, as in `load_images`.
         separator: Text that separates several labels in a cell.
         multilabel: Whether to combine the labels of several rows that name the same image.
-        groups: Name of the column with the groups. Other values are ignored.
+        groups: Name of the column with the groups. A value that is not a column name is ignored.
 
     Raises:
         InputError: A column is missing; a path is empty, points outside `root` or does not exist; or rows that name the

@@ -52,13 +52,14 @@ def activation_maps(
         images: Pixels of shape `(n, height, width, 3)`; file paths, `PIL.Image`s or any other form that
             `tlkeras.read_image` accepts, resized to the model's input; or a split of `tlkeras.load_images`.
         classes: Index of the class to explain: one for all images, or one per image. For a model with one output, 1 is
-            the class whose probability it predicts, and 0 is the other class. Defaults to None, the predicted class.
+            the class whose probability this output predicts, and 0 is the other class. Defaults to None, the predicted
+            class.
         method: `"cam"` multiplies features by the weights of the head (Zhou et al., 2015), which requires global
             average pooling followed by one linear layer. `"grad_cam"` replaces the weights by the mean gradient over
             positions (Selvaraju et al., 2016). `"gradient"` multiplies each feature by its own gradient (HiResCAM,
             Draelos and Carin, 2020), which also works for a transformer with attention and for a head that flattens.
-            The default `"auto"` uses `"cam"` if it is exact, and `"gradient"` otherwise. All three agree for networks
-            that end in global average pooling and a linear layer.
+            The default `"auto"` uses `"cam"` if it is exact, and `"gradient"` otherwise. All three methods agree for
+            networks that end in global average pooling and a linear layer.
         batch_size: Images per forward pass. Defaults to 32.
 
     Returns:

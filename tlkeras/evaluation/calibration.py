@@ -17,7 +17,7 @@ BOUNDS = (0.2, 20.0)
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The images for which the probability of the most probable class is within one interval.
+    """The images whose highest class probability is within one interval.
 
     Attributes:
         low: Lower end of the interval; a probability of exactly this value belongs to the next lower bin, unless it is
@@ -42,15 +42,17 @@ class Reliability:
     Attributes:
         images: Number of images.
         accuracy: Fraction of correct predictions.
-        confidence: Mean probability of the predicted classes. Above `accuracy` the classifier is overconfident.
+        confidence: Mean probability of the predicted classes. If it is above `accuracy`, the classifier is
+            overconfident.
         overconfidence: 95% interval `(low, high)` of `confidence - accuracy`; images in the same group count as
-            dependent. If it includes 0, the difference may be chance. It is at least as wide as for a calibrated
-            classifier: if a few images are all predicted correctly, a bootstrap alone would underestimate the
-            uncertainty.
-        expected_calibration_error: Mean over images of the difference between confidence and accuracy in their bin.
+            dependent. If the interval includes 0, the difference may be due to chance. The interval is at least as wide
+            as for a calibrated classifier: if there are only a few images and all are predicted correctly, a bootstrap
+            alone would underestimate the uncertainty.
+        expected_calibration_error: Mean over images of the difference between confidence and accuracy in the image's
+            bin.
         interval: 95% bootstrap interval `(low, high)` of `expected_calibration_error`.
         noise: Mean error that a perfectly calibrated classifier with these probabilities would have on this many
-            images, because each bin contains only a few of them.
+            images, because each bin contains only a few of the images.
         noise_limit: Error that such a perfectly calibrated classifier exceeds one time in 20. A smaller error is not
             evidence of miscalibration.
         log_loss: Mean negative logarithm of the probability of the true class.

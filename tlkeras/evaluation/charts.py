@@ -88,7 +88,7 @@ def heat_map(
 ) -> Figure:
     """Draw a table as a heat map: darker cells have larger values, and numbers are written where they are legible.
 
-    With many rows or columns, the text shrinks. With even more of them, numbers are omitted, and only every second,
+    With many rows or columns, the text shrinks. If there are even more, numbers are omitted, and only every second,
     third, ... name is shown.
 
     Args:

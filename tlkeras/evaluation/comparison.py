@@ -15,12 +15,12 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods on the same splits. Prints as one sentence.
+    """A comparison of two methods on the same splits, which prints as one sentence.
 
     Attributes:
-        names: The two methods.
+        names: Names of the two methods.
         means: Mean score of each method, as a fraction.
-        difference: First mean minus the second, as a fraction; 0.01 is one percentage point.
+        difference: First mean minus second mean, as a fraction; 0.01 is one percentage point.
         interval: `(low, high)`, the corrected interval of the difference.
         level: Confidence level of the interval.
         p_value: Two-sided p value of the corrected test that there is no difference.
@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """The finding in words, such as "A is better"."""
+        """The result in words, such as "A is better"."""
         return f"{self.better} is better" if self.better else "cannot be told apart with this many images"
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ def compare(
         level: Confidence level of the interval.
 
     Returns:
-        `Comparison`; `str(comparison)` is the finding in one sentence.
+        `Comparison`; `str(comparison)` states the result in one sentence.
 
     Raises:
         InputError: The scores are not in [0, 1], there are fewer than two splits, or `a` and `b` differ in length.

@@ -23,7 +23,7 @@ def confusion_figure(scores, title=None):
 
     Args:
         scores: `tlkeras.evaluation.metrics.Scores`.
-        title: Heading. Defaults to the accuracy with its standard error.
+        title: Figure title. Defaults to the accuracy with its standard error.
 
     Returns:
         A `matplotlib.figure.Figure`, independent of pyplot, so no window opens and nothing needs to be closed.

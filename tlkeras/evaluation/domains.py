@@ -30,7 +30,7 @@ MOST_FOR_DISTANCE = 2000
 
 @dataclass(frozen=True)
 class DomainDistance:
-    """The distance between two domains: how easily their features tell them apart.
+    """The distance between two domains: how easily a classifier can tell their features apart.
 
     Attributes:
         distance: Proxy A-distance, `2 * (1 - 2 * error)` but at least 0: 0 if the domains cannot be told apart, 2 if
@@ -106,12 +106,12 @@ def domain_distance(
     """Measure the distance between two domains by how well a classifier on their features tells them apart.
 
     The classifier is a cross-validated logistic regression with equal weight for both domains. The proxy A-distance `2
-    * (1 - 2 * error)` is related to an upper bound on the drop in accuracy from one domain to the other. It does not
-    measure the actual drop.
+    * (1 - 2 * error)` is related to an upper bound on the drop in accuracy from one domain to the other. The distance
+    does not measure the actual drop.
 
     Args:
-        first: Features of shape `(images, features)`.
-        second: Features of shape `(other images, features)`.
+        first: Features of the first domain, of shape `(images, features)`.
+        second: Features of the second domain, of shape `(other images, features)`.
         groups: One array per domain: images with equal values, in the same domain or in both, are held out together,
             such as drawings of one object in two styles. Defaults to None, which treats all images as independent.
         folds: Number of folds. Defaults to 5.
@@ -152,7 +152,7 @@ def domain_distance(
 
 
 def _from_errors(wrong, domains, groups):
-    """Convert wrong assignments to a distance; images in the same group count as dependent."""
+    """Convert classification errors to a distance; images in the same group count as dependent."""
     weights = len(domains) / 2 / np.bincount(domains)[domains]  # equal total weight for both domains
     error, standard_error = mean_with_error(wrong * weights, groups)
     count = len(domains)
@@ -178,7 +178,8 @@ def compare_domains(
         model: Classifier from raw pixels that ends in a `Dense` layer. The features are the inputs of that layer.
         domains: Dict that maps each name to labeled images, such as a split of `tlkeras.load_images`. The first domain
             is the reference: it is also corrupted, and distances are measured from it.
-        corruptions: Kinds of `tlkeras.corrupt` to apply to the first domain. Defaults to noise, darkness and blur.
+        corruptions: Kinds of corruption, as in `tlkeras.corrupt`, to apply to the first domain. Defaults to noise,
+            darkness and blur.
         severity: Severity of the corruptions, from 1 to 5. Defaults to 3.
         class_names: Names of the model's classes, in order. Defaults to None, which uses the class names of the first
             domain.
@@ -239,7 +240,7 @@ def _check_domain(name, split, names):
 
 
 def _outputs(engine, split, change, bar):
-    """Compute the outputs for images; return `(places, rows)`, the positions and outputs of the readable images."""
+    """Compute the outputs for a split; return `(places, rows)`, the positions and outputs of the readable images."""
     places, rows = [], []
     for items in stream_features(list(split.sources), _Reader(split, change), lambda: engine, 32):
         for item in items:

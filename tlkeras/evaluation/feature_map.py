@@ -29,8 +29,8 @@ def feature_map(
 ) -> Figure:
     """Plot images by the first two principal components of their features, as thumbnails or as markers per class.
 
-    The map shows only two of many dimensions, so classes that overlap may be far apart in others. The axis labels give
-    the fraction of the variance that each axis shows.
+    The map shows only two of many dimensions, so classes that overlap here may be far apart in other dimensions. The
+    axis labels give the fraction of the variance that each axis shows.
 
     Args:
         features: Array of shape `(images, features)`. Rows are scaled to unit length first.
@@ -102,7 +102,7 @@ def _plane(shares, width):
 
 
 def _style(number):
-    """Return the marker style of a class, unique in grayscale: after all shapes are used, they repeat as outlines."""
+    """Return the marker style of a class, distinct in grayscale: once all shapes are used, they repeat as outlines."""
     color, marker = HUES[number % len(HUES)], MARKERS[number % len(MARKERS)]
     shape = {"marker": marker, "s": 46 if marker in "PX*" else 26}
     if number < len(MARKERS):

@@ -1,6 +1,6 @@
 """Figures of experiments: bars of accuracies, curves, and decision regions.
 
-All are readable in grayscale: series differ in markers, dashes and hatches, and every axis is labeled. They are
+All figures are readable in grayscale: series differ in markers, dashes and hatches, and every axis is labeled. They are
 `matplotlib.figure.Figure`s, independent of pyplot, so no window opens and nothing needs to be closed.
 """
 

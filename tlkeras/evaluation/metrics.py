@@ -38,7 +38,7 @@ class Scores:
         standard_error: Standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p is computed after adding two
             correct and two wrong predictions, so that an accuracy of 0 or 1 on a few images does not look certain
             (Agresti and Coull, 1998). If images come in dependent groups and the standard error of the mean over groups
-            is larger, that is used instead.
+            is larger, the larger value is used.
         majority_class: Most common class of the training images, str.
         majority_accuracy: Accuracy of always predicting `majority_class`.
         classes: A `ClassScore` for each class.
@@ -65,7 +65,8 @@ def score(labels, predictions, class_names, majority, groups=None):
         labels: int array of shape `(images,)`, the true classes of at least one image.
         predictions: int array of the same shape.
         class_names: Class names, indexed by class.
-        majority: Index of the most common class in training, since the baseline must not use `labels`.
+        majority: Index of the most common class of the training images. It is an argument, since the baseline must not
+            use `labels`.
         groups: int array of shape `(images,)`: images with equal values, such as images of one patient, count as
             dependent, which widens the standard error. Defaults to None, which treats all images as independent.
 

@@ -100,8 +100,8 @@ def nearest_neighbors(
     Args:
         images: Images in any form that `tlkeras.contact_sheet` accepts.
         features: Array of shape `(images, features)`. Similarity is the cosine similarity.
-        queries: Index of an image, or several indices, with one row each.
-        k: Number of neighbors per row, or fewer if there are too few images.
+        queries: Index of an image, or several indices; each image gets one row.
+        k: Number of neighbors per row; fewer are shown if there are too few images.
         labels: Class indices of shape `(images,)`, used to frame and count the neighbors that have the query's class.
             Defaults to none.
         class_names: Names of the classes, written below the images. Required with `labels`.

@@ -21,8 +21,8 @@ class HeldOutClass:
         name: Name of the class, str.
         images: Number of images of the class.
         caught: Fraction of these images that are called unknown.
-        auroc: Area under the ROC curve: the probability that an image of the class is farther from the nearest known
-            image than a known image is.
+        auroc: Area under the ROC curve: the probability that a random image of this class is farther from the known
+            images than a random known image is.
     """
 
     name: str

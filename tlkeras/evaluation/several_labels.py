@@ -20,10 +20,10 @@ class LabelScore:
         threshold: Probability at or above which the label is assigned.
         average_precision: Area under the precision-recall curve; for random scores, it is the fraction of images with
             this label. None if no image has the label.
-        precision: Fraction of the images assigned the label that have it; None if the label is not assigned to any
-            image.
-        recall: Fraction of the images with the label that are assigned it; None if no image has it.
-        f1: Harmonic mean of precision and recall; None if no image has the label or is assigned it.
+        precision: Of the images that the label is assigned to, the fraction that have the label; None if it is not
+            assigned to any image.
+        recall: Of the images that have the label, the fraction that the label is assigned to; None if no image has it.
+        f1: Harmonic mean of precision and recall; None if no image has the label and it is not assigned to any image.
     """
 
     name: str
@@ -108,8 +108,8 @@ def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=
         groups: int array of shape `(images,)`; images in the same group stay in one fold. Defaults to None, which puts
             every image in its own group.
         folds: Number of folds. Defaults to 5.
-        thresholds: Threshold per label, chosen on other images; a label is assigned at or above it. Defaults to None,
-            which chooses the thresholds of each fold on the other folds.
+        thresholds: Threshold per label, chosen on other images; a label is assigned if its probability is at or above
+            its threshold. Defaults to None, which chooses the thresholds of each fold on the other folds.
 
     Returns:
         `LabelScores`.

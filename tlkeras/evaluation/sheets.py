@@ -36,7 +36,7 @@ def contact_sheet(
             shortened with an ellipsis.
         columns: Images per row.
         image_size: `(height, width)` in pixels of the box that each image is fitted into, or one integer for a square.
-        title: Line written above the images.
+        title: Line of text above the images. Defaults to none.
         groups: One value per image; adjacent images with equal values share a background, which alternates between
             white and gray.
 

@@ -22,8 +22,8 @@ from tlkeras.features.parameters import check_parameters, network_settings
 class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Transformer from images to the pooled features of a frozen, pretrained backbone.
 
-    Fitting learns nothing, because the network does not change. If `backbone` is a Keras model, clones share its
-    network.
+    Fitting learns nothing, because the network does not change. If `backbone` is a Keras model, clones of the extractor
+    share its network.
 
     Features are stored on disk (see `cache`), so that cross-validation, a different classifier or a later run can reuse
     them. By default, LiteRT computes the features if it can run the network.
@@ -56,9 +56,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             means float32.
         cache: True (the default) to store features in the user's cache folder, the path of a different folder, or False
             to store nothing. `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets a different
-            folder, or turns the cache off if it is `off`. Images are identified by their content and networks by their
-            weights, so the cache never returns stale features. Features of a model with custom layers or functions are
-            not stored, because their code may change.
+            folder, or turns the cache off if it is `off`. Images are identified by the contents of their files and
+            networks by their weights, so the cache never returns stale features. Features of a model with custom layers
+            or functions are not stored, because their code may change.
         on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` to return a row of NaN
             for that image, which keeps rows and labels aligned.
         batch_size: Images per forward pass in Keras. All other engines take only as many images at a time as fit in a

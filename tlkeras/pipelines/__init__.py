@@ -1,1 +1,1 @@
-"""Train probes on features, and fold each one with its backbone into a single Keras model."""
+"""Train probes on features, and fold a probe and its backbone into a single Keras model."""

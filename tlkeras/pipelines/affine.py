@@ -1,4 +1,4 @@
-"""Affine maps of fitted scikit-learn transformers."""
+"""Convert fitted scikit-learn transformers to affine maps."""
 
 from dataclasses import dataclass
 from functools import singledispatch

@@ -32,7 +32,7 @@ class CrossValidation:
             labels per image, the fraction of correct decisions at a threshold of 0.5.
         standard_error: Standard error of `accuracy`; images in the same group count as dependent.
         probabilities: float64 array of shape `(images, classes)`: the held-out predictions.
-        classes: Array of shape `(classes,)`: the class that each column of `probabilities` is for.
+        classes: Array of shape `(classes,)`: the class of each column of `probabilities`.
         folds: int array of shape `(images,)`: the fold in which each image was held out.
         strengths: The value of C (for LDA, the temperature) chosen for each fold without the fold's held-out images.
         probe: The fitted `sklearn.pipeline.Pipeline`, trained on all images.
@@ -61,9 +61,9 @@ def cross_validate_probe(
     """Measure a linear probe by nested cross-validation, then fit it on all images.
 
     Each image is predicted once, by a probe that has seen neither the image nor its group, and whose C was chosen
-    without them. So the choice of C does not bias the accuracy. The standard error is about half as large as when a
-    single fifth of the images is held out. The returned probe is trained on all images; expect it to be slightly
-    better.
+    without them. Therefore, the choice of C does not bias the accuracy. The standard error is about half as large as
+    when a single fifth of the images is held out. The returned probe is trained on all images, so it should be slightly
+    more accurate than measured.
 
     To choose C for a fold, the folds are merged into five blocks (with up to five folds, every fold is a block). The
     block that contains the fold is held out together with each of the other blocks in turn. Holding out a pair of
@@ -78,7 +78,7 @@ def cross_validate_probe(
         Cs: As in `tlkeras.linear_probe`.
         folds: Number of folds, at least 3. Defaults to 5, which leaves four fifths of the images for training. For few
             images, 10 is better: the measured probes then learn from nine tenths of the images, almost as many as the
-            returned probe.
+            returned probe learns from.
         seed: Seed for the folds. Defaults to 0.
         class_weight: As in `tlkeras.linear_probe`.
 
@@ -127,8 +127,8 @@ def predict_each_fold(result, features, labels, views, class_weight=None):
 
     Args:
         result: `CrossValidation` of the images.
-        features: Features of the images.
-        labels: Labels of the images.
+        features: Features that `result` was computed from.
+        labels: Labels that `result` was computed from.
         views: Features of each view, arrays with the shape of `features`.
         class_weight: As in `cross_validate_probe`.
 
@@ -158,8 +158,8 @@ def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple
         groups: Array of shape `(images,)`, or None if all images are independent.
 
     Returns:
-        `(mean, standard_error)`; `standard_error` is NaN if there is only one group. For independent images, it is the
-        usual standard error of the mean.
+        `(mean, standard_error)`; `standard_error` is NaN if there is only one group. For independent images,
+        `standard_error` is the usual standard error of the mean.
 
     Example:
 

@@ -67,7 +67,7 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
 
 
 def discriminant_paths(data, parts, temperatures, class_weight=None, at_least=0):
-    """Fit a discriminant without the held-out images, and predict them at each temperature.
+    """Fit a discriminant without the held-out images, and predict these images at each temperature.
 
     Args:
         data: `LabeledFeatures`, with one label per image.
@@ -124,7 +124,7 @@ def _shrunk_covariance(centered, numbers, priors):
 
     Args:
         centered: Features minus their class means, of shape `(images, features)`.
-        numbers: Class of each image.
+        numbers: Class index of each image.
         priors: Weight of each class.
 
     Returns:

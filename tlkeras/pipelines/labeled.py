@@ -21,7 +21,8 @@ class LabeledFeatures:
         labels: Array of shape `(images,)` as given, or an int array of zeros and ones of shape `(images, classes)`.
         classes: Array of shape `(classes,)`: the distinct labels in ascending order, or the column indices.
         numbers: int array with the shape of `labels`: indices into `classes`, or zeros and ones.
-        groups: int array of shape `(images,)`; images with equal values stay on the same side of every split.
+        groups: int array of shape `(images,)`; images with equal values are never split between training and held-out
+            images.
     """
 
     features: np.ndarray

@@ -1,4 +1,4 @@
-"""Logistic regressions for a sequence of values of C, each starting from the previous solution, to choose C."""
+"""Fit logistic regressions for a sequence of values of C, each starting from the previous solution."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -19,13 +19,14 @@ def regression_path(rows, targets, weights, Cs, exclusive):
     """Fit a logistic regression for each C, with the objective of scikit-learn's `LogisticRegression`.
 
     Unlike scikit-learn's solver, this one rescales the parameters so that the loss has about the same curvature in all
-    directions before it runs L-BFGS. In two tests with five values of C each, this took a third of the iterations. The
-    columns of `rows` should be principal axes for this to work.
+    directions before it runs L-BFGS. In two tests with five values of C each, this solver needed a third as many
+    iterations. For the rescaling to work, the columns of `rows` should be coordinates along principal axes.
 
     Args:
         rows: float64 array of shape `(images, features)`.
         targets: float64 array of zeros and ones of shape `(images, columns)`.
-        weights: float64 array of shape `(images, 1)` or `(images, columns)`.
+        weights: Weight of each image, or of each image and column: float64 array of shape `(images, 1)` or `(images,
+            columns)`.
         Cs: Values of C; ascending order is fastest.
         exclusive: Whether each image has exactly one label (softmax); otherwise columns are independent (sigmoid).
 

@@ -57,7 +57,8 @@ def linear_probe(
             the most. The default spans 1e-4 to 10, since on a thousand features the best C for few images is far below
             scikit-learn's 1. LDA ignores this argument.
         folds: Number of cross-validation folds. Defaults to 5. If the rarest class has fewer images (or groups) than
-            that, their number is used; if it has only one, nothing can be chosen: C is 0.01, and the temperature is 20.
+            that, there are as many folds as it has images (or groups). If it has only one, nothing can be chosen: C is
+            0.01, and the temperature is 20.
         seed: Seed for the folds. Defaults to 0.
         class_weight: None, `"balanced"` or a dict that maps classes to weights, as in `LogisticRegression`; the
             held-out loss used to choose C is weighted in the same way. LDA uses the weights as class priors. A dict

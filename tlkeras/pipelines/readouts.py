@@ -1,4 +1,4 @@
-"""Affine maps of fitted scikit-learn linear classifiers, and the links from their outputs to predictions."""
+"""Convert fitted scikit-learn linear classifiers to affine maps, with links from the maps' outputs to predictions."""
 
 from dataclasses import dataclass
 from functools import singledispatch
@@ -32,7 +32,7 @@ class Readout:
 
 @singledispatch
 def readouts(classifier) -> list[Readout]:
-    """Convert a fitted classifier to readouts; its prediction is the mean of their predictions.
+    """Convert a fitted classifier to readouts; the mean of their predictions is the classifier's prediction.
 
     Args:
         classifier: A fitted `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,

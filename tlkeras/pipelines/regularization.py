@@ -14,8 +14,8 @@ def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
 
     The values of C are tried from the strongest penalty to the weakest, and each fit starts from the previous solution.
     The sequence stops after two values in a row without a lower loss, since fits with a weak penalty take longest and
-    overfit. When it stops for one part depends on the loss on that part alone, so the choice of C for one part does not
-    depend on the labels of another.
+    overfit. Where the sequence stops for a part depends only on the loss on that part, so the choice of C for one part
+    does not depend on the labels of another part.
 
     Args:
         data: `LabeledFeatures`.
@@ -75,7 +75,7 @@ def log_losses(probabilities, data, rows, class_weight=None):
     Args:
         probabilities: Array of shape `(..., rows, classes)`.
         data: `LabeledFeatures`.
-        rows: The images that the probabilities belong to.
+        rows: Indices of the images that the probabilities are for.
         class_weight: As in `tlkeras.linear_probe`.
 
     Returns:
@@ -120,7 +120,8 @@ def _fewer_columns(seen, unseen):
     """Project both arrays onto the principal axes of `seen`, if it has fewer rows than columns.
 
     A regression with an L2 penalty has the same solution in these coordinates: its weights are a linear combination of
-    the rows, and rotating the axes does not change lengths. It is many times faster with 200 columns than with 1280.
+    the rows, and rotating the axes does not change lengths. Fitting is many times faster with 200 columns than with
+    1280.
     """
     if len(seen) >= seen.shape[1]:
         return seen, unseen

@@ -24,7 +24,7 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     """Save a fitted pipeline that starts with a `FeatureExtractor`, whatever its final estimator is.
 
     Prefer `tlkeras.fold` if it can convert the pipeline to one Keras model. It cannot fold an SVC with a kernel, trees,
-    k-NN or a regressor; this function saves such an estimator next to the network.
+    k-NN or a regressor; this function saves such an estimator together with the network.
 
     The folder contains `network.keras`, which opens with Keras alone; `estimator.skops`, the steps after the extractor,
     which opens with skops and, unlike a pickle, runs no code when loaded; and `extractor.json`. This function needs the
@@ -92,10 +92,10 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
 
     Args:
         folder: Folder written by `save_pipeline`.
-        trusted: Names of types to trust in addition to those that skops considers safe, as in `skops.io.load`; if any
-            are missing, the error lists them. Trees and forests need `["sklearn.tree._tree.Tree"]`: a manipulated tree
-            could make scikit-learn read memory out of bounds, so trust this type only in your own files. Defaults to
-            None.
+        trusted: Names of types to trust in addition to those that skops considers safe, as in `skops.io.load`. If this
+            list lacks a type that a file contains, the error names that type. Trees and forests need
+            `["sklearn.tree._tree.Tree"]`: a manipulated tree could make scikit-learn read memory out of bounds, so
+            trust this type only in your own files. Defaults to None.
 
     Returns:
         A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the network itself as its backbone.

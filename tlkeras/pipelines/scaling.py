@@ -9,11 +9,11 @@ FLOOR = 0.1
 
 
 def fitted_scaler(features: np.ndarray) -> StandardScaler:
-    """Fit a `StandardScaler` with a lower limit on the standard deviations by which it divides.
+    """Fit a `StandardScaler` with a lower limit on the standard deviations that it divides by.
 
-    A feature that is almost always 0 in training has a tiny standard deviation. If a new image activates it, its
-    standardized value is in the hundreds, and this feature alone decides the prediction. Such a feature is divided by a
-    tenth of the median standard deviation instead. All features of a network have the same unit, so their standard
+    A feature that is almost always 0 in training has a tiny standard deviation. If a new image activates the feature,
+    the standardized value is in the hundreds, and this feature alone decides the prediction. Such a feature is divided
+    by a tenth of the median standard deviation instead. All features of a network have the same unit, so their standard
     deviations can be compared. The limit also bounds the weights of a folded head, which is necessary for 8-bit files.
 
     The result is a plain scikit-learn scaler, so it can be saved to files and used by other programs. Fitting it again

@@ -55,8 +55,8 @@ def advise(
     Args:
         images: As in `tlkeras.rank`. Test images are not used.
         backbones: Names of backbones. Defaults to all whose weights are on this machine.
-        max_params: Largest number of parameters without the head, as in `tlkeras.rank`. The budgets default to None, no
-            limit.
+        max_params: Maximum number of parameters, not counting the head, as in `tlkeras.rank`. This and the other
+            budgets default to None, which means no limit.
         max_madds: Largest number of multiply-adds per image.
         max_ms: Longest time per image on this machine, in milliseconds.
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
@@ -91,7 +91,7 @@ def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) 
     """Make a plan from candidates whose features are known.
 
     Args:
-        candidates: List of `Candidate`, whole backbones.
+        candidates: List of `Candidate`, each a whole backbone.
         tables: Features of each candidate, arrays `(images, width)`.
         split: `ImageSplit` of the images.
         skipped: Files that cannot be read.
@@ -171,7 +171,7 @@ def _trained(candidate, images):
 
 
 def _backbone(ranking, row):
-    """Explain the backbone."""
+    """Explain the choice of the backbone."""
     one, compared = row.candidate, {other.candidate.backbone for other in ranking.rows}
     if len(compared) == 1:
         return Choice("backbone", one.backbone, "default", "The only backbone that was compared.")

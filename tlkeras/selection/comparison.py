@@ -95,8 +95,9 @@ def lead(first, second, groups):
         groups: Group of each image; images in the same group count as dependent.
 
     Returns:
-        `(lead, standard_error)`: the mean of `first - second` and its standard error. This error is far smaller than
-        for two accuracies measured separately, since most images are easy or hard for both candidates.
+        `(lead, standard_error)`: the mean of `first - second` and its standard error. This error is far smaller than it
+        would be if the accuracies were measured on different images, since most images are easy or hard for both
+        candidates.
     """
     return mean_with_error(np.subtract(first, second), groups)
 

@@ -1,8 +1,8 @@
 """Functions that describe a learning curve by the number of images, fitted to many resampled curves at once.
 
-All families have the form `asymptote - drop * shape(n)`. For a given shape, the other two parameters are a weighted
-linear regression, so a few array operations try all shapes in a grid for all curves. No starting point is needed, and
-no fit gets stuck in a local minimum.
+All families have the form `asymptote - drop * shape(n)`. For a given shape, a weighted linear regression finds the
+other two parameters, so a few array operations try all shapes in a grid for all curves. No starting point is needed,
+and no fit gets stuck in a local minimum.
 
 Source: Mohr et al., LCDB 1.0, 2022, https://doi.org/10.1007/978-3-031-26419-1_1, where POW4 and MMF4 extrapolate best.
 With few and noisy points, both families level off too early (benchmarks/learning_curve.py), so LOG2, which never levels

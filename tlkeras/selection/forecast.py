@@ -22,7 +22,8 @@ class Forecast(NamedTuple):
     """An accuracy, or a difference in accuracy, predicted by a learning curve.
 
     Attributes:
-        per_class: Number of images per class, or of additional images per class, that the forecast is for.
+        per_class: Number of images per class that the forecast is for; for a difference, the number of images added per
+            class.
         accuracy: Median of the forecasts, as a fraction.
         low: 10th percentile of the forecasts.
         high: 90th percentile of the forecasts.
@@ -40,9 +41,9 @@ class Hindcast(NamedTuple):
     Attributes:
         per_class: Number of training images per class in the measurement.
         from_per_class: Largest number of images per class that the forecast is based on.
-        predicted: `Forecast.accuracy`.
-        low: `Forecast.low`.
-        high: `Forecast.high`.
+        predicted: Forecast accuracy, as in `Forecast.accuracy`.
+        low: 10th percentile of the forecasts, as in `Forecast.low`.
+        high: 90th percentile of the forecasts, as in `Forecast.high`.
         measured: Measured accuracy.
     """
 
@@ -68,11 +69,12 @@ class LearningCurve:
     Attributes:
         per_class: float64 array of shape `(sizes,)`: mean number of training images per class, ascending.
         accuracy: float64 array of shape `(sizes,)`: fraction of images predicted correctly.
-        standard_error: float64 array of shape `(sizes,)`; images in the same group count as dependent.
+        standard_error: float64 array of shape `(sizes,)`: standard error of `accuracy`; images in the same group count
+            as dependent.
         now: Mean number of available images per class. Probes are trained on at most four fifths of them.
         hindcast: `Hindcast`: a forecast of the last measured accuracy, from measurements on at most half as many
             images.
-        fits: Tuple of `CurveFits`, one per family, of the resampled measurements.
+        fits: Tuple of `CurveFits`, one per family, fitted to the resampled measurements.
     """
 
     per_class: np.ndarray
@@ -114,7 +116,7 @@ class LearningCurve:
             per_class: Number of training images per class, up to 3 times the available number.
 
         Raises:
-            InputError: `per_class` is larger than that, or not positive.
+            InputError: `per_class` is not positive, or is more than 3 times the available number.
 
         Example:
 
@@ -128,13 +130,13 @@ class LearningCurve:
         return Forecast(float(per_class), *_quantiles(_predicted(self.fits, per_class)))
 
     def gain(self, more: float) -> Forecast:
-        """Forecast the gain in accuracy from additional images, compared with all available images.
+        """Forecast the gain in accuracy from adding images to all those available now.
 
         Args:
-            more: Number of additional images per class, up to twice the available number.
+            more: Number of images to add per class, up to twice the available number.
 
         Raises:
-            InputError: `more` is larger than that, or not positive.
+            InputError: `more` is not positive, or is more than twice the available number.
         """
         self._check("more", more, self.now)
         gains = _predicted(self.fits, self.now + more) - _predicted(self.fits, self.now)
@@ -147,10 +149,10 @@ class LearningCurve:
             raise invalid(name, value, f"be at most {most:.0f}", advice)
 
     def sentences(self, more: float | None = None) -> list[str]:
-        """Describe how much additional images would help, and how accurate such a forecast would have been.
+        """Describe the forecast gain from more images, and how accurate a forecast of this kind would have been.
 
         Args:
-            more: Number of additional images per class. Defaults to about the available number.
+            more: Number of images to add per class. Defaults to about the available number.
 
         Returns:
             List of two sentences.

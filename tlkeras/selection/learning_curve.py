@@ -39,12 +39,13 @@ def learning_curve(
     cache: bool | str | os.PathLike = True,
     verbose: bool = True,
 ) -> LearningCurve:
-    """Measure a linear probe on growing numbers of images, and forecast how much additional images would help.
+    """Measure a linear probe on growing numbers of images, and forecast the gain from additional images.
 
     The features of a frozen backbone are computed once. In each of `repeats` rounds, each fifth of the images is
-    predicted by probes trained on subsets of the other four fifths, from one eleventh of these up to all. Smaller
-    subsets are contained in larger ones and preserve the class proportions. Near-duplicates, and images in the same
-    group, are never split between training and test images. The C of each probe is chosen on its training images.
+    predicted by probes trained on subsets of the other four fifths, which range from one eleventh to all of these
+    images. Smaller subsets are contained in larger ones and preserve the class proportions. Near-duplicates, and images
+    in the same group, are never split between training and test images. The C of each probe is chosen on its training
+    images.
 
     Three families of curves, POW4, MMF4 and LOG2, are then fitted to resampled measurements (images, or groups of them,
     drawn with replacement). The median and the 80% interval are taken over all forecasts of the fitted curves. As a
@@ -52,7 +53,7 @@ def learning_curve(
     and reports the error. Trust a forecast only as much as this hindcast.
 
     A forecast assumes that new images are like the available ones. Images from a new camera, place or style can help
-    more if the classifier will be used on such images.
+    more than forecast if the classifier will be used on such images.
 
     Args:
         images: A source for `tlkeras.load_images` (its test split, if it defines one, is ignored), an `ImageSplits`
@@ -132,7 +133,7 @@ def probe_accuracy(data: LabeledFeatures, repeats: int = 5, seed: int = 0) -> fl
         seed: Seed for the folds.
 
     Returns:
-        The accuracy, as at the last point of the learning curve of these images.
+        The accuracy, measured as for the last point of a learning curve on these images.
     """
     return float(np.mean([_round(data, (1.0,), seed + number) for number in range(repeats)]))
 
@@ -181,7 +182,7 @@ def _rows(data: LabeledFeatures, rows: np.ndarray) -> LabeledFeatures:
 
 
 def _position_in_class(numbers: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give each image a position in [0, 1) within its class; one is 0, so each subset contains every class."""
+    """Give each image a position in [0, 1) in its class; one per class is 0, so each subset contains every class."""
     position = np.empty(len(numbers))
     for number in np.unique(numbers):
         members = np.flatnonzero(numbers == number)

@@ -109,7 +109,7 @@ def _flipped_features(task, extractor, split, flip):
 
 
 def _held_out(task, extractor, learned, features, given):
-    """Predict the test images with a probe that has not seen them; refit it with them if `learned` includes them."""
+    """Predict the test images with a probe that has not seen them; refit it on them too if they are in `learned`."""
     images, options = task.images, _probe_options(task)
     known, parts = images.train, ["train"]
     if task.refit:
@@ -150,7 +150,7 @@ def fold_count(split):
     """Choose the number of folds: 10 for few images, else 5, but at most the number of groups in the largest class.
 
     The measured probes learn from fewer images than the delivered one, which lowers their accuracy. With few images,
-    this effect is larger, and the additional folds that reduce it take little time.
+    this effect is larger, and the extra folds that reduce it take little time.
     """
     data = labeled_features(np.zeros((len(split), 1)), split.labels, split.groups)
     return max(3, min(10 if len(split) <= FEW_IMAGES else 5, max(data.sizes)))

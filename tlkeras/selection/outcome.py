@@ -23,7 +23,7 @@ MOST_TO_CROSS_VALIDATE = 5000
 
 @dataclass(frozen=True)
 class Task:
-    """Images to train on, and the options of the training.
+    """Images to train on, and the training options.
 
     Attributes:
         images: `ImageSplits`.
@@ -33,13 +33,13 @@ class Task:
         reject: Whether to fit a rejector for images of unknown classes.
         block: Name of the block that a probe reads, or names of several blocks; None for the output of the backbone.
         tapped: `Tapped` that has already computed the features of all blocks for most images, or None.
-        flips: Names of the flips; predictions averaged over them are computed for comparison; see
-            `tlkeras.selection.flips`.
+        flips: Names of the flips to average predictions over, for comparison with the predictions for unflipped images;
+            see `tlkeras.selection.flips`.
         refit: Whether the delivered model is trained on all images once the accuracy is measured.
         cross_validate: Whether a probe may be measured by cross-validation over all images; False if some of the images
             were used to choose the block or the kind of probe.
-        class_weight: None or `"balanced"`.
-        epochs: Epochs of fine-tuning.
+        class_weight: None, or `"balanced"` to give all classes the same total weight.
+        epochs: Number of epochs of fine-tuning.
         domain: Domain of the images, for augmentation in fine-tuning, or None for no augmentation.
         minutes: Maximum duration of fine-tuning, or None for no limit.
         smaller_sides: Side lengths in pixels that images may be resized to if fine-tuning would otherwise take too
@@ -47,7 +47,7 @@ class Task:
         callbacks: Keras callbacks for fine-tuning.
         cache: Cache of features, as in `FeatureExtractor`.
         checkpoint: Folder for checkpoints that fine-tuning resumes from, or None.
-        seed: Seed for everything random.
+        seed: Seed for all random choices.
         on_event: Function called with a dict for each event (a phase or an epoch), or None.
         verbose: Whether to show progress on stderr.
     """

@@ -75,7 +75,7 @@ class Plan:
 
     @property
     def fine_tune_options(self) -> dict:
-        """Keyword arguments that make `tlkeras.fine_tune` carry out the plan; passing `plan` to it has the same effect.
+        """Keyword arguments that make `tlkeras.fine_tune` carry out the plan, as its argument `plan` does.
 
         A plan that trains only the head has `epochs=0`, which ends `fine_tune` after its probe.
         """
@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def command(self) -> str:
-        """Command that carries out the plan: its strategy `auto` asks `advise` again, for the chosen backbone."""
+        """Command that carries out the plan: the strategy `auto` calls `advise` again, for the chosen backbone."""
         size = f" --image-size {self.image_size}" if isinstance(self.image_size, int) else ""
         return f"tlkeras fit DIR -o RUN --backbone {self.backbone}{size} --strategy auto"
 

@@ -59,8 +59,8 @@ def rank(
         blocks: `"all"` for every block of each backbone, read together with the two below it; names of blocks, which
             are read one at a time; or None for the outputs only. Earlier blocks are cheaper, and often better for
             images that do not resemble those of ImageNet. Defaults to `"all"`, which costs little.
-        max_params: Largest number of parameters without the head, such as `5e6`. This and the other budgets default to
-            None, no limit.
+        max_params: Maximum number of parameters, not counting the head, such as `5e6`. This and the other budgets
+            default to None, which means no limit.
         max_madds: Largest number of multiply-adds per image, such as `400e6`.
         max_ms: Longest time per image on this machine, in milliseconds.
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
@@ -123,7 +123,7 @@ def timed_with_features(tapped, split, budgets=None):
     Args:
         tapped: List of `Tapped`.
         split: `ImageSplit` of the images.
-        budgets: Dict of the budgets of `rank`. Defaults to None, no limit.
+        budgets: Dict of the budgets of `rank`. Defaults to None, which means no limit.
 
     Returns:
         `(candidates, tables)`: list of `Candidate`, and list of the features of each, arrays of shape `(images,
@@ -189,7 +189,7 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
 
 
 def _prior(candidates, wholes):
-    """Choose as a static list would: the whole backbone with the best ImageNet accuracy, or as much of it as fits."""
+    """Choose as a static list would: the whole backbone with the best ImageNet accuracy, or the part within budget."""
     numbers, sign = (wholes, -1) if wholes else (range(len(candidates)), 1)
     return max(numbers, key=lambda number: (candidates[number].top1 or 0, sign * candidates[number].multiply_adds))
 

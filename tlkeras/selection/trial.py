@@ -32,7 +32,7 @@ WIDTH = 1.96
 
 
 class Arm(NamedTuple):
-    """One network in a trial, trained on a fraction of the images.
+    """One arm of a trial: a network trained on a fraction of the images.
 
     Attributes:
         name: `"transfer"`, `"scratch"` or `"shuffled"`.
@@ -54,7 +54,7 @@ class Lead(NamedTuple):
 
     Attributes:
         images: Number of training images.
-        rival: The one of `"scratch"` and `"shuffled"` with the lower loss on the validation images.
+        rival: `"scratch"` or `"shuffled"`, whichever has the lower loss on the validation images.
         lead: Accuracy of transfer minus that of the rival.
         low: Lower bound of the 95% interval.
         high: Upper bound of the 95% interval.
@@ -74,8 +74,8 @@ class Trial:
     """The result of `tlkeras.trial`. It prints as a table, with the verdicts in words.
 
     Attributes:
-        arms: Tuple of `Arm`: the arms at each number of images, the largest first.
-        leads: Tuple of `Lead`, one per number of images, the largest first.
+        arms: Tuple of `Arm`: the arms at each number of images, the largest number first.
+        leads: Tuple of `Lead`, one per number of images, the largest number first.
     """
 
     arms: tuple[Arm, ...] = field(repr=False)
@@ -83,7 +83,7 @@ class Trial:
 
     @property
     def verdict(self) -> str:
-        """Verdict with all training images."""
+        """Verdict for training on all training images."""
         return self.leads[0].verdict
 
     def sentences(self) -> list[str]:
@@ -260,7 +260,7 @@ def _best_arm(classifier, name, train, images, rates, epochs, seed, verbose) -> 
 
 
 def _lead(results: dict, groups) -> Lead:
-    """Compare transfer with the better of the two other arms, image by image."""
+    """Compare the transfer arm with the better of the other two arms, image by image."""
     rival = min((name for name in ARMS if name != "transfer"), key=lambda name: results[name].loss)
     lead, error = mean_with_error(results["transfer", "right"] - results[rival, "right"], groups)
     low, high = lead - WIDTH * error, lead + WIDTH * error

@@ -134,7 +134,7 @@ def file_written_whole(path: Path) -> Iterator[Path]:
         path: The file to write.
 
     Yields:
-        Path of a hidden file next to `path`, which only this process uses.
+        Path of a hidden file next to `path` that only this process uses.
     """
     part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     try:

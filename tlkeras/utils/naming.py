@@ -4,7 +4,7 @@ import difflib
 
 
 def comparable(name: str) -> str:
-    """Return a key that spelling variants share, such as `EfficientNetB0`, `efficientnet-b0` and `efficientnet_b0`."""
+    """Return the same key for spelling variants, such as `EfficientNetB0`, `efficientnet-b0` and `efficientnet_b0`."""
     return name.lower().translate(str.maketrans("", "", "-_ ."))
 
 

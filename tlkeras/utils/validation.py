@@ -1,4 +1,4 @@
-"""Check arguments, and word all errors in the same way: what is required, what was received, and what to do."""
+"""Check arguments, and phrase all errors in the same way: what is required, what was received, and what to do."""
 
 import os
 from collections.abc import Collection

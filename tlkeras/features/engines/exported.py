@@ -73,7 +73,7 @@ class ExportFolder:
         return path
 
     def remember(self, **facts):
-        """Keep facts about the network for the next process."""
+        """Store facts about the network for later processes."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with file_written_whole(self.folder / "facts.json") as part:
             part.write_text(json.dumps({**self.remembered(), **facts}))

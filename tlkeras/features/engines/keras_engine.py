@@ -21,8 +21,8 @@ class KerasEngine:
 
     Args:
         network: `keras.Model` from pixels to features, or to several vectors, which are concatenated.
-        precision: `"bfloat16"` or `"float16"` to compute in this precision, with weights, pixels and sums in float32,
-            on GPUs with tensor cores. Defaults to None, which leaves the network unchanged.
+        precision: `"bfloat16"` or `"float16"` to compute in this precision on GPUs with tensor cores; weights, pixels
+            and sums stay in float32. Defaults to None, which leaves the network unchanged.
 
     Example:
 
