@@ -64,8 +64,8 @@ def backbones(
 def doctor(as_json: Json = False):
     """Check that this machine can run the notebooks: packages, memory, weights, speed.
 
-    If the machine cannot, the exit status is 1. The line `notebooks` covers only what the notebooks require. If that is
-    the only line that fails, tlkeras itself works.
+    The exit status is 1 if the machine cannot run them. The line `notebooks` covers only what the notebooks require. If
+    that is the only line that fails, tlkeras itself works.
     """
     from tlkeras.teaching.doctor import examine
 

@@ -274,7 +274,8 @@ def _stdin_lines():
 def _print_answer(answer):
     """Print a prediction as one tab-separated line: the path, then pairs of class and probability.
 
-    `unknown` is printed with the image's unknown score. If the most probable classes are requested, they follow it.
+    `unknown` is printed with the image's unknown score. If the most probable classes are requested, they follow the
+    unknown score.
     """
     if "labels" in answer:
         given = answer.get("probabilities") or dict(zip(answer["labels"], answer["label_probabilities"], strict=True))

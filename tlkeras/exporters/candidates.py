@@ -16,10 +16,10 @@ class Candidates:
 
     Attributes:
         files: Dict that maps each quantization to the path of its file.
-        refused: Dict that maps each quantization that was not written to the reason.
+        refused: Dict that maps each quantization that was not written to the reason why.
         tools: Dict that maps the names of the tools that wrote the files to their versions.
-        measured: Dict that maps each quantization to a dict with the results of `compare`, with `bytes`, and with
-            `milliseconds`, a dict by number of threads.
+        measured: Dict that maps each quantization to a dict with the results of `compare`, the file's size in `bytes`,
+            and `milliseconds`, a dict that maps numbers of threads to times.
     """
 
     files: dict[str, Path]

@@ -17,7 +17,7 @@ def choose(measured, max_drop, threads=1):
     Args:
         measured: Dict that maps quantizations to measurements, as in `tlkeras.exporters.candidates.Candidates`.
         max_drop: As in `tlkeras.exporters.verification.failure`.
-        threads: Number of threads whose time is compared. Defaults to 1.
+        threads: Number of threads at which to compare times. Defaults to 1.
 
     Returns:
         `(quantization, reason)`: a name and a sentence. `quantization` is None if even the file without quantization is

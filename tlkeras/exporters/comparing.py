@@ -15,7 +15,7 @@ from tlkeras.utils.validation import check_choice, check_integer
 
 
 class Comparison(Table):
-    """Rows of a comparison: dicts with `format`, `quantization`, `bytes`, `ms_1` and so on. It prints as a table."""
+    """Rows of a comparison: dicts with `format`, `quantization`, `bytes`, `ms_1` and so on. They print as a table."""
 
     def __str__(self) -> str:
         return rows_text(self, first=("format", "quantization"))

@@ -16,7 +16,7 @@ def comparison_figure(rows):
     """Draw the time per image, the size and the agreement of each file, with the fastest at the top.
 
     Args:
-        rows: `tlkeras.exporters.comparing.Comparison`, or dicts like its rows.
+        rows: `tlkeras.exporters.comparing.Comparison`, or a list of dicts with the same keys as its rows.
 
     Returns:
         A matplotlib figure.

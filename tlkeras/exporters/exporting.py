@@ -47,8 +47,8 @@ def export(
     custom operators. The class names are stored inside the file, and next to it in `labels.json` and `labels.txt`.
 
     Every file is verified in its native runtime, in a fresh process without Keras, on images that the model was not
-    trained on, if there are any. The results are in `export.json`; see docs/deployment.md. A file that loses too much
-    accuracy is not kept. The same results are added to the run's page, `report.html`.
+    trained on, if there are any. The results are written to `export.json` (see docs/deployment.md) and added to the
+    run's page, `report.html`. A file that loses too much accuracy is not kept.
 
     Args:
         model: A `Run`, the folder of a run, or a `keras.Model` from raw pixels of a fixed size to probabilities.
@@ -109,7 +109,7 @@ def export(
 
 
 def _chosen(options, candidates, subject):
-    """Return the quantization to deliver and the reason for it. Raise an error if it loses too much accuracy."""
+    """Return the quantization to use and the reason for it. Raise an error if it loses too much accuracy."""
     if options.quantize == "auto":
         name, why = choose(candidates.measured, options.max_drop)
         name = "none" if name is None else name

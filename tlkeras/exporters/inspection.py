@@ -1,7 +1,7 @@
 """Inspect exported files before a runtime opens them: reject damaged, foreign and malicious files without running them.
 
-Runtimes trust the files that they open. If a file says so, they allocate terabytes for a tensor or read data outside
-the file, and a SavedModel can write to the disk.
+Runtimes trust the files that they open. A malicious file can make a runtime allocate terabytes for a tensor or read
+data from outside the file, and a SavedModel can even write to the disk.
 """
 
 import math
@@ -121,7 +121,7 @@ def _saved_model(path):
 
 
 def _uses_checkpoints(graph):
-    """Return whether anything but the saver of a SavedModel's graph can run operators for checkpoints."""
+    """Return whether any part of a SavedModel's graph other than its saver can run checkpoint operators."""
     saver = {getattr(graph.saver_def, name).partition(":")[0] for name in ("save_tensor_name", "restore_op_name")}
     library = graph.graph_def.library.function
     writers = {one.signature.name for one in library if any(_CHECKPOINTS.search(node.op) for node in one.node_def)}

@@ -29,10 +29,10 @@ _LARGEST = 4_000_000
 
 
 def labels_of(run):
-    """Build the labels and the provenance for exporting a run. For an exported file that was opened, return its labels.
+    """Build the labels and the provenance for exporting a run. For an opened exported file, return the labels it has.
 
     Args:
-        run: `Run`.
+        run: `Run` to export, or an opened exported file.
 
     Returns:
         Dict as described above.

@@ -10,8 +10,8 @@ def layer_errors(content, quantized, images, count=3):
     """Find the layers whose outputs change most through quantization.
 
     Args:
-        content: Content of the float32 file, as bytes.
-        quantized: Content of the quantized file, as bytes.
+        content: Contents of the float32 file, as bytes.
+        quantized: Contents of the quantized file, as bytes.
         images: A few uint8 images to compare on.
         count: Number of layers to return. Defaults to 3.
 

@@ -30,8 +30,8 @@ def write(model, folder, batch, quantizations, calibration):
         calibration: uint8 images for measuring the ranges of activations. May be empty.
 
     Returns:
-        `(files, refused, tools)`: dicts that map quantizations to paths, quantizations that could not be written to
-        reasons, and tools to versions.
+        `(files, refused, tools)`, three dicts: `files` maps quantizations to paths, `refused` gives the reason for each
+        quantization that could not be written, and `tools` maps the names of the tools used to their versions.
     """
     content, tools = _plain(model, folder, batch)
     files, refused = {}, {}
@@ -62,7 +62,7 @@ def worst_layers(files, name, images):
 
 
 def _plain(model, folder, batch):
-    """Write the float32 file. Return its content and the tools that wrote it."""
+    """Write the float32 file. Return its contents and the tools that wrote it."""
     why = "batch"
     if batch == 1:
         content, why = by_own_writer(model)

@@ -23,11 +23,11 @@ def with_metadata(content, labels):
     """Add labels to a LiteRT file.
 
     Args:
-        content: Content of a `.tflite` file without metadata, as bytes.
+        content: Contents of a `.tflite` file without metadata, as bytes.
         labels: Dict of labels, described in `tlkeras.exporters.labels`.
 
     Returns:
-        Content of the file with metadata, as bytes.
+        Contents of the file, including the metadata, as bytes.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -1,8 +1,9 @@
 """Quantize LiteRT files with litert-quantizer, which does not need TensorFlow.
 
-The head has a few large weights: with a folded scaler, the largest is about 30 times the median, and with 8 bits the
-small weights are lost. So `int8` keeps the head in float, which costs a few kilobytes. `full_int8`, for hardware
-without floats, clips the largest weights of the head instead and adjusts the bias to compensate for the average change.
+The head has a few large weights: with a folded scaler, the largest is about 30 times the median, so 8 bits are too few
+to represent the small ones. `int8` therefore keeps the head in float, which costs a few kilobytes. `full_int8`, for
+hardware without floats, clips the largest weights of the head instead and adjusts the bias to compensate for the
+average change in the outputs.
 """
 
 import contextlib
@@ -30,13 +31,13 @@ def quantize(content, kind, calibration):
     """Quantize a LiteRT file.
 
     Args:
-        content: Content of a float32 `.tflite` file that takes uint8 pixels of one image, as bytes.
-        kind: `"float16"`, `"int8"`, `"dynamic_int8"` (8-bit weights, with ranges of activations measured at run time)
-            or `"full_int8"` (no floats anywhere).
+        content: Contents of a float32 `.tflite` file that takes uint8 pixels of one image, as bytes.
+        kind: `"float16"`, `"int8"`, `"dynamic_int8"` (8-bit weights, with activation ranges measured at run time) or
+            `"full_int8"` (no floats anywhere).
         calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations.
 
     Returns:
-        Content of the quantized file, as bytes.
+        Contents of the quantized file, as bytes.
 
     Raises:
         InputError: litert-quantizer is not installed.
@@ -73,7 +74,7 @@ def _float16(recipes, content):
 
 
 def _static(recipes, content, floats=True):
-    """Compute in int8, with the head in float if `floats`."""
+    """Compute in int8, with the head in float if `floats` is true."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName as Name
 
@@ -101,14 +102,14 @@ _RECIPES = {
 
 
 def clip_head(content, calibration):
-    """Clip the largest weights of the head, and adjust its bias to compensate for the average change.
+    """Clip the head's largest weights, and adjust its bias to compensate for the average change in its outputs.
 
     Args:
-        content: Content of a float32 `.tflite` file, as bytes.
+        content: Contents of a float32 `.tflite` file, as bytes.
         calibration: uint8 images for measuring the average change.
 
     Returns:
-        Content of the changed file, as bytes. The file is unchanged if its last fully connected layer does not have
+        Contents of the changed file, as bytes. The file is unchanged if its last fully connected layer does not have
         constant weights and a constant bias.
     """
     model, graph = opened(content)
@@ -130,7 +131,7 @@ def clip_head(content, calibration):
 
 
 def _keep_in_float(recipes, content, head):
-    """Exclude operators from quantization: those used only by the unknown score and, if `head`, also the head."""
+    """Exclude operators from quantization: those used only by the unknown score and, if `head` is true, the head's."""
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName as Name
 

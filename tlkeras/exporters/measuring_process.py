@@ -30,9 +30,10 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
         seconds: Seconds of timing for each combination of file and number of threads. Defaults to 2.
 
     Returns:
-        `(answers, milliseconds, errors)`, three dicts by name. Answers are the outputs of a file, float32 arrays `(n,
-        outputs)`. Milliseconds are dicts that map the number of threads to the median time per call, which is the time
-        per image if the file takes one image per call. Errors are the reasons why files could not be run.
+        `(answers, milliseconds, errors)`, three dicts with the names of `files` as keys. `answers` has the outputs of
+        each file, float32 arrays `(n, outputs)`. `milliseconds` has dicts that map numbers of threads to the median
+        time per call, which is the time per image if the file takes one image per call. `errors` has the reasons why
+        files could not be run.
 
     Raises:
         InputError: No file can be run, or a file crashes the process.

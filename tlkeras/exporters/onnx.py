@@ -67,7 +67,7 @@ def finish(path, labels):
 
 
 def canonical(model, batch):
-    """Rename the parts of a model by number, so that equal networks give equal bytes, and remove unused parts.
+    """Number a model's nodes and tensors so that equal networks give equal bytes, and remove unused parts.
 
     Args:
         model: `onnx.ModelProto` with one input, and the outputs `OUTPUTS` or only the first of them. It is changed in
@@ -199,7 +199,7 @@ def _write_int8(source, path, calibration, batch):
 
 
 def _head(graph):
-    """List the names of the nodes to keep in float: from the head on, and any used only by the unknown score."""
+    """List the names of nodes to keep in float: those from the head on, and those used only by the unknown score."""
     nodes = _needed(graph, graph.output[:1])
     last = max((place for place, node in enumerate(nodes) if node.op_type in _HEADS), default=len(nodes))
     names = {node.name for node in nodes}

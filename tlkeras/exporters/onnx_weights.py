@@ -1,8 +1,8 @@
 """Scales of 8-bit weights in ONNX files, such that no sum overflows on processors without 8-bit dot products.
 
 These processors multiply unsigned activations by signed weights, and add neighboring products in pairs, in 16 bits that
-saturate. Weights of 7 bits avoid this, but cost accuracy in every layer. Here, each output channel has the largest
-weights for which no pair of the same sign can overflow: 7.7 bits on average in EfficientNet-Lite0. Depthwise
+saturate. Weights of 7 bits avoid this, but cost accuracy in every layer. Here, each output channel uses the largest
+8-bit weights for which no pair with the same sign can overflow: 7.7 bits on average in EfficientNet-Lite0. Depthwise
 convolutions have no such sums and keep 8 bits.
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html (on VPMADDUBSW and saturation)
 """
@@ -71,7 +71,7 @@ def channel_scales(kernel):
 
 
 def _largest_sums(rows):
-    """Return the largest absolute sum of a pair with equal signs in each row. Pairs start at even positions."""
+    """Return each row's largest absolute sum of a pair with equal signs. Pairs start at even positions."""
     rows = np.pad(rows, [(0, 0), (0, rows.shape[1] % 2)])
     signs = (np.maximum(rows, 0), np.maximum(-rows, 0))
     return np.max([side[:, 0::2] + side[:, 1::2] for side in signs], axis=(0, 2))

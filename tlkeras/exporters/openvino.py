@@ -11,8 +11,8 @@ from tlkeras.exporters.tensorflow_process import convert
 def write(model, folder, batch, quantizations, calibration):
     """Write a model as OpenVINO files. Arguments and results are as in `tlkeras.exporters.litert.write`.
 
-    OpenVINO converts a LiteRT file if such a file can be written without TensorFlow, and a SavedModel otherwise. The
-    `int8` file is converted from the int8 ONNX file, because OpenVINO's own quantizer loses more accuracy.
+    OpenVINO converts a LiteRT file if one can be written without TensorFlow, and a SavedModel otherwise. The `int8`
+    file is converted from the int8 ONNX file, because OpenVINO's own quantizer loses more accuracy.
 
     Raises:
         InputError: openvino is not installed, or the model cannot be converted.

@@ -1,4 +1,4 @@
-"""Report of an export: the content of `export.json`, and the same content as text."""
+"""Report of an export: the contents of `export.json`, as a dict and as text."""
 
 import os
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Export:
 
     Attributes:
         path: Path of the file or of a SavedModel's folder, `pathlib.Path`.
-        report: Content of `export.json`, a dict. See docs/deployment.md.
+        report: Contents of `export.json`, a dict. See docs/deployment.md.
     """
 
     path: Path
@@ -29,14 +29,14 @@ class Export:
 
 
 def report_of(options, subject, candidates, chosen, why, size, labels):
-    """Build the content of `export.json`.
+    """Build the contents of `export.json`.
 
     Args:
         options: `tlkeras.exporters.options.Options`.
         subject: `tlkeras.exporters.subject.Subject`.
         candidates: `tlkeras.exporters.candidates.Candidates`.
-        chosen: Name of the delivered quantization.
-        why: Sentence with the reason for this choice.
+        chosen: Name of the quantization used in the exported file.
+        why: One sentence explaining the choice of quantization.
         size: Size of the file with its labels, in bytes.
         labels: Dict of labels, from which the provenance is copied.
 
@@ -76,7 +76,7 @@ def candidate_rows(candidates, max_drop):
 
 
 def export_text(report):
-    """Format the content of `export.json` as a table and sentences."""
+    """Format the contents of `export.json` as a table and sentences."""
     lines = [rows_text(report["candidates"], report["quantization"]), ""]
     images, verified = report["images"], report["verified"]
     lines.append(report["why"])
@@ -107,7 +107,7 @@ def rows_text(rows, chosen=None, first=("quantization",)):
 
     Args:
         rows: Dicts from `candidate_rows`.
-        chosen: Name of the quantization to mark. Defaults to None, which marks none.
+        chosen: Name of the quantization to mark. Defaults to None, which marks no row.
         first: Keys of the first columns. Defaults to `("quantization",)`.
     """
     threads = sorted({key for row in rows for key in row if key.startswith("ms_")})

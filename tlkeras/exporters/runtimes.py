@@ -1,7 +1,8 @@
 """Runtimes for exported files: one class per format, without Keras.
 
 Each runtime takes uint8 pixels `(n, height, width, channels)` and returns float32 outputs `(n, outputs)`. If a file has
-a second output, the unknown score, it becomes the last column. The number of threads is set when the file is opened.
+a second output, the unknown score, this score becomes the last column. The number of threads is set when the file is
+opened.
 """
 
 import contextlib
@@ -49,7 +50,7 @@ class _Runtime:
 
 
 class LiteRt(_Runtime):
-    """A `.tflite` file in LiteRT."""
+    """A `.tflite` file, opened in LiteRT."""
 
     packages = "ai-edge-litert"
 
@@ -81,7 +82,7 @@ class LiteRt(_Runtime):
 
 
 class OnnxRuntime(_Runtime):
-    """An `.onnx` file in ONNX Runtime."""
+    """An `.onnx` file, opened in ONNX Runtime."""
 
     packages = "onnxruntime"
 
@@ -103,7 +104,7 @@ class OnnxRuntime(_Runtime):
 
 
 class OpenVino(_Runtime):
-    """An `.xml` file and its `.bin` file in OpenVINO."""
+    """An `.xml` file and its `.bin` file, opened in OpenVINO."""
 
     packages = "openvino"
 
@@ -128,7 +129,7 @@ class OpenVino(_Runtime):
 
 
 class SavedModel(_Runtime):
-    """A SavedModel in TensorFlow."""
+    """A SavedModel, opened in TensorFlow."""
 
     packages = "tensorflow"
 
@@ -162,7 +163,7 @@ def open_runtime(path, format, threads=1):
         threads: Number of threads to compute with. Defaults to 1.
 
     Returns:
-        The runtime, a function from pixels to outputs.
+        The runtime, a function that maps pixels to outputs.
 
     Raises:
         InputError: The runtime is not installed, or cannot open the file.

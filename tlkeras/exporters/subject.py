@@ -107,7 +107,7 @@ def _run_of(model, class_names):
 
 
 def _without_images(run):
-    """Make a subject without images. Noise is enough to verify the outputs of a float file."""
+    """Make a subject with noise images, which are enough to verify the outputs of a float file."""
     noise = np.random.default_rng(0).integers(0, 256, (16, *run.model.input_shape[1:]), "uint8")
     return Subject(run.model, _labels(run), noise[:0], noise, None, "noise images", None)
 

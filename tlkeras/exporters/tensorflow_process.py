@@ -123,7 +123,7 @@ def _litert(folder, float16):
 def _write_onnx(folder, path):
     """Convert to ONNX.
 
-    tf2onnx's optimizers are disabled, since they need several times as much memory, and ONNX Runtime optimizes the
+    tf2onnx's optimizers are disabled, since they increase memory use several times over, and ONNX Runtime optimizes the
     graph later anyway.
     """
     import onnx

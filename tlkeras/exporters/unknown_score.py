@@ -17,7 +17,7 @@ _TINY = 1e-30
 
 @keras.saving.register_keras_serializable("tlkeras")
 class UnknownScore(keras.layers.Layer):
-    """Layer that computes unknown scores from the distances between the features of new and of known images.
+    """Layer that computes unknown scores from the distances of new images from known images in feature space.
 
     See `Rejector.unknown_scores` for the method.
 
@@ -38,7 +38,7 @@ class UnknownScore(keras.layers.Layer):
         self.images = int(images)
 
     def build(self, input_shape):
-        """Create the weights: center and scale of square-rooted features, and the known images and their distances."""
+        """Create the weights: center and scale of square-rooted features; features and distances of known images."""
         count, images = input_shape[-1], self.images
         shapes = {"center": (count,), "scale": (count,), "references": (count, images), "distances": (images,)}
         for name, shape in shapes.items():

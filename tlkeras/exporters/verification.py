@@ -11,19 +11,19 @@ def compare(answers, expected, subject):
 
     Args:
         answers: Outputs of the file, float32 array `(images, classes)`. If the labels have an `unknown_threshold`, the
-            unknown scores are an additional last column.
+            array has one more column at the end, the unknown scores.
         expected: Outputs of Keras, an array of the same shape.
         subject: `tlkeras.exporters.subject.Subject`.
 
     Returns:
         Dict with `agreement` (fraction of images with the same predicted class; with several labels per image, fraction
-        of equal decisions) and `largest_difference` (between two probabilities). With unknown scores, also
-        `unknown_agreement` (fraction of images for which the file and Keras agree on whether they are unknown),
-        `unknown` and `keras_unknown` (fractions of images classified as unknown) and `unknown_interval` (95% interval
-        of the difference between these two fractions, file minus Keras). If the labels are known, also `accuracy`,
-        `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired difference) and
-        `classes` (one dict per class with `name`, `images`, and the fractions of its images that `keras` and `export`
-        predict correctly).
+        of equal decisions) and `largest_difference` (between a probability from the file and the one from Keras). With
+        unknown scores, also `unknown_agreement` (fraction of images for which the file and Keras agree on whether they
+        are unknown), `unknown` and `keras_unknown` (fractions of images classified as unknown) and `unknown_interval`
+        (95% interval of the difference between these two fractions, file minus Keras). If the labels are known, also
+        `accuracy`, `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired difference)
+        and `classes` (one dict per class with `name`, `images`, and the fractions of its images that `keras` and
+        `export` predict correctly).
 
     Example:
 
@@ -119,6 +119,6 @@ def _interval(lost):
 
 
 def _share(right, chosen, number):
-    """Return the fraction of the chosen images that are predicted correctly, or None if no images are chosen."""
+    """Return the fraction of correct predictions for the chosen images, or None if no images are chosen."""
     column = right if right.ndim == 1 else right[:, number]
     return float(column[chosen].mean()) if chosen.any() else None

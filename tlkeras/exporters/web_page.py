@@ -30,7 +30,7 @@ def web_page(content: bytes, labels: dict, quantization: str) -> str:
     """Render the page that classifies images in the browser.
 
     Args:
-        content: Content of a LiteRT file that takes uint8 images `(1, height, width, 3)` and returns float32
+        content: Contents of a LiteRT file that takes uint8 images `(1, height, width, 3)` and returns float32
             probabilities `(1, classes)` and, optionally, unknown scores `(1, 1)`.
         labels: Dict of labels, described in `tlkeras.exporters.labels`.
         quantization: Name of the file's quantization, shown in the footer.
@@ -81,7 +81,7 @@ def _page(labels, program, policy, **parts):
 
     Args:
         labels: Dict of labels, described in `tlkeras.exporters.labels`.
-        program: JavaScript of the page.
+        program: The page's JavaScript.
         policy: Directives to add to the Content-Security-Policy, which allows the page's own style and images.
         **parts: Variables of the template that differ between the two pages.
     """

@@ -14,8 +14,8 @@ def render_adapted_page(name, class_names, metrics, lines, command):
 
     Args:
         name: Title, such as the name of the run's folder.
-        class_names: Names of the classes, in the order of their indices.
-        metrics: Content of the run's `metrics.json`, including `adaptation` and the scores of the original run.
+        class_names: Class names, in index order.
+        metrics: Contents of the run's `metrics.json`, including `adaptation` and the scores of the original run.
         lines: Sentences that describe the adaptation.
         command: Command or Python call that reproduces the run.
 

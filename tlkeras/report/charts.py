@@ -1,4 +1,4 @@
-"""Charts of the page as inline SVG. The style sheet sets their colors by CSS class, for light and dark mode."""
+"""The page's charts, as inline SVG. The style sheet sets their colors by CSS class, for light and dark mode."""
 
 from math import ceil, floor, log10
 
@@ -41,8 +41,8 @@ class Plane:
     Args:
         width: Width of the chart.
         height: Height of the chart.
-        x: Lowest and highest value of the horizontal axis.
-        y: Lowest and highest value of the vertical axis.
+        x: Lowest and highest values on the horizontal axis.
+        y: Lowest and highest values on the vertical axis.
     """
 
     def __init__(self, width, height, x, y):
@@ -104,7 +104,7 @@ def reliability_chart(bins, label):
     """Draw a reliability diagram: the fraction of correct predictions against the predicted probability.
 
     Args:
-        bins: Dicts with `confidence`, `share`, `low`, `high` and `images`.
+        bins: One dict per bin, with `confidence`, `share`, `low`, `high` and `images`.
         label: Description for screen readers.
     """
     plane = Plane(400, 300, (0, 1), (0, 1))
@@ -153,12 +153,12 @@ def map_chart(points, kinds, wrong, titles, label):
 
 
 def heat_map(shares, counts, names, label):
-    """Draw a confusion matrix with many classes, with one square per pair of true and predicted class that occurs.
+    """Draw a confusion matrix with many classes, with one square for each nonempty cell.
 
     Args:
-        shares: Fraction of its row that each cell contains, array of shape `(classes, classes)`.
+        shares: Fraction of the images in its row that each cell contains, array of shape `(classes, classes)`.
         counts: Number of images in each cell, int array with the shape of `shares`.
-        names: Names of the classes.
+        names: Class names, in the order of the rows and columns.
         label: Description for screen readers.
     """
     number, edge = len(names), 26

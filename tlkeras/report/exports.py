@@ -40,7 +40,7 @@ def add_export(path, report):
 
     Args:
         path: Path of `report.html`, `pathlib.Path`.
-        report: Content of `export.json`.
+        report: Contents of `export.json`.
     """
     page = with_export(path.read_text("utf-8"), report)
     with file_written_whole(path) as part:

@@ -30,10 +30,11 @@ class Facts:
 
     Attributes:
         name: Title, such as the name of the run's folder.
-        class_names: Names of the classes, in the order of their indices.
-        metrics: Content of the run's `metrics.json`.
+        class_names: Class names, in index order.
+        metrics: Contents of the run's `metrics.json`.
         paths: Paths or names of the measured images.
-        labels: Labels of the measured images, int array of shape `(images,)`, or 0 and 1 of shape `(images, classes)`.
+        labels: Labels of the measured images, int array of shape `(images,)`, or 0s and 1s of shape `(images, classes)`
+            if an image may have several labels.
         probabilities: Predictions by models that had not seen the measured images, float array of shape `(images,
             classes)`.
         thresholds: Probability threshold of each label, or None if each image has exactly one class.
@@ -42,8 +43,9 @@ class Facts:
         parts: Splits of the data, a sequence of `Part`.
         near_duplicates: Number of images that have a near-duplicate or belong to a group.
         command: Command or Python call that reproduces the run.
-        read: Function from indices of measured images to their pixels, uint8 of shape `(n, height, width, 3)`, or None.
-        explain: Function from pixels and class indices to activation maps, or None.
+        read: Function that maps indices of measured images to the images' pixels, uint8 of shape `(n, height, width,
+            3)`, or None.
+        explain: Function that maps pixels and class indices to activation maps, or None.
         files: Dict that maps the names of the run's files to their sizes in bytes.
         notes: Sentences on the reliability of the predictions.
     """
@@ -84,7 +86,7 @@ class Facts:
 
     @cached_property
     def right(self):
-        """Whether each prediction is correct, bool `(images,)`. With several labels, all must be correct."""
+        """Whether each prediction is correct, bool `(images,)`. With several labels per image, all must be correct."""
         if self.multilabel:
             return (self.decided == (self.labels > 0.5)).all(axis=1)
         return self.decided == self.labels

@@ -18,7 +18,7 @@ def render_card(facts):
     """Render the model card of a run.
 
     Args:
-        facts: `Facts`.
+        facts: `Facts` of the run.
 
     Returns:
         Markdown, str. It contains no images and no file names.

@@ -22,7 +22,7 @@ def render_page(facts):
     """Render the page of a run.
 
     Args:
-        facts: `Facts`.
+        facts: `Facts` of the run.
 
     Returns:
         HTML, str. Names of classes and files are escaped, and the page's Content-Security-Policy forbids scripts and

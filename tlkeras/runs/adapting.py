@@ -34,15 +34,15 @@ def adapt(
 ) -> Run:
     """Adapt a run to a new domain, such as a new camera or style, using unlabeled images from that domain.
 
-    On the new images, each feature is standardized to the mean and standard deviation that it has on the images that
-    the run was trained on. This transformation is folded into the head. A copy of the network with the BatchNorm
-    statistics of the new domain is added, which doubles the prediction time. A probe is then fitted to the labeled
-    images that the run was trained on. The command `tlkeras adapt` does the same as this function.
+    Each feature is rescaled so that its mean and standard deviation on the new images match those on the images that
+    the run was trained on. This transformation is folded into the head. A copy of the network with BatchNorm statistics
+    from the new domain is added, which doubles the prediction time. A probe is then fitted to the labeled images that
+    the run was trained on. The command `tlkeras adapt` does the same as this function.
 
-    Standardizing can reduce accuracy if the shift is small and the class proportions differ. The logits are therefore
-    averaged with those of a probe without adaptation. The weight of the probe without adaptation is one half (0.8
-    without a copy of the network) if the two probes predict the same class for 80% of the new images, less if they
-    agree on fewer images, and zero below 40%.
+    Rescaling can reduce accuracy if the shift is small and the class proportions of the two domains differ. The logits
+    are therefore averaged with those of a probe without adaptation. The probe without adaptation accounts for half of
+    this average (80% without a copy of the network) if the two probes predict the same class for at least 80% of the
+    new images, for less if they agree on fewer images, and for nothing below 40%.
 
     The class proportions should be similar in both domains. Only labeled images from the new domain can show how
     accurate the new run is: call `run.evaluate(folder)`. The `metrics` of the new run contain the scores of the
@@ -50,8 +50,8 @@ def adapt(
 
     Args:
         run: A `Run`, or its folder.
-        images: At least 100 unlabeled images of the new domain: a folder (subfolder names are ignored); paths;
-            pixels; or a split of `tlkeras.load_images`.
+        images: At least 100 unlabeled images of the new domain: a folder (subfolder names are ignored); paths; pixels;
+            or a split from `tlkeras.load_images`.
         output: Folder to write the new run to. Defaults to None, which writes nothing.
         source: The labeled images that the run was trained on, in any form that `tlkeras.fit` accepts. Defaults to
             None, which means the source recorded in the run.
@@ -59,13 +59,14 @@ def adapt(
             be at least as accurate on them as the original run. Defaults to None.
         batchnorm: Whether to add a copy of the network with adapted BatchNorm statistics. The copy is omitted for
             networks without BatchNorm and for fewer than 100 source images. Defaults to True.
-        self_training: Whether to fit the probe a second time, with its own predictions for the new images as additional
-            labels. On average, this improves accuracy slightly; it is not guaranteed to. Defaults to False.
+        self_training: Whether to fit the probe a second time, with the new images added to the training data, labeled
+            with the probe's own predictions. This improves accuracy slightly on average, but not in every case.
+            Defaults to False.
         overwrite: Whether to replace an existing run in `output`. Defaults to False.
         verbose: Whether to show progress on stderr. Defaults to False.
 
     Returns:
-        `Run` with details of the adaptation in `metrics["adaptation"]`.
+        The adapted `Run`, with details of the adaptation in `metrics["adaptation"]`.
 
     Raises:
         InputError: There are too few images, the images do not differ from those that the run was trained on, an image
@@ -116,7 +117,7 @@ def adaptation_text(facts: dict) -> str:
     """Explain an adaptation in several lines of text.
 
     Args:
-        facts: `metrics["adaptation"]` of an adapted run.
+        facts: The dict `metrics["adaptation"]` of an adapted run.
     """
     before, after = facts["classes_in_use"]
     lines = [
@@ -177,7 +178,7 @@ def _learned_images(run, source):
 
 
 def _compared(run, adapted, labeled):
-    """Measure the original and the adapted run on labeled images. Raise an error if adapting made it less accurate."""
+    """Measure both runs on labeled images. Raise an error if the adapted run is less accurate than the original."""
     scores = [one.evaluate(labeled)["scores"] for one in (run, adapted)]
     accuracy = [one["accuracy"] for one in scores]
     if accuracy[1] < accuracy[0]:

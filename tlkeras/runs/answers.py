@@ -21,7 +21,7 @@ def answer_of(run, probabilities, top_k, all_probabilities):
     Args:
         run: `Run`.
         probabilities: Array of shape `(classes,)`, or `(classes + 1,)` with the unknown score last.
-        top_k: Number of most probable classes to include.
+        top_k: Number of classes to include, starting with the most probable.
         all_probabilities: Whether to include the probabilities of all classes.
     """
     numbers = list(map(float, probabilities))
@@ -109,7 +109,7 @@ def answer_file(path, run, top_k, probabilities):
 
 
 def _columns(run, top_k, probabilities):
-    """Return a dict that maps column names to types."""
+    """Return the columns of the output file, as a dict that maps names to types."""
     columns = {"path": str}
     if run.thresholds is not None:
         columns |= {"labels": str, "label_probabilities": str}
@@ -128,7 +128,7 @@ def _ranked(name, rank):
 
 
 def _row(answer):
-    """Return a dict that maps column names to cells, for one image."""
+    """Return the row of one image, as a dict that maps column names to cells."""
     row = {name: value for name, value in answer.items() if isinstance(value, str | float)}
     row["path"] = row["path"].encode("utf-8", "backslashreplace").decode()  # a file name may not be valid text
     for rank, one in enumerate(answer.get("top", ())):

@@ -36,11 +36,11 @@ class Bulk:
 def predict_to_file(
     run, images, output, *, resume=False, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False
 ) -> Bulk:
-    """Write the predictions for images to a file, in order. See `tlkeras.runs.run.Run.predict` for the arguments.
+    """Write the predictions for images to a file, in image order. See `tlkeras.runs.run.Run.predict` for the arguments.
 
     The predictions are collected in the hidden file `.NAME.unfinished` in the folder of the output file, one line per
-    image. The output file is written once all predictions are available. A process that is killed therefore loses only
-    the last batches.
+    image. The output file is written once all predictions are available. A killed process therefore loses only the last
+    batches.
     """
     check_answer_file(output)
     check_top_k(run, top_k)
@@ -70,7 +70,7 @@ def predict_to_file(
 
 
 def _start(unfinished, call, resume):
-    """Create the unfinished file, or remove its last line if incomplete. Return the number of predictions in it."""
+    """Create the unfinished file, or remove an incomplete last line. Return the number of predictions in the file."""
     call = json.loads(json.dumps(call))
     if not (resume and unfinished.exists()):
         unfinished.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ def command_of(arguments, function, first="source"):
     Args:
         arguments: Dict of the arguments of `tlkeras.fit`, or of another public function whose command has the same
             name.
-        function: The function itself, from which the defaults are read.
+        function: The public function itself, whose signature provides the defaults.
         first: Name of the function's first argument, which is positional in the command. Defaults to `"source"`.
 
     Returns:
@@ -46,7 +46,7 @@ def _same(value, default):
 
 
 def _option(name, value):
-    """Return the command-line words for an option."""
+    """Return the command-line arguments that set an option."""
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, Mapping):

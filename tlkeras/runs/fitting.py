@@ -112,15 +112,15 @@ def fit(
             a class to every image.
         refit: Whether to train the delivered model on all images. If False, the delivered model is the one that was
             measured on held-out images. Defaults to True.
-        epochs: Number of epochs of fine-tuning. Defaults to 4.
+        epochs: Number of fine-tuning epochs. Defaults to 4.
         minutes: Time limit for fine-tuning. The numbers of epochs and trainable blocks are chosen to stay within the
             limit. If that is not enough and `image_size` is not given, smaller images are used. Defaults to None, no
             limit.
         domain: Kind of images, such as `"photo"` or `"xray"`, which determines the augmentation for fine-tuning; see
             `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
         tta: Whether to measure the gain from averaging predictions over the flips that are safe for `domain`.
-            `Run.predict(tta=True)` then averages if the gain is more than chance. Defaults to False, because it takes
-            additional time.
+            `Run.predict(tta=True)` then averages predictions only if the measured gain exceeds its standard error.
+            Defaults to False, because measuring the gain takes extra time.
         columns: As in `tlkeras.load_images`.
         root: Folder that the paths in a table are relative to, as in `tlkeras.load_images`.
         label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.

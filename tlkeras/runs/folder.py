@@ -7,8 +7,8 @@
 - `report.html` shows all of the above, and `confusion.png` shows which classes are confused.
 - `model_card.md` documents the model for publication.
 - `log.jsonl` has one line per training event.
-- `rejection.npz` exists only if rejection was requested. It recognizes images of unknown classes from the features,
-  which `model.tflite` then returns next to the probabilities.
+- `rejection.npz` exists only if rejection was requested. It recognizes images of unknown classes from their features;
+  `model.tflite` then returns these features along with the probabilities.
 """
 
 import json
@@ -70,7 +70,7 @@ def written_run(path, run, overwrite=False):
         moved to `path`.
 
     Raises:
-        InputError: For the reasons given in `check_run_output`, or because the run cannot be written.
+        InputError: As in `check_run_output`, or the run cannot be written.
     """
     try:
         check_run_output(path, overwrite)
@@ -113,13 +113,13 @@ def read_litert(folder, labels, image_shape, outputs):
 
     Args:
         folder: Folder of the run, `pathlib.Path`.
-        labels: Content of the run's `labels.json`, with the digests of the Keras and the LiteRT file.
+        labels: Contents of the run's `labels.json`, with the digests of the Keras and the LiteRT file.
         image_shape: Shape of an image, `(height, width, 3)`.
         outputs: Number of classes, plus the number of features if the run has a rejector.
 
     Returns:
-        `LiteRtEngine`, or None if there is no LiteRT file, the Keras or the LiteRT file has changed, or
-        `inspect_litert` or LiteRT rejects the LiteRT file.
+        `LiteRtEngine`. None if there is no LiteRT file, if it or the Keras file has changed, or if it is rejected by
+        `inspect_litert` or by LiteRT itself.
     """
     import numpy as np  # `fit --help` imports this module and does not need NumPy
 
@@ -154,7 +154,7 @@ def _digests(folder):
 
 
 def _keep(path, run):
-    """Save the model to a fallback folder. Return the folder, or None if that fails, too."""
+    """Save the model to a fallback folder. Return the folder, or None if that also fails."""
     for place in (path.parent, tempfile.gettempdir()):
         try:
             folder = Path(tempfile.mkdtemp(dir=place, prefix=f"{path.name}."))

@@ -1,4 +1,4 @@
-"""Limit the number of images in a run, and identify images by digests of their content."""
+"""Limit the number of images in a run, and identify images by their digests."""
 
 import os
 from dataclasses import replace
@@ -30,11 +30,11 @@ def at_most(images, per_class, seed):
 
 
 def digest(source):
-    """Return a digest of an image's content: the 128-bit BLAKE2b hash in hexadecimal.
+    """Return a digest of an image: its 128-bit BLAKE2b hash, in hexadecimal.
 
     Args:
-        source: Path of a file, its content as bytes, a PIL image, an array of pixels, or a function that returns one of
-            these.
+        source: Path of a file, the file's contents as bytes, a PIL image, an array of pixels, or a function that
+            returns one of these.
     """
     if callable(source):
         source = source()
@@ -46,7 +46,7 @@ def digest(source):
 
 
 def digests(split, source):
-    """Return a dict that maps the paths of a split's images, relative to the source, to digests of their content.
+    """Return a dict that maps the paths of a split's images, relative to the source, to the images' digests.
 
     Args:
         split: `ImageSplit`.

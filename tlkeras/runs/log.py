@@ -26,7 +26,7 @@ class RunLog:
         self.events, self.path = [], None
 
     def __call__(self, event):
-        """Append an event, a dict, with the current UTC time."""
+        """Append an event, given as a dict, and add the current UTC time to it."""
         self.events.append({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
         self._append(self.events[-1:])
 
@@ -38,7 +38,7 @@ class RunLog:
         self({"phase": name, "seconds": perf_counter() - start, **facts})
 
     def continue_in(self, folder):
-        """Write all events to `log.jsonl` in a folder from now on, after any events of an earlier process.
+        """Write all past and future events to `log.jsonl` in a folder, after any events of an earlier process.
 
         Args:
             folder: Folder of the log, `pathlib.Path`, or None to keep the events only in memory.

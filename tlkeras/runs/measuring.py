@@ -18,11 +18,11 @@ from tlkeras.utils.validation import invalid
 
 
 def scores_of(measured, majority):
-    """Score a strategy's predictions for images that had not been used to train the models that made them.
+    """Score a strategy's predictions, each made by a model that had not been trained on the image.
 
     Args:
         measured: `tlkeras.selection.outcome.Measured`.
-        majority: Index of the most common class among the training images. Ignored for several labels per image.
+        majority: Index of the most common class among the training images. Ignored if an image may have several labels.
 
     Returns:
         `tlkeras.evaluation.metrics.Scores`, or `LabelScores` if an image may have several labels.
@@ -38,8 +38,8 @@ def expected_range(scores):
     """Compute a prediction interval for the accuracy on the same number of similar new images.
 
     Both the accuracy on the new images and the measured accuracy have a standard error, so the interval is wider than a
-    confidence interval by a factor of √2. It is centered at the accuracy after adding two right and two wrong images
-    (Agresti and Coull, 1998).
+    confidence interval by a factor of √2. It is centered at the accuracy after adding two correct and two wrong
+    predictions (Agresti and Coull, 1998).
 
     Args:
         scores: `Scores` or `LabelScores`.
@@ -83,7 +83,7 @@ def evaluate(run, source, table, classes=None, verbose=False):
     Args:
         run: `Run`.
         source: Labeled images, in any form that `load_images` accepts.
-        table: `TableOptions`.
+        table: `TableOptions` for reading the source.
         classes: Names of the classes to measure on. Defaults to None, all classes.
         verbose: Whether to show progress on stderr. Defaults to False.
     """
@@ -120,7 +120,7 @@ def scored_part(files):
 
 
 def known_from_training(run):
-    """Return the digests of the images that a run was trained or chosen on, and the index of the majority class."""
+    """Return the digests of the images used to train or choose a run's model, and the index of the majority class."""
     try:
         data, scores = run.metrics["data"], run.metrics["scores"]
         if data is None:  # an exported file, which does not list the images it was trained on
@@ -134,7 +134,7 @@ def known_from_training(run):
 
 
 def labeled_files(run, source, table, classes=None):
-    """List labeled images after checking that the run knows their classes; with `classes`, only images of these."""
+    """List labeled images, or only those of `classes` if given, after checking that the run knows their classes."""
     if classes is not None and run.thresholds is not None:
         raise invalid("classes", list(classes), "be None for a run with several labels per image")
     listing = list_source(source, table=table)

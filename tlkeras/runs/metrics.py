@@ -1,4 +1,4 @@
-"""Build the content of `metrics.json` for a trained model."""
+"""Build the contents of `metrics.json` for a trained model."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""Predict any number of images from files, folders and patterns, one by one in the order given."""
+"""Make predictions for any number of images from files, folders and patterns, in the order given."""
 
 import mimetypes
 import os
@@ -18,7 +18,7 @@ from tlkeras.utils.validation import check_integer, invalid
 
 
 def list_images(images):
-    """List images, and replace each folder and each pattern with its files.
+    """List images, expanding each folder and each pattern into the files that it refers to.
 
     Args:
         images: One or more of the following: a path of a file; a folder, for all visible files below it that may be
@@ -28,8 +28,8 @@ def list_images(images):
 
     Returns:
         `(images, other_files)`, two lists. A folder without images or a pattern without matches stays in `images`, so
-        that the error for it says why it could not be read. `other_files` lists files in the folders that were skipped
-        because of an extension that images do not have, such as `.txt`.
+        that the error for it says why it could not be read. `other_files` lists the skipped files in the folders: those
+        with an extension that images do not have, such as `.txt`.
 
     Raises:
         InputError: A folder cannot be listed.
@@ -56,7 +56,7 @@ def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_
 
 
 def stream_answers(run, images, batch_size, verbose, tta=False):
-    """Yield pairs of an image and the engine's output for it or an `ImageError`. See `Run.probabilities`."""
+    """Yield pairs: an image, and either the engine's output for it or an `ImageError`. See `Run.probabilities`."""
     check_integer("batch_size", batch_size, 1)
     images, _ = list_images(images)
     reader, flips = _Reader(run.image_size, run.resize), flips_to_use(run) if tta else ()
@@ -96,7 +96,7 @@ class FlippingEngine:
     """Engine that wraps another engine and averages its outputs over each image and its flips.
 
     Args:
-        engine: Engine, as `tlkeras.features.engines.choice.make_engine` returns it.
+        engine: Engine returned by `tlkeras.features.engines.choice.make_engine`.
         flips: Names of flips. See `tlkeras.selection.flips`.
     """
 
@@ -110,13 +110,13 @@ class FlippingEngine:
 
 
 class _Reader:
-    """Reader that resizes images for a run, for `stream_features`."""
+    """Image reader for `stream_features` that resizes images as a run requires."""
 
     def __init__(self, image_size, resize):
         self.image_size, self.resize = image_size, resize
 
     def pixels(self, source, content=None):
-        """Read one image as uint8 `(height, width, 3)`."""
+        """Read one image as a uint8 array of shape `(height, width, 3)`."""
         if isinstance(source, str | os.PathLike) and Path(source).is_dir():
             raise ImageError(os.fspath(source), "the folder contains no images")
         return read_image(source, self.image_size, self.resize)

@@ -63,7 +63,7 @@ def facts_of(folder, run, trained, task, command):
 
 
 def _delivered(probabilities, metrics):
-    """Return the probabilities, scaled with the temperature of the delivered model if it has one."""
+    """Return the probabilities, scaled with the delivered model's temperature if it has one."""
     from tlkeras.evaluation.calibration import scale_temperature
 
     temperature = (metrics.get("calibration") or {}).get("temperature")
@@ -85,6 +85,6 @@ def _group_sizes(parts):
 
 
 def _shown_paths(paths, source):
-    """Return paths relative to the source, and paths outside it unchanged."""
+    """Make paths relative to the source, but leave paths outside the source unchanged."""
     root = Path(source)
     return [Path(path).relative_to(root).as_posix() if Path(path).is_relative_to(root) else str(path) for path in paths]

@@ -56,7 +56,7 @@ class Unfinished:
         Args:
             call: Dict of arguments and image digests. To resume an earlier call, they must equal the arguments and
                 digests of that call.
-            resume: Whether to resume from an existing folder. Otherwise, the existing folder is removed.
+            resume: Whether to resume from an existing folder. If False, an existing folder is removed.
 
         Returns:
             Path of the folder, `pathlib.Path`, or None if there is no output folder.
@@ -83,7 +83,7 @@ class Unfinished:
 
     @contextmanager
     def kept_if(self, pattern):
-        """Remove the folder if the `with` block fails, unless files in it match `pattern` and allow resuming."""
+        """Remove the folder if the `with` block fails, unless files that match `pattern` make it resumable."""
         try:
             yield
         except BaseException:

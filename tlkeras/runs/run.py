@@ -86,7 +86,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict:
-        """The measurements and the settings: the content of `metrics.json`.
+        """The measurements and the settings: the contents of `metrics.json`.
 
         Raises:
             InputError: The file is missing or damaged.
@@ -98,7 +98,7 @@ class Run:
 
     @cached_property
     def log(self) -> list[dict]:
-        """The training events in order: the content of `log.jsonl`. See docs/logging.md."""
+        """The training events in order: the contents of `log.jsonl`. See docs/logging.md."""
         path = self.path / LOG
         return read_log(path) if path.exists() else []
 
@@ -126,32 +126,33 @@ class Run:
         """Predict the classes of images.
 
         If the run has a LiteRT file, that file makes the predictions, on all cores and without Keras. Otherwise, or
-        once `model` is in memory and may have been changed, Keras is used. The two agree to 1e-5. `tlkeras predict`
-        does the same.
+        once `model` is in memory and may have been changed, Keras is used. The probabilities from LiteRT and Keras
+        agree to within 1e-5. The command `tlkeras predict` does the same as this method.
 
         Args:
             images: One or more of the following: a path of an image file; a folder, for all images below it; a pattern
                 such as `"photos/*.jpg"`; or anything else that `tlkeras.read_image` accepts.
-            output: File for the predictions, `.csv`, `.jsonl` or `.parquet`. It appears when it is complete. Memory use
-                then does not depend on the number of images. Defaults to None, no file.
+            output: File for the predictions, `.csv`, `.jsonl` or `.parquet`. The file appears when it is complete. With
+                `output`, memory use does not depend on the number of images. Defaults to None, no file.
             resume: Whether to continue an identical call that was killed before its `output` was complete. Images
                 already predicted are not read again. Defaults to False, which starts from the beginning.
-            top_k: Number of most probable classes to include. Defaults to 1.
+            top_k: Number of classes to include, starting with the most probable. Defaults to 1.
             probabilities: Whether to include the probabilities of all classes. Defaults to False.
-            tta: Whether to average over each image and its flips, if `tlkeras.fit(tta=True)` found on held-out images
-                that averaging helps. If not, a warning is issued and nothing is averaged. Defaults to False.
+            tta: Whether to average predictions over each image and its flips. This requires a run from
+                `tlkeras.fit(tta=True)`, which measures on held-out images whether averaging helps. If averaging does
+                not help, a warning is issued and nothing is averaged. Defaults to False.
             batch_size: Images per forward pass in Keras. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
             List with one dict per image, in the order given. Each has the keys `path`, `class` and `probability`. If
             `top_k` is more than 1, it also has `top`, a list of dicts with `class` and `probability`. With
-            `probabilities`, it also has `probabilities`, a dict by class. If an image may have several labels, the dict
-            has `labels` and `label_probabilities` instead of `class` and `probability`, for the labels that reach their
-            thresholds. If the run has a rejector, `class` may be `"unknown"`; `probability` is still that of the most
-            probable known class, and `unknown_score` is the fraction of known images that are closer to other known
-            images than this image is. The dict of an unreadable image has only `path` and `error`. With `output`, the
-            list contains only unreadable images.
+            `probabilities`, it also has `probabilities`, a dict that maps classes to probabilities. If an image may
+            have several labels, the dict has `labels` and `label_probabilities` instead of `class` and `probability`,
+            for the labels that reach their thresholds. If the run has a rejector, `class` may be `"unknown"`;
+            `probability` is still that of the most probable known class, and `unknown_score` is the fraction of known
+            images that lie closer to the other known images than this image does. The dict of an unreadable image has
+            only `path` and `error`. With `output`, the list contains only unreadable images.
 
         Raises:
             InputError: An argument is invalid, or the output cannot be written.
@@ -181,7 +182,8 @@ class Run:
             root: Folder that the paths in a table are relative to, as in `tlkeras.load_images`.
             label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.
             classes: Names of the classes whose images are scored. The model may still predict any class. Not available
-                for several labels per image. Defaults to None, all images; the run must then know all of their classes.
+                if an image may have several labels. Defaults to None, all images; the run must then know all of their
+                classes.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
@@ -189,7 +191,8 @@ class Run:
             `LabelScores` with the run's thresholds if an image may have several labels. `part` is the part of the
             source that was scored: `"test"` if it exists, else `"validation"` if it exists, else `"all"`.
             `seen_in_training` is the number of scored images that were used to train or choose the model, or None for
-            an exported file, which does not record them. `skipped` lists unreadable files of this part and reasons.
+            an exported file, which does not record them. `skipped` lists the unreadable files in this part, with
+            reasons.
 
         Raises:
             InputError: The source does not exist, it has a class that the run does not know, or it has several labels
@@ -202,7 +205,7 @@ class Run:
         return evaluate(self, source, table, classes, verbose)
 
     def probabilities(self, images: Any, batch_size: int = 32, verbose: bool = False) -> Iterator[tuple[Any, Any]]:
-        """Predict images in batches, for more images than fit in memory.
+        """Compute probabilities in batches, for more images than fit in memory.
 
         Args:
             images: As in `predict`.
@@ -235,8 +238,8 @@ class Run:
         """Make the engine for predictions: LiteRT if possible, or Keras once the model is in memory.
 
         Returns:
-            Function from pixels to float32 of shape `(images, classes)`, or `(images, classes + 1)` with the unknown
-            score last if the run has a rejector.
+            Function that maps pixels to a float32 array of shape `(images, classes)`, or `(images, classes + 1)` with
+            the unknown score last if the run has a rejector.
         """
         if "model" not in self.__dict__ and self._litert is not None:
             engine = self._litert

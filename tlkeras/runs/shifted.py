@@ -1,4 +1,4 @@
-"""Measure a run on images from a new domain, and compare with clean and corrupted images."""
+"""Measure a run on images from a new domain, and compare the accuracy with that on clean and corrupted images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
             were used in training, no corrupted copies are scored, and the accuracy that was measured when the run was
             trained is reported for the clean images.
         shifted: Labeled images from the new domain.
-        table: `TableOptions`.
+        table: `TableOptions` for reading the sources.
         verbose: Whether to show progress on stderr. Defaults to False.
 
     Returns:

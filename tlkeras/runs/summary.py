@@ -9,7 +9,7 @@ def summary(metrics):
     """Describe a run's accuracy, the images that it was measured on, and the accuracy to expect on new images.
 
     Args:
-        metrics: Content of a run's `metrics.json`.
+        metrics: Contents of a run's `metrics.json`.
 
     Returns:
         Text of several lines.

@@ -59,9 +59,9 @@ def measure_calibration(trained, calibrate, seed=0):
         seed: Seed for the folds and for the bootstrap. Defaults to 0.
 
     Returns:
-        Dict for `metrics.json`: `temperature` (None if not scaled), and `before` and `after` (None if not scaled), each
-        a dict with the fields of `tlkeras.Reliability`. If an image may have several labels, None is returned instead
-        of a dict.
+        Dict for `metrics.json`: `temperature`, `before` and `after`. The latter two contain the fields of
+        `tlkeras.Reliability` before and after scaling. Without scaling, `temperature` and `after` are None. If an image
+        may have several labels, the result is None instead of a dict.
     """
     from tlkeras.evaluation.calibration import fit_temperature, reliability, scale_temperature
     from tlkeras.evaluation.temperature import cross_fitted, scale_head
@@ -93,7 +93,7 @@ class UnknownScoring:
     Args:
         engine: Engine that takes pixels and returns an array of probabilities followed by features.
         classes: Number of classes.
-        rejector: `tlkeras.Rejector`.
+        rejector: `tlkeras.Rejector` that computes the unknown scores.
     """
 
     def __init__(self, engine, classes, rejector):
@@ -112,10 +112,10 @@ class UnknownScoring:
 
 
 def trust_text(metrics):
-    """Yield the sentences of a run's summary about calibration and unknown images.
+    """Yield the sentences about calibration and unknown images in a run's summary.
 
     Args:
-        metrics: Content of a run's `metrics.json`.
+        metrics: Contents of a run's `metrics.json`.
     """
     calibration, rejection = metrics.get("calibration"), metrics.get("rejection")
     if calibration and calibration["temperature"]:

@@ -38,7 +38,7 @@ def make_application(run: "Run", limits: Limits | None = None) -> Starlette:
 
     Args:
         run: A `Run`, which may be an opened exported file.
-        limits: `Limits`. Defaults to None, which means `Limits()`.
+        limits: `Limits` that requests must stay within. Defaults to None, which means `Limits()`.
 
     Returns:
         `starlette.applications.Starlette`.
@@ -105,7 +105,7 @@ class _Service:
 
 
 async def _failed(request, error):
-    """Respond to a rejected request with the status and the reason of the exception."""
+    """Respond to a rejected request with the exception's status and reason."""
     return error_response(error.status_code, error.detail, error.headers)
 
 

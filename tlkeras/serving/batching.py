@@ -15,9 +15,9 @@ LARGEST = 32
 class Batcher:
     """Queue that accepts images one at a time and computes all waiting images in one call.
 
-    No image waits for others to arrive: a free worker takes all images in the queue, up to the largest batch. An engine
-    that computes on the calling thread's core gets one worker per core. Any other engine gets a single worker. The
-    output for an image does not depend on the other images in its batch.
+    No image waits for others to arrive: a free worker takes all images in the queue, up to the maximum batch size. An
+    engine that computes on the calling thread's core gets one worker per core. Any other engine gets a single worker.
+    The output for an image does not depend on the other images in its batch.
 
     Args:
         engine: Function from uint8 pixels `(n, height, width, 3)` to float32 outputs `(n, outputs)`, with an attribute

@@ -28,10 +28,10 @@ class Limits:
     """The limits of a request, with methods that read a request within these limits.
 
     Attributes:
-        bytes: Largest size of an image file, in bytes.
-        pixels: Largest size of an image, width times height.
-        seconds: Longest time for a request's body to arrive.
-        connections: Largest number of open connections.
+        bytes: Largest allowed size of an image file, in bytes.
+        pixels: Largest allowed number of pixels in an image, width times height.
+        seconds: Longest time that a request's body may take to arrive.
+        connections: Largest allowed number of open connections.
     """
 
     bytes: int = 20_000_000
@@ -73,8 +73,8 @@ class Limits:
         """Decode an image file as `Run.predict` does, unless it is too large.
 
         Args:
-            content: Content of the file, as bytes.
-            run: `Run`.
+            content: Contents of the file, as bytes.
+            run: `Run` whose image size and way of resizing are used.
 
         Returns:
             uint8 array `(height, width, 3)`.
@@ -152,7 +152,7 @@ def _refusal(headers):
 
 
 def check_type(request):
-    """Reject a request whose content type is not one for images.
+    """Reject a request whose content type is not that of an image or of binary data.
 
     Raises:
         HTTPException: The content type is neither `image/*` nor `application/octet-stream`.

@@ -68,7 +68,7 @@ def serve(run: "Run", port: int = 8000, limits: Limits | None = None, on_start: 
     Args:
         run: A `Run`, which may be an opened exported file.
         port: Port on 127.0.0.1, or 0 for any free port. Defaults to 8000.
-        limits: `Limits`. Defaults to None, which means `Limits()`.
+        limits: `Limits` that requests must stay within. Defaults to None, which means `Limits()`.
         on_start: Function that is called with the server's URL once connections are accepted.
 
     Raises:

@@ -27,7 +27,8 @@ def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Compariso
         splits: The splits, from `lab.splits`.
 
     Returns:
-        `Comparison`, which prints as one sentence: the difference, its interval, and whether the two can be told apart.
+        `Comparison`, which prints as one sentence: the difference, its interval, and whether the difference is
+        statistically clear.
 
     Raises:
         InputError: `scores` does not contain exactly two methods, or the number of scores differs from the number of
@@ -70,7 +71,7 @@ def counted(share: float, images: int) -> tuple[float, float, float]:
     """Compute the 95% interval of the fraction of correct predictions on one split (Wilson, 1927).
 
     The interval accounts only for the number of test images, not for the choice of training images, which would also
-    change with a new split.
+    differ in a new split.
 
     Args:
         share: Fraction of correct predictions.
@@ -101,10 +102,12 @@ def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 
             returned by `interval` and `counted`. An empty dict adds nothing.
         images: Short description of the images that the accuracies were measured on, or a dict that maps approaches to
             such descriptions. Approaches missing from the dict get the default.
-        splits: Number of splits, or a dict that maps approaches to numbers of splits; `""` if there are no splits.
+        splits: Number of splits, or a dict that maps approaches to numbers of splits. `""` means that there are no
+            splits.
 
     Returns:
-        `Shown`, which a notebook draws as a table. Building a notebook stores its rows for later notebooks.
+        `Shown`, which a notebook displays as a table. When a notebook is built, its rows are stored for later
+        notebooks.
 
     Example:
 

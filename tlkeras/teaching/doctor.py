@@ -33,7 +33,7 @@ class Check:
     Attributes:
         name: Subject of the check.
         ok: Whether the check passed.
-        detail: State of the machine, in a few words.
+        detail: What was found on the machine, in a few words.
         fix: Advice if the check failed, otherwise empty.
     """
 
@@ -140,8 +140,8 @@ def _backend():
 def check_notebooks(requirements=None, in_jupyter=None):
     """Check the packages of the extra `notebooks`, which the notebooks need in addition to tlkeras.
 
-    The check fails if a package is too old, or if JupyterLab is missing, unless a notebook server is already running
-    this code. Other missing packages are listed, but the check passes, because cells that use them are skipped.
+    The check fails if a package is too old. It also fails if JupyterLab is missing, unless this code already runs in a
+    notebook. Other missing packages are only listed, because cells that use them are skipped.
 
     Args:
         requirements: Iterable of requirements as in pyproject.toml. Defaults to the installed tlkeras's requirements.
@@ -159,7 +159,7 @@ def check_notebooks(requirements=None, in_jupyter=None):
 
 
 def check_memory(available=None):
-    """Check that enough memory is free, in GB. Pass if the system does not report it."""
+    """Check that enough memory is free, in GB. The check passes if the system does not report its memory."""
     available = _available_memory() if available is None else available
     if available is None:
         return Check("memory", True, "not reported by this system")
@@ -288,7 +288,7 @@ def _version(name):
 
 
 def _available_memory():
-    """Return free memory in GB, or None. Linux reports available memory; other systems, only the total."""
+    """Return the available memory in GB (on systems other than Linux, the total memory), or None if it is unknown."""
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         line = next((line for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable")), None)

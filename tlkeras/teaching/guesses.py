@@ -14,8 +14,8 @@ def predict(number: str, guess: Any, choices: Sequence[str] | None = None) -> No
 
     Args:
         number: Name of the guess: the number of the notebook and a letter, such as `"03.a"`.
-        guess: One of the choices, or a number; `...` for no guess yet.
-        choices: Possible guesses. Defaults to None, any number.
+        guess: One of the choices, or a number; `...` if there is no guess yet.
+        choices: Possible guesses. Defaults to None, which accepts any number.
 
     Raises:
         InputError: The guess is not one of the choices, or is not a number although there are no choices.
@@ -46,7 +46,7 @@ def outcome(number: str, truth: Any, text: str) -> None:
     Args:
         number: Name of the guess, as in `predict`.
         truth: The outcome: one of the choices of `predict`, or a number.
-        text: Markdown that explains the outcome. Insert numbers from variables.
+        text: Markdown that explains the outcome. Numbers in it should be inserted from variables.
 
     Example:
 

@@ -92,7 +92,7 @@ def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
 
 
 def label_notes(images: Any) -> np.ndarray:
-    """Return which labels of the drawings are known to be wrong, according to people who reviewed all drawings.
+    """Return whether each drawing's label is wrong or doubtful, according to people who reviewed all drawings.
 
     Args:
         images: `tlkeras.ImageSplit` of drawings.
@@ -143,9 +143,9 @@ def splits(
     Args:
         images: `tlkeras.ImageSplit`, such as the result of `drawings`.
         count: Number of splits. Defaults to 12.
-        test_size: Fraction of test images. Defaults to a quarter.
-        validation_size: Fraction of validation images. Defaults to 0: with frozen features, choices are made by
-            cross-validation within the training images.
+        test_size: Fraction of the images in the test set. Defaults to a quarter.
+        validation_size: Fraction of the images in the validation set. Defaults to 0: with frozen features, choices are
+            made by cross-validation within the training images.
         seed: Seed of the first split; each further split uses the next integer.
 
     Returns:
@@ -179,8 +179,9 @@ def scores(fit: Callable[..., Any], features: ArrayLike, images: Any, splits: Se
     """Fit a classifier on the training images of every split, and measure its accuracy on the test images.
 
     Args:
-        fit: Function that takes features and labels and returns a fitted classifier with a method `predict`. A
-            parameter named `groups` receives the groups of the training images, for cross-validation.
+        fit: Function that takes features and labels and returns a fitted classifier with a method `predict`. If the
+            function has a parameter named `groups`, it receives the groups of the training images, for
+            cross-validation.
         features: Array of shape `(images, features)`.
         images: `tlkeras.ImageSplit`, such as the result of `drawings`; only the labels and groups are used.
         splits: List of `Split`.
@@ -223,8 +224,8 @@ def train_head(
     Args:
         features: Array of shape `(images, features)`.
         labels: Class indices of shape `(images,)`.
-        validation: Features and labels to evaluate after each epoch. Defaults to none.
-        model: Keras model from features to probabilities. Defaults to one dense layer on standardized features.
+        validation: Features and labels to evaluate on after each epoch. Defaults to none.
+        model: Keras model that maps features to probabilities. Defaults to one dense layer on standardized features.
         epochs: Number of epochs.
         learning_rate: Learning rate of Adam.
         batch_size: Batch size.

@@ -28,8 +28,8 @@ def line_chart(
             fractions in [0, 1] of shape `(points,)` or `(runs, points)`. With several runs, the line is their mean, and
             a band reaches from the lowest run to the highest. A curve may end early, and points that are NaN are left
             out.
-        x: Positions of the points.
-        title: The finding, in a sentence. Defaults to none.
+        x: Positions of the points on the horizontal axis.
+        title: Figure title, ideally a one-sentence statement of the result. Defaults to none.
         xlabel: Name of the horizontal axis.
         log: Whether the horizontal axis is logarithmic, with ticks at the points.
         baselines: Dict that maps each name to one fraction, drawn as a dashed line in the first panel. Defaults to

@@ -20,7 +20,7 @@ def relabeled(images: Any, labels: ArrayLike):
 
 
 def neighbors_agree(features: np.ndarray, images: Any) -> float:
-    """Measure for how many images the nearest neighbor, by cosine similarity, has the image's label.
+    """Compute the fraction of images whose nearest neighbor, by cosine similarity, has the same label.
 
     Args:
         features: Array of shape `(images, features)`.
@@ -44,11 +44,11 @@ def neighbors_agree(features: np.ndarray, images: Any) -> float:
 
 
 def strongest_maps(maps: np.ndarray, count: int = 6) -> np.ndarray:
-    """Draw the most varied feature maps of one image as grayscale pictures.
+    """Draw, in grayscale, the feature maps of one image whose values vary most.
 
     Args:
         maps: Float array of shape `(rows, columns, features)`.
-        count: Number of maps.
+        count: Number of maps to draw.
 
     Returns:
         Uint8 array of shape `(count, rows * k, columns * k, 3)` for `tlkeras.contact_sheet`: black for the smallest and

@@ -61,7 +61,7 @@ def measured(name):
             `"notebook_seconds"` for the run time of each notebook; see `benchmarks/notebook_seconds.py`.
 
     Returns:
-        The content of the JSON file: dicts, lists and numbers.
+        The contents of the JSON file: dicts, lists and numbers.
 
     Raises:
         InputError: There is no measurement with this name.

@@ -43,7 +43,7 @@ def finding(markdown: str) -> None:
     """Say in a box what a figure or a number means, so that the finding can be understood without the picture.
 
     Args:
-        markdown: One or two sentences. Insert numbers from variables.
+        markdown: One or two sentences. Numbers in them should be inserted from variables.
 
     Example:
 
@@ -74,10 +74,11 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Show
     Args:
         rows: Dicts with the same keys, which are the names of the columns. Values are converted with `str`, so round
             and format them first.
-        caption: The finding, in a sentence. Defaults to none.
+        caption: Caption, ideally a one-sentence statement of the result. Defaults to none.
 
     Returns:
-        `Shown`, which a notebook draws as HTML if it is the last expression of a cell. `str()` is a text table.
+        `Shown`, which a notebook displays as HTML if it is the last expression of a cell. `str()` formats it as a text
+        table.
 
     Raises:
         InputError: There are no rows, or they have different columns.

@@ -10,8 +10,8 @@ class UpperBlocks:
     """The upper blocks of a classifier as a small model of their own, ready to be trained again and again.
 
     Blocks that stay frozen compute the same values in every epoch and every run. Here, these values are computed only
-    once, and only a model that starts from them is trained. No new model is built for each run: `fit` first resets the
-    weights and the optimizer state, so runs are independent and Keras traces the model only once.
+    once, and the model that is trained takes them as its inputs. No new model is built for each run: `fit` first resets
+    the weights and the optimizer state, so runs are independent and Keras traces the model only once.
 
     Args:
         images: `tlkeras.ImageSplit`, such as the result of `lab.drawings`.
@@ -53,7 +53,7 @@ class UpperBlocks:
         """Compile the model for integer labels, and store the optimizer's state before the first step.
 
         On TensorFlow, XLA is turned off: on a CPU, a few epochs on small feature maps took three to four times as long
-        with it. In notebooks it is off anyway, since `teaching.start` asks for deterministic operations.
+        with XLA. In notebooks, XLA is off anyway, since `teaching.start` asks for deterministic operations.
 
         Args:
             optimizer: Keras optimizer.
@@ -72,7 +72,7 @@ class UpperBlocks:
         self._blank = {name: np.array(value) for name, value in state.items()}
 
     def reset(self, head: Sequence[np.ndarray] | None = None) -> None:
-        """Restore the pretrained weights, and set new weights for the head.
+        """Restore the pretrained weights, and give the head new weights.
 
         Args:
             head: Kernel and bias of the head. Defaults to None, random weights that are the same in every call.
@@ -113,7 +113,7 @@ class UpperBlocks:
 
         Args:
             train: Row indices of the training images.
-            validation: Row indices of images to evaluate after each epoch. Defaults to none.
+            validation: Row indices of images to evaluate on after each epoch. Defaults to none.
             head: As in `reset`.
             learning_rate: Learning rate. Defaults to None, the optimizer's learning rate.
             epochs: Number of epochs.

@@ -1,4 +1,4 @@
-"""The section on calibration: whether 90% of the predictions made with a probability of 90% are correct."""
+"""The section on calibration: whether, for example, 90% of predictions with a probability of 90% are correct."""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ _FEWEST = 20  # smallest number of confident predictions for the sentence about 
 def calibration(facts):
     """Return the bins of a reliability diagram, the diagram itself, and the expected calibration error.
 
-    With one class per image, the bins are those in `metrics.json`; if the probabilities were scaled with a temperature,
-    the bins after scaling.
+    With one class per image, the bins are taken from `metrics.json`. They are those after scaling if the probabilities
+    were scaled with a temperature.
     """
     if facts.multilabel:
         stated, right, what = facts.probabilities.ravel(), (facts.labels > 0.5).ravel(), "labels"
@@ -47,12 +47,12 @@ def reliability_bins(stated, right):
     """Group predictions into bins by their probability.
 
     Args:
-        stated: Predicted probabilities, array of shape `(answers,)`.
+        stated: Predicted probabilities, array of shape `(predictions,)`.
         right: Whether each prediction is correct, boolean array with the shape of `stated`.
 
     Returns:
         List with one dict per nonempty bin: the number of `images`, the mean `confidence`, the `share` of correct
-        predictions, and the 95% interval of this share (Wilson, 1927) from `low` to `high`.
+        predictions, and the 95% interval of this fraction (Wilson, 1927) from `low` to `high`.
 
     Example:
 

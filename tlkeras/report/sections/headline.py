@@ -45,7 +45,7 @@ def headline(facts):
 
 
 def _at_a_glance(facts):
-    """Yield further important facts as `(name, value)` pairs."""
+    """Yield other key facts as `(name, value)` pairs."""
     taken = facts.metrics.get("seconds", {})
     yield "Trained on", count(facts.metrics["measured"]["learned_from"], "image")
     if taken:

@@ -13,7 +13,7 @@ _MOST_KINDS, _MOST_TITLES = 20, 600
 
 
 def image_map(facts):
-    """Return the chart, its legend and its method, or None without features or with fewer than three images."""
+    """Return the chart, its legend and the method used, or None if there are no features or fewer than three images."""
     if facts.features is None or len(facts.features) < 3:
         return None
     count = len(facts.features)

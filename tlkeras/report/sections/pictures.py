@@ -15,7 +15,7 @@ _SIDE = 144
 
 
 def pictures(facts):
-    """Return the cards of the galleries `mistakes`, `unsure` and `suspects`, and the total number of images."""
+    """Return the cards of the galleries `mistakes`, `unsure` and `suspects`, and how many images they show."""
     mistakes, unsure, suspects = confident_mistakes(facts), unsure_answers(facts), suspect_labels(facts)
     shown = sorted({index for index, *_ in (*mistakes, *unsure, *suspects)})
     if not shown or facts.read is None:
@@ -115,13 +115,13 @@ def _answer(facts, index, number):
 
 
 def _stated(facts, index, number):
-    """Return the probability of the decision about a class: that the image has it or, if so decided, does not."""
+    """Return the probability of the decision about a class: either that the image has it or that it does not."""
     stated = facts.probabilities[index, number]
     return 1 - stated if facts.multilabel and not facts.decided[index, number] else stated
 
 
 def thumbnail(picture):
-    """Return a small picture as a data URI, in WebP if Pillow supports it and in JPEG otherwise.
+    """Return a small image as a data URI, in WebP if Pillow supports it and in JPEG otherwise.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""The section on training: choices, phases and, for fine-tuning, curves and learning rates."""
+"""The section on training: settings, phases and, for fine-tuning, curves and learning rates."""
 
 from tlkeras.report.charts import legend_mark, line_chart
 from tlkeras.report.wording import seconds
@@ -23,7 +23,7 @@ _STAGES = {"choose": "on the training images", "refit": "on all images, with the
 
 
 def training(facts):
-    """Return the choices, the phases with their durations, and, for each stage, the curves and the table of epochs."""
+    """Return the training settings, the duration of each phase, and the curves and the epoch table of each stage."""
     choices = [(_CHOICES.get(name, name.replace("_", " ")), _shown(value)) for name, value in _known(facts)]
     phases = [
         {"name": event["phase"], "seconds": seconds(event["seconds"]), "detail": _detail(event)}
@@ -58,7 +58,7 @@ def _detail(event):
 
 
 def _stage(name, events):
-    """Return the curves and the table of one training stage."""
+    """Return the curves and the epoch table of one training stage."""
     measures = list(dict.fromkeys(key for event in events for key, value in event.items() if _is_measure(key, value)))
     x = [event["epoch"] for event in events]
     rates = [event.get("learning_rate") for event in events]

@@ -1,8 +1,8 @@
 """Check the exercises of the notebooks by what a solution does, so that any correct solution passes.
 
 The checks of notebook NN are the functions `exercise_1` to `exercise_3` of the module `notebook_NN`. Each function
-takes the answer, and sometimes measurements from the notebook. It calls `require` for each property that a correct
-answer has, and returns a sentence on what the correct answer shows.
+takes the learner's answer and, in some exercises, measurements from the notebook. It calls `require` for each property
+that a correct answer has, and returns a sentence on what the correct answer shows.
 """
 
 import importlib
@@ -26,7 +26,7 @@ def check(number, answer, *context):
     """Check the answer to an exercise.
 
     Args:
-        number: Numbers of notebook and exercise, such as `"01.2"`.
+        number: Number of the notebook and number of the exercise, such as `"01.2"`.
         answer: A value, or a function that is called with small inputs.
         *context: Measurements from the notebook, passed by the cell that calls `check`.
 
@@ -58,7 +58,7 @@ def quiz(notebook, choice):
 
     Args:
         notebook: Number of the notebook, such as `"03"`.
-        choice: Letter of an answer; `...` for none yet.
+        choice: Letter of the chosen answer, or `...` if none has been chosen yet.
 
     Raises:
         NotYet: The choice is wrong; the message says why. The reasons for all other choices stay hidden.

@@ -23,7 +23,7 @@ def exercise_1(prediction, random):
 
 
 def exercise_2(neighbors):
-    """Compare with neighbors computed here, for features that differ in length."""
+    """Compare the learner's neighbors with those computed here, for feature vectors that differ in length."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
         features = rng.normal(size=(9, 4)) * rng.uniform(0.1, 10, (9, 1))

@@ -22,7 +22,7 @@ def exercise_1(prediction, few, many):
 
 
 def exercise_2(probe_at):
-    """Call the learner's function with two small sizes, and compare the results with a measurement made here."""
+    """Call the learner's function with two small image sizes, and compare the results with a measurement made here."""
     accuracy = tried(probe_at, 64)
     require(np.isscalar(accuracy) and 0 <= accuracy <= 1, f"an accuracy must be in [0, 1]. Received: {accuracy!r}")
     require(accuracy > 0.25, f"{accuracy:.2f} at 64 x 64 is too low. Do features and labels match?")

@@ -31,7 +31,7 @@ def exercise_1(prediction, ratio):
 
 
 def exercise_2(stages):
-    """Try the optimizer on small models. The first step of Adam is as large as the learning rate."""
+    """Try the optimizer on small models. The size of Adam's first step equals the learning rate."""
     for depth, rate in ((2, 0.01), (3, 0.01), (4, 0.04)):
         model = _small_model(depth)
         optimizer = tried(stages, model, rate)
