@@ -13,7 +13,7 @@ def print_comparison(folder, source, shifted, options, as_json):
         source: Clean labeled images, or None for the training images.
         shifted: Labeled images from the new domain.
         options: Dict with the keys `columns`, `root`, `label_separator` and `verbose`.
-        as_json: Whether to print JSON.
+        as_json: Whether to print one JSON object instead of a table.
     """
     load_keras()
     from tlkeras.data.sources import TableOptions

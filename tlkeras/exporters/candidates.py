@@ -32,9 +32,9 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
     """Write a model in several quantizations, and measure each file.
 
     Args:
-        subject: `tlkeras.exporters.subject.Subject`.
-        format: Format of all files.
-        quantizations: Tuple of quantization names.
+        subject: `tlkeras.exporters.subject.Subject` to export.
+        format: Format of all files, such as `"litert"`.
+        quantizations: Names of the quantizations to write, a tuple.
         batch: Images per call, or None for any number.
         folder: Output folder, `pathlib.Path`.
         threads: Thread counts to time each file with. Defaults to `(1, 2)`.

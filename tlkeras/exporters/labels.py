@@ -72,7 +72,7 @@ def read_labels(path, format):
 
     Args:
         path: Path of the file or of a SavedModel's folder, `pathlib.Path`.
-        format: Format of the file.
+        format: Format of the file, such as `"litert"`.
 
     Returns:
         Dict as described above.

@@ -24,7 +24,7 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
 
     Args:
         files: Dict that maps names to paths.
-        format: Format of all files.
+        format: Format of all files, such as `"litert"`.
         pixels: uint8 array `(n, height, width, channels)`.
         threads: Thread counts to time each file with. Defaults to `(1, 2)`.
         seconds: Seconds of timing for each combination of file and number of threads. Defaults to 2.

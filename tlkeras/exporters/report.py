@@ -32,9 +32,9 @@ def report_of(options, subject, candidates, chosen, why, size, labels):
     """Build the contents of `export.json`.
 
     Args:
-        options: `tlkeras.exporters.options.Options`.
-        subject: `tlkeras.exporters.subject.Subject`.
-        candidates: `tlkeras.exporters.candidates.Candidates`.
+        options: `tlkeras.exporters.options.Options` of the export.
+        subject: `tlkeras.exporters.subject.Subject` that was exported.
+        candidates: `tlkeras.exporters.candidates.Candidates` that were measured.
         chosen: Name of the quantization used in the exported file.
         why: One sentence explaining the choice of quantization.
         size: Size of the file with its labels, in bytes.

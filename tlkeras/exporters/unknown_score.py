@@ -22,7 +22,7 @@ class UnknownScore(keras.layers.Layer):
     See `Rejector.unknown_scores` for the method.
 
     Args:
-        images: Number of known images.
+        images: Number of known images that new images are compared with.
         **options: Arguments of `keras.layers.Layer`.
 
     Example:
@@ -65,7 +65,7 @@ class UnknownScore(keras.layers.Layer):
         """Add the computation of this layer to a LiteRT file.
 
         Args:
-            graph: `tlkeras.features.engines.litert_graph.LiteRtGraph`.
+            graph: `tlkeras.features.engines.litert_graph.LiteRtGraph` to add to.
             features: Index of the tensor with the features.
 
         Returns:

@@ -13,7 +13,7 @@ def compare(answers, expected, subject):
         answers: Outputs of the file, float32 array `(images, classes)`. If the labels have an `unknown_threshold`, the
             array has one more column at the end, the unknown scores.
         expected: Outputs of Keras, an array of the same shape.
-        subject: `tlkeras.exporters.subject.Subject`.
+        subject: `tlkeras.exporters.subject.Subject` that was exported.
 
     Returns:
         Dict with `agreement` (fraction of images with the same predicted class; with several labels per image, fraction

@@ -39,8 +39,8 @@ class Plane:
     """A rectangle with two axes.
 
     Args:
-        width: Width of the chart.
-        height: Height of the chart.
+        width: Width of the chart, including its axes.
+        height: Height of the chart, including its axes.
         x: Lowest and highest values on the horizontal axis.
         y: Lowest and highest values on the vertical axis.
     """
@@ -83,7 +83,7 @@ def line_chart(series, x, x_name, y_name, label):
         x: Positions of the values on the horizontal axis.
         x_name: Name of the horizontal axis.
         y_name: Name of the vertical axis.
-        label: Description for screen readers.
+        label: Description of the chart for screen readers.
     """
     values = [value for line in series.values() for value in line if value is not None]
     low, high = min(0.0, *values), max(values)
@@ -105,7 +105,7 @@ def reliability_chart(bins, label):
 
     Args:
         bins: One dict per bin, with `confidence`, `share`, `low`, `high` and `images`.
-        label: Description for screen readers.
+        label: Description of the chart for screen readers.
     """
     plane = Plane(400, 300, (0, 1), (0, 1))
     shares = [0, 0.25, 0.5, 0.75, 1]
@@ -137,7 +137,7 @@ def map_chart(points, kinds, wrong, titles, label):
         kinds: Index of each image's mark, or None to use one mark for all images.
         wrong: Boolean array of shape `(images,)`.
         titles: Tooltip text for each image, or None.
-        label: Description for screen readers.
+        label: Description of the chart for screen readers.
     """
     width, height, edge = 520, 400, 14
     low, high = points.min(axis=0), points.max(axis=0)
@@ -159,7 +159,7 @@ def heat_map(shares, counts, names, label):
         shares: Fraction of the images in its row that each cell contains, array of shape `(classes, classes)`.
         counts: Number of images in each cell, int array with the shape of `shares`.
         names: Class names, in the order of the rows and columns.
-        label: Description for screen readers.
+        label: Description of the chart for screen readers.
     """
     number, edge = len(names), 26
     cell = 480 / number

@@ -14,7 +14,7 @@ class Part:
     Attributes:
         name: `"train"`, `"validation"` or `"test"`.
         counts: Number of images per class, int array of shape `(classes,)`.
-        images: Number of images.
+        images: Number of images in the split.
         given: Whether the data set itself defines the split.
     """
 

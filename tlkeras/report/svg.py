@@ -7,7 +7,7 @@ def tag(name, *children, **attributes):
     """Build an element.
 
     Args:
-        name: Name of the element.
+        name: Name of the element, such as `"rect"`.
         *children: Markup, or text, which will be escaped.
         **attributes: Attributes of the element. In their names, a trailing underscore is removed, and other underscores
             become hyphens. Floats are rounded to two decimals. Attributes that are None are omitted.

@@ -19,7 +19,7 @@ def answer_of(run, probabilities, top_k, all_probabilities):
     """Return the predictions for one image as a dict like those of `Run.predict`, but without the path.
 
     Args:
-        run: `Run`.
+        run: `Run` that made the predictions.
         probabilities: Array of shape `(classes,)`, or `(classes + 1,)` with the unknown score last.
         top_k: Number of classes to include, starting with the most probable.
         all_probabilities: Whether to include the probabilities of all classes.
@@ -57,7 +57,7 @@ def check_answer_file(path):
     """Check that an output file for predictions can be written, before any work is done.
 
     Args:
-        path: Path of the file.
+        path: Path of the output file, whose suffix determines the format.
 
     Raises:
         InputError: The suffix is unknown, the folder cannot be written, or a required package is not installed.

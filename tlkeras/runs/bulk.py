@@ -21,7 +21,7 @@ class Bulk:
     """The result of predicting many images.
 
     Attributes:
-        count: Number of images.
+        count: Number of images, including unreadable ones.
         unreadable: One dict with `path` and `error` for each image that could not be read.
         other_files: Paths of files in the given folders that are not images, such as text files.
         resumed: Number of predictions that an earlier process wrote.

@@ -33,7 +33,7 @@ def check_run_output(path, overwrite=False):
     """Check that a run can be written to a folder, before any work and before Keras is imported.
 
     Args:
-        path: Output folder.
+        path: Output folder of the run.
         overwrite: Whether an existing run may be replaced. Files that do not belong to a run are never replaced.
             Defaults to False.
 
@@ -61,7 +61,7 @@ def written_run(path, run, overwrite=False):
     system's temporary folder, and the error names that folder. Ctrl-C leaves no files behind.
 
     Args:
-        path: Output folder.
+        path: Output folder of the run.
         run: The `Run` to write.
         overwrite: Whether to replace an existing run. Defaults to False.
 

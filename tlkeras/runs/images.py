@@ -12,7 +12,7 @@ def at_most(images, per_class, seed):
     """Keep at most `per_class` images of each class, counted over all splits that may be trained on.
 
     Args:
-        images: `ImageSplits`.
+        images: `ImageSplits` to reduce.
         per_class: Largest number of images per class.
         seed: Seed for the random choice of images.
 
@@ -49,7 +49,7 @@ def digests(split, source):
     """Return a dict that maps the paths of a split's images, relative to the source, to the images' digests.
 
     Args:
-        split: `ImageSplit`.
+        split: `ImageSplit` whose images are identified.
         source: Source that the split was loaded from.
     """
     root = Path(source) if isinstance(source, str | os.PathLike) else None

@@ -21,7 +21,7 @@ def scores_of(measured, majority):
     """Score a strategy's predictions, each made by a model that had not been trained on the image.
 
     Args:
-        measured: `tlkeras.selection.outcome.Measured`.
+        measured: `tlkeras.selection.outcome.Measured`, with the images and the predictions for them.
         majority: Index of the most common class among the training images. Ignored if an image may have several labels.
 
     Returns:
@@ -56,8 +56,8 @@ def flip_gain(measured, flips):
     """Compare predictions averaged over flips with predictions for the original images.
 
     Args:
-        measured: `tlkeras.selection.outcome.Measured`.
-        flips: Names of the flips.
+        measured: `tlkeras.selection.outcome.Measured`, with the images and the predictions for them.
+        flips: Names of the flips that were averaged over.
 
     Returns:
         Dict with `flips`, the `gain` in accuracy, its `standard_error`, and `helps`, which is true if the gain exceeds
@@ -81,7 +81,7 @@ def evaluate(run, source, table, classes=None, verbose=False):
     """Measure a run on labeled images. See `tlkeras.runs.run.Run.evaluate` for the result.
 
     Args:
-        run: `Run`.
+        run: `Run` to measure.
         source: Labeled images, in any form that `load_images` accepts.
         table: `TableOptions` for reading the source.
         classes: Names of the classes to measure on. Defaults to None, all classes.

@@ -14,11 +14,11 @@ def metrics_of(trained, scores, task, data, strategy, calibration):
     """Build a dict of the measurements, the settings, the data and the versions.
 
     Args:
-        trained: `tlkeras.selection.outcome.Trained`.
+        trained: `tlkeras.selection.outcome.Trained`, with the model and what was measured.
         scores: `Scores` or `LabelScores` of the trained model.
         task: `tlkeras.selection.outcome.Task` that the model was trained for.
         data: Dict with the images' source and digests.
-        strategy: Name of the strategy.
+        strategy: Name of the strategy that trained the model, such as `"features"`.
         calibration: Dict from `tlkeras.runs.trust.measure_calibration`.
 
     Returns:

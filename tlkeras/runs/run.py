@@ -132,15 +132,15 @@ class Run:
         Args:
             images: One or more of the following: a path of an image file; a folder, for all images below it; a pattern
                 such as `"photos/*.jpg"`; or anything else that `tlkeras.read_image` accepts.
-            output: File for the predictions, `.csv`, `.jsonl` or `.parquet`. The file appears when it is complete. With
-                `output`, memory use does not depend on the number of images. Defaults to None, no file.
+            output: File for the predictions, `.csv`, `.jsonl` or `.parquet`. It appears once it is complete. With a
+                file, memory use does not depend on the number of images. Defaults to None, no file.
             resume: Whether to continue an identical call that was killed before its `output` was complete. Images
                 already predicted are not read again. Defaults to False, which starts from the beginning.
             top_k: Number of classes to include, starting with the most probable. Defaults to 1.
             probabilities: Whether to include the probabilities of all classes. Defaults to False.
-            tta: Whether to average predictions over each image and its flips. This requires a run from
-                `tlkeras.fit(tta=True)`, which measures on held-out images whether averaging helps. If averaging does
-                not help, a warning is issued and nothing is averaged. Defaults to False.
+            tta: Whether to average predictions over each image and its flips. Requires a run from `fit(tta=True)`,
+                which measures whether this helps. If not, a warning is issued and nothing is averaged. Defaults to
+                False.
             batch_size: Images per forward pass in Keras. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 
@@ -181,9 +181,8 @@ class Run:
             columns: As in `tlkeras.load_images`.
             root: Folder that the paths in a table are relative to, as in `tlkeras.load_images`.
             label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.
-            classes: Names of the classes whose images are scored. The model may still predict any class. Not available
-                if an image may have several labels. Defaults to None, all images; the run must then know all of their
-                classes.
+            classes: Names of the classes whose images are scored. The model may still predict any class. Requires one
+                class per image. Defaults to None, all images; the run must then know all of their classes.
             verbose: Whether to show progress on stderr. Defaults to False.
 
         Returns:
@@ -191,8 +190,7 @@ class Run:
             `LabelScores` with the run's thresholds if an image may have several labels. `part` is the part of the
             source that was scored: `"test"` if it exists, else `"validation"` if it exists, else `"all"`.
             `seen_in_training` is the number of scored images that were used to train or choose the model, or None for
-            an exported file, which does not record them. `skipped` lists the unreadable files in this part, with
-            reasons.
+            an exported file. `skipped` lists unreadable files in this part, with reasons.
 
         Raises:
             InputError: The source does not exist, it has a class that the run does not know, or it has several labels
@@ -254,7 +252,7 @@ def load_run(path: str | os.PathLike) -> Run:
     """Open the folder of a run that `tlkeras.fit` or the command `tlkeras fit` wrote.
 
     Args:
-        path: Folder of the run.
+        path: Folder of the run, which was the `output` of `fit`.
 
     Returns:
         `Run`.

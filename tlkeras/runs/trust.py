@@ -92,7 +92,7 @@ class UnknownScoring:
 
     Args:
         engine: Engine that takes pixels and returns an array of probabilities followed by features.
-        classes: Number of classes.
+        classes: Number of known classes, which is also the number of probabilities per image.
         rejector: `tlkeras.Rejector` that computes the unknown scores.
     """
 

@@ -43,10 +43,10 @@ class Limits:
         """Read the body of a request into memory.
 
         Args:
-            request: `starlette.requests.Request`.
+            request: `starlette.requests.Request` to read.
 
         Returns:
-            bytes.
+            The body, bytes.
 
         Raises:
             HTTPException: The body is too large, takes too long, or ends early.
@@ -106,7 +106,7 @@ class Guard:
     send cross-origin requests; the `Origin` header reveals those.
 
     Args:
-        application: ASGI application.
+        application: ASGI application that handles the accepted requests.
     """
 
     _HEADERS = (

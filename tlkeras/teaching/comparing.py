@@ -74,7 +74,7 @@ def counted(share: float, images: int) -> tuple[float, float, float]:
     differ in a new split.
 
     Args:
-        share: Fraction of correct predictions.
+        share: Fraction of the test images that are classified correctly.
         images: Number of test images.
 
     Returns:

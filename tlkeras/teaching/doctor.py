@@ -31,7 +31,7 @@ class Check:
     """One line of the diagnosis.
 
     Attributes:
-        name: Subject of the check.
+        name: Subject of the check, such as `"memory"`.
         ok: Whether the check passed.
         detail: What was found on the machine, in a few words.
         fix: Advice if the check failed, otherwise empty.

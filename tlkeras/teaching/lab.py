@@ -226,10 +226,10 @@ def train_head(
         labels: Class indices of shape `(images,)`.
         validation: Features and labels to evaluate on after each epoch. Defaults to none.
         model: Keras model that maps features to probabilities. Defaults to one dense layer on standardized features.
-        epochs: Number of epochs.
+        epochs: Number of training epochs.
         learning_rate: Learning rate of Adam.
-        batch_size: Batch size.
-        callbacks: Keras callbacks.
+        batch_size: Number of images per training step.
+        callbacks: Keras callbacks to pass to `fit`.
         seed: Seed for the initial weights and the order of images.
 
     Returns:

@@ -104,8 +104,8 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: st
 
     Args:
         header: Names of the columns.
-        rows: Texts of the cells.
-        caption: Text above the table.
+        rows: Texts of the cells, one list per row.
+        caption: Text above the table. Defaults to None, no text.
         bold: Indices of the rows to set in bold.
     """
     numeric = [all(re.match(r"[-+\u2212]?\d|$", row[column]) for row in rows) for column in range(len(header))]

@@ -56,7 +56,7 @@ class UpperBlocks:
         with XLA. In notebooks, XLA is off anyway, since `teaching.start` asks for deterministic operations.
 
         Args:
-            optimizer: Keras optimizer.
+            optimizer: Keras optimizer to train with.
             **settings: Further arguments of `keras.Model.compile`.
         """
         import keras
@@ -116,9 +116,9 @@ class UpperBlocks:
             validation: Row indices of images to evaluate on after each epoch. Defaults to none.
             head: As in `reset`.
             learning_rate: Learning rate. Defaults to None, the optimizer's learning rate.
-            epochs: Number of epochs.
-            batch_size: Batch size.
-            callbacks: Keras callbacks.
+            epochs: Number of training epochs.
+            batch_size: Number of images per training step.
+            callbacks: Keras callbacks to pass to the model's `fit`.
             seed: Seed for the order of images and for dropout.
 
         Returns:

@@ -40,7 +40,7 @@ def exercise_1(prediction, differences):
 
 
 def exercise_2(policy):
-    """Require a policy for traffic signs: no flips; some rotation, scaling and brightness changes; a reason for each."""
+    """Require a policy for traffic signs: no flips; rotation, scaling and brightness changes; and a reason for each."""
     from tlkeras.augment.augmentation import augmentation
     from tlkeras.augment.policies import AugmentationPolicy
 
