@@ -84,9 +84,9 @@ def adapt_batchnorm(
     the same way. The layers are adapted in forward order: each layer receives inputs that the adapted layers before it
     have normalized. No weights change.
 
-    Adaptation helps if a change affects all images, such as noise, a new camera or a new style. It cannot help a
-    network without BatchNorm (ConvNeXt, ViT). It hurts if the class proportions of the new images differ from those of
-    the training images. `benchmarks/adaptation.py` measures the effect.
+    Adaptation helps if a change affects all images, such as noise, a new camera or a new style. Adaptation cannot help
+    a network without BatchNorm (ConvNeXt, ViT), and it hurts if the class proportions of the new images differ from
+    those of the training images. `benchmarks/adaptation.py` measures the effect.
 
     Args:
         model: A built `keras.Model` that takes raw pixels, such as one from `tlkeras.fit`. The model is changed in

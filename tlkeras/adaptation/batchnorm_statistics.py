@@ -69,9 +69,9 @@ def record_moments(
     The model is called in inference mode, so dropout and augmentation do nothing, and no statistics change.
 
     Args:
-        model: `keras.Model`.
+        model: `keras.Model` to call.
         layers: BatchNorm layers of the model.
-        batches: Arrays of pixels.
+        batches: Batches of images, as arrays of pixels.
         before: Function called with the index of a layer and the layer's moments so far, just before the layer
             normalizes; the function may assign statistics. Defaults to None.
 

@@ -96,7 +96,7 @@ def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> D
     cause.
 
     Args:
-        domains: `Domains`.
+        domains: `Domains` with the source and target images.
         batchnorm: Whether to add the adapted copy, if the network has BatchNorm layers and there are enough images.
         self_training: Whether to fit the probe a second time, on both domains, with its own predictions as the labels
             of the target images.

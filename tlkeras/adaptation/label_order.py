@@ -61,7 +61,7 @@ class LabelOrder:
         """Draw the first images with their file names.
 
         Args:
-            count: Number of images. Defaults to 20.
+            count: Number of images to draw. Defaults to 20.
 
         Raises:
             ImageError: An image cannot be read.

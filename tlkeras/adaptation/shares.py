@@ -17,7 +17,7 @@ def class_shares(model: keras.Model, batches: Iterable[np.ndarray]) -> np.ndarra
 
     Args:
         model: A built Keras model.
-        batches: Arrays of pixels.
+        batches: Batches of images, as arrays of pixels.
 
     Returns:
         float64 array of shape `(classes,)` that sums to 1; None for a model without a head that predicts one class per

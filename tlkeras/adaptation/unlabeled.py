@@ -90,7 +90,7 @@ def refuse_unreadable(unreadable: dict[int, ImageError], count: int) -> None:
 
     Args:
         unreadable: `Extraction.unreadable`.
-        count: Number of images.
+        count: Total number of images.
 
     Raises:
         InputError: At least one image cannot be read; the message names the first three.

@@ -50,7 +50,7 @@ class Finding:
     """One finding that a person should review.
 
     Attributes:
-        kind: A key of `KINDS`.
+        kind: Kind of the finding, a key of `KINDS`.
         paths: The file or files concerned; empty if the finding concerns a class.
         detail: Short description of the finding.
         score: Score in [0, 1]. For suspect labels, the estimated probability that the label is wrong; for blank, dark,
@@ -70,7 +70,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ImageReport:
-    """The result of `check_images`. Printing it shows a table with the first ten of each kind; `findings` has all.
+    """The result of `check_images`. Printing it shows a table with ten findings of each kind; `findings` has all.
 
     Attributes:
         directory: Folder that was checked, str.
@@ -153,8 +153,8 @@ class ImageReport:
         The first of several copies stays where it is, and so do intact files in unsupported formats.
 
         Args:
-            folder: Folder to move the files to. They keep their paths relative to the directory. Existing files are
-                never overwritten.
+            folder: Folder to move the files to. The files keep their paths relative to the directory. Existing files
+                are never overwritten.
 
         Returns:
             The moves, as pairs of the old and the new path.

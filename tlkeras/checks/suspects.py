@@ -32,7 +32,7 @@ def wrong_label_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> 
     probabilities explain its errors better than wrong labels do.
 
     Args:
-        labels: int array of shape `(images,)`.
+        labels: Class indices, int array of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`, each row from a model that did not see the image.
 
     Returns:
@@ -64,7 +64,7 @@ def find_suspects(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[i
     """Find the labels that are worth reviewing, with the most likely errors first.
 
     Args:
-        labels: int array of shape `(images,)`.
+        labels: Class indices, int array of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`, each row from a model that did not see the image.
 
     Returns:
@@ -90,7 +90,7 @@ def suspect_labels(
     no other image of the class to learn from.
 
     Args:
-        files: The images.
+        files: Files of the images.
         groups: int array of shape `(images,)`: near-duplicates have equal values.
         backbone: Name of a backbone, a Keras model, or a function from pixels to features.
         image_size: `(height, width)` in pixels that images are resized to for the backbone.
@@ -124,7 +124,7 @@ def held_out_probabilities(features: np.ndarray, labels: np.ndarray, pairs: list
 
     Args:
         features: Array of shape `(images, features)`.
-        labels: int array of shape `(images,)`.
+        labels: Class indices, int array of shape `(images,)`.
         pairs: Pairs of indices to fit on and indices to predict, as `folds_to_judge` returns them.
 
     Returns:

@@ -19,7 +19,7 @@ class SkippedFile:
 
     Attributes:
         path: Path of the file, str.
-        reason: Why it cannot be read as an image, str.
+        reason: Reason why the file cannot be read as an image, str.
     """
 
     path: str

@@ -60,7 +60,7 @@ def near_duplicate_pairs(fingerprints: list[Fingerprint]) -> np.ndarray:
     """Find all pairs of near-duplicates, including every pair within a large set of copies.
 
     Args:
-        fingerprints: One per image.
+        fingerprints: Results of `fingerprint`, one per image.
 
     Returns:
         int64 array of shape `(pairs, 2)`: the two indices of each pair, the smaller index first.
@@ -82,7 +82,7 @@ def near_duplicate_groups(fingerprints: list[Fingerprint]) -> np.ndarray:
     of the first pass grows with the square of the number of images and reaches minutes for 100,000 images.
 
     Args:
-        fingerprints: One per image.
+        fingerprints: Results of `fingerprint`, one per image.
 
     Returns:
         int64 array of shape `(images,)`: for each image, the index of the first image in its group.
@@ -157,7 +157,7 @@ class _Collection:
         """Run the first pass over all pairs of `members`, in blocks of rows.
 
         Args:
-            members: Indices, ascending.
+            members: Indices of the images to compare, in ascending order.
             groups: The group of each member. Pairs within a group are left out. This array is read again for each
                 block, so the caller may update it.
 

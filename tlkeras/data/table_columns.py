@@ -50,7 +50,7 @@ def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, 
     least two and that they contain only 0s and 1s.
 
     Args:
-        table: The table.
+        table: `Table` to search.
         given: Names of columns for the keys `"path"`, `"label"`, `"split"` and `"group"`.
         groups: The `groups` argument of `load_images`, which may name a column.
 

@@ -98,7 +98,7 @@ def quick_activation_maps(model, pixels, classes):
     Args:
         model: As in `activation_maps`.
         pixels: Array of shape `(n, height, width, channels)` of the model's input size.
-        classes: Int array of shape `(n,)`.
+        classes: Class index to explain for each image, int array of shape `(n,)`.
     """
     explained = _Explained(model)
     if explained.averages:

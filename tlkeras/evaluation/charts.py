@@ -32,7 +32,7 @@ def dot_chart(
         xlabel: Name of the measured quantity.
         baselines: Dict that maps each name to one fraction, drawn as a dashed line. Defaults to none.
         highlight: Name of the entry that the title refers to. It is drawn in the accent color, and all other entries in
-            gray. Defaults to None, which draws all in the accent color.
+            gray. Defaults to None, which draws all entries in the accent color.
 
     Returns:
         `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
@@ -96,8 +96,8 @@ def heat_map(
         rows: Names of the rows.
         columns: Names of the columns.
         title: Figure title, ideally the result in one sentence. Defaults to none.
-        xlabel: Name of the horizontal axis.
-        ylabel: Name of the vertical axis.
+        xlabel: Label of the horizontal axis.
+        ylabel: Label of the vertical axis.
         shares: Whether the values are fractions in [0, 1], which are written in percent on a scale from 0 to 100%;
             otherwise, the scale spans the range of the values.
 

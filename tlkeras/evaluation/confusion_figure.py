@@ -22,7 +22,7 @@ def confusion_figure(scores, title=None):
     every second, third, ... name is shown.
 
     Args:
-        scores: `tlkeras.evaluation.metrics.Scores`.
+        scores: `tlkeras.evaluation.metrics.Scores` of one split.
         title: Figure title. Defaults to the accuracy with its standard error.
 
     Returns:

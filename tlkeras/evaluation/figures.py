@@ -19,7 +19,7 @@ def standard_error(values):
     """Compute the standard error of the mean of several runs.
 
     Args:
-        values: Array of shape `(runs, ...)`.
+        values: Results of the runs, array of shape `(runs, ...)`.
 
     Returns:
         Array of shape `(...)`: the sample standard deviation divided by the square root of the number of runs; 0 for a
@@ -38,7 +38,7 @@ def with_error(values):
     """Format the mean of several runs with its standard error.
 
     Args:
-        values: Array of shape `(runs,)`.
+        values: Results of the runs, array of shape `(runs,)`.
 
     Example:
 
@@ -54,8 +54,8 @@ def accuracy_bars(accuracies, baselines=None, *, xlabel="accuracy", title=None):
     Args:
         accuracies: Dict that maps the name of each approach to the accuracies of its runs, in [0, 1].
         baselines: Dict that maps each name to one accuracy, or to the accuracies of several runs, whose mean is drawn.
-        xlabel: Name of the axis; change it if the values are fractions other than accuracies.
-        title: Heading.
+        xlabel: Label of the horizontal axis; change it if the values are fractions other than accuracies.
+        title: Figure title.
 
     Returns:
         `matplotlib.figure.Figure`. Whiskers show one standard error of the mean on each side.
@@ -95,10 +95,10 @@ def curves(series, x, *, xlabel, ylabel, baselines=None, title=None):
         series: Dict that maps each name to an array of shape `(points,)`, or `(runs, points)` to draw the mean with a
             band. Series may differ in length; shorter ones end early.
         x: Positions of the points, as numbers or names.
-        xlabel: Name of the horizontal axis.
-        ylabel: Name of the vertical axis.
+        xlabel: Label of the horizontal axis.
+        ylabel: Label of the vertical axis.
         baselines: As in `accuracy_bars`.
-        title: Heading.
+        title: Figure title.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -136,7 +136,7 @@ def decision_regions(classifiers, points, labels, title=None):
             shape `(n,)`.
         points: Array of shape `(n, 2)`.
         labels: Array of shape `(n,)` of zeros and ones.
-        title: Heading.
+        title: Figure title.
 
     Returns:
         `matplotlib.figure.Figure`, one panel per classifier, titled with its accuracy on the points.

@@ -78,7 +78,7 @@ def keep_references(data, rows, false_alarms, report=None):
     """Build a rejector from some of the images.
 
     Args:
-        data: `LabeledFeatures`.
+        data: `LabeledFeatures` of all images.
         rows: Indices of the images, of at least two groups.
         false_alarms: Fraction of known images that may be called unknown.
         report: `RejectionReport` to attach, or None.

@@ -60,9 +60,9 @@ class RejectionReport:
 class Rejector:
     """A detector of images of unknown classes, based on their features; see `tlkeras.fit_rejection`.
 
-    The distance of an image is the cosine distance from the nearest known image. Its unknown score is the fraction of
-    known images that are closer than this to their own nearest known image. An image with a score of 0.99 is farther
-    from its nearest known image than 99% of the known images are from theirs.
+    The distance of an image is its cosine distance from the nearest known image. The unknown score of an image is the
+    fraction of known images that have a smaller distance from their own nearest known image. An image with a score of
+    0.99 is farther from its nearest known image than 99% of the known images are from theirs.
 
     Attributes:
         false_alarms: Fraction of images of known classes that may be called unknown.
@@ -72,7 +72,7 @@ class Rejector:
         references: float32 array of shape `(images, features)`: known images, standardized and of length 1.
         distances: float32 array of shape `(images,)`: distance of each known image from the nearest known image in a
             different group, in ascending order.
-        report: `RejectionReport`.
+        report: `RejectionReport`, measured by leaving out one class at a time.
 
     Example:
 

@@ -44,8 +44,8 @@ def run(images, settings, parameters):
     """Compute the features of images, or load them from the store.
 
     Args:
-        images: `Images`.
-        settings: `NetworkSettings`.
+        images: `Images` to compute features of.
+        settings: `NetworkSettings` of the network.
         parameters: Parameters of the `FeatureExtractor`, as a dictionary.
 
     Yields:

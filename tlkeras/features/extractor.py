@@ -56,9 +56,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             means float32.
         cache: True (the default) to store features in the user's cache folder, the path of a different folder, or False
             to store nothing. `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets a different
-            folder, or turns the cache off if it is `off`. Images are identified by the contents of their files and
-            networks by their weights, so the cache never returns stale features. Features of a model with custom layers
-            or functions are not stored, because their code may change.
+            folder, or turns the cache off if it is `off`. Images are identified by their contents and networks by their
+            weights, so the cache never returns stale features. Features of a model with custom layers or functions are
+            not stored, because their code may change.
         on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` to return a row of NaN
             for that image, which keeps rows and labels aligned.
         batch_size: Images per forward pass in Keras. All other engines take only as many images at a time as fit in a

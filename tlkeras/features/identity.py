@@ -22,7 +22,7 @@ def network_identity(settings):
     """Hash everything that determines a network's outputs: its weights, its graph and the versions that build it.
 
     Args:
-        settings: `NetworkSettings`.
+        settings: `NetworkSettings` of the network.
 
     Returns:
         32 hexadecimal digits, or None if equal hashes would not guarantee equal outputs. This is the case for models
@@ -105,7 +105,7 @@ def _model_hash(model):
 
 
 def _is_known(model):
-    """Return whether all code of a model, its layers and the functions in them, is from known packages."""
+    """Return whether all code of a model, including its layers and their functions, is from known packages."""
     for layer in model._flatten_layers():
         functions = [value for value in vars(layer).values() if callable(value)]  # such as activations
         operations = getattr(layer, "operations", ())  # of a functional graph; some are not layers

@@ -152,7 +152,7 @@ class Reader:
         """Decode and resize an image.
 
         Args:
-            source: The image.
+            source: Source of the image, as in `Images.sources`.
             content: Contents of the image file, if it has already been read. Defaults to None.
 
         Returns:

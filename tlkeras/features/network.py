@@ -58,7 +58,7 @@ def shared_network(settings):
     The network of a Keras model shares that model's layers, so it changes when the model is trained further.
 
     Args:
-        settings: `NetworkSettings`.
+        settings: `NetworkSettings` of the network.
 
     Returns:
         `keras.Model` from raw pixels `(N, height, width, channels)` to features `(N, features)`.
@@ -76,7 +76,7 @@ def build_network(settings):
     """Build the network for the settings.
 
     Args:
-        settings: `NetworkSettings`.
+        settings: `NetworkSettings` of the network.
 
     Returns:
         A functional `keras.Model` from raw pixels to features `(N, features)`. A network that is built by name shares
@@ -110,7 +110,7 @@ def own_network(settings):
     """Build the network for a Keras model from new layers with copies of the model's weights.
 
     Args:
-        settings: `NetworkSettings`.
+        settings: `NetworkSettings` of the network.
 
     Returns:
         `keras.Model`, as `build_network` returns it.

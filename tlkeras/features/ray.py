@@ -61,7 +61,7 @@ def extract_on_ray(
 
     Args:
         paths: Sequence of paths of image files that all machines can read.
-        extractor: `tlkeras.FeatureExtractor`.
+        extractor: `tlkeras.FeatureExtractor` that each worker uses.
         output: Folder that all machines can write to.
         workers: Number of actors, for example, one per GPU or one for every few CPU cores. Defaults to 2.
         images_per_file: Number of images per chunk, and thus of rows per file. Defaults to 1024.

@@ -23,7 +23,7 @@ class Item:
         source: The image as given.
         key: Key of the image's features in the store, or None if they are not stored.
         pixels: Decoded pixels, kept until the features are computed.
-        features: float32 array `(features,)`.
+        features: Features of the image, float32 array of shape `(features,)`.
         error: Error that reports why the image cannot be read.
     """
 
@@ -42,10 +42,10 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
     no core waits for another core. If the engine uses all cores or a GPU, the caller's thread runs the engine.
 
     Args:
-        images: `Images`.
-        reader: `Reader`.
-        make_engine: Function that returns an engine (see `engines.choice.make_engine`). It is called once, and only if
-            there is something to compute.
+        images: `Images` to compute features of.
+        reader: `Reader` that decodes and resizes the images.
+        make_engine: Function that returns an engine (see `engines.choice.make_engine`). The function is called once,
+            and only if there is something to compute.
         batch_size: Images per forward pass of an engine that has no batch size of its own.
         store: `FeatureStore`, or None (the default) to store nothing.
         prefix: Prefix of the keys in the store, which identifies the network and the engine. Defaults to no bytes.

@@ -72,7 +72,7 @@ def discriminant_paths(data, parts, temperatures, class_weight=None, at_least=0)
     Args:
         data: `LabeledFeatures`, with one label per image.
         parts: int arrays: the images to hold out, in parts that are evaluated separately.
-        temperatures: Values of the temperature.
+        temperatures: Temperatures to predict with.
         class_weight: As in `tlkeras.linear_probe`.
         at_least: Ignored; present for compatibility with `probability_paths`.
 

@@ -77,7 +77,7 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
     """Check features, labels and groups.
 
     Args:
-        features: Numbers of shape `(images, features)`.
+        features: Features of the images, numbers of shape `(images, features)`.
         labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
         groups: One value per image, such as a patient, or None if all images are independent. An image whose group is
             missing (None or NaN) forms its own group.

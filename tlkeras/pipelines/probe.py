@@ -118,7 +118,7 @@ def fit_probe(data, C, class_weight=None):
     """Fit the scaler and the regression with a given C on all images.
 
     Args:
-        data: `LabeledFeatures`.
+        data: `LabeledFeatures` of the images.
         C: Inverse of the L2 penalty.
         class_weight: As in `linear_probe`.
 

@@ -18,7 +18,7 @@ def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     does not depend on the labels of another part.
 
     Args:
-        data: `LabeledFeatures`.
+        data: `LabeledFeatures` of the images.
         parts: int arrays: the images to hold out, in parts that are evaluated separately.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
@@ -74,7 +74,7 @@ def log_losses(probabilities, data, rows, class_weight=None):
 
     Args:
         probabilities: Array of shape `(..., rows, classes)`.
-        data: `LabeledFeatures`.
+        data: `LabeledFeatures` of the images.
         rows: Indices of the images that the probabilities are for.
         class_weight: As in `tlkeras.linear_probe`.
 
@@ -97,7 +97,7 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
     """Predict every image with its fold held out, for each C.
 
     Args:
-        data: `LabeledFeatures`.
+        data: `LabeledFeatures` of the images.
         folds: From `LabeledFeatures.deal_folds`.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.

@@ -32,7 +32,7 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any scikit-learn steps.
-        folder: Folder to write. It must be empty or not exist yet. It appears only when it is complete.
+        folder: Folder to write, which must be empty or not exist yet. The folder appears only when it is complete.
 
     Raises:
         InputError: The pipeline does not start with a `FeatureExtractor`, the folder cannot be written, or skops is not

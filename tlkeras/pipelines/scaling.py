@@ -20,7 +20,7 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
     removes the limit.
 
     Args:
-        features: Numbers of shape `(images, features)`.
+        features: Features of the images, numbers of shape `(images, features)`.
 
     Returns:
         The fitted scaler. The limit applies to `scale_`, by which it divides, but not to `var_`.
@@ -39,7 +39,7 @@ def with_floor(deviations: np.ndarray) -> np.ndarray:
     """Raise small standard deviations to a tenth of the median over features that are not constant.
 
     Args:
-        deviations: Floats of shape `(features,)`.
+        deviations: Standard deviations, floats of shape `(features,)`.
 
     Returns:
         Array with the shape and dtype of `deviations`, all positive; ones if every feature is constant.

@@ -95,8 +95,8 @@ def minutes_for(task, pace, epochs):
     """Estimate the duration of fine-tuning.
 
     Args:
-        task: `Task`.
-        pace: `Pace`.
+        task: `Task` to estimate.
+        pace: `Pace` of the model.
         epochs: Number of epochs.
 
     Returns:
@@ -201,7 +201,7 @@ def resized(images, side):
     """Return the same images, set to be resized to a different size when they are read.
 
     Args:
-        images: `ImageSplits`.
+        images: `ImageSplits` to resize.
         side: Side in pixels, or None to keep their size.
     """
     if side is None:

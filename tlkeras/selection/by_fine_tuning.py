@@ -59,7 +59,7 @@ def refitted(task, trained):
     """Train a new model on all images, with the choices of a measured model.
 
     Args:
-        task: `Task`.
+        task: `Task` of the measured model.
         trained: `Trained`, from `train_by_fine_tuning` without `refit`.
 
     Returns:

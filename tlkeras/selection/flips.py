@@ -30,8 +30,8 @@ def flipped_sources(split, flip, image_size, resize):
     """Return the flipped images of a split, to be read lazily.
 
     Args:
-        split: `ImageSplit`.
-        flip: Key of `FLIPS`.
+        split: `ImageSplit` to flip.
+        flip: Name of the flip, a key of `FLIPS`.
         image_size: `(height, width)` to resize the images to.
         resize: Resizing method, as in `tlkeras.read_image`.
 
@@ -53,7 +53,7 @@ def average_over_flips(predict, flips):
 
     Args:
         predict: Function from pixels `(images, height, width, channels)` to probabilities.
-        flips: Keys of `FLIPS`.
+        flips: Names of the flips, keys of `FLIPS`.
 
     Example:
 

@@ -128,7 +128,7 @@ def probe_accuracy(data: LabeledFeatures, repeats: int = 5, seed: int = 0) -> fl
     """Measure the accuracy of a probe trained on four fifths of the images, by cross-validation.
 
     Args:
-        data: `LabeledFeatures`.
+        data: `LabeledFeatures` of the images.
         repeats: Number of rounds, each with different folds.
         seed: Seed for the folds.
 

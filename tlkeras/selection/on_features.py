@@ -67,7 +67,7 @@ def extract(task):
     """Compute the features of all images in one pass, or reuse the features that were computed to choose the block.
 
     Args:
-        task: `Task`.
+        task: `Task` with the images.
 
     Returns:
         `(extractor, features)`: the `FeatureExtractor`, and a dict that maps `"train"`, `"validation"` and `"test"` to

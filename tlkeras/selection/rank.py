@@ -121,7 +121,7 @@ def timed_with_features(tapped, split, budgets=None):
     """Time the candidates of several backbones, and compute the features of those that meet the budgets.
 
     Args:
-        tapped: List of `Tapped`.
+        tapped: List of `Tapped`, one per backbone.
         split: `ImageSplit` of the images.
         budgets: Dict of the budgets of `rank`. Defaults to None, which means no limit.
 
@@ -145,7 +145,7 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
     """Rank candidates by their precomputed features.
 
     Args:
-        candidates: List of `Candidate`.
+        candidates: List of `Candidate` to rank.
         tables: Features of each candidate, arrays of shape `(images, width)`.
         split: `ImageSplit` of the images.
         skipped: Unreadable files.

@@ -19,7 +19,7 @@ class Ranked:
 
     Attributes:
         candidate: `Candidate`: backbone, block and their cost.
-        images: Number of images.
+        images: Number of images that the accuracies are measured on.
         quick_accuracy: Leave-one-out accuracy of ridge regression, as a fraction.
         over_output: `(difference, standard error)`: quick accuracy minus the quick accuracy at the output of the same
             backbone; None if that output is not a candidate. If an earlier block leads, the images are probably unlike

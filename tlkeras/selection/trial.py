@@ -35,7 +35,7 @@ class Arm(NamedTuple):
     """One arm of a trial: a network trained on a fraction of the images.
 
     Attributes:
-        name: `"transfer"`, `"scratch"` or `"shuffled"`.
+        name: Name of the arm, `"transfer"`, `"scratch"` or `"shuffled"`.
         images: Number of training images.
         learning_rate: The learning rate with the lowest loss on the validation images.
         loss: Mean log loss on the validation images.
@@ -56,8 +56,8 @@ class Lead(NamedTuple):
         images: Number of training images.
         rival: `"scratch"` or `"shuffled"`, whichever has the lower loss on the validation images.
         lead: Accuracy of transfer minus that of the rival.
-        low: Lower bound of the 95% interval.
-        high: Upper bound of the 95% interval.
+        low: Lower bound of the 95% interval of `lead`.
+        high: Upper bound of the 95% interval of `lead`.
         verdict: `"transfer"` or `"scratch"` if the interval excludes 0, else `"inconclusive"`.
     """
 
@@ -216,7 +216,7 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
 
     Args:
         classifier: A classifier with pretrained weights.
-        arm: `"transfer"`, `"scratch"` or `"shuffled"`.
+        arm: Name of the arm, `"transfer"`, `"scratch"` or `"shuffled"`.
         seed: Seed for the random weights.
 
     Returns:

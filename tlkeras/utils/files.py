@@ -31,7 +31,7 @@ def check_folder(path: str | os.PathLike) -> None:
     """Refuse a folder that cannot be written to, whether or not it exists, without trying to write.
 
     Args:
-        path: The folder.
+        path: The folder to check.
 
     Raises:
         InputError: The folder, or the existing folder in which it would be created, is a file or is not writable.
@@ -63,7 +63,7 @@ def check_room(path: str | os.PathLike, size: int) -> None:
     """Refuse a folder on a disk without enough free space, whether or not the folder exists.
 
     Args:
-        path: The folder.
+        path: The folder to check.
         size: Minimum number of bytes that the folder needs.
 
     Raises:

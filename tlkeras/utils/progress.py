@@ -42,7 +42,7 @@ def progress(
         description: Word for the activity, such as `"predicting"`.
         unit: Name of the counted items, in the singular, such as `"image"`.
         total: Number of items. Defaults to the length of `iterable`.
-        verbose: Whether to show anything.
+        verbose: Whether to show progress.
 
     Returns:
         A `tqdm` object, which is an iterable and a context manager.

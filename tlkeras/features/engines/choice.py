@@ -52,10 +52,10 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
         name: `"keras"`, `"litert"`, `"onnxruntime"`, `"openvino"` or `"auto"`. `"auto"` chooses LiteRT on a CPU if the
             network can be written for LiteRT and its features equal those of Keras to 1e-4 on two images, and Keras
             otherwise. The choice does not vary from run to run.
-        network: Function that returns the `keras.Model`. It is not called if an exported file is available.
+        network: Function that returns the `keras.Model`. The function is not called if an exported file is available.
         batch_shape: `(images, height, width, channels)` of the batches to expect.
         precision: Precision of the Keras engine, as in `KerasEngine`. Defaults to None.
-        folder: Folder to keep exported files in. Defaults to None, which keeps none.
+        folder: Folder to keep exported files in. Defaults to None, which does not keep them.
         verbose: Whether to print to stderr why `"auto"` falls back to Keras. Defaults to False.
 
     Returns:

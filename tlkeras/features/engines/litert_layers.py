@@ -1,7 +1,7 @@
 """Write each kind of Keras layer for LiteRT.
 
 Each function takes the writer (`litert_writer`), the layer's call in the graph, the layer, and the numbers of the
-layer's input tensors in the file. It adds operators and returns the number of the result.
+layer's input tensors in the file. The function adds operators and returns the number of the result tensor.
 """
 
 import keras

@@ -57,7 +57,7 @@ def write_litert(model, input_dtype="float32", output_names=("output", "features
 
 
 def _own_form(layer):
-    """Return the function that writes a layer by its own `write_litert` method, or None if it has no such method."""
+    """Return the function that calls a layer's own `write_litert` method, or None if the layer has no such method."""
     write = getattr(layer, "write_litert", None)
     return write and (lambda writer, node, layer, inputs: write(writer.graph, *inputs))
 
@@ -105,7 +105,7 @@ class _Writer:
             raise UnsupportedLayerError(f"layer {layer.name!r} uses data_format='channels_first'")
 
     def only_follower(self, tensor, kind):
-        """Return the one call that consumes `tensor`, or None if several do or its layer is not of type `kind`."""
+        """Return the one call that consumes `tensor`; None if several do or the call's layer is not of type `kind`."""
         followers = self.consumers.get(id(tensor), [])
         needed = any(tensor is output for output in self.outputs)
         if len(followers) == 1 and not needed and isinstance(followers[0].operation, kind):
@@ -113,7 +113,7 @@ class _Writer:
         return None
 
     def folded(self, node, kernel, bias, channel_axis):
-        """Fold a BatchNorm after `node`, if any, into kernel and bias; return both and the last tensor they cover."""
+        """Fold a BatchNorm after `node`, if any, into kernel and bias; also return the last tensor that they cover."""
         layer, output = node.operation, node.outputs[0]
         if layer.use_bias:
             bias = weight_array(layer.bias)
