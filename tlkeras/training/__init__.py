@@ -1,1 +1,1 @@
-"""Fine-tuning and its parts."""
+"""Fine-tuning, gradual unfreezing, learning-rate search and the losses they use."""

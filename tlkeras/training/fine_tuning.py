@@ -1,4 +1,4 @@
-"""Fine-tune a classifier: first a linear probe, then gentle fine-tuning with rates that decrease with depth."""
+"""Fine-tune a classifier: first a linear probe, then gentle training at rates that get smaller toward the input."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -60,15 +60,15 @@ def fine_tune(
 
     First, the head is replaced with a logistic regression on the frozen features, so that fine-tuning does not begin
     with large, random gradients, which would distort the pretrained features. Then the chosen blocks train with AdamW,
-    at a rate that decreases with depth and follows a warm-up and a cosine decay, both counted in steps. Finally, the
-    weights of the epoch with the lowest validation loss are averaged with those of the probe. Of the fine-tuned, the
-    probe's and the averaged weights, those with the lowest validation loss are kept. Ctrl-C after the probe ends
-    training in the same way as early stopping. Any other exception, such as one from a callback, is raised after the
-    best weights have been restored.
+    at rates that get smaller toward the input and follow a warm-up and a cosine decay, both counted in steps. Finally,
+    the weights of the epoch with the lowest validation loss are averaged with those of the probe. The model keeps the
+    fine-tuned weights, the probe's weights or their average, whichever has the lowest validation loss. Pressing Ctrl-C
+    after the probe ends training in the same way as early stopping. Any other exception, such as one from a callback,
+    is raised after the best weights have been restored.
 
-    To train the final model on all images, make the choices on held-out data first. Then call the function again
-    without validation data: `fine_tune(fresh, everything, **result.choices)` trains for the same number of steps, with
-    the same C and averaging.
+    To train the final model on all images, first call the function with validation data, which determines the C of the
+    probe, the number of steps and the averaging. Then call it again on all images, without validation data:
+    `fine_tune(fresh, everything, **result.choices)` reuses these choices.
 
     Args:
         model: A functional or Sequential classifier that ends in a `Dense` layer. Dropout must be one of its layers, as
@@ -80,79 +80,79 @@ def fine_tune(
             `DataLoader`. Labels are class indices or one-hot rows. For a multi-label head (sigmoid), labels are rows of
             targets from 0 to 1, which the probe rounds at one half.
         validation_data: Validation data in any form that `train` accepts, or `None` to train without early stopping and
-            keep the last weights.
-        plan: A plan from `tlkeras.advise`, which sets `epochs`, `learning_rate`, `layer_decay` and `blocks`. Do not
-            pass these arguments together with a plan. Defaults to none.
+            keep the weights of the last step.
+        plan: A plan from `tlkeras.advise`. It sets `epochs`, `learning_rate`, `layer_decay` and `blocks`, so do not
+            pass these arguments too. Defaults to none.
         epochs: Number of epochs of fine-tuning. 0 stops after the probe.
-        steps: Number of training steps in each run, instead of `epochs`. The schedule ends there, even within an epoch.
-            Defaults to whole epochs.
-        batch_size: Number of images per step, for data that is not batched yet. Defaults to a small number, so that
-            small data sets still provide many steps.
-        learning_rate: Peak rate of the head and the top block. The default is 3 to 30 times smaller than rates for
+        steps: Number of training steps in each run, instead of `epochs`. The schedule ends after the last step, even in
+            the middle of an epoch. Defaults to the number of steps in `epochs`.
+        batch_size: Number of images per step, for data that is not batched yet. The default is small, so that even a
+            small data set provides many steps.
+        learning_rate: Peak learning rate of the head. The default is 3 to 30 times smaller than common rates for
             training from scratch.
-        layer_decay: Factor on the rate from each block to the one below it, in (0, 1]. 1 gives all blocks the same
-            rate.
-        blocks: Blocks that train: a number counted from the head, a fraction, or the name of the lowest block. Defaults
-            to all.
+        layer_decay: Factor in (0, 1] by which the rate shrinks from each block to the one below. 1 gives all blocks the
+            same rate.
+        blocks: Blocks to train: a number counted from the head, a fraction of the blocks, or the name of the lowest
+            block. Defaults to all blocks.
         batchnorm: `"frozen"` or `"train"`, as in `tlkeras.unfreeze`.
         probe: Whether to begin with the linear probe. Without it, training starts with the current head.
-        C: Inverse of the probe's L2 penalty. For a multi-label head, it can be a list with one value per label.
-            Defaults to cross-validation on the training images.
+        C: Inverse of the probe's L2 penalty. For a multi-label head, it can be a list with one value per label. By
+            default, it is chosen by cross-validation on the training images.
         warmup: Fraction of the steps during which the rate rises from 0.
         weight_decay: Weight decay of AdamW, decoupled from the gradients.
         label_smoothing: Fraction of each label that is spread over all classes.
         patience: Number of epochs without a lower validation loss before training stops.
-        mix: A layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`, for class
-            indices in arrays or splits. It pays off from about 20,000 images (BiT, Kolesnikov et al., 2020). Defaults
-            to none.
-        ema_momentum: Momentum, such as 0.99, of a moving average of the weights, which replaces the weights at the end.
-            `None` for no average.
-        l2_sp: Strength of the penalty on the squared distance from the starting weights (Li et al., 2018). Penalties
-            are part of the training loss, but not of the validation loss that selects weights.
-        average_with_probe: Weight in [0, 1] of the probe in the final average with the fine-tuned weights (WiSE-FT,
-            Wortsman et al., 2022). `None` for no average. After a probe, `"auto"` weights both equally, which was
-            better on new images than either alone in all our measurements (docs/performance.md). With validation data,
-            the average is kept only if its validation loss is lower than that of the fine-tuned weights and that of the
-            probe. Without a probe, `"auto"` does not average.
+        mix: A layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`. The data must
+            be arrays or splits whose labels are class indices. Blending pays off from about 20,000 images (BiT,
+            Kolesnikov et al., 2020). Defaults to none.
+        ema_momentum: Momentum, such as 0.99, of a moving average of the weights; the average replaces the weights at
+            the end. `None` for no moving average.
+        l2_sp: Strength of a penalty on the squared distance of the weights from their starting values (Li et al.,
+            2018). Weight penalties are not part of the validation loss by which weights are selected.
+        average_with_probe: Fraction in [0, 1] of the final average that comes from the probe; the rest comes from the
+            fine-tuned weights (WiSE-FT, Wortsman et al., 2022). `None` for no average. After a probe, `"auto"` averages
+            both equally, which was better on new images than either alone in all our measurements
+            (docs/performance.md). With validation data, the average is kept only if its validation loss is lower than
+            that of the fine-tuned weights and that of the probe. Without a probe, `"auto"` does not average.
         runs: Number of fine-tuning runs from the same starting weights, with different image orders and augmentation
             (but the same augmented views with a cached trunk). The weights of the runs are averaged, and then
             `average_with_probe` is applied (model soups, Wortsman et al., 2022, https://arxiv.org/abs/2203.05482). With
-            validation data, unless `average_with_probe` is a number, the run with the lowest validation loss is kept if
-            no average has a lower loss. Two runs take twice as long as one. Over 13 splits, two runs were 0.015 ± 0.008
-            more accurate on test images, but not on drawings from a different source; three runs were no better than
-            two (docs/performance.md).
+            validation data, unless `average_with_probe` is a number, the weights of the run with the lowest validation
+            loss are kept if no average has a lower loss. Two runs take twice as long as one. Over 13 splits, two runs
+            were 0.015 ± 0.008 more accurate on test images, but not on drawings from a different source; three runs
+            were no better than two (docs/performance.md).
         class_weight: Class weights for unbalanced data: `"balanced"` (inversely proportional to the frequency of each
             class), or a dict that maps class indices to weights, with 1 for missing classes. For a multi-label head, a
             dict sets only the weights of positive targets; `"balanced"` weights both positive and negative targets.
             Defaults to none.
-        cache: Whether to compute the output of the frozen part once and train on it many times: `"auto"` (if it pays
-            off and fits on the disk), `True` (if it fits) or `False`. Caching is not possible if the first block
-            trains, with `mix` or `callbacks`, for a model with its own training step, or if several devices share a
-            batch; `True` reports the reason on stderr.
-        cached_views: Number of random views of each image to cache if images are augmented.
+        cache: Whether to compute the output of the frozen part once and train on it many times: `"auto"` (if caching
+            saves time and the output fits on the disk), `True` (if it fits) or `False`. Caching is not possible if the
+            first block trains, with `mix` or `callbacks`, for a model with its own training step, or if several devices
+            share a batch. With `True`, the reason is then reported on stderr.
+        cached_views: Number of random views of each image to cache, if images are augmented.
         seed: Seed for the order of images, the cached views and the probe's cross-validation.
-        callbacks: One or more Keras callbacks for the second phase. With callbacks, nothing is cached, so that they see
-            `model`. They must not set the learning rate, which follows a schedule. Files from a `ModelCheckpoint` can
-            be loaded wherever tlkeras is imported.
-        checkpoint: Folder where the state of training is saved at the beginning of each epoch. If the process is killed
-            at any moment, repeating the call resumes training and ends with exactly the weights and metrics of an
+        callbacks: One or more Keras callbacks for the training after the probe. With callbacks, nothing is cached, so
+            that they see `model` itself. They must not set the learning rate, which follows a schedule. Files from a
+            `ModelCheckpoint` can be loaded wherever tlkeras is imported.
+        checkpoint: Folder where the state of training is saved at the beginning of each epoch. Even if the process is
+            killed, repeating the call resumes training and ends with exactly the weights and metrics of an
             uninterrupted run on the same machine, provided that the order of the data depends only on the epoch. This
-            is true for arrays, splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. If training has
-            already finished, the call returns the saved result immediately; remove the folder to train again. A cached
-            trunk is recomputed. Callbacks keep their plain attributes (numbers, strings). Defaults to no checkpoint.
+            condition holds for arrays, splits, and a `PyDataset` or `tf.data.Dataset` that is not shuffled. If training
+            has already finished, the call returns the saved result immediately; remove the folder to train again.
+            Resuming recomputes a cached trunk and restores callbacks' numbers and strings. Defaults to no checkpoint.
         on_event: Function that is called with a dict after each phase and each epoch. The dict contains `phase`,
             `seconds`, and values that depend on the phase (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`,
             `val_loss`, `val_accuracy`, `learning_rate`, ...). Defaults to none.
         verbose: Whether to report on stderr, one line per epoch.
 
     Returns:
-        `FineTuning`, whose `choices` are arguments for training on all images.
+        A `FineTuning` report. Its `choices` are the arguments for a second call that trains on all images.
 
     Raises:
         InputError: The model does not end in a `Dense` layer, or is compiled for regression; the data is empty,
             endless, or of an unsupported kind or shape; images are not finite; labels do not fit the head (if they are
             in a later batch of a stream, the best weights are restored first); an argument is out of range;
-            `checkpoint` contains the state of a call with other arguments; or the function is called inside a
+            `checkpoint` contains the state of a call with different arguments; or the function is called inside a
             `strategy.scope()`, where only the model may be built (see docs/distributed.md).
 
     Example:
@@ -262,7 +262,7 @@ class _Call:
             self.checkpoint.save(name, values_as_list(self.model.variables), notes)
 
     def _restore(self, name):
-        """Restore a state that this call saved before it was killed, and return whether there is one."""
+        """Restore a state that this call saved before it was killed; return whether there was one."""
         saved = self.checkpoint.load(name)
         if saved is None:
             return False
@@ -289,7 +289,7 @@ class _Call:
             self._compile_plainly()
 
     def _compile_plainly(self):
-        """Compile the model with core Keras parts, so it can be evaluated, and a saved copy loaded without tlkeras."""
+        """Compile the model with core Keras parts, so it can be evaluated, and loaded from a file without tlkeras."""
         one_hot = self.data.one_hot
         with strategy_scope(self.model):
             # SGD has no state per weight: the moments of AdamW would triple the size of the file for no benefit.

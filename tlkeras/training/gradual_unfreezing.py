@@ -1,4 +1,4 @@
-"""Unfreeze a model from the top down within one `fit`, and keep all state, even if the process is killed."""
+"""Unfreeze a model from the top down within one `fit`; training can resume even if the process is killed."""
 
 import os
 from collections.abc import Sequence
@@ -22,45 +22,47 @@ _GROWING = ("acc", "auc", "precision", "recall", "f1", "iou", "dice", "kappa", "
 
 
 class GradualUnfreezing(keras.callbacks.Callback):
-    """A callback that trains the head first, and then unfreezes the blocks below it from the top down.
+    """Callback that trains only the head at first, and then unfreezes the blocks below it from the top down.
 
     This is the gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head
     settles before its gradients reach the pretrained weights. Blocks are unfrozen at the beginning of epochs inside one
     `fit`, so schedules, early stopping and other callbacks continue undisturbed. Weights that already train keep their
-    optimizer slots. Weights that join start as in a new optimizer, with their own step count, since otherwise Adam's
-    first steps would be 3 to 6 times too large. For this purpose, the model gets a differential optimizer with the
-    settings of its own optimizer (`model.optimizer` is then a new object of the same family; all its multipliers are 1
-    if the model's own optimizer had none).
+    optimizer slots. Newly unfrozen weights start as in a new optimizer, with their own step count, since otherwise
+    Adam's first updates to them would be 3 to 6 times too large. For this purpose, the model's optimizer is replaced by
+    a differential optimizer with the same settings, so `model.optimizer` is a new object. Its multipliers are all 1 if
+    the original optimizer had none.
 
     With `backup`, each epoch begins by writing the weights, the optimizer, the phase, the trainable variables and the
-    random state of the layers to one file. A later `fit` in the same program continues from there to exactly the result
-    of an uninterrupted run, provided that each epoch's data depends only on the epoch's number (`shuffle=False`). The
-    file gets its name only when it is complete, so there is a valid file even if the process is killed at any moment.
-    If the disk is full, you get a warning and training continues. `fit` removes the file when it ends.
+    random state of the layers to one file. If you run the same program again, `fit` continues from this file and ends
+    with exactly the result of an uninterrupted run, provided that each epoch's data depends only on the epoch's number
+    (`shuffle=False`). The file gets its final name only when it is complete, so a valid file exists even if the process
+    is killed. If the disk is full, you get a warning and training continues. `fit` removes the file when it ends.
     `keras.callbacks.BackupAndRestore` cannot do this: it loads the optimizer state before the trainable variables are
-    known, and if the process is killed between writing its two files, they are inconsistent. The counts of other
-    callbacks are saved only if these callbacks are passed as `callbacks`. A `.keras` file from `ModelCheckpoint`
-    contains the trainable flags and the optimizer too: load it and call `fit` with `initial_epoch`.
+    known, and if the process is killed after the first of its two files is written, the files are inconsistent. The
+    counts of other callbacks are saved only if you pass these callbacks as `callbacks`. A `.keras` file from
+    `ModelCheckpoint` also contains the trainable flags and the optimizer. To continue from such a file, load it and
+    call `fit` with `initial_epoch`.
 
     Args:
-        schedule: Dict that maps epochs (starting at 0) to the blocks that train from that epoch on: a number of blocks
-            below the head, a fraction of these blocks, the name of the lowest block or layer to train, or None for all.
-            Before the first entry, only the head trains.
-        on_plateau: Number of blocks to unfreeze whenever `monitor` has stopped improving, instead of a schedule.
+        schedule: Dict that maps epoch numbers (starting at 0) to the blocks that train from that epoch on: a number of
+            blocks below the head, a fraction of these blocks, the name of the lowest block or layer to train, or None
+            for all. Before the first entry, only the head trains.
+        on_plateau: Instead of a schedule, the number of blocks to unfreeze each time `monitor` has stopped improving.
         monitor: Name of the logged metric that `on_plateau` watches.
-        mode: `"min"`, `"max"`, or `"auto"` to choose by the metric's name.
-        patience: Number of epochs without improvement after which blocks are unfrozen.
+        mode: `"min"` if lower values of `monitor` are better, `"max"` if higher values are, or `"auto"` to decide by
+            its name.
+        patience: Number of epochs without improvement before blocks are unfrozen.
         min_delta: Smallest change that counts as an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
         batchnorm: `"frozen"` keeps BatchNormalization in unfrozen blocks unchanged; `"train"` trains it.
         parameters: Weights that train in the unfrozen blocks: `"all"`, `"norm"` or `"bias"`, as in `tlkeras.unfreeze`.
         backup: Path of the backup file. Defaults to no backup.
-        callbacks: Callbacks passed to `fit` that keep counts, such as `ReduceLROnPlateau`. The backup contains their
-            plain attributes (numbers, strings), except their settings.
+        callbacks: Callbacks that are also passed to `fit` and keep counts, such as `ReduceLROnPlateau`. The backup
+            contains their plain attributes (numbers, strings), but not their settings.
 
     Raises:
         InputError: Both or neither of `schedule` and `on_plateau` are given, or an argument is out of range. At the
-            beginning of `fit`: the model has no such block, or the backup was made by a different model or run, or
-            cannot be written. At the end of an epoch: `monitor` is not logged.
+            beginning of `fit`: the model does not have one of the blocks in `schedule`, or the backup was made by a
+            different model or run, or cannot be written. At the end of an epoch: `monitor` is not logged.
 
     Example:
 
@@ -183,7 +185,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         return value - best if growing else best - value
 
     def _variables(self):
-        """Return all variables that the rest of training depends on, including seeds for dropout and augmentation."""
+        """Return all variables that further training depends on, including seeds for dropout and augmentation."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _trainable(self):

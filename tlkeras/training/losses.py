@@ -12,16 +12,17 @@ class SmoothedCrossentropy(keras.losses.Loss):
     """Cross-entropy for class indices or one-hot rows, with label smoothing.
 
     Keras only smooths one-hot labels. This loss also takes class indices of shape `(N,)` or `(N, 1)`, so labels need no
-    conversion. A label that is out of range makes the loss NaN on every backend, which ends training. Without this,
-    some backends would treat such a label as no class at all.
+    conversion. A label that is out of range makes the loss NaN on every backend, which ends training. Otherwise, some
+    backends would silently treat such a label as no class at all.
 
     Args:
-        task: `"multiclass"`, `"binary"` or `"multilabel"`; the last two are sigmoid cross-entropies.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. The last two use binary cross-entropy on sigmoid outputs.
         label_smoothing: Fraction of each label that is spread evenly over all classes, in [0, 1) (Szegedy et al.,
             2016).
         from_logits: Whether the predictions are logits.
         label_weights: For a multi-label task, weights of shape `(2, labels)`: the first row for targets of 0, the
-            second for targets of 1. Weights of targets in between are interpolated. None for equal weights.
+            second for targets of 1. For targets between 0 and 1, the two weights are interpolated. None for equal
+            weights.
 
     Example:
 
@@ -72,13 +73,13 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("tlkeras")
 class PlainLoss(keras.metrics.MeanMetricWrapper):
-    """Metric that reports a loss without the weight penalties that Keras includes in the loss it reports.
+    """Metric that reports a loss without the penalties on weights that are part of the loss reported by Keras.
 
-    It is used to select weights, since a penalty says nothing about new images, and is lowest for the weights that it
-    pulls toward, however well they classify.
+    The best weights are selected by this metric. A penalty would bias the selection: it says nothing about new images,
+    and is lowest for the weights that it pulls toward, however badly they classify.
 
     Args:
-        loss: A `SmoothedCrossentropy`, whose settings are saved with the metric.
+        loss: A `SmoothedCrossentropy`. Its settings are saved with the metric.
         name: Name of the metric.
 
     Example:
@@ -103,7 +104,7 @@ class PlainLoss(keras.metrics.MeanMetricWrapper):
 
 @keras.saving.register_keras_serializable("tlkeras")
 class Accuracy(keras.metrics.MeanMetricWrapper):
-    """Fraction of correct predictions for labels in any form; for a multi-label head, fraction of correct labels.
+    """Fraction of correct predictions, for labels in any form; in a multi-label task, each label counts separately.
 
     Args:
         task: As in `SmoothedCrossentropy`.
@@ -146,7 +147,7 @@ def core_loss(head, one_hot=False):
     """Return the core Keras loss for a head, without smoothing, so that a saved model can be loaded with Keras alone.
 
     Args:
-        head: `tlkeras.models.heads.Head`.
+        head: The classifier's `tlkeras.models.heads.Head`.
         one_hot: Whether labels are rows instead of class indices.
 
     Returns:

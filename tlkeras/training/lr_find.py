@@ -28,8 +28,9 @@ class LearningRateCurve:
     """The loss of a model as a function of its learning rate.
 
     Attributes:
-        learning_rates: Ascending rates, float64 of shape `(steps,)`. For a differential optimizer, its base rates.
-        losses: Loss of the batch that each rate was tried on, an array of the same shape as `learning_rates`. All
+        learning_rates: The rates that were tried, in ascending order: float64 of shape `(steps,)`. For a differential
+            optimizer, these are its base rates.
+        losses: Loss of the batch on which each rate was tried, as an array with the same shape as `learning_rates`. All
             losses are finite.
     """
 
@@ -45,7 +46,7 @@ class LearningRateCurve:
 
     @property
     def smoothed(self) -> np.ndarray:
-        """The losses after a Gaussian filter, which does not shift the curve to the right as a running mean does."""
+        """The losses after a Gaussian filter, which, unlike a running mean, does not shift the curve to the right."""
         positions = np.arange(len(self.losses))
         width = max(1.0, _WIDTH * len(positions))
         weights = np.exp(-(((positions[:, None] - positions) / width) ** 2) / 2)
@@ -53,7 +54,7 @@ class LearningRateCurve:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate at which the smoothed loss falls most steeply, left of its minimum, on a logarithmic axis.
+        """The rate, below that of the minimum, at which the smoothed loss falls most steeply on a logarithmic axis.
 
         None if the loss never falls. In this case, all rates are too high, or the model does not learn at all.
         """
@@ -68,7 +69,7 @@ class LearningRateCurve:
         """Plot the curve and the suggestion.
 
         Args:
-            ax: A matplotlib `Axes`. Defaults to a new `Axes`.
+            ax: A matplotlib `Axes` to draw on. Defaults to a new `Axes`.
 
         Returns:
             The `Axes`.
@@ -100,28 +101,28 @@ def lr_find(
 
     This is the range test of Smith (2015, https://arxiv.org/abs/1506.01186) with the exponential sweep and the defaults
     of fastai: one batch per rate, each followed by an update, even if the model's own optimizer accumulates gradients
-    or Keras runs several steps per execution. It trains the model's trainable variables with a new optimizer that has
-    the same settings (a differential optimizer keeps its multipliers), so the rate is valid for the next phase of
-    training. Afterwards, the weights, the BatchNorm statistics, the layers' seeds, the model's own optimizer and rate,
-    and the random states of Python, NumPy, Keras and the backend are bit-identical to what they were before the call,
-    even after an exception or Ctrl-C.
+    or Keras runs several steps per execution. The test trains the model's trainable variables with a new optimizer that
+    has the settings of the model's own (including the multipliers of a differential optimizer), so the suggested rate
+    is valid for the next phase of training. Afterwards, the weights, the BatchNorm statistics, the layers' seeds, the
+    model's own optimizer and rate, and the random states of Python, NumPy, Keras and the backend are bit-identical to
+    what they were before the call, even after an exception or Ctrl-C.
 
     Args:
         model: A compiled Keras model.
         data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or any other data
             that `fit` takes: a `Dataset`, a `PyDataset` or a torch `DataLoader`. Shuffled data gives a better curve;
-            arrays and splits are shuffled automatically. Data with fewer batches than `steps` is reused. Items that are
-            taken from a generator cannot be put back.
-        start: Lowest rate. The default is too low for any model.
-        stop: Highest rate. The default is too high for any model.
-        steps: Number of rates, each `(stop / start)**(1 / (steps - 1))` times the previous rate. Defaults to 100, as in
-            fastai.
+            arrays and splits are shuffled automatically. If the data has fewer batches than `steps`, it is iterated
+            over again. Items taken from a generator cannot be put back.
+        start: Lowest rate to try. The default is too low for any model, so the curve begins below the useful range.
+        stop: Highest rate to try. The default is too high for any model, so the curve ends above the useful range.
+        steps: Number of rates to try; each is `(stop / start)**(1 / (steps - 1))` times the previous one. Defaults to
+            100, as in fastai.
         batch_size: Number of images per batch, for arrays and splits. Defaults to 32, as in `fit`.
-        divergence: Multiple of the lowest running loss at which the run ends early. The run also ends at a loss that is
-            not finite. Defaults to 4, as in fastai.
+        divergence: The run ends early when the running loss exceeds its minimum by this factor. It also ends at a loss
+            that is not finite. Defaults to 4, as in fastai.
 
     Returns:
-        The curve, with `learning_rates`, `losses`, `suggestion` and `plot()`.
+        A `LearningRateCurve`, with `learning_rates`, `losses`, `suggestion` and `plot()`.
 
     Raises:
         InputError: `model` is not a Keras model, is not compiled or has no trainable variables; its optimizer has no
@@ -181,7 +182,7 @@ def lr_find(
 
 
 def _plain_copy(optimizer, rate):
-    """Copy an optimizer with a constant rate and an update after every batch."""
+    """Copy an optimizer, but give the copy a constant rate and an update after every batch."""
     return fresh_copy(optimizer, learning_rate=float(rate), gradient_accumulation_steps=None)
 
 
@@ -190,7 +191,7 @@ def _is_arrays(data):
 
 
 def _check_data(data):
-    """Refuse data for which the error message of `fit` would not say what data is accepted."""
+    """Refuse data for which `fit` would raise an error that does not say what data is accepted."""
     if _is_arrays(data):
         wrong = len(data) not in (2, 3) or any(part is None for part in data[:2])
     else:  # a single array has no labels, and `ImageSplits` is more than one split

@@ -1,1 +1,1 @@
-"""The steps of fine-tuning."""
+"""The parts of a call of `fine_tune`, from checking the data to averaging weights."""

@@ -21,14 +21,15 @@ def assign_values(variables, values):
 def assign_average(model, copies, shares=None, batches=None):
     """Average several copies of a model's weights, and assign the result to the model.
 
-    Weights that train are averaged. BatchNorm statistics that train are recomputed, since the statistics of an averaged
-    network are not the average of the statistics. Everything else stays unchanged.
+    Trainable weights are averaged. The statistics of trainable BatchNorm layers are recomputed, since the statistics of
+    an averaged network are not the average of the copies' statistics. Everything else stays unchanged.
 
     Args:
-        model: `keras.Model`.
+        model: The `keras.Model` that gets the average.
         copies: List of copies of the model's weights from `values_of`.
-        shares: Weight of each copy in the average; the weights sum to 1. Defaults to equal weights.
-        batches: Training batches, if BatchNorm statistics train; see `tlkeras.training.steps.data.as_batches`.
+        shares: Fraction of the average that comes from each copy; the fractions sum to 1. Defaults to equal fractions.
+        batches: Training batches, if there are BatchNorm statistics to recompute; see
+            `tlkeras.training.steps.data.as_batches`.
 
     Example:
 

@@ -6,9 +6,9 @@ from tlkeras.training.steps.data import each_batch
 
 
 def recompute_statistics(model, batches):
-    """Set the moving statistics of trainable BatchNorm layers to their mean over one pass through the data.
+    """Set the moving statistics of trainable BatchNorm layers to the mean of all batch statistics in one pass.
 
-    Every batch has the same weight, as in `torch.optim.swa_utils.update_bn`. Frozen layers keep their statistics.
+    Every batch counts equally, as in `torch.optim.swa_utils.update_bn`. Frozen layers keep their statistics.
 
     Args:
         model: A built Keras model.

@@ -1,4 +1,4 @@
-"""Keep the best weights of a training run, however it ends."""
+"""Keep the best weights of a training run, regardless of how the run ends."""
 
 import math
 
@@ -11,11 +11,13 @@ from tlkeras.training.losses import PLAIN_LOSS
 class BestWeights(keras.callbacks.EarlyStopping):
     """Early stopping that keeps the best weights even after an interruption, and records why training stopped.
 
-    Unlike its base class, it stops at a loss that is not finite (`keras.callbacks.TerminateOnNaN` prints to stdout and
-    gives no reason), copies weights on every backend, and keeps the last complete epoch if there is no validation data.
+    Unlike its base class, this callback stops at a loss that is not finite (`keras.callbacks.TerminateOnNaN` prints to
+    stdout and gives no reason), copies weights on every backend, and keeps the weights of the last complete epoch if
+    there is no validation data.
 
     Args:
-        patience: Number of epochs without a lower validation loss, excluding weight penalties, before training stops.
+        patience: Number of epochs without a lower validation loss, not counting weight penalties, before training
+            stops.
         validated: Whether there is a validation loss; without one, the latest epoch counts as the best.
     """
 
@@ -57,7 +59,7 @@ class BestWeights(keras.callbacks.EarlyStopping):
 
     @property
     def state(self):
-        """Return the values to pass as `saved` to a later object that resumes from here."""
+        """Return the values to pass as `saved` to the object that resumes the run from here."""
         names = ("best", "best_epoch", "best_weights", "wait", "epochs")
         return {name: getattr(self, name) for name in names}
 

@@ -24,20 +24,20 @@ class CachedTrunk(keras.utils.PyDataset):
     """Batches of a frozen trunk's output, to train on instead of images.
 
     If images are augmented, the trunk sees several random views of each image; epoch `e` trains on view `e % views`. A
-    view depends only on `seed`, the number of the view and how often it was drawn, so a later process can draw the same
-    view. Values are stored as float16, whose three digits are enough for the features of trained networks. As soon as a
-    value exceeds the range of float16, all values are stored as float32.
+    view depends only on `seed`, the number of the view and the number of times it has been drawn, so a later process
+    can draw the same view again. Values are stored as float16, whose three digits are enough for the features of
+    trained networks, or all as float32 as soon as one exceeds the range of float16.
 
     Args:
         trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
         batches: Batches of images and labels that can be iterated over repeatedly.
-        views: Number of augmented views of each image to keep; 1 if nothing is random.
+        views: Number of augmented views of each image to keep. Only one is kept if nothing is random.
         random: Whether the trunk's output for an image differs from call to call in training; see `is_random`.
-        refresh: Number of epochs after which the oldest view is drawn again; 0 for never. This setting has no effect if
-            nothing is random.
+        refresh: Number of epochs after which the oldest view is drawn again; 0 for never. It has no effect if nothing
+            is random.
         batch_size: Number of images per batch.
-        shuffle: Whether each epoch has a new order. Otherwise, the images have the same order as in `batches`.
-        seed: Seed for the order and the views.
+        shuffle: Whether to shuffle the images in each epoch. Otherwise, they have the same order as in `batches`.
+        seed: Seed for the order of the images and the random views.
 
     Raises:
         OSError: The disk does not have enough free space.
@@ -74,7 +74,7 @@ class CachedTrunk(keras.utils.PyDataset):
         return self._features[view, chosen].astype("float32"), self._labels[view][chosen]
 
     def set_epoch(self, epoch):
-        """Go to an epoch, and redraw the views that are due by that epoch."""
+        """Move to an epoch, and redraw the views that are due by that epoch."""
         self.epoch = epoch
         for view in range(self.views):
             times = self._refreshes(view)
@@ -83,12 +83,12 @@ class CachedTrunk(keras.utils.PyDataset):
                 self._drawn[view] = times
 
     def _refreshes(self, view):
-        """Return how often a view has been redrawn by the current epoch; all views take turns."""
+        """Return how many times a view has been redrawn by the current epoch; the views take turns."""
         turns = self.epoch // self.refresh if self.refresh else 0
         return (turns - view - 1) // self.views + 1 if turns > view else 0
 
     def close(self):
-        """Remove the mapped file and its folder, if there are any."""
+        """Remove the mapped file and its folder, if they exist."""
         self._features = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -156,8 +156,8 @@ def cached_top(model, data, options, progress):
         model: `keras.Model`.
         data: `tlkeras.training.steps.training_data.TrainingData`.
         options: `tlkeras.training.steps.options.Options`.
-        progress: `tlkeras.training.steps.result.Progress`, which reports why there is no cache, except with
-            `cache=False`, or with `"auto"` if caching is not possible.
+        progress: `tlkeras.training.steps.result.Progress`. It reports why there is no cache, except with `cache=False`,
+            and except with `cache="auto"` if caching is not possible.
 
     Returns:
         `(top, data)`: the model to train, and the data to train it on, with the trunk's output in place of images. The
@@ -194,7 +194,7 @@ def cached_top(model, data, options, progress):
 
 
 def why_not_cached(model, data, options, parts):
-    """Return the reason why a model cannot be trained on cached outputs of its trunk, or None if it can.
+    """Return the reason a model cannot be trained on cached outputs of its trunk, or None if it can be.
 
     Args:
         model: As in `cached_top`.
@@ -232,7 +232,7 @@ def _refuse_full_disk(folder, count):
 
 
 def _reserve(path):
-    """Reserve the disk blocks now, since a full disk kills a process that writes to a mapped file with a signal."""
+    """Reserve disk space now: if the disk fills up, a signal kills the process that writes to a mapped file."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

@@ -1,4 +1,4 @@
-"""Save the progress of a `fine_tune` call in a folder, so that repeating the call resumes it after a kill."""
+"""Save the progress of a `fine_tune` call in a folder, so that the same call can resume if the process is killed."""
 
 import json
 import os
@@ -55,12 +55,12 @@ def assign_all(variables, values):
 
 
 def call_of(model, data, options):
-    """Return the facts that identify a call of `fine_tune`, as a dict that can be stored as JSON.
+    """Return the properties that identify a call of `fine_tune`, as a dict that can be stored as JSON.
 
     Args:
         model: The classifier.
         data: `tlkeras.training.steps.training_data.TrainingData`.
-        options: `tlkeras.training.steps.options.Options`; callbacks are left out.
+        options: `tlkeras.training.steps.options.Options`, whose callbacks are left out of the result.
     """
     call = {name: value for name, value in vars(options).items() if name not in ("callbacks", "mix", "class_weight")}
     call["class_weight"], call["mix"] = repr(options.class_weight), type(options.mix).__name__
@@ -72,11 +72,11 @@ def call_of(model, data, options):
 
 
 class Checkpoint:
-    """A folder with the states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each written atomically.
+    """Folder with the states of one call: `start`, `epoch`, `run-0`, `run-1`, ..., `done`, each written atomically.
 
     Args:
-        folder: The folder, which is created when the first state is saved; None to save nothing.
-        call: Dict of everything in which two calls must agree to count as the same call; it can be stored as JSON.
+        folder: Path of the folder, which is created when the first state is saved; None to save nothing.
+        call: Dict from `call_of`. A call resumes only from a checkpoint whose dict is the same.
 
     Raises:
         InputError: The folder cannot be written to, or contains the states of a different call.
@@ -99,7 +99,7 @@ class Checkpoint:
                 )
 
     def save(self, name, arrays, notes):
-        """Write one state."""
+        """Save one state, which consists of arrays and notes, under a name."""
         if self.folder is not None:
             write_arrays(self.folder / f"{name}.npz", arrays, {**notes, "call": self.call})
 
@@ -109,7 +109,7 @@ class Checkpoint:
         return read_arrays(path) if path and path.exists() else None
 
     def remove(self, name):
-        """Remove one state."""
+        """Remove the saved state with this name."""
         if self.folder is not None:
             (self.folder / f"{name}.npz").unlink(missing_ok=True)
 

@@ -49,13 +49,13 @@ def refuse_regression(model, head):
 def check_data(raw, batches, model, head, name):
     """Refuse batches that a classifier cannot be trained or evaluated on.
 
-    If the images are in arrays, all of them are checked. For other data, only the first batch is checked, since the
-    other batches would have to be read. All labels that are available without reading images are checked too.
-    Therefore, there is no warning for later batches of a stream whose pixels do not range from 0 to 255.
+    If the images are in arrays, all of them are checked. For other data, only the images of the first batch are
+    checked, since checking the rest would mean reading them. There is therefore no warning if pixels do not range from
+    0 to 255 in a later batch of a stream. All labels that are available without reading images are checked too.
 
     Args:
         raw: Batches from `tlkeras.training.steps.data.as_batches`.
-        batches: The batches of `raw` after the model's own preprocessor, if the model has one.
+        batches: The batches of `raw` as returned by the model's own preprocessor; `raw` itself if the model has none.
         model: The classifier.
         head: The classifier's `tlkeras.models.heads.Head`.
         name: Name of the data in errors.
@@ -64,7 +64,7 @@ def check_data(raw, batches, model, head, name):
         The labels that were checked.
 
     Raises:
-        InputError: The data is empty or endless, or images or labels do not suit the model.
+        InputError: The data is empty or endless, or the images or labels do not suit the model.
     """
     if is_endless(raw):
         raise InputError(f"{name} is infinite. Limit it, for example with `dataset.take(batches)`.")
@@ -105,7 +105,7 @@ def check_labels(labels, head, name):
         name: Name of the data in errors.
 
     Raises:
-        InputError: The labels do not have one of these shapes, or are not numbers in the range that the head takes.
+        InputError: The labels do not have one of the shapes above, or are not numbers in the range that the head takes.
     """
     labels, units = np.asarray(labels), head.layer.units
     rows = are_rows(labels)
@@ -141,14 +141,14 @@ def check_labels(labels, head, name):
 
 
 def find_fault(data, head):
-    """Search data that produced a NaN loss for the cause.
+    """Search for the cause of a NaN loss in the data that produced it.
 
-    `ImageBatches` were checked beforehand. The later batches of a stream were not, since that would have taken a full
-    pass.
+    `ImageBatches` were checked in full beforehand, but only the first batch of a stream was, since checking the rest
+    would have taken a full pass.
 
     Args:
-        data: Dict that maps the name of the data in errors to its batches from
-            `tlkeras.training.steps.data.as_batches`.
+        data: Dict of batches from `tlkeras.training.steps.data.as_batches`. The keys are the names that errors use for
+            the data.
         head: `tlkeras.models.heads.Head`.
 
     Raises:

@@ -9,7 +9,7 @@ from tlkeras.utils.validation import invalid
 
 
 def class_weights(choice, batches, head):
-    """Return the weights of all classes.
+    """Return the weights of all classes, or of both targets of all labels.
 
     Args:
         choice: `None`; `"balanced"` for weights inversely proportional to the frequency of each class; or a dict that
@@ -20,8 +20,8 @@ def class_weights(choice, batches, head):
     Returns:
         None, or, for mutually exclusive classes, a dict that maps class indices to weights, as `fit` takes it. For a
         multi-label head, a float array of shape `(2, labels)`: the weights of negative targets, then those of positive
-        targets. With such a head, a dict sets only the weights of positive targets; `"balanced"` weights both positive
-        and negative targets.
+        targets. For such a head, a dict `choice` sets only the weights of positive targets; `"balanced"` weights both
+        positive and negative targets.
 
     Raises:
         InputError: `choice` is not one of the options above.

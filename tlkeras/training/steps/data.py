@@ -16,10 +16,10 @@ def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=Non
         data: A split of `tlkeras.load_images`; a pair of arrays `(images, labels)`; or batched data: a
             `keras.utils.PyDataset`, a `tf.data.Dataset` or a torch `DataLoader` of such pairs.
         batch_size: Number of images per batch, for data that is not batched yet; at most the number of images.
-        shuffle: Whether each epoch has a new order, for data that is not batched yet.
-        seed: Seed for the order.
+        shuffle: Whether to shuffle the images in each epoch, for data that is not batched yet.
+        seed: Seed for the order of the images.
         mix: A layer that blends images and labels within a batch, for data that is not batched yet.
-        classes: Number of classes, for `mix`.
+        classes: Number of classes, which `mix` needs to convert class indices to one-hot rows.
         name: Name of the data in errors.
 
     Returns:
@@ -74,7 +74,7 @@ def _arrays(data, name):
 
 
 class ArrayBatches(ImageBatches):
-    """Batches of an array in memory, whose images can all be checked without reading files."""
+    """Batches of images in memory, which can all be checked without reading files."""
 
     def __init__(self, images, *arguments, **options):
         super().__init__(images.__getitem__, *arguments, **options)
@@ -117,8 +117,8 @@ def _each_whole_batch(batches, name):
 def outputs(network, batches):
     """Yield a network's outputs and the labels for each batch as NumPy arrays.
 
-    A batch that is smaller than the first, usually the last one, is padded with its own images, and the outputs of the
-    padding are dropped. This is faster, because a backend recompiles the network for each batch size.
+    A batch that is smaller than the first, usually the last one, is padded with its own images, and the outputs for the
+    padding are dropped. Padding saves time, because a backend recompiles the network for each batch size.
     """
     size = None
     for images, labels in each_batch(batches):
@@ -129,14 +129,14 @@ def outputs(network, batches):
 
 
 def is_endless(batches):
-    """Return whether the data declares that it never ends, as repeated `tf.data` and some `PyDataset` objects do."""
+    """Return whether the data declares itself endless, as repeated `tf.data` and some `PyDataset` objects do."""
     if hasattr(batches, "cardinality"):
         return int(batches.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
     return isinstance(batches, keras.utils.PyDataset) and batches.num_batches is None
 
 
 def all_labels(batches):
-    """Return the labels of one pass over the data, without reading images if labels are available separately."""
+    """Return the labels from one pass over the data; read no images if the labels are available separately."""
     if isinstance(batches, ImageBatches):
         return batches.labels
     return np.concatenate([labels for _, labels in each_batch(batches)])
@@ -156,13 +156,13 @@ def class_numbers(labels):
 
 
 def steps_per_epoch(batches):
-    """Return the number of steps in an epoch, which is counted if the data does not declare it."""
+    """Return the number of steps in an epoch; count the batches if the data does not declare their number."""
     count = batches.num_batches if isinstance(batches, keras.utils.PyDataset) else length_hint(batches, -1)
     return count if count > 0 else sum(1 for _ in each_batch(batches))
 
 
 def set_epoch(batches, epoch):
-    """Tell our batches which epoch comes next, so that their order depends only on the number of the epoch."""
+    """Tell tlkeras' own batches which epoch comes next, so that the order of images depends only on its number."""
     if isinstance(batches, ImageBatches):
         batches.epoch = epoch
     elif hasattr(batches, "set_epoch"):
@@ -170,7 +170,7 @@ def set_epoch(batches, epoch):
 
 
 class ChangedBatches(keras.utils.PyDataset):
-    """Batches that are transformed by a function, in the order of the original batches.
+    """Batches transformed by a function, in the order of the original batches.
 
     Args:
         batches: A `keras.utils.PyDataset` of pairs of arrays `(images, labels)`.
@@ -193,7 +193,7 @@ class ChangedBatches(keras.utils.PyDataset):
         return self._change(*self._batches[index])
 
     def set_epoch(self, epoch):
-        """Go to an epoch, whose number determines the order of images."""
+        """Move to an epoch, whose number determines the order of images."""
         set_epoch(self._batches, epoch)
 
     def on_epoch_end(self):
@@ -201,7 +201,7 @@ class ChangedBatches(keras.utils.PyDataset):
 
 
 def preprocessed(batches, model, name="train"):
-    """Return batches in the form that the model's graph takes, after the model's own preprocessor if it has one.
+    """Return batches in the form that the model's graph takes: if the model has a preprocessor, apply it.
 
     Raises:
         InputError: The model has a preprocessor, and the data is a torch `DataLoader`.
@@ -223,7 +223,7 @@ def preprocessed(batches, model, name="train"):
 
 
 def _with_known_shapes(data, name):
-    """Give a `tf.data.Dataset` the known shapes of its first batch; return other data unchanged."""
+    """Set unknown shapes of a `tf.data.Dataset` to those in its first batch; return other data unchanged."""
     kinds = getattr(data, "element_spec", None)
     if not isinstance(kinds, tuple) or all(kind.shape.rank is not None for kind in keras.tree.flatten(kinds)):
         return data

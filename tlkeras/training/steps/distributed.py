@@ -33,7 +33,7 @@ def replicas_of(model) -> int:
 
 
 def refuse_open_scope():
-    """Refuse to work inside a `strategy.scope()`, where a model would predict once for each replica.
+    """Raise an error inside a `strategy.scope()`, where `predict` would run once for each replica.
 
     Raises:
         InputError: A scope is open.
@@ -57,19 +57,20 @@ def even_batches(batches, replicas):
         replicas: Number of replicas.
 
     Returns:
-        An `EvenBatches`, if there are several replicas and `batches` is a `keras.utils.PyDataset`; otherwise `batches`.
+        `EvenBatches` if there are several replicas and `batches` is a `keras.utils.PyDataset`; otherwise, `batches`
+        itself.
     """
     return EvenBatches(batches, replicas) if replicas > 1 and isinstance(batches, keras.utils.PyDataset) else batches
 
 
 class EvenBatches(ChangedBatches):
-    """Batches padded with their own images to a multiple of the replicas, as in `torch.utils.data.DistributedSampler`.
+    """Batches padded with their own images, as in torch's `DistributedSampler`, so that all replicas get equally many.
 
     TensorFlow raises an error for a replica without an image, and JAX for a replica with fewer images than the others.
 
     Args:
         batches: A `keras.utils.PyDataset` of pairs of arrays `(images, labels)`.
-        replicas: Number of replicas. The number of images in each batch becomes a multiple of it.
+        replicas: Number of replicas. Each batch is padded to a multiple of this number.
 
     Example:
 
@@ -93,7 +94,7 @@ class EvenBatches(ChangedBatches):
 
 
 def own_methods(model):
-    """Return the names of the training methods that a model's own class overrides.
+    """Return the names of the training methods that the class of a model overrides.
 
     Example:
 
@@ -109,9 +110,9 @@ def own_methods(model):
 def trainee_of(model):
     """Return the model to train instead of `model`, with the same layers.
 
-    With several workers, this is a `MultiWorkerModel`. For KerasHub's models, it is a plain model of their graph, since
-    their own `fit` would preprocess images a second time and does not take a `PyDataset`. In all other cases, it is the
-    model itself.
+    With several workers, the model to train is a `MultiWorkerModel`. For a KerasHub model, it is a plain model with the
+    same graph, since KerasHub's `fit` would preprocess images a second time and does not take a `PyDataset`. In all
+    other cases, it is `model` itself.
     """
     if hasattr(model, "preprocessor"):
         return keras.Model(model.inputs, model.outputs)
@@ -127,9 +128,10 @@ def has_several_workers(model):
 class MultiWorkerModel(keras.Model):
     """A functional model whose `fit` and `evaluate` work under `tf.distribute.MultiWorkerMirroredStrategy`.
 
-    Keras 3 (3.15) fails there before the first step, because it averages the images of all workers to find their shape,
-    and again after the first step, because it averages scalar metrics along their first axis. A model created outside
-    the strategy's scope avoids the first error, and a step that returns one-element vectors avoids the second.
+    Under this strategy, Keras 3 (3.15) fails before the first step, because it averages the images of all workers to
+    find their shape, and again after the first step, because it averages scalar metrics along their first axis. A model
+    created outside the strategy's scope avoids the first error, and a step that returns one-element vectors avoids the
+    second.
 
     Args:
         model: A functional or Sequential model built in the strategy's scope; all its layers are shared.

@@ -13,7 +13,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
     Args:
         runs: `tlkeras.training.steps.tuning.Runs`.
-        run: Number of the run, starting at 0.
+        run: Index of the run, starting at 0.
         best: The `BestWeights` of the run.
     """
 
@@ -71,7 +71,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
 
 def counters(callback):
-    """Return the plain attributes of a callback except its settings, which may differ in a later call."""
+    """Return the plain attributes of a callback, except its settings, which may be different in a later call."""
     settings = {name for kind in type(callback).__mro__ for name in inspect.signature(kind.__init__).parameters}
     plain = {name: value for name, value in vars(callback).items() if isinstance(value, int | float | str | None)}
     return {name: value for name, value in plain.items() if name not in settings}

@@ -8,10 +8,10 @@ from keras import ops
 
 @contextmanager
 def pulled_to_start(start, strength):
-    """Penalize the distance of weights from their starting values in a `with` block, besides their regularizers.
+    """Penalize the distance of weights from their starting values in a `with` block, in addition to any regularizers.
 
     Args:
-        start: List of pairs of a variable and its starting value, a NumPy array.
+        start: List of pairs of a variable and its starting value, as a NumPy array.
         strength: Factor on the squared distance; 0 for no penalty.
 
     Reference: Li et al., 2018, https://arxiv.org/abs/1802.01483

@@ -1,4 +1,4 @@
-"""The settings of one call of `fine_tune`, which are checked on creation."""
+"""The settings of one call of `fine_tune`, checked when the object is created."""
 
 import inspect
 import math
@@ -27,7 +27,7 @@ _NUMBERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The settings of one call of `tlkeras.fine_tune`, which documents them.
+    """The settings of one call of `tlkeras.fine_tune`; see that function for their meaning.
 
     Raises:
         InputError: A setting is out of range, or a callback cannot be used.
@@ -80,8 +80,9 @@ class Options:
         """Return a copy of these settings, updated with the settings of a plan.
 
         Args:
-            plan: `tlkeras.selection.plan.Plan`, from a package that this module must not import.
-            function: The public function, whose defaults show which settings were passed.
+            plan: A `tlkeras.selection.plan.Plan`; this module must not import that package.
+            function: The public function that was called; a setting that differs from its default here was passed by
+                the user.
 
         Raises:
             InputError: A setting in the plan was also passed, or `plan` is not a plan.
@@ -98,7 +99,7 @@ class Options:
 
     @property
     def trains(self) -> bool:
-        """Whether anything follows the probe."""
+        """Whether any training follows the probe."""
         return self.epochs > 0 if self.steps is None else self.steps > 0
 
     def count_steps(self, steps_per_epoch: int) -> int:
@@ -111,14 +112,14 @@ class Options:
 
     @property
     def probe_share(self) -> float | None:
-        """The probe's weight in the final average; None for no average."""
+        """Fraction of the final average that comes from the probe; None for no average."""
         if self.average_with_probe == "auto":
             return 0.5 if self.probe else None
         return self.average_with_probe
 
     @property
     def keeps_lowest_loss(self) -> bool:
-        """Whether the validation loss decides which weights to keep: false if the user set the probe's weight."""
+        """Whether the validation loss decides which weights to keep: false if the user fixed the probe's fraction."""
         return self.average_with_probe in (None, "auto")
 
 

@@ -49,9 +49,9 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
 
     Args:
         model: A classifier; see `classifier_head`. Only its head changes.
-        batches: Training batches, iterated over once; see `tlkeras.training.steps.data.as_batches`.
-        C: Inverse of the L2 penalty. For a multi-label head, it can be a list with one value per label. None to choose
-            it by cross-validation.
+        batches: Training batches, which are iterated over once; see `tlkeras.training.steps.data.as_batches`.
+        C: Inverse of the L2 penalty; None to choose it by cross-validation. For a multi-label head, it can be a list
+            with one value per label.
         seed: Seed for the cross-validation.
         class_weight: Result of `tlkeras.training.steps.class_weights.class_weights`, or a dict that maps class indices
             to weights.
@@ -106,7 +106,7 @@ def _check_settable(layer):
 
 
 def _probe_per_label(features, labels, C, seed, class_weight):
-    """Fit one probe per label, on targets rounded at one half.
+    """Fit one probe per label, on targets rounded to 0 or 1.
 
     Returns:
         The kernel of shape `(features, labels)`, the bias of shape `(labels,)`, and the list of C values.
@@ -125,11 +125,11 @@ def _probe_per_label(features, labels, C, seed, class_weight):
 
 
 def _probe(features, labels, classes, C, seed, class_weight):
-    """Fit a probe that gives a class without images a negligible probability.
+    """Fit a probe that gives each class without images a negligible probability.
 
     Returns:
-        The kernel of shape `(features, classes)`, the bias of shape `(classes,)`, and C, which is None if all images
-        belong to one class.
+        The kernel of shape `(features, classes)`, the bias of shape `(classes,)`, and C, or None instead of C if all
+        images belong to one class.
     """
     found = np.unique(labels)
     kernel, bias = np.zeros((features.shape[1], classes)), np.zeros(classes)

@@ -63,12 +63,12 @@ def restore_random_state(state):
 
 
 def _as_tuples(state):
-    """Return the state of a `random.Random` with tuples in place of the lists that JSON turned them into."""
+    """Return the state of a `random.Random` with tuples again, which JSON had turned into lists."""
     version, numbers, rest = state
     return version, tuple(numbers), rest
 
 
 def _eager_tensorflow():
-    """Return the generator that seeds `tf.data` shuffles after `tf.random.set_seed`, or None if there is none."""
+    """Return the generator by which `tf.random.set_seed` seeds `tf.data` shuffles, or None if there is none."""
     module = sys.modules.get("tensorflow.python.eager.context")
     return getattr(module.context(), "_rng", None) if module else None

@@ -1,4 +1,4 @@
-"""The reports of `fine_tune` while it runs and at the end."""
+"""The reports of `fine_tune`, both while it runs and at the end."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Phase:
 
     Attributes:
         name: `"probe"`, `"cache"`, `"fine-tune"`, `"average runs"` or `"average"`.
-        seconds: Duration in seconds. For a resumed call, the time since the call resumed.
+        seconds: Duration in seconds. In a resumed call, only the time since it resumed.
         details: Dict of values that were chosen or counted in the phase, such as `{"C": 0.01}`.
 
     Example:
@@ -44,17 +44,18 @@ class FineTuning:
         history: Dict of lists with one value per epoch of fine-tuning, as in `keras.callbacks.History`. The epochs of
             several runs are concatenated. `val_loss`, which selects the weights, excludes penalties on weights; `loss`
             includes them.
-        phases: List of `Phase`, in the order in which they ended.
-        learning_rates: Table of the peak rates, from `tlkeras.learning_rate_table`.
-        C: The inverse of the probe's penalty; a list with one value per label for a multi-label head; `None` without a
-            probe.
-        steps: Number of training steps that produced the model's weights. For averaged runs, the mean over these runs.
+        phases: List of `Phase` objects, in the order in which the phases ended.
+        learning_rates: Table of each block's peak learning rate, from `tlkeras.learning_rate_table`.
+        C: The inverse of the probe's L2 penalty. A list with one value per label for a multi-label head; `None` without
+            a probe.
+        steps: Number of training steps that produced the model's weights. If runs were averaged, the mean over these
+            runs.
         best_epoch: Number of the epoch that the model's weights come from, starting at 1 and counted through all runs;
-            0 for the weights from before fine-tuning. For averaged runs, the epoch with the lowest validation loss.
+            0 for the weights from before fine-tuning. If runs were averaged, the epoch with the lowest validation loss.
         runs: Number of runs whose weights were averaged; 1 if there was only one run, or if a single run had the lowest
             loss.
-        average_with_probe: Weight of the starting point, usually the probe, in the average that the model ended with; 1
-            if the weights from before fine-tuning were kept.
+        average_with_probe: Fraction of the model's final weights that comes from the weights before fine-tuning,
+            usually those of the probe; 1 if these were kept unchanged.
         stopped: `None`, or the reason for an early end: `"no improvement"`, `"not a number"` or `"interrupted"`.
 
     Example:
@@ -75,7 +76,7 @@ class FineTuning:
 
     @property
     def choices(self) -> dict:
-        """The choices made on held-out data, as arguments for a call that trains on all data without validation.
+        """The choices made on validation data, as arguments for a call that trains on all data without validation.
 
         Returns:
             A dict with `C`, `steps`, `runs` and `average_with_probe`.
@@ -105,7 +106,7 @@ class FineTuning:
 
     @property
     def kept(self) -> str:
-        """A description of the weights that the model has."""
+        """A description of the weights that the model ended up with."""
         words = f"the weights of epoch {self.best_epoch}"
         if not self.best_epoch:
             words = "the weights from before fine-tuning"
@@ -125,7 +126,7 @@ class FineTuning:
         return asdict(self)
 
     def restore(self, values: dict) -> None:
-        """Restore the report that `as_dict` returned, even after a round trip through JSON."""
+        """Restore a report that `as_dict` returned, even after a round trip through JSON."""
         phases = [Phase(**phase) for phase in values["phases"]]
         rates = values["learning_rates"]
         rates = None if rates is None else LearningRateTable(BlockRate(*row) for row in rates)
@@ -133,7 +134,7 @@ class FineTuning:
 
 
 class Progress:
-    """Recorder that keeps the progress of a call in `result`, a `FineTuning`, and reports it.
+    """Recorder that stores the progress of a call in `result`, a `FineTuning`, and reports this progress.
 
     Args:
         verbose: Whether to report on stderr.
@@ -150,7 +151,7 @@ class Progress:
 
     @contextmanager
     def phase(self, name):
-        """Yield the dict of a phase's details; time, record and report the phase if it ends without an exception."""
+        """Yield a dict for the phase's details; time, record and report the phase if it ends without an exception."""
         details, start = {}, perf_counter()
         yield details
         phase = Phase(name, perf_counter() - start, details)

@@ -1,4 +1,4 @@
-"""Compile a model for fine-tuning: AdamW with rates that decrease with depth, warm-up and cosine decay."""
+"""Compile a model for fine-tuning: AdamW, rates that get smaller toward the input, warm-up and cosine decay."""
 
 import keras
 
@@ -33,13 +33,13 @@ def compile_for_tuning(model, trainee, data, options, steps):
 
     Args:
         model: The whole classifier, whose block map determines the rates.
-        trainee: The model to train: the model itself, its top, or a stand-in that shares its layers.
+        trainee: The model to train: `model` itself, its top, or another model with the same layers.
         data: `tlkeras.training.steps.training_data.TrainingData`.
         options: `tlkeras.training.steps.options.Options`.
         steps: Number of training steps in one run.
 
     Returns:
-        The table of the peak rates.
+        A table of each block's peak learning rate, from `tlkeras.learning_rate_table`.
     """
     head, depth = data.head, {"layer_decay": options.layer_decay}
     # Use a constant rate for the table of peak rates, since the schedule begins at 0.

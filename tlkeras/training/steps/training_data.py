@@ -1,4 +1,4 @@
-"""Check the data of a call of `fine_tune`, batch it, and divide it evenly among the replicas of the model."""
+"""Check the data for a call of `fine_tune`, batch it, and divide it evenly among the replicas of the model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +20,12 @@ class TrainingData:
 
     Attributes:
         in_order: Batches of training images in their original order.
-        shuffled: Batches of the training images in a new order each epoch, blended if `mix` is given.
+        shuffled: Batches of the training images, shuffled in each epoch, and blended if `mix` is given.
         held_out: Batches of validation images, or None.
         one_hot: Whether labels are rows instead of class indices.
         class_weight: See `tlkeras.training.steps.class_weights.class_weights`.
-        sources: Dict that maps the name of the data to its original batches, to search for faults.
+        sources: Dict that maps the argument's name (`train` or `validation_data`) to its original batches, to search
+            for faults.
         head: Head of the classifier.
     """
 
@@ -37,7 +38,7 @@ class TrainingData:
     head: Head
 
     def explain_fault(self):
-        """Raise an `InputError` that names the batch, if a later batch has caused a loss that is not finite."""
+        """If a later batch caused a loss that is not finite, raise an `InputError` that names the batch."""
         find_fault(self.sources, self.head)
 
     def close(self):
@@ -48,7 +49,7 @@ class TrainingData:
 
 
 def training_data(model, head, train, validation_data, options):
-    """Check the data of a call and batch it, without changing anything.
+    """Check and batch the data for a call, without changing the model or the data.
 
     Args:
         model: The classifier.
@@ -86,7 +87,7 @@ def training_data(model, head, train, validation_data, options):
 
 
 def _check_for_probe(batches, labels, raw, head):
-    """Refuse data that the probe cannot learn from, as far as this is visible without a pass over a stream."""
+    """Refuse data that the probe cannot learn from, unless finding this out would take a pass over a stream."""
     if are_weighted(batches, "train"):
         raise InputError(
             "The data yields sample weights, which the linear probe does not support. Pass `class_weight`, or "

@@ -1,4 +1,4 @@
-"""The second phase of `fine_tune`: training runs from the same starting weights, and the choice of weights to keep."""
+"""The second phase of `fine_tune`: run training from the starting weights, once or more, and choose weights to keep."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ from tlkeras.training.steps.schedule import compile_for_tuning
 
 @dataclass(frozen=True)
 class Candidate:
-    """Weights that the model may end up with.
+    """A set of weights that the model may end up with.
 
     Attributes:
         values: Values of the model's weights, from `tlkeras.training.steps.averaging.values_of`.
-        loss: Loss on validation data; None if unknown.
+        loss: Loss on the validation data; None if unknown.
         epoch: Epoch that the weights come from, counted through all runs; 0 for the weights from before fine-tuning.
         steps: Number of training steps that produced the weights.
         runs: Number of runs whose weights are averaged.
-        probe_share: Weight of the starting point in the average with the fine-tuned weights.
+        probe_share: Fraction of `values` that comes from the weights before fine-tuning.
     """
 
     values: dict
@@ -39,7 +39,7 @@ class Candidate:
 
 
 class Runs:
-    """All runs of one call, each starting from the model's current weights.
+    """All training runs of one call, each of which starts from the model's current weights.
 
     Args:
         model: The classifier.
@@ -60,7 +60,7 @@ class Runs:
         self.start, self.tuned, self.averages = None, [], []
 
     def tune(self):
-        """Fine-tune the model, and give it the best weights, however training ends."""
+        """Fine-tune the model, and give it the best weights, regardless of how training ends."""
         self.result.learning_rates = compile_for_tuning(self.model, self.trainee, self.data, self.options, self.steps)
         self.start = Candidate(values_of(self.model.weights), None, probe_share=1.0)
         try:
@@ -74,7 +74,7 @@ class Runs:
             self._keep(self._best())
 
     def _train(self):
-        """Train the requested number of runs from the same weights, and collect the best weights of each run."""
+        """Run training the requested number of times from the same weights, and collect each run's best weights."""
         optimizer = self.trainee.optimizer
         fresh = values_of(optimizer.variables) if self.options.runs > 1 else {}
         self.start = replace(self.start, loss=self._loss_before())
@@ -168,7 +168,7 @@ class Runs:
             )
 
     def _best(self):
-        """Return the weights to keep: the latest, unless the validation loss decides."""
+        """Return the weights to keep: if the validation loss decides, those with the lowest; otherwise, the latest."""
         candidates = [self.start, *self.tuned, *self.averages]
         known = [candidate for candidate in candidates if candidate.loss is not None]
         if known and self.options.keeps_lowest_loss:
@@ -181,7 +181,7 @@ class Runs:
         self.result.runs, self.result.average_with_probe = kept.runs, kept.probe_share
 
     def _statistics_batches(self):
-        """Return the batches for recomputing BatchNorm statistics, or None if these are frozen."""
+        """Return the batches for recomputing BatchNorm statistics, or None if all of these statistics are frozen."""
         return self.data.sources["train"] if self.options.batchnorm == "train" else None
 
     def _loss_before(self):
@@ -195,7 +195,7 @@ class Runs:
         return loss
 
     def _loss(self):
-        """Return the plain validation loss, or infinity if it is NaN, or None without validation data."""
+        """Return the validation loss without penalties: infinity if it is NaN, None without validation data."""
         if self.data.held_out is None:
             return None
         loss = self.trainee.evaluate(self.data.held_out, verbose=0, return_dict=True)[PLAIN_LOSS]
@@ -214,7 +214,7 @@ class Runs:
         self.checkpoint.remove("epoch")
 
     def _restore_run(self, run):
-        """Restore a run that ended before the call was killed, and return whether there is one."""
+        """Restore a run that ended before the call was killed; return whether there was one."""
         saved = self.checkpoint.load(f"run-{run}")
         if saved is None:
             return False
@@ -241,6 +241,7 @@ class Runs:
 def _shuffled_by_keras(batches):
     """Return whether Keras should shuffle the batches, which is true only for a user's own `PyDataset`.
 
-    Keras would shuffle our batches again, with a random state that `seed` does not set and workers do not share.
+    Keras would shuffle the batches of tlkeras a second time, with a random state that `seed` does not set and that
+    workers do not share.
     """
     return isinstance(batches, keras.utils.PyDataset) and not type(batches).__module__.startswith("tlkeras.")
