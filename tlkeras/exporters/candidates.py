@@ -1,4 +1,4 @@
-"""Write one model in several quantizations, run each file in a fresh process, and compare it with Keras."""
+"""Write one model in several quantizations, run each file in a fresh process, and compare outputs with Keras."""
 
 import importlib
 from dataclasses import dataclass

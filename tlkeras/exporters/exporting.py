@@ -42,9 +42,10 @@ def export(
 ) -> Export:
     """Export a run or a model to a file for another runtime, and verify that its predictions match those of Keras.
 
-    The input `image` is raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255]. The output `probabilities` is
-    float32 `(batch, classes)` (with `"full_int8"`, uint8 in 255ths). The file includes the preprocessing and has no
-    custom operators. The class names are stored inside the file, and next to it in `labels.json` and `labels.txt`.
+    The exported file's input `image` is raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255]. Its output
+    `probabilities` is float32 `(batch, classes)` (with `"full_int8"`, uint8 in 255ths). The file includes the
+    preprocessing and has no custom operators. The class names are stored inside the file, and next to it in
+    `labels.json` and `labels.txt`.
 
     Every file is verified in its native runtime, in a fresh process without Keras, on images that the model was not
     trained on, if there are any. The results are written to `export.json` (see docs/deployment.md) and added to the

@@ -7,7 +7,7 @@ from tlkeras.exporters.options import OUTPUTS
 
 
 def layer_errors(content, quantized, images, count=3):
-    """Find the layers whose outputs change most through quantization.
+    """Find the layers whose outputs are changed most by quantization.
 
     Args:
         content: Contents of the float32 file, as bytes.

@@ -149,7 +149,7 @@ def _data(run):
 
 
 def _listed(run, images, optional=False):
-    """List `(image, label)` from a source or the run's training source. If `optional`, the source may be missing."""
+    """List `(image, label)` from a source or the run's training source, which may be missing if `optional` is true."""
     source = run.metrics["data"].get("source") if images is None else images
     try:
         files = list_source(source).files

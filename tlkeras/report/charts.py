@@ -36,7 +36,7 @@ def ticks(low, high, most=5):
 
 
 class Plane:
-    """A rectangle with two axes.
+    """A chart area with two axes.
 
     Args:
         width: Width of the chart, including its axes.

@@ -85,8 +85,8 @@ def fit(
 
     Accuracy is measured first. With the strategy `"features"` and up to 5000 images, every image is classified once by
     a model that has not seen it (grouped, stratified cross-validation). Otherwise, a fifth of the images is held out.
-    The delivered model is then trained on all images. If the data set defines a test split, it is used only for
-    measuring, never for training.
+    The final model is then trained on all images. If the data set defines a test split, it is used only for measuring,
+    never for training.
 
     The command `tlkeras fit` does the same, with options of the same names.
 
@@ -110,8 +110,8 @@ def fit(
         reject: Whether to recognize images that belong to none of the known classes; `predict` then returns `"unknown"`
             for them; see `tlkeras.fit_rejection`. Requires the strategy `"features"`. Defaults to False, which assigns
             a class to every image.
-        refit: Whether to train the delivered model on all images. If False, the delivered model is the one that was
-            measured on held-out images. Defaults to True.
+        refit: Whether to train the final model on all images. If False, the final model is the one that was measured on
+            held-out images. Defaults to True.
         epochs: Number of fine-tuning epochs. Defaults to 4.
         minutes: Time limit for fine-tuning. The numbers of epochs and trainable blocks are chosen to stay within the
             limit. If that is not enough and `image_size` is not given, smaller images are used. Defaults to None, no

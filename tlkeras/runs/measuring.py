@@ -35,7 +35,7 @@ def scores_of(measured, majority):
 
 
 def expected_range(scores):
-    """Compute a prediction interval for the accuracy on the same number of similar new images.
+    """Compute a prediction interval for the accuracy on a new set of similar images, as large as the measured set.
 
     Both the accuracy on the new images and the measured accuracy have a standard error, so the interval is wider than a
     confidence interval by a factor of √2. It is centered at the accuracy after adding two correct and two wrong

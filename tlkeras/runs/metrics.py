@@ -11,7 +11,7 @@ from tlkeras.runs.measuring import expected_range, flip_gain
 
 
 def metrics_of(trained, scores, task, data, strategy, calibration):
-    """Build a dict of the measurements, the settings, the data and the versions.
+    """Build a dict of the measurements, the settings, the data and the software versions.
 
     Args:
         trained: `tlkeras.selection.outcome.Trained`, with the model and what was measured.

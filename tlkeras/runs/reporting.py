@@ -63,7 +63,7 @@ def facts_of(folder, run, trained, task, command):
 
 
 def _delivered(probabilities, metrics):
-    """Return the probabilities, scaled with the delivered model's temperature if it has one."""
+    """Return the probabilities, scaled with the final model's temperature if it has one."""
     from tlkeras.evaluation.calibration import scale_temperature
 
     temperature = (metrics.get("calibration") or {}).get("temperature")

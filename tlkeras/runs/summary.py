@@ -12,7 +12,7 @@ def summary(metrics):
         metrics: Contents of a run's `metrics.json`.
 
     Returns:
-        Text of several lines.
+        Text, several lines.
     """
     scores, measured = metrics["scores"], metrics["measured"]
     what = {

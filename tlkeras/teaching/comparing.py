@@ -94,7 +94,7 @@ def counted(share: float, images: int) -> tuple[float, float, float]:
 
 
 def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 160 px", splits: Any = 12) -> Shown:
-    """Show the scoreboard of the course: the rows of earlier notebooks, then those of this one, in bold.
+    """Show the scoreboard of the course: the rows of earlier notebooks, then those of the current notebook, in bold.
 
     Args:
         notebook: Number of the notebook, such as `"03"`.

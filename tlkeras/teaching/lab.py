@@ -138,7 +138,7 @@ def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Seq
 def splits(
     images: Any, count: int = SPLITS, *, test_size: float = 0.25, validation_size: float = 0.0, seed: int = 0
 ) -> list[Split]:
-    """Split images several times at random, stratified, with near-duplicates and groups kept together.
+    """Make several random, stratified splits of images, with near-duplicates and groups kept together.
 
     Args:
         images: `tlkeras.ImageSplit`, such as the result of `drawings`.

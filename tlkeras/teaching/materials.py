@@ -29,7 +29,7 @@ def emoji4():
     """Find the emoji that ship with the source: 442 things in fifteen classes, each drawn in four styles.
 
     Returns:
-        `pathlib.Path` of the folder `data/emoji4`, found in the same way as by `clipart10`.
+        `pathlib.Path` of the folder `data/emoji4`, found in the same way as the folder of `clipart10`.
 
     Raises:
         InputError: The folder was not found. An installed wheel contains no data.
@@ -56,9 +56,10 @@ def measured(name):
     """Read a stored measurement made by a script in `benchmarks/`, with the package versions used for it.
 
     Args:
-        name: `"from_scratch"` for the test accuracies (`"test"`) of EfficientNet-Lite0 trained from random weights, by
-            image size (`"96"`), on the splits of clipart10 of each seed (`"seeds"`); see `benchmarks/from_scratch.py`.
-            `"notebook_seconds"` for the run time of each notebook; see `benchmarks/notebook_seconds.py`.
+        name: `"from_scratch"` for the test accuracies of EfficientNet-Lite0 trained from random weights on several
+            splits of clipart10. The first key is the image size, such as `"96"`. Below it, `"test"` has one accuracy
+            per split and `"seeds"` the seeds of the splits; see `benchmarks/from_scratch.py`. `"notebook_seconds"` for
+            the run time of each notebook; see `benchmarks/notebook_seconds.py`.
 
     Returns:
         The contents of the JSON file: dicts, lists and numbers.

@@ -40,7 +40,7 @@ def show(shown):
 
 
 def finding(markdown: str) -> None:
-    """Say in a box what a figure or a number means, so that the finding can be understood without the picture.
+    """Say in a box what a figure or a number means, so that the finding can be understood without seeing the figure.
 
     Args:
         markdown: One or two sentences. Numbers in them should be inserted from variables.

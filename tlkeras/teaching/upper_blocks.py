@@ -21,7 +21,7 @@ class UpperBlocks:
     Attributes:
         inputs: float32 array of shape `(images, height, width, channels)`: the inputs of the upper blocks.
         labels: Class indices of shape `(images,)`.
-        model: `keras.Model` from `inputs` to probabilities. Freeze, unfreeze and compile it as any other model.
+        model: `keras.Model` from `inputs` to probabilities. Freeze, unfreeze and compile it like any other model.
 
     Example:
 

@@ -14,7 +14,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, in_color, in_gray):
-    """Compare the guess with the measured loss in percentage points. Near a boundary, accept both guesses."""
+    """Compare the guess with the drop in accuracy, in percentage points. Near a boundary, accept both guesses."""
     places = ("less than 5", "5 to 20", "more than 20")
     require_choice(prediction, places)
     lost = 100 * (np.mean(in_color) - np.mean(in_gray))

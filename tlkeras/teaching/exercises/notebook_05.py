@@ -18,7 +18,7 @@ QUIZ = {
 
 
 def exercise_1(prediction, ratio):
-    """Compare the guess with the measured distance. Near a boundary, accept both guesses."""
+    """Compare the guess with the measured ratio of distances. Near a boundary, accept both guesses."""
     places = ("tenth", "same", "ten times")
     require_choice(prediction, places)
     ratio = float(np.mean(ratio))
