@@ -2,7 +2,7 @@
 
 The exit status is 0 for success, 2 for wrong usage or unusable input, 1 for any other error (`check` and `doctor` also
 return 1 when they find a problem), and 130 after an interrupt. Progress goes to stderr. Each command imports Keras only
-if it needs it, so `--help` responds immediately.
+when it is needed, so `--help` responds immediately.
 """
 
 import os

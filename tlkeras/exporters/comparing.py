@@ -27,9 +27,9 @@ def check_comparison(
     """Check the arguments of a comparison.
 
     Args:
-        formats: Names of formats. Defaults to None, which means all.
-        threads: Thread counts. Defaults to None, which means 1 and 2.
-        chart: Path of the chart to write. Defaults to None, no chart.
+        formats: Names of the formats to compare. Defaults to None, which means all.
+        threads: Thread counts to time each file with. Defaults to None, which means 1 and 2.
+        chart: Path of the chart to write. Defaults to None, which writes no chart.
 
     Returns:
         `(formats, threads)`.
@@ -68,8 +68,8 @@ def compare_exports(
 
     Args:
         model: As in `tlkeras.export`.
-        formats: Names of formats. Defaults to None, which means all.
-        threads: Thread counts. Defaults to None, which means 1 and 2.
+        formats: Names of the formats to compare. Defaults to None, which means all.
+        threads: Thread counts to time each file with. Defaults to None, which means 1 and 2.
         images: As in `tlkeras.export`.
         class_names: As in `tlkeras.export`.
         seconds: Seconds of timing for each combination of file and number of threads. Defaults to 1.

@@ -52,7 +52,7 @@ def export(
     run's page, `report.html`. A file that loses too much accuracy is not kept.
 
     Args:
-        model: A `Run`, the folder of a run, or a `keras.Model` from raw pixels of a fixed size to probabilities.
+        model: A `Run`, the folder of a run, or a `keras.Model` that maps raw pixels of a fixed size to probabilities.
         output: Folder to write the exported file and `export.json` to.
         format: `"litert"` (phones, browsers), `"onnx"`, `"openvino"`, `"saved_model"`, or `"web"`: one HTML file that
             classifies images in any browser, without a server, written next to its LiteRT file. Most convolutional

@@ -23,7 +23,7 @@ def write(model, folder, batch, quantizations, calibration):
     process.
 
     Args:
-        model: `keras.Model` from pixels to outputs.
+        model: `keras.Model` that maps pixels to outputs.
         folder: Output folder, `pathlib.Path`.
         batch: Images per call, or None for any number.
         quantizations: Quantizations to write, a tuple of names from `tlkeras.exporters.options.QUANTIZATIONS`.

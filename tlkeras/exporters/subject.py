@@ -29,8 +29,8 @@ class Subject:
     """A model to export, with its labels and images.
 
     Attributes:
-        model: `keras.Model` from raw pixels to probabilities, with unknown scores as a second output if the run has a
-            rejector.
+        model: `keras.Model` that maps raw pixels to probabilities, with unknown scores as a second output if the run
+            has a rejector.
         labels: Dict of labels, described in `tlkeras.exporters.labels`.
         calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations. May be empty.
         pixels: uint8 images for verification, none of them in `calibration`.

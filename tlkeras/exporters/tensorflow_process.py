@@ -20,7 +20,7 @@ def convert(model, folder, targets, batch):
     """Write a model as a SavedModel, and optionally in other formats, with TensorFlow in a separate process.
 
     Args:
-        model: `keras.Model` from pixels to outputs.
+        model: `keras.Model` that maps pixels to outputs.
         folder: Working folder, `pathlib.Path`. `saved_model` and the targets are written to it.
         targets: Names of the files to write, from `saved_model`, `none.tflite`, `float16.tflite` and `raw.onnx`.
         batch: Images per call, or None for any number.

@@ -97,7 +97,7 @@ def with_unknown_score(model, rejector):
     """Add the unknown score to a model as a second output.
 
     Args:
-        model: `keras.Model` from pixels to probabilities, which ends in a `Dense` layer.
+        model: `keras.Model` that maps pixels to probabilities and ends in a `Dense` layer.
         rejector: `tlkeras.Rejector` for the input features of this `Dense` layer.
 
     Returns:

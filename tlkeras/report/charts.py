@@ -133,9 +133,9 @@ def map_chart(points, kinds, wrong, titles, label):
     """Draw a scatter plot with one point per image and a ring around each wrong prediction.
 
     Args:
-        points: Coordinates, array of shape `(images, 2)`.
+        points: Coordinates of the images, array of shape `(images, 2)`.
         kinds: Index of each image's mark, or None to use one mark for all images.
-        wrong: Boolean array of shape `(images,)`.
+        wrong: Whether each prediction is wrong, boolean array of shape `(images,)`.
         titles: Tooltip text for each image, or None.
         label: Description of the chart for screen readers.
     """

@@ -114,10 +114,10 @@ def fit(
             held-out images. Defaults to True.
         epochs: Number of fine-tuning epochs. Defaults to 4.
         minutes: Time limit for fine-tuning. The numbers of epochs and trainable blocks are chosen to stay within the
-            limit. If that is not enough and `image_size` is not given, smaller images are used. Defaults to None, no
-            limit.
+            limit. If that is not enough and `image_size` is not given, smaller images are used. Defaults to None, which
+            sets no limit.
         domain: Kind of images, such as `"photo"` or `"xray"`, which determines the augmentation for fine-tuning; see
-            `tlkeras.augmentation_policy`. Defaults to None, no augmentation.
+            `tlkeras.augmentation_policy`. Defaults to None, which applies no augmentation.
         tta: Whether to measure the gain from averaging predictions over the flips that are safe for `domain`.
             `Run.predict(tta=True)` then averages predictions only if the measured gain exceeds its standard error.
             Defaults to False, because measuring the gain takes extra time.

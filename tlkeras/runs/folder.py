@@ -30,7 +30,7 @@ _FILES = frozenset({MODEL, LITERT, LABELS, REJECTION, METRICS, CONFUSION, REPORT
 
 
 def check_run_output(path, overwrite=False):
-    """Check that a run can be written to a folder, before any work and before Keras is imported.
+    """Check that a run can be written to a folder, before any work is done and before Keras is imported.
 
     Args:
         path: Output folder of the run.

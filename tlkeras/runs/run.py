@@ -30,8 +30,8 @@ class Run:
     `tlkeras.fit` returns a run, and `tlkeras.load_run` opens a run's folder. A run prints as a table of scores.
 
     Attributes:
-        model: `keras.Model` from raw pixels in [0, 255], of shape `(images, height, width, 3)`, to probabilities of
-            shape `(images, classes)`. Loaded from disk on first use.
+        model: `keras.Model` that maps raw pixels in [0, 255], of shape `(images, height, width, 3)`, to probabilities
+            of shape `(images, classes)`. Loaded from disk on first use.
         class_names: Tuple of str, in the order of the model's outputs.
         image_size: `(height, width)` that images are resized to, in pixels.
         resize: How images are resized, as in `tlkeras.read_image`.

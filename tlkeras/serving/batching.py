@@ -20,8 +20,8 @@ class Batcher:
     The output for an image does not depend on the other images in its batch.
 
     Args:
-        engine: Function from uint8 pixels `(n, height, width, 3)` to float32 outputs `(n, outputs)`, with an attribute
-            `batch_size`, such as the result of `tlkeras.runs.run.Run.make_engine`.
+        engine: Function that maps uint8 pixels `(n, height, width, 3)` to float32 outputs `(n, outputs)` and has an
+            attribute `batch_size`, such as the result of `tlkeras.runs.run.Run.make_engine`.
         compiled: Whether the engine compiles a program for each batch size. Batches are then padded to powers of two.
             Defaults to False.
     """

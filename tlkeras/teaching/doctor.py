@@ -183,7 +183,7 @@ def check_weights(name=BACKBONE):
 
 
 def check_forward_pass():
-    """Compute the features of a batch of noise.
+    """Compute the features of a batch of noise images, and time it.
 
     Returns:
         `(check, seconds)`. `seconds` is the median of five batches, or None if the check failed.

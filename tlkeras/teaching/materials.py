@@ -53,13 +53,13 @@ def _data(name):
 
 
 def measured(name):
-    """Read a stored measurement made by a script in `benchmarks/`, with the package versions used for it.
+    """Read a stored measurement made by a script in `benchmarks/`, with the versions of the packages used.
 
     Args:
         name: `"from_scratch"` for the test accuracies of EfficientNet-Lite0 trained from random weights on several
-            splits of clipart10. The first key is the image size, such as `"96"`. Below it, `"test"` has one accuracy
-            per split and `"seeds"` the seeds of the splits; see `benchmarks/from_scratch.py`. `"notebook_seconds"` for
-            the run time of each notebook; see `benchmarks/notebook_seconds.py`.
+            splits of clipart10. The first key of the result is the image size, such as `"96"`. Below it, `"test"` has
+            one accuracy per split and `"seeds"` the seeds of the splits; see `benchmarks/from_scratch.py`.
+            `"notebook_seconds"` for the run time of each notebook; see `benchmarks/notebook_seconds.py`.
 
     Returns:
         The contents of the JSON file: dicts, lists and numbers.

@@ -69,11 +69,11 @@ def plain(markdown: str) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Shown:
-    """Show a table.
+    """Format rows as a table to show below a cell.
 
     Args:
         rows: Dicts with the same keys, which are the names of the columns. Values are converted with `str`, so round
-            and format them first.
+            and format numbers first.
         caption: Caption, ideally a one-sentence statement of the result. Defaults to none.
 
     Returns:
@@ -81,7 +81,7 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Show
         table.
 
     Raises:
-        InputError: There are no rows, or they have different columns.
+        InputError: There are no rows, or the rows have different columns.
 
     Example:
 

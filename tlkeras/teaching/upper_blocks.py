@@ -21,7 +21,7 @@ class UpperBlocks:
     Attributes:
         inputs: float32 array of shape `(images, height, width, channels)`: the inputs of the upper blocks.
         labels: Class indices of shape `(images,)`.
-        model: `keras.Model` from `inputs` to probabilities. Freeze, unfreeze and compile it like any other model.
+        model: `keras.Model` that maps `inputs` to probabilities. Freeze, unfreeze and compile it like any other model.
 
     Example:
 
@@ -75,7 +75,8 @@ class UpperBlocks:
         """Restore the pretrained weights, and give the head new weights.
 
         Args:
-            head: Kernel and bias of the head. Defaults to None, random weights that are the same in every call.
+            head: Kernel and bias of the head. Defaults to None, which gives random weights that are the same in every
+                call.
         """
         self.model.set_weights(self._start)
         if head is not None:
