@@ -1,1 +1,1 @@
-"""Augmentation layers, the policies that choose them, and corruptions."""
+"""Augmentation layers, policies that choose the layers for a domain, and corruptions."""

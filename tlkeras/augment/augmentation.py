@@ -22,14 +22,14 @@ _COLOR = (
 
 
 class Augmentation(tuple):
-    """A tuple of augmentation layers that can be called as a single layer, which applies them in order.
+    """A tuple of augmentation layers that can be called as if it were a single layer; it applies them in order.
 
-    This is a tuple and not a `keras.layers.Pipeline`, so that a model can contain the layers one by one and stay flat.
-    Nested layers would also take many seconds to build on torch.
+    It is a tuple rather than a `keras.layers.Pipeline`, so that a model can contain the layers one by one and stay
+    flat. Nested layers would also take many seconds to build on torch.
 
     Attributes:
         layers: The layers, as a tuple.
-        variables: The variables of all layers: the states of the layers' random number generators.
+        variables: The variables of all layers, which are the states of their random number generators.
     """
 
     __slots__ = ()
@@ -43,7 +43,7 @@ class Augmentation(tuple):
         return [variable for layer in self for variable in layer.variables]
 
     def for_channels(self, channels: int) -> "Augmentation":
-        """Return the layers for images with this many channels: for one channel, without those that change only color.
+        """Return the layers for images with this many channels: for one channel, all but those that change only color.
 
         Example:
 
@@ -65,11 +65,11 @@ def augmentation(
 ) -> Augmentation:
     """Build the augmentation layers that suit a domain.
 
-    These are built-in Keras layers, so a model that contains them can be saved and loaded without tlkeras. Only the
-    changes that Keras lacks (`channel_shuffle`, `jpeg` and `grid_mask` of a policy, off in all domains) need `import
-    tlkeras`. The layers keep pixels in [0, 255]. In a classifier from `image_classifier`, they are active only in
-    `fit`. In a model of your own, call the Keras layers with `training=False`: `fit` still augments the images, but a
-    plain call `model(x)` does not.
+    The layers are built into Keras, so a model that contains them can be saved and loaded without tlkeras. The
+    exceptions are three settings of a policy that are off in all domains and for which Keras has no layer:
+    `channel_shuffle`, `jpeg` and `grid_mask`. A model with one of these needs `import tlkeras`. The layers keep pixels
+    in [0, 255]. In a classifier from `image_classifier`, they are active only in `fit`. In a model of your own, call
+    the Keras layers with `training=False`: `fit` still augments the images, but a plain call `model(x)` does not.
 
     Layers that mix images and their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`) cannot
     be part of a classifier, because a classifier does not receive labels. Pass them to `batches(..., mix=...)`.
@@ -77,18 +77,19 @@ def augmentation(
     Args:
         domain: Name of a domain (see `augmentation_policy`), a policy of your own, `"randaugment"`
             ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
-            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)). The last two are meant for photos of any kind and
-            need Keras 3.15 for gray images.
-        strength: Factor by which the size and frequency of all changes are multiplied. Defaults to 1, which leaves the
-            policy unchanged; 0 disables all layers of the policy.
+            ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)). `"randaugment"` and `"augmix"` are meant for photos
+            of any kind, and need Keras 3.15 for gray images.
+        strength: Factor by which the size and frequency of all changes to images are multiplied. Defaults to 1, which
+            leaves the policy unchanged; 0 disables all layers of the policy.
         seed: Seed for all layers. Defaults to 0.
-        extra: One or more layers to append. A model that contains them can be loaded only if their package is
-            installed. Use KerasCV layers only in `batches(..., augment=...)`, because in a model they would also be
-            active at inference. Defaults to no layers.
+        extra: One or more layers of your own to append. A model that contains them can be loaded only if their package
+            is installed. Use KerasCV layers only in `batches(..., augment=...)`, because inside a model they would also
+            be active at inference. Defaults to none.
 
     Returns:
-        A tuple of layers that can be called as a single layer, on RGB or gray images. Pass it to `image_classifier(...,
-        augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to augment the data.
+        A tuple of layers that can be called as if it were a single layer, on RGB or gray images. Pass it to
+        `image_classifier(..., augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to
+        augment the data.
 
     Raises:
         InputError: There is no such domain, `strength` is negative, or `extra` contains something that is not a layer.

@@ -26,13 +26,13 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
     """Corrupt images at a given severity, for robustness curves.
 
     Severities follow [ImageNet-C](https://arxiv.org/abs/1903.12261): 1 is barely noticeable, and 5 is hard even for
-    people. At a given severity, you can compare the accuracies of different models, but not accuracies under different
-    kinds of corruption.
+    people. At a given severity, you can compare the accuracies of different models under the same kind of corruption,
+    but not accuracies under different kinds.
 
     Args:
         images: Pixels in [0, 255], uint8 or float, of shape `(n, height, width, 3)`.
-        kind: `"noise"` (Gaussian, independent per pixel), `"dark"`, `"blur"` (Gaussian, proportional to the size of
-            the image), `"jpeg"` (compression) or `"gray"` (loss of color).
+        kind: `"noise"` (Gaussian, independent for each pixel), `"dark"`, `"blur"` (Gaussian, proportional to the size
+            of the image), `"jpeg"` (compression) or `"gray"` (loss of color).
         severity: Integer from 1 to 5. Defaults to 3, the middle of the scale.
         seed: Seed for the noise. Defaults to 0.
 

@@ -19,7 +19,7 @@ class AugmentationPolicy:
         any_direction: Whether images may be rotated by any angle because no direction is "up".
         small_rotation: Largest rotation in either direction, in degrees.
         scale: Largest zoom in or out, as a fraction of the image size.
-        aspect: Largest change in the width alone, as a fraction of the width.
+        aspect: Largest change in the width while the height stays the same, as a fraction of the width.
         crop: Largest shift, as a fraction of the side length; anything shifted out of the frame is lost.
         light: Largest change in brightness and contrast, as a fraction.
         color: Largest change in saturation, as a fraction. The hue changes by up to a tenth of this value.
@@ -28,10 +28,10 @@ class AugmentationPolicy:
         noise: Standard deviation of the pixel noise, as a fraction of the pixel value.
         channel_shuffle: Fraction of images whose color channels are shuffled (`RandomChannelShuffle`).
         jpeg: Fraction of images that are compressed, at a quality of 20 to 80 (`RandomJpegQuality`).
-        grid_mask: Fraction of images in which a grid of squares is hidden (`GridMask`).
+        grid_mask: Fraction of images in which squares on a grid are hidden (`GridMask`).
         erase: Fraction of images in which a rectangle of 2 to 20% of the area is replaced by noise.
-        fill: Fill for the space that shifts and rotations leave empty: `"reflect"`, `"nearest"`, or a gray level in [0,
-            255].
+        fill: How to fill the space that shifts and rotations leave empty: `"reflect"`, `"nearest"`, or a gray level in
+            [0, 255].
 
     Raises:
         InputError: A setting is negative, a flag is not a boolean, or `fill` is not one of the values above.
@@ -221,7 +221,7 @@ def augmentation_policy(domain: str) -> AugmentationPolicy:
         An `AugmentationPolicy`. Print it to read the reason for each setting.
 
     Raises:
-        InputError: There is no such domain.
+        InputError: `domain` is unknown.
 
     Example:
 

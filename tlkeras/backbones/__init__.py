@@ -1,1 +1,1 @@
-"""Pretrained backbones with their preprocessing inside."""
+"""Pretrained backbones that include their own preprocessing."""

@@ -13,7 +13,7 @@ _EFFICIENTNET_STD = (0.229, 0.224, 0.225)
 
 
 def build_application(info, image, weights):
-    """Build an application with its preprocessing in front, as one flat graph.
+    """Build a network of `keras.applications` with its preprocessing in front, as one flat graph.
 
     Args:
         info: The `BackboneInfo`.
@@ -24,8 +24,8 @@ def build_application(info, image, weights):
         A functional `keras.Model` from raw pixels to the last feature map.
 
     Raises:
-        InputError: The image size does not suit the network, the weights are not available or do not fit, or the
-            backend cannot run the network.
+        InputError: The image size does not suit the network, the weights are not available or do not fit the network,
+            or the backend cannot run it.
     """
     if info.constructor == "NASNetMobile" and keras.backend.backend() == "torch":
         raise InputError("`nasnet_mobile` cannot be built on the torch backend. Use 'efficientnet_lite0' instead.")
@@ -56,11 +56,11 @@ def build_application(info, image, weights):
 
 
 def _fix_normalization(model):
-    """Set the variance of an EfficientNet whose weights file contains the standard deviation instead.
+    """Set the normalization variance of an EfficientNet whose weights file stores the standard deviation instead.
 
-    Keras corrects this error in its files with a second Rescaling, but only with `weights="imagenet"`, so the same
-    file passed as a path gives wrong predictions (tensorflow#62193). With the correct variance, no second layer is
-    needed, whatever the source of the weights.
+    Keras corrects for this error in its own files by adding a second `Rescaling` layer, but only with
+    `weights="imagenet"`, so the same file passed as a path gives wrong predictions (tensorflow#62193). With the correct
+    variance, no second layer is needed, whatever the source of the weights.
     """
     normalization = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
     mean, variance, *rest = normalization.get_weights()

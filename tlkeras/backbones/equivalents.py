@@ -16,7 +16,7 @@ def layer_scale(scale, x, **kwargs):
 
 
 def _apply(core, x, values):
-    """Call a layer that has one weight, and assign values to this weight."""
+    """Call a layer that has a single weight, and assign values to this weight."""
     x = core(x)
     (weight,) = core.weights
     weight.assign(ops.reshape(values, weight.shape))

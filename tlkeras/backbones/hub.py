@@ -1,4 +1,4 @@
-"""Backbones from KerasHub: its published presets, and your own preset directories.
+"""Backbones from KerasHub: presets that it publishes, and directories with presets of your own.
 
 Convolutional networks, MobileNetV5, ViT, DeiT, Swin and the vision towers of CLIP, MetaCLIP 2, SigLIP and SigLIP 2
 become one flat graph of core layers. DINOv2 and DINOv3 become a flat graph too, but keep some KerasHub layers, so
@@ -40,8 +40,8 @@ def build_hub(preset, image, weights):
         weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
     Returns:
-        `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and
-        the number of leading tokens that are not patches.
+        `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and the
+        number of leading tokens that are not patches (0 for a feature map).
 
     Raises:
         InputError: KerasHub is not installed, or the preset is not available, is not an image network, or cannot take
@@ -85,7 +85,8 @@ def image_encoder(model):
 def last_map(model):
     """Return the network up to its last feature map or tokens.
 
-    HGNetV2 returns the feature maps of all stages. SigLIP pools its tokens with an attention layer, which is left out.
+    HGNetV2 returns the feature maps of all stages, of which only the last is kept. SigLIP pools its tokens with an
+    attention layer, which is left out.
     """
     if type(model).__name__ == "SigLIPVisionEncoder":
         return keras.Model(model.input, model.head.input)
@@ -93,10 +94,10 @@ def last_map(model):
 
 
 def name_blocks(network):
-    """Name the blocks of a MobileNetV5 by stage, since KerasHub's names depend on which models were built before.
+    """Rename the blocks of a MobileNetV5 by stage, since KerasHub's names depend on which models were built before.
 
     Args:
-        network: A KerasHub backbone. Backbones other than MobileNetV5 are not changed.
+        network: A KerasHub backbone, which is changed only if it is a MobileNetV5.
 
     Returns:
         The same network.
@@ -128,7 +129,7 @@ def _laid_out(model, inputs, x, name):
 
 
 def _known(preset, keras_hub):
-    """Return the preset in KerasHub's spelling, or a directory or handle unchanged."""
+    """Return the name of a preset in KerasHub's spelling; return a directory or handle unchanged."""
     if "://" in preset:
         return preset
     if Path(preset).is_dir():
@@ -148,7 +149,7 @@ def _known(preset, keras_hub):
 
 
 def _source(preset, keras_hub):
-    """Return the folder of a preset that is on disk, even if a user put the files there; otherwise, its name."""
+    """Return the folder of a preset that is on disk, even if a user put the files there, or else its name."""
     return str(preset_on_disk(_handle(preset, keras_hub), "keras_hub") or preset)
 
 
@@ -157,7 +158,7 @@ def _handle(preset, keras_hub):
 
 
 def _load_at(shape, built_for, preset, name, keras_hub, load_preset_weights):
-    """Load the network for images of a different shape. The weights of most transformers fit only one shape."""
+    """Load the network for images of any requested shape; the weights of most transformers fit only one shape."""
     load = keras_hub.models.Backbone.from_preset
     try:
         encoder = image_encoder(load(preset, load_weights=load_preset_weights, image_shape=tuple(shape)))
@@ -194,7 +195,7 @@ def _load(preset, keras_hub, load_preset_weights):
 
 
 def _image_shape(preset, model):
-    """Return the height and width that the network was built for; a side is None if it may have any length."""
+    """Return the height and width that the network was built for; a side is None if any length is accepted."""
     tensors = keras.tree.flatten(model.input)
     features = keras.tree.flatten(model.output)
     if len(tensors) != 1 or len(tensors[0].shape) != 4 or len(features) != 1 or len(features[0].shape) not in (3, 4):
@@ -213,7 +214,7 @@ def _converter(preset, keras_hub):
 
 
 def _constant(value, default):
-    """Return a scale or offset of an image converter as a float, or as a tuple with one float per channel."""
+    """Return an image converter's scale or offset as a float, or as a tuple with one float per channel."""
     if value is None:
         return default
     values = keras.tree.flatten(value)

@@ -1,4 +1,4 @@
-"""The image input of a backbone: check its size and channels, and convert gray images to three channels."""
+"""The image input of a backbone: check the image size and channels, and convert gray images to three channels."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -12,17 +12,18 @@ from tlkeras.utils.validation import check_choice, invalid
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The kind of images that a network is built for.
+    """The size and channels of the images that a network is built for.
 
     Args:
-        image_size: Height and width in pixels, or one integer for both. A side of None may have any length. Defaults
-            to None, for the size that the network was trained at.
+        image_size: Height and width in pixels, or one integer for both. Use None for a side that may vary. Defaults to
+            None, which means the size that the network was trained at.
         channels: 3 for RGB images, 1 for gray images.
-        tensor: KerasTensor of pixels to build on, instead of a new input. Its shape takes the place of `image_size` and
+        tensor: KerasTensor of pixels to build on, instead of a new input. Its shape replaces `image_size` and
             `channels`.
 
     Raises:
-        InputError: An argument is not an image size, a number of channels or a KerasTensor of images.
+        InputError: `image_size` is not an image size, `channels` is not 1 or 3, or `tensor` is not a KerasTensor of
+            images.
 
     Example:
 
@@ -48,11 +49,11 @@ class ImageInput:
         object.__setattr__(self, "image_size", _sides(self.image_size))
 
     def connect(self, name, default_size, minimum_size):
-        """Create the input of a network, or find the input of `tensor`, and convert the images to three channels.
+        """Create a network's input, or find the input that `tensor` comes from, and convert images to three channels.
 
         Args:
-            name: Name of the network, for messages.
-            default_size: Height and width in pixels if no `image_size` was given; None for any size.
+            name: Name of the network, for error messages.
+            default_size: Height and width in pixels to use if no `image_size` was given; None to accept any size.
             minimum_size: Smallest height and width in pixels that the network takes.
 
         Returns:

@@ -9,14 +9,14 @@ POOLINGS = ("avg", "max", "concat", "cls")
 
 
 def check_pooling(pooling, optional=False):
-    """Raise if `pooling` is not the name of a pooling.
+    """Raise if `pooling` is not the name of a pooling method.
 
     Args:
-        pooling: The received value.
+        pooling: The value that the caller received.
         optional: Whether None, for no pooling, is allowed.
 
     Raises:
-        InputError: There is no such pooling.
+        InputError: `pooling` is not one of the allowed values.
     """
     choices = (*POOLINGS, None) if optional else POOLINGS
     check_choice("pooling", pooling, choices)
@@ -29,8 +29,8 @@ def pool(x, pooling, prefix_tokens=0, name=""):
         x: KerasTensor of shape `(batch, height, width, channels)`, or `(batch, tokens, channels)` from a transformer.
         pooling: `"avg"` or `"max"` over positions, `"concat"` for both, concatenated (twice as wide, as in fastai's
             head), or `"cls"` for the class token of a token model that has one.
-        prefix_tokens: Number of leading tokens that are not patches (class, distillation and register tokens).
-            `"avg"`, `"max"` and `"concat"` leave them out.
+        prefix_tokens: Number of leading tokens that are not patches (class, distillation and register tokens). `"avg"`,
+            `"max"` and `"concat"` leave these tokens out.
         name: Prefix of the layers' names, needed if one model pools several tensors.
 
     Returns:

@@ -19,7 +19,7 @@ class Preprocessing:
 
     Args:
         scale: One float for all channels, or one float per channel.
-        offset: One float for all channels, or one float per channel, which is added after scaling.
+        offset: Value that is added after scaling: one float for all channels, or one float per channel.
         bgr: Whether the network expects the channels in the order blue, green, red.
 
     Example:
@@ -46,7 +46,7 @@ class Preprocessing:
     def __call__(self, x):
         """Apply the map to a KerasTensor of shape `(batch, height, width, 3)`.
 
-        Pixels are scaled in float32 under every dtype policy: float16 would round them before the network sees them.
+        Pixels are scaled in float32 under every dtype policy, because float16 would lose precision.
         """
         if self.bgr:
             x = ops.flip(x, axis=-1)

@@ -1,8 +1,8 @@
-"""Read a `.pth` file of the legacy PyTorch format into NumPy arrays, without torch and without running its code.
+"""Read a `.pth` file in the legacy PyTorch format into NumPy arrays, without torch and without running code in it.
 
-Such a file is a sequence of pickles followed by raw storages. A pickle can call any function that it can name, so
-nothing is unpickled before the file's SHA-256 has been verified. Even then, only the four names that a state dict needs
-are allowed, and the classes and functions of torch are replaced by stand-ins.
+Such a file is a sequence of pickles followed by raw storages. A pickle can call any function by name, so nothing is
+unpickled before the file's SHA-256 has been verified. Even then, only the four names that a state dict needs are
+allowed, and stand-ins replace the classes and functions of torch.
 """
 
 import hashlib
@@ -76,8 +76,8 @@ def read_state_dict(path, sha256):
         A dict that maps parameter names to read-only arrays (float32 or int64) in PyTorch's axis order.
 
     Raises:
-        InputError: The file has a different SHA-256 or is not in the legacy format, or its pickle refers to anything
-            but tensors.
+        InputError: The file has a different SHA-256, is not in the legacy format, or contains a pickle that refers to
+            anything but tensors.
 
     Example:
 

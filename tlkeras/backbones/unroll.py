@@ -1,10 +1,10 @@
-"""Expand the composite layers of KerasHub and KerasCV into the layers they consist of.
+"""Expand the composite layers of KerasHub and KerasCV into the layers that they consist of.
 
-KerasHub keeps all blocks of a transformer in one layer. Keras saves one `trainable` flag for such a layer, and makes
-the parts of the layer trainable when it loads the file, so a frozen transformer would train. Some of these layers
-cannot be loaded at all. After expansion, every leaf is a layer of the graph with its own flag. If all leaves are core
-layers (ViT, DeiT), the file can be loaded with Keras alone. A `Lambda` cannot be restored from a file, so it is
-replaced by the operations that it calls.
+KerasHub keeps all blocks of a transformer in one layer. Keras saves a single `trainable` flag for such a layer, and
+makes all parts of the layer trainable when it loads the file, so a transformer that was frozen would train after
+loading. Some composite layers cannot be loaded at all. After expansion, every leaf is a layer of the graph with its own
+flag. If all leaves are core layers (ViT, DeiT), the file can be loaded with Keras alone. A `Lambda` layer cannot be
+restored from a file, so it is replaced by the operations that it calls.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
         model: A KerasHub or KerasCV backbone with one input.
         inputs: The `keras.Input` that `x` was computed from.
         x: KerasTensor that replaces the backbone's own input.
-        rewritten: Functions that replace a layer's own code, by class name. Each is called with the layer and
-            its arguments. Defaults to none.
+        rewritten: Dict that maps the names of layer classes to functions that replace the code of these layers. Each
+            function is called with the layer and the arguments of the call. Defaults to none.
 
     Returns:
-        A functional model from `inputs` to the features.
+        A functional model from `inputs` to the output of the backbone.
 
     Example:
 
@@ -56,7 +56,7 @@ def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
 
 @contextlib.contextmanager
 def unrolled(model, rewritten=MappingProxyType({})):
-    """Let the composite layers of `model` add their parts to the graph when they are called on KerasTensors.
+    """In a `with` block, let the composite layers of `model` add their parts to the graph when called on KerasTensors.
 
     The name of each part is prefixed with the name of the layer it belongs to, so names stay unique.
 
@@ -94,12 +94,12 @@ def unrolled(model, rewritten=MappingProxyType({})):
 
 
 def _reshape(x, newshape, reshape=ops.reshape):
-    """Reshape without the batch size, which is unknown in a graph."""
+    """Reshape a tensor without naming the batch size, which is unknown in a graph."""
     return reshape(x, _open_shape(x, newshape))
 
 
 def _leave_batch_size_open(model):
-    """Leave the batch size open in reshapes that are not called as `keras.ops.reshape`, as in KerasCV."""
+    """Leave the batch size open in reshapes that do not go through `keras.ops.reshape`, such as those of KerasCV."""
     for operation in model.operations:
         shape = getattr(operation, "newshape", ())
         opened = _open_shape(operation.input, shape) if shape else shape
@@ -117,7 +117,7 @@ def _open_shape(x, shape):
 
 
 def _open(layer, rewritten, replaced):
-    """Record the functions that replace the calls of a layer and its parts, if the layer has to be expanded."""
+    """If a layer has to be expanded, record the functions that replace its call and those of its parts."""
     core = type(layer).__module__.startswith("keras.src.layers")
     parts = [] if core and not isinstance(layer, layers.MultiHeadAttention) else sublayers(layer)
     kind, activation = type(layer).__name__, getattr(layer, "activation", None)
@@ -147,7 +147,7 @@ def _open(layer, rewritten, replaced):
 
 
 def _is_readable(layer, core):
-    """Return whether a layer can be rebuilt from its config, which for a KerasHub layer must contain every argument."""
+    """Return whether a layer can be rebuilt from its config. KerasHub's configs must contain every argument."""
     activation = getattr(layer, "activation", None)
     if callable(activation) and not activation.__module__.startswith("keras.src"):
         return False
@@ -162,14 +162,14 @@ def _is_readable(layer, core):
 
 
 def _call_inside(layer, *args, **kwargs):
-    """Run a layer's `call` directly, without `training` if the layer does not take it (SigLIP)."""
+    """Run a layer's `call` directly, and omit `training` if the layer does not take this argument (SigLIP)."""
     if "training" not in inspect.signature(layer.call).parameters:
         kwargs.pop("training", None)
     return layer.call(*args, **kwargs)
 
 
 def _one_after_another(model, x, **kwargs):
-    """Call the layers of a `Sequential` in order, since its own call would add conversions to the graph."""
+    """Call the layers of a `Sequential` in order, since calling the model itself would add conversions to the graph."""
     return functools.reduce(lambda x, layer: layer(x), model.layers, x)
 
 
@@ -180,7 +180,7 @@ def _dropout_of_paths(layer):
 
 
 def _activate_apart(layer, x, **kwargs):
-    """Apply a layer's activation as a separate call, since core Keras cannot save it (MobileNetV3, SigLIP)."""
+    """Apply a layer's activation in a separate call: core Keras cannot save that activation (MobileNetV3, SigLIP)."""
     linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     x = linear(x)
     for weight, value in zip(linear.weights, layer.weights, strict=True):
@@ -192,7 +192,7 @@ def _embed(layer, images, **kwargs):
     """Embed the patches, tokens and positions of a ViT, DeiT, DINOv2, CLIP or SigLIP with core layers.
 
     Core Keras has no layer that adds a plain weight, so tokens and positions are rows of an `Embedding`, looked up by
-    number. The token for masked patches is left out, since it is only used in pretraining.
+    index. The token for masked patches is left out, since it is used only in pretraining.
     """
     convolve = layer.patch_embedding if hasattr(layer, "patch_embedding") else layer.patch_embeddings.projection
     x = convolve(images)
@@ -211,7 +211,7 @@ def _embed(layer, images, **kwargs):
 
 
 def _positions(layer):
-    """Return the table of position embeddings that the layer adds, of shape `(tokens, width)`, or None."""
+    """Return the table of position embeddings that the layer adds, of shape `(tokens, width)`; None if it has none."""
     if hasattr(layer, "interpolated_position_embeddings"):
         return layer.interpolated_position_embeddings[0]
     table = getattr(layer, "position_embedding", None)

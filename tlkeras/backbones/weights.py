@@ -29,7 +29,7 @@ def published_file(file, url, expected_hash=None):
     Args:
         file: Name of the file in `$KERAS_HOME/models` (by default `~/.keras/models`).
         url: URL where the file is published.
-        expected_hash: MD5 or SHA-256 that the file must have. Defaults to None, for no check.
+        expected_hash: MD5 or SHA-256 that the file must have. Defaults to None, which skips the check.
 
     Returns:
         The `pathlib.Path` of the file.
@@ -78,10 +78,11 @@ def published_file(file, url, expected_hash=None):
 
 
 def load_weights(models, path):
-    """Load a weights file into layers that several models share.
+    """Load a weights file into layers that are shared by several models.
 
     Args:
-        models: Functional models that arrange the same layers differently. The file may match any of these models.
+        models: Functional models that arrange the same layers in different ways. The file may match any of these
+            models.
         path: A `.weights.h5`, `.h5` or `.keras` file.
 
     Raises:
@@ -118,7 +119,7 @@ def reads_weights(model, path):
         path: A `.weights.h5`, `.h5` or `.keras` file.
 
     Returns:
-        Whether the file fits. If it does not, the model's weights are undefined afterwards.
+        Whether the file fits the model. If it does not, the model's weights are undefined afterwards.
 
     Example:
 

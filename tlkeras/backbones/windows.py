@@ -1,8 +1,8 @@
 """Shifted-window attention (Swin) with core layers and operations, for batches of any size.
 
-KerasHub's own code divides by the batch size, which is unknown in a graph. In this module, the windows have their own
-axis, and the table of biases is an `Embedding`. Indices that do not depend on the image are computed in the graph, so
-they are not saved in files.
+KerasHub's own code divides by the batch size, which is unknown in a graph. In this module, the windows have an axis of
+their own, and the table of position biases is an `Embedding`. Indices that do not depend on the image are computed in
+the graph, so they are not saved in files.
 
 Source: Liu et al., Swin Transformer, 2021, https://arxiv.org/abs/2103.14030
 """
@@ -19,7 +19,7 @@ def check_sides(name, backbone, height, width):
     """Refuse an image size at which a feature map of a Swin Transformer cannot be halved or is smaller than a window.
 
     Args:
-        name: Name of the backbone, for the message.
+        name: Name of the backbone, for the error message.
         backbone: A `SwinTransformerBackbone` from KerasHub, built for any size.
         height: Height of the images in pixels; None is refused.
         width: Width of the images in pixels; None is refused.
@@ -67,8 +67,8 @@ def windowed_block(block, tokens, **kwargs):
 def window_attention(attention, x, regions=None):
     """Apply KerasHub's `WindowAttention` to windows of shape `(batch, windows, positions, channels)`.
 
-    `regions`, of shape `(1, windows, positions, 1)`, contains the number of each position's part of the image;
-    positions in different parts do not attend to each other.
+    `regions`, of shape `(1, windows, positions, 1)`, contains the number of the image region that each position belongs
+    to. Positions in different regions do not attend to each other.
     """
     windows, positions = x.shape[1:3]
 
@@ -88,7 +88,7 @@ def window_attention(attention, x, regions=None):
 
 
 def _split(x, size):
-    """Split a map, padded at its end, into windows of shape `(batch, windows, size * size, channels)`."""
+    """Split a feature map into windows of shape `(batch, windows, size * size, channels)`, after padding its end."""
     height, width, channels = x.shape[1:]
     x = ops.pad(x, ((0, 0), (0, -height % size), (0, -width % size), (0, 0)))
     rows, columns = -(-height // size), -(-width // size)
@@ -97,19 +97,19 @@ def _split(x, size):
 
 
 def _join(x, rows, columns):
-    """Join windows into the map that they came from."""
+    """Join windows into the feature map that they came from."""
     size, channels = round(x.shape[2] ** 0.5), x.shape[-1]
     x = ops.transpose(ops.reshape(x, (-1, rows, columns, size, size, channels)), (0, 1, 3, 2, 4, 5))
     return ops.reshape(x, (-1, rows * size, columns * size, channels))
 
 
 def _numbers(like, axis):
-    """Count 0, 1, 2, ... along one axis."""
+    """Number the positions 0, 1, 2, ... along one axis."""
     return ops.cumsum(ops.ones_like(like, dtype="int32"), axis=axis) - 1
 
 
 def _regions(x, size, shift):
-    """Number the nine parts of a rolled map; different parts are not neighbors in the image."""
+    """Number the nine regions of a rolled feature map; different regions are not adjacent in the image."""
 
     def part(numbers, length):
         return ops.cast(numbers >= length - size, "int32") + ops.cast(numbers >= length - shift, "int32")
@@ -120,7 +120,7 @@ def _regions(x, size, shift):
 
 
 def _bias(attention, x):
-    """Return the relative position bias of the scores, of shape `(1, 1, heads, positions, positions)`."""
+    """Return the relative position bias of the attention scores, of shape `(1, 1, heads, positions, positions)`."""
     size = attention.win_h
     number = _numbers(x[:1, 0, :, 0], axis=1)
 

@@ -11,12 +11,12 @@ from tlkeras.augment.layers.random_change import RandomChange
 class RandomChannelShuffle(RandomChange):
     """Layer that shuffles the color channels of some images during training.
 
-    Use it if color does not distinguish the classes. A red object may become blue, for example, and grays stay
+    Use it if color does not distinguish the classes. A red object may become blue, for example, while gray pixels stay
     unchanged.
 
     Args:
-        rate: Fraction of images whose channels are shuffled; the random order may be the original order. Defaults to
-            0.5.
+        rate: Fraction of images whose channels are shuffled, in [0, 1]. The random order may happen to be the original
+            one. Defaults to 0.5.
         seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     Example:

@@ -13,14 +13,15 @@ from tlkeras.utils.validation import check_number
 class FourierMix(keras.layers.Layer):
     """Layer that mixes each image and its label with patches of random shape from another image of the batch (FMix).
 
-    It works like `keras.layers.CutMix`, but the patches are not rectangles. They cover the area where low-frequency
-    noise exceeds a threshold. The labels are mixed in proportion to the pixels. Pass it to `batches(..., mix=...)`.
+    The layer works like `keras.layers.CutMix`, but its patches are not rectangles: they cover the area where
+    low-frequency noise exceeds a threshold. Labels are mixed in proportion to the number of pixels from each image.
+    Pass the layer to `batches(..., mix=...)`.
 
     Args:
         alpha: Parameter of the Beta(alpha, alpha) distribution from which the fraction of pixels that an image keeps is
             drawn. Defaults to 1, the paper's value, which makes all fractions equally likely.
-        decay_power: Power by which frequencies decay. A larger value produces fewer and larger patches. Defaults to 3,
-            the paper's value.
+        decay_power: Exponent with which the amplitude of the noise decays with frequency. A larger value produces fewer
+            and larger patches. Defaults to 3, the paper's value.
         seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
     Input and output: a dictionary with `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`;
@@ -65,7 +66,7 @@ class FourierMix(keras.layers.Layer):
         return {**inputs, "images": mixed, "labels": share * labels + (1 - share) * ops.take(labels, partners, axis=0)}
 
     def _masks(self, images: Any) -> Any:
-        """Draw one mask per image of the pixels that the image keeps, bool of shape `(n, height, width)`."""
+        """Draw one mask per image that is True for the pixels the image keeps, of shape `(n, height, width)`."""
         ops = keras.ops
         count, (height, width) = ops.shape(images)[0], images.shape[1:3]
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
