@@ -35,7 +35,7 @@ def labels_of(run):
         run: `Run` to export, or an opened exported file.
 
     Returns:
-        Dict as described above.
+        Dict as described at the top of this module.
     """
     if hasattr(run, "labels"):
         return run.labels
@@ -75,7 +75,7 @@ def read_labels(path, format):
         format: Format of the file, such as `"litert"`.
 
     Returns:
-        Dict as described above.
+        Dict as described at the top of this module.
 
     Raises:
         InputError: There are no labels, or they are invalid.

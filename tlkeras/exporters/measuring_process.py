@@ -23,9 +23,9 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
     """Run exported files on images in a fresh process.
 
     Args:
-        files: Dict that maps names to paths.
+        files: Dict that maps names, such as quantizations, to paths of exported files.
         format: Format of all files, such as `"litert"`.
-        pixels: uint8 array `(n, height, width, channels)`.
+        pixels: Images to run the files on, uint8 array `(n, height, width, channels)`.
         threads: Thread counts to time each file with. Defaults to `(1, 2)`.
         seconds: Seconds of timing for each combination of file and number of threads. Defaults to 2.
 

@@ -34,7 +34,7 @@ class Subject:
         labels: Dict of labels, described in `tlkeras.exporters.labels`.
         calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations. May be empty.
         pixels: uint8 images for verification, none of them in `calibration`.
-        truth: Classes of `pixels`, int array `(n,)`, or 0 and 1 of shape `(n, classes)` if an image may have several
+        truth: Classes of `pixels`, int array `(n,)`, or 0s and 1s of shape `(n, classes)` if an image may have several
             labels. None if the classes are unknown.
         described: Description of the images in `pixels`, such as `"held-out images"`.
         seen: Number of images in `pixels` that the model was trained on, or None if this is unknown.

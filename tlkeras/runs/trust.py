@@ -54,7 +54,8 @@ def measure_calibration(trained, calibrate, seed=0):
     """Measure the calibration of probabilities and, on request, scale the model's head with a temperature.
 
     Args:
-        trained: `tlkeras.selection.outcome.Trained`. If `calibrate` is true, the trained model is changed in place.
+        trained: `tlkeras.selection.outcome.Trained`, with the model and what was measured. If `calibrate` is true, the
+            trained model is changed in place.
         calibrate: Whether to scale the probabilities.
         seed: Seed for the folds and for the bootstrap. Defaults to 0.
 

@@ -44,7 +44,7 @@ def neighbors_agree(features: np.ndarray, images: Any) -> float:
 
 
 def strongest_maps(maps: np.ndarray, count: int = 6) -> np.ndarray:
-    """Draw, in grayscale, the feature maps of one image whose values vary most.
+    """Draw, in grayscale, an image's feature maps with the largest variation across positions.
 
     Args:
         maps: Float array of shape `(rows, columns, features)`.

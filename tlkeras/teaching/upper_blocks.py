@@ -116,7 +116,7 @@ class UpperBlocks:
             train: Row indices of the training images.
             validation: Row indices of images to evaluate on after each epoch. Defaults to none.
             head: As in `reset`.
-            learning_rate: Learning rate. Defaults to None, the optimizer's learning rate.
+            learning_rate: Learning rate to train with. Defaults to None, which keeps the optimizer's learning rate.
             epochs: Number of training epochs.
             batch_size: Number of images per training step.
             callbacks: Keras callbacks to pass to the model's `fit`.
