@@ -70,7 +70,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ImageReport:
-    """The result of `check_images`. Printing it shows a table with ten findings of each kind; `findings` has all.
+    """The result of `check_images`. Printing it shows a table with up to ten findings of each kind.
 
     Attributes:
         directory: Folder that was checked, str.
@@ -116,13 +116,13 @@ class ImageReport:
     def contact_sheets(self, folder: str | os.PathLike, limit: int = 64, pages: int = 8) -> list[Path]:
         """Draw the images of all findings, in one or more PNG files per kind, and return the paths of these files.
 
-        The title of each page says which of the images it shows and how many there are in total. Near-duplicates of one
-        image share a background color.
+        The title of each page says which of the images the page shows and how many images there are in total.
+        Near-duplicates of one image share a background color.
 
         Args:
             folder: Folder to write to; created if necessary.
-            limit: Largest number of images per page. Defaults to 64.
-            pages: Largest number of pages per kind. Defaults to 8. The report itself lists all images.
+            limit: Maximum number of images per page. Defaults to 64.
+            pages: Maximum number of pages per kind. Defaults to 8. The report itself lists all images.
 
         Raises:
             InputError: The folder is inside the directory, where it would count as a class.

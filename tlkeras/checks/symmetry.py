@@ -56,14 +56,14 @@ def check_symmetry(
     """Measure whether images stay recognizable when they are flipped or rotated.
 
     A linear probe is fitted to features of the unchanged training images. The probe is then scored on the validation
-    images, first unchanged, then flipped or rotated. If this reduces accuracy a lot, either the labels or the
-    backbone's features depend on orientation. In both cases, augmenting with this symmetry is risky. Even if accuracy
-    holds, a flip or rotation may change the labels of a finer-grained task, so also check that the reason given in the
-    augmentation policy applies.
+    images, first unchanged, then flipped or rotated. If flipping or rotating reduces accuracy a lot, either the labels
+    or the backbone's features depend on orientation. In both cases, augmenting with this symmetry is risky. Even if
+    accuracy holds, a flip or rotation may change the labels of a finer-grained task, so also check that the reason
+    given in the augmentation policy applies.
 
     Args:
-        train: Images to fit the probe to.
-        validation: Images to score the probe on.
+        train: Split to fit the probe to.
+        validation: Split to score the probe on.
         backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
             [0, 255] to features `(n, d)`.
         symmetries: Symmetries to measure: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.

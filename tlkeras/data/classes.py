@@ -114,7 +114,7 @@ def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ..
 
 
 def _refuse_joined(names: set[str]) -> None:
-    """Reject a class such as 'cat|dog' if 'cat' and 'dog' are classes too: it is several labels in one cell."""
+    """Reject a class such as 'cat|dog' if 'cat' and 'dog' are classes too: the cell contains several labels."""
     for name in names:
         for separator in _SEPARATORS:
             parts = [part.strip() for part in name.split(separator)]

@@ -122,7 +122,7 @@ class ImageSplit:
         also drawn for rarer labels.
 
         Args:
-            per_class: Largest number of images per class, 1 or more.
+            per_class: Maximum number of images per class, 1 or more.
             seed: Seed for the choice of images. Defaults to 0.
 
         Raises:

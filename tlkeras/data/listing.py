@@ -181,7 +181,7 @@ def _is_split(root: Path, names: list[str]) -> bool:
 
 
 def _check_classes(root: Path, names: list[str]) -> None:
-    """Raise if the folder names look like splits, and warn if all have the same subfolders, as domains do."""
+    """Raise if the folder names look like splits, and warn if all folders have the same subfolders, as domains do."""
     splits = [name for name in names if _SPLIT_NAME.search(name)]
     tops = splits if len(splits) > 1 else names
     shared: set[str] | None = None

@@ -78,7 +78,7 @@ def load_images(
             the path, or one value per image. An image without a group (None, NaN, "", -1) is a group of its own.
         classes: Classes to load, in this order. Defaults to all classes, sorted by name, or by value if all names are
             numbers. In a multi-label data set, images without any of these classes are kept as negative examples.
-        per_class: Largest number of training images per class; see `ImageSplit.sample`. Validation and test images are
+        per_class: Maximum number of training images per class; see `ImageSplit.sample`. Validation and test images are
             not affected. By default, all training images are used.
         near_duplicates: Whether to keep near-duplicates in the same split. Defaults to `True`. Use `False` for images
             that all look similar, such as frames from a fixed camera, and pass `groups` as well.

@@ -149,7 +149,7 @@ def _folder(source: str | os.PathLike, options: TableOptions, groups: Any) -> Li
 
 
 def _refuse_unread_groups(tables: Sequence[tuple], groups: Any) -> None:
-    """Raise if `groups` names a column of a metadata file that is not read because it has no labels."""
+    """Raise if `groups` names a column of a metadata file that is not read because the file has no labels."""
     for path, _, table in tables:
         if isinstance(groups, str) and groups in table.columns:
             raise InputError(

@@ -26,7 +26,7 @@ def list_table(
     """List the images that a table names, each image once even if several rows name it.
 
     Args:
-        table: `Table` with one image per row.
+        table: `Table` whose rows name the images.
         root: Folder that paths are relative to.
         columns: Names of columns, as in `load_images`.
         separator: Text that separates several labels in a cell.

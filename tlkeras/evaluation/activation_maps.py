@@ -66,7 +66,7 @@ def activation_maps(
         float32 array of shape `(n, rows, columns)`, one map per image, at the resolution of the features, such as 7 x
         7. Positive values support the class, and negative values contradict it. With `"cam"`, and with `"gradient"` if
         the class score is linear in the features, the values add up to the score of the class before softmax or
-        sigmoid, minus its bias. `tlkeras.activation_overlay` draws a map over its image.
+        sigmoid, minus the head's bias for this class. `tlkeras.activation_overlay` draws a map over its image.
 
     Raises:
         InputError: The model has no recognizable head or no spatial features, or an argument is invalid.

@@ -141,7 +141,7 @@ def heat_map(
 
 
 def _draw_names(axes, rows, columns, cell):
-    """Write as many names of rows and columns as fit, for cells of this size in inches."""
+    """Write as many names of rows and columns as fit, for cells of the given size in inches."""
     step = ceil(0.11 / cell)
     named = range(0, len(columns), step)
     slanted = {"rotation": 40 if cell * step > 0.3 else 90, "ha": "left", "rotation_mode": "anchor"}

@@ -42,7 +42,7 @@ class Scores:
         majority_class: Most common class of the training images, str.
         majority_accuracy: Accuracy of always predicting `majority_class`.
         classes: A `ClassScore` for each class.
-        confusion: int array of shape `(classes, classes)`, true class by predicted class.
+        confusion: int array of shape `(classes, classes)`: one row per true class, one column per predicted class.
     """
 
     images: int
@@ -62,9 +62,9 @@ def score(labels, predictions, class_names, majority, groups=None):
     """Compare predictions with labels.
 
     Args:
-        labels: int array of shape `(images,)`, the true classes of at least one image.
-        predictions: int array of the same shape.
-        class_names: Class names, indexed by class.
+        labels: True class indices of at least one image, int array of shape `(images,)`.
+        predictions: Predicted class indices, int array of shape `(images,)`.
+        class_names: Class names, in the order of the class indices.
         majority: Index of the most common class of the training images. It is an argument, since the baseline must not
             use `labels`.
         groups: int array of shape `(images,)`: images with equal values, such as images of one patient, count as

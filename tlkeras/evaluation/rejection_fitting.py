@@ -111,7 +111,7 @@ def _check(data, class_names, false_alarms):
 
 
 def _report(data, rows, names, false_alarms):
-    """Leave out one class at a time, and measure the fraction of its images that are caught."""
+    """Leave out one class at a time, and measure the fraction of its images that are called unknown."""
     classes, counts = [], np.bincount(data.numbers[rows], minlength=len(data.classes))
     for number in np.argsort(-counts, kind="stable")[:MOST_LEFT_OUT]:
         inside = rows[data.numbers[rows] == number]

@@ -15,7 +15,7 @@ _ARRAYS = ("center", "scale", "references", "distances")
 
 @dataclass(frozen=True)
 class HeldOutClass:
-    """The detection of a class as unknown by a rejector that has not seen the class.
+    """How well a class is detected as unknown by a rejector that has not seen this class.
 
     Attributes:
         name: Name of the class, str.
@@ -97,14 +97,14 @@ class Rejector:
         return len(self.center)
 
     def unknown_scores(self, features: np.ndarray) -> np.ndarray:
-        """Score images: near 0 close to the known images, near 1 far from all of them.
+        """Score images: near 0 for images close to a known image, near 1 for images far from all known images.
 
         Args:
             features: Array of shape `(images, features)`.
 
         Returns:
             float64 array of shape `(images,)`, in [0, 1): one minus the conformal p-value, where the image itself
-            counts as one of the known images. A fraction of about `false_alarms` of new images of known classes have a
+            counts as one of the known images. Of new images of known classes, a fraction of about `false_alarms` has a
             score of at least `1 - false_alarms`.
 
         Raises:

@@ -111,7 +111,7 @@ def preview(
     columns: int = 8,
     image_size: int | tuple[int, int] = 120,
 ) -> Image.Image:
-    """Draw the results of an augmentation, with one row per image that starts with the original.
+    """Draw the results of an augmentation: one row per image, starting with the original.
 
     Args:
         images: Pixels in [0, 255] of shape `(n, height, width, 3)`, or with 1 channel for gray.

@@ -23,7 +23,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Transformer from images to the pooled features of a frozen, pretrained backbone.
 
     Fitting learns nothing, because the network does not change. If `backbone` is a Keras model, clones of the extractor
-    share its network.
+    share the network.
 
     Features are stored on disk (see `cache`), so that cross-validation, a different classifier or a later run can reuse
     them. By default, LiteRT computes the features if it can run the network.

@@ -23,8 +23,8 @@ def regression_path(rows, targets, weights, Cs, exclusive):
     iterations. For the rescaling to work, the columns of `rows` should be coordinates along principal axes.
 
     Args:
-        rows: float64 array of shape `(images, features)`.
-        targets: float64 array of zeros and ones of shape `(images, columns)`.
+        rows: Features of the images, float64 array of shape `(images, features)`.
+        targets: Labels as zeros and ones, float64 array of shape `(images, columns)`.
         weights: Weight of each image, or of each image and column: float64 array of shape `(images, 1)` or `(images,
             columns)`.
         Cs: Values of C; ascending order is fastest.

@@ -37,7 +37,8 @@ def readouts(classifier) -> list[Readout]:
     Args:
         classifier: A fitted `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
             `LinearDiscriminantAnalysis` or `NearestCentroid`; or a `OneVsRestClassifier` or `CalibratedClassifierCV`
-            (sigmoid or temperature) around one of these; or a pipeline of affine steps that ends in such a classifier.
+            (sigmoid or temperature) around one of these classifiers; or a pipeline of affine steps that ends in such a
+            classifier.
 
     Returns:
         List of `Readout`, each with one output per class in the order of `classes_`. The list has more than one element

@@ -26,9 +26,9 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     Prefer `tlkeras.fold` if it can convert the pipeline to one Keras model. It cannot fold an SVC with a kernel, trees,
     k-NN or a regressor; this function saves such an estimator together with the network.
 
-    The folder contains `network.keras`, which opens with Keras alone; `estimator.skops`, the steps after the extractor,
-    which opens with skops and, unlike a pickle, runs no code when loaded; and `extractor.json`. This function needs the
-    extra `skops`.
+    The folder contains `network.keras`, which opens with Keras alone; `estimator.skops` with the steps after the
+    extractor, a file that opens with skops and, unlike a pickle, runs no code when loaded; and `extractor.json`. This
+    function needs the extra `skops`.
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any scikit-learn steps.
@@ -98,7 +98,7 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
             trust this type only in your own files. Defaults to None.
 
     Returns:
-        A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the network itself as its backbone.
+        A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the saved network as its backbone.
 
     Raises:
         InputError: The folder contains no saved pipeline, a file contains types that are not trusted, or skops is not

@@ -23,7 +23,7 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
         features: Features of the images, numbers of shape `(images, features)`.
 
     Returns:
-        The fitted scaler. The limit applies to `scale_`, by which it divides, but not to `var_`.
+        The fitted scaler. The limit applies to `scale_`, which the scaler divides by, but not to `var_`.
 
     Example:
 

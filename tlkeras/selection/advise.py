@@ -46,7 +46,7 @@ def advise(
     """Advise how to train a classifier: which backbone to use, which layers to train and how, with reasons.
 
     Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The accuracy of the best
-    probe and the number of images then decide whether fine-tuning is worth its time: a probe that is nearly always
+    probe and the number of images then decide whether fine-tuning is worth the time: a probe that is nearly always
     correct leaves nothing to gain, and on our data sets of a few hundred images, fine-tuning was not more accurate than
     the advised probe (docs/choosing.md). Producing the advice needs no fine-tuning. `tlkeras fit --strategy auto`
     follows the advice. If that command fine-tunes, it compares the result with the probe on held-out images and keeps
@@ -57,7 +57,7 @@ def advise(
         backbones: Names of backbones. Defaults to all whose weights are on this machine.
         max_params: Maximum number of parameters, not counting the head, as in `tlkeras.rank`. This and the other
             budgets default to None, which means no limit.
-        max_madds: Largest number of multiply-adds per image.
+        max_madds: Maximum number of multiply-adds per image.
         max_ms: Longest time per image on this machine, in milliseconds.
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
         image_size: Side length in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.

@@ -33,8 +33,8 @@ class Pace:
     Attributes:
         step: Seconds per training step.
         image: Seconds per image of a forward pass through the whole network.
-        views: Number of views of each image whose trunk output is computed before training; None if each step runs the
-            trunk.
+        views: Number of views of each image for which the trunk output is computed before training; None if each step
+            runs the trunk.
     """
 
     step: float

@@ -71,8 +71,8 @@ def fit_curves(family: str, n, accuracies, weights=None, polish: bool = False) -
         family: `"POW4"`: `asymptote - drop * ((n + shift) / (1 + shift)) ** -exponent`; `"MMF4"`: `asymptote - drop /
             (1 + (n / half) ** exponent)`; `"LOG2"`: `asymptote + drop * log2(n)`.
         n: Numbers of images, shape `(sizes,)`, ascending and positive.
-        accuracies: Shape `(curves, sizes)`, in [0, 1].
-        weights: Shape `(sizes,)`, such as inverse variances. Defaults to equal weights.
+        accuracies: Accuracies in [0, 1], of shape `(curves, sizes)`.
+        weights: Weight of each size, of shape `(sizes,)`, such as inverse variances. Defaults to equal weights.
         polish: Whether to refine the best shape of the grid to the exact minimum. Defaults to False, since the grid is
             finer than the noise of resampled curves.
 

@@ -40,7 +40,7 @@ class Hindcast(NamedTuple):
 
     Attributes:
         per_class: Number of training images per class in the measurement.
-        from_per_class: Largest number of images per class that the forecast is based on.
+        from_per_class: Maximum number of images per class that the forecast is based on.
         predicted: Forecast accuracy, as in `Forecast.accuracy`.
         low: 10th percentile of the forecasts, as in `Forecast.low`.
         high: 90th percentile of the forecasts, as in `Forecast.high`.
@@ -64,7 +64,7 @@ class Hindcast(NamedTuple):
 class LearningCurve:
     """Accuracy against the number of training images per class, measured and forecast.
 
-    `tlkeras.learning_curve` returns it. It prints as a table followed by the forecast in words.
+    `tlkeras.learning_curve` returns this object, which prints as a table followed by the forecast in words.
 
     Attributes:
         per_class: float64 array of shape `(sizes,)`: mean number of training images per class, ascending.

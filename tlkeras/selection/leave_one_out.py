@@ -16,7 +16,7 @@ def leave_one_out(features, targets, groups):
     images. The penalty is chosen to minimize the squared error of these predictions.
 
     Args:
-        features: Numbers of shape `(images, features)`; this function standardizes them.
+        features: Features of shape `(images, features)`; this function standardizes them.
         targets: Numbers of shape `(images, outputs)`, such as -1 and 1 per class.
         groups: Int array of shape `(images,)`; images in the same group are left out together.
 

@@ -26,7 +26,7 @@ class Task:
     """Images to train on, and the training options.
 
     Attributes:
-        images: `ImageSplits`.
+        images: `ImageSplits` to train and measure on.
         backbone: Name of the backbone.
         probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         calibrate: Whether to provide predictions for choosing a temperature.

@@ -61,7 +61,7 @@ def rank(
             images that do not resemble those of ImageNet. Defaults to `"all"`, which costs little.
         max_params: Maximum number of parameters, not counting the head, such as `5e6`. This and the other budgets
             default to None, which means no limit.
-        max_madds: Largest number of multiply-adds per image, such as `400e6`.
+        max_madds: Maximum number of multiply-adds per image, such as `400e6`.
         max_ms: Longest time per image on this machine, in milliseconds.
         max_file_size: Largest size, in bytes, of a classifier's float32 weights.
         image_size: Side length in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.

@@ -35,7 +35,7 @@ class Arm(NamedTuple):
     """One arm of a trial: a network trained on a fraction of the images.
 
     Attributes:
-        name: Name of the arm, `"transfer"`, `"scratch"` or `"shuffled"`.
+        name: Name of the arm: `"transfer"`, `"scratch"` or `"shuffled"`.
         images: Number of training images.
         learning_rate: The learning rate with the lowest loss on the validation images.
         loss: Mean log loss on the validation images.
@@ -149,7 +149,7 @@ def trial(
             one. Validation and test images stay the same.
         learning_rates: Learning rates to choose from. The default covers the range for fine-tuning and for training
             from scratch.
-        epochs: Largest number of epochs; training stops early after 5 epochs without a lower validation loss. Defaults
+        epochs: Maximum number of epochs; training stops early after 5 epochs without a lower validation loss. Defaults
             to 20, since random weights need more epochs than pretrained ones.
         seed: Seed for subsets, weights and training. Defaults to 0.
         verbose: Whether to print a line per training run to stderr.
@@ -216,7 +216,7 @@ def arm_model(classifier: keras.Model, arm: str, seed: int = 0) -> keras.Model:
 
     Args:
         classifier: A classifier with pretrained weights.
-        arm: Name of the arm, `"transfer"`, `"scratch"` or `"shuffled"`.
+        arm: Name of the arm: `"transfer"`, `"scratch"` or `"shuffled"`.
         seed: Seed for the random weights.
 
     Returns:

@@ -34,8 +34,8 @@ def progress(
 ) -> tqdm:
     """Show the progress of a loop on stderr.
 
-    In a terminal, this is a progress bar. Elsewhere, such as in a log file, it is a plain line at most every `INTERVAL`
-    seconds; a shorter loop writes nothing.
+    In a terminal, this function shows a progress bar. Elsewhere, such as in a log file, it writes a plain line at most
+    every `INTERVAL` seconds, and nothing for a shorter loop.
 
     Args:
         iterable: Iterable to loop over, or None to call `update` manually.

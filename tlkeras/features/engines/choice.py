@@ -55,7 +55,7 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
         network: Function that returns the `keras.Model`. The function is not called if an exported file is available.
         batch_shape: `(images, height, width, channels)` of the batches to expect.
         precision: Precision of the Keras engine, as in `KerasEngine`. Defaults to None.
-        folder: Folder to keep exported files in. Defaults to None, which does not keep them.
+        folder: Folder to keep exported files in. Defaults to None, which keeps no files.
         verbose: Whether to print to stderr why `"auto"` falls back to Keras. Defaults to False.
 
     Returns:
