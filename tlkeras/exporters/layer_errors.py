@@ -17,7 +17,7 @@ def layer_errors(content, quantized, images, count=3):
 
     Returns:
         List of `(layer, error)`, largest error first. The error is the root mean square of the change, divided by the
-        root mean square of the values.
+        root mean square of the float32 values.
     """
     plain, other = _computed(content), _computed(quantized)
     names = [name for name in plain if name in other and not name.startswith(OUTPUTS[1])]  # always in float

@@ -93,7 +93,7 @@ def flips_to_use(run):
 
 
 class FlippingEngine:
-    """Engine that wraps another engine and averages its outputs over each image and its flips.
+    """Engine that wraps another engine and averages the outputs for an image and for flips of that image.
 
     Args:
         engine: Engine returned by `tlkeras.features.engines.choice.make_engine`.
