@@ -99,8 +99,8 @@ def self_train(
             comparison then says nothing about the accuracy on that domain.
         method: `"spread"` (the default) averages the probe's probabilities with labels spread to near neighbors
             (`sklearn.semi_supervised.LabelSpreading`), and refits the probe to all images, with each pseudo-label
-            weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which adds
-            the images above the threshold in each round.
+            weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which, in
+            each round, adds the images whose highest class probability is above the threshold.
         threshold: Minimum probability of a pseudo-label, in `pseudo_labels` and for `method="threshold"`. Defaults to
             0.8.
         groups: Array of shape `(images,)`; images in the same group are never split between training and held-out

@@ -25,7 +25,7 @@ def name_classes(
     """Name the classes and leave out unlabeled images, with one warning that counts them.
 
     Args:
-        files: Images with their labels as the source has them: a name or number, or a list of names or numbers.
+        files: Images with their original labels from the source: a name or number, or a list of names or numbers.
         known: Classes that the source lists, whether or not they have images.
         classes: Classes to load, in the order of their indices. Defaults to all classes, in the order of `ordered`.
         multilabel: Whether an image may have several labels. Defaults to true if any image has several labels or none.

@@ -19,7 +19,7 @@ def with_groups(files: Sequence[ImageFile], groups: Groups | None, columns: Iter
     r"""Set the group of each image; missing groups (None, NaN, NA, "", -1) become None.
 
     Args:
-        files: Images, with the group that their source gives them.
+        files: Images, each with its group from the source, if any.
         groups: A regular expression with one capture group, a function of the key, or one value per image. By default,
             or if `groups` is the name of one of `columns`, the groups from the source are used.
         columns: Names of the source's columns.

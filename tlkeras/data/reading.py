@@ -67,10 +67,10 @@ def read_image(
         path: Path of the file, its contents as bytes, a `PIL.Image`, or pixels in [0, 255].
         image_size: `(height, width)` of the result in pixels, or one integer for a square. `None` keeps the original
             image size. Defaults to 224 x 224, the size that most ImageNet backbones were trained on.
-        resize: How to fit an image with a different aspect ratio to `image_size`: `"stretch"` distorts it, as
+        resize: How to resize an image whose aspect ratio differs from that of `image_size`: `"stretch"` distorts it, as
             `keras.utils.image_dataset_from_directory` does; `"crop"` keeps the largest centered part with the right
-            aspect ratio; `"pad"` keeps the whole image and fills the rest with the median color of its border. All
-            three use antialiased bilinear interpolation. Defaults to `"stretch"`.
+            aspect ratio; `"pad"` keeps the whole image and fills the rest with the median color of the image's border.
+            All three use antialiased bilinear interpolation. Defaults to `"stretch"`.
 
     Returns:
         uint8 array of shape `(height, width, 3)`.

@@ -55,11 +55,11 @@ def activation_maps(
             the class whose probability this output predicts, and 0 is the other class. Defaults to None, the predicted
             class.
         method: `"cam"` multiplies features by the weights of the head (Zhou et al., 2015), which requires global
-            average pooling followed by one linear layer. `"grad_cam"` replaces the weights by the mean gradient over
+            average pooling followed by one linear layer. `"grad_cam"` replaces the weights with the mean gradient over
             positions (Selvaraju et al., 2016). `"gradient"` multiplies each feature by its own gradient (HiResCAM,
-            Draelos and Carin, 2020), which also works for a transformer with attention and for a head that flattens.
-            The default `"auto"` uses `"cam"` if it is exact, and `"gradient"` otherwise. All three methods agree for
-            networks that end in global average pooling and a linear layer.
+            Draelos and Carin, 2020), which also works for a transformer with attention and for a head that flattens the
+            features. The default `"auto"` uses `"cam"` if it is exact, and `"gradient"` otherwise. All three methods
+            agree for networks that end in global average pooling and a linear layer.
         batch_size: Images per forward pass. Defaults to 32.
 
     Returns:

@@ -37,7 +37,7 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """The metrics of a classifier of images with several labels.
+    """The metrics of a classifier that assigns several labels to an image.
 
     Attributes:
         images: Number of images.

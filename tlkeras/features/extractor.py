@@ -51,14 +51,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             its features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast as Keras on
             a CPU, and its results for an image do not depend on the rest of the batch. `verbose=True` prints the reason
             if LiteRT is not used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"` (extra
-            `openvino`) each select one runtime and raise an error if it cannot be used.
+            `openvino`) each select one runtime and raise an error if that runtime cannot be used.
         precision: Precision for Keras on a GPU with tensor cores, `"bfloat16"` or `"float16"`. Defaults to None, which
             means float32.
         cache: True (the default) to store features in the user's cache folder, the path of a different folder, or False
             to store nothing. `tlkeras cache` shows and clears the cache folder; `$TLKERAS_CACHE` sets a different
-            folder, or turns the cache off if it is `off`. Images are identified by their contents and networks by their
-            weights, so the cache never returns stale features. Features of a model with custom layers or functions are
-            not stored, because their code may change.
+            folder, or turns the cache off if set to `off`. Images are identified by their contents and networks by
+            their weights, so the cache never returns stale features. Features of a model with custom layers or
+            functions are not stored, because their code may change.
         on_error: Action for an image that cannot be read: `"raise"` (the default), or `"nan"` to return a row of NaN
             for that image, which keeps rows and labels aligned.
         batch_size: Images per forward pass in Keras. All other engines take only as many images at a time as fit in a

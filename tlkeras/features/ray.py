@@ -53,7 +53,7 @@ def extract_on_ray(
     The images are divided into chunks. Each worker is an actor that builds the network once and writes one Parquet file
     per chunk. A file appears only when it is complete, and always under the same name. A worker that dies therefore
     loses only its current chunk, which another worker computes again. No chunk is written twice. If a call is
-    interrupted, repeating it resumes where it stopped.
+    interrupted, repeating the call resumes where it stopped.
 
     The function uses the cluster that `ray.init` connected to, if any. Otherwise, it starts Ray on this machine,
     without the dashboard and usage statistics. Use this function for several machines; on a single machine,

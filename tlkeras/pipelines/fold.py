@@ -34,8 +34,8 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
         otherwise the scores of `decision_function`, where the class with the largest score is predicted. With two
         classes, a single score `s` becomes `[-s, s]`. For `NearestCentroid`, the outputs are also scores, larger for
         nearer centroids, since its `predict` and `predict_proba` may disagree. The model shares no weights with the
-        extractor. The outputs differ from the pipeline's by at most 1e-5 of the largest output, or by about 1e-3 on a
-        GPU that rounds float32 products (TF32); see docs/gpu.md.
+        extractor. The outputs differ from those of the pipeline by at most 1e-5 of the largest output, or by about 1e-3
+        on a GPU that rounds float32 products (TF32); see docs/gpu.md.
 
     Raises:
         InputError: A step cannot be folded, such as an RBF `SVC`, trees, k-NN or a regressor. Save such a pipeline with

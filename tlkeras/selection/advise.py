@@ -54,12 +54,12 @@ def advise(
 
     Args:
         images: As in `tlkeras.rank`. Test images are not used.
-        backbones: Names of backbones. Defaults to all whose weights are on this machine.
+        backbones: Names of backbones. Defaults to all backbones whose weights are on this machine.
         max_params: Maximum number of parameters, not counting the head, as in `tlkeras.rank`. This and the other
             budgets default to None, which means no limit.
         max_madds: Maximum number of multiply-adds per image.
-        max_ms: Longest time per image on this machine, in milliseconds.
-        max_file_size: Largest size, in bytes, of a classifier's float32 weights.
+        max_ms: Maximum time per image on this machine, in milliseconds.
+        max_file_size: Maximum size, in bytes, of a classifier's float32 weights.
         image_size: Side length in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
         cache: As in `tlkeras.FeatureExtractor`.
         seed: Seed for the folds. Defaults to 0.

@@ -40,7 +40,7 @@ class Hindcast(NamedTuple):
 
     Attributes:
         per_class: Number of training images per class in the measurement.
-        from_per_class: Maximum number of images per class that the forecast is based on.
+        from_per_class: Size of the largest training set that the forecast is based on, in images per class.
         predicted: Forecast accuracy, as in `Forecast.accuracy`.
         low: 10th percentile of the forecasts, as in `Forecast.low`.
         high: 90th percentile of the forecasts, as in `Forecast.high`.

@@ -44,8 +44,8 @@ def rank(
     candidates get a quick score: the exact leave-one-out accuracy of ridge regression, in closed form. Candidates near
     the best are cross-validated with logistic regression and with shrunk discriminant analysis, and the better of the
     two counts. All candidates use the same folds, so differences are paired, and images that are hard for all
-    candidates add no noise to them. Candidates within one standard error of the best are considered tied, and the
-    cheapest one is recommended. Near-duplicates are held out together.
+    candidates add no noise to the differences. Candidates within one standard error of the best are considered tied,
+    and the cheapest one is recommended. Near-duplicates are held out together.
 
     The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
     measures it again.
@@ -62,8 +62,8 @@ def rank(
         max_params: Maximum number of parameters, not counting the head, such as `5e6`. This and the other budgets
             default to None, which means no limit.
         max_madds: Maximum number of multiply-adds per image, such as `400e6`.
-        max_ms: Longest time per image on this machine, in milliseconds.
-        max_file_size: Largest size, in bytes, of a classifier's float32 weights.
+        max_ms: Maximum time per image on this machine, in milliseconds.
+        max_file_size: Maximum size, in bytes, of a classifier's float32 weights.
         image_size: Side length in pixels, or `(height, width)`. Defaults to the size that each backbone was trained at.
         cache: As in `tlkeras.FeatureExtractor`.
         seed: Seed for the folds. Defaults to 0.
