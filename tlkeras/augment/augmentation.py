@@ -92,7 +92,7 @@ def augmentation(
         augment the data.
 
     Raises:
-        InputError: There is no such domain, `strength` is negative, or `extra` contains something that is not a layer.
+        InputError: `domain` is unknown, `strength` is negative, or `extra` contains something that is not a layer.
 
     Example:
 

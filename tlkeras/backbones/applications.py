@@ -16,8 +16,8 @@ def build_application(info, image, weights):
     """Build a network of `keras.applications` with its preprocessing in front, as one flat graph.
 
     Args:
-        info: The `BackboneInfo`.
-        image: The `ImageInput`.
+        info: The network's row in the catalog, a `BackboneInfo`.
+        image: The size and channels of the images, as an `ImageInput`.
         weights: `"imagenet"`, None for random weights, or the path of a weights file.
 
     Returns:

@@ -51,7 +51,8 @@ def backbone(
         A functional `keras.Model` with float32 inputs and outputs. Token models return `(batch, tokens, channels)`.
 
     Raises:
-        InputError: There is no such backbone, pooling or weights file, or the image size does not suit the network.
+        InputError: The backbone or pooling is unknown, the weights file does not exist, or the image size does not suit
+            the network.
 
     Example:
 

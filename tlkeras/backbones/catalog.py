@@ -179,7 +179,7 @@ def backbone_info(name: str) -> BackboneInfo:
         The `BackboneInfo` of the backbone.
 
     Raises:
-        InputError: There is no such backbone; the message suggests similar names.
+        InputError: There is no backbone with this name; the message suggests similar names.
 
     Example:
 
@@ -214,7 +214,7 @@ def listed_info(name: str) -> BackboneInfo | None:
     """Return the catalog row of a backbone, or None for a directory or a preset that the catalog does not list.
 
     Raises:
-        InputError: There is no such backbone.
+        InputError: There is no backbone with this name.
 
     Example:
 

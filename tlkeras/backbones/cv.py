@@ -1,4 +1,4 @@
-"""Backbones from KerasCV, which is no longer developed, for models that were trained with it.
+"""Backbones from KerasCV, for models that were trained with it; KerasCV itself is no longer developed.
 
 KerasCV downloads even the architecture of a preset. This module builds EfficientNet-Lite and the ResNets from explicit
 arguments instead, so they need no network connection with random weights or a weights file. Each backbone becomes one
@@ -34,7 +34,7 @@ def build_cv(info, image, weights):
 
     Args:
         info: The `BackboneInfo`, whose `constructor` is the name of the preset.
-        image: The `ImageInput`.
+        image: The size and channels of the images, as an `ImageInput`.
         weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
     Returns:

@@ -31,12 +31,12 @@ REWRITTEN = {
 
 
 def build_hub(preset, image, weights):
-    """Build a KerasHub backbone with the scaling of its preset's image converter in front.
+    """Build a KerasHub backbone, preceded by the pixel scaling from the image converter of its preset.
 
     Args:
         preset: A preset's name (`"vit_base_patch16_224_imagenet"`), a handle (`"kaggle://..."`, `"hf://..."`) or
             a directory that `save_to_preset` wrote.
-        image: The `ImageInput`.
+        image: The size and channels of the images, as an `ImageInput`.
         weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
     Returns:

@@ -60,7 +60,7 @@ class ImageInput:
             `(inputs, rgb)`: the `keras.Input`, and a KerasTensor with three channels computed from it.
 
         Raises:
-            InputError: The images are too small.
+            InputError: The images are smaller than `minimum_size`.
 
         Example:
 

@@ -26,7 +26,7 @@ _REPLACING = threading.RLock()
 
 
 def lay_out(model, inputs, x, rewritten=MappingProxyType({})):
-    """Apply a backbone to `x` leaf by leaf, or as one nested model if its leaves cannot be run or loaded.
+    """Apply a backbone to `x` one leaf layer at a time, or as a nested model if its leaves cannot be run or loaded.
 
     Args:
         model: A KerasHub or KerasCV backbone with one input.

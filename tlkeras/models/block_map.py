@@ -24,8 +24,8 @@ class Block:
         layers: The leaf layers that have weights, in graph order. A composite layer is listed only if it has weights of
             its own, such as a class token, and then stands for those weights alone; its sublayers are listed
             separately.
-        role: `"stem"`, `"body"` or `"head"`.
-        parallel: Whether the block contains layers of parallel towers, which are always selected together.
+        role: Part of the model that the block belongs to: `"stem"`, `"body"` or `"head"`.
+        parallel: Whether the block contains layers of parallel towers, which are always frozen and unfrozen together.
     """
 
     name: str

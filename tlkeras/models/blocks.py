@@ -22,7 +22,7 @@ def blocks(model: keras.Model) -> BlockMap:
     only on layer names and the graph. Networks of known families (`keras.applications`, KerasHub, KerasCV) get the
     block names that appear in their layer names. Other networks are divided where the resolution changes or, like
     transformers, where a layer repeats. In a subclassed model without a graph, layers are taken in the order in which
-    they were assigned.
+    they were assigned to the model.
 
     The head is everything after the last spatial or token dimension: after global pooling, flattening or the selection
     of a class token. In a model with only dense layers, the head is the last layer. In a convolutional model that ends

@@ -1,7 +1,7 @@
 """Divide a model into blocks: nested models and parallel towers separately, then aligned at the head.
 
 A network of a known family is divided by the names of its layers. Any other network is divided where its resolution
-changes or, if it never changes, at repetitions in its structure.
+changes or, if the resolution never changes, where its structure repeats.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,7 +56,7 @@ class Division:
 
 @dataclass
 class _Part:
-    """A nested model, a tower, or the units between them."""
+    """One part of a network: a nested model, a tower, or the units between other parts."""
 
     name: str
     units: list[Unit]
@@ -67,7 +67,7 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
     """Divide the part of a model below its head into blocks.
 
     Nested models that make up most of this part are divided separately. Parallel nested models are aligned at their
-    upper ends: the last block contains the last layers of all these models, whatever their order.
+    upper ends: the last block contains the last layers of all these models, whatever the order of the models.
 
     Args:
         trunk: The units of a model below its head, in graph order; see `tlkeras.models.tracing.units`.

@@ -49,8 +49,9 @@ def set_flags(layer: keras.Layer, training: set[int], weights: set[int]) -> None
     """Make exactly the given leaves and weights trainable in a layer and everything inside it.
 
     A weight may train even though its layer's flag is off: the scale of a BatchNormalization in inference mode, or the
-    bias next to a frozen kernel. A container is trainable if anything in it trains, since otherwise Keras would not
-    train it. Outer layers are set before inner ones, since setting a container's flag sets every flag inside it.
+    bias next to a frozen kernel. A container is trainable if anything in it trains, since Keras would otherwise train
+    nothing inside it. Outer layers are set before inner ones, since setting a container's flag sets every flag inside
+    it.
 
     Args:
         layer: A layer or model.

@@ -141,8 +141,8 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
         `tlkeras.freeze` recompiles both models.
 
     Raises:
-        InputError: `model` is not a Keras model, is subclassed or not built, or does not end in such layers; or
-            `classes` is neither an integer of at least 2 nor a list of distinct names.
+        InputError: `model` is not a Keras model, is subclassed or not built, or does not end in a `Dense` layer as
+            described above; or `classes` is neither an integer of at least 2 nor a list of distinct names.
 
     Example:
 

@@ -25,7 +25,7 @@ def fresh_copy(optimizer, kind=None, **settings):
         optimizer: A Keras optimizer. If it is a `LossScaleOptimizer`, the optimizer inside it is copied too.
         kind: Class of the copy; for a `LossScaleOptimizer`, class of the optimizer inside it. Defaults to the class of
             the original.
-        settings: Values that replace those in the config.
+        settings: Config values to override, such as `learning_rate=0.1`.
 
     Returns:
         An unbuilt optimizer.

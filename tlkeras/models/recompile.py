@@ -19,12 +19,12 @@ from tlkeras.utils.validation import invalid
 def recompile(model: keras.Model, optimizer: keras.Optimizer | None = None) -> keras.Model:
     """Recompile a model so that it trains exactly the variables that are trainable now, and change nothing else.
 
-    Call it after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` call it for you. The
-    loss, metrics, loss weights and all other settings remain the same objects. The optimizer is replaced by a copy with
-    the same settings and learning rate, built on the trainable variables. The copy keeps the step count and the slots
-    of each variable that still trains. Newly trainable variables get new slots; if the optimizer keeps a moving average
-    of the weights, the average of a new variable starts at its current value. A callback may call this function during
-    `fit`, at the beginning of an epoch.
+    Call this function after you have set `trainable` flags yourself; `tlkeras.freeze` and `tlkeras.unfreeze` call it
+    for you. The loss, metrics, loss weights and all other settings remain the same objects. The optimizer is replaced
+    by a copy with the same settings and learning rate, built on the trainable variables. The copy keeps the step count
+    and the slots of each variable that still trains. Newly trainable variables get new slots; if the optimizer keeps a
+    moving average of the weights, the average of a new variable starts at its current value. A callback may call this
+    function during `fit`, at the beginning of an epoch.
 
     Optimizers of the Adam family correct their moments with one step count for all variables, so the first updates of
     variables that become trainable later would be 3 to 6 times too large. An optimizer from

@@ -19,12 +19,12 @@ class Differential:
     gradients.
 
     Args:
-        args: Arguments of the optimizer class.
+        args: Positional arguments for the optimizer class.
         multipliers: Dict that maps the key of every variable of the model (see `VariableKeys`) to its multiplier.
         starts: Dict that maps the key of each variable that was unfrozen later to the number of updates before it was
             unfrozen.
         order: Keys of the variables that a saved optimizer was built with.
-        kwargs: Keyword arguments of the optimizer class.
+        kwargs: Keyword arguments for the optimizer class.
     """
 
     def __init__(self, *args, multipliers, starts=None, order=(), **kwargs):
@@ -90,7 +90,7 @@ class Differential:
 
     @property
     def iterations(self):
-        """Number of updates so far; for a variable that was unfrozen later, the number since it was unfrozen.
+        """Number of updates so far; during the update of a variable unfrozen later, the number since it was unfrozen.
 
         Adam's bias correction must count from the first gradient that a slot has seen. Otherwise, the first steps of an
         unfrozen layer are 3 to 6 times too large.

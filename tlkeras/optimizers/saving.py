@@ -39,7 +39,7 @@ def make_class(mixin: type, base: type, *, native: bool, module: str) -> type:
     """Create the subclass of `base` with `mixin`, and register it with Keras.
 
     Args:
-        mixin: A class to put before `base` in the list of base classes.
+        mixin: A mixin class; it comes before `base` in the list of base classes.
         base: An optimizer class.
         native: Whether `base` belongs to Keras itself. Loading a file with an optimizer that is not part of Keras
             requires the code of its class, and may require tlkeras too.

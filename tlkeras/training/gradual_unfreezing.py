@@ -29,8 +29,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
     `fit`, so schedules, early stopping and other callbacks continue undisturbed. Weights that already train keep their
     optimizer slots. Newly unfrozen weights start as in a new optimizer, with their own step count, since otherwise
     Adam's first updates to them would be 3 to 6 times too large. For this purpose, the model's optimizer is replaced by
-    a differential optimizer with the same settings, so `model.optimizer` is a new object. Its multipliers are all 1 if
-    the original optimizer had none.
+    a differential optimizer of the same family with the same settings, so `model.optimizer` is a new object. Its
+    multipliers are all 1 if the original optimizer had none.
 
     With `backup`, each epoch begins by writing the weights, the optimizer, the phase, the trainable variables and the
     random state of the layers to one file. If you run the same program again, `fit` continues from this file and ends

@@ -153,9 +153,9 @@ def cached_top(model, data, options, progress):
     """Cut a model below everything that trains, and cache the output of the lower part.
 
     Args:
-        model: `keras.Model`.
-        data: `tlkeras.training.steps.training_data.TrainingData`.
-        options: `tlkeras.training.steps.options.Options`.
+        model: The classifier, a `keras.Model`.
+        data: The data of the call, as `tlkeras.training.steps.training_data.TrainingData`.
+        options: The settings of the call, as `tlkeras.training.steps.options.Options`.
         progress: `tlkeras.training.steps.result.Progress`. It reports why there is no cache, except with `cache=False`,
             and except with `cache="auto"` if caching is not possible.
 

@@ -43,13 +43,13 @@ def read_arrays(path):
 
 
 def values_as_list(variables):
-    """Return copies of the values of variables, in their order, as NumPy arrays."""
+    """Return copies of the values of variables as NumPy arrays, in the order of the variables."""
     # JAX returns views of buffers that the next step overwrites.
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def assign_all(variables, values):
-    """Assign values to variables, in their order."""
+    """Assign a list of values to variables in the same order."""
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
@@ -59,7 +59,7 @@ def call_of(model, data, options):
 
     Args:
         model: The classifier.
-        data: `tlkeras.training.steps.training_data.TrainingData`.
+        data: The data of the call, as `tlkeras.training.steps.training_data.TrainingData`.
         options: `tlkeras.training.steps.options.Options`, whose callbacks are left out of the result.
     """
     call = {name: value for name, value in vars(options).items() if name not in ("callbacks", "mix", "class_weight")}

@@ -58,7 +58,7 @@ def check_data(raw, batches, model, head, name):
         batches: The batches of `raw` as returned by the model's own preprocessor; `raw` itself if the model has none.
         model: The classifier.
         head: The classifier's `tlkeras.models.heads.Head`.
-        name: Name of the data in errors.
+        name: Name of the data in error messages.
 
     Returns:
         The labels that were checked.
@@ -101,8 +101,8 @@ def check_labels(labels, head, name):
 
     Args:
         labels: Array of shape `(images,)`, `(images, 1)` or `(images, units)`.
-        head: `tlkeras.models.heads.Head`.
-        name: Name of the data in errors.
+        head: The classifier's `tlkeras.models.heads.Head`.
+        name: Name of the data in error messages.
 
     Raises:
         InputError: The labels do not have one of the shapes above, or are not numbers in the range that the head takes.
@@ -149,7 +149,7 @@ def find_fault(data, head):
     Args:
         data: Dict of batches from `tlkeras.training.steps.data.as_batches`. The keys are the names that errors use for
             the data.
-        head: `tlkeras.models.heads.Head`.
+        head: The classifier's `tlkeras.models.heads.Head`.
 
     Raises:
         InputError: A batch has images that are not finite, or labels that do not fit the head.

@@ -15,7 +15,7 @@ def class_weights(choice, batches, head):
         choice: `None`; `"balanced"` for weights inversely proportional to the frequency of each class; or a dict that
             maps class indices to weights, in which missing classes have a weight of 1.
         batches: Training batches.
-        head: `tlkeras.models.heads.Head`.
+        head: The classifier's `tlkeras.models.heads.Head`.
 
     Returns:
         None, or, for mutually exclusive classes, a dict that maps class indices to weights, as `fit` takes it. For a

@@ -20,7 +20,7 @@ def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=Non
         seed: Seed for the order of the images.
         mix: A layer that blends images and labels within a batch, for data that is not batched yet.
         classes: Number of classes, which `mix` needs to convert class indices to one-hot rows.
-        name: Name of the data in errors.
+        name: Name of the data in error messages.
 
     Returns:
         Batches in a form that `fit` takes.
@@ -86,7 +86,7 @@ def each_batch(batches, name="data"):
 
     Args:
         batches: See `as_batches`.
-        name: Name of the data in errors.
+        name: Name of the data in error messages.
 
     Raises:
         InputError: A batch is not a pair of images and labels.
@@ -162,7 +162,7 @@ def steps_per_epoch(batches):
 
 
 def set_epoch(batches, epoch):
-    """Tell tlkeras' own batches which epoch comes next, so that the order of images depends only on its number."""
+    """Tell tlkeras' own batches which epoch comes next, so that the order of images depends only on the epoch."""
     if isinstance(batches, ImageBatches):
         batches.epoch = epoch
     elif hasattr(batches, "set_epoch"):

@@ -36,7 +36,7 @@ def refuse_open_scope():
     """Raise an error inside a `strategy.scope()`, where `predict` would run once for each replica.
 
     Raises:
-        InputError: A scope is open.
+        InputError: The function was called inside a `strategy.scope()`.
     """
     if keras.backend.backend() != "tensorflow":
         return
@@ -108,7 +108,7 @@ def own_methods(model):
 
 
 def trainee_of(model):
-    """Return the model to train instead of `model`, with the same layers.
+    """Return the model to train in place of `model`; both have the same layers.
 
     With several workers, the model to train is a `MultiWorkerModel`. For a KerasHub model, it is a plain model with the
     same graph, since KerasHub's `fit` would preprocess images a second time and does not take a `PyDataset`. In all
@@ -134,7 +134,7 @@ class MultiWorkerModel(keras.Model):
     second.
 
     Args:
-        model: A functional or Sequential model built in the strategy's scope; all its layers are shared.
+        model: A functional or Sequential model built in the strategy's scope. The new model shares all of its layers.
 
     Reference: https://github.com/keras-team/keras/issues/20585
     """

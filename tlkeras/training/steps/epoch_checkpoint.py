@@ -12,9 +12,9 @@ class EpochCheckpoint(keras.callbacks.Callback):
     """Callback that sets the order of images in each epoch, stops after the last step, and saves a checkpoint.
 
     Args:
-        runs: `tlkeras.training.steps.tuning.Runs`.
+        runs: All runs of the call, as `tlkeras.training.steps.tuning.Runs`.
         run: Index of the run, starting at 0.
-        best: The `BestWeights` of the run.
+        best: The `BestWeights` callback of the run.
     """
 
     def __init__(self, runs, run, best):

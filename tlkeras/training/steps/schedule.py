@@ -34,8 +34,8 @@ def compile_for_tuning(model, trainee, data, options, steps):
     Args:
         model: The whole classifier, whose block map determines the rates.
         trainee: The model to train: `model` itself, its top, or another model with the same layers.
-        data: `tlkeras.training.steps.training_data.TrainingData`.
-        options: `tlkeras.training.steps.options.Options`.
+        data: The data of the call, as `tlkeras.training.steps.training_data.TrainingData`.
+        options: The settings of the call, as `tlkeras.training.steps.options.Options`.
         steps: Number of training steps in one run.
 
     Returns:

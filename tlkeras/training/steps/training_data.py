@@ -26,7 +26,7 @@ class TrainingData:
         class_weight: See `tlkeras.training.steps.class_weights.class_weights`.
         sources: Dict that maps the argument's name (`train` or `validation_data`) to its original batches, to search
             for faults.
-        head: Head of the classifier.
+        head: The classifier's `tlkeras.models.heads.Head`.
     """
 
     in_order: Any
@@ -53,10 +53,10 @@ def training_data(model, head, train, validation_data, options):
 
     Args:
         model: The classifier.
-        head: The head of the classifier.
+        head: The classifier's `tlkeras.models.heads.Head`.
         train: As in `tlkeras.fine_tune`.
         validation_data: As in `tlkeras.fine_tune`.
-        options: `tlkeras.training.steps.options.Options`.
+        options: The settings of the call, as `tlkeras.training.steps.options.Options`.
 
     Returns:
         `TrainingData`.

@@ -45,9 +45,9 @@ class Runs:
         model: The classifier.
         trainee: The `keras.Model` to train: the classifier itself, or a model that shares its layers, such as its top.
         data: `tlkeras.training.steps.training_data.TrainingData` for the trainee.
-        options: `tlkeras.training.steps.options.Options`.
+        options: The settings of the call, as `tlkeras.training.steps.options.Options`.
         progress: `tlkeras.training.steps.result.Progress`, whose result is updated.
-        checkpoint: `tlkeras.training.steps.checkpoint.Checkpoint`.
+        checkpoint: Where to save the state of the runs, as a `tlkeras.training.steps.checkpoint.Checkpoint`.
     """
 
     def __init__(self, model, trainee, data, options, progress, checkpoint):
