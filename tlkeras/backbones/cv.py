@@ -42,7 +42,7 @@ def build_cv(info, image, weights):
 
     Raises:
         InputError: KerasCV (or TensorFlow, which it needs) is not installed, the preset has no weights or is not
-            available, or the network cannot take images of this size.
+            available, or the network cannot process images of this size.
     """
     if weights == "imagenet" and info.weights_url is None:
         raise InputError(
@@ -128,7 +128,7 @@ def _check_square(name, height, width):
         width: Width of the images in pixels; None is refused.
 
     Raises:
-        InputError: The network cannot take images of this size.
+        InputError: The network cannot process images of this size.
 
     Example:
 

@@ -44,8 +44,8 @@ def build_hub(preset, image, weights):
         number of leading tokens that are not patches (0 for a feature map).
 
     Raises:
-        InputError: KerasHub is not installed, or the preset is not available, is not an image network, or cannot take
-            images of this size.
+        InputError: KerasHub is not installed; or the preset is not available, is not an image network, or cannot
+            process images of this size.
     """
     try:
         import keras_hub

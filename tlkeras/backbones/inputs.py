@@ -54,7 +54,7 @@ class ImageInput:
         Args:
             name: Name of the network, for error messages.
             default_size: Height and width in pixels to use if no `image_size` was given; None to accept any size.
-            minimum_size: Smallest height and width in pixels that the network takes.
+            minimum_size: Smallest height and width in pixels that the network accepts.
 
         Returns:
             `(inputs, rgb)`: the `keras.Input`, and a KerasTensor with three channels computed from it.

@@ -25,7 +25,7 @@ def check_sides(name, backbone, height, width):
         width: Width of the images in pixels; None is refused.
 
     Raises:
-        InputError: The network cannot take images of this size.
+        InputError: The network cannot process images of this size.
 
     Example:
 

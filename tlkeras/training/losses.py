@@ -11,9 +11,9 @@ PLAIN_LOSS = "plain_loss"
 class SmoothedCrossentropy(keras.losses.Loss):
     """Cross-entropy for class indices or one-hot rows, with label smoothing.
 
-    Keras only smooths one-hot labels. This loss also takes class indices of shape `(N,)` or `(N, 1)`, so labels need no
-    conversion. A label that is out of range makes the loss NaN on every backend, which ends training. Otherwise, some
-    backends would silently treat such a label as no class at all.
+    Keras smooths only one-hot labels. This loss also accepts class indices of shape `(N,)` or `(N, 1)`, so labels need
+    no conversion. A label that is out of range makes the loss NaN on every backend, which ends training. Otherwise,
+    some backends would silently treat such a label as no class at all.
 
     Args:
         task: `"multiclass"`, `"binary"` or `"multilabel"`. The last two use binary cross-entropy on sigmoid outputs.

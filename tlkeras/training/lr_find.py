@@ -110,7 +110,7 @@ def lr_find(
     Args:
         model: A compiled Keras model.
         data: A tuple `(x, y)` or `(x, y, sample_weight)` of arrays, a split of `tlkeras.load_images`, or any other data
-            that `fit` takes: a `Dataset`, a `PyDataset` or a torch `DataLoader`. Shuffled data gives a better curve;
+            that `fit` accepts: a `Dataset`, a `PyDataset` or a torch `DataLoader`. Shuffled data gives a better curve;
             arrays and splits are shuffled automatically. If the data has fewer batches than `steps`, it is iterated
             over again. Items taken from a generator cannot be put back.
         start: Lowest rate to try. The default is too low for any model, so the curve begins below the useful range.

@@ -110,7 +110,7 @@ class CachedTrunk(keras.utils.PyDataset):
         self._labels[view] = np.concatenate(labels)
 
     def _most_images(self, first):
-        """Return the number of images, or an upper limit if counting takes a pass; the first batch must be largest."""
+        """Return the number of images, or an upper bound if counting takes a pass; requires the largest batch first."""
         if isinstance(self.batches, ImageBatches):
             return len(self.batches.labels)
         return first * steps_per_epoch(self.batches)

@@ -96,8 +96,8 @@ def _check_shape(shape, model, name):
 def check_labels(labels, head, name):
     """Refuse labels that do not fit a head.
 
-    A head with several classes takes class indices, one-hot rows, or rows of probabilities that sum to 1. A head with
-    one unit takes 0 and 1. A multi-label head takes rows of values from 0 to 1.
+    A head with several classes accepts class indices, one-hot rows, or rows of probabilities that sum to 1. A head with
+    one unit accepts 0 and 1. A multi-label head accepts rows of values from 0 to 1.
 
     Args:
         labels: Array of shape `(images,)`, `(images, 1)` or `(images, units)`.
@@ -105,7 +105,7 @@ def check_labels(labels, head, name):
         name: Name of the data in error messages.
 
     Raises:
-        InputError: The labels do not have one of the shapes above, or are not numbers in the range that the head takes.
+        InputError: The labels do not have one of the shapes above, or are not in the range that the head accepts.
     """
     labels, units = np.asarray(labels), head.layer.units
     rows = are_rows(labels)

@@ -18,10 +18,10 @@ def class_weights(choice, batches, head):
         head: The classifier's `tlkeras.models.heads.Head`.
 
     Returns:
-        None, or, for mutually exclusive classes, a dict that maps class indices to weights, as `fit` takes it. For a
-        multi-label head, a float array of shape `(2, labels)`: the weights of negative targets, then those of positive
-        targets. For such a head, a dict `choice` sets only the weights of positive targets; `"balanced"` weights both
-        positive and negative targets.
+        None without class weights. For mutually exclusive classes, a dict that maps class indices to weights, as `fit`
+        accepts it. For a multi-label head, a float array of shape `(2, labels)`: the weights of negative targets, then
+        those of positive targets. For such a head, a dict `choice` sets only the weights of positive targets;
+        `"balanced"` weights both positive and negative targets.
 
     Raises:
         InputError: `choice` is not one of the options above.

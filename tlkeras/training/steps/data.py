@@ -1,4 +1,4 @@
-"""Convert any data that `fit` takes to batches that can be iterated over more than once."""
+"""Convert any data that `fit` accepts to batches that can be iterated over more than once."""
 
 from operator import length_hint
 
@@ -23,7 +23,7 @@ def as_batches(data, batch_size, *, shuffle=False, seed=0, mix=None, classes=Non
         name: Name of the data in error messages.
 
     Returns:
-        Batches in a form that `fit` takes.
+        Batches in a form that `fit` accepts.
 
     Raises:
         InputError: There are no images, or the data is of an unsupported kind.
@@ -201,7 +201,7 @@ class ChangedBatches(keras.utils.PyDataset):
 
 
 def preprocessed(batches, model, name="train"):
-    """Return batches in the form that the model's graph takes: if the model has a preprocessor, apply it.
+    """Return batches in the form that the model's graph accepts: if the model has a preprocessor, apply it.
 
     Raises:
         InputError: The model has a preprocessor, and the data is a torch `DataLoader`.

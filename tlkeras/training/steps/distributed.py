@@ -53,7 +53,7 @@ def even_batches(batches, replicas):
     """Divide batches evenly among replicas, if they come from a `PyDataset`.
 
     Args:
-        batches: Data that `fit` takes.
+        batches: Data that `fit` accepts.
         replicas: Number of replicas.
 
     Returns:
