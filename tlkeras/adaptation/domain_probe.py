@@ -46,7 +46,7 @@ class Domains:
     Attributes:
         network: `keras.Model` from raw pixels to the features that the classifier reads.
         source: Images that the classifier was trained on.
-        labels: Class indices of the source images, int64 `(images,)`; every class occurs.
+        labels: Class indices of the source images, int64 `(images,)`; every class occurs at least once.
         target: Unlabeled images of the new domain.
         resize: Resizing method, as in `tlkeras.read_image`.
         verbose: Whether to show progress on stderr.
@@ -191,7 +191,7 @@ def _folded(pipeline):
 
 
 def _averaged(former, adapted, weight):
-    """Average two maps from features to logits; `former` reads only the first, the original network's features."""
+    """Average two maps from features to logits; `former` takes only the features of the original network."""
     matrix = (1 - weight) * adapted.matrix
     matrix[: len(former.matrix)] += weight * former.matrix
     return Affine(matrix, weight * former.offset + (1 - weight) * adapted.offset)

@@ -64,7 +64,7 @@ def check_shares(before: np.ndarray, after: np.ndarray, consequence: str) -> Non
         consequence: A sentence that says what happened to the model, for the message.
 
     Raises:
-        InputError: The adapted model predicts less than half as many classes as before.
+        InputError: The adapted model predicts fewer than half as many classes as before.
     """
     used, left = classes_in_use(before), classes_in_use(after)
     if left < _LEAST_LEFT * used:

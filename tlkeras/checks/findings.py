@@ -74,7 +74,7 @@ class ImageReport:
 
     Attributes:
         directory: Folder that was checked, str.
-        images: Dictionary from each class to the number of its readable images.
+        images: Dictionary that maps each class to its number of readable images.
         findings: Tuple of `Finding`. The most severe kinds come first; within a kind, the highest scores come first.
     """
 

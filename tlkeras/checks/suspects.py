@@ -120,7 +120,7 @@ def suspect_labels(
 
 
 def held_out_probabilities(features: np.ndarray, labels: np.ndarray, pairs: list) -> np.ndarray:
-    """Return each image's class probabilities from a probe that did not see it.
+    """Return each image's class probabilities from a probe that has not seen the image.
 
     Args:
         features: Array of shape `(images, features)`.

@@ -71,8 +71,8 @@ class ImageBatches(keras.utils.PyDataset):
     def as_dataset(self) -> Any:
         """Return these batches, in the same order, as a `tf.data.Dataset`. Needs TensorFlow.
 
-        Use it for pipelines that continue in `tf.data` (`map`, `cache`, distribution strategies). `fit` accepts the
-        batches directly too; neither form is reliably faster. Each pass over the data set is one epoch.
+        Use this data set for pipelines that continue in `tf.data` (`map`, `cache`, distribution strategies). `fit`
+        accepts the batches directly too; neither form is reliably faster. Each pass over the data set is one epoch.
 
         Returns:
             `tf.data.Dataset` of `(images, labels)` with a known number of batches.

@@ -64,7 +64,7 @@ def list_rows(
 
 
 def kept_splits(splits: Any) -> dict[str, str | None]:
-    """Map the names of splits to parts; a single split maps to None, and splits with unknown names are left out."""
+    """Map split names to train, validation or test; a single split maps to None, and unknown names are left out."""
     names = list(splits)
     if len(names) == 1:
         return {names[0]: None}

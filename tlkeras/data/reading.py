@@ -30,7 +30,7 @@ class ImageError(InputError):
 
     Attributes:
         path: Path of the file, str.
-        reason: Reason why it cannot be read, without the path, str.
+        reason: Reason why the file cannot be read, without the path, str.
         damaged: Whether the file is definitely unusable: empty, truncated or corrupt. False for an intact file in an
             unsupported format, a file without read permission, and a missing file.
 

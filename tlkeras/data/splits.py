@@ -144,7 +144,7 @@ def _deal_classes(
 
 
 def _quantities(class_names: list[str]) -> str:
-    """Return a hint if there are so many numeric labels that these may be quantities."""
+    """Return a hint if there are so many numeric labels that they may be quantities."""
     many = len(class_names) > 20 and all(name.lstrip("+-").isdecimal() for name in class_names)
     return " If the labels are quantities, such as ages, bin them into classes first." if many else ""
 

@@ -24,8 +24,8 @@ class ReliabilityBin:
             0.
         high: Upper end of the interval, inclusive.
         images: Number of images.
-        confidence: Mean probability of the predicted class; None without images.
-        accuracy: Fraction of correct predictions; None without images.
+        confidence: Mean probability of the predicted class; None if there are no images.
+        accuracy: Fraction of correct predictions; None if there are no images.
     """
 
     low: float

@@ -135,7 +135,7 @@ def _inches(axes, points):
 
 
 def _draw_thumbnails(axes, points, images, numbers):
-    """Draw images that do not overlap, the outermost first, since they have the most room.
+    """Draw as many images as fit without overlapping, starting with the outermost, which have the most room.
 
     The frame of an image shows its class by color, and is dashed where colors repeat.
     """

@@ -139,7 +139,7 @@ def decision_regions(classifiers, points, labels, title=None):
         title: Figure title.
 
     Returns:
-        `matplotlib.figure.Figure`, one panel per classifier, titled with its accuracy on the points.
+        `matplotlib.figure.Figure`, one panel per classifier, titled with the classifier's accuracy on the points.
 
     Example:
 

@@ -71,7 +71,7 @@ def best_thresholds(labels, probabilities):
 
     Args:
         labels: Array of 0 and 1 of shape `(images, labels)`.
-        probabilities: Array of the same shape.
+        probabilities: Array with the shape of `labels`.
 
     Returns:
         float64 array of shape `(labels,)`; 0.5 for a label that no images or all images have.

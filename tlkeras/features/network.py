@@ -55,7 +55,8 @@ _of_models = weakref.WeakKeyDictionary()
 def shared_network(settings):
     """Return the network for the settings. Equal settings share one network, since scikit-learn clones extractors.
 
-    The network of a Keras model shares that model's layers, so it changes when the model is trained further.
+    A network built from a Keras model shares that model's layers, so the network changes when the model is trained
+    further.
 
     Args:
         settings: `NetworkSettings` of the network.

@@ -21,7 +21,7 @@ class Item:
     Attributes:
         index: Position of the image in the input.
         source: The image as given.
-        key: Key of the image's features in the store, or None if they are not stored.
+        key: Key of the image's features in the store, or None if the features are not stored.
         pixels: Decoded pixels, kept until the features are computed.
         features: Features of the image, float32 array of shape `(features,)`.
         error: Error that reports why the image cannot be read.

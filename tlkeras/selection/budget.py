@@ -46,7 +46,8 @@ class StepTimer(keras.callbacks.Callback):
     """Time the steps of a training run.
 
     Attributes:
-        seconds: Duration of the fastest step, excluding the first, which compiles; None before the second step ends.
+        seconds: Duration of the fastest step, excluding the first step, which includes compilation; None before the
+            second step ends.
     """
 
     def __init__(self):
@@ -126,9 +127,9 @@ def within_minutes(task, time_step):
     """Choose epochs and blocks so that fine-tuning takes at most `task.minutes`.
 
     The first option is to train all blocks for at least two epochs. The second is to train the top blocks alone for as
-    many epochs as fit, so the trunk runs only once. The third is to train the top block on smaller images, if the task
-    allows it. If nothing fits, the fastest option is chosen. If the process was killed and resumed, the choice made
-    before is kept.
+    many epochs as fit into the time, so that the trunk runs only once. The third is to train the top block on smaller
+    images, if the task allows it. If nothing fits, the fastest option is chosen. If the process was killed and resumed,
+    the choice made before is kept.
 
     Args:
         task: `Task` with `minutes`.

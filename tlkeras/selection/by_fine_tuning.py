@@ -1,4 +1,4 @@
-"""The strategy `finetune`: run `tlkeras.fine_tune`, measure its accuracy, then train again on all images."""
+"""The strategy `finetune`: run `tlkeras.fine_tune`, measure the accuracy, then train again on all images."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

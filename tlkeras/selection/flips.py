@@ -15,7 +15,7 @@ def safe_flips(domain):
     """List the flips that preserve the labels of a domain's images.
 
     Args:
-        domain: Name of the domain, see `tlkeras.augmentation_policy`, or None.
+        domain: Name of the domain (see `tlkeras.augmentation_policy`), or None.
 
     Example:
 

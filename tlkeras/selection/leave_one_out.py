@@ -67,7 +67,7 @@ def _left_out(axes, shrinkage, residuals, members):
 
 
 def _members(groups):
-    """List the images of each group that has more than one."""
+    """List the images of each group that has more than one image."""
     order = np.argsort(groups, kind="stable")
     _, starts = np.unique(np.asarray(groups)[order], return_index=True)
     return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]

@@ -149,8 +149,8 @@ def _rejector(task, learned, features):
 def fold_count(split):
     """Choose the number of folds: 10 for few images, else 5, but at most the number of groups in the largest class.
 
-    The measured probes learn from fewer images than the delivered one, which lowers their accuracy. With few images,
-    this effect is larger, and the extra folds that reduce it take little time.
+    The measured probes learn from fewer images than the delivered probe, which lowers the measured accuracy. With few
+    images, this effect is larger, and the extra folds that reduce it take little time.
     """
     data = labeled_features(np.zeros((len(split), 1)), split.labels, split.groups)
     return max(3, min(10 if len(split) <= FEW_IMAGES else 5, max(data.sizes)))

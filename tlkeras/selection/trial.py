@@ -87,7 +87,7 @@ class Trial:
         return self.leads[0].verdict
 
     def sentences(self) -> list[str]:
-        """Describe, for each number of images, which arm leads, by how much, and the interval."""
+        """Describe, for each number of images, which arm leads and by how much, with the interval."""
         return [_sentence(one) for one in self.leads]
 
     def to_json(self) -> dict:
