@@ -59,7 +59,7 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 the map the identity.
 
         Returns:
-            The alignment itself.
+            This alignment.
 
         Raises:
             InputError: `method` is unknown, the shapes of the arrays do not match, or SKADA is needed but not

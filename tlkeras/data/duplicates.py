@@ -192,7 +192,7 @@ class _Collection:
         return same
 
     def link(self, members: np.ndarray, level: int) -> np.ndarray:
-        """Group `members` by near-duplicates and return, for each member, the position of the first in its group.
+        """Group `members` by near-duplicates; return, for each member, the position of the first member of its group.
 
         Pairs within a group need no second pass, so each image is compared with the images of other groups in order of
         decreasing similarity, in batches of growing size, until a batch contains no near-duplicate.

@@ -169,7 +169,7 @@ def _several(label_separator: str | None, multilabel: bool | None) -> bool | Non
 
 
 def _scan(files: list[ImageFile], near_duplicates: bool) -> tuple[list[Fingerprint | bool | None], list[SkippedFile]]:
-    """Decode every image and return its fingerprint, True if `near_duplicates` is off, or None if it is unreadable."""
+    """Decode every image; return its fingerprint (True if `near_duplicates` is off), or None if it is unreadable."""
 
     def inspect(file: ImageFile) -> Fingerprint | bool | SkippedFile:
         try:

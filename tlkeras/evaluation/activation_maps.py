@@ -239,7 +239,7 @@ def _grid(tensor, image_shape):
 
 
 def _is_average(tensor, features):
-    """Return whether `features` is, in inference, the global average of `tensor` over its positions."""
+    """Return whether `features` is, at inference, the global average of `tensor` over its positions."""
     averaged = False
     while features is not tensor:
         operation, node, _ = features._keras_history

@@ -27,7 +27,7 @@ class Calibration:
         temperature: Number that the logits are divided by. If it is above 1, the model was overconfident.
         before: `Reliability` of the original model.
         after: `Reliability` with the temperature. For this measurement, each image is scaled by a temperature that was
-            fitted without it, so the improvement is not overstated.
+            fitted without this image, so the improvement is not overstated.
     """
 
     temperature: float

@@ -192,7 +192,7 @@ def _gray(pixels):
 
 
 def _reason(path, error):
-    """Read the file again and return the more specific reason that this gives, for example, that the file is empty."""
+    """Open the file directly to find a more specific reason, such as that the file is empty."""
     try:
         open_rgb(path)
     except ImageError as at_file:

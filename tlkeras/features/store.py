@@ -182,7 +182,7 @@ class FeatureStore:
             return self._connect()
 
     def _connect(self):
-        """Connect, and wait while other processes create this file; SQLite itself waits in all cases but one."""
+        """Connect, and retry while another process creates this file, the one case in which SQLite does not wait."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:

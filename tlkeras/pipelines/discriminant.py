@@ -50,7 +50,7 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
             y: Labels of shape `(images,)`, of at least two classes.
 
         Returns:
-            The classifier itself.
+            This classifier.
         """
         X, y = validate_data(self, X, y, dtype="float64")
         self.classes_, numbers = np.unique(y, return_inverse=True)

@@ -110,7 +110,7 @@ class LearningCurve:
         return cls(per_class, accuracy, error, float(now), hindcast, _fits(per_class, draws, error))
 
     def forecast(self, per_class: float) -> Forecast:
-        """Forecast the accuracy on new images of the same kind.
+        """Forecast the accuracy on new images that are like the available ones.
 
         Args:
             per_class: Number of training images per class, up to 3 times the available number.

@@ -77,7 +77,7 @@ class Plan:
     def fine_tune_options(self) -> dict:
         """Keyword arguments that make `tlkeras.fine_tune` carry out the plan, as its argument `plan` does.
 
-        A plan that trains only the head has `epochs=0`, which ends `fine_tune` after its probe.
+        A plan that trains only the head has `epochs=0`, so `fine_tune` ends after the probe.
         """
         options = {"epochs": self.epochs}
         if self.strategy == "finetune":
