@@ -85,8 +85,8 @@ def image_encoder(model):
 def last_map(model):
     """Return the network up to its last feature map or tokens.
 
-    HGNetV2 returns the feature maps of all stages, of which only the last is kept. SigLIP pools its tokens with an
-    attention layer, which is left out.
+    HGNetV2 returns the feature maps of all stages; only the last one is kept. SigLIP pools its tokens with an attention
+    layer, which is left out.
     """
     if type(model).__name__ == "SigLIPVisionEncoder":
         return keras.Model(model.input, model.head.input)

@@ -39,7 +39,7 @@ class Candidate:
 
 
 class Runs:
-    """All training runs of one call, each of which starts from the model's current weights.
+    """All training runs of one call; every run starts from the model's current weights.
 
     Args:
         model: The classifier.
