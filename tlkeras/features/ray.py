@@ -101,7 +101,7 @@ def extract_on_ray(
 
 
 def _shares(paths, images_per_file):
-    """Divide the images into chunks, each of which becomes one file."""
+    """Divide the images into chunks, one chunk per file."""
     return [
         {
             "file": f"part-{start // images_per_file:05d}.parquet",

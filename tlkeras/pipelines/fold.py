@@ -137,7 +137,7 @@ def _answer(features, rest, readout, index):
 
 
 def _dense(joint, activation, name):
-    """Convert an affine map to a `Dense` layer, in float32 even under mixed precision: float16 is too coarse."""
+    """Convert an affine map to a `Dense` layer, in float32 even under mixed precision, since float16 is too coarse."""
     inputs, units = joint.matrix.shape
     layer = layers.Dense(units, activation=activation, dtype="float32", name=name)
     layer.build((None, inputs))

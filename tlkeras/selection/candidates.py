@@ -71,7 +71,7 @@ class Candidate:
 
     @property
     def file_size(self) -> int:
-        """Size in bytes of a classifier's float32 weights, including the head; the file is only slightly larger."""
+        """Size in bytes of a classifier's float32 weights, including the head. The file has nearly this size."""
         return 4 * (self.parameters + (self.width + 1) * self.classes)
 
 
