@@ -244,9 +244,9 @@ def list_backbones(
     Args:
         pattern: A name with shell wildcards, such as `"efficientnet*"` or `"hub:vit_*"`.
         family: An architecture family, such as `"resnet"`.
-        max_params: Largest number of parameters, without the classification head, such as `5e6`.
-        max_madds: Largest number of multiply-adds per image at the default size, such as `400e6`.
-        min_top1: Smallest ImageNet top-1 accuracy, as a fraction in [0, 1].
+        max_params: Maximum number of parameters, without the classification head, such as `5e6`.
+        max_madds: Maximum number of multiply-adds per image at the default size, such as `400e6`.
+        min_top1: Minimum ImageNet top-1 accuracy, as a fraction in [0, 1].
         offline: True for backbones whose weights are on this machine, False for backbones that need a download. By
             default, both are listed.
 

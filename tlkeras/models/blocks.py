@@ -36,7 +36,7 @@ def blocks(model: keras.Model) -> BlockMap:
         model: A built Keras model.
 
     Returns:
-        The block map.
+        A `BlockMap`.
 
     Raises:
         InputError: `model` is not a Keras model, has no weights yet, or is subclassed and contains models side by side,

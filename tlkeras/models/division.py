@@ -1,4 +1,4 @@
-"""Divide a model into blocks: nested models and parallel towers separately, then aligned at the head.
+"""Divide a model into blocks: first each nested model and parallel tower on its own, then aligned at the head.
 
 A network of a known family is divided by the names of its layers. Any other network is divided where its resolution
 changes or, if the resolution never changes, where its structure repeats.
@@ -74,7 +74,7 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
         depth: Nesting depth of `trunk`: the number of nested models that contain all of it.
 
     Returns:
-        The division.
+        A `Division`.
 
     Example:
 

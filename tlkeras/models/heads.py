@@ -47,7 +47,7 @@ def find_head(model: keras.Model) -> Head:
         model: A built functional or Sequential model with one output.
 
     Returns:
-        The head.
+        A `Head`.
 
     Raises:
         InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or does not end in

@@ -22,7 +22,7 @@ class Tensor:
     Attributes:
         shape: Shape of the tensor, including the batch dimension; None if unknown.
         pooled: True if no spatial or token dimensions are left.
-        positions: Number of pixels or tokens; None if unknown. Defaults to the number in `shape`.
+        positions: Number of pixels or tokens; None if unknown. Defaults to the number that `shape` implies.
         rank: Lowest rank among this tensor and all tensors before it. A tensor with more axes than this has its
             positions or channels split across several axes.
         level: Number of resolution changes between the model's input and this tensor.

@@ -33,7 +33,7 @@ class Unit:
         level: Number of resolution changes between the model's input and this unit.
         segment: Number of the unit's segment. A new segment begins where all data passes through a single tensor, so
             parallel branches always lie within one segment. The image, and tensors computed from it without weights,
-            such as rotary position embeddings, count as such data only where a branch begins with them.
+            such as rotary position embeddings, are ignored except where a branch begins with them.
         head: Whether the unit comes after the last spatial or token dimension, or computes the probabilities of a model
             that keeps such a dimension to the end.
     """
@@ -70,7 +70,7 @@ def units(model: keras.Model) -> list[Unit]:
         model: A built Keras model.
 
     Returns:
-        The units. Each weight of the model belongs to a layer of exactly one unit.
+        A list of `Unit` objects. Each weight of the model belongs to a layer of exactly one unit.
     """
     trace = _Trace()
     graph = graph_of(model)

@@ -145,7 +145,7 @@ class Differential:
 
 
 class ForeachDifferential(Differential):
-    """The mixin for torch, where Keras updates all variables with several calls of `torch._foreach_*`."""
+    """The mixin for torch, where Keras updates all variables with several calls to `torch._foreach_*`."""
 
     def _parallel_update_step(self, grads, variables, learning_rate):
         rate = keras.ops.convert_to_tensor(learning_rate)
@@ -166,7 +166,7 @@ class FusedDifferential(Differential):
 
     Adam divides the rate by its bias correction. If the result differs between variables, XLA on CPU schedules the step
     so that copies of all slots exist at once, which doubles the temporary memory. A factor on the update, by contrast,
-    is fused into the update and costs no memory.
+    is fused into the same operation and costs no extra memory.
     """
 
     def _scaled_update_step(self, gradient, variable, learning_rate, multiplier):

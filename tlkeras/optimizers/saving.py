@@ -46,7 +46,7 @@ def make_class(mixin: type, base: type, *, native: bool, module: str) -> type:
         module: Name of the module of the new class, if `base` is not native.
 
     Returns:
-        The class.
+        The new class.
     """
     qualified = f"Differential{base.__name__}"
     if not native:

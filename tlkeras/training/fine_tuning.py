@@ -197,7 +197,7 @@ def fine_tune(
 
 
 class _Call:
-    """One call of `fine_tune`, which checks all its arguments before it changes anything."""
+    """One call to `fine_tune`, which checks all its arguments before it changes anything."""
 
     def __init__(self, model, train, validation_data, options, checkpoint, progress):
         self.model, self.options, self.progress = model, options, progress

@@ -25,7 +25,7 @@ _WIDTH = 1 / 25
 
 @dataclass(frozen=True)
 class LearningRateCurve:
-    """The loss of a model as a function of its learning rate.
+    """The loss of a model as a function of the learning rate.
 
     Attributes:
         learning_rates: The rates that were tried, in ascending order: float64 of shape `(steps,)`. For a differential

@@ -79,7 +79,7 @@ def _compressed(images: Any, quality: Any) -> Any:
 
 
 def _coarse(plane: Any, table: tuple, scale: Any) -> Any:
-    """Round the cosine coefficients of each block of 8 x 8 pixels to multiples of the scaled table."""
+    """Round the DCT coefficients of each block of 8 x 8 pixels to multiples of the scaled table's entries."""
     ops = keras.ops
     _, height, width, channels = plane.shape
     blocks = ops.reshape(plane, (-1, height // 8, 8, width // 8, 8, channels))

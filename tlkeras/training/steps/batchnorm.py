@@ -6,7 +6,7 @@ from tlkeras.training.steps.data import each_batch
 
 
 def recompute_statistics(model, batches):
-    """Set the moving statistics of trainable BatchNorm layers to the mean of all batch statistics in one pass.
+    """Set the moving statistics of trainable BatchNorm layers to the mean of the batch statistics over one pass.
 
     Every batch counts equally, as in `torch.optim.swa_utils.update_bn`. Frozen layers keep their statistics.
 

@@ -55,7 +55,7 @@ def assign_all(variables, values):
 
 
 def call_of(model, data, options):
-    """Return the properties that identify a call of `fine_tune`, as a dict that can be stored as JSON.
+    """Return the properties that identify a call to `fine_tune`, as a dict that can be stored as JSON.
 
     Args:
         model: The classifier.

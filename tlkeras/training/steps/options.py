@@ -1,4 +1,4 @@
-"""The settings of one call of `fine_tune`, checked when the object is created."""
+"""The settings of one call to `fine_tune`, checked when the object is created."""
 
 import inspect
 import math
@@ -27,7 +27,7 @@ _NUMBERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The settings of one call of `tlkeras.fine_tune`; see that function for their meaning.
+    """The settings of one call to `tlkeras.fine_tune`; see that function for their meaning.
 
     Raises:
         InputError: A setting is out of range, or a callback cannot be used.

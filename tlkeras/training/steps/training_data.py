@@ -1,4 +1,4 @@
-"""Check the data for a call of `fine_tune`, batch it, and divide it evenly among the replicas of the model."""
+"""Check the data for a call to `fine_tune`, batch it, and divide it evenly among the replicas of the model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +62,7 @@ def training_data(model, head, train, validation_data, options):
         `TrainingData`.
 
     Raises:
-        InputError: The model or the data is for regression, or the data cannot be used for another reason.
+        InputError: The model or the data is for regression, or the data is unusable in some other way.
     """
     refuse_regression(model, head)
     given = {"train": train} if validation_data is None else {"train": train, "validation_data": validation_data}
