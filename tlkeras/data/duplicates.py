@@ -1,8 +1,8 @@
 """Find near-duplicates: images so similar that one must not be in the training set if the other is in the test set.
 
-A fast first pass compares the hashes of all pairs, but if all images share a layout, as X-rays do, it mistakes
-unrelated images for near-duplicates. A second pass aligns the two images of each remaining pair and correlates their
-fine detail; the required correlation depends on how similar the images of the collection are.
+A fast first pass compares the hashes of all pairs, but mistakes unrelated images for near-duplicates if all images
+share a layout, as X-rays do. A second pass aligns the two images of each remaining pair and correlates their fine
+detail; the required correlation depends on how similar the images of the collection are.
 """
 
 from collections.abc import Iterator

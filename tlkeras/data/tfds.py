@@ -12,7 +12,7 @@ def find_builder(name: str) -> Any:
     """Return the builder of a data set that has been downloaded to this machine.
 
     Raises:
-        InputError: TensorFlow Datasets is not installed, has no such data set, or has not downloaded it yet.
+        InputError: TensorFlow Datasets is not installed or has no such data set, or the data set is not downloaded yet.
     """
     try:
         import tensorflow_datasets as tfds

@@ -48,10 +48,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             scikit-learn's digits and faces. Rows are read as square RGB images if possible, else as square gray images,
             else as a single gray line.
         engine: Runtime for the network. `"auto"` (the default) uses LiteRT on a CPU if LiteRT can run the network and
-            its features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast as Keras on
-            a CPU, and its results for an image do not depend on the rest of the batch. `verbose=True` prints the reason
-            if LiteRT is not used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"` (extra
-            `openvino`) each select one runtime and raise an error if that runtime cannot be used.
+            LiteRT's features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast as
+            Keras on a CPU, and its results for an image do not depend on the rest of the batch. `verbose=True` prints
+            the reason if LiteRT is not used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"`
+            (extra `openvino`) each select one runtime and raise an error if that runtime cannot be used.
         precision: Precision for Keras on a GPU with tensor cores, `"bfloat16"` or `"float16"`. Defaults to None, which
             means float32.
         cache: True (the default) to store features in the user's cache folder, the path of a different folder, or False

@@ -50,8 +50,8 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
 
     Args:
         name: `"keras"`, `"litert"`, `"onnxruntime"`, `"openvino"` or `"auto"`. `"auto"` chooses LiteRT on a CPU if the
-            network can be written for LiteRT and its features equal those of Keras to 1e-4 on two images, and Keras
-            otherwise. The choice does not vary from run to run.
+            network can be written for LiteRT and LiteRT's features equal those of Keras to 1e-4 on two images, and
+            Keras otherwise. The choice does not vary from run to run.
         network: Function that returns the `keras.Model`. The function is not called if an exported file is available.
         batch_shape: `(images, height, width, channels)` of the batches to expect.
         precision: Precision of the Keras engine, as in `KerasEngine`. Defaults to None.
