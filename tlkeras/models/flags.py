@@ -55,8 +55,8 @@ def set_flags(layer: keras.Layer, training: set[int], weights: set[int]) -> None
 
     Args:
         layer: A layer or model.
-        training: The `id` of each layer whose flag should be on.
-        weights: The `id` of each weight that should train.
+        training: The ids (from `id()`) of the layers whose flags should be on.
+        weights: The ids of the weights that should train.
     """
     inner = sublayers(layer)
     on = _trains(layer, training, weights) if inner else id(layer) in training

@@ -71,9 +71,9 @@ def unfreeze(
     If neither `last` nor `start` is given, the whole model trains.
 
     With few images that resemble the pretraining images, training only several thousand parameters adapts a network
-    almost as well as training all of them. The few can be the scales and offsets of the normalizations (Frankle et al.
-    2021, https://arxiv.org/abs/2003.00152) or the biases (BitFit, Zaken et al. 2022, https://arxiv.org/abs/2106.10199).
-    `parameters` restricts training in the unfrozen blocks to one of these groups.
+    almost as well as training all of them. These few can be the scales and offsets of the normalizations (Frankle et
+    al. 2021, https://arxiv.org/abs/2003.00152) or the biases (BitFit, Zaken et al. 2022,
+    https://arxiv.org/abs/2106.10199). `parameters` restricts training in the unfrozen blocks to one of these groups.
 
     BatchNormalization stays frozen unless `batchnorm="train"`. On TensorFlow, assigning `trainable = True` to the model
     or its base afterwards does not unfreeze these layers, because Keras ignores an assignment that does not change the

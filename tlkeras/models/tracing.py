@@ -156,7 +156,7 @@ class _Trace:
         return [last, *(replace(last, shape=shape, positions=None) for shape in others)]
 
     def _run_graph(self, model, graph, inputs, path, models) -> list[Tensor]:
-        """Pass data through the calls of a functional graph."""
+        """Pass data through the layers and operations of a functional graph."""
         if own_weights(model):
             inputs = [*self.step(model, (model,), inputs, None, path, models), *inputs[1:]]
         # A model that is called inside a composite layer gets one chain of data, however many inputs it has.

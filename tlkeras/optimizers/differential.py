@@ -25,10 +25,10 @@ def differential_optimizer(
     """Give each block of a model its own multiple of an optimizer's learning rate.
 
     The early blocks of a pretrained network compute general features and need small updates; the new head needs large
-    ones. This is the discriminative fine-tuning of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146) and
-    the layer-wise decay of ELECTRA and BEiT. The multiplier of a variable scales its update and its decoupled weight
-    decay, so the result is equivalent to one optimizer per block. It is still a single optimizer, with one
-    `learning_rate` for schedules and callbacks, and one gradient norm for `global_clipnorm`.
+    ones. Different rates for different blocks are known as discriminative fine-tuning in ULMFiT (Howard and Ruder 2018,
+    https://arxiv.org/abs/1801.06146) and as layer-wise decay in ELECTRA and BEiT. The multiplier of a variable scales
+    its update and its decoupled weight decay, so the result is equivalent to one optimizer per block. It is still a
+    single optimizer, with one `learning_rate` for schedules and callbacks, and one gradient norm for `global_clipnorm`.
 
     In two Keras optimizers, updates are not proportional to the learning rate. Adafactor caps the rate at 1/sqrt(step),
     so a multiplier has no effect above the cap. In Ftrl, the strength of the regularization depends on the rate.

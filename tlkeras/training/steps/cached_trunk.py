@@ -156,8 +156,8 @@ def cached_top(model, data, options, progress):
         model: The classifier, a `keras.Model`.
         data: The data of the call, as `tlkeras.training.steps.training_data.TrainingData`.
         options: The settings of the call, as `tlkeras.training.steps.options.Options`.
-        progress: `tlkeras.training.steps.result.Progress`. It reports why there is no cache, except with `cache=False`,
-            and except with `cache="auto"` if caching is not possible.
+        progress: `tlkeras.training.steps.result.Progress`. It reports why there is no cache, unless `cache` is False,
+            or is `"auto"` and caching is impossible.
 
     Returns:
         `(top, data)`: the model to train, and the data to train it on, with the trunk's output in place of images. The

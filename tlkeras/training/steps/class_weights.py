@@ -9,7 +9,7 @@ from tlkeras.utils.validation import invalid
 
 
 def class_weights(choice, batches, head):
-    """Return the weights of all classes, or of both targets of all labels.
+    """Return the weight of each class or, for a multi-label head, of both targets of each label.
 
     Args:
         choice: `None`; `"balanced"` for weights inversely proportional to the frequency of each class; or a dict that

@@ -80,7 +80,7 @@ class Options:
         """Return a copy of these settings, updated with the settings of a plan.
 
         Args:
-            plan: A `tlkeras.selection.plan.Plan`; this module must not import that package.
+            plan: A `tlkeras.selection.plan.Plan`, a class that this module must not import.
             function: The public function that was called; a setting that differs from its default here was passed by
                 the user.
 

@@ -19,7 +19,7 @@ def classifier_head(model):
         model: A functional or Sequential `keras.Model` with one output.
 
     Returns:
-        `tlkeras.models.heads.Head`.
+        The classifier's `tlkeras.models.heads.Head`.
 
     Raises:
         InputError: The model is not a Keras model, is not built, has several inputs or outputs, or does not end in a

@@ -42,8 +42,8 @@ class FineTuning:
 
     Attributes:
         history: Dict of lists with one value per epoch of fine-tuning, as in `keras.callbacks.History`. The epochs of
-            several runs are concatenated. `val_loss`, which selects the weights, excludes penalties on weights; `loss`
-            includes them.
+            several runs are concatenated. `val_loss`, by which the weights are selected, excludes weight penalties;
+            `loss` includes them.
         phases: List of `Phase` objects, in the order in which the phases ended.
         learning_rates: Table of each block's peak learning rate, from `tlkeras.learning_rate_table`.
         C: The inverse of the probe's L2 penalty. A list with one value per label for a multi-label head; `None` without

@@ -38,7 +38,7 @@ class TrainingData:
     head: Head
 
     def explain_fault(self):
-        """If a later batch caused a loss that is not finite, raise an `InputError` that names the batch."""
+        """If a batch that was not checked in advance caused a non-finite loss, raise an `InputError` that names it."""
         find_fault(self.sources, self.head)
 
     def close(self):

@@ -134,7 +134,7 @@ class Runs:
             self.data.explain_fault()
 
     def _average_runs(self):
-        """Add the average of all runs to the candidates."""
+        """Add the average of all runs' weights to the candidates."""
         if len(self.tuned) < 2:
             return
         with self.progress.phase("average runs") as details:
@@ -153,7 +153,7 @@ class Runs:
             self.averages.append(average)
 
     def _average_with_probe(self):
-        """Add the average of the fine-tuned weights and the weights from before fine-tuning to the candidates."""
+        """Add to the candidates the average of the weights from before and after fine-tuning."""
         share = self.options.probe_share
         if not share:
             return
