@@ -287,7 +287,7 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(model, [GradualUnfreezing({0: 1}, backup=tmp_path / "backup.npz"), At(1, interrupt)], 2)
     model.compile("adam", "mse")
-    with pytest.raises(InputError, match="another model, optimizer or schedule"):
+    with pytest.raises(InputError, match="a different model, optimizer or schedule"):
         fit(model, [GradualUnfreezing({0: 1}, backup=tmp_path / "backup.npz")], 2)
 
 
