@@ -117,7 +117,7 @@ def _open_shape(x, shape):
 
 
 def _open(layer, rewritten, replaced):
-    """If a layer has to be expanded, record the functions that replace its call and those of its parts."""
+    """If a layer has to be expanded, record the functions that replace its call and its parts' calls."""
     core = type(layer).__module__.startswith("keras.src.layers")
     parts = [] if core and not isinstance(layer, layers.MultiHeadAttention) else sublayers(layer)
     kind, activation = type(layer).__name__, getattr(layer, "activation", None)

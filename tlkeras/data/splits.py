@@ -71,8 +71,8 @@ def split(
                 )
             raise InputError(
                 f"Class {name!r} has too few distinct images: near-duplicates and groups stay together, so "
-                f"none is left for {part}. Add images, leave the class out, or pass near_duplicates=False if all "
-                "images look alike, with `groups` that keep related images together."
+                f"none is left for {part}. Add images or leave the class out. If all images look alike, pass "
+                "near_duplicates=False, and use `groups` to keep related images together."
             )
     return result
 

@@ -1,8 +1,8 @@
 """Runtimes for exported files: one class per format, without Keras.
 
 Each runtime takes uint8 pixels `(n, height, width, channels)` and returns float32 outputs `(n, outputs)`. If a file has
-a second output, the unknown score, this score becomes the last column. The number of threads is set when the file is
-opened.
+a second output, the score for unknown images, it becomes the last column. The number of threads is set when the file
+is opened.
 """
 
 import contextlib

@@ -54,7 +54,7 @@ def _check_backbone(backbone):
         raise invalid(
             "backbone",
             backbone,
-            "be functional or Sequential, and built, if it is a `keras.Model`",
+            "be a built functional or Sequential model, or the name of a backbone",
             "If it is subclassed, pass the functional model inside it.",
         )
     if isinstance(backbone, keras.Model) and len(backbone.inputs) != 1:

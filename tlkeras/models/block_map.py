@@ -76,7 +76,7 @@ class BlockMap(Sequence):
         if not isinstance(key, str):
             return self._blocks[key]
         if key not in self._by_name:
-            raise InputError(f"No block is called {key!r}.{_did_you_mean(key, self.names)}")
+            raise InputError(f"There is no block named {key!r}.{_did_you_mean(key, self.names)}")
         return self._by_name[key]
 
     def __contains__(self, item) -> bool:

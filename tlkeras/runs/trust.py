@@ -18,7 +18,7 @@ def check_trust(strategy, calibrate, reject, multilabel):
             raise invalid(name, value, "be True or False")
         if value and multilabel:
             raise invalid(
-                name, value, "be False with several labels per image", "Each label already has its own threshold."
+                name, value, "be False if images have several labels", "Each label already has its own threshold."
             )
     if reject and strategy != "features":
         raise invalid(
