@@ -24,6 +24,7 @@ OPTIMIZERS = {
 
 #: One per way to hold state; the others only name their slots differently.
 ON_EVERY_BACKEND = ("SGD", "EMA", "AdamW", "scaled")
+SLOW = (pytest.mark.one_backend, pytest.mark.slow)
 
 
 def network():
@@ -61,7 +62,7 @@ def weights(model):
 @pytest.mark.backends
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.one_backend] * (name not in ON_EVERY_BACKEND)) for name in OPTIMIZERS],
+    [pytest.param(name, marks=() if name in ON_EVERY_BACKEND else SLOW) for name in OPTIMIZERS],
 )
 def test_training_goes_on_as_if_it_had_not_been_recompiled(name):
     if name == "EMA" and keras.backend.backend() == "jax":
