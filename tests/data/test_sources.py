@@ -433,7 +433,7 @@ def test_labels_of_pandas_and_masked_arrays_are_taken_as_they_are():
 
 def test_near_duplicates_may_be_treated_as_different_images():
     alike = np.repeat(pixels(1), 40, axis=0)
-    with pytest.raises(InputError, match="pass near_duplicates=False if all images look alike"):
+    with pytest.raises(InputError, match="If all images look alike, pass near_duplicates=False"):
         load_images(alike, labels=np.arange(40) % 2)
     images = load_images(alike, labels=np.arange(40) % 2, near_duplicates=False)
     assert [split.counts().tolist() for split in everything(images)] == [[12, 12], [4, 4], [4, 4]]

@@ -52,17 +52,12 @@ class UpperBlocks:
     def compile(self, optimizer: Any, **settings: Any) -> None:
         """Compile the model for integer labels, and store the optimizer's state before the first step.
 
-        On TensorFlow, XLA is turned off: on a CPU, a few epochs on small feature maps took three to four times as long
-        with XLA. In notebooks, XLA is off anyway, since `teaching.start` asks for deterministic operations.
-
         Args:
             optimizer: Keras optimizer to train with.
             **settings: Further arguments of `keras.Model.compile`.
         """
         import keras
 
-        if keras.backend.backend() == "tensorflow":
-            settings = {"jit_compile": False, **settings}
         # A metric given by name creates its variables in the first step, which TensorFlow then traces twice.
         accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
         self.model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[accuracy], **settings)
