@@ -679,7 +679,7 @@ def test_two_runs_with_one_seed_agree_in_all_but_timings(clipart10, tmp_path):
     found = []
     for name in ("first", "second"):
         command = [sys.executable, "-m", "tlkeras", "fit", str(clipart10), "-o", str(tmp_path / name), "--json"]
-        command += ["--per-class", "20", "--image-size", "128"]
+        command += ["--per-class", "10", "--image-size", "128"]
         found.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
         assert found[-1].pop("seconds")
     assert found[0] == found[1]
