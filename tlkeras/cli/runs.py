@@ -177,6 +177,8 @@ def evaluate(
             f"{result['seen_in_training']} of these images were used to train or choose the model, so expect lower "
             "accuracy on new images."
         )
+    elif result["seen_in_training"] is None:
+        say("It is not recorded which images were used in training. If these were, expect lower accuracy on new ones.")
     if as_json:
         print_json(result)
     else:
