@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 
 import tlkeras
 from tlkeras.selection.advise import plan_for
-from tlkeras.selection.candidates import JOINED, Tapped
+from tlkeras.selection.candidates import JOINED, Tapped, block_names
 
 IMAGE_SIZE, TEST_SIZE = 96, 0.4
 BACKBONES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
@@ -86,8 +86,8 @@ def features_of(name):
 
 def place(candidate):
     """Name what a candidate reads, such as `block4-block6`."""
-    block = candidate.block or "output"
-    return block if isinstance(block, str) else f"{block[0]}-{block[-1]}"
+    names = block_names(candidate.block)
+    return "-".join(dict.fromkeys([names[0], names[-1]]))
 
 
 def fill_probes(kept, name, seeds, reseed):

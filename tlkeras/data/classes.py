@@ -11,7 +11,7 @@ from tlkeras.data.labels import is_missing, name_of, ordered
 from tlkeras.data.listing import ImageFile
 from tlkeras.errors import InputError, warn
 from tlkeras.utils.naming import suggestions
-from tlkeras.utils.validation import invalid, shown
+from tlkeras.utils.validation import invalid, listed, shown
 
 _SEPARATORS = "|;,"
 
@@ -75,9 +75,8 @@ def _chosen(classes: Sequence[Any]) -> tuple[str, ...]:
 def _check_known(classes: Sequence[Any], chosen: Sequence[str], known: Sequence[str]) -> None:
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
         near = suggestions(unknown[0], known)
-        raise invalid("classes", classes, f"be classes of the data set ({listed})", near.strip())
+        raise invalid("classes", classes, f"be classes of the data set ({listed(known)})", near.strip())
 
 
 def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:

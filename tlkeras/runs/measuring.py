@@ -14,7 +14,7 @@ from tlkeras.evaluation.several_labels import score_labels
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.runs.images import digest
 from tlkeras.selection.outcome import right
-from tlkeras.utils.validation import invalid
+from tlkeras.utils.validation import invalid, listed
 
 
 def scores_of(measured, majority):
@@ -145,10 +145,9 @@ def labeled_files(run, source, table, classes=None):
         )
     unknown = [name for name in names if name not in run.class_names]
     if unknown:
-        known = ", ".join(run.class_names[:20]) + (", ..." if len(run.class_names) > 20 else "")
         raise InputError(
             f"{named_source(source)} has the class {unknown[0]!r}, which the run was not trained on. Its classes are "
-            f"{known}."
+            f"{listed(run.class_names)}."
         )
     return files
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tlkeras.backbones.catalog import listed_info
+from tlkeras.selection.candidates import block_names
 from tlkeras.selection.plan import Choice, Plan, rule_of_thumb
 from tlkeras.selection.rank import compare, gather
 from tlkeras.selection.ranking import PROBES
@@ -199,8 +200,7 @@ def _readout(ranking, row, tuned):
             )
         else:
             certainty, reason = "tie", "Within one standard error of the best candidate, and cheaper than the output."
-        block = row.candidate.block or "output"
-        yield Choice("block", block if isinstance(block, str) else ", ".join(block), certainty, reason)
+        yield Choice("block", ", ".join(block_names(row.candidate.block)), certainty, reason)
     yield Choice("probe", row.probe, "tie", f"{PROBES[row.probe].capitalize()} was at least as accurate.")
 
 

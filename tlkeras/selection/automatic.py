@@ -7,7 +7,7 @@ from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.pipelines.probe import linear_probe
 from tlkeras.selection.advise import plan_for
 from tlkeras.selection.by_fine_tuning import predicted, refitted, train_by_fine_tuning
-from tlkeras.selection.candidates import Tapped
+from tlkeras.selection.candidates import Tapped, block_names
 from tlkeras.selection.images import images_to_choose_on
 from tlkeras.selection.on_features import extract, train_on_features
 from tlkeras.selection.outcome import right
@@ -39,8 +39,8 @@ def train_automatically(task):
     chosen = {"block": best.candidate.block, "probe": best.probe} if task.probe == "logistic" else {}
     task = replace(task, cross_validate=False, tapped=tapped, smaller_sides=(), **chosen)
     advice = {"advised": plan.strategy, "block": task.block, "probe": task.probe}
-    read = [task.block or "output"] if isinstance(task.block, str | None) else task.block
-    task.report("advice", perf_counter() - start, strategy=plan.strategy, features=" + ".join(read), probe=task.probe)
+    read = " + ".join(block_names(task.block))
+    task.report("advice", perf_counter() - start, strategy=plan.strategy, features=read, probe=task.probe)
     if plan.strategy == "features":
         trained = train_on_features(task)
         return replace(trained, choices={**trained.choices, **advice, "kept": "features"})

@@ -1,7 +1,7 @@
 """Candidates: backbones and their blocks, the cost of each, and the features of all blocks from one pass."""
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -27,6 +27,11 @@ TIMED = 9
 #: Blocks that a candidate reads at once: a block and those right below it, whose features cost nothing more. On our
 #: data sets this was more accurate than the best single block (docs/performance.md).
 JOINED = 3
+
+
+def block_names(block):
+    """List the blocks whose output is read; `("output",)` for the whole backbone, where `block` is None."""
+    return ("output",) if block is None else (block,) if isinstance(block, str) else tuple(block)
 
 
 @dataclass(frozen=True)
@@ -58,16 +63,15 @@ class Candidate:
     @property
     def end(self) -> str:
         """Name of the last block that is computed; "output" for the whole backbone."""
-        return "output" if self.block is None else self.block if isinstance(self.block, str) else self.block[-1]
+        return block_names(self.block)[-1]
 
     @property
     def label(self) -> str:
         """Backbone and blocks as one string."""
-        if self.block is None:
-            return self.backbone
-        if isinstance(self.block, str):
-            return f"{self.backbone}, {self.block}"
-        return f"{self.backbone}, {', '.join(self.block[:-1])} and {self.end} together"
+        *lower, end = block_names(self.block)
+        if lower:
+            return f"{self.backbone}, {', '.join(lower)} and {end} together"
+        return self.backbone if self.block is None else f"{self.backbone}, {end}"
 
     @property
     def file_size(self) -> int:
@@ -106,18 +110,18 @@ class Tapped:
         taps, last = [name for name, *_ in self._layout], len(self._layout) - 1
         below = JOINED - 1 if blocks == "all" else 0
         self._reads = [range(max(0, end - below), end + 1) for end in range(last)] + [range(last, last + 1)]
+        reads = [tuple(taps[read.start : read.stop]) for read in self._reads[:-1]]
+        self._blocks = [*(names if len(names) > 1 else names[0] for names in reads), None]
         self._extractor = self._whole if len(taps) == 1 else FeatureExtractor(backbone, block=tuple(taps), **options)
 
     def candidates(self, classes):
         """List the candidates without times, from the lowest block to the whole backbone."""
-        info, rows = self._info, []
-        for read in self._reads:
-            names = tuple(self._layout[index][0] for index in read)
+        top1, rows = self._info and self._info.top1, []
+        for block, read in zip(self._blocks, self._reads, strict=True):
             width = sum(self._layout[index][1] for index in read)
-            block = names[0] if len(names) == 1 else names
             costs = self._layout[read[-1]][2:]
-            rows.append(Candidate(self.name, block, width, *costs, info and info.top1, None, classes))
-        return [*rows[:-1], replace(rows[-1], block=None)]
+            rows.append(Candidate(self.name, block, width, *costs, top1, None, classes))
+        return rows
 
     def features(self, images):
         """Compute the features of a split: a list of float32 arrays `(images, width)`, one per candidate."""
@@ -127,7 +131,7 @@ class Tapped:
 
     def features_at(self, images, block):
         """Compute the features of a split for the candidate with this `block`; float32 `(images, width)`."""
-        return self.features(images)[[one.block for one in self.candidates(2)].index(block)]
+        return self.features(images)[self._blocks.index(block)]
 
     def milliseconds(self):
         """Measure the time per image of the whole backbone, once per machine if features are cached."""

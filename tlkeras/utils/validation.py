@@ -1,7 +1,7 @@
 """Check arguments, and phrase all errors in the same way: what is required, what was received, and what to do."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from numbers import Integral, Real
 
 from tlkeras.errors import InputError
@@ -98,6 +98,17 @@ def check_choice(name: str, value: object, choices: Collection, advice: str = ""
         *first, last = map(repr, choices)
         listed = f"{', '.join(first)} or {last}" if first else last
         raise invalid(name, value, f"be {listed}", advice)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names for an error message; of more than 20, the first 20.
+
+    Example:
+
+    >>> listed(["bee", "wasp"])
+    'bee, wasp'
+    """
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
 
 
 def shown(value: object) -> str:
