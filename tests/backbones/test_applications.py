@@ -24,12 +24,16 @@ MODULES = {
     "convnext": applications.convnext,
 }
 APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
-#: One per family: their siblings differ in depth and width only, and run with the slow tests.
+#: One per family; of their siblings, which differ in depth and width only, another one runs with the slow tests.
 QUICK = {
     "xception", "vgg16", "resnet50", "resnet50_v2", "inception_v3", "mobilenet", "mobilenet_v2", "mobilenet_v3_small",
     "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny",
 }  # fmt: skip
 LARGE_FAMILIES = {"inception_resnet_v2", "nasnet_mobile"}
+SIBLINGS = {
+    "vgg19", "resnet101", "resnet101_v2", "mobilenet_v3_large", "densenet169", "efficientnet_b1", "efficientnet_v2_s",
+    "convnext_small",
+}  # fmt: skip
 
 
 def module_of(info):
@@ -83,10 +87,11 @@ def layers_of(model):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in APPLICATIONS]
+    "name",
+    [*sorted(QUICK), *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(LARGE_FAMILIES | SIBLINGS))],
 )
 def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
-    """Two networks of the same layers, which are looked at for all, give the same; one of each family shows it."""
+    """Two networks of the same layers give the same: one of each family shows it, and of its sibling the layers."""
     info = backbone_info(name)
     shape = (info.minimum_size, info.minimum_size, 3)
     with keras.StatelessScope(initialize_variables=False):  # variables without values: the largest hold a gigabyte
@@ -100,12 +105,6 @@ def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
         expected = answer(original, values, module_of(info).preprocess_input(pixels.astype("float32")))
         assert relative_error(answer(model, values, pixels), expected) < 1e-5
         np.testing.assert_array_equal(pixels, images(info.minimum_size, count=1))
-    else:
-        assert info.preprocessing in {
-            backbone_info(other).preprocessing
-            for other in QUICK | LARGE_FAMILIES
-            if backbone_info(other).family == info.family
-        }
 
     assert not any(isinstance(layer, keras.Model) for layer in model.layers), "not one flat graph"
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers), "not core Keras"
@@ -117,6 +116,13 @@ def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
     assert sorted(id(weight) for block in found for weight in block.weights) == sorted(map(id, model.weights))
     assert len(found.body) >= 3 and found.head is None
     keras.backend.clear_session()
+
+
+def test_a_family_shares_its_preprocessing():
+    for name in APPLICATIONS:
+        info = backbone_info(name)
+        shown = [other for other in map(backbone_info, QUICK | LARGE_FAMILIES) if other.family == info.family]
+        assert info.preprocessing in {other.preprocessing for other in shown}, name
 
 
 def legacy_weights_file(model, path):
@@ -183,15 +189,15 @@ def test_the_catalog_names_the_files_that_keras_would_download(monkeypatch):
         raise Asked(file, url or origin, file_hash)
 
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
-    names = [next(name for name in APPLICATIONS if backbone_info(name).family == family) for family in MODULES]
-    for name in names:
-        info = backbone_info(name)
+    for family in MODULES:
+        members = [info for info in map(backbone_info, APPLICATIONS) if info.family == family]
+        info = min(members, key=lambda one: one.parameters)
         for size in (160, 100) if info.weights_sizes else (info.minimum_size,):
             with pytest.raises(Asked) as asked, keras.StatelessScope(initialize_variables=False):
                 getattr(applications, info.constructor)(
                     include_top=False, weights="imagenet", input_shape=(size, size, 3)
                 )
-            assert asked.value.args == (*info.weights_at(size, size), info.weights_hash), name
+            assert asked.value.args == (*info.weights_at(size, size), info.weights_hash), info.name
     keras.backend.clear_session()
 
 

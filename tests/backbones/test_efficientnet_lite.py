@@ -37,18 +37,17 @@ def test_logits_and_features_are_those_of_the_original_torch_network(variant):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("variant", "width", "depth"), [("lite0", 1.0, 1.0), ("lite1", 1.0, 1.1), ("lite2", 1.1, 1.2)])
-def test_features_equal_those_of_kerascv_holding_the_same_weights(variant, width, depth):
+def test_features_equal_those_of_kerascv_holding_the_same_weights():
     pytest.importorskip("tensorflow")
     from keras_cv.src.models.backbones.efficientnet_lite.efficientnet_lite_backbone import EfficientNetLiteBackbone
 
-    ours = BUILDERS[variant](include_top=False)
-    images = GOLDEN[f"images_{variant}"].astype("float32")
+    ours = BUILDERS["lite0"](include_top=False)
+    images = GOLDEN["images_lite0"].astype("float32")
     theirs = EfficientNetLiteBackbone(
         input_shape=images.shape[1:],
         include_rescaling=False,
-        width_coefficient=width,
-        depth_coefficient=depth,
+        width_coefficient=1.0,
+        depth_coefficient=1.0,
         stackwise_kernel_sizes=[3, 3, 5, 3, 5, 5, 3],
         stackwise_num_repeats=[1, 2, 2, 3, 3, 4, 1],
         stackwise_input_filters=[32, 16, 24, 40, 80, 112, 192],
@@ -58,9 +57,8 @@ def test_features_equal_those_of_kerascv_holding_the_same_weights(variant, width
         stackwise_squeeze_and_excite_ratios=[0] * 7,
     )
     theirs.set_weights(ours.get_weights())
-    np.testing.assert_allclose(
-        ours.predict(images, verbose=0), theirs.predict((images - 127) / 128, verbose=0), atol=1e-4
-    )
+    found, expected = ours(images, training=False), theirs((images - 127) / 128, training=False)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_model_is_flat_and_made_of_core_layers():

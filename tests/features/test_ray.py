@@ -32,13 +32,13 @@ def network():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Ray on this machine, for two workers, with nothing that talks to the outside."""
+    """Ray on this machine, for one worker, with nothing that talks to the outside."""
     folder = f"/tmp/ray-{os.getpid()}"  # sockets in it must have short names
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "disabled")  # or Ray writes a token to the home folder
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
-        ray.init(num_cpus=2, object_store_memory=100 * 2**20, _temp_dir=folder, **quiet)
+        ray.init(num_cpus=1, object_store_memory=100 * 2**20, _temp_dir=folder, **quiet)
         yield
         ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing_and_the_rest_
     damaged.write_bytes(b"no image")
     paths = [*sorted(map(str, clipart10.glob("b*/*.jpg")))[:40], str(damaged)]
     folder = tmp_path / "features"
-    made = extract_on_ray(paths, Mortal(network, cache=False, engine="keras"), folder, workers=2, images_per_file=4)
+    made = extract_on_ray(paths, Mortal(network, cache=False, engine="keras"), folder, workers=1, images_per_file=4)
     assert (tmp_path / "killed").exists()
     assert made == RayExtraction(images=41, computed=41, unreadable=1)
 
