@@ -30,7 +30,7 @@ BACKENDS = $$(grep -rl --include='test_*.py' mark.backends tests) -m "backends a
 JAX_QUICK := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/.venv-jax/compiled" JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0.05 \
 	XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
-.PHONY: demo notebooks notebooks-gpu slides offline-kit reference test test-slow test-notebooks test-backends test-lowest lint format benchmarks clean
+.PHONY: demo notebooks notebooks-gpu slides offline-kit reference test test-slow test-notebooks test-backends test-jax test-torch test-lowest lint format benchmarks clean
 
 demo: .venv/core
 	$(BIN)/tlkeras fit data/clipart10 --output runs/clipart10 --overwrite
@@ -62,9 +62,13 @@ test-notebooks: .venv/dev
 	$(BIN)/python $(NBVAL) --numprocesses 2 notebooks/read/*.ipynb
 
 # The tests that must hold on every backend, where TensorFlow is not installed.
-test-backends: .venv-jax/dev .venv-torch/dev
+test-backends: test-jax test-torch
+
+test-jax: .venv-jax/dev
 	rm -rf .venv-jax/compiled
 	$(JAX_QUICK) KERAS_BACKEND=jax .venv-jax/bin/python $(PYTEST) $(BACKENDS)
+
+test-torch: .venv-torch/dev
 	KERAS_BACKEND=torch .venv-torch/bin/python $(PYTEST) $(BACKENDS)
 
 # With the lowest versions that pyproject.toml allows.
