@@ -1,8 +1,5 @@
 """A classifier is one flat model from raw pixels to probabilities, whatever it was asked for."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -93,7 +90,7 @@ def test_learns(pixels):
 
 @pytest.mark.one_backend
 @pytest.mark.slow
-def test_a_classifier_augments_in_fit_only_and_its_file_too_where_tlkeras_is_not_imported(pixels, tmp_path):
+def test_a_classifier_augments_in_fit_only_and_its_file_too_where_tlkeras_is_not_imported(pixels, tmp_path, children):
     policy = tlkeras.AugmentationPolicy(why={}, small_rotation=90, crop=0.5, light=0.5)
     model = tlkeras.image_classifier(classes=3, augmentation=tlkeras.augmentation(policy), **SMALL)
     # A random network answers all images alike; a large head tells them apart.
@@ -128,7 +125,7 @@ def test_a_classifier_augments_in_fit_only_and_its_file_too_where_tlkeras_is_not
         assert seen[-1] is True, seen
         assert "tlkeras" not in sys.modules
     """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    children.run(script, tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), expected, atol=1e-6)
 
 

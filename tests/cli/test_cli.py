@@ -105,7 +105,7 @@ def test_fit_writes_a_whole_run(run):
 
 
 @pytest.mark.slow
-def test_the_runs_model_opens_with_keras_alone_and_answers_alike(run, folder, capsys):
+def test_the_runs_model_opens_with_keras_alone_and_answers_alike(run, folder, capsys, children):
     image = folder / "green" / "1.png"
     assert _main("predict", run, image, "--probabilities", "--json") == 0
     answer = json.loads(capsys.readouterr().out)["predictions"][0]
@@ -117,8 +117,7 @@ def test_the_runs_model_opens_with_keras_alone_and_answers_alike(run, folder, ca
         print(json.dumps(model.predict(pixels[None], verbose=0)[0].tolist()))
         assert "tlkeras" not in sys.modules
     """
-    command = [sys.executable, "-c", script, str(run / "model.keras"), str(image)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = children.run(script, run / "model.keras", image)
     assert json.loads(output.splitlines()[-1]) == pytest.approx(list(answer["probabilities"].values()), abs=1e-6)
 
 
@@ -675,12 +674,11 @@ def test_help_and_the_list_of_backbones_do_without_keras():
 
 
 @pytest.mark.slow
-def test_two_runs_with_one_seed_agree_in_all_but_timings(clipart10, tmp_path):
+def test_two_runs_with_one_seed_agree_in_all_but_timings(clipart10, tmp_path, children):
     found = []
     for name in ("first", "second"):
-        command = [sys.executable, "-m", "tlkeras", "fit", str(clipart10), "-o", str(tmp_path / name), "--json"]
-        command += ["--per-class", "10", "--image-size", "128"]
-        found.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+        arguments = ["fit", clipart10, "-o", tmp_path / name, "--json", "--per-class", 10, "--image-size", 96]
+        found.append(json.loads(children.run("from tlkeras import cli; cli.main()", *arguments)))
         assert found[-1].pop("seconds")
     assert found[0] == found[1]
     scores = found[0]["scores"]

@@ -1,6 +1,5 @@
 """Differential learning rates, held to Keras' own MultiOptimizer: one optimizer for each block."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -519,7 +518,7 @@ def test_a_table_of_rates_refuses_an_optimizer_that_has_none():
 
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="MirroredStrategy is TensorFlow's")
-def test_two_mirrored_replicas_equal_one_device():
+def test_two_mirrored_replicas_equal_one_device(children):
     program = """
         import numpy as np, tensorflow as tf
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -546,7 +545,4 @@ def test_two_mirrored_replicas_equal_one_device():
             np.testing.assert_allclose(a, b, atol=1e-5)
         print("equal")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, env=dict(os.environ)
-    )
-    assert done.stdout.endswith("equal\n"), done.stderr[-2000:]
+    assert children.run(textwrap.dedent(program)).endswith("equal\n")

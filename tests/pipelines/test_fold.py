@@ -1,8 +1,5 @@
 """The folded Keras model answers as the scikit-learn pipeline did."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -242,7 +239,7 @@ def test_the_folded_model_shares_no_weights_with_the_extractor(extractor, images
 
 
 @pytest.mark.slow
-def test_the_folded_model_is_flat_and_opens_with_keras_alone(extractor, images, tmp_path):
+def test_the_folded_model_is_flat_and_opens_with_keras_alone(extractor, images, tmp_path, children):
     everything = [StandardScaler(), Normalizer(), PCA(5), Normalizer("l1"), CalibratedClassifierCV(LinearSVC(), cv=2)]
     folded = tlkeras.fold(_fitted(extractor, images, 3, *everything))
     assert not any(isinstance(layer, keras.Model) for layer in folded.layers)
@@ -255,7 +252,7 @@ answers = keras.saving.load_model(sys.argv[1] + "/folded.keras").predict(saved["
 np.testing.assert_allclose(answers, saved["answers"], atol=1e-6)
 assert "tlkeras" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    children.run(script, tmp_path)
 
 
 @pytest.mark.parametrize(

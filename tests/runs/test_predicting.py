@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -217,7 +216,7 @@ def test_an_interrupted_file_of_answers_is_continued_and_no_answer_computed_twic
 
 
 @pytest.mark.slow
-def test_predict_that_is_killed_goes_on_with_the_same_command(run_folder, images, tmp_path):
+def test_predict_that_is_killed_goes_on_with_the_same_command(run_folder, images, tmp_path, children):
     slow = """if True:
         import sys, time
         import tlkeras.runs.predicting as predicting
@@ -227,18 +226,17 @@ def test_predict_that_is_killed_goes_on_with_the_same_command(run_folder, images
         cli.main()
     """
     many = tmp_path / "many"
-    for number in range(40):
+    for number in range(20):
         shutil.copytree(images, many / str(number))
     arguments = ["predict", str(run_folder), str(many), "--batch-size", "4", "--resume", "-o"]
     output, kills = tmp_path / "answers.csv", 0
     unfinished = tmp_path / ".answers.csv.unfinished"
     while not output.exists() and kills < 20:
         before = unfinished.stat().st_size if unfinished.exists() else 0
-        process = subprocess.Popen([sys.executable, "-c", slow, *arguments, str(output)], stderr=subprocess.DEVNULL)
-        while process.poll() is None and not (unfinished.exists() and unfinished.stat().st_size > before + 4000):
+        process = children.start(slow, *arguments, output)
+        while process.poll() is None and not (unfinished.exists() and unfinished.stat().st_size > before + 2000):
             time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
         kills += 1
     assert kills > 2
     assert main("predict", run_folder, many, "-o", tmp_path / "whole.csv") == 0

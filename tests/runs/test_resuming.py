@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -69,12 +68,14 @@ def colors(tmp_path):
 
 
 @pytest.mark.parametrize("moment", ["epoch 2", "refit"])
-def test_a_killed_fit_goes_on_and_ends_with_the_numbers_of_an_uninterrupted_one(colors, tmp_path, monkeypatch, moment):
+def test_a_killed_fit_goes_on_and_ends_with_the_numbers_of_an_uninterrupted_one(
+    colors, tmp_path, monkeypatch, moment, children
+):
     monkeypatch.setattr(by_fine_tuning, "image_classifier", small_classifier)
     whole = train(colors, tmp_path / "whole")
     output = tmp_path / "killed"
-    killed = subprocess.run([sys.executable, __file__, colors, output, moment], capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = children.start(Path(__file__).read_text(), colors, output, moment)
+    assert killed.wait() == -signal.SIGKILL, killed.stderr
     assert not output.exists()
     with pytest.raises(tlkeras.InputError, match="--resume"):
         train(colors, output)

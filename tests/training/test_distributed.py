@@ -1,12 +1,8 @@
 """`fine_tune` on several replicas ends with the weights that one device gives."""
 
-import contextlib
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -21,10 +17,9 @@ pytestmark = pytest.mark.slow
 
 on = keras.backend.backend()
 
-# Every process trains so, whatever it makes of devices before, and keeps the history and the weights. All fork from one
-# that has imported everything and started nothing, since importing takes longer than training.
-FORKS = """
-import contextlib, json, os, random, sys, traceback
+# Every process trains so, whatever it makes of devices before, and keeps the history and the weights.
+TRAIN = """
+import contextlib, json, os, random, sys
 import keras, numpy as np
 from keras import layers
 from tlkeras import fine_tune
@@ -60,19 +55,6 @@ def save(name, steps, scope):
         model = next(steps)
     history = next(steps)
     np.savez(f"{sys.argv[1]}/{name}.npz", *model.get_weights(), **history)
-
-children = []
-for code, variables in json.loads(sys.argv[2]):
-    children.append(os.fork())
-    if not children[-1]:
-        os.environ.update(variables)
-        try:
-            exec(code)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 """
 
 WORKER = """
@@ -95,17 +77,17 @@ list(train(45))  # a last batch that the devices cannot share evenly
 """
 
 
-def _run(folder, *programs, **variables):
-    """Runs programs at one time, each given as `(code, its variables)`, and gives what they saved by name."""
-    command = [sys.executable, "-c", FORKS, str(folder), json.dumps(programs)]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+def _run(children, folder, *programs):
+    """Run programs at one time, each given as `(code, its variables)`, and return what they saved by name."""
+    started = [
+        children.start(TRAIN + code, folder, CUDA_VISIBLE_DEVICES="", **variables) for code, variables in programs
+    ]
     try:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-3000:]
+        for child in started:
+            assert child.wait() == 0, child.stderr[-3000:]
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for child in started:
+            child.kill()
     return {path.stem: dict(np.load(path)) for path in folder.glob("*.npz")}
 
 
@@ -127,10 +109,12 @@ def _free_ports(count):
 
 
 @pytest.mark.skipif(on != "tensorflow", reason="tf.distribute is TensorFlow's")
-def test_two_workers_and_two_mirrored_devices_end_with_the_weights_and_history_of_one(tmp_path):
+def test_two_workers_and_two_mirrored_devices_end_with_the_weights_and_history_of_one(tmp_path, children):
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     configs = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(2)]
-    saved = _run(tmp_path, (MIRRORED, {}), *((WORKER, {"TF_CONFIG": json.dumps(config)}) for config in configs))
+    saved = _run(
+        children, tmp_path, (MIRRORED, {}), *((WORKER, {"TF_CONFIG": json.dumps(config)}) for config in configs)
+    )
     _assert_equal(saved["worker1"], saved["worker0"], atol=0)
     _assert_equal(saved["worker0"], saved["one"], atol=1e-5)
     _assert_equal(saved["mirrored"], saved["one"], atol=1e-5)
@@ -138,9 +122,9 @@ def test_two_workers_and_two_mirrored_devices_end_with_the_weights_and_history_o
 
 @pytest.mark.backends
 @pytest.mark.skipif(on != "jax", reason="of TensorFlow and torch, Keras' DataParallel knows nothing")
-def test_two_devices_of_data_parallel_end_with_the_weights_and_history_of_one(tmp_path):
+def test_two_devices_of_data_parallel_end_with_the_weights_and_history_of_one(tmp_path, children):
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
-    saved = _run(tmp_path, (JAX, {}), XLA_FLAGS=flags)
+    saved = _run(children, tmp_path, (JAX, {"XLA_FLAGS": flags}))
     _assert_equal(saved["parallel"], saved["one"], atol=1e-5)
 
 

@@ -1,8 +1,6 @@
 """`fine_tune` improves on the probe, keeps the best weights whatever happens, and leaves a plain Keras model."""
 
 import shutil
-import subprocess
-import sys
 import warnings
 
 import keras
@@ -108,7 +106,7 @@ def test_frozen_blocks_and_batchnorm_stay_bit_identical(train):
 
 @pytest.mark.one_backend
 @pytest.mark.slow
-def test_saved_model_opens_with_keras_alone_and_without_a_warning(train, validation, tmp_path):
+def test_saved_model_opens_with_keras_alone_and_without_a_warning(train, validation, tmp_path, children):
     model = classifier()
     tlkeras.fine_tune(model, train, validation, epochs=1, verbose=False)
     model.save(tmp_path / "model.keras")
@@ -116,7 +114,7 @@ def test_saved_model_opens_with_keras_alone_and_without_a_warning(train, validat
         "import sys, warnings, keras; warnings.simplefilter('error'); keras.saving.load_model(sys.argv[1]); "
         "assert 'tlkeras' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "model.keras")], check=True)
+    children.run(script, tmp_path / "model.keras")
 
 
 def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validation):

@@ -4,8 +4,6 @@ import errno
 import itertools
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -216,16 +214,15 @@ def assert_resumes_to_the_same(backup, **how):
 
 @pytest.mark.one_backend
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(tmp_path):
+def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(tmp_path, children):
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from test_gradual_unfreezing import SCHEDULE, At, kill, run_with_backup\n"
         "run_with_backup(sys.argv[2], At(3, kill), **SCHEDULE)"
     )
     backup = tmp_path / "run" / "backup.npz"
-    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(backup)]
-    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    child = children.start(program, Path(__file__).parent, backup)
+    assert child.wait() == -signal.SIGKILL, child.stderr[-2000:]
     assert_resumes_to_the_same(backup, **SCHEDULE)
 
 
