@@ -14,6 +14,8 @@ PACKAGE_torch := $(TORCH)
 PACKAGE_gpu-jax := jax[cuda12]
 PACKAGE_gpu-tensorflow := tensorflow[and-cuda]
 BIN := .venv/bin
+# Whatever the caller's settings: without files of bytecode, each process compiles Keras anew, for ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
 # Two processes or four: a test keeps one core busy and a half, and some take a gigabyte.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 # Python compiles what it imports; to compile all that is installed takes pip longer than the rest.
@@ -23,6 +25,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 NBVAL := -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --dist loadscope
 
 # Only files that hold such tests are imported at all.
+QUICK = $$(grep -rlE --include='test_*.py' '^pytestmark = .*mark.slow' tests | sed 's/^/--ignore=/') -m "not slow"
 SLOW = $$(grep -rl --include='test_*.py' mark.slow tests) -m slow
 BACKENDS = $$(grep -rl --include='test_*.py' mark.backends tests) -m "backends and not one_backend"
 
@@ -53,7 +56,7 @@ reference: .venv/dev
 
 # The README's command: six minutes on two quiet cores.
 test: lint .venv/dev
-	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras -m "not slow"
+	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras $(QUICK)
 
 test-slow: .venv/dev
 	$(BIN)/python $(PYTEST) $(SLOW)

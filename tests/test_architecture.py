@@ -1,6 +1,7 @@
 """Imports point one way, between rooms and within them; files are small; public names have types."""
 
 import ast
+import functools
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -18,11 +19,6 @@ FLOORS = [
     ["teaching", "cli", "__main__", "_registration"],
 ]
 RANK = {room: rank for rank, room in enumerate(room for floor in FLOORS for room in floor)}
-TREES = {
-    path.relative_to(PACKAGE): ast.parse(path.read_text())
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if path != PACKAGE / "__init__.py"
-}
 STUB = ast.parse((PACKAGE / "__init__.pyi").read_text()).body
 PUBLIC = {alias.name: node.module for node in STUB for alias in node.names}
 
@@ -50,11 +46,20 @@ def _imports(tree):
     return {_file(module) for module in modules if module.startswith("tlkeras.")}
 
 
-IMPORTS = {path: _imports(tree) for path, tree in TREES.items()}
+@functools.cache
+def _trees():
+    """Parse the files of the package, by their paths."""
+    files = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+    return {path.relative_to(PACKAGE): ast.parse(path.read_text()) for path in files}
+
+
+@functools.cache
+def _all_imports():
+    return {path: _imports(tree) for path, tree in _trees().items()}
 
 
 def test_a_file_imports_from_its_left_and_from_below_only():
-    for path, imported in IMPORTS.items():
+    for path, imported in _all_imports().items():
         assert _room(path) in RANK, f"{_room(path)} has no floor; add it here and in docs/architecture.md"
         for other in imported:
             above = _room(other) != _room(path) and RANK[_room(other)] >= RANK[_room(path)]
@@ -63,21 +68,21 @@ def test_a_file_imports_from_its_left_and_from_below_only():
 
 def test_no_files_import_each_other_in_a_circle():
     try:
-        TopologicalSorter(IMPORTS).prepare()
+        TopologicalSorter(_all_imports()).prepare()
     except CycleError as error:
         pytest.fail(f"circle: {' <- '.join(map(str, error.args[1]))}")
 
 
 def test_a_folder_within_a_room_does_not_import_the_files_that_are_made_of_it():
-    for path, imported in IMPORTS.items():
+    for path, imported in _all_imports().items():
         for above in imported:
             if _room(above) == _room(path) and above.parent in path.parent.parents:
-                made_of_it = any(path.parent in (one.parent, *one.parents) for one in IMPORTS[above])
+                made_of_it = any(path.parent in (one.parent, *one.parents) for one in _all_imports()[above])
                 assert not made_of_it, f"{path} imports {above}, which is made of it"
 
 
 def test_files_and_functions_are_small():
-    for path, tree in TREES.items():
+    for path, tree in _trees().items():
         assert len((PACKAGE / path).read_text().splitlines()) <= 300, f"{path} has more than 300 lines"
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
@@ -93,7 +98,7 @@ def test_no_room_has_the_name_of_a_public_function():
 def test_the_architecture_page_names_every_room_and_file():
     for room in RANK:
         assert room == "_version" or room in ARCHITECTURE, f"docs/architecture.md does not name {room}"
-    for path in TREES:
+    for path in _trees():
         named = path.name == "__init__.py" or f"`{path.stem}`" in ARCHITECTURE or f"`{path.parts[1]}/`" in ARCHITECTURE
         assert named or path.parent == Path(), f"docs/architecture.md does not name {path}"
 
@@ -101,7 +106,7 @@ def test_the_architecture_page_names_every_room_and_file():
 def _definition(module, name):
     """Find the class or function of a public name."""
     path = _file(f"tlkeras.{module}")
-    for node in TREES[path].body:
+    for node in _trees()[path].body:
         if getattr(node, "name", None) == name:
             return node
         if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
