@@ -149,6 +149,20 @@ def test_images_that_are_gone_are_named_and_others_are_taken(run_folder, images,
     assert 0 < report["images"]["seen_in_training"] < report["images"]["count"] == 45
 
 
+def test_a_run_that_learned_from_all_images_is_verified_on_some_of_them(run_folder, images, tmp_path, monkeypatch):
+    import shutil
+
+    copy = shutil.copytree(run_folder, tmp_path / "run")
+    metrics = json.loads((copy / "metrics.json").read_text())
+    metrics["data"]["learned"] = {str(path): digest(path) for path in images.rglob("*.png")}
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    for limit, count in ((500, 45), (20, 20)):  # 15 of the 60 calibrate
+        monkeypatch.setattr("tlkeras.exporters.subject.VERIFIED", limit)
+        found = tlkeras.export(copy, tmp_path / f"out{limit}", quantize="none").report["images"]
+        assert (found["what"], found["calibrated_on"]) == ("images that the run was trained on", 15)
+        assert found["count"] == found["seen_in_training"] == count
+
+
 @pytest.mark.backends
 def test_a_model_without_a_run_is_verified_on_noise_and_not_quantized_without_images(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 3)), L.GlobalMaxPooling2D(), L.Dense(2, activation="sigmoid")])

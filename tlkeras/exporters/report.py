@@ -91,8 +91,10 @@ def export_text(report):
         text += f"(same decision for {verified['unknown_agreement']:.1%})"
     lines.append(f"{text}.")
     if images["seen_in_training"]:
+        all_seen = images["seen_in_training"] == images["count"]
+        seen = "All" if all_seen else f"{images['seen_in_training']} of"
         lines.append(
-            f"{images['seen_in_training']} of these images were used in training, so accuracy is too high and "
+            f"{seen} these images were used in training, so accuracy is too high and "
             "answers to new images may change more often. Choose other images with --images."
         )
     worse = [one for one in verified.get("classes", ()) if one["images"] and one["export"] < one["keras"]]

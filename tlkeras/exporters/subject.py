@@ -73,21 +73,23 @@ def subject_of(model, images=None, class_names=None):
         raise invalid("class_names", class_names, "be None for a run, which already has class names")
     given = isinstance(images, np.ndarray)
     if given:
-        calibration, verified, described, seen = [], [(image, None) for image in images], "given images", None
+        calibration, verified, described, known = [], [(image, None) for image in images], "given images", None
     elif images is None and run.path is None and "metrics" not in run.__dict__:
         return _without_images(run)
     else:
-        calibration, verified, described, seen = _files(run, images)
+        calibration, verified, described, known = _files(run, images)
     if not calibration:  # keep calibration and verification separate
         split = min(CALIBRATED, len(verified) // 4)
         calibration, verified = verified[:split], verified[split:]
-    pixels, labels = _read(run, verified[:VERIFIED])
+    verified = verified[:VERIFIED]
+    pixels, labels = _read(run, verified)
     if not len(pixels):
         raise InputError(
             "None of the images for verifying the export can be read. Pass other images with `images` (--images)."
         )
     truth = None if any(label is None for label in labels) else _truth(run, labels)
     calibration, _ = _read(run, calibration[:CALIBRATED])
+    seen = sum(digest(one) in known for one, _ in verified) if known else None
     return Subject(_network(run), _labels(run), calibration, pixels, truth, described, seen, run.report)
 
 
@@ -119,8 +121,9 @@ def _files(run, images):
     training images are used instead, and the description says so.
 
     Returns:
-        `(calibration, verification, description, seen)`: two lists of `(image, label)`, a description of the images for
-        verification, and how many of these images were used in training, or None if this is unknown.
+        `(calibration, verification, description, known)`: two lists of `(image, label)`, a description of those for
+        verification, and the digests of the images used in training. If there are no other images for calibration, the
+        first list is empty.
     """
     learned, chosen = ({}, {}) if run.path is None and "metrics" not in run.__dict__ else _data(run)
     known = {*learned.values(), *chosen.values()}
@@ -134,10 +137,9 @@ def _files(run, images):
         verified = [(one, label) for one, label in own if digest(one) not in known]
         described = "held-out images"
     _shuffle(verified)
-    if verified:
-        count = sum(digest(one) in known for one, _ in verified[:VERIFIED]) if known else None
-        return seen[:CALIBRATED], verified, described, count
-    return seen[:CALIBRATED], seen[CALIBRATED:], "images that the run was trained on", len(seen[CALIBRATED:])
+    if not verified:
+        return [], seen, "images that the run was trained on", known
+    return seen, verified, described, known
 
 
 def _data(run):
