@@ -12,6 +12,8 @@ import tlkeras
 from tlkeras.data.dataset import ImageSplit
 from tlkeras.errors import InputError
 from tlkeras.evaluation.calibration import scale_temperature
+from tlkeras.features.engines.keras_engine import KerasEngine
+from tlkeras.features.engines.litert_engine import LiteRtEngine
 from tlkeras.selection import on_features, outcome
 
 COLORS = {"blue": (30, 30, 200), "green": (30, 200, 30), "red": (200, 30, 30)}
@@ -118,6 +120,10 @@ def test_a_run_predicts_evaluates_and_opens_again(colors, tmp_path):
     )
     opened = tlkeras.load_run(tmp_path / "run")
     assert opened.metrics == run.metrics and opened.log == run.log
+    assert isinstance(run.make_engine(), LiteRtEngine)
+    assert opened.predict(paths, probabilities=True) == run.predict(paths, probabilities=True)
+    assert isinstance(run.make_engine(), LiteRtEngine) and "model" not in vars(run)  # until it is asked for
+    assert run.model is run.model and isinstance(run.make_engine(), KerasEngine)  # which may have been changed
     assert [one.get("class") for one in opened.predict(paths)] == ["red", None, "blue"]
     new = folder(tmp_path / "new", images=2, seed=9)
     assert opened.evaluate(new)["scores"]["accuracy"] == 1.0
@@ -139,6 +145,17 @@ def table(tmp_path):
         rows.append(f"{i}.png,{red},{green}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     return tmp_path / "labels.csv"
+
+
+def test_two_groups_per_class_are_enough_for_cross_validation(tmp_path):
+    for path in sorted(folder(tmp_path).glob("*/*.png")):
+        path.rename(path.with_name(f"patient{int(path.stem) % 2}_{path.name}"))
+    run = fit(tmp_path, groups=r"(\w+/patient\d)")
+    assert run.metrics["scores"]["images"] == 18 and run.metrics["measured"]["by"] == "cross-validation"
+    assert run.metrics["measured"]["learned_from"] == 18
+    for options in ({"refit": False}, {"strategy": "finetune"}, {"groups": "(png)"}):  # a split, or two groups, needed
+        with pytest.raises(InputError, match="too few distinct images"):
+            fit(tmp_path, **{"groups": r"(\w+/patient\d)", **options})
 
 
 def test_several_labels_per_image_get_sigmoids_thresholds_average_precision_and_f1(table, tmp_path):

@@ -13,6 +13,10 @@ from tlkeras.utils.validation import check_number
 PARTS = ("train", "validation", "test")
 
 
+class TooFewGroups(InputError):
+    """The error that a class has enough images, but too few groups, for every part to get one."""
+
+
 def split(
     keys: list[str],
     labels: np.ndarray,
@@ -44,7 +48,7 @@ def split(
         `{"train": indices, "validation": indices, "test": indices}`, each in ascending order.
 
     Raises:
-        InputError: A class has fewer images, or fewer groups, than there are parts.
+        InputError: A class has fewer images than there are parts, or fewer groups (`TooFewGroups`).
     """
     shares = _shares(test_size, validation_size)
     used = [part for part in PARTS if shares[part] > 0]
@@ -65,11 +69,11 @@ def split(
         if len(lacking):
             name = class_names[lacking[0]]
             if labels.ndim == 2:
-                raise InputError(
+                raise TooFewGroups(
                     f"No image of class {name!r} is left for {part}, because groups, near-duplicates and images with "
                     "several labels are not split up. Add images, leave the class out, or try another seed."
                 )
-            raise InputError(
+            raise TooFewGroups(
                 f"Class {name!r} has too few distinct images: near-duplicates and groups stay together, so "
                 f"none is left for {part}. Add images or leave the class out. If all images look alike, pass "
                 "near_duplicates=False, and use `groups` to keep related images together."

@@ -110,6 +110,7 @@ def adapt(
             lines, command = adaptation_text(adaptation.facts).splitlines(), command_of(arguments, adapt, "run")
             page = render_adapted_page(Path(output).resolve().name, run.class_names, metrics, lines, command)
             (folder / REPORT).write_text(page, "utf-8")
+        adapted.use_files()
     return adapted
 
 

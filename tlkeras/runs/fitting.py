@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tlkeras.data.dataset import ImageSplits
 from tlkeras.data.loading import load_images
 from tlkeras.data.reading import Resize
+from tlkeras.data.splits import TooFewGroups
 from tlkeras.evaluation.confusion_figure import confusion_figure
 from tlkeras.evaluation.several_labels import LabelScores
 from tlkeras.features.store import cache_folder
+from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.runs.checks import check_fit
 from tlkeras.runs.command import command_of
 from tlkeras.runs.folder import METRICS, write_report, written_run
@@ -30,7 +33,7 @@ from tlkeras.selection.budget import smaller_sides
 from tlkeras.selection.by_fine_tuning import train_by_fine_tuning
 from tlkeras.selection.flips import safe_flips
 from tlkeras.selection.on_features import train_on_features
-from tlkeras.selection.outcome import Task
+from tlkeras.selection.outcome import MOST_TO_CROSS_VALIDATE, Task
 
 _STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, "auto": train_automatically}
 
@@ -202,8 +205,22 @@ def _loaded(arguments, side):
     source, per_class, seed = (arguments[name] for name in ("source", "per_class", "seed"))
     images = source
     if not isinstance(source, ImageSplits):
-        images = load_images(source, image_size=side, **{name: arguments[name] for name in _LOADING})
+        options = {"image_size": side, **{name: arguments[name] for name in _LOADING}}
+        try:
+            images = load_images(source, **options)
+        except TooFewGroups:
+            images = _undivided(source, options) if arguments["strategy"] == "features" and arguments["refit"] else None
+            if images is None:
+                raise
     return images if per_class is None else at_most(images, per_class, seed)
+
+
+def _undivided(source, options):
+    """Load the images without a split, if cross-validation can measure them; otherwise return None."""
+    images = load_images(source, test_size=0, validation_size=0, **options)
+    data = labeled_features(np.zeros((len(images.train), 1)), images.train.labels, images.train.groups)
+    measurable = len(images.train) <= MOST_TO_CROSS_VALIDATE and data.rarest >= 2 and len(np.unique(data.groups)) >= 3
+    return images if measurable and not images.given else None
 
 
 def _parts(images):
@@ -240,4 +257,5 @@ def _written(trained, task, log, arguments, unfinished):
             write_report(folder, run.metrics, figure, log.events)
             write_reports(folder, run, trained, task, command_of(arguments, fit))
         unfinished.remove()
+        run.use_files()
     return run

@@ -18,6 +18,7 @@ import warnings
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from zipfile import is_zipfile
 
 from tlkeras.errors import InputError, first_line
 from tlkeras.runs.log import LOG
@@ -106,6 +107,37 @@ def write_report(folder, metrics, figure, events):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # no installed font has it, so a box is drawn
         figure.savefig(folder / CONFUSION, dpi=150)
+
+
+def read_model(folder, size, classes):
+    """Load the Keras model of a run, and check its input and output shapes.
+
+    Args:
+        folder: Folder of the run, `pathlib.Path`.
+        size: `(height, width)` of the images, in pixels.
+        classes: Number of classes.
+
+    Returns:
+        `keras.Model`, not compiled.
+
+    Raises:
+        InputError: The file is missing, damaged, or has other shapes.
+    """
+    import keras
+
+    path = folder / MODEL
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # zipfile, h5py and Keras each raise their own types for an invalid file
+        reason = first_line(error) if is_zipfile(path) else "the file is not a complete zip archive."
+        raise InputError(f"{str(path)!r} is not a Keras model: {reason} Train the run again.") from error
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != ((None, *size, 3), (None, classes)):
+        raise InputError(
+            f"{str(path)!r} does not match its labels.json, which specifies {classes} classes and images of size "
+            f"{size}. Train the run again."
+        )
+    return model
 
 
 def read_litert(folder, labels, image_shape, outputs):

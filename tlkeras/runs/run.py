@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import is_zipfile
 
 from tlkeras.data.reading import ImageError
-from tlkeras.errors import InputError, first_line
+from tlkeras.errors import InputError
 from tlkeras.features.engines.litert_engine import LiteRtEngine
 from tlkeras.runs.bulk import predict_to_file
-from tlkeras.runs.folder import LABELS, METRICS, MODEL, REPORT, read_litert, read_rejector
+from tlkeras.runs.folder import LABELS, METRICS, MODEL, REPORT, read_litert, read_model, read_rejector
 from tlkeras.runs.log import LOG, read_log
 from tlkeras.runs.predicting import predict_each, stream_answers
 from tlkeras.runs.summary import summary, summary_html
@@ -66,7 +65,8 @@ class Run:
     ):
         self.class_names, self.image_size, self.resize = class_names, image_size, resize
         self.thresholds, self.rejector, self.path, self._litert = thresholds, rejector, path, litert
-        given = {"model": model, "metrics": metrics, "log": log}  # the others are loaded on first use
+        self._model = model
+        given = {"metrics": metrics, "log": log}  # the others are loaded on first use
         self.__dict__.update({name: value for name, value in given.items() if value is not None})
 
     def __repr__(self) -> str:
@@ -104,12 +104,14 @@ class Run:
 
     @cached_property
     def model(self) -> "keras.Model":
-        """The classifier, loaded from `model.keras` on first use.
+        """The classifier. `load_run` loads it from `model.keras` on first use.
 
         Raises:
             InputError: The file is missing, damaged, or does not match `labels.json`.
         """
-        return _load_model(self.path, self.image_size, len(self.class_names))
+        if self._model is not None:
+            return self._model
+        return read_model(self.path, self.image_size, len(self.class_names))
 
     def predict(
         self,
@@ -126,7 +128,7 @@ class Run:
         """Predict the classes of images.
 
         If the run has a LiteRT file, that file makes the predictions, on all cores and without Keras. Otherwise, or
-        once `model` is in memory and may have been changed, Keras is used. The probabilities from LiteRT and Keras
+        once `model` has been accessed and may have been changed, Keras is used. The probabilities from LiteRT and Keras
         agree to within 1e-5. The command `tlkeras predict` does the same as this method.
 
         Args:
@@ -232,7 +234,7 @@ class Run:
         return with_features(self.model)
 
     def make_engine(self) -> Callable[[Any], Any]:
-        """Make the engine for predictions: LiteRT if possible, or Keras once the model is in memory.
+        """Make the engine for predictions: LiteRT if possible, or Keras once `model` has been accessed.
 
         Returns:
             Function that maps pixels to a float32 array of shape `(images, classes)`, or `(images, classes + 1)` with
@@ -245,6 +247,13 @@ class Run:
 
             engine = KerasEngine(self.network())
         return engine if self.rejector is None else UnknownScoring(engine, len(self.class_names), self.rejector)
+
+    def use_files(self) -> None:
+        """Use the LiteRT file that was just written to `path`, if there is one, until `model` is accessed again."""
+        self._model = self.__dict__.pop("model", self._model)
+        labels = json.loads((self.path / LABELS).read_text("utf-8"))
+        features = self.rejector.features if self.rejector else 0
+        self._litert = read_litert(self.path, labels, (*self.image_size, 3), len(self.class_names) + features)
 
 
 def load_run(path: str | os.PathLike) -> Run:
@@ -276,25 +285,8 @@ def load_run(path: str | os.PathLike) -> Run:
         raise InputError(f"{str(path / LABELS)!r} cannot be read: {error!r}. Train the run again.") from error
     thresholds = None if thresholds is None else tuple(thresholds)
     rejector = read_rejector(path)
-    engine = read_litert(path, labels, (*size, 3), len(names) + (rejector.features if rejector else 0))
-    model = None if engine else _load_model(path, size, len(names))
-    return Run(model, names, size, resize, thresholds=thresholds, rejector=rejector, path=path, litert=engine)
-
-
-def _load_model(folder, size, classes):
-    """Load the Keras model of a run, and check the model's input and output shapes."""
-    import keras
-
-    path = folder / MODEL
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # zipfile, h5py and Keras each raise their own types for an invalid file
-        reason = first_line(error) if is_zipfile(path) else "the file is not a complete zip archive."
-        raise InputError(f"{str(path)!r} is not a Keras model: {reason} Train the run again.") from error
-    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if shapes != ((None, *size, 3), (None, classes)):
-        raise InputError(
-            f"{str(path)!r} does not match its labels.json, which specifies {classes} classes and images of size "
-            f"{size}. Train the run again."
-        )
-    return model
+    run = Run(None, names, size, resize, thresholds=thresholds, rejector=rejector, path=path)
+    run.use_files()
+    if run._litert is None:
+        _ = run.model  # a damaged file is reported now, not at the first prediction
+    return run
