@@ -25,11 +25,11 @@ MODULES = {
 }
 APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
 #: One per family; of their siblings, which differ in depth and width only, another one runs with the slow tests.
-QUICK = {
-    "xception", "vgg16", "resnet50", "resnet50_v2", "inception_v3", "mobilenet", "mobilenet_v2", "mobilenet_v3_small",
-    "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny",
+QUICK = {"vgg16", "resnet50", "mobilenet", "mobilenet_v2", "mobilenet_v3_small"}
+LARGE_FAMILIES = {
+    "xception", "resnet50_v2", "inception_v3", "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny",
+    "inception_resnet_v2", "nasnet_mobile",
 }  # fmt: skip
-LARGE_FAMILIES = {"inception_resnet_v2", "nasnet_mobile"}
 SIBLINGS = {
     "vgg19", "resnet101", "resnet101_v2", "mobilenet_v3_large", "densenet169", "efficientnet_b1", "efficientnet_v2_s",
     "convnext_small",

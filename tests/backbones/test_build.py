@@ -57,7 +57,6 @@ def test_saved_backbones_of_every_mode_need_keras_only(tmp_path):
         np.testing.assert_allclose(answer(reloaded, pixels), answer(model, pixels), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.backends
 def test_gray_images_answer_as_the_same_in_three_channels():
     gray = backbone("mobilenet_v2", weights=None, image_size=32, channels=1)
     color = backbone("mobilenet_v2", weights=None, image_size=32)

@@ -37,7 +37,12 @@ def images():
     return np.random.default_rng(0).uniform(0, 255, (6, 16, 16, 3)).astype("float32")
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(
+    params=[
+        "functional",
+        *(pytest.param(name, marks=pytest.mark.one_backend) for name in MODELS if name != "functional"),
+    ]
+)
 def model(request, images):
     model = MODELS[request.param]()
     trained = keras.ops.convert_to_numpy(model(images))  # moves the statistics, so the two modes differ

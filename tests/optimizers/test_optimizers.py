@@ -75,7 +75,7 @@ MAKERS = {
 def test_equals_an_optimizer_for_each_block(name):
     if not hasattr(optimizers, "MultiOptimizer"):
         pytest.skip("MultiOptimizer, the oracle, is new in Keras 3.15")
-    make, steps = MAKERS[name], 20 if name != "AdamW accumulating" else 4  # slow on JAX outside of a compiled step
+    make, steps = MAKERS[name], 6  # beyond where the schedule falls and the average is written
     ours = updated(lambda model: differential_optimizer(model, make(0.01), multipliers=PATTERNS), steps)
     each = {name: make(0.01 * factor) for name, factor in PATTERNS.items()}
     theirs = updated(lambda model: optimizers.MultiOptimizer(lambda variable: each[layer_of(variable)]), steps)
@@ -83,7 +83,7 @@ def test_equals_an_optimizer_for_each_block(name):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", ["AdamW averaging", "Adafactor", "Muon"])
 def test_multipliers_of_one_change_no_bit(name):
     make = MAKERS[name]
     ours = updated(lambda model: differential_optimizer(model, make(0.01), layer_decay=1.0), steps=4)
@@ -157,9 +157,8 @@ def nested_model():
     return keras.Model(inputs, keras.layers.Dense(3, name="predictions")(inner(inputs)))
 
 
-@pytest.mark.parametrize("build", [small_model, nested_model])
-def test_a_saved_model_returns_with_multipliers_and_state_and_trains_on_alike(tmp_path, build):
-    model = build()
+def test_a_saved_model_returns_with_multipliers_and_state_and_trains_on_alike(tmp_path):
+    model = nested_model()
     trained(model, differential_optimizer(model, optimizers.AdamW(0.01), layer_decay=0.5))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")

@@ -132,10 +132,11 @@ def test_cached_trunk_gives_what_training_the_whole_model_gives(train, validatio
 
 
 @pytest.mark.one_backend
-def test_cache_is_off_where_views_cost_more_than_they_save(train, validation, capsys):
+def test_cache_is_off_where_views_cost_more_than_they_save(train, monkeypatch, capsys):
+    monkeypatch.setattr(keras.Model, "fit", interrupt)  # all that is asked here comes before
     model = classifier(augmentation=[layers.RandomFlip()])
-    result = tlkeras.fine_tune(model, train, validation, epochs=2, blocks=1, cached_views=4)
-    assert [phase.name for phase in result.phases] == ["probe", "fine-tune", "average"]
+    result = tlkeras.fine_tune(model, train, epochs=2, blocks=1, cached_views=4, probe=False)
+    assert "cache" not in [phase.name for phase in result.phases]
     assert "No cache" in capsys.readouterr().err
 
 
@@ -234,7 +235,6 @@ def test_without_validation_the_last_weights_stay(train):
     "options",
     [
         {"mix": layers.MixUp(0.2)},
-        pytest.param({"mix": layers.CutMix(1.0)}, marks=pytest.mark.one_backend),
         pytest.param({"batch_size": 1000}, marks=pytest.mark.one_backend),
     ],
     ids=lambda options: ",".join(options),
@@ -256,7 +256,7 @@ def test_a_model_trained_on_one_hot_labels_is_evaluated_on_them(train):
 
 @pytest.mark.parametrize(
     ("learning_rate", "rows"),
-    [pytest.param(*case, marks=pytest.mark.one_backend) for case in ((1e-3, 48), (3e-2, 48))] + [(3e-2, 3)],
+    [pytest.param(1e-3, 48, marks=pytest.mark.one_backend), (3e-2, 3)],
 )
 @pytest.mark.slow
 def test_of_probe_tuned_weights_and_their_mean_the_best_on_validation_data_stays(
@@ -340,9 +340,8 @@ def test_each_run_of_a_soup_begins_with_a_fresh_optimizer_and_the_same_weights(t
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("choice", [None, "auto"])
-def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(choice, train, validation):
-    model, result, epochs = runs_of(train, validation, average_with_probe=choice, label_smoothing=0, cache=False)
+def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(train, validation):
+    model, result, epochs = runs_of(train, validation, average_with_probe=None, label_smoothing=0, cache=False)
     found, losses = model.evaluate(*validation, verbose=0)[0], []
     for weights in epochs:
         model.set_weights(weights)
@@ -350,7 +349,7 @@ def test_of_a_soup_what_has_the_lowest_loss_on_validation_data_stays(choice, tra
     best = [epochs[int(np.argmin(losses[:2]))], epochs[2 + int(np.argmin(losses[2:]))]]
     model.set_weights([(one + other) / 2 for one, other in zip(*best, strict=True)])
     losses.append(model.evaluate(*validation, verbose=0)[0])
-    assert found == pytest.approx(min(losses), rel=1e-3) if choice is None else found <= min(losses) * 1.001
+    assert found == pytest.approx(min(losses), rel=1e-3)
     assert result.history["val_loss"] == pytest.approx(losses[:4], rel=1e-3)
 
 
@@ -429,14 +428,14 @@ def test_features_beyond_float16_are_cached_in_float32(monkeypatch, bytes_in_mem
 
 @pytest.mark.parametrize(
     ("activation", "units"),
-    [("sigmoid", 1), pytest.param(None, 1, marks=pytest.mark.one_backend), (None, 2), ("sigmoid", 2)],
+    [("sigmoid", 1), *(pytest.param(*case, marks=pytest.mark.one_backend) for case in ((None, 2), ("sigmoid", 2)))],
 )
 def test_binary_and_multi_label_heads_and_logits_are_trained(activation, units):
     images, labels = stripes(classes=2)
     if activation == "sigmoid" and units == 2:
         labels = np.eye(2, dtype="int64")[labels]
     model = classifier(activation=activation, units=units)
-    result = tlkeras.fine_tune(model, (images, labels), epochs=2, verbose=False)
+    result = tlkeras.fine_tune(model, (images, labels), epochs=1, verbose=False)
     assert np.isfinite(result.history["loss"]).all()
 
 
@@ -460,10 +459,9 @@ def test_takes_any_data_that_fit_takes(train, validation):
 
         tensors = torch.utils.data.TensorDataset(torch.from_numpy(train[0]), torch.from_numpy(train[1]))
         kinds.append(torch.utils.data.DataLoader(tensors, batch_size=16))
-    for data in kinds:
-        for blocks in (None, 1):
-            result = tlkeras.fine_tune(classifier(), data, validation, epochs=2, blocks=blocks, verbose=False)
-            assert len(result.history["loss"]) == 2
+    for data, blocks in zip(kinds, (1, None), strict=False):
+        result = tlkeras.fine_tune(classifier(), data, validation, epochs=2, blocks=blocks, verbose=False)
+        assert len(result.history["loss"]) == 2
 
 
 @pytest.mark.one_backend
@@ -475,7 +473,7 @@ def test_a_class_missing_from_validation_is_no_obstacle(train, validation):
 
 @pytest.mark.one_backend
 @pytest.mark.parametrize("when", ["told by the disk's size", "while blocks are reserved"])
-def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys, tmp_path, when):
+def test_a_full_disk_turns_the_cache_off(train, monkeypatch, capsys, tmp_path, when):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
@@ -485,8 +483,9 @@ def test_a_full_disk_turns_the_cache_off(train, validation, monkeypatch, capsys,
         monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9 - 10, 10))
     else:
         monkeypatch.setattr("os.posix_fallocate", full, raising=False)
-    result = tlkeras.fine_tune(classifier(), train, validation, epochs=1, blocks=1, cache=True)
-    assert [phase.name for phase in result.phases] == ["probe", "fine-tune", "average"]
+    monkeypatch.setattr(keras.Model, "fit", interrupt)  # the cache comes before
+    result = tlkeras.fine_tune(classifier(), train, epochs=1, blocks=1, cache=True, probe=False)
+    assert [phase.name for phase in result.phases] == ["fine-tune"]
     said = capsys.readouterr().err
     assert ("10 are free" if when.startswith("told") else "No space left on device") in said
     assert not list(tmp_path.iterdir())

@@ -240,9 +240,9 @@ def test_validation_images_that_are_no_numbers_are_refused_and_the_probe_stays(t
 
 
 @pytest.mark.one_backend
-@pytest.mark.parametrize("some", [slice(3), np.flatnonzero(LABELS != 2)], ids=["one image a class", "a class missing"])
-def test_few_images_and_a_class_without_any_are_no_obstacle(validation, some):
-    model = classifier()
+def test_few_images_and_a_class_without_any_are_no_obstacle(validation):
+    model, some = classifier(), [0, 1]  # one image per class, and none of the third
+    assert sorted(LABELS[some]) == [0, 1]
     result = tlkeras.fine_tune(model, (IMAGES[some], LABELS[some]), validation, epochs=1, verbose=False)
     assert np.isfinite(result.history["val_loss"]).all()
     assert np.isfinite(model.predict(validation[0], verbose=0)).all()
@@ -383,10 +383,9 @@ def of_unknown_length(size=16):
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="without TensorFlow and torch all data have a length")
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.parametrize("blocks", [None, 1])
-def test_data_of_unknown_length_train_and_validate(blocks):
+def test_data_of_unknown_length_train_and_validate():
     stream = of_unknown_length(5)
-    result = tlkeras.fine_tune(classifier(), stream, stream, epochs=2, blocks=blocks, cache=True, verbose=False)
+    result = tlkeras.fine_tune(classifier(), stream, stream, epochs=2, blocks=1, cache=True, verbose=False)
     assert len(result.history["val_loss"]) == 2 and np.isfinite(result.history["val_loss"]).all()
 
 
