@@ -115,6 +115,10 @@ def test_images_without_the_chosen_labels_are_examples_of_none():
 def test_labels_joined_in_one_cell_are_refused_and_not_made_into_classes():
     with pytest.raises(InputError, match=r"label_separator='\|'"):
         named(["cat", "dog", "cat|dog"])
+    for multilabel in (None, True):
+        with pytest.raises(InputError, match="label_separator=';'"):  # 'old' is never alone
+            named(["cat", "dog", "cat;old", "dog; old"], multilabel=multilabel)
+    assert named(["cat", "cat, wild", "dog"])[0] == ("cat", "cat, wild", "dog")
     assert named(["cat", "dog", "cat|dog"], classes=["cat", "cat|dog", "dog"])[0] == ("cat", "cat|dog", "dog")
     assert named(["a, b", "c"])[0] == ("a, b", "c")
 

@@ -259,6 +259,7 @@ def test_a_given_test_split_does_not_choose_the_temperature(tmp_path):
     [
         ({"reject": True, "strategy": "finetune"}, "`strategy` must be 'features' with reject=True"),
         ({"reject": 0.05}, "`reject` must be True or False"),
+        ({"multilabel": True}, "Every image has exactly one label"),
         ({"calibrate": True, "multilabel": True}, "`calibrate` must be False if images have several labels"),
         ({"reject": True}, "needs at least 19 images. Received: 18 images"),
     ],

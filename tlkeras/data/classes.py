@@ -50,7 +50,7 @@ def name_classes(
     used = {name for _, one in labeled for name in one}
     everything = ordered(used | {name_of(name) for name in known if not is_missing(name)} - {"-1"})
     if chosen is None:
-        if not multilabel:
+        if several is None:
             _refuse_joined(used)
         chosen = everything
     else:
@@ -113,12 +113,13 @@ def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ..
 
 
 def _refuse_joined(names: set[str]) -> None:
-    """Reject a class such as 'cat|dog' if 'cat' and 'dog' are classes too: the cell contains several labels."""
-    for name in names:
-        for separator in _SEPARATORS:
-            parts = [part.strip() for part in name.split(separator)]
-            if len(parts) > 1 and names.issuperset(parts):
+    """Reject 'cat|wild' if 'cat' is a class and 'wild' occurs elsewhere too: the cell contains several labels."""
+    for separator in _SEPARATORS:
+        divided = {name: [part.strip() for part in name.split(separator)] for name in sorted(names)}
+        used = Counter(part for parts in divided.values() for part in set(parts))
+        for name, parts in divided.items():
+            if len(parts) > 1 and names.intersection(parts) and all(used[part] > 1 for part in parts):
                 raise InputError(
-                    f"The label {name!r} combines labels that also occur separately. If it means several labels, pass "
+                    f"The label {name!r} is made of parts that other labels have too. If it means several labels, pass "
                     f"label_separator={separator!r}; if it is one class, list all classes in `classes`."
                 )

@@ -13,6 +13,7 @@ from tlkeras.data.dataset import ImageSplits
 from tlkeras.data.loading import load_images
 from tlkeras.data.reading import Resize
 from tlkeras.data.splits import TooFewGroups
+from tlkeras.errors import InputError
 from tlkeras.evaluation.confusion_figure import confusion_figure
 from tlkeras.evaluation.several_labels import LabelScores
 from tlkeras.features.store import cache_folder
@@ -212,6 +213,12 @@ def _loaded(arguments, side):
             images = _undivided(source, options) if arguments["strategy"] == "features" and arguments["refit"] else None
             if images is None:
                 raise
+    if all(part.labels.ndim > 1 and (part.labels.sum(axis=1) == 1).all() for part in _parts(images)):
+        raise InputError(
+            "Every image has exactly one label, so there is nothing to learn about several labels per image. Leave out "
+            "`multilabel` (--multilabel). If one cell contains several labels, pass the text between them as "
+            "`label_separator` (--label-separator)."
+        )
     return images if per_class is None else at_most(images, per_class, seed)
 
 
