@@ -116,7 +116,8 @@ def test_the_map_is_bright_where_the_evidence_is():
         np.testing.assert_allclose(one, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("class_token", [True, pytest.param(False, marks=pytest.mark.one_backend)])
+@pytest.mark.one_backend
+@pytest.mark.parametrize("class_token", [True, False])
 def test_maps_of_transformers_are_the_derivative_by_the_strength_of_each_patch(class_token):
     model, pixels = transformer(class_token), images(2)
     maps = activation_maps(model, pixels, 1, method="gradient")

@@ -60,7 +60,7 @@ def test_an_exported_file_answers_unknown_where_the_run_does(rejecting, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("format", "quantize"),
-    [("litert", "dynamic_int8"), ("onnx", "none"), ("openvino", "float16"), ("saved_model", "none")],
+    [("litert", "dynamic_int8"), ("onnx", "none"), ("saved_model", "none")],  # OpenVINO: test_formats.py
 )
 def test_every_runtime_answers_unknown(rejecting, tmp_path, format, quantize):
     pytest.importorskip(

@@ -57,8 +57,8 @@ def backbone(
     Example:
 
     >>> import numpy as np
-    >>> model = backbone("efficientnet_lite0", pooling="avg")
-    >>> images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype="uint8")
+    >>> model = backbone("efficientnet_lite0", pooling="avg", image_size=96)
+    >>> images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype="uint8")
     >>> model.predict(images, verbose=0).shape
     (2, 1280)
     """

@@ -42,11 +42,12 @@ def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     Example:
 
     >>> import tempfile
-    >>> import tlkeras
+    >>> import keras, tlkeras
     >>> from sklearn.neighbors import KNeighborsClassifier
     >>> from sklearn.pipeline import make_pipeline
     >>> images = tlkeras.load_images("data/clipart10", per_class=5)
-    >>> pipe = make_pipeline(tlkeras.FeatureExtractor(), KNeighborsClassifier(3))
+    >>> network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    >>> pipe = make_pipeline(tlkeras.FeatureExtractor(network), KNeighborsClassifier(3))
     >>> pipe = pipe.fit(images.validation.paths, images.validation.labels)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     tlkeras.save_pipeline(pipe, folder + "/saved")

@@ -217,10 +217,11 @@ class Run:
 
         Example:
 
-        >>> import tlkeras
-        >>> run = tlkeras.fit("data/clipart10", per_class=5, verbose=False)
+        >>> import keras, tlkeras
+        >>> layers = [keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, "softmax")]
+        >>> run = tlkeras.Run(keras.Sequential(layers), ("cat", "dog"), (8, 8), "stretch")
         >>> [answer.shape for path, answer in run.probabilities(["data/clipart10/bug/bee.jpg"])]
-        [(10,)]
+        [(2,)]
         """
         for image, answer in stream_answers(self, images, batch_size, verbose):
             yield image, answer if isinstance(answer, ImageError) else answer[: len(self.class_names)]

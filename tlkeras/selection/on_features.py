@@ -31,14 +31,6 @@ def train_on_features(task):
 
     Returns:
         `Trained`.
-
-    Example:
-
-    >>> import tlkeras
-    >>> from tlkeras.selection.outcome import Task
-    >>> trained = train_on_features(Task(tlkeras.load_images("data/clipart10", per_class=5)))
-    >>> trained.model.output_shape, trained.measured.by
-    ((None, 10), 'cross-validation')
     """
     start, given = perf_counter(), "test" in task.images.given
     extractor, features = extract(task)

@@ -158,8 +158,8 @@ def fine_tune(
     Example:
 
     >>> import tlkeras
-    >>> images = tlkeras.load_images("data/clipart10", per_class=5)
-    >>> model = tlkeras.image_classifier("efficientnet_lite0", classes=images.class_names)
+    >>> images = tlkeras.load_images("data/clipart10", per_class=5, image_size=96)
+    >>> model = tlkeras.image_classifier("efficientnet_lite0", classes=images.class_names, image_size=96)
     >>> result = tlkeras.fine_tune(model, images.train, images.validation, epochs=0, verbose=False)
     >>> [phase.name for phase in result.phases], sorted(result.choices)
     (['probe'], ['C', 'average_with_probe', 'runs', 'steps'])
