@@ -34,7 +34,7 @@ STAGES = {
     ),
 }
 
-LARGE = ("InceptionResNetV2", "NASNetMobile")
+LARGE = ("InceptionResNetV2", "NASNetMobile", "DenseNet121", "EfficientNetV2B0", "InceptionV3", "ConvNeXtTiny")
 
 
 @pytest.fixture
