@@ -164,7 +164,8 @@ def test_a_published_efficientnet_file_answers_as_under_keras_imagenet(efficient
     assert relative_error(naive(pixels.astype("float32"), training=False), expected) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["mobilenet", pytest.param("convnext_tiny", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet", "convnext_tiny"])
 def test_weights_of_the_application_and_of_the_backbone_are_read_alike(name, tmp_path):
     info = backbone_info(name)
     shape, pixels = (32, 32, 3), images(32)

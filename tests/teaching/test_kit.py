@@ -67,6 +67,7 @@ def _installed(folder):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_an_archive_installs_from_its_own_wheels_and_notices_damage(tmp_path, wheels, quick_material):
     archive = build_kit.build_kit(tmp_path / "out", wheels)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [archive.name]

@@ -22,6 +22,7 @@ def upper(images):
     return blocks
 
 
+@pytest.mark.slow
 def test_upper_blocks_continue_where_the_frozen_blocks_end(upper, images):
     upper.reset()
     whole = tlkeras.backbone("efficientnet_lite0", image_size=32, pooling="avg")
