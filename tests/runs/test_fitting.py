@@ -1,5 +1,7 @@
 """`tlkeras.fit` learns from all images but a given test split; its number is of models that had not seen the image."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from tlkeras.errors import InputError
 from tlkeras.evaluation.calibration import scale_temperature
 from tlkeras.features.engines.keras_engine import KerasEngine
 from tlkeras.features.engines.litert_engine import LiteRtEngine
+from tlkeras.runs.images import source_files
 from tlkeras.selection import on_features, outcome
 
 COLORS = {"blue": (30, 30, 200), "green": (30, 200, 30), "red": (200, 30, 30)}
@@ -182,6 +185,7 @@ def test_several_labels_per_image_get_sigmoids_thresholds_average_precision_and_
     assert (measured["scores"]["images"], measured["seen_in_training"], measured["scores"]["accuracy"]) == (24, 24, 1)
     assert [one["threshold"] for one in measured["scores"]["labels"]] == list(opened.thresholds)
     assert "Mean average precision on 24 images in 10-fold cross-validation" in str(opened)
+    assert Counter(len(file.label) for file in source_files(opened)) == {0: 6, 1: 12, 2: 6}  # read as `fit` read it
 
 
 def test_two_runs_with_one_seed_are_equal_to_the_digit(colors):

@@ -13,7 +13,7 @@ from tlkeras.data.reading import ImageError, read_image
 from tlkeras.data.sources import list_source
 from tlkeras.errors import InputError
 from tlkeras.exporters.labels import labels_of
-from tlkeras.runs.images import digest
+from tlkeras.runs.images import digest, source_files
 from tlkeras.runs.run import Run, load_run
 from tlkeras.utils.validation import invalid
 
@@ -154,7 +154,7 @@ def _listed(run, images, optional=False):
     """List `(image, label)` from a source or the run's training source, which may be missing if `optional` is true."""
     source = run.metrics["data"].get("source") if images is None else images
     try:
-        files = list_source(source).files
+        files = source_files(run) if images is None else list_source(images).files
     except InputError as error:
         if optional:
             return []
@@ -163,9 +163,9 @@ def _listed(run, images, optional=False):
         raise InputError(
             f"The images of this run can no longer be found: {error} Pass a folder of labeled images with --images."
         ) from error
-    known = set(run.class_names)
-    _, files, _ = name_classes(files, multilabel=None if run.thresholds is None else True)
-    files = [file for file in files if _names(file.label) <= known]
+    if images is not None:
+        _, files, _ = name_classes(files, multilabel=None if run.thresholds is None else True)
+        files = [file for file in files if _names(file.label) <= set(run.class_names)]
     if not files and not optional:
         raise InputError(f"{source!r} has no images of this run's classes. Pass other images with --images.")
     return [(file.source, file.label) for file in files]

@@ -9,14 +9,12 @@ import numpy as np
 
 from tlkeras.adaptation.domain_probe import Domains, adapt_to_domain
 from tlkeras.adaptation.unlabeled import Unlabeled, unlabeled_images
-from tlkeras.data.classes import name_classes
-from tlkeras.data.sources import TableOptions, list_source
 from tlkeras.errors import InputError
 from tlkeras.models.heads import find_head
 from tlkeras.report.adapted_page import render_adapted_page
 from tlkeras.runs.command import command_of
 from tlkeras.runs.folder import REPORT, check_run_output, write_report, written_run
-from tlkeras.runs.images import digest
+from tlkeras.runs.images import digest, source_files
 from tlkeras.runs.run import Run, load_run
 
 
@@ -165,9 +163,8 @@ def _learned_images(run, source):
         raise InputError(
             f"`source` must be given, because the run's images are no longer at {str(where)!r}. Received: source=None."
         )
-    _, files, _ = name_classes(list_source(where, table=TableOptions(None, None, None, None)).files)
     learned = set(data.get("learned", {}).values())
-    files = [file for file in files if digest(file.source) in learned]
+    files = [file for file in source_files(run, source) if digest(file.source) in learned]
     missing = set(run.class_names) - {file.label for file in files}
     if missing:
         raise InputError(

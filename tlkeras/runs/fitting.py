@@ -21,7 +21,7 @@ from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.runs.checks import check_fit
 from tlkeras.runs.command import command_of
 from tlkeras.runs.folder import METRICS, write_report, written_run
-from tlkeras.runs.images import at_most, digest, digests
+from tlkeras.runs.images import READING, at_most, digest, digests, options_read_with
 from tlkeras.runs.log import RunLog
 from tlkeras.runs.measuring import most_common, scores_of
 from tlkeras.runs.metrics import metrics_of
@@ -40,10 +40,7 @@ _STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, 
 
 #: Arguments of `fit` that are passed to `load_images` unchanged.
 _LOADING = (
-    "columns",
-    "root",
-    "label_separator",
-    "multilabel",
+    *READING,
     "groups",
     "classes",
     "near_duplicates",
@@ -239,6 +236,7 @@ def _written(trained, task, log, arguments, unfinished):
     images, source, output = task.images, arguments["source"], arguments["output"]
     data = {
         "source": str(source) if isinstance(source, str | os.PathLike) else type(source).__name__,
+        "reading": options_read_with(arguments),
         "skipped": [asdict(one) for one in images.skipped],
         "learned": digests(trained.learned, source),
         "chosen_by": digests(images.validation, source) if arguments["strategy"] != "features" else {},

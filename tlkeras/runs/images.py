@@ -1,4 +1,4 @@
-"""Limit the number of images in a run, and identify images by their digests."""
+"""Limit the number of images in a run, identify images by their digests, and list the images of a run again."""
 
 import os
 from dataclasses import replace
@@ -6,6 +6,12 @@ from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+
+from tlkeras.data.classes import name_classes
+from tlkeras.data.sources import TableOptions, list_source
+
+#: Arguments of `fit` that say how to read its source: the fields of `TableOptions`.
+READING = ("columns", "root", "label_separator", "multilabel")
 
 
 def at_most(images, per_class, seed):
@@ -58,3 +64,36 @@ def digests(split, source):
         inside = root is not None and Path(path).is_relative_to(root)
         names[Path(path).relative_to(root).as_posix() if inside else str(path)] = digest(content)
     return names
+
+
+def options_read_with(arguments):
+    """Return the arguments of `fit` that say how to read its source, without those left out, ready for JSON."""
+    given = {name: arguments[name] for name in READING if arguments[name] is not None}
+    return {name: str(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
+
+
+def reading_options(run):
+    """Return the `TableOptions` that a run's source was read with."""
+    recorded = run.metrics["data"].get("reading", {})
+    return TableOptions(**{name: recorded.get(name) for name in READING})
+
+
+def source_files(run, source=None):
+    """List the labeled images of a run's source, read as `fit` read them.
+
+    Args:
+        run: `Run` with metrics.
+        source: The source, if it has moved. Defaults to None, the source that the run was trained on.
+
+    Returns:
+        List of `ImageFile` with labels of the run's classes.
+
+    Raises:
+        InputError: The source cannot be listed.
+    """
+    table = reading_options(run)
+    if source is not None:
+        table = replace(table, root=None)  # the images have moved, too
+    listing = list_source(run.metrics["data"]["source"] if source is None else source, table=table)
+    several = True if run.thresholds is not None else None
+    return name_classes(listing.files, run.class_names, classes=run.class_names, multilabel=several)[1]

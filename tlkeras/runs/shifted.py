@@ -8,7 +8,7 @@ import numpy as np
 from tlkeras.data.dataset import ImageSplit
 from tlkeras.errors import InputError
 from tlkeras.evaluation.domains import DomainComparison, compare_domains
-from tlkeras.runs.images import digest
+from tlkeras.runs.images import digest, source_files
 from tlkeras.runs.measuring import known_from_training, labeled_files, named_source, scored_part
 from tlkeras.utils.validation import invalid
 
@@ -35,11 +35,11 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
         raise InputError(
             "`--shifted` requires a run with one label per image. Received: a run with several labels per image."
         )
-    if source is None:
-        source = run.metrics["data"]["source"]
-        if not Path(source).exists():
-            raise invalid("source", None, f"be given, because the images of this run are no longer at {source!r}")
-    clean, other = (_split(run, one, table) for one in (source, shifted))
+    if source is None and not Path(run.metrics["data"]["source"]).exists():
+        where = run.metrics["data"]["source"]
+        raise invalid("source", None, f"be given, because the images of this run are no longer at {where!r}")
+    clean = _split(run, source, source_files(run) if source is None else labeled_files(run, source, table))
+    other = _split(run, shifted, labeled_files(run, shifted, table))
     known, _ = known_from_training(run)
     seen = sum(digest(one) in known for one in clean.sources)
     kinds = {"corruptions": ()} if seen else {}
@@ -48,9 +48,9 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
     return (_as_measured(comparison, run.metrics["scores"]) if seen else comparison), seen
 
 
-def _split(run, source, table):
-    """List labeled images as a split with the run's classes and image size."""
-    files = scored_part(labeled_files(run, source, table))[1]
+def _split(run, source, files):
+    """Make a split with the run's classes and image size from the labeled files of a source."""
+    files = scored_part(files)[1]
     if not files:
         raise InputError(f"`source` must contain images. Received: {named_source(source)}, which contains no images.")
     sources = np.empty(len(files), object)
