@@ -5,6 +5,7 @@ neither times nor machines are recorded. A rebuild therefore changes only what t
 
 Run: python notebooks/build.py [NAME ...]
      python notebooks/build.py --text NAME     rewrite prose and keep the outputs, if no code has changed
+     python notebooks/build.py --boards        show the stored rows in all scoreboards, without executing anything
      python notebooks/build.py --index         rewrite only README.md, the list of all notebooks
      python notebooks/build.py --seconds       also store how long each takes, in CPU seconds without stored features
 """
@@ -149,6 +150,20 @@ def take_scores(notebook):
     for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
         rows = output.get("data", {}).pop(SCOREBOARD, rows)
     return rows
+
+
+def refresh_board(name):
+    """Show the stored rows of all notebooks up to this one in its scoreboard. Nothing is executed."""
+    from tlkeras.teaching.comparing import stored_board
+
+    notebook = nbformat.read(READ / f"{name}.ipynb", as_version=4)
+    board = stored_board(name[:2])
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "teaching.scoreboard(" in cell.source:
+            for output in cell.outputs:
+                if "text/html" in output.get("data", {}):
+                    output.data = {"text/html": board.data["text/html"], "text/plain": board.text}
+    write(notebook, READ / f"{name}.ipynb")
 
 
 def write(notebook, path):
@@ -307,11 +322,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("name", nargs="*", choices=[*names(), []], metavar="NAME", help="by default all")
     parser.add_argument("--text", action="store_true", help="rewrite prose and keep the outputs")
+    parser.add_argument("--boards", action="store_true", help="only update the scoreboards from the stored rows")
     parser.add_argument("--index", action="store_true", help="rewrite only README.md")
     parser.add_argument("--seconds", action="store_true", help="also store how long each takes")
     options = parser.parse_args()
     built, changed, seconds = options.name or names(), [], {}
-    for name in [] if options.index else built:
+    for name in built if options.boards else ():
+        refresh_board(name)
+    for name in () if options.index or options.boards else built:
         start, busy = time.perf_counter(), _busy()
         if options.seconds:
             os.environ["TLKERAS_CACHE"] = tempfile.mkdtemp()  # a first run finds no features
@@ -328,7 +346,7 @@ def main():
         print(f"{name}: {time.perf_counter() - start:.0f} s, {seconds[name]:.0f} of CPU", file=sys.stderr)
     stale = [name for name in names() if changed and name > min(changed) and name not in built]
     if stale:
-        print(f"Now build these, whose scoreboards show older rows: {' '.join(stale)}", file=sys.stderr)
+        print(f"These scoreboards show older rows; run it with --boards: {' '.join(stale)}", file=sys.stderr)
     if options.seconds:
         record(seconds)
     if options.index or not options.name:

@@ -148,7 +148,11 @@ plt.title("From scratch, 30 passes do not catch up")
 plt.xlabel("passes over the training images (epochs)")
 plt.ylabel("right answers (%)")
 plt.ylim(0, 80)
-plt.show()
+teaching.show_figure(
+    f"Three runs from scratch rise to about {tests:.0f}% on validation images in 30 epochs; "
+    f"transfer has {np.mean(transfer):.1%} on test images from the start, and always saying "
+    f"mammal {np.mean(largest):.1%}."
+)
 
 # %%
 counts = {"train": len(split.train), "test": len(split.test)}

@@ -6,7 +6,7 @@
 # **You will be able to**
 #
 # - **Load** a data set of TensorFlow Datasets as splits that share no near-duplicates.
-# - **Draw** a learning curve for a probe, for fine-tuning and for training from scratch.
+# - **Draw** a learning curve for a probe, and compare it with fine-tuning and with random weights.
 # - **Forecast** what more images would bring, and check the forecast on images that you have.
 # - **Doubt** rules of thumb: test them.
 #
@@ -218,6 +218,40 @@ fair = {
 teaching.finding(" ".join(f"**{n} per class:** {each}" for n, each in fair.items()))
 
 # %% [markdown]
+# ## Is transfer worth it? A trial
+#
+# Is it what the weights have *learned* that helps, or would any weights of a good scale do? `tlkeras.trial` answers that on
+# your images. It trains one network from three starts: the pretrained weights, new random ones (`scratch`), and the
+# pretrained values in random order (`shuffled`: the same scale, nothing learned). Each start gets the learning rate that is
+# best on validation images, since a rival that is not tuned flatters transfer. Then it says who leads on test images.
+#
+# On your folder: `tlkeras.trial("my folder", image_size=96)`. That is up to 36 trainings, so here is a stored trial of
+# `benchmarks/trial.py`: a quarter of the training drawings, 48 pixels, two rates, eight epochs.
+
+# %%
+trial = teaching.measured("trial")
+teaching.table(
+    {
+        "start": arm["name"],
+        "best rate": f"{arm['learning_rate']:g}",
+        "validation loss": f"{arm['loss']:.2f}",
+        "test images right": f"{arm['accuracy']:.1%}",
+    }
+    for arm in trial["arms"]
+)
+
+# %% tags=["hide"]
+(lead,) = trial["leads"]
+points, bottom, top = (100 * lead[end] for end in ("lead", "low", "high"))
+teaching.finding(
+    f"With {lead['images']} training images, transfer leads *{lead['rival']}*, the better "
+    f"of the two rivals on validation images, by {points:+.0f} points (95% interval "
+    f"{bottom:+.0f} to {top:+.0f}; {trial['test']} test images). Learned weights help, a good "
+    "scale alone does not. Eight epochs favor transfer, because random weights learn for "
+    "longer: a trial says what pays *at this cost*."
+)
+
+# %% [markdown]
 # ## What does a doubling bring?
 #
 # A rule of thumb says that each doubling of the images brings about the same number of points. Test it.
@@ -328,6 +362,7 @@ for split in splits:
     assert not known & tested, "near-duplicates straddle"
 assert everything.mean() > majority + 0.2, "no better than one class"
 assert beats <= 16, "transfer should need few images"
+assert lead["low"] > 0, "transfer should lead random weights"
 assert min(gains) > 0, "a doubling should bring something"
 assert past.low - 0.05 < past.measured < past.high + 0.05, "the hindcast is off"
 
@@ -412,7 +447,8 @@ teaching.scoreboard("06", rows, images="drawings, 96 px")
 # ## Recap
 #
 # - **Load**: `load_images` takes `"tfds:NAME"` or a builder, and keeps near-duplicates on one side.
-# - **Draw**: features once, nested samples, the same test images, several splits. A pretrained network starts high.
+# - **Draw**: features once, nested samples, the same test images, several splits. A pretrained network starts high, and
+#   `tlkeras.trial` says whether that is worth it against random and shuffled weights.
 # - **Forecast**: `tlkeras.learning_curve` says what more images of the same kind would bring, and hindcasts what you
 #   know.
 # - **Doubt**: "so many images per class" is a property of a task, not a law. Measure your own curve.

@@ -254,7 +254,8 @@ tlkeras.preview(samples, drawing, columns=6, image_size=96)
 kinds = ", ".join(type(layer).__name__ for layer in drawing)
 teaching.finding(
     "Flips are horizontal only, and what moves in from outside is white, like paper. "
-    f"The layers: {kinds}."
+    f"The layers: {kinds}. All rows still show a bird and an apple; a gray apple cut at the "
+    "top is at the limit."
 )
 
 # %% [markdown]
@@ -342,56 +343,6 @@ teaching.outcome(
     costlier[between.better],
     f"{between} Each flip against none: {down} {across} **Invariance is a property of "
     "features; truth is one of labels.**",
-)
-
-# %% [markdown]
-# ## Keras and KerasCV, side by side
-#
-# Keras has most of the layers today. KerasCV is no longer developed and needs TensorFlow, but it has some layers that
-# Keras lacks. KerasCV's layers change images even when a model predicts. So do not put them into a model, and use them
-# on training images only: `images.train.batches(augment=layer)`. `tlkeras.GridMask` and `tlkeras.RandomChannelShuffle`
-# act in training only.
-
-# %%
-RANGE = (0, 255)
-looks = {
-    "RandAugment": keras.layers.RandAugment(RANGE, factor=0.5, seed=3),
-    "AugMix": keras.layers.AugMix(RANGE, seed=3),
-    "RandomErasing": keras.layers.RandomErasing((1, 1), value_range=RANGE, seed=3),
-}
-try:
-    # It warns about packages that it does not find.
-    with warnings.catch_warnings(action="ignore"):
-        from keras_cv import layers as cv
-    looks |= {
-        "CV RandAugment": cv.RandAugment(RANGE, magnitude=0.5, seed=3),
-        "CV GridMask": cv.GridMask(seed=3),
-        "CV ChannelShuffle": cv.ChannelShuffle(seed=3),
-        "CV ChannelShift": cv.RandomChannelShift(RANGE, 0.4, seed=3),
-    }
-except ImportError:
-    print("KerasCV cannot be imported here, so its layers are left out.")
-
-# %% tags=["hide"]
-view = {"original": samples.astype("float32")}
-for name, layer in looks.items():
-    seen = keras.ops.convert_to_numpy(layer(view["original"], training=True))
-    view[name] = np.clip(seen, *RANGE)
-tlkeras.contact_sheet(
-    [x[1] for x in view.values()], list(view), columns=4, image_size=120
-)
-
-# %% tags=["hide"]
-change = {
-    name: np.abs(x - view["original"]).mean()
-    for name, x in view.items()
-    if name != "original"
-}
-most, least = max(change, key=change.get), min(change, key=change.get)
-teaching.finding(
-    f"None of these layers knows our domain. On average {most} changes a pixel by "
-    f"{change[most]:.0f} of 255 gray levels, {least} by {change[least]:.0f}. Layers "
-    "that hide a part make the classifier recognize a thing by what is left of it."
 )
 
 # %% [markdown]
@@ -616,6 +567,58 @@ teaching.scoreboard(
         )
     },
     images="drawings, 96 px",
+)
+
+# %% [markdown]
+# ## Appendix · Keras and KerasCV, side by side
+#
+# This section is about tools and not about the question of the page.
+#
+# Keras has most of the layers today. KerasCV is no longer developed and needs TensorFlow, but it has some layers that
+# Keras lacks. KerasCV's layers change images even when a model predicts. So do not put them into a model, and use them
+# on training images only: `images.train.batches(augment=layer)`. `tlkeras.GridMask` and `tlkeras.RandomChannelShuffle`
+# act in training only.
+
+# %%
+RANGE = (0, 255)
+looks = {
+    "RandAugment": keras.layers.RandAugment(RANGE, factor=0.5, seed=3),
+    "AugMix": keras.layers.AugMix(RANGE, seed=3),
+    "RandomErasing": keras.layers.RandomErasing((1, 1), value_range=RANGE, seed=3),
+}
+try:
+    # It warns about packages that it does not find.
+    with warnings.catch_warnings(action="ignore"):
+        from keras_cv import layers as cv
+    looks |= {
+        "CV RandAugment": cv.RandAugment(RANGE, magnitude=0.5, seed=3),
+        "CV GridMask": cv.GridMask(seed=3),
+        "CV ChannelShuffle": cv.ChannelShuffle(seed=3),
+        "CV ChannelShift": cv.RandomChannelShift(RANGE, 0.4, seed=3),
+    }
+except ImportError:
+    print("KerasCV cannot be imported here, so its layers are left out.")
+
+# %% tags=["hide"]
+view = {"original": samples.astype("float32")}
+for name, layer in looks.items():
+    seen = keras.ops.convert_to_numpy(layer(view["original"], training=True))
+    view[name] = np.clip(seen, *RANGE)
+tlkeras.contact_sheet(
+    [x[1] for x in view.values()], list(view), columns=4, image_size=120
+)
+
+# %% tags=["hide"]
+change = {
+    name: np.abs(x - view["original"]).mean()
+    for name, x in view.items()
+    if name != "original"
+}
+most, least = max(change, key=change.get), min(change, key=change.get)
+teaching.finding(
+    f"None of these layers knows our domain. On average {most} changes a pixel by "
+    f"{change[most]:.0f} of 255 gray levels, {least} by {change[least]:.0f}. Layers "
+    "that hide a part make the classifier recognize a thing by what is left of it."
 )
 
 # %% [markdown]

@@ -58,6 +58,8 @@ def test_what_is_verified_is_what_the_run_has_not_learned_from(exported, images,
     assert plain["agreement"] == 1.0 and plain["largest_difference"] < 1e-5
     assert report["candidates"][1]["agreement"] == 1.0  # float16
     assert plain["drop_interval"][0] <= plain["drop"] <= plain["drop_interval"][1]
+    assert plain["lost"] == plain["gained"] == 0
+    assert chosen["lost"] - chosen["gained"] == round(chosen["drop"] * 30)
     assert chosen["keras_accuracy"] == 1.0 and {one["images"] for one in chosen["classes"]} == {10}
     assert {"ms_1", "ms_2"} <= set(plain) and "float32" in report["why"]
     text = str(exported[1])

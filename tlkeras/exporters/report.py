@@ -9,7 +9,10 @@ from tlkeras.exporters.verification import failure
 from tlkeras.utils.tables import table
 
 #: Results of `tlkeras.exporters.verification.compare` that each row of the table has.
-_MEASURED = ("agreement", "largest_difference", "unknown_agreement", "accuracy", "drop", "drop_interval")
+_MEASURED = (
+    *("agreement", "largest_difference", "unknown_agreement"),
+    *("accuracy", "drop", "drop_interval", "lost", "gained"),
+)
 
 
 @dataclass(frozen=True)

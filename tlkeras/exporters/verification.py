@@ -21,9 +21,10 @@ def compare(answers, expected, subject):
         unknown scores, also `unknown_agreement` (fraction of images for which the file and Keras agree on whether they
         are unknown), `unknown` and `keras_unknown` (fractions of images classified as unknown) and `unknown_interval`
         (95% interval of the difference between these two fractions, file minus Keras). If the labels are known, also
-        `accuracy`, `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired difference)
-        and `classes` (one dict per class with `name`, `images`, and the fractions of its images that `keras` and
-        `export` predict correctly).
+        `accuracy`, `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired
+        difference), with one label per image `lost` and `gained` (numbers of images that only Keras, or only the file,
+        predicts correctly), and `classes` (one dict per class with `name`, `images`, and the fractions of its images
+        that `keras` and `export` predict correctly).
 
     Example:
 
@@ -50,6 +51,8 @@ def compare(answers, expected, subject):
     lost = lost if lost.ndim == 1 else lost.mean(axis=1)
     result["accuracy"], result["keras_accuracy"] = float(right.mean()), float(right_in_keras.mean())
     result["drop"], result["drop_interval"] = float(lost.mean()), _interval(lost)
+    if right.ndim == 1:
+        result["lost"], result["gained"] = int((lost > 0).sum()), int((lost < 0).sum())
     names = subject.labels["class_names"]
     classes = [(subject.truth == number) if right.ndim == 1 else subject.truth[:, number] > 0
                for number in range(len(names))]  # fmt: skip

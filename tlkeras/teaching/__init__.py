@@ -8,7 +8,7 @@ from tlkeras.teaching.guesses import outcome, predict
 from tlkeras.teaching.line_chart import line_chart
 from tlkeras.teaching.materials import clipart10, emoji4, measured
 from tlkeras.teaching.session import start
-from tlkeras.teaching.showing import finding, table
+from tlkeras.teaching.showing import finding, show_figure, table
 from tlkeras.teaching.upper_blocks import UpperBlocks
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "predict",
     "quiz",
     "scoreboard",
+    "show_figure",
     "start",
     "table",
     "transfer_diagram",

@@ -123,12 +123,35 @@ def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 
         )
         right = [float(number) for number in np.atleast_1d(value)]
         new.append({"approach": name, "images": of, "splits": over, "right": right})
-    earlier = []
+    return _board(notebook, new)
+
+
+def stored_board(notebook: str) -> Shown:
+    """Show the scoreboard of a notebook from stored rows only, its own rows included.
+
+    Args:
+        notebook: Number of the notebook, such as `"03"`.
+
+    Example:
+
+    >>> print(str(stored_board("00")).splitlines()[0].split())
+    ['notebook', 'approach', 'images', 'splits', 'right']
+    """
+    return _board(notebook, [row for number, row in _stored() if number == notebook])
+
+
+def _stored():
+    """List `(notebook, row)` for all stored rows, in the order of the course."""
     folder = resources.files("tlkeras.teaching") / "measurements" / "scoreboard"
-    if folder.is_dir():
-        for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-            if file.name.endswith(".json") and file.name[:2] < notebook:
-                earlier += [(file.name[:2], row) for row in json.loads(file.read_text())]
+    if not folder.is_dir():
+        return []
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
+    return [(file.name[:2], row) for file in files for row in json.loads(file.read_text())]
+
+
+def _board(notebook, new):
+    """Show the stored rows of earlier notebooks, then the new rows in bold."""
+    earlier = [(number, row) for number, row in _stored() if number < notebook]
     listed = [_line(*entry) for entry in [*earlier, *((notebook, row) for row in new)]]
     header = ["notebook", "approach", "images", "splits", "right"]
     bold = range(len(earlier), len(listed))

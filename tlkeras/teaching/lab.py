@@ -125,13 +125,19 @@ def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Seq
         Float32 array of shape `(images, features)`; for several blocks, a dict that maps each block to such an array.
     """
     import tlkeras
+    from tlkeras.features.network import shared_network
+    from tlkeras.features.parameters import network_settings
 
     if isinstance(backbone, str):  # a model has a size of its own
         settings = {"image_size": images.image_size, **settings}
     if block is None or isinstance(block, str):
         return tlkeras.FeatureExtractor(backbone, block=block, **settings).transform(images)
-    widths = [len(tlkeras.FeatureExtractor(backbone, block=one, **settings).get_feature_names_out()) for one in block]
-    at_once = tlkeras.FeatureExtractor(backbone, block=list(block), **settings).transform(images)
+    if len(block) == 1:
+        return {block[0]: features(images, backbone, block[0], **settings)}
+    extractor = tlkeras.FeatureExtractor(backbone, block=list(block), **settings)
+    at_once = extractor.transform(images)
+    joined = shared_network(network_settings(extractor)).get_layer("blocks_concat").input
+    widths = [tensor.shape[-1] for tensor in joined]
     return dict(zip(block, np.split(at_once, np.cumsum(widths)[:-1], axis=1), strict=True))
 
 

@@ -59,7 +59,9 @@ def measured(name):
         name: `"from_scratch"` for the test accuracies of EfficientNet-Lite0 trained from random weights on several
             splits of clipart10. The first key of the result is the image size, such as `"96"`. Below it, `"test"` has
             one accuracy per split and `"seeds"` the seeds of the splits; see `benchmarks/from_scratch.py`.
-            `"notebook_seconds"` for the run time of each notebook; see `benchmarks/notebook_seconds.py`.
+            `"trial"` for a `tlkeras.trial` of clipart10 with a quarter of its training images; see
+            `benchmarks/trial.py`. `"notebook_seconds"` for the run time of each notebook; see
+            `benchmarks/notebook_seconds.py`.
 
     Returns:
         The contents of the JSON file: dicts, lists and numbers.

@@ -1,6 +1,8 @@
 """Show findings and tables below a cell, with plain text for terminals and screen readers."""
 
+import base64
 import html
+import io
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,13 +18,15 @@ class Shown:
     Attributes:
         data: Dict that maps MIME types to content.
         text: The same content as plain text.
+        details: Dict that maps MIME types to metadata, such as the size of a picture. Defaults to none.
     """
 
-    def __init__(self, data: Mapping[str, Any], text: str):
-        self.data, self.text = dict(data), text
+    def __init__(self, data: Mapping[str, Any], text: str, details: Mapping[str, Any] | None = None):
+        self.data, self.text, self.details = dict(data), text, dict(details or {})
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return {**self.data, "text/plain": self.text}
+        data = {**self.data, "text/plain": self.text}
+        return (data, self.details) if self.details else data
 
     def __repr__(self):
         return self.text
@@ -66,6 +70,29 @@ def plain(markdown: str) -> str:
     text = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
     text = re.sub(r"(?<![\w*])\*(\S(?:.*?\S)?)\*(?![\w*])", r"\1", text)
     return text.replace("`", "")
+
+
+def show_figure(alt: str) -> None:
+    """Show the current figure of pyplot with a text alternative, like the figures of `tlkeras`.
+
+    Args:
+        alt: Description of the figure in words, for readers who cannot see it.
+
+    Example:
+
+    >>> from matplotlib import pyplot
+    >>> lines = pyplot.plot([1, 2, 3])
+    >>> show_figure("A line that rises from 1 to 3.")
+    A line that rises from 1 to 3.
+    """
+    from matplotlib import pyplot  # only for notebooks that draw with it
+
+    figure, file = pyplot.gcf(), io.BytesIO()
+    figure.savefig(file, format="png", dpi=2 * figure.dpi, bbox_inches="tight")  # two pixels for each of the page
+    pyplot.close(figure)
+    width, height = (int.from_bytes(file.getvalue()[at : at + 4], "big") for at in (16, 20))
+    size = {"width": width // 2, "height": height // 2, "alt": alt}
+    show(Shown({"image/png": base64.b64encode(file.getvalue()).decode()}, alt, {"image/png": size}))
 
 
 def table(rows: Sequence[Mapping[str, Any]], caption: str | None = None) -> Shown:
