@@ -44,6 +44,7 @@ def test_training_the_top_trains_the_model(model):
     assert not np.array_equal(before, model.get_layer("predictions").get_weights()[0])
 
 
+@pytest.mark.one_backend
 def test_the_model_saves_as_before_it_was_cut(model, tmp_path):
     tlkeras.unfreeze(tlkeras.freeze(model), last=1)
     config = model.get_config()
