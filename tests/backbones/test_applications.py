@@ -24,9 +24,9 @@ MODULES = {
     "convnext": applications.convnext,
 }
 APPLICATIONS = [name for name in list_backbones() if backbone_info(name).provider == "keras"]
-#: One per family; of their siblings, which differ in depth and width only, another one runs with the slow tests.
+#: One per family (the small ones are quick), and one sibling, which differs in depth and width only.
 QUICK = {"vgg16", "resnet50", "mobilenet", "mobilenet_v2", "mobilenet_v3_small"}
-LARGE_FAMILIES = {
+SLOW = {
     "xception", "resnet50_v2", "inception_v3", "densenet121", "efficientnet_b0", "efficientnet_v2_b0", "convnext_tiny",
     "inception_resnet_v2", "nasnet_mobile",
 }  # fmt: skip
@@ -88,7 +88,7 @@ def layers_of(model):
 
 @pytest.mark.parametrize(
     "name",
-    [*sorted(QUICK), *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(LARGE_FAMILIES | SIBLINGS))],
+    [*sorted(QUICK), *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(SLOW | SIBLINGS))],
 )
 def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
     """Two networks of the same layers give the same: one of each family shows it, and of its sibling the layers."""
@@ -98,7 +98,7 @@ def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
         original = getattr(applications, info.constructor)(include_top=False, weights=None, input_shape=shape)
         model = backbone(name, weights=None, image_size=info.minimum_size)
     assert layers_of(model) == layers_of(original)
-    if name in QUICK | LARGE_FAMILIES:
+    if name in QUICK | SLOW:
         values = list(random_values([*original.trainable_variables, *original.non_trainable_variables]))
         values = list(map(keras.ops.convert_to_tensor, values))
         pixels = images(info.minimum_size, count=1)
@@ -121,7 +121,7 @@ def test_raw_pixels_give_what_preprocess_input_and_the_constructor_give(name):
 def test_a_family_shares_its_preprocessing():
     for name in APPLICATIONS:
         info = backbone_info(name)
-        shown = [other for other in map(backbone_info, QUICK | LARGE_FAMILIES) if other.family == info.family]
+        shown = [other for other in map(backbone_info, QUICK | SLOW) if other.family == info.family]
         assert info.preprocessing in {other.preprocessing for other in shown}, name
 
 
