@@ -105,6 +105,14 @@ def test_noise_gets_a_stronger_penalty_than_signal():
     assert tlkeras.linear_probe(noise, y)[-1].C < tlkeras.linear_probe(signal, y)[-1].C
 
 
+def test_a_clearly_higher_loss_ends_the_fits_and_a_rise_within_the_noise_does_not():
+    rng = np.random.default_rng(0)
+    noise, y = rng.normal(size=(400, 100)), np.arange(400) % 2
+    assert np.isfinite(held_out_losses(noise, y, (1e-4, 1.0, 10.0), 5)).tolist() == [True, True, False]
+    few, steps = noise[:20, :2], (1e-4, 1.1e-4, 1.2e-4, 1.3e-4)  # every loss is about the same
+    assert np.isfinite(held_out_losses(few, y[:20], steps, 2))[:3].all()
+
+
 @pytest.mark.parametrize("rarest", [1, 2, 3])
 def test_a_class_of_few_images_does_not_stop_it(rarest):
     rng = np.random.default_rng(0)

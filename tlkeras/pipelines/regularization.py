@@ -8,14 +8,19 @@ from tlkeras.pipelines.scaling import fitted_scaler
 #: With a thousand standardized features, the best C for few images is far below scikit-learn's default of 1.
 DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
 
+#: Standard errors by which a loss must have risen to be the last one. The loss as a function of C has one minimum
+#: except for noise, so a clear rise is not followed by a lower loss.
+CLEARLY = 3.0
+
 
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     """Fit a regression for each C without the held-out images, and predict these images.
 
     The values of C are tried from the strongest penalty to the weakest, and each fit starts from the previous solution.
-    The sequence stops after two values in a row without a lower loss, since fits with a weak penalty take longest and
-    overfit. Where the sequence stops for a part depends only on the loss on that part, so the choice of C for one part
-    does not depend on the labels of another part.
+    The sequence stops after a value whose loss is clearly higher than the lowest (by more than `CLEARLY` standard
+    errors of the difference), or after two values in a row without a lower loss, since fits with a weak penalty take
+    longest and overfit. Where the sequence stops for a part depends only on the loss on that part, so the choice of C
+    for one part does not depend on the labels of another part.
 
     Args:
         data: `LabeledFeatures` of the images.
@@ -34,17 +39,27 @@ def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
     seen, unseen = _fewer_columns(scaler.transform(data.features[train]), scaler.transform(data.features[held_out]))
     answers_along = _answers(data, train, seen, unseen, Cs, class_weight)
     paths = [np.full((len(Cs), len(rows), len(data.classes)), np.nan) for rows in parts]
-    lowest, without_gain = np.full(len(parts), np.inf), np.zeros(len(parts), int)
+    lowest, without_gain = [np.full(len(rows), np.inf) for rows in parts], np.zeros(len(parts), int)
     for position, answers in enumerate(answers_along):
         for part, answer in enumerate(np.split(answers, np.cumsum([len(rows) for rows in parts])[:-1])):
             if without_gain[part] < 2 or position <= at_least:
                 paths[part][position] = answer
-                loss = log_losses(answer, data, parts[part], class_weight).mean()
-                without_gain[part] = 0 if loss < lowest[part] else without_gain[part] + 1
-                lowest[part] = min(lowest[part], loss)
+                losses = log_losses(answer, data, parts[part], class_weight)
+                if losses.mean() < lowest[part].mean():
+                    lowest[part], without_gain[part] = losses, 0
+                else:
+                    without_gain[part] += 2 if _clearly_higher(losses, lowest[part], data.groups[parts[part]]) else 1
         if (without_gain >= 2).all() and position >= at_least:
             break
     return paths
+
+
+def _clearly_higher(losses, lowest, groups):
+    """Return whether the mean loss is higher by more than `CLEARLY` standard errors of the paired difference."""
+    rise = losses - lowest
+    _, numbers = np.unique(groups, return_inverse=True)
+    sums = np.bincount(numbers, rise - rise.mean())  # images of one group are dependent
+    return rise.sum() > CLEARLY * np.sqrt((sums**2).sum())
 
 
 def _answers(data, train, seen, unseen, Cs, class_weight):

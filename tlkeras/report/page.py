@@ -1,5 +1,6 @@
 """The page of a run: a self-contained HTML file that supports dark mode, phones, keyboards and screen readers."""
 
+from functools import cache
 from importlib import resources
 
 from markupsafe import Markup
@@ -74,8 +75,9 @@ def render_page(facts):
     )
 
 
+@cache
 def template(name):
-    """Load a template of this package. HTML templates escape their variables."""
+    """Load a template of this package, once per process. HTML templates escape their variables."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
