@@ -165,3 +165,21 @@ def test_scores_are_taken_out_of_the_outputs():
     assert build.take_scores(notebook) == [["probe", 0.7]]
     assert code.outputs[0].data == {"text/plain": "table"}
     assert build.SCOREBOARD == comparing.SCOREBOARD
+
+
+def test_a_board_shows_the_stored_rows_and_other_outputs_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "READ", tmp_path)
+    monkeypatch.setattr(comparing, "_stored", lambda: [("03", _row("old", 0.5)), ("04", _row("own", 0.75))])
+    cells = [build.nbformat.v4.new_code_cell(code) for code in ("teaching.scoreboard('04', rows)", "table")]
+    for cell in cells:
+        cell.outputs = [build.nbformat.v4.new_output("display_data", {"text/html": "stale", "text/plain": "stale"})]
+    build.write(build.nbformat.v4.new_notebook(cells=cells), tmp_path / "04_lesson.ipynb")
+    build.refresh_board("04_lesson")
+    board, other = build.nbformat.read(tmp_path / "04_lesson.ipynb", as_version=4).cells
+    assert "old" in board.outputs[0].data["text/plain"] and "75.0%" in board.outputs[0].data["text/plain"]
+    assert "<th" in board.outputs[0].data["text/html"] and build.SCOREBOARD not in board.outputs[0].data
+    assert other.outputs[0].data["text/plain"] == "stale"
+
+
+def _row(name, share):
+    return {"approach": name, "images": "drawings", "splits": 12, "right": [share]}

@@ -132,3 +132,13 @@ def test_neighbors_of_the_same_group_do_not_count(images):
     features = np.eye(60)[images.groups]  # only the partner is alike
     assert lab.neighbors_agree(features, images) < 1
     assert lab.neighbors_agree(np.eye(3)[images.labels], images) == 1
+
+
+@pytest.mark.slow
+def test_features_of_several_blocks_in_one_pass_are_those_of_each_block():
+    few = lab.drawings(image_size=32).take(range(6))
+    blocks = ["block1", "block3"]
+    at_once = lab.features(few, block=blocks)
+    assert list(at_once) == blocks
+    for block in blocks:
+        np.testing.assert_allclose(at_once[block], lab.features(few, block=block), rtol=1e-4, atol=1e-4)

@@ -1,9 +1,13 @@
 """Findings, tables and guesses say the same in Markdown or HTML as in plain text."""
 
+import base64
+import io
+
 import pytest
+from PIL import Image
 
 from tlkeras import InputError
-from tlkeras.teaching import finding, outcome, predict, quiz, table
+from tlkeras.teaching import finding, outcome, predict, quiz, showing, table
 from tlkeras.teaching.exercises import NotYet, notebook_01
 from tlkeras.teaching.showing import callout
 
@@ -61,3 +65,17 @@ def test_a_quiz_says_why_a_choice_is_wrong_and_all_reasons_once_it_is_right(monk
 def test_a_finding_outside_a_notebook_is_printed(capsys):
     finding("**Three** of four.")
     assert capsys.readouterr().out == "Finding: Three of four.\n"
+
+
+def test_a_figure_of_pyplot_has_its_text_alternative_and_half_its_pixels(monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    displayed = []
+    monkeypatch.setattr(showing, "show", displayed.append)
+    pyplot.figure(figsize=(3, 2))
+    pyplot.plot([1, 2])
+    showing.show_figure("A line that rises.")
+    data, details = displayed[0]._repr_mimebundle_()
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert data["text/plain"] == details["image/png"]["alt"] == "A line that rises."
+    assert (details["image/png"]["width"], details["image/png"]["height"]) == (picture.width // 2, picture.height // 2)
+    assert not pyplot.get_fignums(), "the figure is closed, so it is not shown a second time"
