@@ -149,7 +149,7 @@ plt.xlabel("passes over the training images (epochs)")
 plt.ylabel("right answers (%)")
 plt.ylim(0, 80)
 teaching.show_figure(
-    f"Three runs from scratch rise to about {tests:.0f}% on validation images in 30 epochs; "
+    f"Three runs from scratch rise slowly over 30 epochs, to {tests:.1f}% on test images; "
     f"transfer has {np.mean(transfer):.1%} on test images from the start, and always saying "
     f"mammal {np.mean(largest):.1%}."
 )
