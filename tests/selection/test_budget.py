@@ -14,13 +14,14 @@ def task(**options):
     images = SimpleNamespace(train=range(160), validation=range(48), test=range(48), image_size=(224, 224))
     defaults = {"refit": False, "epochs": 4, "checkpoint": None, "verbose": False, "on_event": None}
     defaults |= {"callbacks": (), "domain": None, "smaller_sides": ()}
-    return SimpleNamespace(images=images, **{**defaults, **options})
+    return SimpleNamespace(images=images, learnable=range(256), **{**defaults, **options})
 
 
 def test_steps_and_forward_passes_are_counted():
     # 40 steps; passes over 160 training, 6 times 48 validation and 48 test images, at a third of a step per 16 images
     assert minutes_for(task(), full_pace(3.0), epochs=4) == pytest.approx((40 + (160 + 6 * 48 + 48) / 48) * 3 / 60)
-    assert minutes_for(task(refit=True), full_pace(3.0), 4) == pytest.approx((80 + (320 + 6 * 48 + 48) / 48) * 3 / 60)
+    # 64 more steps and 256 more passes for a model of all images
+    assert minutes_for(task(refit=True), full_pace(3.0), 4) == pytest.approx((104 + (416 + 6 * 48 + 48) / 48) * 3 / 60)
 
 
 @pytest.mark.parametrize(

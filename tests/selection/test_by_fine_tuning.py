@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 import tlkeras
 from tlkeras.selection import by_fine_tuning
@@ -27,10 +28,9 @@ def test_held_out_images_are_predicted_as_by_keras_with_the_inputs_of_the_head()
     np.testing.assert_allclose(flipped, (probabilities + mirrored) / 2, atol=1e-5)
 
 
-def test_a_plan_with_smaller_images_trains_measures_and_refits_on_them(monkeypatch):
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype("uint8")
-    images = tlkeras.load_images(list(pixels), labels=np.arange(40) % 2, image_size=16, near_duplicates=False)
-    monkeypatch.setattr(by_fine_tuning, "_step_seconds", lambda task, blocks: 100.0)
+@pytest.fixture
+def images(monkeypatch):
+    """Forty images, and a tiny classifier for them."""
     monkeypatch.setattr(
         by_fine_tuning,
         "_classifier",
@@ -44,6 +44,22 @@ def test_a_plan_with_smaller_images_trains_measures_and_refits_on_them(monkeypat
             ]
         ),
     )
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype("uint8")
+    return tlkeras.load_images(list(pixels), labels=np.arange(40) % 2, image_size=16, near_duplicates=False)
+
+
+def test_the_refitted_model_trains_for_as_many_epochs_as_the_measured_one(images):
+    events = []
+    trained = train_by_fine_tuning(Task(images, epochs=2, on_event=events.append))
+    refit = [event for event in events if event.get("stage") == "refit" and "epoch" in event]
+    assert len(images.train) <= 32 < len(trained.learned) == 40  # two steps per epoch, then three
+    assert trained.choices["average_with_probe"] == 0.5  # too few validation images to choose something else
+    assert trained.choices["steps"] == 2 * trained.choices["epoch"]
+    assert len(refit) == trained.choices["epoch"] and all(event["steps_per_epoch"] == 3 for event in refit)
+
+
+def test_a_plan_with_smaller_images_trains_measures_and_refits_on_them(images, monkeypatch):
+    monkeypatch.setattr(by_fine_tuning, "_step_seconds", lambda task, blocks: 100.0)
     trained = train_by_fine_tuning(Task(images, minutes=0.001, epochs=1, smaller_sides=(8,)))
     assert trained.model.input_shape == (None, 8, 8, 3)
     assert trained.measured.images.image_size == trained.learned.image_size == (8, 8)

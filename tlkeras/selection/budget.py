@@ -102,17 +102,19 @@ def minutes_for(task, pace, epochs):
 
     Returns:
         Minutes for the training steps and for the forward passes: over all images for the probe, over the held-out
-        images after each epoch, and over the test images. The steps count twice if the model is refitted. If outputs of
-        the trunk are cached, computing them takes one pass per view, and the held-out images take one pass in total.
+        images after each epoch, and over the test images. If the model is refitted, the steps and the probe for all
+        images are added. If outputs of the trunk are cached, computing them takes one pass per view, and the held-out
+        images take one pass in total.
     """
-    images, times = task.images, 2 if task.refit else 1
-    steps = ceil(len(images.train) / BATCH) * epochs * times
+    images = task.images
+    trained = [len(images.train), *([len(task.learnable)] if task.refit else [])]
+    steps = sum(ceil(count / BATCH) for count in trained) * epochs
     per_image, held_out = 1, epochs + 2
     if pace.views is not None:
         redrawn = (epochs - 1) // pace.views if pace.views > 1 else 0  # the oldest view in each epoch
         per_image += min(epochs, pace.views + redrawn)
         held_out = held_out if epochs <= pace.views else 1
-    passes = len(images.train) * times * per_image + len(images.validation) * held_out + len(images.test)
+    passes = sum(trained) * per_image + len(images.validation) * held_out + len(images.test)
     return (steps * pace.step + passes * pace.image) / 60
 
 
