@@ -1,6 +1,7 @@
 """The trial: three starts of one network, each with the learning rate that suits it, and a verdict with an interval."""
 
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import tlkeras
 from tlkeras import InputError, Trial
-from tlkeras.selection.trial import Arm, Lead, _lead, arm_model
+from tlkeras.selection.trial import Arm, Lead, _best_arm, _lead, arm_model
 
 layers = keras.layers
 
@@ -78,6 +79,20 @@ def test_it_is_told_as_table_sentence_and_json():
     assert lines[1].split() == ["100", "transfer", "0.0003", "0.400", "0.850"]
     assert lines[-1] == "With 100 images, transfer leads scratch by +25 points (+15 to +35): transfer is better."
     assert json.loads(json.dumps(result.to_json()))["verdict"] == "transfer"
+
+
+def test_an_arm_that_is_no_better_than_guessing_is_named(monkeypatch):
+    pixels, labels = stripes(10, seed=0)
+    images = tlkeras.load_images(pixels, labels=labels, image_size=32, near_duplicates=False)
+    monkeypatch.setattr("tlkeras.selection.trial.fine_tune", lambda *data, **options: None)
+    for told, truth in ((1 / 3, 1 / 3), (0.2, 0.6)):
+        answers = lambda model, split: np.where(np.eye(3)[split.labels] == 1, truth, told)  # noqa: B023, E731
+        monkeypatch.setattr("tlkeras.selection.trial.predicted", answers)
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            _best_arm(network(), "scratch", images.train, images, [1e-3], 8, 0, False)
+        named = any("'scratch' learned nothing in 8 epochs" in str(one.message) for one in seen)
+        assert named == (truth < 0.5)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import numpy as np
 from tlkeras.backbones.classifier import image_classifier
 from tlkeras.data.dataset import ImageSplit, ImageSplits
 from tlkeras.data.loading import load_images
+from tlkeras.errors import warn
 from tlkeras.models.heads import find_head
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.selection.by_fine_tuning import predicted
@@ -136,7 +137,8 @@ def trial(
     rate is chosen from the same list by the loss on the validation images, since an untuned competitor makes transfer
     look better than it is. The lead is measured on the test images.
 
-    The interval covers the variation between test images, not between training seeds.
+    The interval covers the variation between test images, not between training seeds. A warning names an arm whose
+    validation loss is no lower than that of guessing.
 
     Args:
         images: A folder with one subfolder per class, or the result of `tlkeras.load_images`.
@@ -255,6 +257,12 @@ def _best_arm(classifier, name, train, images, rates, epochs, seed, verbose) -> 
         if best is None or loss < best[0]:
             best = loss, rate, predicted(model, images.test)
     loss, rate, answers = best
+    guessing = np.log(len(images.class_names))
+    if loss > guessing - 1e-3:
+        warn(
+            f"With {len(train)} images, the arm {name!r} learned nothing in {epochs} epochs: its validation loss of "
+            f"{loss:.3f} is no lower than that of guessing. Pass more `epochs`, or other `learning_rates`."
+        )
     accuracy = float(right(answers, images.test.labels).mean())
     return Arm(name, len(train), rate, loss, accuracy), answers
 
