@@ -54,7 +54,7 @@ offline-kit: .venv/dev
 reference: .venv/dev
 	$(BIN)/python docs/build_reference.py
 
-# The README's command: six minutes on two quiet cores.
+# The README's command: five minutes on two quiet cores.
 test: lint .venv/dev
 	$(BIN)/python $(PYTEST) --doctest-modules tests tlkeras $(QUICK)
 
