@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkeras.data.classes import name_classes
 from tlkeras.data.reading import ImageError, read_image
 from tlkeras.data.sources import list_source
 from tlkeras.errors import InputError
 from tlkeras.exporters.labels import labels_of
-from tlkeras.runs.images import digest, source_files
+from tlkeras.runs.images import digest, labeled_as, source_files
 from tlkeras.runs.run import Run, load_run
 from tlkeras.utils.validation import invalid
 
@@ -127,11 +126,11 @@ def _files(run, images):
     """
     learned, chosen = ({}, {}) if run.path is None and "metrics" not in run.__dict__ else _data(run)
     known = {*learned.values(), *chosen.values()}
-    own = [] if images is not None and not known else _listed(run, None, optional=images is not None)
+    own = [] if images is not None and not known else _own(run, optional=images is not None)
     seen = [(one, label) for one, label in own if digest(one) in known]
     _shuffle(seen)
     if images is not None:
-        verified = _listed(run, images)
+        verified = _given(run, images)
         described = "given images"
     else:
         verified = [(one, label) for one, label in own if digest(one) not in known]
@@ -150,24 +149,22 @@ def _data(run):
         raise InputError("This run does not record its training images. Pass images with --images.") from error
 
 
-def _listed(run, images, optional=False):
-    """List `(image, label)` from a source or the run's training source, which may be missing if `optional` is true."""
-    source = run.metrics["data"].get("source") if images is None else images
+def _own(run, optional):
+    """List `(image, label)` from a run's training source, which may be missing if `optional` is true."""
     try:
-        files = source_files(run) if images is None else list_source(images).files
-    except InputError as error:
+        files = source_files(run, name="images")
+    except InputError:
         if optional:
             return []
-        if images is not None:
-            raise
-        raise InputError(
-            f"The images of this run can no longer be found: {error} Pass a folder of labeled images with --images."
-        ) from error
-    if images is not None:
-        _, files, _ = name_classes(files, multilabel=None if run.thresholds is None else True)
-        files = [file for file in files if _names(file.label) <= set(run.class_names)]
-    if not files and not optional:
-        raise InputError(f"{source!r} has no images of this run's classes. Pass other images with --images.")
+        raise
+    return [(file.source, file.label) for file in files]
+
+
+def _given(run, images):
+    """List `(image, label)` from the images of the run's classes in a source."""
+    files = labeled_as(run, list_source(images).files)
+    if not files:
+        raise InputError(f"{images!r} has no images of this run's classes. Pass other images with --images.")
     return [(file.source, file.label) for file in files]
 
 

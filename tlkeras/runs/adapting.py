@@ -159,10 +159,6 @@ def _learned_images(run, source):
     """Return the images that a run was trained on, and their class indices."""
     data = run.metrics.get("data", {})
     where = data.get("source") if source is None else source
-    if source is None and not Path(str(where)).exists():
-        raise InputError(
-            f"`source` must be given, because the run's images are no longer at {str(where)!r}. Received: source=None."
-        )
     learned = set(data.get("learned", {}).values())
     files = [file for file in source_files(run, source) if digest(file.source) in learned]
     missing = set(run.class_names) - {file.label for file in files}

@@ -9,6 +9,7 @@ import numpy as np
 
 from tlkeras.data.classes import name_classes
 from tlkeras.data.sources import TableOptions, list_source
+from tlkeras.utils.validation import invalid
 
 #: Arguments of `fit` that say how to read its source: the fields of `TableOptions`.
 READING = ("columns", "root", "label_separator", "multilabel")
@@ -78,22 +79,39 @@ def reading_options(run):
     return TableOptions(**{name: recorded.get(name) for name in READING})
 
 
-def source_files(run, source=None):
+def source_files(run, source=None, name="source"):
     """List the labeled images of a run's source, read as `fit` read them.
 
     Args:
         run: `Run` with metrics.
         source: The source, if it has moved. Defaults to None, the source that the run was trained on.
+        name: Name of the caller's argument for the source, for the error. Defaults to `"source"`.
 
     Returns:
         List of `ImageFile` with labels of the run's classes.
 
     Raises:
-        InputError: The source cannot be listed.
+        InputError: The source has moved, or it cannot be listed.
     """
     table = reading_options(run)
     if source is not None:
         table = replace(table, root=None)  # the images have moved, too
-    listing = list_source(run.metrics["data"]["source"] if source is None else source, table=table)
+    else:
+        source = run.metrics["data"]["source"]
+        if not source.startswith("tfds:") and not Path(source).exists():
+            raise invalid(name, None, f"be given, because the images of this run are no longer at {source!r}")
+    return labeled_as(run, list_source(source, table=table).files)
+
+
+def labeled_as(run, files):
+    """Return those of the listed images that have classes of a run, with labels in the form that the run predicts.
+
+    Args:
+        run: `Run` whose classes are selected.
+        files: List of `ImageFile` with their original labels.
+
+    Returns:
+        List of `ImageFile`. If the run predicts several labels, images with none of the run's classes stay.
+    """
     several = True if run.thresholds is not None else None
-    return name_classes(listing.files, run.class_names, classes=run.class_names, multilabel=several)[1]
+    return name_classes(files, run.class_names, classes=run.class_names, multilabel=several)[1]

@@ -10,7 +10,6 @@ from tlkeras.errors import InputError
 from tlkeras.evaluation.domains import DomainComparison, compare_domains
 from tlkeras.runs.images import digest, source_files
 from tlkeras.runs.measuring import known_from_training, labeled_files, named_source, scored_part
-from tlkeras.utils.validation import invalid
 
 
 def evaluate_shifted(run, source, shifted, table, verbose=False):
@@ -35,9 +34,6 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
         raise InputError(
             "`--shifted` requires a run with one label per image. Received: a run with several labels per image."
         )
-    if source is None and not Path(run.metrics["data"]["source"]).exists():
-        where = run.metrics["data"]["source"]
-        raise invalid("source", None, f"be given, because the images of this run are no longer at {where!r}")
     clean = _split(run, source, source_files(run) if source is None else labeled_files(run, source, table))
     other = _split(run, shifted, labeled_files(run, shifted, table))
     known, _ = known_from_training(run)
