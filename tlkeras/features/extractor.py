@@ -15,7 +15,7 @@ from tlkeras.errors import InputError, warn
 from tlkeras.features.extraction import Extraction, collect, run
 from tlkeras.features.identity import weights_hash
 from tlkeras.features.inputs import Images, as_images, flat_shape
-from tlkeras.features.network import build_network, own_network, shared_network
+from tlkeras.features.network import block_widths, build_network, own_network, shared_network
 from tlkeras.features.parameters import check_parameters, network_settings
 
 
@@ -196,18 +196,20 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
                 yield np.array([item.index for item in readable]), np.stack([item.features for item in readable])
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Name the features after the network, for `set_output(transform="pandas")`.
+        """Name the features after the network and their block, for `set_output(transform="pandas")`.
 
         Args:
             input_features: Ignored; scikit-learn passes it.
 
         Returns:
-            Array of str of shape `(features,)`, such as `efficientnet_lite0_17`.
+            Array of str of shape `(features,)`, such as `efficientnet_lite0_17` or, with `block`,
+            `efficientnet_lite0_block6_17`.
         """
         settings = network_settings(self)
         network = shared_network(settings)
-        stem = "_".join([network.name, *settings.blocks])
-        return np.array([f"{stem}_{i}" for i in range(network.output_shape[-1])], object)
+        stems = [f"{network.name}_{block}" for block in settings.blocks] or [network.name]
+        widths = block_widths(network, settings.blocks)
+        return np.array([f"{stem}_{i}" for stem, n in zip(stems, widths, strict=True) for i in range(n)], object)
 
     def build_network(self) -> keras.Model:
         """Build the network that outputs the features, with layers that are not shared with any other network.

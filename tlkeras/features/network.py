@@ -15,6 +15,9 @@ from tlkeras.errors import InputError
 from tlkeras.features.taps import block_output
 from tlkeras.models.graph import infer_by_default
 
+#: Name of the layer that joins the features of several blocks.
+JOINED = "blocks_concat"
+
 
 @dataclass(frozen=True)
 class NetworkSettings:
@@ -99,12 +102,27 @@ def build_network(settings):
         model = _by_name(settings, None) if settings.by_name else settings.backbone
         model, taps = _taps(model, settings.blocks)
         outputs = [_vector(tensor, settings) for tensor in taps]
-    features = outputs[0] if len(outputs) == 1 else layers.Concatenate(name="blocks_concat")(outputs)
+    features = outputs[0] if len(outputs) == 1 else layers.Concatenate(name=JOINED)(outputs)
     if settings.normalize:
         features = layers.UnitNormalization(name="features_normalization")(features)
     if len(model.outputs) == 1 and features is model.outputs[0]:
         return infer_by_default(model)
     return infer_by_default(keras.Model(model.inputs[0], features, name=model.name))
+
+
+def block_widths(network, blocks):
+    """Return the number of features of each block in the output of a network that `build_network` built.
+
+    Args:
+        network: The network.
+        blocks: Names of the blocks whose features the network outputs. Empty for the output of the whole backbone.
+
+    Returns:
+        List of int, one per block, whose sum is the width of the output. With up to one block, that width alone.
+    """
+    if len(blocks) < 2:
+        return [network.output_shape[-1]]
+    return [tensor.shape[-1] for tensor in network.get_layer(JOINED).input]
 
 
 def own_network(settings):

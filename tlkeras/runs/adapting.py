@@ -15,7 +15,7 @@ from tlkeras.report.adapted_page import render_adapted_page
 from tlkeras.runs.command import command_of
 from tlkeras.runs.folder import REPORT, check_run_output, write_report, written_run
 from tlkeras.runs.images import digest, source_files
-from tlkeras.runs.run import Run, load_run
+from tlkeras.runs.run import Run, load_run, use_files
 
 
 def adapt(
@@ -108,7 +108,7 @@ def adapt(
             lines, command = adaptation_text(adaptation.facts).splitlines(), command_of(arguments, adapt, "run")
             page = render_adapted_page(Path(output).resolve().name, run.class_names, metrics, lines, command)
             (folder / REPORT).write_text(page, "utf-8")
-        adapted.use_files()
+        use_files(adapted)
     return adapted
 
 

@@ -27,7 +27,7 @@ from tlkeras.runs.measuring import most_common, scores_of
 from tlkeras.runs.metrics import metrics_of
 from tlkeras.runs.reporting import write_reports
 from tlkeras.runs.resuming import Unfinished
-from tlkeras.runs.run import Run, load_run
+from tlkeras.runs.run import Run, load_run, use_files
 from tlkeras.runs.trust import check_classes, measure_calibration
 from tlkeras.selection.automatic import train_automatically
 from tlkeras.selection.budget import smaller_sides
@@ -262,5 +262,5 @@ def _written(trained, task, log, arguments, unfinished):
             write_report(folder, run.metrics, figure, log.events)
             write_reports(folder, run, trained, task, command_of(arguments, fit))
         unfinished.remove()
-        run.use_files()
+        use_files(run)
     return run

@@ -249,13 +249,6 @@ class Run:
             engine = KerasEngine(self.network())
         return engine if self.rejector is None else UnknownScoring(engine, len(self.class_names), self.rejector)
 
-    def use_files(self) -> None:
-        """Use the LiteRT file that was just written to `path`, if there is one, until `model` is accessed again."""
-        self._model = self.__dict__.pop("model", self._model)
-        labels = json.loads((self.path / LABELS).read_text("utf-8"))
-        features = self.rejector.features if self.rejector else 0
-        self._litert = read_litert(self.path, labels, (*self.image_size, 3), len(self.class_names) + features)
-
 
 def load_run(path: str | os.PathLike) -> Run:
     """Open the folder of a run that `tlkeras.fit` or the command `tlkeras fit` wrote.
@@ -287,7 +280,15 @@ def load_run(path: str | os.PathLike) -> Run:
     thresholds = None if thresholds is None else tuple(thresholds)
     rejector = read_rejector(path)
     run = Run(None, names, size, resize, thresholds=thresholds, rejector=rejector, path=path)
-    run.use_files()
+    use_files(run)
     if run._litert is None:
         _ = run.model  # a damaged file is reported now, not at the first prediction
     return run
+
+
+def use_files(run):
+    """Let a run predict by the LiteRT file in its folder, if there is one, until `run.model` is accessed again."""
+    run._model = run.__dict__.pop("model", run._model)
+    labels = json.loads((run.path / LABELS).read_text("utf-8"))
+    features = run.rejector.features if run.rejector else 0
+    run._litert = read_litert(run.path, labels, (*run.image_size, 3), len(run.class_names) + features)

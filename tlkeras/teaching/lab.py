@@ -125,7 +125,7 @@ def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Seq
         Float32 array of shape `(images, features)`; for several blocks, a dict that maps each block to such an array.
     """
     import tlkeras
-    from tlkeras.features.network import shared_network
+    from tlkeras.features.network import block_widths, shared_network
     from tlkeras.features.parameters import network_settings
 
     if isinstance(backbone, str):  # a model has a size of its own
@@ -136,8 +136,7 @@ def features(images: Any, backbone: Any = "efficientnet_lite0", block: str | Seq
         return {block[0]: features(images, backbone, block[0], **settings)}
     extractor = tlkeras.FeatureExtractor(backbone, block=list(block), **settings)
     at_once = extractor.transform(images)
-    joined = shared_network(network_settings(extractor)).get_layer("blocks_concat").input
-    widths = [tensor.shape[-1] for tensor in joined]
+    widths = block_widths(shared_network(network_settings(extractor)), block)
     return dict(zip(block, np.split(at_once, np.cumsum(widths)[:-1], axis=1), strict=True))
 
 
