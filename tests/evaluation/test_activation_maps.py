@@ -147,7 +147,7 @@ def test_gradients_are_zero_where_nothing_depends_on_the_argument():
     ("arguments", "text"),
     [
         ({"classes": 4}, "between 0 and 3"),
-        ({"classes": [0, 1]}, r"one per image \(3\)"),
+        ({"classes": [0, 1]}, r"one integer per image \(3\)"),
         ({"classes": "cat"}, "be an integer"),
         ({"method": "lime"}, "method='lime'"),
         ({"batch_size": 0}, "batch_size"),

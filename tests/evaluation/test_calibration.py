@@ -131,12 +131,12 @@ def test_a_calibrated_model_gives_scaled_probabilities_the_same_classes_and_open
 @pytest.mark.parametrize(
     ("labels", "probabilities", "words"),
     [
-        ([0, 1], [[0.5, 0.5]], "one row per image"),
+        ([0, 1], [[0.5, 0.5]], "must have the shapes"),
         ([[0, 1]], [[0.5, 0.5]], "one label per image"),
         ([2], [[0.5, 0.5]], "from 0 to 1"),
         ([0], [[3.0, -1.0]], "Apply a softmax"),
         ([0], [[0.9, 0.9]], "sum to 1"),
-        ([], np.zeros((0, 2)), "one row per image"),
+        ([], np.zeros((0, 2)), "must have the shapes"),
     ],
 )
 def test_what_is_not_probabilities_is_refused(labels, probabilities, words):
@@ -147,7 +147,7 @@ def test_what_is_not_probabilities_is_refused(labels, probabilities, words):
 def test_a_model_without_a_softmax_and_a_run_without_validation_images_are_refused():
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(inputs))
-    with pytest.raises(tlkeras.InputError, match="Received: no images"):
+    with pytest.raises(tlkeras.InputError, match="must not be empty"):
         tlkeras.calibrate(model, np.zeros((0, 2)), [])
     for activation in ("sigmoid", None):
         model = keras.Model(inputs, keras.layers.Dense(3, activation=activation)(inputs))

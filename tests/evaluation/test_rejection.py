@@ -74,12 +74,12 @@ def test_a_rejector_saves_and_opens_and_a_damaged_file_is_named(tmp_path):
     assert opened.report == rejector.report
     arrays = dict(np.load(tmp_path / "rejection.npz"))
     np.savez(tmp_path / "rejection.npz", folds=np.zeros(len(X)), **arrays)  # as before the jackknife
-    with pytest.raises(tlkeras.InputError, match=r"earlier version.*Fit it again, with `tlkeras fit"):
+    with pytest.raises(tlkeras.InputError, match=r"earlier version.*Fit the rejector again with `tlkeras fit"):
         tlkeras.Rejector.load(tmp_path / "rejection.npz")
     (tmp_path / "rejection.npz").write_bytes(b"PK")
     with pytest.raises(tlkeras.InputError, match="cannot be read as a rejector"):
         tlkeras.Rejector.load(tmp_path / "rejection.npz")
-    with pytest.raises(tlkeras.InputError, match=r"must have shape \(images, 12\)"):
+    with pytest.raises(tlkeras.InputError, match=r"must have the shape \(images, 12\)"):
         rejector.unknown_scores(X[:, :3])
 
 
@@ -87,7 +87,7 @@ def test_a_rejector_saves_and_opens_and_a_damaged_file_is_named(tmp_path):
     ("images", "options", "words"),
     [
         (4, {}, "needs at least 19 images. Received: 16"),
-        (40, {"class_names": ["a"]}, "name the 4 classes"),
+        (40, {"class_names": ["a"]}, "name each of the 4 classes"),
         (40, {"false_alarms": 0}, "`false_alarms` must be"),
         (40, {"groups": np.tile(np.arange(40), 4)}, "No class can be left out"),
     ],

@@ -21,7 +21,7 @@ from tlkeras.utils.validation import check_choice, check_integer, invalid
 
 METHODS = ("auto", "cam", "grad_cam", "gradient")
 
-#: Layers between the map and the head that preserve the mean over positions in inference.
+#: Layers between the map and the head that preserve the mean over positions at inference.
 _AVERAGING = (layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D)
 _UNCHANGED = (
     layers.Dropout,
@@ -93,11 +93,11 @@ def activation_maps(
 
 
 def quick_activation_maps(model, pixels, classes):
-    """Compute the maps of `activation_maps` to about 1e-4, in a quarter of the time if LiteRT can run the network.
+    """Compute the maps of `activation_maps` with errors of about 1e-4, four times as fast if LiteRT runs the network.
 
     Args:
         model: As in `activation_maps`.
-        pixels: Array of shape `(n, height, width, channels)` of the model's input size.
+        pixels: Array of pixels at the model's input size, of shape `(n, height, width, channels)`.
         classes: Class index to explain for each image, int array of shape `(n,)`.
     """
     explained = _Explained(model)
@@ -107,7 +107,7 @@ def quick_activation_maps(model, pixels, classes):
 
 
 class _Explained:
-    """A classifier split in two: from pixels to spatial features, and from these features to the input of the head.
+    """A classifier split into two parts: from pixels to spatial features, and from these to the input of the head.
 
     Attributes:
         image_shape: `(height, width, channels)` of the input pixels.
@@ -200,7 +200,7 @@ class _Explained:
         return self.kernel.T * np.where(np.asarray(classes) == 1, 1, -1)[:, None].astype("float32")
 
     def _on_grid(self, values):
-        """Reshape patches to their grid, `(n, rows, columns, channels)`."""
+        """Arrange patches in their grid, of shape `(n, rows, columns, channels)`."""
         if values.ndim == 4:
             return values.astype("float32")
         return values[:, self.prefix :].reshape(len(values), *self.grid, -1).astype("float32")
@@ -221,7 +221,7 @@ def _numpy(tensor):
 
 
 def _grid(tensor, image_shape):
-    """Return the grid of a tensor's positions and its number of leading tokens, or None if it has no positions."""
+    """Return a tensor's grid of positions and number of leading tokens, or None if the tensor has no positions."""
     shape = tensor.shape[1:]
     if None in shape:
         return None
@@ -272,7 +272,7 @@ def _checked_classes(classes, count, number):
         return None
     several = np.asarray(classes)
     if several.dtype.kind not in "iu" or several.shape not in ((), (count,)):
-        raise invalid("classes", classes, f"be an integer, or one per image ({count})")
+        raise invalid("classes", classes, f"be an integer, or one integer per image ({count})")
     if several.size and not (several.min() >= 0 and several.max() < number):
         raise invalid("classes", classes, f"be between 0 and {number - 1} for this model")
     return np.broadcast_to(several, (count,))

@@ -19,8 +19,9 @@ def activation_overlay(
     Args:
         image: Pixels of shape `(height, width, 3)` in [0, 255] as passed to the model, or an image in any form that
             `tlkeras.read_image` accepts.
-        activation_map: Array of shape `(rows, columns)` from `tlkeras.activation_maps`. Negative values count as 0.
-        image_size: `(height, width)` of the result in pixels, or one integer for a square. Defaults to None, the size
+        activation_map: Array of shape `(rows, columns)` from `tlkeras.activation_maps`. Negative values are treated as
+            0.
+        image_size: `(height, width)` of the result, in pixels, or one integer for a square. Defaults to None, the size
             of the image.
 
     Returns:

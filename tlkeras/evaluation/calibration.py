@@ -11,17 +11,16 @@ from tlkeras.errors import InputError
 from tlkeras.pipelines.cross_validation import mean_with_error
 from tlkeras.utils.validation import check_integer, check_number, invalid
 
-#: Range of temperatures. If there are few images and all are predicted correctly, the loss alone would favor 0.
+#: Range of temperatures. If all of a few images are classified correctly, the loss alone would favor 0.
 BOUNDS = (0.2, 20.0)
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The images whose highest class probability is within one interval.
+    """The images whose highest class probability lies in one interval.
 
     Attributes:
-        low: Lower end of the interval; a probability of exactly this value belongs to the next lower bin, unless it is
-            0.
+        low: Lower end of the interval, exclusive, except that the first bin includes 0.
         high: Upper end of the interval, inclusive.
         images: Number of images.
         confidence: Mean probability of the predicted class; None if there are no images.
@@ -44,16 +43,16 @@ class Reliability:
         accuracy: Fraction of correct predictions.
         confidence: Mean probability of the predicted classes. If it is above `accuracy`, the classifier is
             overconfident.
-        overconfidence: 95% interval `(low, high)` of `confidence - accuracy`; images in the same group count as
+        overconfidence: 95% interval `(low, high)` of `confidence - accuracy`; images in the same group are treated as
             dependent. If the interval includes 0, the difference may be due to chance. The interval is at least as wide
-            as for a calibrated classifier: if there are only a few images and all are predicted correctly, a bootstrap
-            alone would underestimate the uncertainty.
-        expected_calibration_error: Mean over images of the difference between confidence and accuracy in the image's
-            bin.
+            as for a calibrated classifier, since the observed spread underestimates the uncertainty if all of a few
+            images are classified correctly.
+        expected_calibration_error: Absolute difference between the confidence and the accuracy of each bin, averaged
+            over images.
         interval: 95% bootstrap interval `(low, high)` of `expected_calibration_error`.
-        noise: Mean error that a perfectly calibrated classifier with these probabilities would have on this many
-            images, because each bin contains only a few of the images.
-        noise_limit: Error that such a perfectly calibrated classifier exceeds one time in 20. A smaller error is not
+        noise: Mean calibration error that a perfectly calibrated classifier with these probabilities would have on
+            these images, because each bin contains only a few of them.
+        noise_limit: Calibration error that such a classifier would exceed one time in 20. A smaller error is not
             evidence of miscalibration.
         log_loss: Mean negative logarithm of the probability of the true class.
         bins: A `ReliabilityBin` for each bin.
@@ -85,7 +84,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
     Args:
         labels: Class indices of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`.
-        bins: Number of bins. Defaults to 10, since with few images, more bins mostly measure noise.
+        bins: Number of bins. Defaults to 10; with few images, more bins mostly measure noise.
 
     Returns:
         The error, in [0, 1].
@@ -124,8 +123,8 @@ def reliability(
         bins: Number of bins, as in `tlkeras.expected_calibration_error`. Defaults to 10.
         groups: Array of shape `(images,)`: images in the same group are drawn together in the bootstrap. Defaults to
             None, which treats all images as independent.
-        resamples: Number of bootstrap samples. Defaults to 1000, which gives the ends of the interval to within about
-            5% of its width.
+        resamples: Number of bootstrap samples. Defaults to 1000, enough to locate the ends of the interval to within
+            about 5% of its width.
         seed: Seed for the samples. Defaults to 0.
 
     Returns:
@@ -166,13 +165,13 @@ def reliability(
 def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
     """Fit the temperature that calibrates probabilities.
 
-    The logits are divided by the temperature that gives the lowest log loss. A temperature above 1 makes an
-    overconfident classifier more cautious. The order of the classes does not change, and neither does the accuracy.
+    The log loss is lowest if the logits are divided by this temperature. A temperature above 1 makes an overconfident
+    classifier more cautious. Scaling changes neither the ranking of the classes nor the accuracy.
 
     Args:
         labels: Class indices of shape `(images,)`, for images that the classifier was not trained on.
-        probabilities: Array of shape `(images, classes)`. Logarithms of probabilities are logits up to a constant that
-            a softmax ignores.
+        probabilities: Array of shape `(images, classes)`. Their logarithms serve as logits, since the two differ only
+            by a constant per image, which softmax ignores.
 
     Returns:
         The temperature, between 0.2 and 20.
@@ -199,7 +198,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> float:
 
 
 def scale_temperature(probabilities: ArrayLike, temperature: float) -> np.ndarray:
-    """Divide the logits of probabilities by a temperature.
+    """Recompute probabilities after dividing their logits by a temperature.
 
     Args:
         probabilities: Array of shape `(images, classes)`.
@@ -227,11 +226,11 @@ def check_probabilities(labels, probabilities):
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, "float64")
     if labels.ndim != 1 or probabilities.ndim != 2 or len(labels) != len(probabilities) or not len(labels):
         raise InputError(
-            "`labels` and `probabilities` must have one row per image: (images,) and (images, classes). Received: "
-            f"{labels.shape} and {probabilities.shape}. Calibration supports only one label per image."
+            "`labels` and `probabilities` must have the shapes (images,) and (images, classes), for at least one "
+            f"image. Received: {labels.shape} and {probabilities.shape}. Calibration supports only one label per image."
         )
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= probabilities.shape[1]:
-        raise invalid("labels", labels, f"be class numbers from 0 to {probabilities.shape[1] - 1}")
+        raise invalid("labels", labels, f"be class indices from 0 to {probabilities.shape[1] - 1}")
     if not (np.isfinite(probabilities).all() and probabilities.min() >= 0):
         raise invalid("probabilities", probabilities, "be finite and not negative", "Apply a softmax to logits first.")
     if not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
@@ -244,16 +243,16 @@ def _bin_numbers(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _errors(right, confidence, bins, weights=None):
-    """Compute the expected calibration error of each of several samples.
+    """Compute the expected calibration error of each sample.
 
     Args:
-        right: bool of shape `(samples, images)`, or `(images,)` for one sample with several weightings.
-        confidence: float64 of shape `(images,)`.
+        right: bool array of shape `(samples, images)`, or `(images,)` if the samples differ only in their weights.
+        confidence: float64 array of shape `(images,)`.
         bins: Number of bins.
-        weights: Number of times that each image was drawn, of shape `(samples, images)`; None if each was drawn once.
+        weights: Array of shape `(samples, images)`: number of times that each image was drawn; None means once.
 
     Returns:
-        float64 of shape `(samples,)`.
+        float64 array of shape `(samples,)`.
     """
     gaps = right - confidence
     if weights is not None:

@@ -1,4 +1,4 @@
-"""Charts of experiments: dots with intervals, and heat maps, in percent, with the values written next to the marks."""
+"""Charts of experiments: dots with intervals, and heat maps. Every value is also written as a number."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -20,7 +20,7 @@ def dot_chart(
     baselines: Mapping[str, float] | None = None,
     highlight: str | None = None,
 ) -> Figure:
-    """Draw one dot per method with its interval, in percent, each labeled with its value.
+    """Draw one dot per method, in percent, with its interval and its value.
 
     The axis of a dot chart need not include zero, so small but relevant differences are visible. Compare two methods
     with `tlkeras.compare`, not by whether their intervals overlap.
@@ -88,8 +88,8 @@ def heat_map(
 ) -> Figure:
     """Draw a table as a heat map: darker cells have larger values, and numbers are written where they are legible.
 
-    With many rows or columns, the text shrinks. If there are even more, numbers are omitted, and only every second,
-    third, ... name is shown.
+    With many rows or columns, the text shrinks. With even more, numbers are omitted, and only every second, third, ...
+    name is shown.
 
     Args:
         values: Array of shape `(rows, columns)`; NaN is drawn as an empty cell.
@@ -98,14 +98,14 @@ def heat_map(
         title: Figure title, ideally the result in one sentence. Defaults to none.
         xlabel: Label of the horizontal axis.
         ylabel: Label of the vertical axis.
-        shares: Whether the values are fractions in [0, 1], which are written in percent on a scale from 0 to 100%;
-            otherwise, the scale spans the range of the values.
+        shares: If True (the default), the values must be fractions in [0, 1], and are shown in percent on a scale from
+            0 to 100%. Otherwise, the scale spans the range of the values.
 
     Returns:
         `matplotlib.figure.Figure` whose `alt` attribute describes it in words.
 
     Raises:
-        InputError: The shape does not match the names, or `shares` does not match the values.
+        InputError: The shape of `values` does not match the names, or `shares` is True but a value is not in [0, 1].
 
     Example:
 
@@ -116,7 +116,7 @@ def heat_map(
     values = np.asarray(values, "float64")
     if values.shape != (len(rows), len(columns)) or not values.size or np.isnan(values).all():
         raise InputError(
-            f"`values` must have the shape ({len(rows)}, {len(columns)}), with one row and one column per name, and at "
+            f"`values` must have the shape ({len(rows)}, {len(columns)}), one row or column per name, and contain at "
             f"least one finite number. Received: an array of shape {values.shape}."
         )
     if shares and (np.nanmin(values) < 0 or np.nanmax(values) > 1):
@@ -178,11 +178,12 @@ def _crowded(names, inches):
 
 
 def _triple(name, value):
-    """Return the fraction and the ends of the interval of an entry."""
+    """Return an entry's fraction and the ends of its interval."""
     triple = np.atleast_1d(np.asarray(value, "float64"))
     triple = np.repeat(triple, 3) if triple.shape == (1,) else triple
     if triple.shape != (3,) or not 0 <= triple[1] <= triple[0] <= triple[2] <= 1:
-        raise invalid(name, value, "contain fractions in [0, 1], or (fraction, low, high)", "Write 72% as 0.72.")
+        requirement = "contain fractions in [0, 1], or tuples (fraction, low, high) with low <= fraction <= high"
+        raise invalid(name, value, requirement, "Write 72% as 0.72.")
     return triple
 
 

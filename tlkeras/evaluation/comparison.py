@@ -15,20 +15,19 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison of two methods on the same splits, which prints as one sentence.
+    """A comparison of two methods on the same splits. It prints as one sentence.
 
     Attributes:
         names: Names of the two methods.
         means: Mean score of each method, as a fraction.
         difference: First mean minus second mean, as a fraction; 0.01 is one percentage point.
-        interval: `(low, high)`, the corrected interval of the difference.
+        interval: Corrected confidence interval `(low, high)` of the difference.
         level: Confidence level of the interval.
-        p_value: Two-sided p value of the corrected test that there is no difference.
+        p_value: Two-sided p-value of the corrected t-test for a difference.
         smallest_detectable: Difference that would be detected four times in five, as a fraction. Smaller differences
             may exist but go undetected.
         splits: Number of splits.
-        train: Number of training images in each split, including any that were left out when training on a sample of
-            them.
+        train: Number of training images in each split before any sampling.
         test: Number of test images in each split.
     """
 
@@ -81,9 +80,9 @@ def compare(
     """Compare the scores of two methods on the same splits.
 
     Scores on different splits are not independent: the training images of the splits overlap, and so do the test images
-    of repeated random splits. The usual t interval of the differences ignores this, and too often finds a difference
-    where there is none. The corrected resampled t interval (Nadeau and Bengio, 2003, Inference for the generalization
-    error) replaces the factor `1 / splits` of the variance with `1 / splits + test / train`. More splits narrow the
+    of repeated random splits. The usual t interval of the differences ignores this, so it too often finds a difference
+    where there is none. The corrected resampled t interval (Nadeau and Bengio, 2003, "Inference for the generalization
+    error") replaces the factor `1 / splits` in the variance with `1 / splits + test / train`. More splits narrow the
     interval only a little; more images keep narrowing it.
 
     If only a sample of each split's training images is used, such as five per class, `train` is the number of images
@@ -138,7 +137,7 @@ def compare(
 
 
 def resampled_interval(scores: ArrayLike, *, train: int, test: int, level: float = 0.95) -> tuple[float, float, float]:
-    """Compute the mean score of one method over several splits, with its corrected interval.
+    """Compute the mean score of one method over several splits, with a corrected confidence interval.
 
     The interval is for one method alone. The difference between two methods on the same images is known more precisely
     than two such intervals suggest, since most images are easy or hard for both methods. Use `tlkeras.compare` for

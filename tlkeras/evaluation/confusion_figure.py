@@ -18,15 +18,15 @@ _LONGEST = 32  # characters of a name
 def confusion_figure(scores, title=None):
     """Draw a confusion matrix with counts: one row per true class, each cell shaded by its fraction of the row.
 
-    With many classes, the figure stays within 13 inches per side: text shrinks, and then counts are omitted and only
-    every second, third, ... name is shown.
+    With many classes, the text shrinks so that the figure stays within 13 inches per side. With even more classes,
+    counts are omitted, and only every second, third, ... name is shown.
 
     Args:
         scores: `tlkeras.evaluation.metrics.Scores` of one split.
         title: Figure title. Defaults to the accuracy with its standard error.
 
     Returns:
-        A `matplotlib.figure.Figure`, independent of pyplot, so no window opens and nothing needs to be closed.
+        `matplotlib.figure.Figure`, independent of pyplot, so no window opens and nothing needs to be closed.
 
     Example:
 

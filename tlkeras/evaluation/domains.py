@@ -112,8 +112,8 @@ def domain_distance(
     Args:
         first: Features of the first domain, of shape `(images, features)`.
         second: Features of the second domain, of shape `(other images, features)`.
-        groups: One array per domain: images with equal values, in the same domain or in both, are held out together,
-            such as drawings of one object in two styles. Defaults to None, which treats all images as independent.
+        groups: Two arrays, one per domain. Images with equal values in the same domain or in both, such as drawings of
+            one object in two styles, are held out together. Defaults to None, which treats all images as independent.
         folds: Number of folds. Defaults to 5.
         seed: Seed for the folds. Defaults to 0.
 
@@ -152,7 +152,7 @@ def domain_distance(
 
 
 def _from_errors(wrong, domains, groups):
-    """Convert classification errors to a distance; images in the same group count as dependent."""
+    """Convert classification errors to a distance, treating images in the same group as dependent."""
     weights = len(domains) / 2 / np.bincount(domains)[domains]  # equal total weight for both domains
     error, standard_error = mean_with_error(wrong * weights, groups)
     count = len(domains)
@@ -175,7 +175,7 @@ def compare_domains(
     """Compare a classifier's accuracy on clean, corrupted and shifted images, and the distances between their features.
 
     Args:
-        model: Classifier from raw pixels that ends in a `Dense` layer. The features are the inputs of that layer.
+        model: Classifier that takes raw pixels and ends in a `Dense` layer. The features are the inputs of that layer.
         domains: Dict that maps each name to labeled images, such as a split of `tlkeras.load_images`. The first domain
             is the reference: it is also corrupted, and distances are measured from it.
         corruptions: Kinds of corruption, as in `tlkeras.corrupt`, to apply to the first domain. Defaults to noise,
@@ -184,7 +184,7 @@ def compare_domains(
         class_names: Names of the model's classes, in order. Defaults to None, which uses the class names of the first
             domain.
         seed: Seed for the noise and the folds. Defaults to 0.
-        verbose: Whether to show progress on stderr. Defaults to False.
+        verbose: Whether to print progress to stderr. Defaults to False.
 
     Returns:
         `DomainComparison`.
@@ -205,7 +205,7 @@ def compare_domains(
     ['clean', 'clean, dark', 'shifted']
     """
     if not isinstance(domains, Mapping) or not domains:
-        raise invalid("domains", domains, "be a dict from names to labeled images, with the reference first")
+        raise invalid("domains", domains, "be a dict that maps names to labeled images, with the reference first")
     names = tuple(class_names or next(iter(domains.values())).class_names)
     for name, split in domains.items():
         _check_domain(name, split, names)
@@ -252,7 +252,7 @@ def _outputs(engine, split, change, bar):
 
 
 class _Reader:
-    """A reader for `stream_features` that reads the images of a split and may corrupt them."""
+    """A reader for `stream_features` that reads the images of a split and optionally corrupts them."""
 
     def __init__(self, split, change):
         self.split, self.change = split, change

@@ -27,10 +27,10 @@ def feature_map(
     images: Sequence[Any] | None = None,
     title: str = "",
 ) -> Figure:
-    """Plot images by the first two principal components of their features, as thumbnails or as markers per class.
+    """Plot images by the first two principal components of their features, as thumbnails or markers.
 
     The map shows only two of many dimensions, so classes that overlap here may be far apart in other dimensions. The
-    axis labels give the fraction of the variance that each axis shows.
+    axis labels give the fraction of the variance that each axis explains.
 
     Args:
         features: Array of shape `(images, features)`. Rows are scaled to unit length first.
@@ -84,7 +84,7 @@ def _checked(features, labels, class_names, images):
             f"entry per image. Received: arrays of shapes {features.shape} and {labels.shape}."
         )
     if not np.isin(labels, np.arange(len(class_names))).all():
-        raise invalid("labels", labels.tolist(), "be class numbers below the length of `class_names`")
+        raise invalid("labels", labels.tolist(), "be class indices less than the length of `class_names`")
     if images is not None and len(images) != len(features):
         raise InputError(f"`images` must have one entry per row of `features`. Received: {len(images)} images.")
     return features, labels

@@ -1,4 +1,4 @@
-"""Figures of experiments: bars of accuracies, curves, and decision regions.
+"""Figures of experiments: accuracy bars, curves, and decision regions.
 
 All figures are readable in grayscale: series differ in markers, dashes and hatches, and every axis is labeled. They are
 `matplotlib.figure.Figure`s, independent of pyplot, so no window opens and nothing needs to be closed.
@@ -19,7 +19,7 @@ def standard_error(values):
     """Compute the standard error of the mean of several runs.
 
     Args:
-        values: Results of the runs, array of shape `(runs, ...)`.
+        values: Array of shape `(runs, ...)`: results of the runs.
 
     Returns:
         Array of shape `(...)`: the sample standard deviation divided by the square root of the number of runs; 0 for a
@@ -38,7 +38,7 @@ def with_error(values):
     """Format the mean of several runs with its standard error.
 
     Args:
-        values: Results of the runs, array of shape `(runs,)`.
+        values: Array of shape `(runs,)`: results of the runs.
 
     Example:
 
@@ -132,10 +132,10 @@ def decision_regions(classifiers, points, labels, title=None):
     """Draw the region that each classifier assigns to the second of two classes of points in the plane.
 
     Args:
-        classifiers: Dict that maps each name to a function from points of shape `(n, 2)` to class indices 0 and 1 of
-            shape `(n,)`.
+        classifiers: Dict that maps each name to a function that takes points of shape `(n, 2)` and returns class
+            indices (0 or 1) of shape `(n,)`.
         points: Array of shape `(n, 2)`.
-        labels: Array of shape `(n,)` of zeros and ones.
+        labels: Array of zeros and ones, of shape `(n,)`.
         title: Figure title.
 
     Returns:

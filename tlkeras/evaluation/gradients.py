@@ -1,18 +1,18 @@
-"""Gradients with respect to a tensor, on any backend."""
+"""Gradients with respect to a tensor, computed by the current Keras backend."""
 
 import keras
 from keras import ops
 
 
 def gradient(function, x):
-    """Differentiate the sum of a function's results.
+    """Differentiate the sum of a function's outputs.
 
     Args:
-        function: Function from a tensor to a tensor, composed of `keras.ops` and Keras layers.
+        function: Function that maps a tensor to a tensor, composed of `keras.ops` and Keras layers.
         x: Float tensor or array at which the gradient is taken.
 
     Returns:
-        Tensor with the shape of `x`; zeros where the result does not depend on `x`.
+        Tensor with the shape of `x`; zeros where the output does not depend on `x`.
 
     Example:
 

@@ -17,7 +17,7 @@ from tlkeras.utils.fonts import font_file, one_line
 HUES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#e69f00", "#3a9bdc", "#6b6b6b", "#8a6d00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "d")
 INK, SOFT, GRID, PAPER = "#1b1c1e", "#55585e", "#ececea", "#ffffff"
-#: From the paper color to dark blue: darker is more, also in grayscale.
+#: From the paper color to dark blue: darker means more, even in grayscale.
 SCALE = LinearSegmentedColormap.from_list("tlkeras", [PAPER, "#9cc3ea", "#0a5aa8", "#062c54"]).with_extremes(bad=GRID)
 
 _SCREEN = 96  # pixels per inch on a page; figures have twice as many
@@ -47,7 +47,7 @@ class Illustration(Figure):
 
 
 def finish(figure: Illustration, title: str, alt: str) -> Illustration:
-    """Set the title and the text alternative, and draw dollar signs and letters of all scripts literally."""
+    """Set the title and the text alternative, and make dollar signs and letters of all scripts appear as written."""
     if title:
         letters = max(24, int(figure.get_size_inches()[0] * 9.2))
         text = "\n".join(textwrap.wrap(one_line(title), letters))
@@ -71,7 +71,7 @@ def short(name: object, longest: int = _LONGEST) -> str:
 
 
 def plain_axes(axes, *, grid=None):
-    """Remove the frame of axes, and keep only faint ticks and grid lines along one axis."""
+    """Remove the frame and the tick marks of axes, and optionally draw faint grid lines along one axis."""
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, colors=SOFT, labelsize=9)
     axes.set_axisbelow(True)

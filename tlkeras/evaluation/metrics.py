@@ -15,9 +15,9 @@ class ClassScore:
     Attributes:
         name: Name of the class, str.
         images: Number of images with this label.
-        precision: Fraction of the images predicted as this class that belong to it; None if there are no such
+        precision: Fraction of the images classified as this class that belong to it; None if there are no such
             predictions.
-        recall: Fraction of the images of this class that are predicted correctly; None for a class without images.
+        recall: Fraction of the images of this class that are classified correctly; None for a class without images.
         f1: Harmonic mean of precision and recall; None for a class that has no images and is never predicted.
     """
 
@@ -37,7 +37,7 @@ class Scores:
         accuracy: Fraction of correct predictions, in [0, 1].
         standard_error: Standard error of the accuracy: sqrt(p (1 - p) / (n + 4)), where p is computed after adding two
             correct and two wrong predictions, so that an accuracy of 0 or 1 on a few images does not look certain
-            (Agresti and Coull, 1998). If images come in dependent groups and the standard error of the mean over groups
+            (Agresti and Coull, 1998). If images form dependent groups and the standard error computed from the groups
             is larger, the larger value is used.
         majority_class: Most common class of the training images, str.
         majority_accuracy: Accuracy of always predicting `majority_class`.
@@ -65,10 +65,10 @@ def score(labels, predictions, class_names, majority, groups=None):
         labels: True class indices of at least one image, int array of shape `(images,)`.
         predictions: Predicted class indices, int array of shape `(images,)`.
         class_names: Class names, in the order of the class indices.
-        majority: Index of the most common class of the training images. It is an argument, since the baseline must not
-            use `labels`.
-        groups: int array of shape `(images,)`: images with equal values, such as images of one patient, count as
-            dependent, which widens the standard error. Defaults to None, which treats all images as independent.
+        majority: Index of the most common class of the training images. It is passed in because the baseline must not
+            be computed from `labels`.
+        groups: int array of shape `(images,)`. Images with equal values, such as images of one patient, are treated as
+            dependent, which increases the standard error. Defaults to None, which treats all images as independent.
 
     Returns:
         `Scores`.
@@ -102,7 +102,7 @@ def defined(share):
 
 
 def _standard_error(right, groups):
-    """Compute the standard error of an accuracy; images in the same group count as dependent."""
+    """Compute the standard error of an accuracy, treating images in the same group as dependent."""
     count = len(right)
     share = (int(right.sum()) + 2) / (count + 4)
     independent = float(np.sqrt(share * (1 - share) / (count + 4)))

@@ -100,13 +100,13 @@ def nearest_neighbors(
     Args:
         images: Images in any form that `tlkeras.contact_sheet` accepts.
         features: Array of shape `(images, features)`. Similarity is the cosine similarity.
-        queries: Index of an image, or several indices; each image gets one row.
+        queries: Index, or several indices, of the images to find neighbors for; each gets one row.
         k: Number of neighbors per row; fewer are shown if there are too few images.
-        labels: Class indices of shape `(images,)`, used to frame and count the neighbors that have the query's class.
-            Defaults to none.
+        labels: Class indices of shape `(images,)`, used to count the neighbors that have the query's class and to mark
+            those that do not. Defaults to none.
         class_names: Names of the classes, written below the images. Required with `labels`.
-        groups: Array of shape `(images,)`: other images in the query's group are omitted, since near-duplicates are not
-            informative. Defaults to none.
+        groups: Array of shape `(images,)`: group of each image, such as near-duplicates. Other images in the query's
+            group are omitted, since they are not informative. Defaults to none.
         title: Figure title, ideally the result in one sentence. Defaults to the number of neighbors with the query's
             label.
 
@@ -159,7 +159,7 @@ def _checked(images, labels, probabilities, class_names):
             f"at least one image. Received: an array of shape {probabilities.shape}."
         )
     if labels.shape != (len(images),) or not np.isin(labels, np.arange(len(class_names))).all():
-        raise invalid("labels", labels.tolist(), "be one class number per image, below the length of `class_names`")
+        raise invalid("labels", labels.tolist(), "be one class index per image, less than the length of `class_names`")
     return labels, probabilities
 
 
@@ -168,19 +168,19 @@ def _checked_features(images, features, labels, class_names):
     features = np.asarray(features, "float64")
     if features.ndim != 2 or len(features) != len(images) or len(images) < 2:
         raise InputError(
-            f"`features` must have the shape (images, features), with one row for each of the {len(images)} images, "
-            f"and at least two images. Received: an array of shape {features.shape}."
+            "`features` must be an array of shape (images, features), with one row per image, for at least two images. "
+            f"Received: features of shape {features.shape} for {len(images)} image(s)."
         )
     if labels is not None and (class_names is None or np.shape(labels) != (len(images),)):
         raise InputError(
-            "`labels` must be one class number per image, with names in `class_names`. "
+            "`labels` must be one class index per image, and `class_names` must be passed with `labels`. "
             f"Received: an array of shape {np.shape(labels)}."
         )
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def _evenly(numbers, most):
-    """Choose at most `most` numbers, evenly from the first to the last."""
+    """Choose at most `most` numbers, evenly spaced from the first to the last."""
     return numbers[np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round().astype(int)]
 
 

@@ -42,12 +42,12 @@ def fit_rejection(
         features: Array of shape `(images, features)`, from a frozen backbone. A network that was fine-tuned on the
             known classes has discarded features that distinguish unknown classes.
         labels: Class indices or names of shape `(images,)`, with at least two classes.
-        groups: Array of shape `(images,)`, such as groups of near-duplicates; an image is not compared with other
-            images in its group. Defaults to None, which treats all images as independent.
+        groups: Array of shape `(images,)`: group of each image, such as near-duplicates. An image is not compared with
+            other images in its group. Defaults to None, which treats all images as independent.
         class_names: Names for the report, in ascending order of the labels. Defaults to None, which uses the labels
             themselves.
         false_alarms: Fraction of images of known classes that may be called unknown. Defaults to 0.05.
-        seed: Seed for sampling from more than 10,000 images. Defaults to 0.
+        seed: Seed for sampling if there are more than 10,000 images. Defaults to 0.
 
     Returns:
         `Rejector`.
@@ -79,7 +79,7 @@ def keep_references(data, rows, false_alarms, report=None):
 
     Args:
         data: `LabeledFeatures` of all images.
-        rows: Indices of the images, of at least two groups.
+        rows: Indices of the images to keep, from at least two groups.
         false_alarms: Fraction of known images that may be called unknown.
         report: `RejectionReport` to attach, or None.
     """
@@ -101,7 +101,7 @@ def _check(data, class_names, false_alarms):
             "`labels` must have one class per image to fit a rejector. Received: several labels per image."
         )
     if class_names is not None and len(class_names) != len(data.classes):
-        raise invalid("class_names", class_names, f"name the {len(data.classes)} classes of `labels`")
+        raise invalid("class_names", class_names, f"name each of the {len(data.classes)} classes in `labels`")
     least = int(np.ceil(1 / false_alarms - 1 - 1e-9))
     if len(data.labels) < least:
         raise InputError(
@@ -126,7 +126,7 @@ def _report(data, rows, names, false_alarms):
         classes.append(HeldOutClass(names[number], len(inside), caught, auroc))
     if not classes:
         raise InputError(
-            "No class can be left out, because every class shares groups with others. Pass different `groups`."
+            "No class can be left out, because every class shares groups with other classes. Pass different `groups`."
         )
     shares = np.array([one.caught for one in classes])
     error = float(shares.std(ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0

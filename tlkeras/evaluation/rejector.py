@@ -15,7 +15,7 @@ _ARRAYS = ("center", "scale", "references", "distances")
 
 @dataclass(frozen=True)
 class HeldOutClass:
-    """How well a class is detected as unknown by a rejector that has not seen this class.
+    """The detection of one class as unknown, by a rejector that was fitted without this class.
 
     Attributes:
         name: Name of the class, str.
@@ -37,9 +37,9 @@ class RejectionReport:
 
     Attributes:
         false_alarms: Fraction of the images of known classes that may be called unknown.
-        caught: Mean over left-out classes of the fraction of images that are called unknown.
+        caught: Fraction of images called unknown, averaged over the left-out classes.
         standard_error: Standard error of `caught` over classes.
-        auroc: Mean over left-out classes of the area under the ROC curve; 0.5 is chance.
+        auroc: Area under the ROC curve, averaged over the left-out classes; 0.5 is chance.
         images: Number of images of known classes.
         classes: A `HeldOutClass` for each class.
     """
@@ -58,7 +58,7 @@ class RejectionReport:
 
 @dataclass(frozen=True, eq=False)
 class Rejector:
-    """A detector of images of unknown classes, based on their features; see `tlkeras.fit_rejection`.
+    """A detector for images of unknown classes, based on features of a network; see `tlkeras.fit_rejection`.
 
     The distance of an image is its cosine distance from the nearest known image. The unknown score of an image is the
     fraction of known images that have a smaller distance from their own nearest known image. An image with a score of
@@ -69,7 +69,8 @@ class Rejector:
         center: float32 array of shape `(features,)`: mean of the signed square roots of the features.
         scale: float32 array of shape `(features,)`: standard deviations of these square roots, none below a tenth of
             the median.
-        references: float32 array of shape `(images, features)`: known images, standardized and of length 1.
+        references: float32 array of shape `(images, features)`: features of known images, standardized and scaled to
+            length 1.
         distances: float32 array of shape `(images,)`: distance of each known image from the nearest known image in a
             different group, in ascending order.
         report: `RejectionReport`, measured by leaving out one class at a time.
@@ -141,8 +142,8 @@ class Rejector:
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.features:
             raise InputError(
-                f"`features` must have shape (images, {self.features}), from the network that the rejector was fitted "
-                f"on. Received: shape {features.shape}."
+                f"`features` must have the shape (images, {self.features}) and come from the network whose features "
+                f"the rejector was fitted on. Received: shape {features.shape}."
             )
         return 1 - (embed(features, self.center, self.scale) @ self.references.T).max(axis=1)
 
@@ -181,13 +182,13 @@ class Rejector:
             return cls(about["false_alarms"], **arrays, report=report)
         except Exception as error:  # zipfile, json and NumPy raise different errors for a damaged file
             raise InputError(
-                f"{os.fspath(path)!r} cannot be read as a rejector: {first_line(error)}. Fit it again, "
-                "with `tlkeras fit --reject` or `tlkeras.fit_rejection`."
+                f"{os.fspath(path)!r} cannot be read as a rejector: {first_line(error)}. Fit the rejector "
+                "again with `tlkeras fit --reject` or `tlkeras.fit_rejection`."
             ) from error
 
 
 def embed(features: np.ndarray, center: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Standardize the signed square roots of features, and scale each image to length 1.
+    """Standardize the signed square roots of features, and scale each row to length 1.
 
     Square roots reduce the influence of the few features with very large values, so every feature contributes.
 

@@ -1,4 +1,4 @@
-"""The reliability diagram: predicted probabilities against the fraction of correct predictions."""
+"""The reliability diagram: the fraction of correct predictions against the predicted probability."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finis
 
 
 def reliability_figure(measured: Mapping[str, Reliability], title: str | None = None) -> Figure:
-    """Draw reliability diagrams side by side, such as before and after calibration.
+    """Draw reliability diagrams side by side, such as those before and after calibration.
 
-    Bars show the fraction of correct predictions among images with similar probabilities. A bar below the diagonal
-    means overconfidence. The histogram below shows the number of images.
+    Bars show the fraction of correct predictions among images with similar probabilities. A bar that ends below the
+    diagonal means overconfidence. The histogram below shows the number of images.
 
     Args:
         measured: Dict that maps each name to a result of `tlkeras.reliability`, all for the same images.
@@ -35,7 +35,7 @@ def reliability_figure(measured: Mapping[str, Reliability], title: str | None = 
     """
     if not measured:
         raise InputError(
-            "`measured` must be a dict from names to results of `tlkeras.reliability`, with at least one entry. "
+            "`measured` must be a dict that maps names to results of `tlkeras.reliability`, and not be empty. "
             "Received: an empty dict."
         )
     figure = Illustration(figsize=(0.5 + 3.5 * len(measured), 4.6))

@@ -18,12 +18,11 @@ class LabelScore:
         name: Name of the label, str.
         images: Number of images with the label.
         threshold: Probability at or above which the label is assigned.
-        average_precision: Area under the precision-recall curve; for random scores, it is the fraction of images with
+        average_precision: Area under the precision-recall curve; for random scores, about the fraction of images with
             this label. None if no image has the label.
-        precision: Of the images that the label is assigned to, the fraction that have the label; None if it is not
-            assigned to any image.
-        recall: Of the images that have the label, the fraction that the label is assigned to; None if no image has it.
-        f1: Harmonic mean of precision and recall; None if no image has the label and it is not assigned to any image.
+        precision: Fraction of the assignments of this label that are correct; None if it is never assigned.
+        recall: Fraction of the images with this label to which it is assigned; None if no image has the label.
+        f1: Harmonic mean of precision and recall; None if no image has the label and it is never assigned.
     """
 
     name: str
@@ -41,14 +40,13 @@ class LabelScores:
 
     Attributes:
         images: Number of images.
-        mean_average_precision: Mean of the average precisions (mAP) over labels that at least one image has.
+        mean_average_precision: Mean average precision (mAP) over the labels that at least one image has.
         chance: The mean average precision of random probabilities.
         mean_f1: Mean F1 over the labels for which F1 is defined.
         accuracy: Fraction of correct decisions over all images and labels.
-        standard_error: Standard error of `accuracy`; the labels of one image, and the images in the same group, count
-            as dependent. As in `Scores`, two correct and two wrong images are added.
-        majority_accuracy: Fraction of correct decisions if every image is given the more common value, 0 or 1, of each
-            label.
+        standard_error: Standard error of `accuracy`, where the labels of one image, and the images in one group, are
+            treated as dependent. As in `Scores`, two correct and two wrong images are added.
+        majority_accuracy: Accuracy of always predicting the more common value, 0 or 1, of each label.
         labels: A `LabelScore` per label.
     """
 
@@ -70,11 +68,11 @@ def best_thresholds(labels, probabilities):
     """Choose, for each label, the probability threshold with the best F1.
 
     Args:
-        labels: Array of 0 and 1 of shape `(images, labels)`.
+        labels: Array of 0s and 1s of shape `(images, labels)`.
         probabilities: Array with the shape of `labels`.
 
     Returns:
-        float64 array of shape `(labels,)`; 0.5 for a label that no images or all images have.
+        float64 array of shape `(labels,)`; 0.5 for a label that no image or every image has.
 
     Example:
 
@@ -102,14 +100,14 @@ def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=
     into folds, and each fold uses the thresholds that are best on the other folds.
 
     Args:
-        labels: Array of 0 and 1 of shape `(images, labels)`.
-        probabilities: Array with the shape of `labels`, from a model that has not seen the images.
+        labels: Array of 0s and 1s of shape `(images, labels)`.
+        probabilities: Array with the shape of `labels`, from a model that was not trained on these images.
         names: Names of the labels.
         groups: int array of shape `(images,)`; images in the same group stay in one fold. Defaults to None, which puts
             every image in its own group.
         folds: Number of folds. Defaults to 5.
-        thresholds: Threshold per label, chosen on other images; a label is assigned if its probability is at or above
-            its threshold. Defaults to None, which chooses the thresholds of each fold on the other folds.
+        thresholds: One threshold per label, chosen on other images. A label is assigned if its probability is at or
+            above its threshold. Defaults to None, which chooses the thresholds of each fold on the other folds.
 
     Returns:
         `LabelScores`.
@@ -149,7 +147,7 @@ def score_labels(labels, probabilities, names, groups=None, folds=5, thresholds=
 
 
 def _standard_error(right, groups):
-    """Compute the standard error of the mean after adding two right and two wrong images, each in its own group."""
+    """Compute the standard error of the mean after adding two correct and two wrong images, each in its own group."""
     _, numbers = np.unique(groups, return_inverse=True)
     return mean_with_error([*right, 1, 1, 0, 0], [*numbers, -1, -2, -3, -4])[1]
 

@@ -30,12 +30,13 @@ def contact_sheet(
     """Draw images side by side, each with its caption below.
 
     Args:
-        images: Images of any size: pixels in [0, 255] of shape `(height, width, 3)`, or with 1 channel for gray;
-            `PIL.Image`; or file paths.
+        images: Images of any size: arrays of pixels in [0, 255], of shape `(height, width, 3)`, or `(height, width, 1)`
+            for grayscale; `PIL.Image`s; or file paths.
         captions: One caption per image, of one or more lines. Defaults to no captions. A line that does not fit is
             shortened with an ellipsis.
         columns: Images per row.
-        image_size: `(height, width)` in pixels of the box that each image is fitted into, or one integer for a square.
+        image_size: `(height, width)`, in pixels, of the box that each image is scaled to fit, or one integer for a
+            square box.
         title: Line of text above the images. Defaults to none.
         groups: One value per image; adjacent images with equal values share a background, which alternates between
             white and gray.
@@ -87,7 +88,7 @@ def as_picture(image: Any) -> Image.Image:
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "uif" or pixels.ndim != 3 or pixels.shape[-1] not in (1, 3):
         raise InputError(
-            "`images` must be pixels of shape (height, width, 3), PIL images or file paths. "
+            "`images` must contain pixels of shape (height, width, 3), PIL images or file paths. "
             f"Received: {type(image).__name__} of shape {pixels.shape}, dtype {pixels.dtype}."
         )
     pixels = np.clip(np.round(pixels), 0, 255).astype("uint8")
@@ -95,7 +96,7 @@ def as_picture(image: Any) -> Image.Image:
 
 
 def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, width: int) -> None:
-    """Write one line, shortened to `width` pixels."""
+    """Draw one line of text, shortened to fit into `width` pixels."""
     text = one_line(text)
     font = ImageFont.truetype(font_file(text), _LETTERS)
     if draw.textlength(text, font) > width:
@@ -114,11 +115,12 @@ def preview(
     """Draw the results of an augmentation: one row per image, starting with the original.
 
     Args:
-        images: Pixels in [0, 255] of shape `(n, height, width, 3)`, or with 1 channel for gray.
+        images: Array of pixels in [0, 255], of shape `(n, height, width, 3)`, or `(n, height, width, 1)` for grayscale.
         augmentation: Function or layer that is called as `augmentation(images, training=True)`, such as
             `tlkeras.augmentation("photo")`.
         columns: Pictures per row, including the original.
-        image_size: `(height, width)` in pixels of the box for each picture, or one integer for a square.
+        image_size: `(height, width)`, in pixels, of the box that each picture is scaled to fit, or one integer for a
+            square box.
 
     Returns:
         `PIL.Image`; save it, or let a notebook show it.

@@ -21,13 +21,13 @@ from tlkeras.utils.validation import check_number
 
 @dataclass(frozen=True)
 class Calibration:
-    """The temperature of a model, and its reliability before and after scaling.
+    """A model's temperature, and the reliability of its probabilities before and after scaling.
 
     Attributes:
         temperature: Number that the logits are divided by. If it is above 1, the model was overconfident.
         before: `Reliability` of the original model.
-        after: `Reliability` with the temperature. For this measurement, each image is scaled by a temperature that was
-            fitted without this image, so the improvement is not overstated.
+        after: `Reliability` after scaling. For this measurement, each image's temperature is fitted without that image,
+            so the improvement is not overstated.
     """
 
     temperature: float
@@ -42,7 +42,7 @@ class Calibration:
 def calibrate(
     model: keras.Model, images: Any, labels: ArrayLike | None = None, *, batch_size: int = 32, seed: int = 0
 ) -> Calibration:
-    """Calibrate the probabilities of a classifier, by temperature scaling on images that it was not trained on.
+    """Calibrate a classifier by temperature scaling, using images that it was not trained on.
 
     The weights of the model's head are divided by the temperature, in place. The saved model therefore needs no extra
     code, and predicted classes do not change.
@@ -80,8 +80,8 @@ def calibrate(
         labels = images.labels
     if not len(labels):
         raise InputError(
-            "`images` must contain images that the model was not trained on. Received: no images. Load them with a "
-            "`validation_size` above 0."
+            "`images` must not be empty. To get images that the model was not trained on, call `load_images` with a "
+            "`validation_size` above 0 and pass the validation split."
         )
     pixels = images.read() if hasattr(images, "read") else np.asarray(images)
     probabilities = np.asarray(model.predict(pixels, batch_size=batch_size, verbose=0), "float64")
@@ -121,7 +121,7 @@ def _check_softmax(model):
 def cross_fitted(
     labels: np.ndarray, probabilities: np.ndarray, groups: ArrayLike | None = None, folds: int = 5, seed: int = 0
 ) -> np.ndarray:
-    """Scale each image's probabilities by a temperature fitted on the other folds, for an unbiased measurement.
+    """Recalibrate each image's probabilities with a temperature fitted on the other folds, for an unbiased measurement.
 
     Args:
         labels: Class indices of shape `(images,)`.
