@@ -85,7 +85,7 @@ def test_files_and_functions_are_small():
     for path, tree in _trees().items():
         assert len((PACKAGE / path).read_text().splitlines()) <= 300, f"{path} has more than 300 lines"
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 lines = node.end_lineno - body[0].lineno + 1 if body else 0
                 assert lines <= 60, f"{node.name} in {path} has {lines} lines"
@@ -130,3 +130,13 @@ def test_public_names_have_types_and_a_docstring():
             bare = [one.arg for one in arguments if one and one.annotation is None and one.arg not in ("self", "cls")]
             bare += ["what it returns"] * (function.returns is None and function.name != "__init__")
             assert not bare, f"{function.name} of {name} has no type for {', '.join(bare)}"
+
+
+def test_each_export_format_has_a_runtime_an_inspector_a_reader_of_labels_and_a_mark():
+    from tlkeras.exporters import comparison_figure, inspection, labels, opening, options, runtimes
+
+    formats = set(options.MODEL_FILES)
+    for table in (runtimes.RUNTIMES, inspection._INSPECTORS, labels._INSIDE, comparison_figure._MARKS):
+        assert set(table) == formats
+    assert {*opening._SUFFIXES.values(), "saved_model"} == formats
+    assert set(options.QUANTIZATIONS) == set(options.FORMATS) == formats | {"web"}

@@ -10,7 +10,7 @@ from typing import Any
 from tlkeras.data.reading import open_rgb, quiet
 from tlkeras.errors import InputError
 from tlkeras.evaluation.sheets import contact_sheet
-from tlkeras.utils.files import check_outside
+from tlkeras.utils.files import check_outside, save_picture
 
 TINY, HUGE, ODD_ASPECT = 32, 50_000_000, 4.0
 # All kinds of findings, the worst first, each with its severity and its meaning. An error makes training fail or its
@@ -139,12 +139,13 @@ class ImageReport:
                 with quiet():
                     pictures = [open_rgb(Path(self.directory) / path, (160, 160)) for _, path, _ in shown]
                 written.append(folder / (f"{kind}-{start // limit + 1}.png" if start else f"{kind}.png"))
-                contact_sheet(
+                sheet = contact_sheet(
                     pictures,
                     ["\n".join([*path.rsplit("/", 1), detail]).rstrip() for _, path, detail in shown],
                     title=f"{kind}, {start + 1} to {start + len(shown)} of {len(suspects)} images: {meaning}",
                     groups=[number for number, _, _ in shown] if len(suspects) > len(findings) else (),
-                ).save(written[-1])
+                )
+                save_picture(sheet.save, written[-1])
         return written
 
     def quarantine(self, folder: str | os.PathLike) -> list[tuple[str, str]]:

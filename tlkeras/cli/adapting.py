@@ -8,7 +8,7 @@ import typer
 from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
 from tlkeras.runs.folder import check_run_output
-from tlkeras.utils.files import check_folder
+from tlkeras.utils.files import check_folder, save_picture
 
 
 def adapt(
@@ -89,7 +89,7 @@ def label_order(
     order = room.label_order(directory, backbone, labels=labels, count=count, seed=seed)
     order.to_csv(output)
     sheet = output.with_suffix(".png")
-    order.contact_sheet().save(sheet)
+    save_picture(order.contact_sheet().save, sheet)
     if as_json:
         first = [str(order.paths[one]) for one in order.order]
         print_json({"order": first, "table": str(output), "sheet": str(sheet), "reason": order.reason})

@@ -7,6 +7,7 @@ import typer
 
 from tlkeras.cli.terminal import Json, RunFolder, load_keras, print_json, say
 from tlkeras.errors import InputError
+from tlkeras.utils.files import save_picture
 
 _Batch = Annotated[str, typer.Option(metavar="N|any", help="Images per call, or `any` for any number.")]
 _Images = Annotated[
@@ -78,7 +79,7 @@ def benchmark(
     if chart is not None:
         from tlkeras.exporters.comparison_figure import comparison_figure
 
-        comparison_figure(rows).savefig(chart, dpi=150)
+        save_picture(comparison_figure(rows).savefig, chart, dpi=150)
     if as_json:
         print_json(rows)
         return

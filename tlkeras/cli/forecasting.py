@@ -8,7 +8,7 @@ import typer
 from tlkeras.cli.choosing import ImageSize, Seed, Source, Verbose
 from tlkeras.cli.terminal import Json, load_keras, print_json, say
 from tlkeras.errors import InputError
-from tlkeras.utils.files import check_folder
+from tlkeras.utils.files import check_folder, save_picture
 from tlkeras.utils.validation import check_number
 
 
@@ -44,7 +44,7 @@ def learning_curve(
     sentences = curve.sentences(more)
     if figure is not None:
         figure.parent.mkdir(parents=True, exist_ok=True)
-        curve.figure().savefig(figure, dpi=150)
+        save_picture(curve.figure().savefig, figure, dpi=150)
         say(f"Written: {figure}")
     if as_json:
         print_json(curve.to_json(more))

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -142,6 +142,18 @@ def file_written_whole(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def save_picture(save: Callable, path: Path, **options) -> None:
+    """Save a picture or a figure under its name only when the file is complete.
+
+    Args:
+        save: Method `save` of a PIL image, or `savefig` of a matplotlib figure.
+        path: The file to write. Its suffix names the format.
+        **options: Further arguments of `save`.
+    """
+    with file_written_whole(path) as part:
+        save(part, format=path.suffix[1:], **options)
 
 
 def _replace(path, part):
