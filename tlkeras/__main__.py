@@ -1,4 +1,4 @@
-"""Run the command line with `python -m tlkeras`, in case the `tlkeras` script is not on the path."""
+"""Support `python -m tlkeras`, for when the `tlkeras` script is not on the path."""
 
 from tlkeras.cli import main
 

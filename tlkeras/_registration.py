@@ -2,8 +2,8 @@
 
 `keras.models.load_model` must find differential optimizers, augmentation layers and losses whenever tlkeras is
 imported, before or after Keras. Yet `import tlkeras` must not import Keras, which takes several seconds. Keras has no
-hook for this: it looks classes up in a plain dict. This module, and no other, therefore waits for the import of Keras
-with a finder on `sys.meta_path` that removes itself after use.
+hook for this: it looks classes up in a plain dict. Therefore this module, and no other, puts a finder on
+`sys.meta_path` that waits for the import of Keras and then removes itself.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ def _register() -> None:
 
 
 class _AfterKeras:
-    """A finder that lets Python find Keras as usual, and registers the classes once Keras has been loaded."""
+    """A finder that lets Python find Keras as usual and registers the classes once Keras has been loaded."""
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras":

@@ -77,7 +77,7 @@ def test_unreadable_images_and_wrong_arguments_are_refused(clusters, tmp_path):
         ({"labels": ["cat"] * 100}, "must be missing for some images"),
         ({"labels": ["cat"] * 9}, "9 entries for 100 images"),
         ({"labels": tmp_path / "none.csv"}, "columns path and label"),
-        ({"count": 0}, "`count` must be an integer of at least 1"),
+        ({"count": 0}, "`count` must be an integer >= 1"),
         ({"unlabeled": tmp_path}, "a folder without images"),
         ({"unlabeled": tmp_path / "nowhere"}, "`unlabeled` must be an existing folder"),
     ):

@@ -483,7 +483,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(folder, tmp
 def test_an_output_among_the_images_would_become_a_class_and_is_refused(folder, capsys, command):
     before = sorted(folder.rglob("*"))
     assert _main(command[0], folder, command[1], folder / "out") == 2
-    assert "would count as a class" in capsys.readouterr().err
+    assert "would be read as a class" in capsys.readouterr().err
     assert sorted(folder.rglob("*")) == before
 
 
@@ -619,7 +619,7 @@ def test_check_reports_and_writes_what_is_asked_for_or_says_where_it_cannot(tmp_
     (folder / "red" / "2.png").write_bytes(b"")
     (tmp_path / "file").touch()
     assert _main("check", folder, "--no-labels", "--fix", tmp_path / "file" / "aside") == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert "Cannot write to the folder" in capsys.readouterr().err
     assert _main("check", folder, "--no-labels", "--json", "--fix", tmp_path / "aside") == 0
     assert json.loads(capsys.readouterr().out)["images"] == dict.fromkeys(COLORS, 2)
     assert (tmp_path / "aside" / "red" / "2.png").exists() and not (folder / "red" / "2.png").exists()

@@ -133,7 +133,7 @@ def test_plain_iteration_ends_after_the_last_batch():
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None])
 def test_unusable_batch_size_is_refused(size):
-    with pytest.raises(InputError, match="`batch_size` must be an integer of at least 1"):
+    with pytest.raises(InputError, match="`batch_size` must be an integer >= 1"):
         ImageBatches(lambda indices: indices, [0, 1], size)
 
 

@@ -196,7 +196,7 @@ def test_an_export_is_replaced_only_if_asked_and_other_files_never(exported, run
         ({"format": "coreml"}, "`format` must be 'litert', 'onnx', 'openvino', 'saved_model' or 'web'"),
         ({"quantize": "int4"}, "`quantize` must be"),
         ({"format": "onnx", "quantize": "full_int8"}, "for onnx"),
-        ({"batch": 0}, "`batch` must be an integer of at least 1"),
+        ({"batch": 0}, "`batch` must be an integer >= 1"),
         ({"batch": None, "quantize": "int8"}, "be 1 with quantize='int8'"),
         ({"max_drop": 2}, "`max_drop` must be a number in"),
     ],

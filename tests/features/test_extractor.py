@@ -291,7 +291,7 @@ def test_a_model_of_any_size_wants_one_size_for_files(paths):
         ({"block": ("block3", "block5"), "pooling": None}, "Use 'avg'"),
         ({"pooling": "cls"}, "class token"),
         ({"on_error": "skip"}, "`on_error` must be"),
-        ({"batch_size": 0}, "at least 1"),
+        ({"batch_size": 0}, ">= 1"),
         ({"backbone": 5}, "the name of a backbone or a"),
         ({"backbone": keras.Sequential([keras.layers.Dense(2)])}, "a built functional"),
         ({"block": 0}, "the name of a block"),

@@ -109,7 +109,7 @@ def test_a_class_of_one_group_is_measured_as_never_learned():
     ("options", "message"),
     [
         ({"groups": np.arange(90) % 4}, "`folds` must be at most 4, the number of groups.*folds=5"),
-        ({"folds": 2}, "at least 3"),
+        ({"folds": 2}, ">= 3"),
         ({"groups": [1, 2]}, "`groups` must have one value per image"),
     ],
 )

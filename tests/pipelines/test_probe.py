@@ -137,7 +137,7 @@ def test_a_class_of_few_images_does_not_stop_it(rarest):
         (np.zeros((4, 2)), [0.1, 0.5, 0.2, 0.9], "use a regressor"),
         (np.zeros((4, 2)), np.array([0, "cat", 1, "dog"], object), "not a mixture"),
         ("features.npy", [0, 1], "Received: 'features.npy'"),
-        ([[1.0, 2.0], [3.0]], [0, 1], "numbers of shape"),
+        ([[1.0, 2.0], [3.0]], [0, 1], "numeric array of shape"),
         ([[1.0, 2.0], [3.0, np.nan]], [0, 1], "1 of 2 rows with NaN"),
     ],
 )

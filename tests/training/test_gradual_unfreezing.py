@@ -296,7 +296,7 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
         ({"schedule": {0: 1}, "on_plateau": 1}, "Exactly one of `schedule` and `on_plateau` must be given"),
         ({"schedule": {-1: 1}}, "counted from 0"),
         ({"schedule": [1, 2]}, "be a dict"),
-        ({"on_plateau": 0}, "at least 1"),
+        ({"on_plateau": 0}, ">= 1"),
         ({"on_plateau": 1, "mode": "up"}, "mode='up'"),
         ({"on_plateau": 1, "monitor": 3}, "monitor=3"),
         ({"on_plateau": 1, "patience": "2"}, "patience='2'"),

@@ -26,8 +26,8 @@ def not_foldable(reason: str, step: object) -> InputError:
     '`pipeline` cannot be folded: clip=True is not affin'
     """
     return InputError(
-        f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. Save it together with its network "
-        "instead, with `tlkeras.save_pipeline`."
+        f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. To save the pipeline together with its "
+        "network, use `tlkeras.save_pipeline`."
     )
 
 
@@ -103,7 +103,7 @@ def affine(step) -> Affine:
     >>> affine(scaler).offset.round(3)
     array([-1.225])
     """
-    raise not_foldable("a step between extractor and classifier is not affine, or is of an unknown type", step)
+    raise not_foldable("a step between the extractor and the classifier is not affine, or its type is unknown", step)
 
 
 @affine.register
@@ -168,5 +168,5 @@ def _refuse_clipping(step):
 
 
 def float64(values) -> np.ndarray:
-    """Convert values to a float64 array, since maps are composed in double precision, whatever the estimator used."""
+    """Convert values to float64, since maps are composed in double precision, whatever precision the estimator used."""
     return np.asarray(values, "float64")

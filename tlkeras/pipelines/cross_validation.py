@@ -1,4 +1,4 @@
-"""Measure the accuracy of a probe without bias: every image is predicted once, by a probe that has not seen it."""
+"""Cross-validate a probe for an unbiased accuracy: each image is classified by a probe that was not trained on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,9 +28,9 @@ class CrossValidation:
     """The cross-validated accuracy of a probe, and the probe itself.
 
     Attributes:
-        accuracy: Fraction of images that are predicted correctly by a probe that has not seen their group; with several
+        accuracy: Fraction of images classified correctly by a probe that was not trained on their group; with several
             labels per image, the fraction of correct decisions at a threshold of 0.5.
-        standard_error: Standard error of `accuracy`; images in the same group count as dependent.
+        standard_error: Standard error of `accuracy`; images in the same group are treated as dependent.
         probabilities: float64 array of shape `(images, classes)`: the held-out predictions.
         classes: Array of shape `(classes,)`: the class of each column of `probabilities`.
         folds: int array of shape `(images,)`: the fold in which each image was held out.
@@ -58,12 +58,12 @@ def cross_validate_probe(
     seed: int = 0,
     class_weight: dict | str | None = None,
 ) -> CrossValidation:
-    """Measure a linear probe by nested cross-validation, then fit it on all images.
+    """Evaluate a linear probe by nested cross-validation, then fit it on all images.
 
-    Each image is predicted once, by a probe that has seen neither the image nor its group, and whose C was chosen
+    Each image is classified once, by a probe that was trained without the image and its group, and whose C was chosen
     without them. Therefore, the choice of C does not bias the accuracy. The standard error is about half as large as
-    when a single fifth of the images is held out. The returned probe is trained on all images, so it should be slightly
-    more accurate than measured.
+    with a single held-out set of a fifth of the images. The returned probe is trained on all images, so it should be
+    slightly more accurate than this estimate.
 
     To choose C for a fold, the folds are merged into five blocks (with up to five folds, every fold is a block). The
     block that contains the fold is held out together with each of the other blocks in turn. Holding out a pair of
@@ -77,8 +77,8 @@ def cross_validate_probe(
             same group are held out together. Defaults to None, which puts every image in its own group.
         Cs: As in `tlkeras.linear_probe`.
         folds: Number of folds, at least 3. Defaults to 5, which leaves four fifths of the images for training. For few
-            images, 10 is better: the measured probes then learn from nine tenths of the images, almost as many as the
-            returned probe learns from.
+            images, 10 is better: the evaluated probes are then trained on nine tenths of the images, almost as many as
+            the returned probe is.
         seed: Seed for the folds. Defaults to 0.
         class_weight: As in `tlkeras.linear_probe`.
 
@@ -107,7 +107,7 @@ def cross_validate_probe(
             "folds",
             folds,
             f"be at most {count}, the number of groups",
-            "Use fewer folds, or add images of more groups.",
+            "Use fewer folds, or add images from more groups.",
         )
     parts = data.deal_folds(folds, seed)
     with threadpool_limits(1, user_api="blas"):
@@ -123,13 +123,13 @@ def cross_validate_probe(
 
 
 def predict_each_fold(result, features, labels, views, class_weight=None):
-    """Predict other views of the images, such as flipped copies, with probes that have not seen these images.
+    """Classify other views of the images, such as flipped copies, with probes that were not trained on these images.
 
     Args:
         result: `CrossValidation` of the images.
-        features: Features that `result` was computed from.
-        labels: Labels that `result` was computed from.
-        views: Features of each view, arrays with the shape of `features`.
+        features: The features from which `result` was computed.
+        labels: The labels from which `result` was computed.
+        views: Features of each view, as arrays with the shape of `features`.
         class_weight: As in `cross_validate_probe`.
 
     Returns:
@@ -151,10 +151,10 @@ def predict_each_fold(result, features, labels, views, class_weight=None):
 
 
 def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple[float, float]:
-    """Average scores of images, with a standard error that treats images in the same group as dependent.
+    """Compute the mean of per-image scores and its standard error, treating images in the same group as dependent.
 
     Args:
-        scores: Numbers of shape `(images,)`, such as whether each prediction is correct.
+        scores: Array of shape `(images,)`, such as 1 for each correct prediction and 0 for each wrong one.
         groups: Array of shape `(images,)`, or None if all images are independent.
 
     Returns:

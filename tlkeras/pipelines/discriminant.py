@@ -1,4 +1,4 @@
-"""Linear discriminant analysis with shrunk covariances, calibrated by a temperature: a closed-form probe."""
+"""Linear discriminant analysis with shrunk covariances, calibrated with a temperature: a closed-form probe."""
 
 import numpy as np
 from scipy.linalg import solve
@@ -19,13 +19,13 @@ FALLBACK_TEMPERATURE = 20.0
 class ShrunkDiscriminant(LinearDiscriminantAnalysis):
     """A faster equivalent of `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")`.
 
-    The covariance within classes is a diagonal matrix plus the product of the image matrix with its transpose. If there
+    The within-class covariance is a diagonal matrix plus `rows.T @ rows`, where `rows` has one row per image. If there
     are fewer images than features, the matrix to invert therefore has only one dimension per image. scikit-learn
     instead computes one covariance per class, and factors the mean of these covariances in all dimensions.
 
     Args:
-        temperature: Number to divide scores by. A larger temperature makes probabilities less certain but does not
-            change the predicted classes.
+        temperature: Number by which scores are divided. A larger temperature makes probabilities less certain but does
+            not change the predicted classes.
         priors: Array of shape `(classes,)`: the expected class proportions. Defaults to None, which uses the class
             proportions of the training images.
 
@@ -47,7 +47,7 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
 
         Args:
             X: Features of shape `(images, features)`.
-            y: Labels of shape `(images,)`, of at least two classes.
+            y: Labels of shape `(images,)`, with at least two classes.
 
         Returns:
             This classifier.
@@ -67,12 +67,12 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
 
 
 def discriminant_paths(data, parts, temperatures, class_weight=None, at_least=0):
-    """Fit a discriminant without the held-out images, and predict these images at each temperature.
+    """Fit a discriminant without the held-out images, and classify these images at each temperature.
 
     Args:
         data: `LabeledFeatures`, with one label per image.
-        parts: int arrays: the images to hold out, in parts that are evaluated separately.
-        temperatures: Temperatures to predict with.
+        parts: int arrays: the indices of the images to hold out, in parts that are evaluated separately.
+        temperatures: Temperatures by which scores are divided.
         class_weight: As in `tlkeras.linear_probe`.
         at_least: Ignored; present for compatibility with `probability_paths`.
 
@@ -99,7 +99,7 @@ def fit_discriminant(data, temperature, class_weight=None):
 
     Args:
         data: `LabeledFeatures`, with one label per image.
-        temperature: Number to divide scores by.
+        temperature: Number by which scores are divided.
         class_weight: As in `tlkeras.linear_probe`.
 
     Returns:
@@ -120,7 +120,7 @@ def _pipeline(data, rows, temperature, class_weight):
 
 
 def _shrunk_covariance(centered, numbers, priors):
-    """Average the shrunk covariances of the classes; like scikit-learn, standardize each class before shrinking.
+    """Return the mean of the classes' shrunk covariances; like scikit-learn, standardize each class before shrinking.
 
     Args:
         centered: Features minus their class means, of shape `(images, features)`.

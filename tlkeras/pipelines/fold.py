@@ -21,7 +21,7 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
     layer on top of the extractor's network.
 
     Args:
-        pipeline: A fitted `sklearn.pipeline.Pipeline`, or a fitted search such as `GridSearchCV`. Its steps are a
+        pipeline: A fitted `sklearn.pipeline.Pipeline`, or a fitted search such as `GridSearchCV`. The steps are a
             `tlkeras.FeatureExtractor`; any number of `StandardScaler`, `MinMaxScaler`, `MaxAbsScaler`, `RobustScaler`,
             `PCA`, `IncrementalPCA`, `TruncatedSVD`, feature selectors and `Normalizer`; and a linear classifier:
             `LogisticRegression`, `LinearSVC`, `RidgeClassifier`, `SGDClassifier`, `Perceptron`,
@@ -29,13 +29,14 @@ def fold(pipeline: BaseEstimator) -> keras.Model:
             (`"sigmoid"` or `"temperature"`) around one of these classifiers.
 
     Returns:
-        A flat `keras.Model` from raw pixels of shape `(N, height, width, 3)` to float32 of shape `(N, classes)`, in the
-        order of the classifier's `classes_`: the probabilities of `predict_proba`, if the classifier has that method;
-        otherwise the scores of `decision_function`, where the class with the largest score is predicted. With two
-        classes, a single score `s` becomes `[-s, s]`. For `NearestCentroid`, the outputs are also scores, larger for
-        nearer centroids, since its `predict` and `predict_proba` may disagree. The model shares no weights with the
-        extractor. The outputs differ from those of the pipeline by at most 1e-5 of the largest output, or by about 1e-3
-        on a GPU that rounds float32 products (TF32); see docs/gpu.md.
+        A flat `keras.Model` that maps raw pixels of shape `(N, height, width, 3)` to float32 outputs of shape
+        `(N, classes)`, in the order of the classifier's `classes_`. The outputs are the probabilities of
+        `predict_proba` if the classifier has that method; otherwise, they are the scores of `decision_function`, and
+        the largest score marks the predicted class. With two classes, a single score `s` becomes `[-s, s]`. For
+        `NearestCentroid`, the outputs are also scores, larger for nearer centroids, since its `predict` and
+        `predict_proba` may disagree. The model shares no weights with the extractor. Relative to the largest output,
+        the outputs differ from those of the pipeline by at most 1e-5, or by about 1e-3 on a GPU that rounds float32
+        products (TF32); see docs/gpu.md.
 
     Raises:
         InputError: A step cannot be folded, such as an RBF `SVC`, trees, k-NN or a regressor. Save such a pipeline with
@@ -84,7 +85,7 @@ def folded_weights(scalers, classifier):
         classifier: A `LogisticRegression`, or another classifier that computes its probabilities with a softmax.
 
     Returns:
-        `(kernel, bias)`, float64, of shapes `(features, classes)` and `(classes,)`: softmax of
+        `(kernel, bias)`, float64, of shapes `(features, classes)` and `(classes,)`: the softmax of
         `features @ kernel + bias` is the classifier's `predict_proba`.
 
     Raises:

@@ -56,7 +56,7 @@ class LabeledFeatures:
         return min(self.sizes)
 
     def deal_folds(self, count: int, seed: int = 0) -> list[np.ndarray]:
-        """Assign images to folds by their strata, with each group in one fold; see `tlkeras.data.splits.deal_folds`."""
+        """Assign images to folds by stratum, keeping each group in one fold; see `tlkeras.data.splits.deal_folds`."""
         return deal_folds(self.strata, self.groups, count, seed)
 
     def take(self, rows) -> "LabeledFeatures":
@@ -77,7 +77,7 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
     """Check features, labels and groups.
 
     Args:
-        features: Features of the images, numbers of shape `(images, features)`.
+        features: Features of the images, a numeric array of shape `(images, features)`.
         labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
         groups: One value per image, such as a patient, or None if all images are independent. An image whose group is
             missing (None or NaN) forms its own group.
@@ -119,8 +119,8 @@ def _feature_table(features):
     if table is None or table.ndim != 2:
         received = shown(features) if table is None else f"an array of shape {table.shape}"
         raise InputError(
-            "`features` must be numbers of shape (images, features), such as `FeatureExtractor().transform(paths)` "
-            f"returns. Received: {received}."
+            "`features` must be a numeric array of shape (images, features), such as the output of "
+            f"`FeatureExtractor().transform(paths)`. Received: {received}."
         )
     return table
 
@@ -129,7 +129,7 @@ def _classes(labels):
     missing = [one for one in labels.tolist() if one is None or one != one]
     if missing:
         raise invalid(
-            "labels", labels, "contain a class for every image", f"Remove those without a label ({len(missing)})."
+            "labels", labels, "contain a class for every image", f"Remove the images without a label ({len(missing)})."
         )
     try:
         classes, inverse = np.unique(labels, return_inverse=True)
@@ -144,7 +144,7 @@ def _classes(labels):
             "labels",
             labels,
             "contain a class for every image, where -1 means a missing label",
-            f"Remove those with -1 ({int((labels == -1).sum())}), or number the classes from 0.",
+            f"Remove the images labeled -1 ({int((labels == -1).sum())}), or number the classes from 0.",
         )
     return classes, inverse
 

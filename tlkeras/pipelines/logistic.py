@@ -31,7 +31,7 @@ def regression_path(rows, targets, weights, Cs, exclusive):
         exclusive: Whether each image has exactly one label (softmax); otherwise columns are independent (sigmoid).
 
     Yields:
-        One function per C, from rows to probabilities of shape `(images, columns)`.
+        For each C, a function that maps rows to probabilities of shape `(images, columns)`.
 
     Example:
 
@@ -83,7 +83,7 @@ def _predictor(parameters, exclusive):
 
 
 def _softmax(scores):
-    """Compute, faster than SciPy, the softmax and the log-sum-exp of each row."""
+    """Compute the softmax and the log-sum-exp of each row, faster than SciPy does."""
     largest = scores.max(axis=1, keepdims=True)
     powers = np.exp(scores - largest)
     sums = powers.sum(axis=1, keepdims=True)

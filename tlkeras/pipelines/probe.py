@@ -1,4 +1,4 @@
-"""The linear probe: a linear classifier on frozen features, regularized by cross-validation."""
+"""The linear probe: a linear classifier on frozen features; cross-validation chooses the regularization strength."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def linear_probe(
     seed: int = 0,
     class_weight: dict | str | None = None,
 ) -> Pipeline:
-    """Fit a `StandardScaler` and a linear classifier, and choose its regularization by cross-validation.
+    """Fit a `StandardScaler` and a linear classifier whose regularization strength is chosen by cross-validation.
 
     The scaler divides by no less than a tenth of the median standard deviation of the features. Otherwise a feature
     that is almost always 0 in training could decide the class of a new image on its own, with complete certainty.
@@ -48,14 +48,14 @@ def linear_probe(
         labels: Array of shape `(images,)` of class indices or names, with at least two classes; or zeros and ones of
             shape `(images, classes)` if an image may have several labels or none.
         estimator: `"logistic"` (the default) for a `LogisticRegression`, or `"lda"` for a linear discriminant analysis
-            with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). On our data, LDA took about
-            a third of the time for ten classes or more, and was no more accurate, with worse probabilities; see
+            with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). On our data, for ten or more
+            classes, LDA took about a third of the time, was no more accurate, and gave worse probabilities; see
             docs/performance.md. With `"lda"`, scores are divided by a temperature, which is chosen instead of C.
         groups: Array of shape `(images,)`, such as patients or near-duplicates: images in the same group are never
             split between training and held-out images. Defaults to None, which puts every image in its own group.
         Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest value, which regularizes
-            the most. The default spans 1e-4 to 10, since on a thousand features the best C for few images is far below
-            scikit-learn's 1. LDA ignores this argument.
+            the most. The default spans 1e-4 to 10, since with a thousand features and few images, the best C is far
+            below scikit-learn's default of 1. LDA ignores this argument.
         folds: Number of cross-validation folds. Defaults to 5. If the rarest class has fewer images (or groups) than
             that, there are as many folds as it has images (or groups). If it has only one, nothing can be chosen: C is
             0.01, and the temperature is 20.
@@ -98,13 +98,13 @@ def linear_probe(
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of probe, and the values of its hyperparameter.
+    """A kind of probe, and the candidate values of its hyperparameter.
 
     Attributes:
         strengths: Values to choose from, the strongest regularization first.
         fallback: Value to use if there are too few images to choose one.
-        paths: Function that fits the probe without the held-out images, and predicts these images for each value, like
-            `probability_paths`.
+        paths: Function that fits the probe without the held-out images and classifies these images with each value,
+            like `probability_paths`.
         fit: Function that fits the probe on all images with one value, like `fit_probe`.
     """
 
@@ -148,11 +148,11 @@ def check_probe_options(estimator, Cs, class_weight, multilabel):
         InputError: An option is invalid.
     """
     if not isinstance(Cs, Sequence | np.ndarray) or isinstance(Cs, str) or not len(Cs):
-        raise invalid("Cs", Cs, "be a sequence of at least one value of C")
+        raise invalid("Cs", Cs, "be a sequence with at least one value of C")
     ascending = tuple(sorted(check_number("Cs", C, "(0, inf)") for C in Cs))
     check_choice("estimator", estimator, ESTIMATORS)
     if not (class_weight is None or isinstance(class_weight, dict) or class_weight == "balanced"):
-        raise invalid("class_weight", class_weight, "be None, 'balanced' or a dict from class to weight")
+        raise invalid("class_weight", class_weight, "be None, 'balanced' or a dict that maps classes to weights")
     if multilabel and isinstance(class_weight, dict):
         raise invalid("class_weight", class_weight, "be None or 'balanced' if images may have several labels")
     if estimator == "logistic":

@@ -1,4 +1,4 @@
-"""Convert fitted scikit-learn linear classifiers to affine maps, with links from the maps' outputs to predictions."""
+"""Convert fitted scikit-learn linear classifiers to affine maps, with links from their outputs to predictions."""
 
 from dataclasses import dataclass
 from functools import singledispatch
@@ -116,7 +116,7 @@ def _(classifier: OneVsRestClassifier):
     parts = []
     for estimator in classifier.estimators_:
         if not hasattr(estimator, "classes_"):
-            raise not_foldable("one class has no examples or all of them", classifier)
+            raise not_foldable("all examples belong to one class, or a class has no examples", classifier)
         if isinstance(estimator, NearestCentroid):  # calibration uses its probabilities, whatever the priors
             part, more = Readout(_standardized_nearest(estimator), "softmax"), []
         else:
@@ -144,7 +144,7 @@ def _(classifier: CalibratedClassifierCV):
 def _calibrated(fitted, whole):
     *transformers, estimator = flat_steps(getattr(fitted.estimator, "estimator", fitted.estimator))  # unfrozen
     if readouts.dispatch(type(estimator)) is readouts.dispatch(object) or not hasattr(estimator, "coef_"):
-        raise not_foldable("only a linear classifier can be folded when calibrated", whole)
+        raise not_foldable("a calibrated classifier can be folded only if it is linear", whole)
     decisions, calibrators = _after(transformers, _decisions(estimator)), fitted.calibrators
     if fitted.method == "sigmoid":
         joint = decisions.scaled([-one.a_ for one in calibrators], [-one.b_ for one in calibrators])

@@ -14,7 +14,7 @@ CLEARLY = 3.0
 
 
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
-    """Fit a regression for each C without the held-out images, and predict these images.
+    """Fit a regression for each C without the held-out images, and classify these images.
 
     The values of C are tried from the strongest penalty to the weakest, and each fit starts from the previous solution.
     The sequence stops after a value whose loss is clearly higher than the lowest (by more than `CLEARLY` standard
@@ -24,10 +24,10 @@ def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
 
     Args:
         data: `LabeledFeatures` of the images.
-        parts: int arrays: the images to hold out, in parts that are evaluated separately.
+        parts: int arrays: the indices of the images to hold out, in parts that are evaluated separately.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
-        at_least: Index into `Cs` before which the sequence does not stop.
+        at_least: Index into `Cs`. The sequence does not stop before this index.
 
     Returns:
         List with one float64 array per part, of shape `(Cs, images of the part, classes)`; NaN for values of C after
@@ -109,14 +109,14 @@ def log_losses(probabilities, data, rows, class_weight=None):
 
 
 def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, paths=probability_paths):
-    """Predict every image with its fold held out, for each C.
+    """Classify every image with its fold held out, for each C.
 
     Args:
         data: `LabeledFeatures` of the images.
-        folds: From `LabeledFeatures.deal_folds`.
+        folds: Folds returned by `LabeledFeatures.deal_folds`.
         Cs: Values of C, ascending.
         class_weight: As in `tlkeras.linear_probe`.
-        at_least: Index into `Cs` per fold, before which the fold's sequence does not stop, or None.
+        at_least: One index into `Cs` per fold, before which the fold's sequence does not stop, or None.
         paths: Function that fits and predicts, like `probability_paths`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Save pipelines that cannot be folded, together with their network, in a folder that is safe to load."""
+"""Save pipelines that cannot be folded, together with their networks, in folders that are safe to load."""
 
 import json
 import os
@@ -23,19 +23,19 @@ _SETTINGS = ("image_size", "resize", "input", "on_error", "batch_size", "engine"
 def save_pipeline(pipeline: BaseEstimator, folder: str | os.PathLike) -> None:
     """Save a fitted pipeline that starts with a `FeatureExtractor`, whatever its final estimator is.
 
-    Prefer `tlkeras.fold` if it can convert the pipeline to one Keras model. It cannot fold an SVC with a kernel, trees,
-    k-NN or a regressor; this function saves such an estimator together with the network.
+    Prefer `tlkeras.fold` if it can convert the pipeline to one Keras model. `fold` does not support `SVC`, trees, k-NN
+    or regressors; this function saves such an estimator together with the network.
 
-    The folder contains `network.keras`, which opens with Keras alone; `estimator.skops` with the steps after the
-    extractor, a file that opens with skops and, unlike a pickle, runs no code when loaded; and `extractor.json`. This
-    function needs the extra `skops`.
+    The folder contains `network.keras`, which Keras alone can load; `estimator.skops`, which contains the steps after
+    the extractor and, unlike a pickle, runs no code when skops loads it; and `extractor.json`. This function needs the
+    `skops` extra.
 
     Args:
         pipeline: A fitted `sklearn.pipeline.Pipeline`: a `FeatureExtractor`, then any scikit-learn steps.
-        folder: Folder to write, which must be empty or not exist yet. The folder appears only when it is complete.
+        folder: Output folder, which must be empty or not exist yet. It appears only when it is complete.
 
     Raises:
-        InputError: The pipeline does not start with a `FeatureExtractor`, the folder cannot be written, or skops is not
+        InputError: The pipeline does not start with a `FeatureExtractor`, the folder is not writable, or skops is not
             installed.
         sklearn.exceptions.NotFittedError: The pipeline is not fitted.
 
@@ -84,7 +84,7 @@ def _skops_io():
 
 
 def _plain(value):
-    """Convert values that JSON does not support, such as a NumPy size or the path of a cache."""
+    """Convert values that JSON does not support, such as NumPy numbers or the path of a cache."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
@@ -95,8 +95,8 @@ def load_pipeline(folder: str | os.PathLike, trusted: Sequence[str] | None = Non
         folder: Folder written by `save_pipeline`.
         trusted: Names of types to trust in addition to those that skops considers safe, as in `skops.io.load`. If this
             list lacks a type that a file contains, the error names that type. Trees and forests need
-            `["sklearn.tree._tree.Tree"]`: a manipulated tree could make scikit-learn read memory out of bounds, so
-            trust this type only in your own files. Defaults to None.
+            `["sklearn.tree._tree.Tree"]`: a tree that was tampered with could make scikit-learn read memory out of
+            bounds, so trust this type only in your own files. Defaults to None.
 
     Returns:
         A fitted `sklearn.pipeline.Pipeline`, whose `FeatureExtractor` has the saved network as its backbone.

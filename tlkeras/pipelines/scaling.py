@@ -14,13 +14,13 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
     A feature that is almost always 0 in training has a tiny standard deviation. If a new image activates the feature,
     the standardized value is in the hundreds, and this feature alone decides the prediction. Such a feature is divided
     by a tenth of the median standard deviation instead. All features of a network have the same unit, so their standard
-    deviations can be compared. The limit also bounds the weights of a folded head, which is necessary for 8-bit files.
+    deviations can be compared. The limit also bounds the weights of a folded head, which 8-bit quantization requires.
 
-    The result is a plain scikit-learn scaler, so it can be saved to files and used by other programs. Fitting it again
-    removes the limit.
+    The result is a plain scikit-learn scaler, so it can be saved and used in other programs. Fitting it again removes
+    the limit.
 
     Args:
-        features: Features of the images, numbers of shape `(images, features)`.
+        features: Features of the images, an array of shape `(images, features)`.
 
     Returns:
         The fitted scaler. The limit applies to `scale_`, which the scaler divides by, but not to `var_`.
@@ -39,7 +39,7 @@ def with_floor(deviations: np.ndarray) -> np.ndarray:
     """Raise small standard deviations to a tenth of the median over features that are not constant.
 
     Args:
-        deviations: Standard deviations, floats of shape `(features,)`.
+        deviations: Standard deviations, a float array of shape `(features,)`.
 
     Returns:
         Array with the shape and dtype of `deviations`, all positive; ones if every feature is constant.

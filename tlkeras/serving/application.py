@@ -29,11 +29,11 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def make_application(run: "Run", limits: Limits | None = None) -> Starlette:
-    """Make the application that serves a run.
+    """Build the application that serves a run.
 
     `GET /` returns the page of `tlkeras export --format web`, modified to send images to this server. `POST /predict`
     takes one image file as its body and returns the same JSON as `Run.predict`, without `path`. `top_k` and
-    `probabilities` are query parameters. `GET /healthz` reports whether the server works. Errors have the form
+    `probabilities` are query parameters. `GET /healthz` reports whether the server is working. Errors have the form
     `{"error": reason}`.
 
     Args:

@@ -13,7 +13,7 @@ LARGEST = 32
 
 
 class Batcher:
-    """Queue that accepts images one at a time and computes all waiting images in one call.
+    """Queue that accepts images one at a time and computes the outputs for all waiting images in one call.
 
     No image waits for others to arrive: a free worker takes all images in the queue, up to the maximum batch size. An
     engine that computes on the calling thread's core gets one worker per core. Any other engine gets a single worker.

@@ -25,12 +25,12 @@ _CLOSE = {"Connection": "close"}
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a request, with methods that read a request within these limits.
+    """Limits on requests, and methods that read a request within these limits.
 
     Attributes:
         bytes: Largest allowed size of an image file, in bytes.
         pixels: Largest allowed number of pixels in an image, width times height.
-        seconds: Longest time that a request's body may take to arrive.
+        seconds: Longest time that a request's body may take to arrive, in seconds.
         connections: Largest allowed number of open connections.
     """
 
@@ -46,7 +46,7 @@ class Limits:
             request: `starlette.requests.Request` to read.
 
         Returns:
-            The body, bytes.
+            The body, as bytes.
 
         Raises:
             HTTPException: The body is too large, takes too long, or ends early.
@@ -74,7 +74,7 @@ class Limits:
 
         Args:
             content: Contents of the file, as bytes.
-            run: `Run` whose image size and way of resizing are used.
+            run: `Run` whose image size and resizing method are used.
 
         Returns:
             uint8 array `(height, width, 3)`.
@@ -99,11 +99,11 @@ class Limits:
 
 
 class Guard:
-    """ASGI middleware that rejects requests with a foreign `Host` or `Origin` header, and sets security headers.
+    """ASGI middleware that rejects requests from other websites, and sets security headers.
 
     A malicious website can make its visitor's browser send requests to this server. The website can use its own host
-    name, if that name resolves to this computer (DNS rebinding); the `Host` header reveals such requests. Or it can
-    send cross-origin requests; the `Origin` header reveals those.
+    name, if that name resolves to this computer (DNS rebinding); the `Host` header reveals such requests. It can also
+    send cross-origin requests, which the `Origin` header reveals.
 
     Args:
         application: ASGI application that handles the accepted requests.

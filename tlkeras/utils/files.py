@@ -1,4 +1,4 @@
-"""Write folders and files atomically, and refuse unusable locations early."""
+"""Write folders and files atomically, and reject unusable locations early."""
 
 import os
 import platform
@@ -12,23 +12,23 @@ from tlkeras.errors import InputError
 
 
 def check_output(path: str | os.PathLike, replaceable: Collection[str] = frozenset()) -> None:
-    """Refuse an unusable output folder before any work is done, without creating anything.
+    """Reject an unusable output folder before any work is done, without creating anything.
 
     Args:
-        path: The folder to write.
+        path: The output folder.
         replaceable: Names of files that the folder may already contain, since they will be replaced.
 
     Raises:
-        InputError: The folder contains other files, or cannot be written.
+        InputError: The folder contains other files or is not writable.
     """
     try:
         _check(Path(path), Path(path).resolve(), replaceable)
     except OSError as error:
-        raise InputError(f"The output folder {str(path)!r} cannot be written: {error.strerror}.") from error
+        raise InputError(f"Cannot write to the output folder {str(path)!r}: {error.strerror}.") from error
 
 
 def check_folder(path: str | os.PathLike) -> None:
-    """Refuse a folder that cannot be written to, whether or not it exists, without trying to write.
+    """Reject a folder that is not writable, whether or not it exists, without trying to write to it.
 
     Args:
         path: The folder to check.
@@ -39,14 +39,14 @@ def check_folder(path: str | os.PathLike) -> None:
     place = _existing(Path(path).resolve())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
         why = "not writable" if place.is_dir() else "a file"
-        raise InputError(f"The folder {str(path)!r} cannot be written: {str(place)!r} is {why}.")
+        raise InputError(f"Cannot write to the folder {str(path)!r}: {str(place)!r} is {why}.")
 
 
 def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None:
-    """Refuse an output folder inside a folder of images, where it would be read as a class.
+    """Reject an output folder inside a folder of images, where it would be read as a class.
 
     Args:
-        path: The folder to write.
+        path: The output folder.
         directory: The folder of images.
 
     Raises:
@@ -54,17 +54,17 @@ def check_outside(path: str | os.PathLike, directory: str | os.PathLike) -> None
     """
     if Path(path).resolve().is_relative_to(Path(directory).resolve()):
         raise InputError(
-            f"The folder {str(path)!r} is inside {str(directory)!r} and would count as a class there. Choose a folder "
-            "outside it."
+            f"The folder {str(path)!r} is inside {str(directory)!r}, where it would be read as a class. Choose "
+            "another folder."
         )
 
 
 def check_room(path: str | os.PathLike, size: int) -> None:
-    """Refuse a folder on a disk without enough free space, whether or not the folder exists.
+    """Reject a folder on a disk without enough free space, whether or not the folder exists.
 
     Args:
         path: The folder to check.
-        size: Minimum number of bytes that the folder needs.
+        size: Number of bytes that must be free.
 
     Raises:
         InputError: Fewer than `size` bytes are free.
@@ -74,17 +74,17 @@ def check_room(path: str | os.PathLike, size: int) -> None:
     if free < size:
         raise InputError(
             f"The folder {str(path)!r} needs at least {size / 1e6:.0f} MB, but only {free / 1e6:.0f} MB "
-            "are free on its disk. Free some space, or choose a folder on another disk."
+            "are free on its disk. Free up some space, or choose a folder on another disk."
         )
 
 
 def _existing(path):
-    """Return the folder, or its nearest parent that exists."""
+    """Return the folder, or its nearest ancestor that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _check(path, resolved, replaceable):
-    """Refuse an unusable output folder; raise `OSError` if the system does."""
+    """Reject an unusable output folder, or raise the `OSError` that the system reports."""
     if resolved == Path.cwd() or resolved in Path.cwd().parents:
         raise InputError(f"The output folder {str(path)!r} contains the current folder. Choose another folder.")
     if resolved.exists() and not resolved.is_dir():
@@ -99,14 +99,14 @@ def _check(path, resolved, replaceable):
 
 @contextmanager
 def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozenset()) -> Iterator[Path]:
-    """Write a folder that gets its name only when it is complete.
+    """Write a folder under a temporary name, and rename it when it is complete.
 
     Args:
-        path: The folder to write.
+        path: The output folder.
         replaceable: As in `check_output`.
 
     Yields:
-        Path of a temporary folder next to `path`, which is renamed at the end, or removed after an error.
+        Path of a temporary folder next to `path`. It is renamed at the end, or removed if an error occurs.
 
     Raises:
         InputError: As in `check_output`.
@@ -128,13 +128,13 @@ def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozen
 
 @contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
-    """Write a file that gets its name, or replaces an older file, only when it is complete.
+    """Write a file under a temporary name, and rename it, replacing any older file, when it is complete.
 
     Args:
         path: The file to write.
 
     Yields:
-        Path of a hidden file next to `path` that only this process uses.
+        Path of a hidden file next to `path`, used only by this process.
     """
     part = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     try:

@@ -22,9 +22,9 @@ def font_file(text: str) -> str:
         text: The text to draw, as `one_line` returns it.
 
     Returns:
-        Path of DejaVu Sans, which comes with matplotlib and covers the alphabets of Europe and more. If that font lacks
-        a character, the path of an installed font that has every character. If no installed font does, the path of
-        DejaVu Sans, which draws boxes for missing characters.
+        Path of DejaVu Sans, which comes with matplotlib and covers European alphabets and more. If that font lacks a
+        character, the path of an installed font that has every character. If no installed font does, the path of DejaVu
+        Sans, which draws boxes for missing characters.
 
     Example:
 

@@ -9,7 +9,7 @@ def comparable(name: str) -> str:
 
 
 def suggestions(name: str, known) -> str:
-    """Return a question for the end of an error message that lists known names close to `name`, or `""`.
+    """Return a question that suggests known names close to `name`, to end an error message, or `""` if there are none.
 
     Example:
 

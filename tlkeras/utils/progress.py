@@ -32,10 +32,10 @@ class _Lines(tqdm):
 def progress(
     iterable: Iterable | None = None, *, description: str, unit: str, total: int | None = None, verbose: bool = True
 ) -> tqdm:
-    """Show the progress of a loop on stderr.
+    """Report the progress of a loop to stderr.
 
     In a terminal, this function shows a progress bar. Elsewhere, such as in a log file, it writes a plain line at most
-    every `INTERVAL` seconds, and nothing for a shorter loop.
+    every `INTERVAL` seconds, and nothing for a loop that takes less time.
 
     Args:
         iterable: Iterable to loop over, or None to call `update` manually.

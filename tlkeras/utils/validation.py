@@ -12,7 +12,7 @@ def invalid(name: str, value: object, requirement: str, advice: str = "") -> Inp
 
     Args:
         name: Name of the argument, as the caller wrote it.
-        value: The received value. It is shown in one line of at most 80 characters.
+        value: The received value. It is shown on one line of at most 80 characters.
         requirement: A phrase that completes "`name` must ...", such as "be a positive number".
         advice: One or two sentences that say what to do. Defaults to none.
 
@@ -32,7 +32,7 @@ def invalid(name: str, value: object, requirement: str, advice: str = "") -> Inp
 def check_integer(name: str, value: object, minimum: int, maximum: int | None = None, advice: str = "") -> int:
     """Return `value` as an `int`, or raise if it is not an integer between `minimum` and `maximum`.
 
-    Booleans are refused, since `True` is rarely meant as 1. NumPy integers are accepted.
+    Booleans are rejected, since `True` is rarely meant as 1. NumPy integers are accepted.
 
     Raises:
         InputError: `value` is not an integer, or is out of bounds.
@@ -43,9 +43,9 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
     3
     >>> check_integer("epochs", 0, minimum=1)
     Traceback (most recent call last):
-    tlkeras.errors.InputError: `epochs` must be an integer of at least 1. Received: epochs=0.
+    tlkeras.errors.InputError: `epochs` must be an integer >= 1. Received: epochs=0.
     """
-    bounds = f"of at least {minimum}" if maximum is None else f"between {minimum} and {maximum}"
+    bounds = f">= {minimum}" if maximum is None else f"between {minimum} and {maximum}"
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise invalid(name, value, f"be an integer {bounds}", advice)
     if value < minimum or (maximum is not None and value > maximum):
@@ -60,7 +60,7 @@ def check_number(name: str, value: object, interval: str, advice: str = "") -> f
         name: Name of the argument.
         value: The received value.
         interval: The interval in mathematical notation: `"[0, 1)"` includes 0 and excludes 1; `"(0, inf)"` is any
-            positive number. NaN is in no interval, and booleans are refused.
+            positive number. NaN is in no interval, and booleans are rejected.
         advice: A sentence that says what to do. Defaults to none.
 
     Raises:
@@ -101,7 +101,7 @@ def check_choice(name: str, value: object, choices: Collection, advice: str = ""
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names for an error message; of more than 20, the first 20.
+    """Join names for an error message; if there are more than 20, only the first 20.
 
     Example:
 
@@ -112,7 +112,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return the `repr` of a received value in one line of at most 80 characters.
+    """Return the `repr` of a received value on one line of at most 80 characters.
 
     A long string, such as a path, keeps its beginning and its end, since the end distinguishes files.
 
