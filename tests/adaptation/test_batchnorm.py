@@ -112,11 +112,11 @@ def test_models_and_images_that_cannot_be_adapted_are_refused(pixels, tmp_path):
     with pytest.raises(tlkeras.InputError, match=r"at least 100 images\. Received: 99"):
         tlkeras.adapt_batchnorm(model, pixels[:99])
     norm = keras.Sequential([keras.Input((8, 8, 3)), layers.LayerNormalization(), layers.Flatten(), layers.Dense(2)])
-    with pytest.raises(tlkeras.InputError, match="Its LayerNormalization layers keep no statistics"):
+    with pytest.raises(tlkeras.InputError, match="Its LayerNormalization layers store no statistics"):
         tlkeras.adapt_batchnorm(norm, pixels)
     with pytest.raises(tlkeras.InputError, match=r"`prior` must be a number in \[0, inf\]"):
         tlkeras.adapt_batchnorm(model, pixels, prior=-1)
-    with pytest.raises(tlkeras.InputError, match="class numbers below 3"):
+    with pytest.raises(tlkeras.InputError, match="class indices below 3"):
         tlkeras.adapt_batchnorm(model, pixels, labeled=(pixels[:2], [0, 3]))
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     before = model.get_weights()

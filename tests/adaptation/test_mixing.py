@@ -38,5 +38,5 @@ def test_other_architectures_and_images_without_classes_are_refused():
         tlkeras.mixing_curve(other, model, images)
     with pytest.raises(tlkeras.InputError, match=r"`shares` must be a number in \[0, 1\]"):
         tlkeras.mixing_curve(model, model, images, shares=[2])
-    with pytest.raises(tlkeras.InputError, match="one class number per image"):
+    with pytest.raises(tlkeras.InputError, match="one class index per image"):
         tlkeras.mixing_curve(model, model, {"clean": (np.eye(2), np.eye(2))})

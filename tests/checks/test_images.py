@@ -271,7 +271,7 @@ def test_what_is_no_directory_is_refused():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"backbone": 3}, "be a name, a Keras model or a function"),
+        ({"backbone": 3}, "be the name of a backbone, a Keras model or a function"),
         ({"backbone": lambda pixels: pixels}, r"shape \(\d+, 224, 224, 3\)"),
         ({"image_size": 0}, "image_size=0"),
     ],

@@ -167,5 +167,5 @@ def test_the_commands_check_their_arguments_before_keras_is_loaded(tmp_path):
         commands.adapt(tmp_path, tmp_path / "none", tmp_path / "out")
     with pytest.raises(tlkeras.InputError, match=r"must end in \.csv"):
         commands.label_order(tmp_path, tmp_path / "labels.txt")
-    with pytest.raises(tlkeras.InputError, match="must not exist yet"):
+    with pytest.raises(tlkeras.InputError, match="must not be an existing file"):
         commands.label_order(tmp_path, tmp_path / "labels.csv")

@@ -1,4 +1,4 @@
-"""Align the features of a target domain with those of a source domain by an affine map that folds into the head."""
+"""Align the features of a target domain with those of a source domain, using an affine map that folds into the head."""
 
 from typing import Any, Self
 
@@ -18,17 +18,17 @@ from tlkeras.utils.validation import check_choice
 class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """An affine map from the features of a target domain to those of the source domain, fitted without target labels.
 
-    A classifier trained on source features can then classify target images. The map is affine, so `tlkeras.fold` merges
-    it into the head, and the model is no slower.
+    A classifier trained on source features can classify target images after this map is applied to their features. The
+    map is affine, so `tlkeras.fold` can merge it into the head, and the model does not become slower.
 
     Args:
         method: `"standardize"` (the default) matches the mean and standard deviation of each feature to those in the
             source domain. This method needs the fewest images. `"coral"` also aligns the covariance matrices, with
-            Ledoit-Wolf shrinkage. `"linear_ot"` is the optimal transport between two Gaussian distributions and
-            requires SKADA (extra `da`).
+            Ledoit-Wolf shrinkage. `"linear_ot"` is the optimal transport map between two Gaussian distributions and
+            requires SKADA (the extra `da`).
 
     Attributes:
-        matrix_: float64 array of shape `(features,)` for `"standardize"`, else `(features, features)`.
+        matrix_: float64 array of shape `(features,)` for `"standardize"`, otherwise `(features, features)`.
         offset_: float64 array of shape `(features,)`. A row `x` is mapped to `x * matrix_ + offset_`, or to
             `x @ matrix_ + offset_`.
         n_features_in_: Number of features.
@@ -59,11 +59,11 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 the map the identity.
 
         Returns:
-            This alignment.
+            This object, now fitted.
 
         Raises:
-            InputError: `method` is unknown, the shapes of the arrays do not match, or SKADA is needed but not
-                installed.
+            InputError: `method` is unknown, `X` and `target` have different numbers of features, or SKADA is needed but
+                not installed.
         """
         check_choice("method", self.method, tuple(_METHODS))
         X = validate_data(self, X, dtype="float64")
@@ -102,7 +102,8 @@ def _(step: FeatureAlignment):
 def _standardize(source, target):
     """Match the mean and standard deviation of each feature; a feature that is constant in the target is only shifted.
 
-    Small deviations are raised as in a probe's scaler, so a feature that is almost dead in the target is not amplified.
+    As in a probe's scaler, standard deviations have a lower bound, so a feature that hardly varies in the target is not
+    amplified.
     """
     spread = target.std(axis=0)
     ratio = with_floor(source.std(axis=0)) / with_floor(spread)
@@ -132,7 +133,7 @@ def _power(covariance, exponent):
 
 
 def _linear_ot(source, target):
-    """Map by the optimal transport between two Gaussians that have the means and covariances of the domains."""
+    """Compute the optimal transport map between two Gaussians with the means and covariances of the domains."""
     try:
         from skada import LinearOTMappingAdapter
     except ImportError as error:

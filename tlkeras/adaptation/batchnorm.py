@@ -1,4 +1,4 @@
-"""Adapt the BatchNorm statistics of a model to unlabeled images of a new domain (AdaBN), with a prior and checks."""
+"""Adapt the BatchNorm statistics of a model to unlabeled images of a new domain (AdaBN), using a prior and checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,16 +34,18 @@ class BatchNormAdaptation:
     """The result of `tlkeras.adapt_batchnorm`.
 
     Attributes:
-        images: Number of images that the new statistics come from.
+        images: Number of images that the new statistics were computed from.
         prior: Weight of the former statistics, expressed as a number of images.
         share: Weight of the new statistics in the blend, `images / (prior + images)`.
         layers: Number of BatchNorm layers.
-        distance: Distance of the new images from the former statistics, in former standard deviations, averaged over
-            all channels of all layers.
-        losses: Dict that maps each prior tried to the log loss on the labeled images; empty without labels.
-        shares_before: Fraction of images predicted as each class before adaptation, float64 `(classes,)`; None for a
-            model that does not output class probabilities.
-        shares_after: Like `shares_before`, after adaptation.
+        distance: Absolute difference between the new and the former mean of a channel, in former standard deviations,
+            averaged over all channels of all layers. If `source` was given, its means and standard deviations replace
+            the former ones.
+        losses: Dict that maps each prior that was tried to the log loss on the labeled images; empty if none were
+            tried.
+        shares_before: Fraction of images assigned to each class before adaptation, a float64 array of shape
+            `(classes,)`; None for a model that does not output class probabilities.
+        shares_after: Same as `shares_before`, but after adaptation.
     """
 
     images: int
@@ -81,8 +83,8 @@ def adapt_batchnorm(
 
     The new mean of a channel is `(N μ_s + n μ_t) / (N + n)`, where `μ_t` is the mean of `n` images of the new domain,
     and the `prior` N is the weight of the former mean `μ_s`, expressed as a number of images. Variances are blended in
-    the same way. The layers are adapted in forward order: each layer receives inputs that the adapted layers before it
-    have normalized. No weights change.
+    the same way. The layers are adapted in forward order: each layer receives inputs that were normalized by the
+    adapted layers before it. The weights do not change.
 
     Adaptation helps if a change affects all images, such as noise, a new camera or a new style. Adaptation cannot help
     a network without BatchNorm (ConvNeXt, ViT), and it hurts if the class proportions of the new images differ from
@@ -92,12 +94,12 @@ def adapt_batchnorm(
         model: A built `keras.Model` that takes raw pixels, such as one from `tlkeras.fit`. The model is changed in
             place, or not at all if an error is raised.
         unlabeled: At least 100 images of the new domain: a folder (subfolder names are ignored); paths; pixels of shape
-            `(images, height, width, 3)`; or a split of `tlkeras.load_images`. The class proportions should match those
-            of the images that the model will see.
-        prior: Weight of the former statistics, expressed as a number of images, from 0 (the new statistics replace
-            them) to `math.inf` (nothing changes). Defaults to None: the prior is chosen by the log loss on `labeled`,
-            if given; otherwise it is the number of images in `unlabeled`, so the former and the new statistics count
-            equally.
+            `(images, height, width, 3)`; or a split from `tlkeras.load_images`. The class proportions should match
+            those of the images that the model will see.
+        prior: Weight of the former statistics, expressed as a number of images, from 0 (the new statistics replace the
+            former ones) to `math.inf` (nothing changes). Defaults to None: the prior is chosen by the log loss on
+            `labeled`, if given; otherwise it is the number of images in `unlabeled`, so the former and the new
+            statistics count equally.
         source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass these images if
             the BatchNorm layers were frozen in training: the layers then contain statistics of ImageNet rather than of
             the training images, and only the difference between the training images and the new domain should be
@@ -156,7 +158,7 @@ def _checked_layers(model):
     layers = batchnorm_layers(model)
     if not layers:
         kinds = {type(layer).__name__ for layer in model._flatten_layers() if "Norm" in type(layer).__name__}
-        others = f" Its {' and '.join(sorted(kinds))} layers keep no statistics." if kinds else ""
+        others = f" Its {' and '.join(sorted(kinds))} layers store no statistics." if kinds else ""
         raise InputError(
             f"`model` must have BatchNormalization layers. Received: {model.name!r}, which has no such layers.{others} "
             "Align its features with `tlkeras.FeatureAlignment` instead."
@@ -168,7 +170,7 @@ def _checked_layers(model):
 
 
 class _Adapting:
-    """The state of one call: a model, its former statistics, and the moments that new moments are compared with."""
+    """The state of one call: the model, its former statistics, and the moments to compare new moments with."""
 
     def __init__(self, model, layers, images: Unlabeled, resize, batch_size):
         self.model, self.layers, self.images, self.resize, self.batch_size = model, layers, images, resize, batch_size
@@ -185,7 +187,7 @@ class _Adapting:
         assign_statistics(self.layers, self.former)
 
     def adapted(self, prior, labeled):
-        """Adapt with the given prior, or with the prior that is best on the labeled images, and return the result."""
+        """Adapt with the given prior, or with the one that works best on the labeled images, and return the result."""
         count, losses = len(self.images), {}
         before = self._class_shares()
         if prior is None and labeled is not None:
@@ -232,9 +234,9 @@ class _Adapting:
         labels = np.asarray(labels)
         classes = probabilities.shape[-1]
         if labels.shape != (len(listed),) or labels.dtype.kind not in "iu" or not (labels >= 0).all():
-            raise invalid("labeled", labels, "contain one class number per image")
+            raise invalid("labeled", labels, "contain one class index per image")
         if labels.max(initial=0) >= classes:
-            raise invalid("labeled", labels, f"contain class numbers below {classes}, the number of model outputs")
+            raise invalid("labeled", labels, f"contain class indices below {classes}, the number of model outputs")
         right = probabilities[np.arange(len(labels)), labels]
         return float(-np.log(np.clip(right, 1e-7, 1)).mean())
 

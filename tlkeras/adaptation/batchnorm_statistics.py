@@ -26,7 +26,7 @@ class Moments:
         self.count, self.mean, self.variance = 0, 0.0, 0.0
 
     def add(self, values, axis: int) -> None:
-        """Add a batch; all axes except `axis` are reduced."""
+        """Add a batch, reducing all axes except `axis`."""
         axes = [one for one in range(len(values.shape)) if one != axis % len(values.shape)]
         mean, variance = map(_float64, ops.moments(ops.cast(values, "float32"), axes))
         count = int(np.prod([values.shape[one] for one in axes]))
@@ -64,7 +64,7 @@ def record_moments(
     batches: Iterable[np.ndarray],
     before: Callable[[int, Moments], None] | None = None,
 ) -> list[Moments]:
-    """Call a model on batches and record the moments of the inputs of its BatchNorm layers.
+    """Call a model on batches and record the moments of the inputs to its BatchNorm layers.
 
     The model is called in inference mode, so dropout and augmentation do nothing, and no statistics change.
 
@@ -76,7 +76,7 @@ def record_moments(
             normalizes; the function may assign statistics. Defaults to None.
 
     Returns:
-        `Moments` per layer.
+        A list with the `Moments` of each layer.
     """
     moments = [Moments() for _ in layers]
     with _watched(layers, moments, before):
@@ -87,7 +87,7 @@ def record_moments(
 
 @contextmanager
 def _watched(layers, moments, before) -> Iterator[None]:
-    """Record the inputs of each layer before it normalizes them."""
+    """Record the inputs to each layer before the layer normalizes them."""
 
     def watched(number, layer, call):
         def record_and_call(inputs, training=None, mask=None):

@@ -1,4 +1,4 @@
-"""Adapt a classifier on features to an unlabeled domain: the steps behind `tlkeras.adapt`."""
+"""Adapt a feature-based classifier to an unlabeled domain: the steps behind `tlkeras.adapt`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,12 +41,12 @@ _FOR_STATISTICS = 500
 
 @dataclass(frozen=True)
 class Domains:
-    """The training images of a classifier, and images of the domain to adapt the classifier to.
+    """The training images of a classifier, and images from the domain that the classifier will be adapted to.
 
     Attributes:
-        network: `keras.Model` from raw pixels to the features that the classifier reads.
+        network: `keras.Model` that maps raw pixels to the features that the classifier uses.
         source: Images that the classifier was trained on.
-        labels: Class indices of the source images, int64 `(images,)`; every class occurs at least once.
+        labels: Class indices of the source images, int64 array of shape `(images,)`; every class occurs at least once.
         target: Unlabeled images of the new domain.
         resize: Resizing method, as in `tlkeras.read_image`.
         verbose: Whether to show progress on stderr.
@@ -60,7 +60,7 @@ class Domains:
     verbose: bool = False
 
     def features(self, network: keras.Model, images: Unlabeled) -> np.ndarray:
-        """Compute features, float64 of shape `(images, features)`.
+        """Compute the features of images, as a float64 array of shape `(images, features)`.
 
         Raises:
             InputError: An image cannot be read.
@@ -76,8 +76,8 @@ class DomainAdaptation:
     """An adapted classifier.
 
     Attributes:
-        model: `keras.Model` from raw pixels to probabilities.
-        facts: Dict of the steps and measurements, for `metrics.json`.
+        model: `keras.Model` that maps raw pixels to class probabilities.
+        facts: Dict with the steps and measurements of the adaptation, for `metrics.json`.
     """
 
     model: keras.Model
@@ -85,14 +85,14 @@ class DomainAdaptation:
 
 
 def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> DomainAdaptation:
-    """Fit a probe for the target domain, and return it with its network as one Keras model.
+    """Fit a probe for the target domain, and return the network with this probe as one Keras model.
 
     The features of the network are concatenated with those of a copy of the network. The copy uses the BatchNorm
     statistics of the source domain for source images, and those of the target domain for target images. Target features
     are standardized to the moments of the source features. The probe is fitted to the source features.
 
     Standardizing hurts if the shift is small but the class proportions differ. The logits are therefore averaged with
-    those of a probe that is not adapted, unless the two probes contradict each other, which only a large shift can
+    those of a probe that is not adapted, unless the two probes disagree on most images, which only a large shift can
     cause.
 
     Args:
@@ -154,8 +154,8 @@ def _checked_features(domains):
     if apart < _NO_SHIFT:
         raise InputError(
             "`images` must come from a different domain than the run's training images. Received: images that a "
-            f"classifier can hardly tell apart from them (accuracy {apart:.2f}, chance 0.50). Use the run without "
-            "adaptation."
+            f"classifier can hardly distinguish from the training images (accuracy {apart:.2f}, where chance is 0.50). "
+            "Use the run without adaptation."
         )
     return source, target, apart
 
@@ -166,11 +166,11 @@ def _changed(before, after):
 
 
 def former_weight(agreement: float, networks: int) -> float:
-    """Return the weight of the former logits in the average: largest if both heads agree, 0 if they disagree.
+    """Return the weight of the former logits in the average, which grows with the agreement of the two heads.
 
     Args:
         agreement: Fraction of target images for which the former and the adapted head predict the same class.
-        networks: Number of networks that the adapted head reads: 2 if there is a copy with adapted BatchNorm
+        networks: Number of networks whose features the adapted head uses: 2 if there is a copy with adapted BatchNorm
             statistics, otherwise 1.
 
     Example:
@@ -191,14 +191,14 @@ def _folded(pipeline):
 
 
 def _averaged(former, adapted, weight):
-    """Average two maps from features to logits; `former` takes only the features of the original network."""
+    """Average two maps from features to logits; `former` uses only the features of the original network."""
     matrix = (1 - weight) * adapted.matrix
     matrix[: len(former.matrix)] += weight * former.matrix
     return Affine(matrix, weight * former.offset + (1 - weight) * adapted.offset)
 
 
 def _adapted_network(domains):
-    """Return a copy with the target's statistics, and each domain's features computed with that domain's statistics."""
+    """Return a copy with the target's statistics, and the features of each domain under that domain's statistics."""
     network = renamed_copy(domains.network)
     layers, features = batchnorm_layers(network), []
     initial = statistics_of(layers)
@@ -211,7 +211,7 @@ def _adapted_network(domains):
 
 
 def _told_apart(source, target):
-    """Measure how accurately a cross-validated classifier tells apart equally many images from each domain."""
+    """Return the cross-validated accuracy of telling the domains apart, on equally many images of each."""
     count = min(len(source), len(target), _FOR_STATISTICS)
     rng = np.random.default_rng(0)
     table = np.concatenate([one[rng.permutation(len(one))[:count]] for one in (source, target)])

@@ -1,4 +1,4 @@
-"""Choose the images to label next: typical images first, then those with the smallest margin."""
+"""Choose the images to label next: typical images in the first round, images with a small margin in later rounds."""
 
 import csv
 import os
@@ -37,9 +37,9 @@ class LabelOrder:
     """The result of `tlkeras.label_order`: images in the order in which to label them.
 
     Attributes:
-        order: int64 array of shape `(count,)`: positions of unlabeled images, the most useful first.
+        order: int64 array of shape `(count,)`: indices of unlabeled images, the most useful first.
         paths: str array of shape `(images,)`: paths of all images passed to `label_order`.
-        labels: object array of shape `(images,)`: the labels so far, None for unlabeled images.
+        labels: object array of shape `(images,)`: the labels so far, with None for unlabeled images.
         sources: All images, in a form that `tlkeras.read_image` accepts.
         reason: A phrase that says how the images were chosen.
     """
@@ -77,7 +77,7 @@ class LabelOrder:
         folder of the table if possible.
 
         Args:
-            path: File to write, `.csv`.
+            path: Path of the CSV file to write.
 
         Raises:
             InputError: The file cannot be written.
@@ -107,17 +107,17 @@ def label_order(
     """Order images by how useful their labels would be.
 
     Without labels, the images are clustered, and the most typical image of each cluster is returned, starting with the
-    largest cluster. With some labels, a probe is fitted to them. The images with the smallest margin between the
-    probe's two most probable classes are returned, one per cluster, so that they are not all alike. Label the first of
-    the returned images, then call the function again with their labels.
+    largest cluster. With labels for at least two classes, a probe is fitted to the labeled images. The images with the
+    smallest margin between the probe's two most probable classes are then returned, one per cluster, so that they are
+    not all alike. Label the first few images in the result, then call the function again with all labels so far.
 
     Args:
-        unlabeled: Images, with or without labels: a folder (subfolder names are ignored); paths; pixels; or a split of
-            `tlkeras.load_images`.
+        unlabeled: Images, with or without labels: a folder (subfolder names are ignored); paths; pixels; or a split
+            from `tlkeras.load_images`.
         model_or_features: Name of a backbone, or a Keras model, whose features determine which images are alike; or the
             features themselves, of shape `(images, features)`. Defaults to the backbone that is installed with tlkeras.
-        labels: Labels so far: one per image, None or empty for unlabeled images; or the filled-in table from `to_csv`.
-            Defaults to None.
+        labels: Labels so far: one per image, with None or an empty string for unlabeled images; or the filled-in table
+            from `to_csv`. Defaults to None.
         count: Number of images to return. Defaults to 100, or all if there are fewer.
         seed: Seed for the clustering. Defaults to 0.
 
@@ -195,7 +195,7 @@ def undecided_first(features: np.ndarray, margins: np.ndarray, count: int, seed:
 
 
 def _reduced(features, seed):
-    """Reduce rows to fewer dimensions and scale them to length 1."""
+    """Scale rows to length 1 and reduce them to fewer dimensions."""
     unit = normalize(features)
     dimensions = min(_DIMENSIONS, *unit.shape)
     return PCA(dimensions, random_state=seed).fit_transform(unit) if dimensions < unit.shape[1] else unit
@@ -211,7 +211,7 @@ def _clusters(points, count, seed):
 
 
 def _filled(chosen, count, images, seed):
-    """Fill up with random rows if duplicate images left some clusters empty."""
+    """Add random rows if duplicate images left some clusters empty."""
     rest = np.setdiff1d(np.random.default_rng(seed).permutation(images), chosen)
     return np.array([*chosen, *rest[: count - len(chosen)]], "int64")
 

@@ -1,4 +1,4 @@
-"""Measure averages of a model's weights from before and after fine-tuning (WiSE-FT)."""
+"""Measure how accurate a model is if its weights from before and after fine-tuning are averaged (WiSE-FT)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ class MixingCurve:
 
     Attributes:
         shares: Fractions of the average that come from the fine-tuned model, a tuple of floats.
-        accuracy: Dict that maps the name of each set of images to the accuracies on it, float64 of shape `(shares,)`.
-        standard_error: Dict that maps each name to the standard errors of these accuracies, float64 of shape
+        accuracy: Dict that maps the name of each image set to the accuracies on that set, a float64 array of shape
+            `(shares,)`.
+        standard_error: Dict that maps each name to the standard errors of these accuracies, a float64 array of shape
             `(shares,)`.
     """
 
@@ -91,7 +92,7 @@ def mixing_curve(
             "`start` and `tuned` must have weights of the same shapes. Received: two different architectures."
         )
     if not isinstance(images, Mapping) or not images:
-        raise InputError(f"`images` must be a dict from names to images. Received: {type(images).__name__}.")
+        raise InputError(f"`images` must be a dict that maps names to images. Received: {type(images).__name__}.")
     shares = tuple(check_number("shares", share, "[0, 1]") for share in shares)
     ends = [[np.array(keras.ops.convert_to_numpy(one)) for one in model.weights] for model in (start, tuned)]
     kept = values_of(tuned.weights)
@@ -118,7 +119,7 @@ def _right(model, images, batch_size):
     scores = model.predict(np.asarray(pixels), batch_size=batch_size, verbose=0)
     if scores.ndim != 2 or np.ndim(labels) != 1 or len(labels) != len(scores):
         raise InputError(
-            "`images` must contain one class number per image. Received: labels of shape "
+            "`images` must contain one class index per image. Received: labels of shape "
             f"{np.shape(labels)} for {len(scores)} images."
         )
     predicted = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0.5

@@ -31,7 +31,7 @@ def spread_labels(features: np.ndarray, numbers: np.ndarray, unlabeled: np.ndarr
 
 
 def _neighbor_weights(features, _):
-    """Weight pairs of near neighbors by the cube of their cosine similarity, symmetrically; all other pairs by 0."""
+    """Weight each pair of near neighbors by the cube of its cosine similarity, symmetrically; all other pairs get 0."""
     unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -1)

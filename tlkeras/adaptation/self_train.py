@@ -23,7 +23,7 @@ _ROUNDS = 2
 
 @dataclass(frozen=True)
 class SelfTraining:
-    """The result of `tlkeras.self_train`: a probe trained with unlabeled images, and one trained without.
+    """The result of `tlkeras.self_train`: a probe trained with unlabeled images, and one trained without them.
 
     Attributes:
         probe: Fitted `sklearn.pipeline.Pipeline` of a scaler and a logistic regression, as returned by
@@ -32,7 +32,7 @@ class SelfTraining:
         probabilities: Class probabilities for the unlabeled images, float64 of shape `(images, classes)`.
         threshold: Minimum probability of a pseudo-label.
         accuracy: `(self-trained, labeled only)`: for each kind of probe, the fraction of labeled images that are
-            predicted correctly by probes that have not seen their labels; None if not measured.
+            classified correctly by probes that were not trained on their labels; None if not measured.
         standard_error: Standard error of the difference between the two accuracies, over labeled images; None if not
             measured.
     """
@@ -99,13 +99,13 @@ def self_train(
             comparison then says nothing about the accuracy on that domain.
         method: `"spread"` (the default) averages the probe's probabilities with labels spread to near neighbors
             (`sklearn.semi_supervised.LabelSpreading`), and refits the probe to all images, with each pseudo-label
-            weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which, in
-            each round, adds the images whose highest class probability is above the threshold.
+            weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which adds,
+            in each round, the images whose highest class probability is above the threshold.
         threshold: Minimum probability of a pseudo-label, in `pseudo_labels` and for `method="threshold"`. Defaults to
             0.8.
         groups: Array of shape `(images,)`; images in the same group are never split between training and held-out
             images. Defaults to None.
-        folds: Number of folds of the comparison, at least 2. Defaults to 5, or fewer if the rarest class has fewer
+        folds: Number of folds for the comparison, at least 2. Defaults to 5, or fewer if the rarest class has fewer
             images.
         seed: Seed for the folds. Defaults to 0.
 
@@ -216,7 +216,7 @@ def check_unlabeled(features: ArrayLike, columns: int) -> np.ndarray:
     """Check features of unlabeled images, and return them in double precision.
 
     Raises:
-        InputError: The features are not finite numbers of shape `(images, columns)`.
+        InputError: The features are not an array of finite numbers of shape `(images, columns)`.
     """
     try:
         table = np.asarray(features, "float64")
@@ -224,7 +224,7 @@ def check_unlabeled(features: ArrayLike, columns: int) -> np.ndarray:
         table = np.empty(0)
     if table.ndim != 2 or table.shape[1] != columns or not len(table) or not np.isfinite(table).all():
         raise InputError(
-            f"`unlabeled` must be finite numbers of shape (images, {columns}), as many columns as `features`. "
-            f"Received: {type(features).__name__} of shape {np.shape(features)}."
+            f"`unlabeled` must contain finite numbers and have the shape (images, {columns}), with as many columns as "
+            f"`features`. Received: {type(features).__name__} of shape {np.shape(features)}."
         )
     return table

@@ -1,4 +1,4 @@
-"""The fraction of images predicted as each class: the only sign of failure that needs no labels."""
+"""Measure the fraction of images assigned to each class: the only sign of a failed adaptation that needs no labels."""
 
 from collections.abc import Iterable
 
@@ -13,14 +13,14 @@ _LEAST_LEFT = 0.5
 
 
 def class_shares(model: keras.Model, batches: Iterable[np.ndarray]) -> np.ndarray | None:
-    """Predict batches of images and count how often each class is the most probable one.
+    """Classify batches of images, and return the fraction of images assigned to each class.
 
     Args:
         model: A built Keras model.
         batches: Batches of images, as arrays of pixels.
 
     Returns:
-        float64 array of shape `(classes,)` that sums to 1; None for a model without a head that predicts one class per
+        float64 array of shape `(classes,)` that sums to 1; None if the model has no head that predicts one class per
         image.
     """
     try:
@@ -33,7 +33,7 @@ def class_shares(model: keras.Model, batches: Iterable[np.ndarray]) -> np.ndarra
 
 
 def shares_of(scores: np.ndarray) -> np.ndarray:
-    """Count how often each column is the largest; float64 of shape `(classes,)`.
+    """Return the fraction of rows in which each column is the largest, as a float64 array of shape `(classes,)`.
 
     Example:
 
@@ -59,16 +59,16 @@ def check_shares(before: np.ndarray, after: np.ndarray, consequence: str) -> Non
     """Raise an error if adaptation made the predictions collapse to too few classes.
 
     Args:
-        before: Fraction of images predicted as each class before adaptation.
-        after: Fraction of images predicted as each class after adaptation.
+        before: Fraction of images assigned to each class before adaptation.
+        after: Fraction of images assigned to each class after adaptation.
         consequence: A sentence that says what happened to the model, for the message.
 
     Raises:
-        InputError: The adapted model predicts fewer than half as many classes as before.
+        InputError: The effective number of classes in use falls below half of the number before adaptation.
     """
     used, left = classes_in_use(before), classes_in_use(after)
     if left < _LEAST_LEFT * used:
         raise InputError(
-            f"`unlabeled` makes the predictions collapse from {used:.1f} classes in use to {left:.1f}. {consequence} "
-            "Pass images of all classes, or a larger `prior`."
+            f"Adapting to `unlabeled` makes the predictions collapse from {used:.1f} classes in use to {left:.1f}. "
+            f"{consequence} Pass images of all classes, or a larger `prior`."
         )

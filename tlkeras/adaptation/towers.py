@@ -11,7 +11,7 @@ SUFFIX = "_adapted"
 
 
 def renamed_copy(network: keras.Model) -> keras.Model:
-    """Copy a network under new layer names, so that one model can contain both the copy and the original.
+    """Copy a network with new layer names, so that one model can contain both the copy and the original.
 
     Args:
         network: A functional model.
@@ -42,7 +42,7 @@ def with_readout(networks: list[keras.Model], joint: Affine, name: str) -> keras
         name: Name of the model.
 
     Returns:
-        A flat `keras.Model` from raw pixels to probabilities, float32 of shape `(N, classes)`.
+        A flat `keras.Model` that maps raw pixels to probabilities, float32 of shape `(N, classes)`.
     """
     inputs = keras.Input(networks[0].input_shape[1:], name="pixels")
     features = [graft(flatten(graph_of(one)), inputs, inputs).outputs[0] for one in networks]

@@ -31,7 +31,7 @@ class Unlabeled:
         return len(self.sources)
 
     def batches(self, image_size: tuple[int, int], resize: str, size: int) -> Iterator[np.ndarray]:
-        """Read the images in batches; float32 of shape `(n, height, width, 3)`.
+        """Read the images in batches: float32 arrays of shape `(n, height, width, 3)`.
 
         Raises:
             ImageError: An image cannot be read.
@@ -44,8 +44,8 @@ def unlabeled_images(images: Any, name: str = "unlabeled") -> Unlabeled:
     """List images and ignore their labels.
 
     Args:
-        images: A folder, whose files are all listed, including those in subfolders; paths; pixels of shape `(images,
-            height, width, 3)`; or a split of `tlkeras.load_images`.
+        images: A folder (all files in it and its subfolders are listed); paths; pixels of shape
+            `(images, height, width, 3)`; or a split from `tlkeras.load_images`.
         name: Name of the argument, for error messages.
 
     Raises:

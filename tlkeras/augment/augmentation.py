@@ -22,7 +22,7 @@ _COLOR = (
 
 
 class Augmentation(tuple):
-    """A tuple of augmentation layers that can be called as if it were a single layer; it applies them in order.
+    """A tuple of augmentation layers that can be called like a single layer; the layers are applied in order.
 
     It is a tuple rather than a `keras.layers.Pipeline`, so that a model can contain the layers one by one and stay
     flat. Nested layers would also take many seconds to build on torch.
@@ -43,7 +43,7 @@ class Augmentation(tuple):
         return [variable for layer in self for variable in layer.variables]
 
     def for_channels(self, channels: int) -> "Augmentation":
-        """Return the layers for images with this many channels: for one channel, all but those that change only color.
+        """Return the layers for images with this many channels: for one channel, all layers except color-only ones.
 
         Example:
 
@@ -66,19 +66,20 @@ def augmentation(
     """Build the augmentation layers that suit a domain.
 
     The layers are built into Keras, so a model that contains them can be saved and loaded without tlkeras. The
-    exceptions are three settings of a policy that are off in all domains and for which Keras has no layer:
-    `channel_shuffle`, `jpeg` and `grid_mask`. A model with one of these needs `import tlkeras`. The layers keep pixels
-    in [0, 255]. In a classifier from `image_classifier`, they are active only in `fit`. In a model of your own, call
-    the Keras layers with `training=False`: `fit` still augments the images, but a plain call `model(x)` does not.
+    exceptions are three policy settings that are off in all domains and for which Keras has no layer:
+    `channel_shuffle`, `jpeg` and `grid_mask`. A model that uses one of these can be loaded only after `import tlkeras`.
+    The layers keep pixels in [0, 255]. In a classifier from `image_classifier`, they are active only in `fit`. In a
+    model of your own, call the Keras layers with `training=False`: `fit` still augments the images, but a plain call
+    `model(x)` does not.
 
     Layers that mix images and their labels (`keras.layers.MixUp`, `keras.layers.CutMix`, `tlkeras.FourierMix`) cannot
     be part of a classifier, because a classifier does not receive labels. Pass them to `batches(..., mix=...)`.
 
     Args:
-        domain: Name of a domain (see `augmentation_policy`), a policy of your own, `"randaugment"`
+        domain: Name of a domain (see `augmentation_policy`), a custom policy, `"randaugment"`
             ([Cubuk et al.](https://arxiv.org/abs/1909.13719)) or `"augmix"`
             ([Hendrycks et al.](https://arxiv.org/abs/1912.02781)). `"randaugment"` and `"augmix"` are meant for photos
-            of any kind, and need Keras 3.15 for gray images.
+            of any kind, and need Keras 3.15 or later for gray images.
         strength: Factor by which the size and frequency of all changes to images are multiplied. Defaults to 1, which
             leaves the policy unchanged; 0 disables all layers of the policy.
         seed: Seed for all layers. Defaults to 0.
@@ -87,9 +88,9 @@ def augmentation(
             be active at inference. Defaults to none.
 
     Returns:
-        A tuple of layers that can be called as if it were a single layer, on RGB or gray images. Pass it to
-        `image_classifier(..., augmentation=...)` to augment within the model, or to `batches(..., augment=...)` to
-        augment the data.
+        A tuple of layers that can be called like a single layer, on RGB or gray images. Pass it to
+        `image_classifier(..., augmentation=...)` to augment images inside the model, or to `batches(..., augment=...)`
+        to augment them before they reach the model.
 
     Raises:
         InputError: `domain` is unknown, `strength` is negative, or `extra` contains something that is not a layer.

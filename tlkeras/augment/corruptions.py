@@ -40,7 +40,7 @@ def corrupt(images: np.ndarray, kind: Corruption, severity: int = 3, seed: int =
         uint8 array of the same shape as `images`.
 
     Raises:
-        InputError: `kind` is unknown, `severity` is not between 1 and 5, or `images` are not RGB images of one common
+        InputError: `kind` is unknown, `severity` is not between 1 and 5, or `images` are not RGB images of the same
             size.
 
     Example:

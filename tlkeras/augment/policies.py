@@ -65,7 +65,7 @@ class AugmentationPolicy:
 
     def __post_init__(self):
         if not isinstance(self.why, dict):
-            raise invalid("why", self.why, "be a dict from settings to reasons, such as {}")
+            raise invalid("why", self.why, "be a dict that maps settings to reasons; it may be empty")
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(field.default, float):

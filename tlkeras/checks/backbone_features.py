@@ -16,12 +16,12 @@ Backbone = str | keras.Model | Callable[[np.ndarray], np.ndarray]
 
 
 def feature_function(backbone: Backbone, image_size: tuple[int, int]) -> Callable[[Sequence], np.ndarray]:
-    """Return the function that turns images into features.
+    """Return a function that turns images into features.
 
     Args:
-        backbone: Name of a backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in [0, 255] to
-            features `(n, d)`.
-        image_size: `(height, width)` in pixels that images are resized to.
+        backbone: Name of a backbone, a Keras model, or a function that maps pixels of shape `(n, height, width, 3)` in
+            [0, 255] to features of shape `(n, d)`.
+        image_size: `(height, width)` that images are resized to, in pixels.
 
     Returns:
         A function that takes paths, or pixels of size `image_size`, and returns features of shape `(images, d)`.
@@ -33,7 +33,9 @@ def feature_function(backbone: Backbone, image_size: tuple[int, int]) -> Callabl
     if isinstance(backbone, str | keras.Model):
         return FeatureExtractor(backbone, image_size=image_size).transform
     if not callable(backbone):
-        raise invalid("backbone", backbone, "be a name, a Keras model or a function from pixels to features")
+        raise invalid(
+            "backbone", backbone, "be the name of a backbone, a Keras model or a function that maps pixels to features"
+        )
 
     def features(images: Sequence) -> np.ndarray:
         parts = []

@@ -1,4 +1,4 @@
-"""Report the findings of `check_images` as a table, JSON or contact sheets, and move unusable files out."""
+"""Report the findings of `check_images` as a table, JSON or contact sheets, and move unusable files elsewhere."""
 
 import os
 import shutil
@@ -84,7 +84,7 @@ class ImageReport:
 
     @property
     def ok(self) -> bool:
-        """Return whether there are no errors; warnings and hints are allowed."""
+        """Return True if there are no errors; warnings and hints are allowed."""
         return not any(finding.severity == "error" for finding in self.findings)
 
     def of(self, kind: str) -> tuple[Finding, ...]:
@@ -116,8 +116,8 @@ class ImageReport:
     def contact_sheets(self, folder: str | os.PathLike, limit: int = 64, pages: int = 8) -> list[Path]:
         """Draw the images of all findings, in one or more PNG files per kind, and return the paths of these files.
 
-        The title of each page says which of the images the page shows and how many images there are in total.
-        Near-duplicates of one image share a background color.
+        The title of each page says which images the page shows and how many there are in total. Near-duplicates of one
+        image share a background color.
 
         Args:
             folder: Folder to write to; created if necessary.
@@ -125,7 +125,7 @@ class ImageReport:
             pages: Maximum number of pages per kind. Defaults to 8. The report itself lists all images.
 
         Raises:
-            InputError: The folder is inside the directory, where it would count as a class.
+            InputError: The folder is inside the directory, where it would be treated as a class.
         """
         check_outside(folder, self.directory)
         folder = Path(folder)
@@ -158,11 +158,11 @@ class ImageReport:
                 are never overwritten.
 
         Returns:
-            The moves, as pairs of the old and the new path.
+            A list of the moves, each a pair of the old and the new path.
 
         Raises:
-            InputError: The folder is inside the directory, where it would count as a class, or already contains one of
-                the files. In both cases, nothing is moved.
+            InputError: The folder is inside the directory, where it would be treated as a class, or already contains
+                one of the files. In both cases, nothing is moved.
         """
         check_outside(folder, self.directory)
         surplus = [path for one in self.of("unreadable") for path in one.paths]

@@ -1,4 +1,4 @@
-"""Check a folder of images before training on it, because most projects that fail do so because of bad data."""
+"""Check a folder of images before training on it: when a project fails, bad data is usually the reason."""
 
 import os
 from collections import Counter
@@ -36,26 +36,27 @@ def check_images(
     """Check a folder of images for unreadable files, blank images, duplicates, leaks, small classes and wrong labels.
 
     To find suspect labels, a linear probe on features from a pretrained backbone predicts the class probabilities of
-    each image without having seen the image or a near-duplicate of it. The fraction of wrong labels and the reliability
-    of the probe are estimated from how well the probabilities explain all labels. If the probe makes many errors, few
-    labels are flagged. Expect to review two or three correct labels for each wrong one, and to miss systematic errors:
-    if several dogs are labeled as cats, the probe learns that such dogs are cats. Classes with a single image are
-    skipped.
+    each image. The image and its near-duplicates are held out when this probe is trained. The fraction of wrong labels
+    and the reliability of the probe are estimated from how well the probabilities explain the labels. If the probe
+    makes many errors, few labels are flagged. Expect to review two or three correct labels for each wrong one, and to
+    miss systematic errors: if several dogs are labeled as cats, the probe learns that such dogs are cats. Classes with
+    a single image are skipped.
 
     Args:
         directory: Folder with one folder per class, or with folders `train`, `val` and `test` that contain class
             folders.
-        backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
-            [0, 255] to features `(n, d)`, used to find suspect labels. `None` skips this step, which is much faster.
-        image_size: `(height, width)` in pixels that images are resized to for the backbone, or one integer for squares.
-            Defaults to 224, the size that the default backbone was trained on.
+        backbone: Name of a pretrained backbone, a Keras model, or a function that maps pixels of shape
+            `(n, height, width, 3)` in [0, 255] to features of shape `(n, d)`; used to find suspect labels. `None` skips
+            this step, which is much faster.
+        image_size: `(height, width)` that images are resized to for the backbone, in pixels, or one integer for
+            squares. Defaults to 224, the size that the default backbone was trained on.
         seed: Seed for the cross-validation. Defaults to 0.
 
     Returns:
         `ImageReport`. Its `ok` reflects errors only; suspect labels and unusual images are hints.
 
     Raises:
-        InputError: The directory does not exist or has no class folders, or `backbone` or `image_size` cannot be used.
+        InputError: The directory does not exist or has no class folders, or `backbone` or `image_size` is invalid.
 
     Example:
 

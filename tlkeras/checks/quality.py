@@ -24,8 +24,8 @@ class Quality:
         content: Fraction of the pixels that differ from the median by more than 16 of 255 levels.
         brightest: 99th percentile of the gray values.
         darkest: 0.5th percentile of the gray values.
-        sharpness: Largest differences between neighboring pixels (the 99.8th percentile), as a fraction of the range of
-            values. A sharp edge reaches 0.5 or more; an edge that is blurred over ten pixels reaches 0.1.
+        sharpness: Size of the largest differences between neighboring pixels (the 99.8th percentile), as a fraction of
+            the range of values. A sharp edge reaches 0.5 or more; an edge that is blurred over ten pixels reaches 0.1.
         colors: Number of colors, quantized to 16 levels per channel, that together cover nine tenths of the image.
     """
 
@@ -37,7 +37,7 @@ class Quality:
 
 
 def measure_quality(image: Image.Image) -> Quality:
-    """Measure an RGB image after reducing its longer side to 128 pixels.
+    """Measure the quality of an RGB image after reducing its longer side to 128 pixels.
 
     Example:
 
@@ -67,8 +67,8 @@ def poor_images(qualities: list[Quality]) -> list[tuple[int, str, str, float]]:
         qualities: Quality measures of all images in a collection.
 
     Returns:
-        Tuples of an image's index, the kind of problem, a description of the problem, and a score in [0, 1]. Higher
-        scores mean worse problems.
+        A list of tuples, each with the index of an image, the kind of problem, a description of the problem, and a
+        score in [0, 1]. Higher scores mean worse problems.
     """
     plain = [quality.colors == 1 for quality in qualities]
     unusual = sum(plain) <= max(1, MAX_PLACEHOLDER_SHARE * len(qualities)) and len(qualities) >= 20

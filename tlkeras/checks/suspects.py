@@ -1,4 +1,4 @@
-"""Find suspect labels: a probe that has not seen the image predicts a different class."""
+"""Find suspect labels: those that disagree with a probe that was not trained on the image."""
 
 from collections import Counter
 
@@ -33,7 +33,7 @@ def wrong_label_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> 
 
     Args:
         labels: Class indices, int array of shape `(images,)`.
-        probabilities: Array of shape `(images, classes)`, each row from a model that did not see the image.
+        probabilities: Array of shape `(images, classes)`, each row from a model that was not trained on the image.
 
     Returns:
         float array of shape `(images,)`, in [0, 1].
@@ -65,11 +65,11 @@ def find_suspects(labels: np.ndarray, probabilities: np.ndarray) -> list[tuple[i
 
     Args:
         labels: Class indices, int array of shape `(images,)`.
-        probabilities: Array of shape `(images, classes)`, each row from a model that did not see the image.
+        probabilities: Array of shape `(images, classes)`, each row from a model that was not trained on the image.
 
     Returns:
-        Pairs of an image's index and the probability that its label is wrong. The most probable class of each image
-        differs from its label.
+        A list of pairs, each with the index of an image and the probability that its label is wrong. The most probable
+        class of each of these images differs from its label.
 
     Example:
 
@@ -92,8 +92,8 @@ def suspect_labels(
     Args:
         files: Files of the images.
         groups: int array of shape `(images,)`: near-duplicates have equal values.
-        backbone: Name of a backbone, a Keras model, or a function from pixels to features.
-        image_size: `(height, width)` in pixels that images are resized to for the backbone.
+        backbone: Name of a backbone, a Keras model, or a function that maps pixels to features.
+        image_size: `(height, width)` that images are resized to for the backbone, in pixels.
         seed: Seed for the cross-validation.
     """
     pictures = Counter(label for label, _ in {(file.label, group) for file, group in zip(files, groups, strict=True)})
@@ -120,15 +120,15 @@ def suspect_labels(
 
 
 def held_out_probabilities(features: np.ndarray, labels: np.ndarray, pairs: list) -> np.ndarray:
-    """Return each image's class probabilities from a probe that has not seen the image.
+    """Return each image's class probabilities, predicted by a probe that was not trained on the image.
 
     Args:
         features: Array of shape `(images, features)`.
         labels: Class indices, int array of shape `(images,)`.
-        pairs: Pairs of indices to fit on and indices to predict, as `folds_to_judge` returns them.
+        pairs: Pairs of training indices and held-out indices, as returned by `folds_to_judge`.
 
     Returns:
-        float array of shape `(images, classes)`, with 0 for classes that the probe did not see.
+        float array of shape `(images, classes)`, with 0 for classes that the probe was not trained on.
     """
     probabilities = np.zeros((len(labels), labels.max() + 1))
     for seen, held_out in pairs:
@@ -141,7 +141,7 @@ def folds_to_judge(labels: np.ndarray, groups: np.ndarray, most: int, seed: int)
     """Divide images into as many folds as possible such that leaving out any one fold leaves at least two classes.
 
     Returns:
-        Pairs of indices to fit on and indices to predict; empty if no such folds exist.
+        Pairs of training indices and held-out indices; empty if no such folds exist.
     """
     largest_class = np.bincount(labels).max()
     for count in range(min(most, largest_class), 1, -1):

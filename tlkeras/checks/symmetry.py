@@ -1,4 +1,4 @@
-"""Measure whether a probe still recognizes images when they are flipped or rotated."""
+"""Measure whether a probe still classifies images correctly when they are flipped or rotated."""
 
 import math
 from collections.abc import Callable
@@ -27,7 +27,8 @@ class Symmetry:
         name: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.
         accuracy: Accuracy of the probe on the unchanged images, in [0, 1].
         accuracy_changed: Accuracy of the same probe on the same images after flipping or rotating them.
-        standard_error: Standard error of the difference, from the paired predictions for each image.
+        standard_error: Standard error of the difference in accuracy, computed from the paired predictions for each
+            image.
         verdict: `"unsafe"` if accuracy drops by more than two standard errors, `"safe"` if a drop of more than the
             tolerance is ruled out (at two standard errors), `"undecided"` if there are too few images to decide.
     """
@@ -57,17 +58,17 @@ def check_symmetry(
 
     A linear probe is fitted to features of the unchanged training images. The probe is then scored on the validation
     images, first unchanged, then flipped or rotated. If flipping or rotating reduces accuracy a lot, either the labels
-    or the backbone's features depend on orientation. In both cases, augmenting with this symmetry is risky. Even if
-    accuracy holds, a flip or rotation may change the labels of a finer-grained task, so also check that the reason
-    given in the augmentation policy applies.
+    or the backbone's features depend on orientation. In either case, augmenting with this symmetry is risky. Even if
+    accuracy does not drop, a flip or rotation may change the labels of a finer-grained task, so also check that the
+    reason given in the augmentation policy applies.
 
     Args:
         train: Split to fit the probe to.
         validation: Split to score the probe on.
-        backbone: Name of a pretrained backbone, a Keras model, or a function from pixels `(n, height, width, 3)` in
-            [0, 255] to features `(n, d)`.
+        backbone: Name of a pretrained backbone, a Keras model, or a function that maps pixels of shape
+            `(n, height, width, 3)` in [0, 255] to features of shape `(n, d)`.
         symmetries: Symmetries to measure: `"horizontal_flip"`, `"vertical_flip"`, `"half_turn"` or `"quarter_turn"`.
-        tolerance: Drop in accuracy that still counts as safe. Defaults to 0.05.
+        tolerance: Largest drop in accuracy that is still considered safe. Defaults to 0.05.
 
     Returns:
         One `Symmetry` for each of `symmetries`.
@@ -105,7 +106,7 @@ def check_symmetry(
 
 
 def _compare(name: str, right: np.ndarray, right_changed: np.ndarray, tolerance: float) -> Symmetry:
-    """Judge a symmetry by comparing, image by image, what is recognized before and after it is applied."""
+    """Judge a symmetry by comparing the predictions for each image before and after it is flipped or rotated."""
     difference = right_changed.astype(float) - right
     error = float(difference.std(ddof=1) / math.sqrt(len(difference)))
     change = float(difference.mean())

@@ -1,8 +1,8 @@
 """The command line: arguments in, one sentence or one JSON object out, and an exit status that scripts can rely on.
 
-The exit status is 0 for success, 2 for wrong usage or unusable input, 1 for any other error (`check` and `doctor` also
-return 1 when they find a problem), and 130 after an interrupt. Progress goes to stderr. Each command imports Keras only
-when it is needed, so `--help` responds immediately.
+The exit status is 0 for success, 2 for incorrect usage or invalid input, 1 for any other error (`check` and `doctor`
+also return 1 when they find a problem), and 130 after an interrupt. Progress goes to stderr. Each command imports Keras
+only when it is needed, so `--help` responds immediately.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The commands for domain shift and for small labeling budgets: `adapt` and `label-order`."""
+"""The commands that handle domain shift and small labeling budgets: `adapt` and `label-order`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -79,7 +79,7 @@ def label_order(
         raise InputError(f"`--output` must end in .csv. Received: {str(output)!r}.")
     if output.exists() and (labels is None or output.resolve() != labels.resolve()):
         raise InputError(
-            f"`--output` must not exist yet. Received: {str(output)!r}. "
+            f"`--output` must not be an existing file. Received: {str(output)!r}. "
             f"To continue with this table, pass --labels {output}."
         )
     check_folder(output.parent)

@@ -1,4 +1,4 @@
-"""The commands that export to other runtimes and compare the results: `export` and `benchmark`."""
+"""The commands that export a run to other runtimes and compare the results: `export` and `benchmark`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -102,4 +102,4 @@ def _check_run(run):
     from tlkeras.runs.folder import LABELS, MODEL
 
     if not (run / MODEL).is_file() or not (run / LABELS).is_file():
-        raise InputError(f"{str(run)!r} is not a run: it lacks {MODEL} or {LABELS}. `tlkeras fit` writes runs.")
+        raise InputError(f"{str(run)!r} is not a run: it lacks {MODEL} or {LABELS}. Create a run with `tlkeras fit`.")

@@ -178,7 +178,7 @@ def evaluate(
             "accuracy on new images."
         )
     elif result["seen_in_training"] is None:
-        say("It is not recorded which images were used in training. If these were, expect lower accuracy on new ones.")
+        say("The run does not record its training images. If they include these, expect lower accuracy on new images.")
     if as_json:
         print_json(result)
     else:

@@ -24,8 +24,9 @@ def print_comparison(folder, source, shifted, options, as_json):
     comparison, seen = evaluate_shifted(load_run(folder), source, shifted, table, options["verbose"])
     if seen:
         say(
-            f"The model was trained on {seen} of the clean images, so the accuracy measured in training is shown for "
-            "them, and they are not corrupted. For corruptions, pass unseen images as SOURCE."
+            f"The model was trained on {seen} of the clean images, so the table shows the accuracy that `fit` measured "
+            "on held-out images, without corruptions. To measure corruptions, pass a SOURCE that the model was not "
+            "trained on."
         )
     for row in comparison.rows:
         if row.skipped:

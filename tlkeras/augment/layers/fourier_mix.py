@@ -1,4 +1,4 @@
-"""Mix images with patches of random shape from other images of the batch, and mix their labels (FMix)."""
+"""Replace randomly shaped patches of images with patches from other images in the batch, and mix the labels (FMix)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tlkeras.utils.validation import check_number
 
 @keras.saving.register_keras_serializable("tlkeras")
 class FourierMix(keras.layers.Layer):
-    """Layer that mixes each image and its label with patches of random shape from another image of the batch (FMix).
+    """Layer that pastes randomly shaped patches from one image of a batch into another, and mixes their labels (FMix).
 
     The layer works like `keras.layers.CutMix`, but its patches are not rectangles: they cover the area where
     low-frequency noise exceeds a threshold. Labels are mixed in proportion to the number of pixels from each image.
@@ -24,8 +24,8 @@ class FourierMix(keras.layers.Layer):
             and larger patches. Defaults to 3, the paper's value.
         seed: Seed for the random numbers. Defaults to `None`, which draws a random seed.
 
-    Input and output: a dictionary with `images`, `(n, height, width, channels)`, and `labels`, one-hot, `(n, classes)`;
-    or an array of images alone, as in `keras.layers.CutMix`.
+    Input and output: a dictionary with `images` of shape `(n, height, width, channels)` and one-hot `labels` of shape
+    `(n, classes)`; or only an array of images, as in `keras.layers.CutMix`.
 
     Raises:
         InputError: `alpha` or `decay_power` is not positive, or the layer is called on a single image.
@@ -66,7 +66,7 @@ class FourierMix(keras.layers.Layer):
         return {**inputs, "images": mixed, "labels": share * labels + (1 - share) * ops.take(labels, partners, axis=0)}
 
     def _masks(self, images: Any) -> Any:
-        """Draw one mask per image that is True for the pixels the image keeps, of shape `(n, height, width)`."""
+        """Draw masks of shape `(n, height, width)`, one per image, that are True for the pixels the image keeps."""
         ops = keras.ops
         count, (height, width) = ops.shape(images)[0], images.shape[1:3]
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])

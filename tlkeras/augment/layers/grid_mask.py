@@ -11,7 +11,7 @@ from tlkeras.utils.validation import check_number
 
 @keras.saving.register_keras_serializable("tlkeras")
 class GridMask(RandomChange):
-    """Layer that hides parts of some images behind a grid of squares, so that training cannot rely on one detail.
+    """Layer that hides parts of some images behind a grid of squares, so that a model cannot rely on a single detail.
 
     Unlike a single erased rectangle, a grid hides parts of an object without hiding the whole object. The spacing,
     position and angle of the grid are random.
@@ -19,7 +19,7 @@ class GridMask(RandomChange):
     Args:
         rate: Fraction of images that get a grid, in [0, 1]. Defaults to 0.5.
         hidden: Side length of a hidden square, as a fraction of the grid spacing, in [0, 1]. Defaults to 0.4, which
-            hides 16% of the image and was best for ImageNet in the paper (`r` = 0.6 in its notation).
+            hides 16% of the image and worked best for ImageNet in the paper (`r` = 0.6 in the paper's notation).
         distance: Smallest and largest grid spacing, as fractions of the longer side of the image. Defaults to the
             paper's values, which are 96 and 224 pixels for images of 224 pixels.
         fill: Value of the hidden pixels, in [0, 255]. Defaults to 127, a gray near the mean of photographs.

@@ -1,4 +1,4 @@
-"""Reproduce the loss of detail that JPEG compression causes, with tensor operations and without encoding anything."""
+"""Reproduce the loss of detail caused by JPEG compression, using tensor operations and without encoding any image."""
 
 from typing import Any
 
@@ -28,9 +28,9 @@ _DCT[0] /= np.sqrt(2, dtype="float32")
 class RandomJpegQuality(RandomChange):
     """Layer that removes detail from some images during training, as JPEG compression does.
 
-    Use it for models that will see images saved or sent many times. The loss of detail, including the halved resolution
-    of colors, is computed with tensor operations, so the layer works on every backend and on a GPU. It does not encode
-    any image.
+    Use it for models that will see images that have been saved or sent many times. The loss of detail, including the
+    halved resolution of colors, is computed with tensor operations, so the layer works on every backend and on a GPU.
+    It does not encode any image.
 
     Args:
         rate: Fraction of images that are compressed, in [0, 1]. Defaults to 0.5.

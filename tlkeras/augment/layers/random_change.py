@@ -9,7 +9,7 @@ from tlkeras.utils.validation import check_number, invalid
 
 
 class RandomChange(keras.layers.Layer):
-    """Layer that changes a fraction of the images during training; inference and plain calls change none.
+    """Layer that changes a fraction of the images during training, and none in inference or in plain calls.
 
     Args:
         rate: Fraction of images that are changed, in [0, 1]. Defaults to 0.5.
@@ -50,7 +50,7 @@ class RandomChange(keras.layers.Layer):
 
 
 def check_interval(name: str, value: tuple[float, float], low: float, high: float) -> tuple[float, float]:
-    """Return `value` as a pair of numbers, or raise if it is not an interval within `low` and `high`.
+    """Return `value` as a pair of numbers, or raise if it is not an interval between `low` and `high`.
 
     Example:
 
