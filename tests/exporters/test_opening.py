@@ -49,7 +49,7 @@ def test_the_commands_take_a_file_and_do_not_load_keras(exported, images, tmp_pa
 
 def test_a_file_without_labels_takes_those_beside_it_or_is_refused(plain, exported, images, tmp_path):
     (tmp_path / "model.tflite").write_bytes(plain)
-    with pytest.raises(tlkeras.InputError, match="has no labels, neither inside nor next to it"):
+    with pytest.raises(tlkeras.InputError, match="has no labels, either inside it or next to it"):
         tlkeras.load_export(tmp_path)
     shutil.copy(exported[0] / "labels.json", tmp_path)
     assert tlkeras.load_export(tmp_path).predict(images / "red" / "19.png")[0]["class"] == "red"

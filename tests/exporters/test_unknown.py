@@ -53,7 +53,7 @@ def test_an_exported_file_answers_unknown_where_the_run_does(rejecting, tmp_path
         assert answer["probability"] == pytest.approx(wanted["probability"], abs=1e-5)
     evaluated = tlkeras.load_export(tmp_path / "out").evaluate(files[0].parents[1])
     assert evaluated["scores"]["accuracy"] == 1.0  # rejection does not count
-    with pytest.raises(tlkeras.InputError, match="its unknown score needs floats"):
+    with pytest.raises(tlkeras.InputError, match="its unknown score needs floating point"):
         tlkeras.export(folder, tmp_path / "second", quantize="full_int8")
 
 

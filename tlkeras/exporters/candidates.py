@@ -1,4 +1,4 @@
-"""Write one model in several quantizations, run each file in a fresh process, and compare outputs with Keras."""
+"""Write one model in several quantizations, run each file in a fresh process, and compare its outputs with Keras."""
 
 import importlib
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ class Candidates:
 
     Attributes:
         files: Dict that maps each quantization to the path of its file.
-        refused: Dict that maps each quantization that was not written to the reason why.
-        tools: Dict that maps the names of the tools that wrote the files to their versions.
+        refused: Dict that maps each quantization that could not be written or run to the reason.
+        tools: Dict that maps the name of each tool that wrote a file to the tool's version.
         measured: Dict that maps each quantization to a dict with the results of `compare`, the file's size in `bytes`,
-            and `milliseconds`, a dict that maps numbers of threads to times.
+            and `milliseconds`, a dict that maps each number of threads to a time.
     """
 
     files: dict[str, Path]
@@ -37,14 +37,14 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
         quantizations: Names of the quantizations to write, a tuple.
         batch: Images per call, or None for any number.
         folder: Output folder, `pathlib.Path`.
-        threads: Thread counts to time each file with. Defaults to `(1, 2)`.
+        threads: Thread counts with which to time each file. Defaults to `(1, 2)`.
         seconds: Seconds of timing for each combination of file and number of threads. Defaults to 1.
 
     Returns:
         `Candidates`.
 
     Raises:
-        InputError: The model cannot be exported in this format, or the exported file does not run.
+        InputError: The model cannot be exported in this format, or the exported file cannot be run.
     """
     wanted, refused = list(quantizations), {}
     if not len(subject.calibration):
@@ -52,7 +52,7 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
         refused = {name: why for name in wanted if name in ("int8", "full_int8")}
         wanted = [name for name in wanted if name not in refused]
     if "full_int8" in wanted and "unknown_threshold" in subject.labels:
-        refused["full_int8"] = "its unknown score needs floats"
+        refused["full_int8"] = "its unknown score needs floating point"
         wanted.remove("full_int8")
     write = writer_of(format).write
     files, more, tools = write(subject.model, folder, batch, tuple(wanted), subject.calibration)

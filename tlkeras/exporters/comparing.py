@@ -28,14 +28,14 @@ def check_comparison(
 
     Args:
         formats: Names of the formats to compare. Defaults to None, which means all.
-        threads: Thread counts to time each file with. Defaults to None, which means 1 and 2.
+        threads: Thread counts with which to time each file. Defaults to None, which means 1 and 2.
         chart: Path of the chart to write. Defaults to None, which writes no chart.
 
     Returns:
         `(formats, threads)`.
 
     Raises:
-        InputError: A format does not exist, a number of threads is not positive, or the chart cannot be written.
+        InputError: A format is unknown, a number of threads is not positive, or the chart cannot be written.
 
     Example:
 
@@ -69,7 +69,7 @@ def compare_exports(
     Args:
         model: As in `tlkeras.export`.
         formats: Names of the formats to compare. Defaults to None, which means all.
-        threads: Thread counts to time each file with. Defaults to None, which means 1 and 2.
+        threads: Thread counts with which to time each file. Defaults to None, which means 1 and 2.
         images: As in `tlkeras.export`.
         class_names: As in `tlkeras.export`.
         seconds: Seconds of timing for each combination of file and number of threads. Defaults to 1.

@@ -19,7 +19,7 @@ def comparison_figure(rows):
         rows: `tlkeras.exporters.comparing.Comparison`, or a list of dicts with the same keys as its rows.
 
     Returns:
-        A matplotlib figure.
+        `matplotlib.figure.Figure`.
     """
     drawn = [row for row in rows if "refused" not in row]
     threads = sorted({key for row in drawn for key in row if key.startswith("ms_")}, key=lambda key: int(key[3:]))

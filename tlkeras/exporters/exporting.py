@@ -42,9 +42,9 @@ def export(
 ) -> Export:
     """Export a run or a model to a file for another runtime, and verify that its predictions match those of Keras.
 
-    The exported file's input `image` is raw RGB pixels, uint8 `(batch, height, width, 3)` in [0, 255]. Its output
-    `probabilities` is float32 `(batch, classes)` (with `"full_int8"`, uint8 in 255ths). The file includes the
-    preprocessing and has no custom operators. The class names are stored inside the file, and next to it in
+    The file's input, `image`, takes raw RGB pixels in [0, 255] as uint8 `(batch, height, width, 3)`. Its output,
+    `probabilities`, is float32 `(batch, classes)` or, with `"full_int8"`, uint8 in units of 1/255. The file includes
+    the preprocessing and uses no custom operators. The class names are stored inside the file, and next to it in
     `labels.json` and `labels.txt`.
 
     Every file is verified in its native runtime, in a fresh process without Keras, on images that the model was not
@@ -60,12 +60,12 @@ def export(
             which runs in a separate process. Defaults to `"litert"`.
         quantize: `"none"`, `"float16"` (half the size, the same predictions), `"int8"` (a third of the size, with the
             head in float), `"dynamic_int8"` (LiteRT: weights only, for transformers), `"full_int8"` (LiteRT: for
-            hardware without floats), or `"auto"`, which measures all of these except `"full_int8"` and chooses the
-            smallest file that preserves the predictions and is about as fast as the fastest. Defaults to `"auto"`.
+            hardware without floating point), or `"auto"`, which measures all of these except `"full_int8"` and chooses
+            the smallest file that preserves the predictions and is about as fast as the fastest. Defaults to `"auto"`.
         batch: Images per call, or None for any number. Defaults to 1, the fastest in most runtimes.
         images: Images to verify with: a labeled source that `tlkeras.load_images` accepts, or uint8 pixels `(n, height,
             width, 3)`. Up to a quarter of the images may be used to calibrate the quantization instead. Defaults to
-            None, which means the run's images, or noise for a model without a run.
+            None, which means the run's images, or random noise for a model without a run.
         class_names: Class names for a `keras.Model`. Defaults to None, which uses the class indices as names.
         max_drop: Largest allowed drop in accuracy, as a fraction. The export fails if the drop is larger. Defaults to
             None, which allows one percentage point, or more if the drop is not statistically significant.
@@ -75,7 +75,7 @@ def export(
         `Export`, which prints as a table.
 
     Raises:
-        InputError: An argument is invalid, the model cannot be exported in this way, or the file loses too much
+        InputError: An argument is invalid, the model cannot be exported with these options, or the file loses too much
             accuracy. No files are left behind.
 
     Example:

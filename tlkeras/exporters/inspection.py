@@ -1,7 +1,8 @@
-"""Inspect exported files before a runtime opens them: reject damaged, foreign and malicious files without running them.
+"""Inspect exported files before a runtime opens them, without running them.
 
 Runtimes trust the files that they open. A malicious file can make a runtime allocate terabytes for a tensor or read
-data from outside the file, and a SavedModel can even write to the disk.
+data from outside the file, and a SavedModel can even write files. Files that are damaged, malicious or not written by
+`tlkeras export` are therefore rejected.
 """
 
 import math
@@ -42,7 +43,7 @@ def inspect(path, format):
             f"Reading {format} files requires additional packages: {error}. See docs/deployment.md."
         ) from error
     except Exception as error:  # each parser raises its own errors for a damaged file
-        raise InputError(f"{str(path)!r} is damaged or not a {format} file: {first_line(error)}") from error
+        raise InputError(f"{str(path)!r} is damaged or is not in {format!r} format: {first_line(error)}") from error
 
 
 #: Domains of the operators built into ONNX Runtime.
@@ -100,7 +101,7 @@ def _openvino(path):
 
 
 def _saved_model(path):
-    """Inspect a SavedModel: reject links to files outside the folder, operators that reach outside, and huge shapes."""
+    """Inspect a SavedModel: reject links to files outside the folder, operators that access files, and huge shapes."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     root = Path(path).resolve()

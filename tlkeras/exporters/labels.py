@@ -29,7 +29,7 @@ _LARGEST = 4_000_000
 
 
 def labels_of(run):
-    """Build the labels and the provenance for exporting a run. For an opened exported file, return the labels it has.
+    """Build the labels and the provenance for exporting a run. An opened exported file already has them.
 
     Args:
         run: `Run` to export, or an opened exported file.
@@ -86,7 +86,7 @@ def read_labels(path, format):
         raise InputError(f"The labels in {str(path)!r} cannot be read: {error}. Export the model again.") from error
     labels = inside or _json_file(path.parent / LABELS)
     if labels is None:
-        raise InputError(f"{str(path)!r} has no labels, neither inside nor next to it. Export the model again.")
+        raise InputError(f"{str(path)!r} has no labels, either inside it or next to it. Export the model again.")
     labels = labels if isinstance(labels, dict) else {}
     names, size = labels.get("class_names"), labels.get("image_size")
     right = isinstance(names, list) and len(names) > 0 and all(isinstance(name, str) for name in names)

@@ -1,4 +1,4 @@
-"""Find the layers that quantization changes most, by comparing a float and a quantized file layer by layer."""
+"""Find the layers that quantization changes most, by comparing a float32 file with a quantized one layer by layer."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def layer_errors(content, quantized, images, count=3):
     Args:
         content: Contents of the float32 file, as bytes.
         quantized: Contents of the quantized file, as bytes.
-        images: A few uint8 images to compare on.
+        images: A few uint8 images on which the files are compared.
         count: Number of layers to return. Defaults to 3.
 
     Returns:

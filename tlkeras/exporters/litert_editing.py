@@ -9,7 +9,7 @@ from tlkeras.utils.stderr import silent_package
 
 
 def run_all(content, images, tensors):
-    """Run a file on one image at a time. Yield dicts that map the given tensor indices to float arrays."""
+    """Run a file on one image at a time, and yield dicts that map the given tensor indices to float arrays."""
     from ai_edge_litert.interpreter import Interpreter
 
     with silent_package():

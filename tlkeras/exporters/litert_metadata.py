@@ -1,6 +1,6 @@
 """Labels inside a `.tflite` file, in the format that Android Studio, MediaPipe and other tools read.
 
-The buffer `TFLITE_METADATA` contains a FlatBuffer with a schema of its own ("M001"), which describes the input and the
+The buffer `TFLITE_METADATA` contains a FlatBuffer with its own schema ("M001"), which describes the input and the
 outputs. A zip archive appended to the model contains `labels.txt` and `labels.json`. LiteRT itself ignores the buffer
 and the archive. Source: https://ai.google.dev/edge/litert/conversion/tensorflow/metadata
 """

@@ -2,8 +2,8 @@
 
 The head has a few large weights: with a folded scaler, the largest is about 30 times the median, so 8 bits are too few
 to represent the small ones. `int8` therefore keeps the head in float, which costs a few kilobytes. `full_int8`, for
-hardware without floats, clips the largest weights of the head instead and adjusts the bias to compensate for the
-average change in the outputs.
+hardware without floating point, clips the largest weights of the head instead and adjusts the bias to compensate for
+the average change in the outputs.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def quantize(content, kind, calibration):
     Args:
         content: Contents of a float32 `.tflite` file that takes uint8 pixels of one image, as bytes.
         kind: `"float16"`, `"int8"`, `"dynamic_int8"` (8-bit weights, with activation ranges measured at run time) or
-            `"full_int8"` (no floats anywhere).
+            `"full_int8"` (no floating point anywhere).
         calibration: uint8 images `(n, height, width, channels)` for measuring the ranges of activations.
 
     Returns:
@@ -46,7 +46,7 @@ def quantize(content, kind, calibration):
         from litert_quantizer import quantizer, recipe_manager
     except ImportError as error:
         raise InputError(
-            f"Quantizing LiteRT files needs litert-quantizer ({error}). Run: pip install 'tlkeras[export]'."
+            f"Quantizing LiteRT files requires litert-quantizer ({error}). Run: pip install 'tlkeras[export]'."
         ) from error
     if kind == "full_int8":
         content = without_cast(clip_head(content, calibration))

@@ -1,8 +1,9 @@
-"""A separate process that measures exported files. It imports TensorFlow only for a SavedModel, and never Keras.
+"""A separate process that measures exported files.
 
-`measure` starts the process, which reads a JSON object from a file, `{"format", "files": {name: path}, "pixels",
-"threads", "seconds", "output"}`. The process writes the outputs of each exported file to `output`, an `.npz` file, and
-the milliseconds to `output` + `.json`.
+The process imports TensorFlow only to run a SavedModel, and never imports Keras itself. `measure` starts it, and it
+reads a JSON object from a file, `{"format", "files": {name: path}, "pixels", "threads", "seconds", "output"}`. The
+process writes the outputs of each exported file to `output`, an `.npz` file, and the milliseconds to `output` +
+`.json`.
 """
 
 import json
@@ -26,14 +27,14 @@ def measure(files, format, pixels, threads=(1, 2), seconds=2.0):
         files: Dict that maps names, such as quantizations, to paths of exported files.
         format: Format of all files, such as `"litert"`.
         pixels: Images to run the files on, uint8 array `(n, height, width, channels)`.
-        threads: Thread counts to time each file with. Defaults to `(1, 2)`.
+        threads: Thread counts with which to time each file. Defaults to `(1, 2)`.
         seconds: Seconds of timing for each combination of file and number of threads. Defaults to 2.
 
     Returns:
         `(answers, milliseconds, errors)`, three dicts with the names of `files` as keys. `answers` has the outputs of
-        each file, float32 arrays `(n, outputs)`. `milliseconds` has dicts that map numbers of threads to the median
-        time per call, which is the time per image if the file takes one image per call. `errors` has the reasons why
-        files could not be run.
+        each file, float32 arrays `(n, outputs)`. `milliseconds` has dicts that map each number of threads to the median
+        time per call, which is the time per image if the file takes one image per call. `errors` has the reason for
+        each file that could not be run.
 
     Raises:
         InputError: No file can be run, or a file crashes the process.

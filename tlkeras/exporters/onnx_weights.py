@@ -1,18 +1,18 @@
-"""Scales of 8-bit weights in ONNX files, such that no sum overflows on processors without 8-bit dot products.
+"""Scales of 8-bit weights in ONNX files, chosen so that no sum overflows on processors without 8-bit dot products.
 
-These processors multiply unsigned activations by signed weights, and add neighboring products in pairs, in 16 bits that
-saturate. Weights of 7 bits avoid this, but cost accuracy in every layer. Here, each output channel uses the largest
-8-bit weights for which no pair with the same sign can overflow: 7.7 bits on average in EfficientNet-Lite0. Depthwise
-convolutions have no such sums and keep 8 bits.
+These processors multiply unsigned activations by signed weights, and add neighboring products in pairs with saturating
+16-bit arithmetic. Weights of 7 bits avoid this, but cost accuracy in every layer. Here, each output channel uses the
+largest 8-bit weights for which no pair with the same sign can overflow: 7.7 bits on average in EfficientNet-Lite0.
+Depthwise convolutions have no such sums and keep 8 bits.
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html (on VPMADDUBSW and saturation)
 """
 
 import numpy as np
 
-#: Largest weight, and largest sum of neighboring weights: 255 x 127 fits into 16 bits, 255 x 129 does not.
+#: Largest weight, and largest sum of neighboring weights: 255 x 127 fits into 16 bits; 255 x 129 does not.
 _LARGEST = 127
 
-#: Keeps the scale of a channel without weights above 0.
+#: Lower bound that keeps a scale positive if all weights of a channel are 0.
 _TINY = 1e-12
 
 

@@ -1,4 +1,4 @@
-"""Open an exported file as a `Run`, so that `predict` and `evaluate` work as for the original run."""
+"""Open an exported file as a `Run`, so that `predict` and `evaluate` work as they do for the original run."""
 
 import os
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class ExportedRun(Run):
         self.format, self.labels = format, labels
 
     def make_engine(self):
-        """Return the file's runtime, which computes the probabilities and, if the file has them, unknown scores."""
+        """Return the file's runtime, which computes probabilities and, if the run had a rejector, unknown scores."""
         return self._litert
 
     @cached_property
@@ -108,20 +108,18 @@ def load_export(path: str | os.PathLike, threads: int | None = None) -> Run:
         A `Run` without `model`.
 
     Raises:
-        InputError: The file does not exist, is damaged, was not written by `tlkeras.export`, or needs a runtime that is
-            not installed.
+        InputError: The file does not exist, is damaged, was not written by `tlkeras.export`, or requires a runtime that
+            is not installed.
 
     Example:
 
     >>> load_export("data")
     Traceback (most recent call last):
-    tlkeras.errors.InputError: 'data' is not an exported file: `tlkeras export` writes .tflite, .onnx, .xml or a folder.
+    tlkeras.errors.InputError: 'data' is not an exported file. Pass the .tflite, .onnx or .xml file, or its folder.
     """
     found = exported_file(path)
     if found is None:
-        raise InputError(
-            f"{str(path)!r} is not an exported file: `tlkeras export` writes .tflite, .onnx, .xml or a folder."
-        )
+        raise InputError(f"{str(path)!r} is not an exported file. Pass the .tflite, .onnx or .xml file, or its folder.")
     file, format = found
     if not file.exists():
         raise InputError(f"The file {str(file)!r} does not exist.")

@@ -10,7 +10,7 @@ from tlkeras.utils.validation import check_choice, check_integer, check_number, 
 MODEL_FILES = {"litert": "model.tflite", "onnx": "model.onnx", "openvino": "model.xml", "saved_model": "saved_model"}
 LABELS, LABELS_TEXT, REPORT, PAGE = "labels.json", "labels.txt", "export.json", "index.html"
 
-#: Names of a file's outputs. Only files of runs with a rejector have the second.
+#: Names of a file's outputs. Only files of runs with a rejector have the second one.
 OUTPUTS = ("probabilities", "unknown_score")
 
 #: `web` writes a web page next to its LiteRT file.
@@ -73,7 +73,7 @@ def check_options(format, quantize="auto", batch=1, max_drop=None, output=None, 
         `Options`.
 
     Raises:
-        InputError: An option is invalid, two options cannot be combined, or the folder cannot be written.
+        InputError: An option is invalid, two options cannot be combined, or the folder cannot be written to.
 
     Example:
 

@@ -8,7 +8,7 @@ from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.verification import failure
 from tlkeras.utils.tables import table
 
-#: Results of `tlkeras.exporters.verification.compare` that each row of the table has.
+#: Keys of the results of `tlkeras.exporters.verification.compare` that each row of the table contains.
 _MEASURED = (
     *("agreement", "largest_difference", "unknown_agreement"),
     *("accuracy", "drop", "drop_interval", "lost", "gained"),

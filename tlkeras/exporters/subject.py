@@ -98,7 +98,7 @@ def _run_of(model, class_names):
     right = all(isinstance(shape, tuple) for shape in shapes) and len(shapes[0]) == 4 and len(shapes[1]) == 2
     if not right or None in shapes[0][1:] or shapes[0][-1] != 3 or shapes[1][1] is None:
         raise InputError(
-            "`model` must be a run or a keras.Model from images of a fixed size, (N, height, width, 3), to "
+            "`model` must be a run or a keras.Model that maps images of a fixed size, (N, height, width, 3), to "
             f"probabilities, (N, classes). Received: {type(model).__name__} from {shapes[0]} to {shapes[1]}."
         )
     names = tuple(map(str, range(shapes[1][1]))) if class_names is None else tuple(class_names)
@@ -108,7 +108,7 @@ def _run_of(model, class_names):
 
 
 def _without_images(run):
-    """Make a subject with noise images, which are enough to verify the outputs of a float file."""
+    """Build a `Subject` with images of random noise, which are enough to verify an export that needs no calibration."""
     noise = np.random.default_rng(0).integers(0, 256, (16, *run.model.input_shape[1:]), "uint8")
     return Subject(run.model, _labels(run), noise[:0], noise, None, "noise images", None)
 
@@ -120,9 +120,9 @@ def _files(run, images):
     training images are used instead, and the description says so.
 
     Returns:
-        `(calibration, verification, description, known)`: two lists of `(image, label)`, a description of those for
-        verification, and the digests of the images used in training. If there are no other images for calibration, the
-        first list is empty.
+        `(calibration, verification, description, known)`: two lists of `(image, label)` pairs, a description of the
+        images for verification, and the digests of the images used in training. If there are no other images for
+        calibration, the first list is empty.
     """
     learned, chosen = ({}, {}) if run.path is None and "metrics" not in run.__dict__ else _data(run)
     known = {*learned.values(), *chosen.values()}
@@ -150,7 +150,7 @@ def _data(run):
 
 
 def _own(run, optional):
-    """List `(image, label)` from a run's training source, which may be missing if `optional` is true."""
+    """List the `(image, label)` pairs of a run's training source, which may be missing if `optional` is true."""
     try:
         files = source_files(run, name="images")
     except InputError:
@@ -161,10 +161,10 @@ def _own(run, optional):
 
 
 def _given(run, images):
-    """List `(image, label)` from the images of the run's classes in a source."""
+    """List the `(image, label)` pairs in a source whose labels are classes of the run."""
     files = labeled_as(run, list_source(images).files)
     if not files:
-        raise InputError(f"{images!r} has no images of this run's classes. Pass other images with --images.")
+        raise InputError(f"{images!r} contains no images of this run's classes. Pass other images with --images.")
     return [(file.source, file.label) for file in files]
 
 

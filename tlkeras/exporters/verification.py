@@ -23,8 +23,8 @@ def compare(answers, expected, subject):
         (95% interval of the difference between these two fractions, file minus Keras). If the labels are known, also
         `accuracy`, `keras_accuracy`, `drop` (Keras minus file), `drop_interval` (95% interval of the paired
         difference), with one label per image `lost` and `gained` (numbers of images that only Keras, or only the file,
-        predicts correctly), and `classes` (one dict per class with `name`, `images`, and the fractions of its images
-        that `keras` and `export` predict correctly).
+        classifies correctly), and `classes` (one dict per class with `name`, `images`, and the fractions of its images
+        that `keras` and `export` classify correctly).
 
     Example:
 
@@ -104,7 +104,7 @@ def _decisions(answers, subject):
 
 
 def _unknown(answers, subject):
-    """Return a boolean array of the images classified as unknown, or None if there are no unknown scores."""
+    """Return a boolean array that is True for images classified as unknown, or None if there are no unknown scores."""
     limit = subject.labels.get("unknown_threshold")
     return None if limit is None else answers[:, -1] >= limit
 
