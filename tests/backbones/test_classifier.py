@@ -152,7 +152,7 @@ def test_replaced_binary_head_stays_binary():
     [
         ({"classes": 1}, "classes=1"),
         ({"classes": ["cat"]}, "cat"),
-        ({"classes": 3, "task": "binary"}, "two for a binary task.*classes=3"),
+        ({"classes": 3, "task": "binary"}, "two names for a binary task.*classes=3"),
         ({"classes": 3, "task": "ranking"}, "ranking"),
         ({"classes": 3, "dropout": 1.0}, "dropout=1.0"),
         ({"classes": 3, "channels": 2}, "channels"),

@@ -40,7 +40,7 @@ def test_values_are_not_missing(value):
 def test_minus_one_is_unlabeled_beside_whole_numbers_only():
     with pytest.warns(UserWarning, match=r"2 of 6 images have no label \(-1\)"):
         assert named([0, 1, -1, 1, 0, -1]) == (("0", "1"), ["0", "1", "1", "0"], False)
-    with pytest.warns(UserWarning, match="1 of 3 images have no label .* If this is a class, include it in `classes`"):
+    with pytest.warns(UserWarning, match="1 of 3 images have no label .* If one of these values is a class"):
         assert named(["0", "1", "-1"], known=["-1", "0", "1"])[0] == ("0", "1")  # folders
     assert named([-1, 1, -2])[0] == ("-2", "-1", "1")  # a scale, not codes
     assert named(["-1", "up", "down"])[0] == ("-1", "down", "up")
@@ -78,7 +78,7 @@ def test_names_are_compared_in_composed_form():
         (["cat", "dgo"], r"be classes of the data set \(cat, dog\).*Did you mean 'dog'"),
         ([], "sequence of class names"),
         ("cat", "sequence of class names"),
-        (["cat", "cat"], "'cat' occurs twice"),
+        (["cat", "cat"], "'cat' is repeated"),
     ],
 )
 def test_unusable_choice_of_classes_is_refused(classes, message):
@@ -147,7 +147,7 @@ def test_groups_of_a_regular_expression():
         ("(p", "This expression is invalid"),
         (r"(q\d+)", "matches none of the 2 paths, such as 'p1.png'"),
         ([1], "1 groups for 2 images"),
-        (3, "a value per image"),
+        (3, "one value per image"),
     ],
 )
 def test_unusable_groups_are_refused(groups, message):

@@ -58,7 +58,7 @@ def test_a_class_called_like_a_split_may_have_folders_of_its_own(tmp_path):
         (["train/cat/a.png", "test/cat/b.png", "notes/c.png"], "also contains 'notes'. Move it elsewhere"),
         (["val/cat/a.png", "test/cat/b.png"], "none of them is called train"),
         (["train/cat/a.png", "train/dog/b.png", "test/c.png"], "'test' contains no class folders"),
-        (["training_set/cat/a.png", "test_set/cat/b.png"], "Rename them to train, val or test"),
+        (["training_set/cat/a.png", "test_set/cat/b.png"], "Rename the outer folders to train, val or test"),
         (
             ["seg_train/cat/a.png", "seg_test/cat/b.png", "seg_pred/c.png"],
             "appears to be split into seg_test, seg_train",

@@ -13,7 +13,7 @@ _EFFICIENTNET_STD = (0.229, 0.224, 0.225)
 
 
 def build_application(info, image, weights):
-    """Build a network of `keras.applications` with its preprocessing in front, as one flat graph.
+    """Build a network from `keras.applications`, preceded by its preprocessing, as one flat graph.
 
     Args:
         info: The network's row in the catalog, a `BackboneInfo`.
@@ -21,11 +21,11 @@ def build_application(info, image, weights):
         weights: `"imagenet"`, None for random weights, or the path of a weights file.
 
     Returns:
-        A functional `keras.Model` from raw pixels to the last feature map.
+        A functional `keras.Model` that maps raw pixels to the last feature map.
 
     Raises:
-        InputError: The image size does not suit the network, the weights are not available or do not fit the network,
-            or the backend cannot run it.
+        InputError: The network does not support the image size, the weights are not available or do not fit the
+            network, or the backend cannot run the network.
     """
     if info.constructor == "NASNetMobile" and keras.backend.backend() == "torch":
         raise InputError("`nasnet_mobile` cannot be built on the torch backend. Use 'efficientnet_lite0' instead.")

@@ -33,26 +33,28 @@ def backbone(
 
     Args:
         name: A catalog name (see `list_backbones`); case, hyphens and underscores do not matter. Also accepts `"hub:"`
-            followed by any other KerasHub preset of an image backbone, or by the directory of such a preset.
+            followed by the name or the directory of any KerasHub image-backbone preset, including presets that are not
+            in the catalog.
         image_size: Height and width in pixels, or one integer for both. Use None for a side that may vary. Defaults to
             the size that the published weights were made for.
         channels: 3 for RGB images, or 1 for gray images, whose single channel is repeated three times. Defaults to 3.
         weights: `"imagenet"` for the published weights (whatever data they were trained on), None for random weights,
             or the path of a weights file (`.weights.h5`, `.h5`) for this network without its head. The published
-            weights of `efficientnet_lite0` are installed with tlkeras. Other weights are downloaded once if needed,
-            with a message on stderr.
+            weights of `efficientnet_lite0` are installed with tlkeras. Other weights are downloaded once if needed, and
+            a message is printed to stderr.
         pooling: None for the last feature map, of shape `(batch, height, width, channels)`. For one vector per image:
-            `"avg"`, `"max"`, `"concat"` (average and maximum, concatenated) or, for token models, `"cls"` (the class
-            token).
+            `"avg"`, `"max"`, `"concat"` (average and maximum, concatenated) or, for transformers that have one, `"cls"`
+            (the class token).
         input_tensor: KerasTensor of raw pixels to build on, such as the output of augmentation layers. Its shape
             replaces `image_size` and `channels`. Defaults to a new `keras.Input`.
 
     Returns:
-        A functional `keras.Model` with float32 inputs and outputs. Token models return `(batch, tokens, channels)`.
+        A functional `keras.Model` with float32 inputs and outputs. Without pooling, transformers that output tokens
+        return features of shape `(batch, tokens, channels)`.
 
     Raises:
-        InputError: The backbone or pooling is unknown, the weights file does not exist, or the image size does not suit
-            the network.
+        InputError: The backbone or pooling is unknown, the weights file does not exist, or the network does not support
+            the image size.
 
     Example:
 

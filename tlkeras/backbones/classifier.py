@@ -57,7 +57,7 @@ def image_classifier(
         `"binary"`. The head is the layer `"predictions"`.
 
     Raises:
-        InputError: There are fewer than two classes, or the backbone cannot be built with one of the arguments.
+        InputError: There are fewer than two classes, or an argument is invalid or not supported by the backbone.
 
     Example:
 
@@ -69,7 +69,7 @@ def image_classifier(
     count = class_count(classes)
     check_choice("task", task, tuple(_ACTIVATIONS))
     if task == "binary" and count != 2:
-        raise invalid("classes", classes, "be two for a binary task")
+        raise invalid("classes", classes, "be 2 or two names for a binary task")
     check_pooling(pooling)
     check_number("dropout", dropout, "[0, 1)")
     trunk = build_backbone(

@@ -1,8 +1,8 @@
 """Backbones from KerasCV, for models that were trained with it; KerasCV itself is no longer developed.
 
 KerasCV downloads even the architecture of a preset. This module builds EfficientNet-Lite and the ResNets from explicit
-arguments instead, so they need no network connection with random weights or a weights file. Each backbone becomes one
-flat graph of core layers.
+arguments instead, so no network connection is needed if the weights are random or come from a file. Each backbone
+becomes one flat graph of core layers.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ def build_cv(info, image, weights):
         weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
     Returns:
-        A functional `keras.Model` from raw pixels to the last feature map.
+        A functional `keras.Model` that maps raw pixels to the last feature map.
 
     Raises:
         InputError: KerasCV (or TensorFlow, which it needs) is not installed, the preset has no weights or is not
@@ -120,12 +120,12 @@ def _arguments(preset):
 
 
 def _check_square(name, height, width):
-    """Refuse an image size at which some feature map of a Mix Transformer is not a square made of whole patches.
+    """Reject an image size if a feature map of a Mix Transformer is not a square of whole patches.
 
     Args:
         name: Name of the backbone, for the message.
-        height: Height of the images in pixels; None is refused.
-        width: Width of the images in pixels; None is refused.
+        height: Height of the images in pixels; None is rejected.
+        width: Width of the images in pixels; None is rejected.
 
     Raises:
         InputError: The network cannot process images of this size.

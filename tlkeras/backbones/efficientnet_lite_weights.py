@@ -51,14 +51,14 @@ def embedded_weights(name):
 
 
 def load_imagenet(model, name):
-    """Copy the installed weights into a network by name.
+    """Copy the installed weights into a network by layer name.
 
     Args:
         model: An EfficientNet-Lite network, with or without its top.
         name: Name of the weights, as in `embedded_weights`.
 
     Raises:
-        InputError: The weights are not installed, or damaged.
+        InputError: The weights are not installed or are damaged.
     """
     arrays = read_state_dict(*embedded_weights(name))
     weighted = [layer for layer in model.layers if layer.weights]

@@ -34,14 +34,14 @@ def build_hub(preset, image, weights):
     """Build a KerasHub backbone, preceded by the pixel scaling from the image converter of its preset.
 
     Args:
-        preset: A preset's name (`"vit_base_patch16_224_imagenet"`), a handle (`"kaggle://..."`, `"hf://..."`) or
-            a directory that `save_to_preset` wrote.
+        preset: A preset's name (`"vit_base_patch16_224_imagenet"`), a handle (`"kaggle://..."`, `"hf://..."`) or a
+            directory written by `save_to_preset`.
         image: The size and channels of the images, as an `ImageInput`.
         weights: `"imagenet"` for the preset's weights, None for random weights, or the path of a weights file.
 
     Returns:
-        `(model, prefix_tokens)`: a functional `keras.Model` from raw pixels to the last feature map or tokens, and the
-        number of leading tokens that are not patches (0 for a feature map).
+        `(model, prefix_tokens)`: a functional `keras.Model` that maps raw pixels to the last feature map or tokens, and
+        the number of leading tokens that are not patches (0 for a feature map).
 
     Raises:
         InputError: KerasHub is not installed; or the preset is not available, is not an image network, or cannot
@@ -121,7 +121,7 @@ def _laid_out(model, inputs, x, name):
         result = lay_out(name_blocks(model), inputs, x, REWRITTEN)
     except ValueError as error:
         raise InputError(
-            f"The preset `hub:{name}` cannot take images of shape {x.shape[1:]}: {first_line(error)}"
+            f"The preset `hub:{name}` does not accept images of shape {x.shape[1:]}: {first_line(error)}"
         ) from error
     if 0 in result.output.shape:
         raise InputError(f"The preset `hub:{name}` needs larger images. Received: images of shape {x.shape[1:]}.")
@@ -149,7 +149,7 @@ def _known(preset, keras_hub):
 
 
 def _source(preset, keras_hub):
-    """Return the folder of a preset that is on disk, even if a user put the files there, or else its name."""
+    """Return the folder of a preset if it is on disk, even if a user put the files there; otherwise return its name."""
     return str(preset_on_disk(_handle(preset, keras_hub), "keras_hub") or preset)
 
 
@@ -158,7 +158,7 @@ def _handle(preset, keras_hub):
 
 
 def _load_at(shape, built_for, preset, name, keras_hub, load_preset_weights):
-    """Load the network for images of any requested shape; the weights of most transformers fit only one shape."""
+    """Load the network for images of a requested shape; the weights of most transformers fit only one shape."""
     load = keras_hub.models.Backbone.from_preset
     try:
         encoder = image_encoder(load(preset, load_weights=load_preset_weights, image_shape=tuple(shape)))
@@ -169,7 +169,9 @@ def _load_at(shape, built_for, preset, name, keras_hub, load_preset_weights):
         reason = first_line(error)
         if load_preset_weights:
             reason = f"its weights are for {built_for[0]} x {built_for[1]} pixels"
-        raise InputError(f"The preset `hub:{name}` cannot take images of shape {tuple(shape)}: {reason}.") from error
+        raise InputError(
+            f"The preset `hub:{name}` does not accept images of shape {tuple(shape)}: {reason}."
+        ) from error
 
 
 def _load(preset, keras_hub, load_preset_weights):

@@ -28,7 +28,7 @@ def pool(x, pooling, prefix_tokens=0, name=""):
     Args:
         x: KerasTensor of shape `(batch, height, width, channels)`, or `(batch, tokens, channels)` from a transformer.
         pooling: `"avg"` or `"max"` over positions, `"concat"` for both, concatenated (twice as wide, as in fastai's
-            head), or `"cls"` for the class token of a token model that has one.
+            head), or `"cls"` for the class token of a transformer that has one.
         prefix_tokens: Number of leading tokens that are not patches (class, distillation and register tokens). `"avg"`,
             `"max"` and `"concat"` leave these tokens out.
         name: Prefix of the layers' names, needed if one model pools several tensors.

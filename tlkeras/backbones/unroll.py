@@ -94,7 +94,7 @@ def unrolled(model, rewritten=MappingProxyType({})):
 
 
 def _reshape(x, newshape, reshape=ops.reshape):
-    """Reshape a tensor without naming the batch size, which is unknown in a graph."""
+    """Reshape a tensor without specifying the batch size, which is unknown in a graph."""
     return reshape(x, _open_shape(x, newshape))
 
 

@@ -23,8 +23,8 @@ def _matches(path, expected):
 def published_file(file, url, expected_hash=None):
     """Find a weights file in Keras' models folder, or download it.
 
-    A message on stderr announces the download. The file gets its final name only when it is complete, so an interrupted
-    download leaves the folder unchanged.
+    A message is printed to stderr before the download. The file gets its final name only when it is complete, so an
+    interrupted download leaves the folder unchanged.
 
     Args:
         file: Name of the file in `$KERAS_HOME/models` (by default `~/.keras/models`).

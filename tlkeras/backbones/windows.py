@@ -16,13 +16,13 @@ _APART = -100.0
 
 
 def check_sides(name, backbone, height, width):
-    """Refuse an image size at which a feature map of a Swin Transformer cannot be halved or is smaller than a window.
+    """Reject an image size if a feature map of a Swin Transformer cannot be halved or is smaller than a window.
 
     Args:
         name: Name of the backbone, for the error message.
         backbone: A `SwinTransformerBackbone` from KerasHub, built for any size.
-        height: Height of the images in pixels; None is refused.
-        width: Width of the images in pixels; None is refused.
+        height: Height of the images in pixels; None is rejected.
+        width: Width of the images in pixels; None is rejected.
 
     Raises:
         InputError: The network cannot process images of this size.
@@ -67,8 +67,8 @@ def windowed_block(block, tokens, **kwargs):
 def window_attention(attention, x, regions=None):
     """Apply KerasHub's `WindowAttention` to windows of shape `(batch, windows, positions, channels)`.
 
-    `regions`, of shape `(1, windows, positions, 1)`, contains the number of the image region that each position belongs
-    to. Positions in different regions do not attend to each other.
+    `regions` has shape `(1, windows, positions, 1)` and contains the number of the image region that each position
+    belongs to. Positions in different regions do not attend to each other.
     """
     windows, positions = x.shape[1:3]
 
@@ -88,7 +88,7 @@ def window_attention(attention, x, regions=None):
 
 
 def _split(x, size):
-    """Split a feature map into windows of shape `(batch, windows, size * size, channels)`, after padding its end."""
+    """Pad a feature map and split it into windows, of shape `(batch, windows, size * size, channels)`."""
     height, width, channels = x.shape[1:]
     x = ops.pad(x, ((0, 0), (0, -height % size), (0, -width % size), (0, 0)))
     rows, columns = -(-height // size), -(-width // size)

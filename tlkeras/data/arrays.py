@@ -21,7 +21,7 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
         images: Paths, pixels in [0, 255], or anything else that `read_image` accepts.
         labels: One entry per image: a name or number, a list of names or numbers, or a row of 0s and 1s.
         classes: Names of the columns if `labels` are rows of 0s and 1s. Defaults to the column numbers, or to the
-            columns of a data frame.
+            column names of a data frame.
 
     Raises:
         InputError: `images` and `labels` differ in length, pixels have already been scaled, labels are not classes, or
@@ -61,7 +61,7 @@ def _check_same_label(files: Sequence[ImageFile], index: int, other: int) -> Non
         raise InputError(
             f"Images {index} and {other} are the same file, {files[index].path!r}, but have different labels: "
             f"{', '.join(names[0])} and {', '.join(names[1])}. List each file once; if images have several labels, "
-            "pass a list of labels per image."
+            "pass a list of labels for each image."
         )
 
 
@@ -90,7 +90,7 @@ def unpacked_labels(labels: Any, classes: Sequence[Any] | None = None) -> Any:
 
 
 def _is_matrix(labels: Any) -> bool:
-    """Return whether labels are equally long rows of numbers rather than lists of names."""
+    """Return whether labels are rows of numbers of equal length rather than lists of names."""
     if not isinstance(labels, list | tuple) or not labels:
         return False
     rows = [row for row in labels if isinstance(row, list | tuple | np.ndarray)]

@@ -1,4 +1,4 @@
-"""Batches of images for `fit`, `evaluate` and `predict`, read in threads, on any backend."""
+"""Batches of images for `fit`, `evaluate` and `predict`: read by worker threads, and usable with any backend."""
 
 import itertools
 import os
@@ -17,13 +17,13 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class ImageBatches(keras.utils.PyDataset):
-    """Batches of images and labels, read when needed. `ImageSplit.batches` creates them.
+    """Batches of images and labels that are read when needed. They are created by `ImageSplit.batches`.
 
     Args:
         read: Function that takes image indices and returns the pixels of those images, uint8 `(n, height, width, 3)`.
         labels: Int64 array of shape `(images,)`, or float32 array of 0s and 1s of shape `(images, classes)`.
         batch_size: Images per batch. The last batch may be smaller.
-        shuffle: Whether to draw a new order each epoch.
+        shuffle: Whether to use a new random order in each epoch.
         seed: Seed for shuffling. A given seed and epoch produce the same order on every machine.
         augment: Layer or function, called as `augment(images, training=True)` on each batch. A layer's random state is
             reset for every batch from `seed`, the epoch and the batch number.
@@ -131,7 +131,7 @@ class ImageBatches(keras.utils.PyDataset):
 
 
 def reseed(layer: Callable[..., Any], seed: list[int]) -> None:
-    """Reset the random state of a layer or model so that its next draws depend only on `seed`."""
+    """Reset the random state of a layer or model so that the random numbers it draws next depend only on `seed`."""
     draws = np.random.default_rng(seed)
     for variable in getattr(layer, "variables", ()):
         if variable.name == "seed_generator_state":

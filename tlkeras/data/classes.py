@@ -22,7 +22,7 @@ def name_classes(
     classes: Sequence[Any] | None = None,
     multilabel: bool | None = None,
 ) -> tuple[tuple[str, ...], list[ImageFile], bool]:
-    """Name the classes and leave out unlabeled images, with one warning that counts them.
+    """Name the classes and leave out unlabeled images, with one warning that says how many.
 
     Args:
         files: Images with their original labels from the source: a name or number, or a list of names or numbers.
@@ -68,7 +68,7 @@ def _chosen(classes: Sequence[Any]) -> tuple[str, ...]:
     if not names:
         raise invalid("classes", classes, "be a sequence of class names")
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise invalid("classes", classes, f"name each class once; {repeated[0]!r} occurs twice")
+        raise invalid("classes", classes, f"name each class only once; {repeated[0]!r} is repeated")
     return names
 
 
@@ -108,7 +108,7 @@ def _warn_of_unlabeled(files: Sequence[ImageFile], names: Sequence[tuple[str, ..
     if count == len(files):
         raise InputError(f"None of the {count} images has a label. Received labels such as {listed}.")
     code = any(isinstance(label, str | int | np.integer) and str(label).strip() for label in labels)
-    advice = " If this is a class, include it in `classes`." if code else ""
+    advice = " If one of these values is a class, include it in `classes`." if code else ""
     warn(f"{count} of {len(files)} images have no label ({listed}) and are left out.{advice}")
 
 
@@ -120,6 +120,6 @@ def _refuse_joined(names: set[str]) -> None:
         for name, parts in divided.items():
             if len(parts) > 1 and names.intersection(parts) and all(used[part] > 1 for part in parts):
                 raise InputError(
-                    f"The label {name!r} is made of parts that other labels have too. If it means several labels, pass "
-                    f"label_separator={separator!r}; if it is one class, list all classes in `classes`."
+                    f"The label {name!r} contains parts that also occur in other labels. If it means several labels, "
+                    f"pass label_separator={separator!r}; if it is one class, list all classes in `classes`."
                 )

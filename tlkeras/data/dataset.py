@@ -1,4 +1,4 @@
-"""A data set of images in training, validation and test splits, read in batches."""
+"""An image data set that is divided into training, validation and test splits and can be read in batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,11 +31,11 @@ class ImageSplit:
     """A subset of the images of a data set: their files, their labels and how to read them.
 
     Attributes:
-        paths: Paths, str array of shape `(images,)`. Images that are not files have names instead.
+        paths: Paths, str array of shape `(images,)`. An image that is not a file has a name instead of a path.
         labels: Indices into `class_names`, int64 array of shape `(images,)`. In a multi-label data set, float32 array
-            of shape `(images, classes)`: 1 where the image has the label, else 0.
-        class_names: Names of the classes, a tuple of str that all splits of a data set share.
-        image_size: `(height, width)` in pixels that images are resized to.
+            of shape `(images, classes)`: 1 if the label applies to the image, otherwise 0.
+        class_names: Names of the classes, a tuple of str; the same for all splits of a data set.
+        image_size: `(height, width)` that images are resized to, in pixels.
         resize: How to resize: `"stretch"`, `"crop"` or `"pad"`, as in `read_image`.
         groups: Int64 array of shape `(images,)`. Images with the same group number are near-duplicates, or belong
             together according to the `groups` passed to `load_images`.
@@ -114,12 +114,12 @@ class ImageSplit:
         return replace(self, **arrays)
 
     def sample(self, per_class: int, seed: int = 0) -> "ImageSplit":
-        """Return a split of at most `per_class` images of each class, for learning curves.
+        """Return a split with at most `per_class` images of each class, for learning curves.
 
         For a given seed, a smaller sample is part of every larger sample, so a curve shows the effect of adding images
-        rather than of drawing different images. In a multi-label data set, the sample has the first `per_class` images
-        of each label and up to `per_class` images without labels. Common labels can have more, because their images are
-        also drawn for rarer labels.
+        rather than of drawing different images. In a multi-label data set, up to `per_class` images are drawn for each
+        label, and up to `per_class` images without labels. Common labels can occur more often, because images drawn for
+        rarer labels can have them, too.
 
         Args:
             per_class: Maximum number of images per class, 1 or more.
@@ -167,11 +167,11 @@ class ImageSplit:
         mix: Callable[..., Any] | None = None,
         workers: int | None = None,
     ) -> ImageBatches:
-        """Return batches of pixels and labels for `fit`, `evaluate` and `predict`, read when needed.
+        """Return batches of pixels and labels, read when needed, for `fit`, `evaluate` and `predict`.
 
         Args:
             batch_size: Images per batch. Defaults to 32, as in Keras.
-            shuffle: Whether to draw a new order each epoch. By default, every epoch has the order of `paths`.
+            shuffle: Whether to use a new random order in each epoch. By default, every epoch has the order of `paths`.
             seed: Seed for shuffling and augmentation. Defaults to 0.
             augment: Layer or function, called as `augment(images, training=True)` on each batch, such as
                 `tlkeras.augmentation("photo")`.
@@ -180,8 +180,9 @@ class ImageSplit:
             workers: Number of threads that read ahead. Defaults to one per core.
 
         Returns:
-            A `keras.utils.PyDataset` of `(images, labels)`. Images are `(n, height, width, 3)`, uint8 or, if augmented
-            or mixed, float32. Labels are int64 `(n,)` or, if mixed or multi-label, float32 `(n, classes)`.
+            A `keras.utils.PyDataset` of `(images, labels)`. Images have shape `(n, height, width, 3)` and are uint8, or
+            float32 if augmented or mixed. Labels are int64 of shape `(n,)`, or float32 of shape `(n, classes)` if mixed
+            or multi-label.
 
         Raises:
             InputError: `batch_size` is not a positive integer, or `augment` or `mix` cannot be called.
@@ -202,12 +203,14 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """A data set in three splits. No two splits share an image or contain near-duplicates of each other's images.
+    """A data set divided into training, validation and test splits.
+
+    The splits share no images and, by default, no near-duplicates, unless the data set itself defines them that way.
 
     Attributes:
         train, validation, test: Splits of the data set, each an `ImageSplit`.
         class_names: Names of the classes, a tuple of str in the order of the label indices.
-        image_size: `(height, width)` in pixels that images are resized to.
+        image_size: `(height, width)` that images are resized to, in pixels.
         resize: How to resize, as in `read_image`.
         skipped: Files that could not be read, a tuple of `SkippedFile`.
         given: Names of the splits that the data set itself defines, such as `{"test"}` for a folder with a `test`

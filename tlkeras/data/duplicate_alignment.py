@@ -88,7 +88,7 @@ def _step_back(place: np.ndarray, step: np.ndarray, side: int) -> None:
 
 
 def _positions(scale: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
-    """Return the position that each pixel of a row or column is sampled from, shape `(pairs, side)`."""
+    """Return the position that each pixel of a row or column is sampled from, with shape `(pairs, side)`."""
     half = (side - 1) / 2
     return scale[:, None] * (np.arange(side, dtype="float32") - half) + shift[:, None] + half
 

@@ -127,7 +127,7 @@ def merge_groups(*groups: np.ndarray) -> np.ndarray:
 
 
 class _Collection:
-    """The fingerprints of a collection and the arrays computed from them.
+    """The fingerprints of a collection of images, and the arrays computed from them.
 
     Attributes:
         hashes: uint64 array of shape `(images, 3)`: 64 bits of a DCT hash (pHash) and 128 of a gradient hash (dHash).
@@ -192,7 +192,7 @@ class _Collection:
         return same
 
     def link(self, members: np.ndarray, level: int) -> np.ndarray:
-        """Group `members` by near-duplicates; return, for each member, the position of the first member of its group.
+        """Group near-duplicates in `members`; return, for each member, the position of the first member of its group.
 
         Pairs within a group need no second pass, so each image is compared with the images of other groups in order of
         decreasing similarity, in batches of growing size, until a batch contains no near-duplicate.

@@ -34,7 +34,7 @@ def explain_failure(source: Any, error: Exception) -> tuple[str, bool]:
 
     Args:
         source: The path, file contents, pixels or other object that could not be read.
-        error: The exception that was raised when reading it.
+        error: The exception that was raised when the image was read.
 
     Returns:
         A reason that completes "Cannot read image ...:", and whether the file is definitely unusable.
@@ -42,7 +42,7 @@ def explain_failure(source: Any, error: Exception) -> tuple[str, bool]:
     if isinstance(error, PermissionError):
         return "permission denied", False
     if isinstance(error, Image.DecompressionBombError):
-        return f"it would be a decompression bomb ({error})", False
+        return f"it could be a decompression bomb ({error})", False
     is_file = isinstance(source, str | os.PathLike | bytes)
     start = _first_bytes(source) if is_file else b""
     if is_file and not start:

@@ -1,4 +1,4 @@
-"""Read groups of images that belong together, such as those of one patient, from the user or the data set."""
+"""Group images that belong together, such as those of one patient, as the user or the data set specifies."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -20,8 +20,8 @@ def with_groups(files: Sequence[ImageFile], groups: Groups | None, columns: Iter
 
     Args:
         files: Images, each with its group from the source, if any.
-        groups: A regular expression with one capture group, a function of the key, or one value per image. By default,
-            or if `groups` is the name of one of `columns`, the groups from the source are used.
+        groups: A regular expression with one capture group, a function that takes a key, or one value per image. By
+            default, or if `groups` is the name of one of `columns`, the groups from the source are used.
         columns: Names of the source's columns.
 
     Raises:
@@ -41,7 +41,9 @@ def with_groups(files: Sequence[ImageFile], groups: Groups | None, columns: Iter
         values = [groups(file.key) for file in files]
     else:
         if not hasattr(groups, "__iter__"):
-            raise invalid("groups", groups, "be a regular expression, a function of the path, or a value per image")
+            raise invalid(
+                "groups", groups, "be a regular expression, a function that takes a path, or one value per image"
+            )
         values = list(np.asarray(groups) if hasattr(groups, "__array__") else groups)
         if len(values) != len(files):
             raise InputError(
@@ -98,7 +100,7 @@ def _searched(files: Sequence[ImageFile], expression: str, columns: list[str]) -
     if missing:
         warn(
             f"groups={expression!r} does not match {len(missing)} of {len(files)} paths, such as {missing[0]!r}; each "
-            "of them is a group of its own."
+            "of these images is a group of its own."
         )
     return [match and match[1] for match in matches]
 

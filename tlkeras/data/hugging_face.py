@@ -39,8 +39,8 @@ def list_rows(
     """List the images of a Hugging Face data set without decoding them.
 
     Returns:
-        The class names that the features of the data set list, the images with their original labels, and the column
-        names.
+        The class names that are listed in the features of the data set, the images with their original labels, and the
+        column names.
 
     Raises:
         InputError: The data set is streamed, or a column is missing.
@@ -72,7 +72,7 @@ def kept_splits(splits: Any) -> dict[str, str | None]:
 
 
 def listed_classes(feature: Any) -> Any:
-    """Return the class names that a feature, or a sequence of such features, lists; None if there are none."""
+    """Return the class names listed by a feature or by a sequence of such features; None if there are none."""
     return getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
 
 

@@ -56,12 +56,12 @@ def name_of(value: Any) -> str:
         if not float(value).is_integer():
             raise InputError(
                 f"Labels must be class names or whole numbers. Received: {value}. `load_images` does not support "
-                "regression targets such as ages, scores or boxes; bin them into classes, for example with "
-                "numpy.digitize, or pass names as text."
+                "regression targets such as ages, scores or boxes; bin them into classes (with "
+                "numpy.digitize) or pass names as text."
             )
         return str(int(value))
     if isinstance(value, dict) or (hasattr(value, "__len__") and not isinstance(value, str)):
-        raise InputError(f"A label must be a name, a number or a list of these. Received: {shown(value)}.")
+        raise InputError(f"A label must be a name, a number, or a list of names or numbers. Received: {shown(value)}.")
     return unicodedata.normalize("NFC", str(value)).strip()
 
 

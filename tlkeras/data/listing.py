@@ -23,7 +23,7 @@ _SPLIT_NAME = re.compile(
     r"[^a-z]*(?:set|split|data|images|imgs)?(?:[^a-z]|$)",
     re.IGNORECASE,
 )
-_LAYOUT = "it must have one folder per class, with image files in it"
+_LAYOUT = "it must contain one folder per class, with image files in each folder"
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class ImageFile:
 
 
 def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[ImageFile]]:
-    """List the class folders of a directory and the files in them, in an order that does not depend on the disk.
+    """List the class folders of a directory and the files in them, in an order that does not depend on the file system.
 
     A directory with the folders `train` and `val` or `test` (or other common names for these splits), each with class
-    folders, counts as already split. Hidden files, system folders such as `__MACOSX` and `@eaDir`, and files outside
-    the class folders are left out. Symbolic links to folders are followed, each folder once per class.
+    folders, is treated as already split. Hidden files, system folders such as `__MACOSX` and `@eaDir`, and files
+    outside the class folders are left out. Symbolic links to folders are followed, each folder once per class.
 
     Returns:
         The class names in Unicode's composed form, sorted (by value if all are numbers), and the files, sorted by
@@ -104,7 +104,7 @@ def normalized(path: str) -> str:
 
 
 def with_normalized_keys(files: list[ImageFile]) -> list[ImageFile]:
-    """Return the files with keys in composed form, so that a copy made on macOS is split and grouped identically."""
+    """Return the files with keys in composed form, so that a copy of the data made on macOS is split identically."""
     seen: set[str] = set()
     renamed = []
     for file in files:
@@ -173,7 +173,7 @@ def _is_split(root: Path, names: list[str]) -> bool:
     if "train" not in {PART_NAMES[name.lower()] for name in parts}:
         raise InputError(
             f"{str(root)!r} is split into {', '.join(parts)}, but none of them is called train. Rename the one with "
-            "the training images."
+            "the training images to train."
         )
     if bare := [name for name in parts if not within[name]]:
         raise InputError(f"{str(root)!r} is split into {', '.join(parts)}, but {bare[0]!r} contains no class folders.")
@@ -193,11 +193,11 @@ def _check_classes(root: Path, names: list[str]) -> None:
     listed, inside = ", ".join(tops[:3]), ", ".join(sorted(shared or ())[:3])
     if len(splits) > 1:
         raise InputError(
-            f"{str(root)!r} appears to be split into {listed}, which contain the same folders ({inside}). Rename them "
-            "to train, val or test, so that they are recognized as splits."
+            f"{str(root)!r} appears to be split into {listed}, which contain the same folders ({inside}). Rename "
+            "the outer folders to train, val or test, so that they are recognized as splits."
         )
     if len(tops) > 1 and len(shared or ()) > 1:
         warn(
             f"All folders of {str(root)!r} ({listed}, ...) contain folders with the same names ({inside}, ...). The "
-            "outer folders are used as classes. For the inner folders, pass label_of=lambda path: path.split('/')[1]."
+            "outer folders are used as classes. To use the inner ones, pass label_of=lambda path: path.split('/')[1]."
         )

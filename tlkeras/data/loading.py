@@ -44,9 +44,9 @@ def load_images(
 
     Every image is decoded once, so damaged images are found at this point rather than in the middle of training. The
     splits are stratified by class. Near-duplicates (even across classes) and images of one group stay in the same
-    split, because an image in both the training and the test split would inflate the test accuracy. For given
-    arguments, the splits depend only on the file names within the data set and on the file contents. Multi-label data
-    sets are split by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
+    split, because test images that resemble training images would inflate the test accuracy. For given arguments, the
+    splits depend only on the file names within the data set and on the file contents. Multi-label data sets are split
+    by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
 
     Splits that the data set itself defines are kept. A missing split is taken from the training images.
 
@@ -74,8 +74,9 @@ def load_images(
         label_separator: Text that separates the labels if a cell contains several, such as `"|"`.
         multilabel: Whether an image may have several labels. Defaults to true if any image has several labels or none.
         groups: Groups of images that must stay together, such as the images of one patient: a regular expression with
-            one capture group that is searched for in each path within the data set, the name of a column, a function of
-            the path, or one value per image. An image without a group (None, NaN, "", -1) is a group of its own.
+            one capture group that is searched for in each path within the data set, the name of a column, a function
+            that takes the path, or one value per image. An image without a group (None, NaN, "", -1) is a group of its
+            own.
         classes: Classes to load, in this order. Defaults to all classes, sorted by name, or by value if all names are
             numbers. In a multi-label data set, images without any of these classes are kept as negative examples.
         per_class: Maximum number of training images per class; see `ImageSplit.sample`. Validation and test images are
@@ -83,17 +84,17 @@ def load_images(
         near_duplicates: Whether to keep near-duplicates in the same split. Defaults to `True`. Use `False` for images
             that all look similar, such as frames from a fixed camera, and pass `groups` as well.
         seed: Seed for the splits. A different seed gives different splits. Defaults to 0.
-        image_size: `(height, width)` in pixels that images are resized to when they are read, or one integer for both.
+        image_size: `(height, width)` that images are resized to when they are read, in pixels, or one integer for both.
             Defaults to 224, the size that most backbones were trained on.
         resize: How to resize, as in `read_image`.
         test_size: Fraction of the images for testing, in [0, 1). Every class has at least one image in each split whose
-            fraction is not 0. Defaults to 0.2, which leaves enough images to see a difference between two models.
+            fraction is not 0. Defaults to 0.2, which usually leaves enough test images to compare two models.
         validation_size: Fraction of the images for validation, in [0, 1). Defaults to 0.2.
         strict: Whether to raise an error if a file cannot be read. Defaults to `False`, which skips such files.
 
     Returns:
         `ImageSplits` with `.train`, `.validation`, `.test`, `.class_names` and `.skipped`. In a multi-label data set,
-        the `.labels` of a split are a float32 array of 0s and 1s of shape `(images, classes)`.
+        the `.labels` of each split are a float32 array of 0s and 1s of shape `(images, classes)`.
 
     Raises:
         InputError: The source cannot be used: a folder or file does not exist, a column is missing, labels are
@@ -129,7 +130,9 @@ def load_images(
     listing = list_source(source, labels, label_of, options, groups, classes)
     place = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else f"the {type(source).__name__}"
     if not listing.files:
-        raise InputError(f"No images in {place}: it contains no files.")
+        raise InputError(
+            f"No images in {place}: it contains no labeled files. Labels come from class folders, tables or `label_of`."
+        )
     files = with_groups(listing.files, groups, listing.columns)
     check_given_splits(files)
     class_names, files, several = name_classes(files, listing.classes, classes, _several(label_separator, multilabel))
@@ -215,7 +218,9 @@ def _split(files: list[ImageFile], whole: ImageSplit, shares: dict[str, float], 
             shares = {**shares, f"{part}_size": 0.0}
     for label in np.flatnonzero((whole.counts() > 0) & (whole.take(free).counts() == 0)):
         name, part = whole.class_names[label], next(part for part in ("validation", "test") if part in parts)
-        raise InputError(f"Class {name!r} has {part} images but no training images. Add some, or leave the class out.")
+        raise InputError(
+            f"Class {name!r} has {part} images but no training images. Add training images or leave the class out."
+        )
     keys = [files[index].key for index in free]
     dealt = split(keys, whole.labels[free], whole.groups[free], list(whole.class_names), **shares, seed=seed)
     result = {part: free[chosen] for part, chosen in dealt.items()}

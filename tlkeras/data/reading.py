@@ -96,13 +96,14 @@ def read_images(
     resize: Resize = "stretch",
     workers: int | None = None,
 ) -> np.ndarray:
-    """Read many image files at once, in threads.
+    """Read many image files at once, using several threads.
 
     Args:
         paths: Paths of files, or anything else that `read_image` accepts.
         image_size: `(height, width)` of the results in pixels, or one integer for squares; not `None`.
         resize: How to resize, as in `read_image`.
-        workers: Number of threads. Defaults to one per core, because Pillow releases Python's lock while decoding.
+        workers: Number of threads. Defaults to one per core, because Pillow releases Python's global interpreter lock
+            while decoding.
 
     Returns:
         uint8 array of shape `(len(paths), height, width, 3)`, in the order of `paths`.
@@ -200,7 +201,7 @@ def check_image_size(image_size: int | tuple[int, int] | None, optional: bool = 
 
 
 def check_resize(resize: Resize) -> None:
-    """Raise if `resize` is not a known way to resize."""
+    """Raise if `resize` is not the name of a resizing method."""
     check_choice("resize", resize, get_args(Resize))
 
 

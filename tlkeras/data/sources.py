@@ -49,7 +49,7 @@ def list_source(
     groups: Any = None,
     classes: Sequence[Any] | None = None,
 ) -> Listing:
-    """List the images from any source that `load_images` accepts. The arguments are as in `load_images`.
+    """List the images from any source that `load_images` accepts. The arguments are those of `load_images`.
 
     Raises:
         InputError: The source cannot be listed, or an argument does not apply to it.
@@ -76,7 +76,7 @@ def list_source(
 def _kind(source: Any, labels: Any, label_of: Any) -> str:
     """Return the kind of a source in words, for messages."""
     if label_of is not None and not callable(label_of):
-        raise invalid("label_of", label_of, "be a function from a path to a label")
+        raise invalid("label_of", label_of, "be a function that takes a path and returns a label")
     if isinstance(source, str | os.PathLike):
         if isinstance(source, str) and source.startswith("tfds:"):
             return "a TensorFlow data set"
@@ -149,11 +149,11 @@ def _folder(source: str | os.PathLike, options: TableOptions, groups: Any) -> Li
 
 
 def _refuse_unread_groups(tables: Sequence[tuple], groups: Any) -> None:
-    """Raise if `groups` names a column of a metadata file that is not read because the file has no labels."""
+    """Raise if `groups` names a column of a metadata file that has no labels and is therefore not read."""
     for path, _, table in tables:
         if isinstance(groups, str) and groups in table.columns:
             raise InputError(
-                f"`groups` must not name a column of {path.name}, which has no label column and is not read. "
+                f"`groups` must not name a column of {path.name}, which is not read because it has no label column. "
                 f"Received: groups={groups!r}. Add a column `label` to the table, or pass columns={{'label': NAME}}."
             )
 

@@ -14,7 +14,7 @@ PARTS = ("train", "validation", "test")
 
 
 class TooFewGroups(InputError):
-    """The error that a class has enough images, but too few groups, for every part to get one."""
+    """Error for a class that has enough images, but too few groups for every part to get one."""
 
 
 def split(
@@ -70,8 +70,9 @@ def split(
             name = class_names[lacking[0]]
             if labels.ndim == 2:
                 raise TooFewGroups(
-                    f"No image of class {name!r} is left for {part}, because groups, near-duplicates and images with "
-                    "several labels are not split up. Add images, leave the class out, or try another seed."
+                    f"No image of class {name!r} is left for {part}: near-duplicates and groups stay together, and "
+                    "images with several labels are in one part only. Add images, leave the class out, or try another "
+                    "seed."
                 )
             raise TooFewGroups(
                 f"Class {name!r} has too few distinct images: near-duplicates and groups stay together, so "

@@ -15,8 +15,8 @@ def deal(labels: np.ndarray, groups: np.ndarray, quotas: np.ndarray, draws: Sequ
     Args:
         labels: Array of 0s and 1s of shape `(images, classes)`.
         groups: Int array of shape `(images,)`; images with the same number stay together.
-        quotas: Array of shape `(parts, classes + 1)`: number of images that each part should have of each class and, in
-            the last column, in total.
+        quotas: Array of shape `(parts, classes + 1)`: the number of images of each class that each part should have
+            and, in the last column, the total.
         draws: One random number in [0, 1) per image. The random number of a group's first image decides the order of
             the groups within a label and breaks ties between parts.
 

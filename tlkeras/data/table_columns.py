@@ -178,7 +178,7 @@ def _positive(table: Table, index: int, names: Sequence[str]) -> list[str] | Non
         if _zero_or_one(row[name]) is None:
             raise InputError(
                 f"{table.where(index)}: label columns must contain only 0 or 1. Received: {name}={shown(row[name])}. "
-                "Decide what uncertain and empty cells mean before loading."
+                "Replace uncertain and empty cells with 0 or 1 first."
             )
     return [name_of(name) for name in names if _zero_or_one(row[name])]
 

@@ -1,4 +1,4 @@
-"""List the image files that the rows of a table name."""
+"""List the image files that are named in the rows of a table."""
 
 import os
 import unicodedata
@@ -31,7 +31,7 @@ def list_table(
         columns: Names of columns, as in `load_images`.
         separator: Text that separates several labels in a cell.
         multilabel: Whether to combine the labels of several rows that name the same image.
-        groups: Name of the column with the groups. A value that is not a column name is ignored.
+        groups: Name of the column with the groups. Any value that is not a column name is ignored.
 
     Raises:
         InputError: A column is missing; a path is empty, points outside `root` or does not exist; or rows that name the
@@ -57,7 +57,7 @@ def list_table(
         files[key], first[key] = file, index
     if missing:
         raise InputError(
-            f"{len(missing)} of the {len(files)} files of {table.name} do not exist, such as "
+            f"{len(missing)} of the {len(files)} files listed in {table.name} do not exist, such as "
             f"{table.rows[missing[0]][chosen.path]!r} ({table.places[missing[0]]}). Paths are relative to "
             f"{str(root)!r}; to use a different folder, pass root=FOLDER."
         )
@@ -103,6 +103,6 @@ def _merged(one: ImageFile, other: ImageFile, where: str, multilabel: bool | Non
     if multilabel is not True:
         raise InputError(
             f"{where} refer to the same image, {one.path!r}, but have different labels: {', '.join(labels[0])} and "
-            f"{', '.join(labels[1])}. Correct one of them, or pass multilabel=True if images have several labels."
+            f"{', '.join(labels[1])}. Correct one of them, or pass multilabel=True if images can have several labels."
         )
     return replace(one, label=list({**labels[0], **labels[1]}))

@@ -20,7 +20,7 @@ class Table:
     Attributes:
         name: Name of the table in messages.
         columns: Names of the columns.
-        rows: One dictionary per row, which maps column names to cells. Cells of CSV files are text.
+        rows: One dictionary per row, mapping column names to cells. Cells from CSV files are text.
         places: Position of each row in the source, such as "line 2".
     """
 
@@ -39,7 +39,7 @@ def is_frame(source: Any) -> bool:
 
 
 def read_table(source: Any) -> Table:
-    """Read a table from a data frame, or from a file in the format that its suffix indicates.
+    """Read a table from a data frame, or from a file whose suffix indicates its format.
 
     Raises:
         InputError: The file does not exist, is not UTF-8 or is damaged, or the package that reads it is missing.

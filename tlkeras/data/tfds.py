@@ -12,7 +12,8 @@ def find_builder(name: str) -> Any:
     """Return the builder of a data set that has been downloaded to this machine.
 
     Raises:
-        InputError: TensorFlow Datasets is not installed or has no such data set, or the data set is not downloaded yet.
+        InputError: TensorFlow Datasets is not installed or has no such data set, or the data set has not been
+            downloaded yet.
     """
     try:
         import tensorflow_datasets as tfds
@@ -39,8 +40,8 @@ def list_examples(builder: Any, groups: Any = None) -> tuple[list[str], list[Ima
     """List the images of a builder, in compressed form if the builder supports it.
 
     Returns:
-        The class names that the features of the data set list, the images with their original labels, and the feature
-        names.
+        The class names that are listed in the features of the data set, the images with their original labels, and the
+        feature names.
 
     Raises:
         InputError: The data set has no images with labels.
