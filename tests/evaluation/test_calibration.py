@@ -71,7 +71,7 @@ def test_the_summary_warns_of_probabilities_only_where_chance_does_not_explain_t
     assert "The probabilities are miscalibrated" in sentences(2)[0]
     assert "The probabilities are miscalibrated" in sentences(0.5)[0]
     calibrated = sentences(1)[1]
-    assert "Both are within chance on 400 images" in sentences(1, temperature=1.05, after=calibrated)[0]
+    assert "can be due to chance with 400 images" in sentences(1, temperature=1.05, after=calibrated)[0]
     assert "is expected by chance" in sentences(2, temperature=2.0, after=calibrated)[0]
 
 

@@ -120,8 +120,8 @@ def adaptation_text(facts: dict) -> str:
     """
     before, after = facts["classes_in_use"]
     lines = [
-        f"Adapted to {facts['images']} unlabeled images. A classifier tells them apart from the run's images with "
-        f"accuracy {facts['domains_told_apart']:.2f} (chance: 0.50).",
+        f"Adapted to {facts['images']} unlabeled images. A classifier tells them apart from the run's images with an "
+        f"accuracy of {facts['domains_told_apart']:.2f} (chance: 0.50).",
         f"{facts['answers_changed']:.0%} of the predictions for these images changed. Classes in use: {before:.1f} "
         f"before, {after:.1f} now.",
     ]
@@ -164,7 +164,7 @@ def _learned_images(run, source):
     missing = set(run.class_names) - {file.label for file in files}
     if missing:
         raise InputError(
-            f"`source` must contain the images that the run learned from. Received: {str(where)!r}, which has no "
+            f"`source` must contain the images that the run was trained on. Received: {str(where)!r}, which has no "
             f"images of class {sorted(missing)[0]!r}."
         )
     labels = np.array([run.class_names.index(file.label) for file in files])
@@ -177,7 +177,7 @@ def _compared(run, adapted, labeled):
     accuracy = [one["accuracy"] for one in scores]
     if accuracy[1] < accuracy[0]:
         raise InputError(
-            f"The adapted run is less accurate on the labeled images: {accuracy[1]:.3f} instead of {accuracy[0]:.3f}. "
+            f"Adaptation lowers the accuracy on the labeled images from {accuracy[0]:.3f} to {accuracy[1]:.3f}. "
             f"Received: labeled={str(labeled)!r}. Keep the original run."
         )
     return {"images": scores[0]["images"], "accuracy": accuracy}

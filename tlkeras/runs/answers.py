@@ -60,7 +60,7 @@ def check_answer_file(path):
         path: Path of the output file, whose suffix determines the format.
 
     Raises:
-        InputError: The suffix is unknown, the folder cannot be written, or a required package is not installed.
+        InputError: The suffix is unknown, the folder is not writable, or a required package is not installed.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:

@@ -18,13 +18,13 @@ _FLUSHED = 64
 
 @dataclass
 class Bulk:
-    """The result of predicting many images.
+    """The result of writing the predictions for many images to a file.
 
     Attributes:
         count: Number of images, including unreadable ones.
         unreadable: One dict with `path` and `error` for each image that could not be read.
         other_files: Paths of files in the given folders that are not images, such as text files.
-        resumed: Number of predictions that an earlier process wrote.
+        resumed: Number of predictions that were written by an earlier process.
     """
 
     count: int
@@ -39,8 +39,8 @@ def predict_to_file(
     """Write the predictions for images to a file, in image order. See `tlkeras.runs.run.Run.predict` for the arguments.
 
     The predictions are collected in the hidden file `.NAME.unfinished` in the folder of the output file, one line per
-    image. The output file is written once all predictions are available. A killed process therefore loses only the last
-    batches.
+    image. The output file is written once all predictions are available. If the process is killed, only the last
+    batches are therefore lost.
     """
     check_answer_file(output)
     check_top_k(run, top_k)
@@ -84,7 +84,7 @@ def _start(unfinished, call, resume):
             other = [] if lines else sorted(name for name, value in json.loads(line).items() if call[name] != value)
             if other:
                 raise InputError(
-                    f"The unfinished answers in {str(unfinished)!r} are from a call with different arguments "
+                    f"The unfinished predictions in {str(unfinished)!r} are from a call with different arguments "
                     f"({', '.join(other)}). Repeat that call, or start over without --resume (`resume=True`)."
                 )
             lines, whole = lines + 1, whole + len(line)

@@ -54,14 +54,16 @@ def check_fit(
     check_choice("strategy", strategy, STRATEGIES)
     check_choice("probe", probe, ("logistic", "lda"))
     if probe != "logistic" and strategy == "finetune":
-        raise invalid("probe", probe, "be 'logistic' with strategy='finetune'", "Fine-tuning starts from its weights.")
+        raise invalid(
+            "probe", probe, "be 'logistic' with strategy='finetune'", "Fine-tuning starts from a logistic regression."
+        )
     check_trust(strategy, calibrate, reject, multilabel)
     check_choice("resize", resize, ("stretch", "crop", "pad"))
     check_choice("class_weight", class_weight, (None, "balanced"))
     check_integer("seed", seed, 0)
     check_integer("epochs", epochs, 0)
     if per_class is not None:
-        check_integer("per_class", per_class, 3, advice="With fewer, no images would be left for measuring.")
+        check_integer("per_class", per_class, 3, advice="With fewer, no images would be left for evaluation.")
     if minutes is not None:
         check_number("minutes", minutes, "(0, inf)")
     if image_size is not None:

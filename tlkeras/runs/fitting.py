@@ -1,4 +1,4 @@
-"""The public function `fit`: train a classifier on labeled images, measure it, and write the results to a folder."""
+"""The public function `fit`: train a classifier on labeled images, evaluate it, and write the results to a folder."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -82,11 +82,11 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: bool = True,
 ) -> Run:
-    """Train a classifier on labeled images, measure it on images it has not seen, and write the results to a folder.
+    """Train a classifier on labeled images, evaluate it on images it has not seen, and write the results to a folder.
 
     Accuracy is measured first. With the strategy `"features"` and up to 5000 images, every image is classified once by
     a model that has not seen it (grouped, stratified cross-validation). Otherwise, a fifth of the images is held out.
-    The final model is then trained on all images. If the data set defines a test split, it is used only for measuring,
+    The final model is then trained on all images. If the data set defines a test split, it is used only for evaluation,
     never for training.
 
     The command `tlkeras fit` does the same, with options of the same names.
@@ -94,7 +94,7 @@ def fit(
     Args:
         source: Labeled images in any form that `tlkeras.load_images` accepts: a folder with one subfolder per class,
             optionally under `train`, `val` and `test`; a table; or the name of a data set. The result of `load_images`
-            works as well.
+            is accepted as well.
         output: Folder to write the run to. Defaults to None, which writes nothing.
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or `"auto"` for the backbone with the best ImageNet
             accuracy among those whose weights are on this machine. Defaults to `"efficientnet_lite0"`, whose weights
@@ -135,7 +135,7 @@ def fit(
         class_weight: `"balanced"` to weight each class inversely to its number of images. Defaults to None, which gives
             all images the same weight.
         near_duplicates: Whether to keep near-duplicates on the same side of every split. Defaults to True.
-        image_size: Height and width in pixels that images are resized to. Defaults to None, which means the size that
+        image_size: Height and width that images are resized to, in pixels. Defaults to None, which means the size that
             the backbone was trained at.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`.
         seed: Seed for the splits and all other randomness. The same seed gives the same result on the same machine.
@@ -220,7 +220,7 @@ def _loaded(arguments, side):
 
 
 def _undivided(source, options):
-    """Load the images without a split, if cross-validation can measure them; otherwise return None."""
+    """Load the images without splitting them if they can be cross-validated; otherwise, return None."""
     images = load_images(source, test_size=0, validation_size=0, **options)
     data = labeled_features(np.zeros((len(images.train), 1)), images.train.labels, images.train.groups)
     measurable = len(images.train) <= MOST_TO_CROSS_VALIDATE and data.rarest >= 2 and len(np.unique(data.groups)) >= 3

@@ -1,8 +1,8 @@
 """The folder of a run: a trained classifier and its documentation.
 
-- `model.keras` opens with plain Keras.
-- `model.tflite` makes the same predictions in LiteRT, without Keras. It exists if the model can be converted.
-- `labels.json` contains the class names, and how images are resized.
+- `model.keras` can be loaded with plain Keras.
+- `model.tflite` makes the same predictions in LiteRT, without Keras. It exists only if the model can be converted.
+- `labels.json` contains the class names and the resizing method.
 - `metrics.json` contains the measurements, the digests of the images, and the settings.
 - `report.html` shows all of the above, and `confusion.png` shows which classes are confused.
 - `model_card.md` documents the model for publication.
@@ -39,7 +39,7 @@ def check_run_output(path, overwrite=False):
             Defaults to False.
 
     Raises:
-        InputError: The folder already contains a run, contains other files, or cannot be written.
+        InputError: The folder already contains a run, contains other files, or is not writable.
     """
     check_output(path, _FILES)
     found = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
@@ -67,8 +67,8 @@ def written_run(path, run, overwrite=False):
         overwrite: Whether to replace an existing run. Defaults to False.
 
     Yields:
-        Path of a temporary folder that the `with` block writes its files to, `pathlib.Path`. At the end, the folder is
-        moved to `path`.
+        `pathlib.Path` of a temporary folder to which the `with` block writes its files. At the end, the folder is moved
+        to `path`.
 
     Raises:
         InputError: As in `check_run_output`, or the run cannot be written.
@@ -86,7 +86,7 @@ def written_run(path, run, overwrite=False):
             raise InputError(f"{error} {where}") from error
         if isinstance(error, OSError):
             reason = error.strerror or first_line(error)
-            raise InputError(f"The output folder {str(path)!r} cannot be written: {reason}. {where}") from error
+            raise InputError(f"Cannot write to the output folder {str(path)!r}: {reason}. {where}") from error
         error.add_note(where)
         raise
 
@@ -121,7 +121,7 @@ def read_model(folder, size, classes):
         `keras.Model`, not compiled.
 
     Raises:
-        InputError: The file is missing, damaged, or has other shapes.
+        InputError: The file is missing or damaged, or the shapes do not match.
     """
     import keras
 

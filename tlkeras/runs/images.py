@@ -1,4 +1,4 @@
-"""Limit the number of images in a run, identify images by their digests, and list the images of a run again."""
+"""Limit the number of images in a run, identify images by their digests, and list a run's images again."""
 
 import os
 from dataclasses import replace
@@ -68,7 +68,7 @@ def digests(split, source):
 
 
 def options_read_with(arguments):
-    """Return the arguments of `fit` that say how to read its source, without those left out, ready for JSON."""
+    """Return the given arguments of `fit` that say how to read its source, as values that JSON supports."""
     given = {name: arguments[name] for name in READING if arguments[name] is not None}
     return {name: str(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
 
@@ -85,7 +85,7 @@ def source_files(run, source=None, name="source"):
     Args:
         run: `Run` with metrics.
         source: The source, if it has moved. Defaults to None, the source that the run was trained on.
-        name: Name of the caller's argument for the source, for the error. Defaults to `"source"`.
+        name: Name of the caller's argument for the source, which the error mentions. Defaults to `"source"`.
 
     Returns:
         List of `ImageFile` with labels of the run's classes.
@@ -104,14 +104,14 @@ def source_files(run, source=None, name="source"):
 
 
 def labeled_as(run, files):
-    """Return those of the listed images that have classes of a run, with labels in the form that the run predicts.
+    """Return the listed images whose classes a run knows, with labels in the form that the run predicts.
 
     Args:
         run: `Run` whose classes are selected.
         files: List of `ImageFile` with their original labels.
 
     Returns:
-        List of `ImageFile`. If the run predicts several labels, images with none of the run's classes stay.
+        List of `ImageFile`. If the run predicts several labels, images with none of the run's classes are kept.
     """
     several = True if run.thresholds is not None else None
     return name_classes(files, run.class_names, classes=run.class_names, multilabel=several)[1]

@@ -35,10 +35,10 @@ def scores_of(measured, majority):
 
 
 def expected_range(scores):
-    """Compute a prediction interval for the accuracy on a new set of similar images, as large as the measured set.
+    """Compute a prediction interval for the accuracy on as many new, similar images as were measured.
 
     Both the accuracy on the new images and the measured accuracy have a standard error, so the interval is wider than a
-    confidence interval by a factor of √2. It is centered at the accuracy after adding two correct and two wrong
+    confidence interval by a factor of √2. It is centered on the accuracy after adding two correct and two wrong
     predictions (Agresti and Coull, 1998).
 
     Args:
@@ -78,13 +78,13 @@ def most_common(split):
 
 
 def evaluate(run, source, table, classes=None, verbose=False):
-    """Measure a run on labeled images. See `tlkeras.runs.run.Run.evaluate` for the result.
+    """Evaluate a run on labeled images. See `tlkeras.runs.run.Run.evaluate` for the result.
 
     Args:
-        run: `Run` to measure.
+        run: `Run` to evaluate.
         source: Labeled images, in any form that `load_images` accepts.
         table: `TableOptions` for reading the source.
-        classes: Names of the classes to measure on. Defaults to None, all classes.
+        classes: Names of the classes whose images are scored. Defaults to None, all classes.
         verbose: Whether to show progress on stderr. Defaults to False.
     """
     seen, majority = known_from_training(run)

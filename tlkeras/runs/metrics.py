@@ -14,7 +14,7 @@ def metrics_of(trained, scores, task, data, strategy, calibration):
     """Build a dict of the measurements, the settings, the data and the software versions.
 
     Args:
-        trained: `tlkeras.selection.outcome.Trained`, with the model and what was measured.
+        trained: `tlkeras.selection.outcome.Trained`, with the model and its measured predictions.
         scores: `Scores` or `LabelScores` of the trained model.
         task: `tlkeras.selection.outcome.Task` that the model was trained for.
         data: Dict with the images' source and digests.

@@ -21,7 +21,7 @@ def list_images(images):
     """List images, expanding each folder and each pattern into the files that it refers to.
 
     Args:
-        images: One or more of the following: a path of a file; a folder, for all visible files below it that may be
+        images: One or more of the following: the path of a file; a folder, for all visible files below it that may be
             images, sorted; a pattern such as `"*.jpg"`, for all matching files, sorted; or anything else that
             `tlkeras.read_image` accepts. If a file with exactly this name exists, it takes precedence over the files
             that match the pattern.
@@ -56,7 +56,7 @@ def predict_each(run, images, *, top_k=1, probabilities=False, tta=False, batch_
 
 
 def stream_answers(run, images, batch_size, verbose, tta=False):
-    """Yield pairs: an image, and either the engine's output for it or an `ImageError`. See `Run.probabilities`."""
+    """Yield pairs of an image and either the engine's output for it or an `ImageError`. See `Run.probabilities`."""
     check_integer("batch_size", batch_size, 1)
     images, _ = list_images(images)
     reader, flips = _Reader(run.image_size, run.resize), flips_to_use(run) if tta else ()
@@ -83,17 +83,17 @@ def flips_to_use(run):
             "tta",
             True,
             "be False for a run that was trained without `tta=True`",
-            "Train it again with `tta=True` and a `domain`.",
+            "Train the run again with `tta=True` and a `domain`.",
         )
     if not measured["helps"]:
-        gain, error = measured["gain"], measured["standard_error"]
-        warn(f"Flips are not averaged, because the gain on held-out images was only {gain:+.3f} ± {error:.3f}.")
+        gain = f"{measured['gain']:+.3f} ± {measured['standard_error']:.3f}"
+        warn(f"Predictions are not averaged over flips: the gain on held-out images was only {gain}.")
         return ()
     return measured["flips"]
 
 
 class FlippingEngine:
-    """Engine that wraps another engine and averages the outputs for an image and for flips of that image.
+    """Engine that wraps another engine and averages its outputs over each image and the flips of that image.
 
     Args:
         engine: Engine returned by `tlkeras.features.engines.choice.make_engine`.

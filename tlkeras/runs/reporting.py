@@ -19,7 +19,7 @@ def write_reports(folder, run, trained, task, command):
     Args:
         folder: Output folder that already contains the rest of the run's files, `pathlib.Path`.
         run: The `Run` that was trained.
-        trained: `tlkeras.selection.outcome.Trained`, with the model and what was measured.
+        trained: `tlkeras.selection.outcome.Trained`, with the model and its measured predictions.
         task: `tlkeras.selection.outcome.Task` that the model was trained for.
         command: Command that reproduces the run.
     """

@@ -1,4 +1,4 @@
-"""The hidden folder of an unfinished run, next to the output folder, from which a killed `fit` resumes."""
+"""The hidden folder of an unfinished run, next to the output folder, which lets `fit` resume after being killed."""
 
 import json
 import shutil

@@ -127,17 +127,17 @@ class Run:
     ) -> list[dict]:
         """Predict the classes of images.
 
-        If the run has a LiteRT file, that file makes the predictions, on all cores and without Keras. Otherwise, or
+        If the run has a LiteRT file, predictions come from that file, on all cores and without Keras. Otherwise, or
         once `model` has been accessed and may have been changed, Keras is used. The probabilities from LiteRT and Keras
         agree to within 1e-5. The command `tlkeras predict` does the same as this method.
 
         Args:
-            images: One or more of the following: a path of an image file; a folder, for all images below it; a pattern
-                such as `"photos/*.jpg"`; or anything else that `tlkeras.read_image` accepts.
-            output: File for the predictions, `.csv`, `.jsonl` or `.parquet`. It appears once it is complete. With a
-                file, memory use does not depend on the number of images. Defaults to None, no file.
-            resume: Whether to continue an identical call that was killed before its `output` was complete. Images
-                already predicted are not read again. Defaults to False, which starts from the beginning.
+            images: One or more of the following: the path of an image file; a folder, for all images below it; a
+                pattern such as `"photos/*.jpg"`; or anything else that `tlkeras.read_image` accepts.
+            output: File for the predictions, `.csv`, `.jsonl` or `.parquet`. It appears once it is complete. With
+                `output`, memory use does not depend on the number of images. Defaults to None, no file.
+            resume: Whether to continue an identical call that was killed before its `output` was complete. Images that
+                already have predictions are not read again. Defaults to False, which starts from the beginning.
             top_k: Number of classes to include, starting with the most probable. Defaults to 1.
             probabilities: Whether to include the probabilities of all classes. Defaults to False.
             tta: Whether to average predictions over each image and its flips. Requires a run from `fit(tta=True)`,
@@ -235,7 +235,7 @@ class Run:
         return with_features(self.model)
 
     def make_engine(self) -> Callable[[Any], Any]:
-        """Make the engine for predictions: LiteRT if possible, or Keras once `model` has been accessed.
+        """Create the engine for predictions: LiteRT if possible, or Keras once `model` has been accessed.
 
         Returns:
             Function that maps pixels to a float32 array of shape `(images, classes)`, or `(images, classes + 1)` with
@@ -251,10 +251,10 @@ class Run:
 
 
 def load_run(path: str | os.PathLike) -> Run:
-    """Open the folder of a run that `tlkeras.fit` or the command `tlkeras fit` wrote.
+    """Open a run that was written by `tlkeras.fit` or by the `tlkeras fit` command.
 
     Args:
-        path: Folder of the run, which was the `output` of `fit`.
+        path: Folder of the run: the `output` passed to `fit`.
 
     Returns:
         `Run`.
@@ -266,11 +266,11 @@ def load_run(path: str | os.PathLike) -> Run:
 
     >>> load_run("data")
     Traceback (most recent call last):
-    tlkeras.errors.InputError: 'data' is not a run: it lacks model.keras or labels.json. `tlkeras fit` writes runs.
+    tlkeras.errors.InputError: 'data' is not a run: it lacks model.keras or labels.json. Create one with `tlkeras fit`.
     """
     path = Path(path)
     if not (path / MODEL).is_file() or not (path / LABELS).is_file():
-        raise InputError(f"{str(path)!r} is not a run: it lacks {MODEL} or {LABELS}. `tlkeras fit` writes runs.")
+        raise InputError(f"{str(path)!r} is not a run: it lacks {MODEL} or {LABELS}. Create one with `tlkeras fit`.")
     try:
         labels = json.loads((path / LABELS).read_text("utf-8"))
         names, size, resize = tuple(labels["class_names"]), tuple(labels["image_size"]), labels["resize"]
@@ -287,7 +287,7 @@ def load_run(path: str | os.PathLike) -> Run:
 
 
 def use_files(run):
-    """Let a run predict by the LiteRT file in its folder, if there is one, until `run.model` is accessed again."""
+    """Make a run predict with the LiteRT file in its folder, if there is one, until `run.model` is accessed again."""
     run._model = run.__dict__.pop("model", run._model)
     labels = json.loads((run.path / LABELS).read_text("utf-8"))
     features = run.rejector.features if run.rejector else 0

@@ -45,7 +45,7 @@ def evaluate_shifted(run, source, shifted, table, verbose=False):
 
 
 def _split(run, source, files):
-    """Make a split with the run's classes and image size from the labeled files of a source."""
+    """Build a split with the run's classes and image size from the labeled files of a source."""
     files = scored_part(files)[1]
     if not files:
         raise InputError(f"`source` must contain images. Received: {named_source(source)}, which contains no images.")

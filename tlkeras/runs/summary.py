@@ -6,7 +6,7 @@ from tlkeras.runs.trust import trust_text
 
 
 def summary(metrics):
-    """Describe a run's accuracy, the images that it was measured on, and the accuracy to expect on new images.
+    """Describe a run's accuracy, the images on which it was measured, and the accuracy to expect on new images.
 
     Args:
         metrics: Contents of a run's `metrics.json`.
@@ -89,13 +89,13 @@ def _explained(scores, measured):
     low, high = measured["expected"]
     learned, by = measured["learned_from"], measured["by"]
     if by == "test images":
-        yield f"The delivered model was trained on {learned} images and on none of these."
+        yield f"The delivered model was trained on {learned} images, none of which are test images."
     elif by == "held-out images" and not measured["refitted"]:
         yield f"The delivered model was trained on {learned} other images."
     else:
         yield (
-            "Each image was predicted by a model that had not seen it. The final model was trained on all "
+            "Each image was classified by a model that had not seen it. The final model was trained on all "
             f"{learned}, so expect slightly better accuracy."
         )
-    what = " of the labels to be correct" if "labels" in scores else ""
-    yield f"On the same number of new images like these, expect {low:.2f} to {high:.2f}{what} (95% interval)."
+    what = "a fraction of correct labels" if "labels" in scores else "an accuracy"
+    yield f"On as many new images of the same kind, expect {what} of {low:.2f} to {high:.2f} (95% interval)."

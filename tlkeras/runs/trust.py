@@ -11,7 +11,7 @@ def check_trust(strategy, calibrate, reject, multilabel):
     """Check the arguments `calibrate` and `reject` of `fit` before any image is read.
 
     Raises:
-        InputError: `calibrate` or `reject` cannot be used with the rest of the arguments.
+        InputError: `calibrate` or `reject` cannot be used with the other arguments.
     """
     for name, value in (("calibrate", calibrate), ("reject", reject)):
         if not isinstance(value, bool):
@@ -45,7 +45,7 @@ def check_classes(images, calibrate, reject, probe):
         )
     if reject and UNKNOWN in images.class_names:
         raise InputError(
-            f"The class name {UNKNOWN!r} is reserved with reject=True for images of no known class. Rename the class, "
+            f"The class name {UNKNOWN!r} is reserved with reject=True for images of unknown classes. Rename the class, "
             "or leave out its images."
         )
 
@@ -54,8 +54,8 @@ def measure_calibration(trained, calibrate, seed=0):
     """Measure the calibration of probabilities and, on request, scale the model's head with a temperature.
 
     Args:
-        trained: `tlkeras.selection.outcome.Trained`, with the model and what was measured. If `calibrate` is true, the
-            trained model is changed in place.
+        trained: `tlkeras.selection.outcome.Trained`, with the model and its measured predictions. If `calibrate` is
+            true, the trained model is changed in place.
         calibrate: Whether to scale the probabilities.
         seed: Seed for the folds and for the bootstrap. Defaults to 0.
 
@@ -124,8 +124,8 @@ def trust_text(metrics):
     elif calibration and not _includes_zero(calibration["before"]["overconfidence"]):
         before = calibration["before"]
         yield (
-            f"The probabilities are miscalibrated: their mean is {before['confidence']:.2f}, and the share of correct "
-            f"answers is {before['accuracy']:.2f}. Use --calibrate to scale them."
+            f"The probabilities are miscalibrated: the mean confidence is {before['confidence']:.2f}, but the "
+            f"accuracy is {before['accuracy']:.2f}. Use --calibrate to scale the probabilities."
         )
     if rejection:
         caught = f"{rejection['caught']:.0%} ± {rejection['standard_error']:.0%}"
@@ -146,9 +146,9 @@ def _scaled_text(calibration):
     before, after = calibration["before"], calibration["after"]
     errors = [one["expected_calibration_error"] for one in (before, after)]
     text = (
-        f"The probabilities are scaled with the temperature {calibration['temperature']:.2f}. The expected calibration "
-        f"error is {errors[0]:.3f} before and {errors[1]:.3f} after scaling"
+        f"The probabilities are scaled with a temperature of {calibration['temperature']:.2f}. The expected "
+        f"calibration error is {errors[0]:.3f} before and {errors[1]:.3f} after scaling"
     )
     if max(errors) <= after["noise_limit"]:
-        return f"{text}. Both are within chance on {after['images']} images (up to {after['noise_limit']:.3f})."
+        return f"{text}. Errors up to {after['noise_limit']:.3f} can be due to chance with {after['images']} images."
     return f"{text}; about {after['noise']:.3f} is expected by chance."

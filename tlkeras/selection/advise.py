@@ -1,4 +1,4 @@
-"""The public `advise`: choose a backbone and whether to fine-tune it, from evidence on the user's own images."""
+"""The public function `advise`: choose a backbone, and whether to fine-tune it, based on the user's own images."""
 
 import os
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def advise(
     Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The accuracy of the best
     probe and the number of images then decide whether fine-tuning is worth the time: a probe that is nearly always
     correct leaves nothing to gain, and on our data sets of a few hundred images, fine-tuning was not more accurate than
-    the advised probe (docs/choosing.md). Producing the advice needs no fine-tuning. `tlkeras fit --strategy auto`
+    the advised probe (docs/choosing.md). Producing the advice requires no fine-tuning. `tlkeras fit --strategy auto`
     follows the advice. If that command fine-tunes, it compares the result with the probe on held-out images and keeps
     the better model.
 
@@ -89,11 +89,11 @@ def advise(
 
 
 def plan_for(candidates, tables, split, skipped=(), *, image_size=None, seed=0) -> Plan:
-    """Make a plan from candidates whose features are known.
+    """Build a plan from candidates whose features are known.
 
     Args:
         candidates: List of `Candidate`, each a whole backbone.
-        tables: Features of each candidate, arrays `(images, width)`.
+        tables: Features of each candidate, arrays of shape `(images, width)`.
         split: `ImageSplit` of the images.
         skipped: Files that cannot be read.
         image_size: Size of the images that the features were computed from; None for each backbone's default.
@@ -165,7 +165,7 @@ def _trained(candidate, images):
     minutes = EPOCHS * images * (candidate.milliseconds or 0) * TRAINING_TIMES / 60_000
     time = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
     if minutes > LONGEST:
-        reason = f"All blocks would take about {time} here. With the last ones only, the other blocks run just once."
+        reason = f"Training all blocks would take about {time}. If only the last ones train, the others run just once."
         return Choice("trains", "last", "default", reason)
     reason = "All blocks, at a low learning rate, starting from the probe, with BatchNorm in inference mode."
     return Choice("trains", "all", "default", reason + (f" About {time} on this machine." if minutes >= 1 else ""))
@@ -191,7 +191,7 @@ def _readout(ranking, row, tuned):
     if row.over_output is not None and len(ranking.rows) > len({one.candidate.backbone for one in ranking.rows}):
         gain, error = row.over_output
         if row.candidate.block is None:
-            certainty, reason = "tie", "No earlier block is as accurate and cheaper."
+            certainty, reason = "tie", "No earlier block is both as accurate and cheaper."
         elif gain > error:
             certainty = "clear"
             reason = (

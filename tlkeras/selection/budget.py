@@ -32,7 +32,7 @@ class Pace:
 
     Attributes:
         step: Seconds per training step.
-        image: Seconds per image of a forward pass through the whole network.
+        image: Seconds per image for a forward pass through the whole network.
         views: Number of views of each image for which the trunk output is computed before training; None if each step
             runs the trunk.
     """
@@ -67,7 +67,7 @@ class StepTimer(keras.callbacks.Callback):
 
 
 class Announcement(StepTimer):
-    """Announce on stderr, after four steps, how long training will take if that is more than a minute.
+    """Timer that, after four steps, prints to stderr how long training will take, if that is more than a minute.
 
     Args:
         task: `tlkeras.selection.outcome.Task`.
@@ -84,7 +84,7 @@ class Announcement(StepTimer):
             self.said, minutes = True, minutes_for(self.task, full_pace(self.seconds), self.task.epochs)
             if minutes > 1:
                 text = f"Fine-tuning takes about {minutes:.0f} minutes ({self.seconds:.2f} s per step)"
-                print(f"{text}. To limit it, use --minutes.", file=sys.stderr)
+                print(f"{text}. To limit the time, use --minutes.", file=sys.stderr)
 
 
 def full_pace(step_seconds):
@@ -139,8 +139,8 @@ def within_minutes(task, time_step):
             its output is cached.
 
     Returns:
-        Dict of `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side`, the size in pixels to resize images
-        to, or None to keep their size.
+        Dict of `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side`, the side in pixels to which images
+        are resized, or None to keep their size.
     """
     kept = None if task.checkpoint is None else task.checkpoint / "plan.json"
     if kept is not None and kept.exists():
@@ -184,8 +184,8 @@ def smaller_sides(backbone, side):
     """List the sides in pixels that images may be resized to if fine-tuning takes too long, the largest first.
 
     Args:
-        backbone: Name of the backbone. For backbones that split images into patches or have size-specific weights,
-            there are no smaller sizes.
+        backbone: Name of the backbone. For backbones that split images into patches or have size-specific weights, the
+            result is empty.
         side: Side of the images in pixels without resizing.
 
     Example:

@@ -68,7 +68,8 @@ def train_by_fine_tuning(task):
 def refitted(task, trained):
     """Train a new model on all images, with the choices of a measured model.
 
-    It sees each image as often as the measured model did, so it trains for more steps, since there are more images.
+    The new model sees each image as often as the measured model did. Since there are more images, it trains for more
+    steps.
 
     Args:
         task: `Task` of the measured model.
@@ -133,7 +134,7 @@ def _tuned(task, train, stage, validation_data=None, **options):
 
 
 def predicted(model, split, batch_size=32, verbose=False, flips=()):
-    """Predict a split, averaged over flips; float32 of shape `(images, classes)`."""
+    """Return predictions for a split, averaged over flips; float32 of shape `(images, classes)`."""
     engine = quick_engine(model)
     return _answers(average_over_flips(engine, flips) if flips else engine, split, batch_size, verbose)
 

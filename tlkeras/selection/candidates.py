@@ -75,7 +75,7 @@ class Candidate:
 
     @property
     def file_size(self) -> int:
-        """Size in bytes of a classifier's float32 weights, including the head. The file has nearly this size."""
+        """Size in bytes of a classifier's float32 weights, including the head. The file is nearly this large."""
         return 4 * (self.parameters + (self.width + 1) * self.classes)
 
 
@@ -88,7 +88,7 @@ class Tapped:
             of blocks, which are read one at a time.
         image_size: As in `FeatureExtractor`.
         resize: As in `FeatureExtractor`.
-        cache: As in `FeatureExtractor`; with False, this object uses a temporary folder.
+        cache: As in `FeatureExtractor`; if False, this object uses a temporary folder.
         verbose: Whether to show progress on stderr.
     """
 

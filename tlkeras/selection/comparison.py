@@ -31,8 +31,8 @@ def quick_scores(tables, split):
         split: `ImageSplit` of the images.
 
     Returns:
-        float64 array of shape `(candidates, images)`: whether each prediction is correct; with several labels per
-        image, the fraction of labels predicted correctly.
+        float64 array of shape `(candidates, images)`: 1 for each correct prediction and 0 for each wrong one; with
+        several labels per image, the fraction of labels predicted correctly.
     """
     classes = np.arange(len(split.class_names))
     present = split.labels > 0 if split.multilabel else split.labels[:, None] == classes
@@ -51,7 +51,7 @@ def probe_scores(tables, split, seed=0, rounds=ROUNDS):
     """Score each candidate by cross-validating both kinds of linear probe, all on the same folds.
 
     For each fold, the logistic regression uses the C with the lowest loss on the other folds, so no image influences
-    the choice of the regression that predicts it. The discriminant analysis has no hyperparameter to choose.
+    the choice of the regression that classifies it. The discriminant analysis has no hyperparameter to choose.
 
     Args:
         tables: Features of each candidate, arrays `(images, features)`.
@@ -92,7 +92,7 @@ def lead(first, second, groups):
     Args:
         first: Scores of one candidate, of shape `(images,)`.
         second: Scores of the other candidate.
-        groups: Group of each image; images in the same group count as dependent.
+        groups: Group of each image; images in the same group are treated as dependent.
 
     Returns:
         `(lead, standard_error)`: the mean of `first - second` and its standard error. This error is far smaller than it
@@ -103,7 +103,7 @@ def lead(first, second, groups):
 
 
 def _held_out(data, parts):
-    """Predict every image with its fold held out; float64 of shape `(images, classes)`."""
+    """Classify every image with its fold held out; float64 of shape `(images, classes)`."""
     paths = [probability_paths(data, [rows], CS)[0] for rows in parts]
     losses = [log_losses(path, data, rows).mean(axis=1) for path, rows in zip(paths, parts, strict=True)]
     answers = np.empty((len(data.labels), len(data.classes)))

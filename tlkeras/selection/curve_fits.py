@@ -1,4 +1,4 @@
-"""Functions that describe a learning curve by the number of images, fitted to many resampled curves at once.
+"""Functions of the number of images that describe learning curves, fitted to many resampled curves at once.
 
 All families have the form `asymptote - drop * shape(n)`. For a given shape, a weighted linear regression finds the
 other two parameters, so a few array operations try all shapes in a grid for all curves. No starting point is needed,
@@ -49,7 +49,7 @@ class CurveFits:
         family: `"POW4"`, `"MMF4"` or `"LOG2"`.
         asymptote: float64 array of shape `(curves,)`: the accuracy with unlimited images, at most 1; for LOG2, which
             has no asymptote, the accuracy with one image.
-        drop: float64 array of shape `(curves,)`: the factor of the shape, at least 0.
+        drop: float64 array of shape `(curves,)`: the factor that multiplies the shape, at least 0.
         shape: float64 array of shape `(curves, 2)`: the logarithms of the exponent and of the second parameter.
     """
 
@@ -70,9 +70,10 @@ def fit_curves(family: str, n, accuracies, weights=None, polish: bool = False) -
     Args:
         family: `"POW4"`: `asymptote - drop * ((n + shift) / (1 + shift)) ** -exponent`; `"MMF4"`: `asymptote - drop /
             (1 + (n / half) ** exponent)`; `"LOG2"`: `asymptote + drop * log2(n)`.
-        n: Numbers of images, shape `(sizes,)`, ascending and positive.
-        accuracies: Accuracies in [0, 1], of shape `(curves, sizes)`.
-        weights: Weight of each size, of shape `(sizes,)`, such as inverse variances. Defaults to equal weights.
+        n: Array of shape `(sizes,)`: numbers of images, ascending and positive.
+        accuracies: Array of shape `(curves, sizes)`: accuracies in [0, 1].
+        weights: Array of shape `(sizes,)`: the weight of each size, such as its inverse variance. Defaults to equal
+            weights.
         polish: Whether to refine the best shape of the grid to the exact minimum. Defaults to False, since the grid is
             finer than the noise of resampled curves.
 

@@ -32,7 +32,7 @@ def flipped_sources(split, flip, image_size, resize):
     Args:
         split: `ImageSplit` to flip.
         flip: Name of the flip, a key of `FLIPS`.
-        image_size: `(height, width)` to resize the images to.
+        image_size: `(height, width)` that the images are resized to.
         resize: Resizing method, as in `tlkeras.read_image`.
 
     Returns:
@@ -52,7 +52,7 @@ def average_over_flips(predict, flips):
     """Return a function that averages the predictions for each image and its flips.
 
     Args:
-        predict: Function from pixels `(images, height, width, channels)` to probabilities.
+        predict: Function that maps pixels `(images, height, width, channels)` to probabilities.
         flips: Names of the flips, keys of `FLIPS`.
 
     Example:

@@ -22,8 +22,8 @@ class Forecast(NamedTuple):
     """An accuracy, or a difference in accuracy, predicted by a learning curve.
 
     Attributes:
-        per_class: Number of images per class that the forecast is for; for a difference, the number of images added per
-            class.
+        per_class: Number of images per class to which the forecast applies; for a difference, the number of images
+            added per class.
         accuracy: Median of the forecasts, as a fraction.
         low: 10th percentile of the forecasts.
         high: 90th percentile of the forecasts.
@@ -68,9 +68,9 @@ class LearningCurve:
 
     Attributes:
         per_class: float64 array of shape `(sizes,)`: mean number of training images per class, ascending.
-        accuracy: float64 array of shape `(sizes,)`: fraction of images predicted correctly.
-        standard_error: float64 array of shape `(sizes,)`: standard error of `accuracy`; images in the same group count
-            as dependent.
+        accuracy: float64 array of shape `(sizes,)`: fraction of images classified correctly.
+        standard_error: float64 array of shape `(sizes,)`: standard error of `accuracy`; images in the same group are
+            treated as dependent.
         now: Mean number of available images per class. Probes are trained on at most four fifths of them.
         hindcast: `Hindcast`: a forecast of the last measured accuracy, from measurements on at most half as many
             images.
@@ -91,8 +91,8 @@ class LearningCurve:
         """Fit curves to measurements.
 
         Args:
-            per_class: Numbers of training images per class, shape `(sizes,)`, ascending.
-            right: Whether each image was predicted correctly, shape `(rounds, sizes, images)`.
+            per_class: Array of shape `(sizes,)`: numbers of training images per class, ascending.
+            right: Bool array of shape `(rounds, sizes, images)`: whether each image was classified correctly.
             groups: Int array of shape `(images,)`; images in the same group are resampled together.
             now: Number of available images per class.
             seed: Seed for the resampling.
@@ -255,7 +255,7 @@ def _fits(per_class, draws, error) -> tuple[CurveFits, ...]:
 
 
 def _predicted(fits, per_class) -> np.ndarray:
-    """Return the accuracies that all resampled curves of all families predict for a given number of images."""
+    """Return the accuracy that each resampled curve, of every family, predicts for a number of images per class."""
     return np.concatenate([fit(per_class)[:, 0] for fit in fits])
 
 

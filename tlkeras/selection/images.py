@@ -1,4 +1,4 @@
-"""Load the images that choices of backbone, block and strategy may depend on."""
+"""Load the images that are used to choose a backbone, a block and a strategy."""
 
 import os
 
@@ -14,7 +14,7 @@ MOST_IMAGES = 5000
 
 
 def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
-    """Load the images that choices may depend on: all except test images.
+    """Load the images that may be used to make choices: all except test images.
 
     Args:
         images: A source for `load_images`, whose test split, if it defines one, is ignored; an `ImageSplits`, whose

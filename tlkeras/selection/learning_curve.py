@@ -39,13 +39,13 @@ def learning_curve(
     cache: bool | str | os.PathLike = True,
     verbose: bool = True,
 ) -> LearningCurve:
-    """Measure a linear probe on growing numbers of images, and forecast the gain from additional images.
+    """Evaluate linear probes trained on increasing numbers of images, and forecast the gain from additional images.
 
     The features of a frozen backbone are computed once. In each of `repeats` rounds, each fifth of the images is
-    predicted by probes trained on subsets of the other four fifths, which range from one eleventh to all of these
-    images. Smaller subsets are contained in larger ones and preserve the class proportions. Near-duplicates, and images
-    in the same group, are never split between training and test images. The C of each probe is chosen on its training
-    images.
+    classified by probes trained on subsets of the other four fifths. The subsets range from one eleventh to all of
+    these images. Smaller subsets are contained in larger ones and preserve the class proportions. Near-duplicates, and
+    images in the same group, are never split between training and test images. The C of each probe is chosen on its
+    training images.
 
     Three families of curves, POW4, MMF4 and LOG2, are then fitted to resampled measurements (images, or groups of them,
     drawn with replacement). The median and the 80% interval are taken over all forecasts of the fitted curves. As a
@@ -71,8 +71,8 @@ def learning_curve(
         `LearningCurve`, which prints as a table followed by the forecast in words.
 
     Raises:
-        InputError: A class has fewer than 10 distinct images, since forecasts from fewer are wrong by large factors
-            (https://arxiv.org/abs/2303.01598); images have several labels; or an argument is invalid.
+        InputError: A class has fewer than 10 distinct images, since forecasts from fewer images can be off by large
+            factors (https://arxiv.org/abs/2303.01598); images have several labels; or an argument is invalid.
 
     Example:
 
@@ -158,7 +158,7 @@ def check_enough(labels: Sequence, groups) -> None:
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # more threads would wait for each other on matrices this small
 def _round(data: LabeledFeatures, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Predict each image with probes on fractions of the other folds; return correctness, bool `(shares, images)`."""
+    """Classify each image with probes trained on parts of the other folds; return correctness, `(shares, images)`."""
     rng = np.random.default_rng(seed)
     right = np.empty((len(shares), len(data.labels)), bool)
     everything = np.arange(len(data.labels))

@@ -9,7 +9,7 @@ PENALTIES = 10.0 ** np.arange(-2, 2.1, 0.5)
 
 
 def leave_one_out(features, targets, groups):
-    """Predict each image by ridge regression on all images outside its group.
+    """Predict the targets of each image by ridge regression on all images outside its group.
 
     No model is refitted: if a group is left out, the residuals of its images are `(I - H)⁻¹ r`, where `H` is the
     group's block of the matrix that maps targets to predictions, and `r` is the group's residuals in the fit to all
@@ -17,7 +17,7 @@ def leave_one_out(features, targets, groups):
 
     Args:
         features: Features of shape `(images, features)`; this function standardizes them.
-        targets: Numbers of shape `(images, outputs)`, such as -1 and 1 per class.
+        targets: Array of shape `(images, outputs)`, such as 1 for the class of an image and -1 for all other classes.
         groups: Int array of shape `(images,)`; images in the same group are left out together.
 
     Returns:

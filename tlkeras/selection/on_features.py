@@ -21,7 +21,7 @@ FEW_IMAGES = 1000
 def train_on_features(task):
     """Train a linear probe on the features of a frozen backbone, and fold both into one Keras model.
 
-    The accuracy is measured first. If the data set has no test split, every image is predicted by cross-validation; if
+    The accuracy is measured first. If the data set has no test split, every image is classified in cross-validation; if
     there are more than `MOST_TO_CROSS_VALIDATE` images, a fifth is held out instead. Then the probe is fitted on all
     images. C is always chosen by cross-validation within the training images. No image passes through the network
     twice.
@@ -82,7 +82,7 @@ def extract(task):
 
 
 def _cross_validated(task, extractor, learned, features):
-    """Predict each image with a probe that has not seen it, and fit a probe on all images."""
+    """Classify each image with a probe that was not trained on it, and fit a probe on all images."""
     options = {"folds": fold_count(learned), **_probe_options(task)}
     table = np.concatenate(list(features.values()))
     result = cross_validate_probe(table, learned.labels, groups=learned.groups, **options)
@@ -101,7 +101,7 @@ def _flipped_features(task, extractor, split, flip):
 
 
 def _held_out(task, extractor, learned, features, given):
-    """Predict the test images with a probe that has not seen them; refit it on them too if they are in `learned`."""
+    """Classify the test images with a probe not trained on them; if they are in `learned`, add them and refit."""
     images, options = task.images, _probe_options(task)
     known, parts = images.train, ["train"]
     if task.refit:
@@ -122,7 +122,7 @@ def _held_out(task, extractor, learned, features, given):
 
 
 def _out_of_fold(task, features, choices):
-    """Predict the measured probe's training images by cross-validation, to choose a temperature."""
+    """Classify the measured probe's training images in cross-validation, to fit a temperature."""
     parts = ["train", "validation"] if task.refit else ["train"]
     known = task.images.train.join(*(getattr(task.images, part) for part in parts[1:]))
     options = {"folds": fold_count(known), "Cs": [choices.get("C", 1.0)], **_probe_options(task)}

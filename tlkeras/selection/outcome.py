@@ -1,4 +1,4 @@
-"""The task of a strategy, and its result: a model, and the predictions that its accuracy is computed from."""
+"""The task of a strategy, and its result: a model, and the predictions from which its accuracy is computed."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -26,16 +26,16 @@ class Task:
     """Images to train on, and the training options.
 
     Attributes:
-        images: `ImageSplits` to train and measure on.
+        images: `ImageSplits` to train and evaluate on.
         backbone: Name of the backbone.
         probe: Classifier on frozen features: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
-        calibrate: Whether to provide predictions for choosing a temperature.
+        calibrate: Whether to provide predictions for fitting a temperature.
         reject: Whether to fit a rejector for images of unknown classes.
         block: Name of the block that a probe reads, or names of several blocks; None for the output of the backbone.
         tapped: `Tapped` that has already computed the features of all blocks for most images, or None.
-        flips: Names of the flips to average predictions over, for comparison with the predictions for unflipped images;
+        flips: Names of the flips over which predictions are averaged, for comparison with those for unflipped images;
             see `tlkeras.selection.flips`.
-        refit: Whether the delivered model is trained on all images once the accuracy is measured.
+        refit: Whether the delivered model is trained on all images once the accuracy has been measured.
         cross_validate: Whether a probe may be measured by cross-validation over all images; False if some of the images
             were used to choose the block or the kind of probe.
         class_weight: None, or `"balanced"` to give all classes the same total weight.
@@ -82,7 +82,7 @@ class Task:
         return images.train.join(images.validation, *made)
 
     def report(self, phase: str, seconds: float, images: int | None = None, **details) -> None:
-        """Report the end of a phase to `on_event`, and on stderr if `verbose`."""
+        """Report the end of a phase to `on_event` and, if `verbose`, to stderr."""
         if images is not None:
             details = {"images": images, "images_per_second": round(images / max(seconds, 1e-9), 1), **details}
         if self.verbose:
@@ -95,7 +95,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Measured:
-    """Predictions for images by models that have not seen them.
+    """Predictions for images, made by models that were not trained on these images.
 
     Attributes:
         images: The `ImageSplit` that the predictions are for.
@@ -119,13 +119,13 @@ class Trained:
     """A classifier, and a record of its training.
 
     Attributes:
-        model: `keras.Model` from raw pixels to class probabilities.
-        measured: `Measured` predictions that the accuracy is computed from.
+        model: `keras.Model` that maps raw pixels to class probabilities.
+        measured: `Measured` predictions from which the accuracy is computed.
         learned: `ImageSplit` that the model was trained on.
         choices: Dict of the strategy's decisions, such as the C of a logistic regression.
-        seconds: Dict of the duration of each phase.
+        seconds: Dict that maps each phase to its duration in seconds.
         rejector: `tlkeras.Rejector`, or None.
-        calibration: `Measured` predictions to choose a temperature on; None to use `measured`.
+        calibration: `Measured` predictions used to fit the temperature; None to use `measured`.
     """
 
     model: "keras.Model"

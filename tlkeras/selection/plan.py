@@ -19,7 +19,7 @@ class Choice:
         value: The chosen value.
         certainty: `"clear"` if the images support the choice by more than one standard error, `"tie"` if the support is
             weaker, and `"default"` if the choice does not depend on the images.
-        reason: The reason for the choice, with the evidence, in a sentence.
+        reason: The reason for the choice, with the evidence, in one sentence.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Plan:
         choices: A `Choice`, with its reason, for each of the settings above.
         rule_of_thumb: The layers to train according to the number of images alone: `"head"` below 1,000, `"last"` up to
             100,000, and `"all"` above.
-        ranking: `Ranking` of the backbones and their blocks, which the choices are based on.
+        ranking: `Ranking` of the backbones and their blocks, on which the choices are based.
     """
 
     strategy: Literal["features", "finetune"]

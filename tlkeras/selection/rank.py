@@ -1,4 +1,4 @@
-"""The public `rank`: compare backbones and blocks on the user's own images, with standard errors of differences."""
+"""The public function `rank`: compare backbones and blocks on the user's own images, with standard errors."""
 
 import os
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def rank(
     and the cheapest one is recommended. Near-duplicates are held out together.
 
     The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
-    measures it again.
+    measures the accuracy again.
 
     Args:
         images: A folder with one subfolder per class, or another source for `tlkeras.load_images`; the result of

@@ -19,7 +19,7 @@ class Ranked:
 
     Attributes:
         candidate: `Candidate`: backbone, block and their cost.
-        images: Number of images that the accuracies are measured on.
+        images: Number of images on which the accuracies are measured.
         quick_accuracy: Leave-one-out accuracy of ridge regression, as a fraction.
         over_output: `(difference, standard error)`: quick accuracy minus the quick accuracy at the output of the same
             backbone; None if that output is not a candidate. If an earlier block leads, the images are probably unlike
@@ -27,7 +27,7 @@ class Ranked:
         probe: `"logistic"` or `"lda"`, whichever is more accurate, as in `tlkeras.linear_probe`; None for a candidate
             whose quick score was too far below the best.
         accuracy: Cross-validated accuracy of that probe, as a fraction, or None.
-        standard_error: Standard error of `accuracy`; near-duplicates count as dependent.
+        standard_error: Standard error of `accuracy`; near-duplicates are treated as dependent.
         behind: Accuracy of the best candidate minus that of this one, or None.
         behind_error: Standard error of `behind`, computed from paired predictions for the same images.
     """
@@ -127,7 +127,7 @@ class Ranking:
         if any(isinstance(row.candidate.block, tuple) for row in self.rows):
             yield "Each block below the output is read together with the two below it."
         if self.skipped:
-            yield f"{_counted(len(self.skipped), 'unreadable file')}, for example {self.skipped[0].path}"
+            yield f"{_counted(len(self.skipped), 'unreadable file')}, such as {self.skipped[0].path}"
 
     def _profiles(self):
         """Format the quick accuracy of each block, one line per backbone."""
