@@ -1,4 +1,4 @@
-"""Compare methods on the same splits, as all notebooks do, and keep the scoreboard of the course."""
+"""Compare methods on the same splits, as all notebooks do, and maintain the scoreboard of the course."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Compariso
     A is better
     """
     if len(scores) != 2:
-        raise InputError(f"`scores` must have two methods. Received: {len(scores)}.")
+        raise InputError(f"`scores` must contain exactly two methods. Received: {len(scores)}.")
     (first, a), (second, b) = scores.items()
     return evaluation.comparison.compare(a, b, names=(first, second), **_sizes(splits))
 
@@ -100,7 +100,7 @@ def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 
         notebook: Number of the notebook, such as `"03"`.
         rows: Dict that maps each approach to its accuracy on test images: a fraction, or `(fraction, low, high)` as
             returned by `interval` and `counted`. An empty dict adds nothing.
-        images: Short description of the images that the accuracies were measured on, or a dict that maps approaches to
+        images: Short description of the images on which the accuracies were measured, or a dict that maps approaches to
             such descriptions. Approaches missing from the dict get the default.
         splits: Number of splits, or a dict that maps approaches to numbers of splits. `""` means that there are no
             splits.

@@ -138,7 +138,7 @@ def _backend():
 
 
 def check_notebooks(requirements=None, in_jupyter=None):
-    """Check the packages of the extra `notebooks`, which the notebooks need in addition to tlkeras.
+    """Check the packages of the `notebooks` extra, which the notebooks need in addition to tlkeras.
 
     The check fails if a package is too old. It also fails if JupyterLab is missing, unless this code already runs in a
     notebook. Other missing packages are only listed, because cells that use them are skipped.
@@ -159,7 +159,7 @@ def check_notebooks(requirements=None, in_jupyter=None):
 
 
 def check_memory(available=None):
-    """Check that enough memory is free, in GB. The check passes if the system does not report its memory."""
+    """Check that enough memory (in GB) is free. The check passes if the system does not report its memory."""
     available = _available_memory() if available is None else available
     if available is None:
         return Check("memory", True, "not reported by this system")
@@ -169,14 +169,14 @@ def check_memory(available=None):
 
 
 def check_disk(folder=".", free=None):
-    """Check that enough disk space is free in a folder, in GB."""
+    """Check that enough disk space (in GB) is free in a folder."""
     free = shutil.disk_usage(folder).free / 1e9 if free is None else free
-    fix = "" if free >= DISK else f"free some space; the notebooks need {DISK:.0f} GB."
+    fix = "" if free >= DISK else f"free up some space; the notebooks need {DISK:.0f} GB."
     return Check("disk", free >= DISK, f"{free:.1f} GB free", fix)
 
 
 def check_weights(name=BACKBONE):
-    """Check that the weights of a backbone are on this machine, so that no network is needed."""
+    """Check that the weights of a backbone are on this machine, so that no network connection is needed."""
     if backbone_info(name).offline:
         return Check("weights", True, f"{name} is installed")
     return Check("weights", False, f"{name} is not installed", "reinstall tlkeras with its dependencies.")
@@ -268,7 +268,7 @@ def _requirements(extra, requirements=None):
 
 
 def _python():
-    """Return the command for this Python: its name, or its path if the name starts a different Python."""
+    """Return the command that runs this Python: its name, or its path if the name alone would run another one."""
     name = Path(sys.executable).name
     return name if shutil.which(name) == sys.executable else shlex.quote(sys.executable)
 

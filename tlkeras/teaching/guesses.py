@@ -18,19 +18,19 @@ def predict(number: str, guess: Any, choices: Sequence[str] | None = None) -> No
         choices: Possible guesses. Defaults to None, which accepts any number.
 
     Raises:
-        InputError: The guess is not one of the choices, or is not a number although there are no choices.
+        InputError: The guess is not one of the choices or, without choices, is not a number.
 
     Example:
 
     >>> predict("01.a", ..., choices=("photos", "drawings"))
-    Your guess, please: replace the ... by 'photos' or 'drawings', then run this cell again.
+    Your guess, please: replace the ... with 'photos' or 'drawings', then run this cell again.
     >>> predict("01.a", "photos", choices=("photos", "drawings"))
     Noted: photos. The answer comes below.
     """
     if guess is ...:
         _guesses.pop(number, None)
         wanted = " or ".join(map(repr, choices)) if choices else "a number"
-        print(f"Your guess, please: replace the ... by {wanted}, then run this cell again.")
+        print(f"Your guess, please: replace the ... with {wanted}, then run this cell again.")
         return
     if choices is not None and guess not in choices:
         raise InputError(f"`guess` must be one of {', '.join(map(repr, choices))}. Received: {guess!r}.")

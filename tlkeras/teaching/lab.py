@@ -46,10 +46,10 @@ class Split(NamedTuple):
 
 
 def drawings(image_size: int = IMAGE_SIZE):
-    """Load all 427 drawings of the course, ten classes, as one `tlkeras.ImageSplit`.
+    """Load the course's 427 drawings, in ten classes, as one `tlkeras.ImageSplit`.
 
     Args:
-        image_size: Height and width in pixels that images are resized to.
+        image_size: Height and width that images are resized to, in pixels.
 
     Example:
 
@@ -62,12 +62,12 @@ def drawings(image_size: int = IMAGE_SIZE):
 
 
 def emoji(style: str | None = None, image_size: int = IMAGE_SIZE):
-    """Load the emoji, fifteen classes, as one `tlkeras.ImageSplit`. Images with the same name form a group.
+    """Load the emoji, in fifteen classes, as one `tlkeras.ImageSplit`. Images with the same name form a group.
 
     Args:
         style: `"line"`, `"noto"`, `"rendered"` or `"twemoji"` for the 442 emoji of one style. Defaults to None, all
             four. An emoji has the same group number in every style only if all four styles are loaded at once.
-        image_size: Height and width in pixels that images are resized to.
+        image_size: Height and width that images are resized to, in pixels.
 
     Example:
 
@@ -201,7 +201,7 @@ def scores(fit: Callable[..., Any], features: ArrayLike, images: Any, splits: Se
     features, labels = np.asarray(features), images.labels
     if len(features) != len(labels):
         raise InputError(
-            f"`features` must have one row for each of the {len(labels)} images. Received: {len(features)}."
+            f"`features` must have one row for each of the {len(labels)} images. Received: {len(features)} rows."
         )
     grouped = "groups" in inspect.signature(fit).parameters
     measured = []

@@ -1,4 +1,4 @@
-"""Curves of percentages in panels side by side, for the notebooks: by learning rate, epoch or number of images."""
+"""Curves of percentages in side-by-side panels, for the notebooks: by learning rate, epoch or number of images."""
 
 from collections.abc import Mapping, Sequence
 

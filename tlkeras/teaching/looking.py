@@ -14,7 +14,7 @@ def relabeled(images: Any, labels: ArrayLike):
 
     Args:
         images: `tlkeras.ImageSplit`.
-        labels: Booleans of shape `(images,)`.
+        labels: Boolean array of shape `(images,)`.
     """
     return replace(images, labels=np.asarray(labels).astype("int64"), class_names=("no", "yes"))
 
@@ -44,7 +44,7 @@ def neighbors_agree(features: np.ndarray, images: Any) -> float:
 
 
 def strongest_maps(maps: np.ndarray, count: int = 6) -> np.ndarray:
-    """Draw, in grayscale, an image's feature maps with the largest variation across positions.
+    """Draw, in grayscale, the feature maps of an image that vary most across positions.
 
     Args:
         maps: Float array of shape `(rows, columns, features)`.

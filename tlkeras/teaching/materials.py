@@ -26,7 +26,7 @@ def clipart10():
 
 
 def emoji4():
-    """Find the emoji that ship with the source: 442 things in fifteen classes, each drawn in four styles.
+    """Find the emoji that ship with the source: 442 of them in fifteen classes, each drawn in four styles.
 
     Returns:
         `pathlib.Path` of the folder `data/emoji4`, found in the same way as the folder of `clipart10`.

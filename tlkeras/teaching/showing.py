@@ -1,4 +1,4 @@
-"""Show findings and tables below a cell, with plain text for terminals and screen readers."""
+"""Show findings and tables below a notebook cell, with a plain-text version for terminals and screen readers."""
 
 import base64
 import html
@@ -33,7 +33,7 @@ class Shown:
 
 
 def show(shown):
-    """Display something below the cell; outside notebooks, print its text."""
+    """Display content below the cell; outside notebooks, print its text."""
     if "IPython" in sys.modules:
         from IPython import display, get_ipython
 

@@ -7,7 +7,7 @@ import numpy as np
 
 
 class UpperBlocks:
-    """The upper blocks of a classifier as a small model of their own, ready to be trained again and again.
+    """The upper blocks of a classifier as a small model of their own, which can be trained many times.
 
     Blocks that stay frozen compute the same values in every epoch and every run. Here, these values are computed only
     once, and the model that is trained takes them as its inputs. No new model is built for each run: `fit` first resets

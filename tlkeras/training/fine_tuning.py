@@ -82,7 +82,7 @@ def fine_tune(
         validation_data: Validation data in any form that `train` accepts, or `None` to train without early stopping and
             keep the weights of the last step.
         plan: A plan from `tlkeras.advise`. It sets `epochs`, `learning_rate`, `layer_decay` and `blocks`, so do not
-            pass these arguments too. Defaults to none.
+            pass these arguments as well. Defaults to none.
         epochs: Number of epochs of fine-tuning. 0 stops after the probe.
         steps: Number of training steps in each run, instead of `epochs`. The schedule ends after the last step, even in
             the middle of an epoch. Defaults to the number of steps in `epochs`.
@@ -103,7 +103,7 @@ def fine_tune(
         label_smoothing: Fraction of each label that is spread over all classes.
         patience: Number of epochs without a lower validation loss before training stops.
         mix: A layer that blends images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`. The data must
-            be arrays or splits whose labels are class indices. Blending pays off from about 20,000 images (BiT,
+            be arrays or splits whose labels are class indices. Blending starts to pay off at about 20,000 images (BiT,
             Kolesnikov et al., 2020). Defaults to none.
         ema_momentum: Momentum, such as 0.99, of a moving average of the weights; the average replaces the weights at
             the end. `None` for no moving average.
@@ -126,9 +126,9 @@ def fine_tune(
             dict sets only the weights of positive targets; `"balanced"` weights both positive and negative targets.
             Defaults to none.
         cache: Whether to compute the output of the frozen part once and train on it many times: `"auto"` (if caching
-            saves time and the output fits on the disk), `True` (if it fits) or `False`. Caching is not possible if the
+            saves time and the output fits on disk), `True` (if it fits) or `False`. Caching is not possible if the
             first block trains, with `mix` or `callbacks`, for a model with its own training step, or if several devices
-            share a batch. With `True`, the reason is then reported on stderr.
+            share a batch. With `True`, the reason is then reported to stderr.
         cached_views: Number of random views of each image to cache, if images are augmented.
         seed: Seed for the order of images, the cached views and the probe's cross-validation.
         callbacks: One or more Keras callbacks for the training after the probe. With callbacks, nothing is cached, so
@@ -143,7 +143,7 @@ def fine_tune(
         on_event: Function that is called with a dict after each phase and each epoch. The dict contains `phase`,
             `seconds`, and values that depend on the phase (`C`, `run`, `epoch`, `epochs`, `loss`, `accuracy`,
             `val_loss`, `val_accuracy`, `learning_rate`, ...). Defaults to none.
-        verbose: Whether to report on stderr, one line per epoch.
+        verbose: Whether to report to stderr, with one line per epoch.
 
     Returns:
         A `FineTuning` report. Its `choices` are the arguments for a second call that trains on all images.
@@ -211,7 +211,7 @@ class _Call:
             raise invalid(
                 "checkpoint",
                 checkpoint,
-                "be None when several workers train",
+                "be None when training on multiple workers",
                 "The workers would overwrite each other's files.",
             )
         self.checkpoint = Checkpoint(checkpoint, call_of(model, self.data, options))

@@ -1,4 +1,4 @@
-"""Unfreeze a model from the top down within one `fit`; training can resume even if the process is killed."""
+"""Unfreeze a model from the top down within one call to `fit`; training can resume even if the process is killed."""
 
 import os
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     This is the gradual unfreezing of ULMFiT (Howard and Ruder 2018, https://arxiv.org/abs/1801.06146): the new head
     settles before its gradients reach the pretrained weights. Blocks are unfrozen at the beginning of epochs inside one
-    `fit`, so schedules, early stopping and other callbacks continue undisturbed. Weights that already train keep their
-    optimizer slots. Newly unfrozen weights start as in a new optimizer, with their own step count, since otherwise
-    Adam's first updates to them would be 3 to 6 times too large. For this purpose, the model's optimizer is replaced by
-    a differential optimizer of the same family with the same settings, so `model.optimizer` is a new object. Its
-    multipliers are all 1 if the original optimizer had none.
+    call to `fit`, so schedules, early stopping and other callbacks continue undisturbed. Weights that already train
+    keep their optimizer slots. Newly unfrozen weights start as in a new optimizer, with their own step count, since
+    otherwise Adam's first updates to them would be 3 to 6 times too large. For this purpose, the model's optimizer is
+    replaced by a differential optimizer of the same family with the same settings, so `model.optimizer` is a new
+    object. Its multipliers are all 1 if the original optimizer had none.
 
     With `backup`, each epoch begins by writing the weights, the optimizer, the phase, the trainable variables and the
     random state of the layers to one file. If you run the same program again, `fit` continues from this file and ends
@@ -50,7 +50,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
         on_plateau: Instead of a schedule, the number of blocks to unfreeze each time `monitor` has stopped improving.
         monitor: Name of the logged metric that `on_plateau` watches.
         mode: `"min"` if lower values of `monitor` are better, `"max"` if higher values are, or `"auto"` to decide by
-            its name.
+            the name of `monitor`.
         patience: Number of epochs without improvement before blocks are unfrozen.
         min_delta: Smallest change that counts as an improvement, as in `keras.callbacks.ReduceLROnPlateau`.
         batchnorm: `"frozen"` keeps BatchNormalization in unfrozen blocks unchanged; `"train"` trains it.
@@ -61,8 +61,8 @@ class GradualUnfreezing(keras.callbacks.Callback):
 
     Raises:
         InputError: Both or neither of `schedule` and `on_plateau` are given, or an argument is out of range. At the
-            beginning of `fit`: the model does not have one of the blocks in `schedule`, or the backup was made by a
-            different model or run, or cannot be written. At the end of an epoch: `monitor` is not logged.
+            beginning of `fit`: the model lacks one of the blocks in `schedule`, or the backup was made by a different
+            model or run or cannot be written. At the end of an epoch: `monitor` is not logged.
 
     Example:
 
@@ -94,11 +94,11 @@ class GradualUnfreezing(keras.callbacks.Callback):
         if (schedule is None) == (on_plateau is None):
             raise InputError(
                 f"Exactly one of `schedule` and `on_plateau` must be given. Received: schedule={schedule!r}, "
-                f"on_plateau={on_plateau!r}. Pass schedule={{2: 1, 4: None}} or on_plateau=1, for example."
+                f"on_plateau={on_plateau!r}. For example, pass schedule={{2: 1, 4: None}} or on_plateau=1."
             )
         if schedule is not None:
             if not isinstance(schedule, dict):
-                raise invalid("schedule", schedule, "be a dict from epochs to the blocks that train from then on")
+                raise invalid("schedule", schedule, "be a dict that maps epochs to the blocks that train from then on")
             for epoch in schedule:
                 check_integer("schedule", epoch, 0, advice="Its keys are epochs, counted from 0.")
         if on_plateau is not None:

@@ -56,7 +56,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
         return ops.where(known, loss, float("nan"))
 
     def _weighted(self, y_true, y_pred):
-        """Return the mean over labels of the weighted binary cross-entropies."""
+        """Return the mean of the labels' weighted binary cross-entropies."""
         negative, positive = (ops.cast(weights, y_pred.dtype) for weights in self.label_weights)
         smoothed = y_true * (1 - self.label_smoothing) + self.label_smoothing / 2
         losses = ops.binary_crossentropy(smoothed, y_pred, from_logits=self.from_logits)

@@ -191,7 +191,7 @@ def _is_arrays(data):
 
 
 def _check_data(data):
-    """Refuse data for which `fit` would raise an error that does not say what data is accepted."""
+    """Reject data for which `fit` would raise an error that does not say what data is accepted."""
     if _is_arrays(data):
         wrong = len(data) not in (2, 3) or any(part is None for part in data[:2])
     else:  # a single array has no labels, and `ImageSplits` is more than one split
@@ -208,7 +208,7 @@ def _check_data(data):
 
 
 class _Sweep(keras.callbacks.Callback):
-    """Set the next rate after each batch, and record the loss of only that batch."""
+    """Record the loss of each batch on its own, and set the next rate after each batch."""
 
     def __init__(self, rates, divergence):
         super().__init__()

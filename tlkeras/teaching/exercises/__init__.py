@@ -1,4 +1,4 @@
-"""Check the exercises of the notebooks by what a solution does, so that any correct solution passes.
+"""Check the exercises of the notebooks by what solutions do, so that every correct solution passes.
 
 The checks of notebook NN are the functions `exercise_1` to `exercise_3` of the module `notebook_NN`. Each function
 takes the learner's answer and, in some exercises, measurements from the notebook. It calls `require` for each property
@@ -101,7 +101,7 @@ def tried(function, *arguments):
 
 
 def require_splits(images):
-    """Require splits of `load_images` whose test images do not overlap the training and validation images."""
+    """Require splits returned by `load_images` whose test images do not overlap the training and validation images."""
     from tlkeras.data.dataset import ImageSplits  # imports Keras, which `start` must silence first
 
     require(isinstance(images, ImageSplits), "the answer must be splits, as returned by tlkeras.load_images.")

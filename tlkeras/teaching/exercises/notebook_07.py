@@ -61,7 +61,7 @@ def exercise_2(policy):
 
 
 def exercise_3(augmentation, symmetries, images):
-    """Require layers that preserve the shape and range of images, without flips that `check_symmetry` finds unsafe."""
+    """Check that the layers preserve image shape and range, and include no flip that `check_symmetry` calls unsafe."""
     import keras
 
     from tlkeras.checks.symmetry import Symmetry

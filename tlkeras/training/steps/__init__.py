@@ -1,1 +1,1 @@
-"""The parts of a call to `fine_tune`, from checking the data to averaging weights."""
+"""The steps of `fine_tune`, from checking the data to averaging weights."""

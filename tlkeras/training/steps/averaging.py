@@ -13,7 +13,7 @@ def values_of(variables):
 
 
 def assign_values(variables, values):
-    """Assign to variables the values that `values_of` copied."""
+    """Assign the values copied by `values_of` back to the variables."""
     for variable in variables:
         variable.assign(values[id(variable)])
 

@@ -116,7 +116,7 @@ class CachedTrunk(keras.utils.PyDataset):
         return first * steps_per_epoch(self.batches)
 
     def _move(self, count=None, dtype=None):
-        """Move the features to an array with room for more images, or with a different dtype."""
+        """Move the features to an array that has room for more images or a different dtype."""
         before, folder = self._features, self._folder
         self._folder, self._dtype = None, dtype or self._dtype
         try:
@@ -156,8 +156,8 @@ def cached_top(model, data, options, progress):
         model: The classifier, a `keras.Model`.
         data: The data of the call, as `tlkeras.training.steps.training_data.TrainingData`.
         options: The settings of the call, as `tlkeras.training.steps.options.Options`.
-        progress: `tlkeras.training.steps.result.Progress`. It reports why there is no cache, unless `cache` is False,
-            or is `"auto"` and caching is impossible.
+        progress: `tlkeras.training.steps.result.Progress`. It reports why there is no cache, unless `cache` is False
+            or, with `"auto"`, caching is impossible.
 
     Returns:
         `(top, data)`: the model to train, and the data to train it on, with the trunk's output in place of images. The

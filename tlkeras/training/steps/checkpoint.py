@@ -79,7 +79,7 @@ class Checkpoint:
         call: Dict from `call_of`. A call resumes only from a checkpoint whose dict is the same.
 
     Raises:
-        InputError: The folder cannot be written to, or contains the states of a different call.
+        InputError: The folder is not writable, or contains the states of a different call.
     """
 
     def __init__(self, folder, call):

@@ -1,4 +1,4 @@
-"""Refuse data that a classifier cannot be trained on, before anything is changed."""
+"""Reject data that a classifier cannot be trained on, before anything is changed."""
 
 import keras
 import numpy as np
@@ -22,11 +22,11 @@ _REGRESSION_LOSSES = {
     )
 }
 
-_REGRESSION_ADVICE = "`fine_tune` trains classifiers. For quantities such as ages or boxes, use Keras' `fit`."
+_REGRESSION_ADVICE = "`fine_tune` trains classifiers. To predict quantities such as ages or boxes, use Keras' `fit`."
 
 
 def refuse_regression(model, head):
-    """Refuse a model that is compiled to predict quantities.
+    """Reject a model that is compiled for regression.
 
     A model with a softmax head counts as a classifier, whatever its loss.
 
@@ -47,7 +47,7 @@ def refuse_regression(model, head):
 
 
 def check_data(raw, batches, model, head, name):
-    """Refuse batches that a classifier cannot be trained or evaluated on.
+    """Reject batches that a classifier cannot be trained or evaluated on.
 
     If the images are in arrays, all of them are checked. For other data, only the images of the first batch are
     checked, since checking the rest would mean reading them. There is therefore no warning if pixels do not range from
@@ -64,7 +64,7 @@ def check_data(raw, batches, model, head, name):
         The labels that were checked.
 
     Raises:
-        InputError: The data is empty or endless, or the images or labels do not suit the model.
+        InputError: The data is empty or endless, or the model does not accept the images or labels.
     """
     if is_endless(raw):
         raise InputError(f"{name} is infinite. Limit it, for example with `dataset.take(batches)`.")
@@ -94,7 +94,7 @@ def _check_shape(shape, model, name):
 
 
 def check_labels(labels, head, name):
-    """Refuse labels that do not fit a head.
+    """Reject labels that do not fit a head.
 
     A head with several classes accepts class indices, one-hot rows, or rows of probabilities that sum to 1. A head with
     one unit accepts 0 and 1. A multi-label head accepts rows of values from 0 to 1.
@@ -115,14 +115,14 @@ def check_labels(labels, head, name):
         )
     if (rows and labels.shape[1] != units) or labels.ndim > 2 or (head.task == "multilabel" and not rows):
         raise InputError(
-            f"The head is {head.task} with {units} units, which takes labels of shape {_shapes(head)}. "
+            f"The head is {head.task} with {units} units and takes labels of shape {_shapes(head)}. "
             f"Received: {name} with labels of shape {labels.shape}."
         )
     highest = 1 if rows or head.task == "binary" else units - 1
     if labels.size and not (labels.min() >= 0 and labels.max() <= highest):
         advice = f" {_REGRESSION_ADVICE}" if labels.dtype.kind == "f" or (head.task == "binary" and rows) else ""
         raise InputError(
-            f"The head is {head.task} with {units} units, which takes labels from 0 to {highest}. "
+            f"The head is {head.task} with {units} units and takes labels from 0 to {highest}. "
             f"Received: {name} with labels from {labels.min()} to {labels.max()}.{advice}"
         )
     if not rows and labels.dtype.kind == "f" and (labels % 1).any():

@@ -35,7 +35,7 @@ def class_weights(choice, batches, head):
             raise invalid(
                 "class_weight",
                 choice,
-                f"be None, 'balanced' or a dict that maps class indices (0 to {classes - 1}) to weights of at least 0",
+                f"be None, 'balanced' or a dict that maps class indices (0 to {classes - 1}) to nonnegative weights",
             )
         weights = {number: float(choice.get(number, 1)) for number in range(classes)}
         return np.array([[1.0] * classes, list(weights.values())]) if head.task == "multilabel" else weights

@@ -103,7 +103,7 @@ def are_weighted(batches, name="data"):
 
 
 def _each_whole_batch(batches, name):
-    """Yield each batch once, unchanged, and refuse batches that are not pairs or triples."""
+    """Yield each batch once, unchanged, and reject batches that are not pairs or triples."""
     if isinstance(batches, keras.utils.PyDataset):
         source = map(batches.__getitem__, range(batches.num_batches))
     else:

@@ -64,7 +64,7 @@ def even_batches(batches, replicas):
 
 
 class EvenBatches(ChangedBatches):
-    """Batches padded with their own images, as in torch's `DistributedSampler`, so that all replicas get equally many.
+    """Batches padded with their own images to give each replica the same number, as torch's `DistributedSampler` does.
 
     TensorFlow raises an error for a replica without an image, and JAX for a replica with fewer images than the others.
 

@@ -41,7 +41,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
     @property
     def _variables(self):
-        """All variables that the rest of the run depends on."""
+        """All variables on which the rest of the run depends."""
         return [*self.runs.model.variables, *self.runs.trainee.optimizer.variables]
 
     def _save(self, epoch):

@@ -81,15 +81,15 @@ class Options:
 
         Args:
             plan: A `tlkeras.selection.plan.Plan`, a class that this module must not import.
-            function: The public function that was called; a setting that differs from its default here was passed by
-                the user.
+            function: The public function that was called; a setting that differs from that function's default was
+                passed by the user.
 
         Raises:
             InputError: A setting in the plan was also passed, or `plan` is not a plan.
         """
         planned = getattr(plan, "fine_tune_options", None)
         if not isinstance(planned, dict):
-            raise invalid("plan", plan, "be a plan that `tlkeras.advise` returned")
+            raise invalid("plan", plan, "be a plan returned by `tlkeras.advise`")
         parameters = inspect.signature(function).parameters
         for name in planned:
             if getattr(self, name) != parameters[name].default:
@@ -129,13 +129,13 @@ def as_callbacks(callbacks):
 
 
 def _check_callback(callback):
-    """Refuse objects that are not callbacks, and callbacks that would fail in the middle of training."""
+    """Reject objects that are not callbacks, and callbacks that would fail in the middle of training."""
     if not isinstance(callback, keras.callbacks.Callback):
         raise invalid("callbacks", callback, "be Keras callbacks")
     if isinstance(callback, _SETTING_RATES):
         raise InputError(
-            f"`callbacks` must not set the learning rate. Received: callbacks={shown(callback)}. `fine_tune` sets it "
-            "itself, with warm-up and cosine decay: choose `learning_rate` and `warmup` instead."
+            f"`callbacks` must not set the learning rate. Received: callbacks={shown(callback)}. `fine_tune` has "
+            "its own schedule, with warm-up and cosine decay. Pass `learning_rate` and `warmup` to `fine_tune` instead."
         )
     if isinstance(callback, keras.callbacks.SwapEMAWeights):
         raise InputError(

@@ -63,7 +63,7 @@ def restore_random_state(state):
 
 
 def _as_tuples(state):
-    """Return the state of a `random.Random` with tuples again, which JSON had turned into lists."""
+    """Convert the lists in a `random.Random` state that was stored as JSON back to tuples."""
     version, numbers, rest = state
     return version, tuple(numbers), rest
 

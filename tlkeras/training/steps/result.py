@@ -50,7 +50,7 @@ class FineTuning:
             a probe.
         steps: Number of training steps that produced the model's weights. If runs were averaged, the mean over these
             runs.
-        best_epoch: Number of the epoch that the model's weights come from, starting at 1 and counted through all runs;
+        best_epoch: Number of the epoch from which the model's weights come, starting at 1 and counted through all runs;
             0 for the weights from before fine-tuning. If runs were averaged, the epoch with the lowest validation loss.
         runs: Number of runs whose weights were averaged; 1 if there was only one run, or if a single run had the lowest
             loss.
@@ -134,10 +134,10 @@ class FineTuning:
 
 
 class Progress:
-    """Recorder that stores the progress of a call in `result`, a `FineTuning`, and reports this progress.
+    """Recorder that stores the progress of a call in `result`, a `FineTuning`, and reports the progress.
 
     Args:
-        verbose: Whether to report on stderr.
+        verbose: Whether to report to stderr.
         on_event: Function that is called with a dict for each event, or None.
     """
 
@@ -145,7 +145,7 @@ class Progress:
         self.result, self.verbose, self.on_event = FineTuning(), verbose, on_event
 
     def say(self, text):
-        """Print a line on stderr."""
+        """Print a line to stderr if `verbose` is true."""
         if self.verbose:
             print(text, file=sys.stderr)
 

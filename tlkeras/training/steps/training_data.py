@@ -24,8 +24,8 @@ class TrainingData:
         held_out: Batches of validation images, or None.
         one_hot: Whether labels are rows instead of class indices.
         class_weight: See `tlkeras.training.steps.class_weights.class_weights`.
-        sources: Dict that maps the argument's name (`train` or `validation_data`) to its original batches, to search
-            for faults.
+        sources: Dict that maps argument names (`train` and `validation_data`) to the original batches, to search for
+            faults.
         head: The classifier's `tlkeras.models.heads.Head`.
     """
 
@@ -38,7 +38,7 @@ class TrainingData:
     head: Head
 
     def explain_fault(self):
-        """If a batch that was not checked in advance caused a non-finite loss, raise an `InputError` that names it."""
+        """If an unchecked batch caused a non-finite loss, raise an `InputError` that names the batch."""
         find_fault(self.sources, self.head)
 
     def close(self):
@@ -87,7 +87,7 @@ def training_data(model, head, train, validation_data, options):
 
 
 def _check_for_probe(batches, labels, raw, head):
-    """Refuse data that the probe cannot learn from, unless finding this out would take a pass over a stream."""
+    """Reject data that the probe cannot be trained on, unless finding this out would take a pass over a stream."""
     if are_weighted(batches, "train"):
         raise InputError(
             "The data yields sample weights, which the linear probe does not support. Pass `class_weight`, or "

@@ -1,4 +1,4 @@
-"""The second phase of `fine_tune`: run training from the starting weights, once or more, and choose weights to keep."""
+"""The second phase of `fine_tune`: train once or more from the starting weights, and choose the weights to keep."""
 
 import math
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Candidate:
     Attributes:
         values: Values of the model's weights, from `tlkeras.training.steps.averaging.values_of`.
         loss: Loss on the validation data; None if unknown.
-        epoch: Epoch that the weights come from, counted through all runs; 0 for the weights from before fine-tuning.
+        epoch: Epoch from which the weights come, counted through all runs; 0 for the weights from before fine-tuning.
         steps: Number of training steps that produced the weights.
         runs: Number of runs whose weights are averaged.
         probe_share: Fraction of `values` that comes from the weights before fine-tuning.
@@ -47,7 +47,7 @@ class Runs:
         data: `tlkeras.training.steps.training_data.TrainingData` for the trainee.
         options: The settings of the call, as `tlkeras.training.steps.options.Options`.
         progress: `tlkeras.training.steps.result.Progress`, whose result is updated.
-        checkpoint: Where to save the state of the runs, as a `tlkeras.training.steps.checkpoint.Checkpoint`.
+        checkpoint: `tlkeras.training.steps.checkpoint.Checkpoint` that saves the state of the runs.
     """
 
     def __init__(self, model, trainee, data, options, progress, checkpoint):
@@ -153,7 +153,7 @@ class Runs:
             self.averages.append(average)
 
     def _average_with_probe(self):
-        """Add to the candidates the average of the weights from before and after fine-tuning."""
+        """Add the average of the weights from before and after fine-tuning to the candidates."""
         share = self.options.probe_share
         if not share:
             return
