@@ -19,7 +19,7 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """An affine map from the features of a target domain to those of the source domain, fitted without target labels.
 
     A classifier trained on source features can classify target images after this map is applied to their features. The
-    map is affine, so `tlkeras.fold` can merge it into the head, and the model does not become slower.
+    map is affine, so `tlkeras.fold` can merge it into the head at no cost in speed.
 
     Args:
         method: `"standardize"` (the default) matches the mean and standard deviation of each feature to those in the
@@ -59,7 +59,7 @@ class FeatureAlignment(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 the map the identity.
 
         Returns:
-            This object, now fitted.
+            The instance itself.
 
         Raises:
             InputError: `method` is unknown, `X` and `target` have different numbers of features, or SKADA is needed but
@@ -112,7 +112,7 @@ def _standardize(source, target):
 
 
 def _coral(source, target):
-    """Whiten with the target's covariance matrix, then recolor with the source's."""
+    """Whiten features with the target's covariance matrix, then recolor them with the source's."""
     matrix = _power(_covariance(target), -0.5) @ _power(_covariance(source), 0.5)
     return matrix, source.mean(axis=0) - target.mean(axis=0) @ matrix
 

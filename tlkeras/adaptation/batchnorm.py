@@ -1,4 +1,4 @@
-"""Adapt the BatchNorm statistics of a model to unlabeled images of a new domain (AdaBN), using a prior and checks."""
+"""Adapt the BatchNorm statistics of a model to unlabeled images of a new domain (AdaBN), with a prior."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,13 +99,13 @@ def adapt_batchnorm(
         prior: Weight of the former statistics, expressed as a number of images, from 0 (the new statistics replace the
             former ones) to `math.inf` (nothing changes). Defaults to None: the prior is chosen by the log loss on
             `labeled`, if given; otherwise it is the number of images in `unlabeled`, so the former and the new
-            statistics count equally.
+            statistics have the same weight.
         source: Images that the model's head was trained on, in any form that `unlabeled` accepts. Pass these images if
             the BatchNorm layers were frozen in training: the layers then contain statistics of ImageNet rather than of
             the training images, and only the difference between the training images and the new domain should be
             corrected. Defaults to None, which assumes that the model's statistics are those of its training images.
-        labeled: A split, or a pair of images and class indices, from the new domain, used to choose `prior`. Defaults
-            to None.
+        labeled: Labeled images from the new domain, used to choose `prior`: a split, or a pair of images and class
+            indices. Defaults to None.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, as in
             `tlkeras.fit`.
         batch_size: Images per forward pass. Defaults to 32.

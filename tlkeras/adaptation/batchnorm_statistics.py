@@ -73,7 +73,7 @@ def record_moments(
         layers: BatchNorm layers of the model.
         batches: Batches of images, as arrays of pixels.
         before: Function called with the index of a layer and the layer's moments so far, just before the layer
-            normalizes; the function may assign statistics. Defaults to None.
+            normalizes its inputs; the function may assign statistics. Defaults to None.
 
     Returns:
         A list with the `Moments` of each layer.

@@ -89,11 +89,12 @@ def adapt_to_domain(domains: Domains, batchnorm: bool, self_training: bool) -> D
 
     The features of the network are concatenated with those of a copy of the network. The copy uses the BatchNorm
     statistics of the source domain for source images, and those of the target domain for target images. Target features
-    are standardized to the moments of the source features. The probe is fitted to the source features.
+    are standardized to the means and standard deviations of the source features. The probe is fitted to the source
+    features.
 
-    Standardizing hurts if the shift is small but the class proportions differ. The logits are therefore averaged with
-    those of a probe that is not adapted, unless the two probes disagree on most images, which only a large shift can
-    cause.
+    Standardizing lowers the accuracy if the shift is small but the class proportions differ. The logits are therefore
+    averaged with those of a probe that is not adapted, unless the two probes disagree on most images, which only a
+    large shift can cause.
 
     Args:
         domains: `Domains` with the source and target images.
@@ -166,7 +167,7 @@ def _changed(before, after):
 
 
 def former_weight(agreement: float, networks: int) -> float:
-    """Return the weight of the former logits in the average, which grows with the agreement of the two heads.
+    """Return the weight of the former logits in the average, which grows with the agreement between the two heads.
 
     Args:
         agreement: Fraction of target images for which the former and the adapted head predict the same class.
@@ -211,7 +212,7 @@ def _adapted_network(domains):
 
 
 def _told_apart(source, target):
-    """Return the cross-validated accuracy of telling the domains apart, on equally many images of each."""
+    """Return the cross-validated accuracy of a classifier that separates equally many images from the two domains."""
     count = min(len(source), len(target), _FOR_STATISTICS)
     rng = np.random.default_rng(0)
     table = np.concatenate([one[rng.permutation(len(one))[:count]] for one in (source, target)])

@@ -1,4 +1,4 @@
-"""Measure how accurate a model is if its weights from before and after fine-tuning are averaged (WiSE-FT)."""
+"""Measure the accuracy of a model whose weights from before and after fine-tuning are averaged (WiSE-FT)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,8 +54,8 @@ def mixing_curve(
 
     Fine-tuning improves accuracy on images like the training images, and often reduces accuracy on images unlike them.
     Averaging the weights from before fine-tuning (a linear probe on the pretrained backbone) with the weights from
-    after fine-tuning keeps most of the accuracy on both kinds of images. Choose the fraction of the fine-tuned weights
-    on validation images, not on test images.
+    after fine-tuning keeps most of the accuracy on both kinds of images. Use validation images, not test images, to
+    choose the fraction of the fine-tuned weights.
 
     Args:
         start: Classifier before fine-tuning.

@@ -99,8 +99,8 @@ def self_train(
             comparison then says nothing about the accuracy on that domain.
         method: `"spread"` (the default) averages the probe's probabilities with labels spread to near neighbors
             (`sklearn.semi_supervised.LabelSpreading`), and refits the probe to all images, with each pseudo-label
-            weighted by its probability. `"threshold"` is `sklearn.semi_supervised.SelfTrainingClassifier`, which adds,
-            in each round, the images whose highest class probability is above the threshold.
+            weighted by its probability. `"threshold"` uses `sklearn.semi_supervised.SelfTrainingClassifier`, which
+            adds, in each round, the images whose highest class probability is above the threshold.
         threshold: Minimum probability of a pseudo-label, in `pseudo_labels` and for `method="threshold"`. Defaults to
             0.8.
         groups: Array of shape `(images,)`; images in the same group are never split between training and held-out
@@ -189,7 +189,8 @@ def fit_with_unlabeled(
 class _Regressions:
     """Regressions fitted to labeled images and one fixed set of unlabeled images, with new pseudo-labels for each fit.
 
-    The regressions are fitted in the subspace spanned by all images, which takes less time and gives identical results.
+    The regressions are fitted in the subspace spanned by the feature vectors of all images, which takes less time and
+    gives identical results.
     """
 
     def __init__(self, regression, known, numbers, others):

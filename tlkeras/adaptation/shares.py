@@ -44,7 +44,7 @@ def shares_of(scores: np.ndarray) -> np.ndarray:
 
 
 def classes_in_use(shares: np.ndarray) -> float:
-    """Return the number of equally frequent classes that would have the entropy of `shares`.
+    """Return the number of equally frequent classes that would have the same entropy as `shares`.
 
     Example:
 

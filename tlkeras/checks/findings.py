@@ -149,7 +149,7 @@ class ImageReport:
         return written
 
     def quarantine(self, folder: str | os.PathLike) -> list[tuple[str, str]]:
-        """Move empty files, damaged files and extra copies to a separate folder; delete nothing.
+        """Move empty files, damaged files and extra copies to a separate folder; nothing is deleted.
 
         The first of several copies stays where it is, and so do intact files in unsupported formats.
 

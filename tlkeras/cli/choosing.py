@@ -72,7 +72,7 @@ def advise(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Advise how to train on your images: which backbone to use and whether to fine-tune it, with a reason for each."""
+    """Recommend how to train on your images: which backbone to use and whether to fine-tune it, and why."""
     budgets = {"max_params": max_params, "max_madds": max_madds, "max_ms": max_ms, "max_file_size": max_file_size}
     chosen = _begin(source, backbones, "all", budgets, image_size, seed)
     from tlkeras.selection import advise as room

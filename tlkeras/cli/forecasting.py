@@ -26,7 +26,7 @@ def learning_curve(
     verbose: Verbose = True,
     as_json: Json = False,
 ):
-    """Forecast, from a learning curve, how much additional images per class would help."""
+    """Forecast the gain in accuracy from additional images per class, using a learning curve."""
     from tlkeras.selection.checks import check_choosing
 
     check_choosing(source, [backbone], None, {}, image_size, seed)

@@ -87,7 +87,10 @@ def cache(
     ] = None,
     as_json: Json = False,
 ):
-    """Show the features and exported networks cached on disk. Set `$TLKERAS_CACHE` to a folder, or to `off`."""
+    """Show the features and exported networks that are cached on disk.
+
+    To move or disable the cache, set `$TLKERAS_CACHE` to a folder or to `off`.
+    """
     from tlkeras.features.store import FeatureStore, cache_folder
 
     folder = cache_folder()

@@ -212,9 +212,9 @@ def predict(
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Predict the class of each image, with its probability.
+    """Predict the class of each image, and the probability of that class.
 
-    Predictions are in the order of the images given. Unreadable images are listed. The exit status is 2 if no image
+    Predictions are in the same order as the images. Unreadable images are listed. The exit status is 2 if no image
     could be read.
     """
     from tlkeras.runs.answers import check_answer_file
@@ -232,7 +232,7 @@ def predict(
     if output is not None:
         result = predict_to_file(opened, paths, output, resume=resume, **options)
         if result.resumed:
-            say(f"Resumed after {result.resumed} answers.")
+            say(f"Resumed after {result.resumed} predictions.")
     else:
         result = _predict_to_stdout(opened, paths, kept.append if as_json else _print_answer, options)
     unreadable = [{"path": one["path"], "reason": one["error"]} for one in result.unreadable]
@@ -246,7 +246,7 @@ def predict(
         count = len(result.other_files)
         say(f"Skipped {count} {'file that is not an image' if count == 1 else 'files that are not images'} ({kinds}).")
     if output is not None:
-        say(f"Written to {output}: answers for {result.count - len(unreadable)} of {result.count} images.")
+        say(f"Written to {output}: predictions for {result.count - len(unreadable)} of {result.count} images.")
     if len(unreadable) == result.count:
         raise typer.Exit(2)
 

@@ -24,8 +24,8 @@ def pair(images: Sequence[Any], labels: Sequence[Any], classes: Sequence[Any] | 
             column names of a data frame.
 
     Raises:
-        InputError: `images` and `labels` differ in length, pixels have already been scaled, labels are not classes, or
-            a path occurs twice with different labels.
+        InputError: `images` and `labels` differ in length, pixels have already been scaled, labels are not names or
+            whole numbers, or a path occurs twice with different labels.
     """
     labels = unpacked_labels(labels, classes)
     if hasattr(images, "__array__"):  # a tensor

@@ -69,7 +69,7 @@ class ImageBatches(keras.utils.PyDataset):
         return self._batch(self.epoch, index)
 
     def as_dataset(self) -> Any:
-        """Return these batches, in the same order, as a `tf.data.Dataset`. Needs TensorFlow.
+        """Return these batches, in the same order, as a `tf.data.Dataset`. Requires TensorFlow.
 
         Use this data set for pipelines that continue in `tf.data` (`map`, `cache`, distribution strategies). `fit`
         accepts the batches directly too; neither form is reliably faster. Each pass over the data set is one epoch.

@@ -175,8 +175,8 @@ class ImageSplit:
             seed: Seed for shuffling and augmentation. Defaults to 0.
             augment: Layer or function, called as `augment(images, training=True)` on each batch, such as
                 `tlkeras.augmentation("photo")`.
-            mix: Layer that mixes images and their labels: `keras.layers.MixUp` or `keras.layers.CutMix`. The labels
-                are then one-hot, for `categorical_crossentropy`.
+            mix: Layer that mixes images and their labels, such as `keras.layers.MixUp` or `tlkeras.FourierMix`. The
+                labels are then one-hot, for `categorical_crossentropy`.
             workers: Number of threads that read ahead. Defaults to one per core.
 
         Returns:

@@ -15,7 +15,7 @@ _BATCH = 256  # pairs at a time, which take about 40 MB
 
 
 def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | np.ndarray = 1.0) -> np.ndarray:
-    """Correlate pairs of images after shifting and scaling the second of each pair onto the first.
+    """Correlate pairs of images after shifting and scaling the second image of each pair to match the first.
 
     Gauss-Newton steps on band-passed images, from coarse to fine, find a scale and a shift per axis. Cropping by
     several percent therefore lowers the correlation only slightly, while rotating or mirroring an image destroys the
@@ -28,8 +28,8 @@ def aligned_correlation(first: np.ndarray, second: np.ndarray, enough: float | n
             that already reach this correlation is much faster. Defaults to 1, which aligns all pairs.
 
     Returns:
-        float32 array of shape `(pairs,)`: correlation coefficients of the fine detail in [-1, 1]. The correlation of
-        two images without any structure is 1.
+        float32 array of shape `(pairs,)`: correlation coefficients of the fine detail, in [-1, 1]. Two images without
+        any structure have a correlation of 1.
 
     Example:
 

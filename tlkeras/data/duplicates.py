@@ -49,7 +49,7 @@ class Fingerprint:
 def fingerprint(image: Image.Image) -> Fingerprint:
     """Reduce an image to 40 x 40 gray pixels.
 
-    A plain margin is cropped first, because otherwise all drawings and products on an empty background look alike.
+    A plain margin is cropped first, or else all drawings and products on an empty background would look alike.
     """
     image = _without_margin(image.convert("L"))
     pixels = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))

@@ -89,7 +89,7 @@ def list_folder(directory: str | os.PathLike) -> tuple[tuple[str, ...], list[Ima
 def check_directory(directory: str | os.PathLike) -> Path:
     """Return `directory` as a path, or raise if it is not a directory."""
     if not isinstance(directory, str | os.PathLike):
-        raise InputError(f"The path of a folder is needed. Received: {type(directory).__name__}.")
+        raise InputError(f"The path of a folder is required. Received: {type(directory).__name__}.")
     root = Path(directory)
     if not root.exists() or directory == "":  # Path("") would be the current folder
         raise InputError(f"There is no directory {str(directory)!r}.")

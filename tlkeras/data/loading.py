@@ -1,4 +1,4 @@
-"""Load images with labels as training, validation and test splits."""
+"""Load labeled images as training, validation and test splits."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ def load_images(
     validation_size: float = 0.2,
     strict: bool = False,
 ) -> ImageSplits:
-    r"""Load images with labels as training, validation and test splits.
+    r"""Load labeled images as training, validation and test splits.
 
     Every image is decoded once, so damaged images are found at this point rather than in the middle of training. The
     splits are stratified by class. Near-duplicates (even across classes) and images of one group stay in the same

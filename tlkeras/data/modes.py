@@ -1,4 +1,4 @@
-"""Convert Pillow's image modes to RGB, and pixels of more than 8 bits to 8 bits."""
+"""Convert Pillow's image modes to RGB, and pixels with more than 8 bits to 8 bits."""
 
 import numpy as np
 from PIL import Image

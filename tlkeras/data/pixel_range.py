@@ -20,8 +20,8 @@ def scaled_pixels(images: Iterable[Any]) -> str:
     have integer values, or have not been read yet are ignored.
 
     Args:
-        images: One batch, `(n, height, width, channels)`, or a sequence of arrays, paths and other kinds of images. All
-            values in arrays are checked.
+        images: One batch of shape `(n, height, width, channels)`, or a sequence of arrays, paths and other kinds of
+            images. All values in arrays are checked.
 
     Returns:
         A sentence, or `""`.
@@ -69,7 +69,7 @@ def check_finite(images: Sequence[np.ndarray], name: str) -> None:
     """Raise if images have values that are not finite.
 
     Args:
-        images: One array `(n, height, width, channels)`, or several `(height, width, channels)`.
+        images: One array of shape `(n, height, width, channels)`, or several of shape `(height, width, channels)`.
         name: Name of the images in the error message.
 
     Raises:

@@ -60,7 +60,7 @@ def read_image(
     scaled to 8 bits, not clipped; files that use only 12 of the 16 bits are scaled to the full range. Transparent
     pixels are blended with white. Embedded color profiles are ignored, as in Keras and torchvision. Only the first
     frame of an animation is read. Large JPEG files are decoded at a reduced scale, never below twice `image_size`.
-    Formats from Pillow plugins can be read once the plugin is registered: HEIC, for example, after
+    Formats from Pillow plugins can be read once the plugin is registered, such as HEIC after
     `pillow_heif.register_heif_opener()`.
 
     Args:

@@ -91,7 +91,7 @@ def _kind(source: Any, labels: Any, label_of: Any) -> str:
     if labels is not None:
         return "images"
     raise InputError(
-        "`source` must be a folder, a table (CSV, TSV, JSON lines, Parquet, a data frame), 'tfds:NAME', a TFDS "
+        "`source` must be a folder, a table (CSV, TSV, JSON Lines, Parquet or a data frame), 'tfds:NAME', a TFDS "
         f"builder, a Hugging Face data set, or images with labels=. Received: {type(source).__name__} without labels."
     )
 

@@ -27,7 +27,7 @@ _ITEM = re.compile(r"""'([^']*)'|"([^"]*)"|([^\s,\[\]'"]+)""")
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of a table's columns.
+    """Names of the columns that are used from a table.
 
     Attributes:
         path: Column with the paths.
@@ -51,7 +51,7 @@ def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, 
 
     Args:
         table: `Table` to search.
-        given: Names of columns for the keys `"path"`, `"label"`, `"split"` and `"group"`.
+        given: Dict that maps `"path"`, `"label"`, `"split"` and `"group"`, or some of these, to names of columns.
         groups: The `groups` argument of `load_images`, which may name a column.
 
     Raises:

@@ -23,7 +23,7 @@ def list_table(
     multilabel: bool | None = None,
     groups: Any = None,
 ) -> list[ImageFile]:
-    """List the images that a table names, each image once even if several rows name it.
+    """List the images named in a table, each image once even if several rows name it.
 
     Args:
         table: `Table` whose rows name the images.

@@ -42,7 +42,8 @@ def read_table(source: Any) -> Table:
     """Read a table from a data frame, or from a file whose suffix indicates its format.
 
     Raises:
-        InputError: The file does not exist, is not UTF-8 or is damaged, or the package that reads it is missing.
+        InputError: The file does not exist, is not encoded in UTF-8 or is damaged, or the package that reads it is
+            missing.
     """
     if is_frame(source):
         rows = source.to_dicts() if hasattr(source, "to_dicts") else source.to_dict("records")
