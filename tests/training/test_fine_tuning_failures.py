@@ -131,7 +131,7 @@ class Endless(keras.utils.PyDataset):
         ("several", {"class_weight": {0: "a"}}, "nonnegative weights"),
         ("several", {"class_weight": {0: -1.0}}, "nonnegative weights"),
         ("several", {"seed": -1}, "seed=-1"),
-        ("multilabel", {"train": (IMAGES, LABELS)}, r"multilabel with 3 units, .* \(images, 3\). .* \(12,\)"),
+        ("multilabel", {"train": (IMAGES, LABELS)}, r"multilabel with 3 units .* \(images, 3\). .* \(12,\)"),
         ("multilabel", {"class_weight": {3: 2.0}}, "0 to 2"),
         ("multilabel", {"C": [1.0, 2.0]}, "one per label .3.. Received: 2"),
         ("binary", {"train": (IMAGES, LABELS)}, "from 0 to 1. .* from 0 to 2"),
