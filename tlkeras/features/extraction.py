@@ -32,8 +32,8 @@ class Extraction:
     Attributes:
         features: float32 array of shape `(images, features)`, in memory or mapped from a file. The rows of images that
             could not be read are NaN.
-        unreadable: Dictionary that maps the position of an image to `SkippedFile(path, reason)`, in ascending order of
-            positions.
+        unreadable: Dict that maps the position of each unreadable image to `SkippedFile(path, reason)`, in ascending
+            order of positions.
     """
 
     features: np.ndarray
@@ -44,7 +44,7 @@ def run(images, settings, parameters):
     """Compute the features of images, or load them from the store.
 
     Args:
-        images: `Images` to compute features of.
+        images: `Images` whose features are computed.
         settings: `NetworkSettings` of the network.
         parameters: Parameters of the `FeatureExtractor`, as a dictionary.
 
@@ -169,7 +169,7 @@ def _exports(folder, identity):
 
 
 def _prefix(identity, engine, precision, folder, make):
-    """Hash everything that determines the features apart from the image: the network and the engine that runs it.
+    """Apart from the image, hash everything that determines the features: the network and the engine that runs it.
 
     Engines agree only up to rounding, so their features are stored separately. The engine is created only if there is
     no other way to determine which engine will be used.

@@ -20,7 +20,7 @@ from tlkeras.features.parameters import check_parameters, network_settings
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):
-    """Transformer from images to the pooled features of a frozen, pretrained backbone.
+    """A scikit-learn transformer that maps images to the pooled features of a frozen, pretrained backbone.
 
     Fitting learns nothing, because the network does not change. If `backbone` is a Keras model, clones of the extractor
     share the network.
@@ -30,7 +30,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     Args:
         backbone: Name of a backbone (see `tlkeras.list_backbones`), or a Keras model that takes raw pixels.
-        block: Place to tap the network: None (the default) for its output, the name of a block (see `tlkeras.blocks`)
+        block: Where to tap the network: None (the default) for its output, the name of a block (see `tlkeras.blocks`)
             or layer, or several names, whose features are concatenated. Early blocks suit images that do not resemble
             ImageNet.
         pooling: `"avg"` (the default, global average pooling, which ImageNet classifiers are trained with), `"max"`,
@@ -45,13 +45,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         weights: `"imagenet"` (the default), None (random weights, always the same) or a weights file, as in
             `tlkeras.backbone`.
         input: `"images"` (the default), or `"flat"` for a table with one flattened image per row, the format of
-            scikit-learn's digits and faces. Rows are read as square RGB images if possible, else as square gray images,
-            else as a single gray line.
+            scikit-learn's digits and faces. Rows are read as square RGB images if possible, else as square grayscale
+            images, else as a single line of gray pixels.
         engine: Runtime for the network. `"auto"` (the default) uses LiteRT on a CPU if LiteRT can run the network and
-            LiteRT's features equal those of Keras to 1e-4, and Keras otherwise. LiteRT is at least twice as fast as
-            Keras on a CPU, and its results for an image do not depend on the rest of the batch. `verbose=True` prints
-            the reason if LiteRT is not used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and `"openvino"`
-            (extra `openvino`) each select one runtime and raise an error if that runtime cannot be used.
+            LiteRT's features match those of Keras to within 1e-4, and Keras otherwise. LiteRT is at least twice as fast
+            as Keras on a CPU, and its results for an image do not depend on the rest of the batch. `verbose=True`
+            prints the reason if LiteRT is not used. `"keras"`, `"litert"`, `"onnxruntime"` (extra `onnx`) and
+            `"openvino"` (extra `openvino`) each select one runtime and raise an error if that runtime cannot be used.
         precision: Precision for Keras on a GPU with tensor cores, `"bfloat16"` or `"float16"`. Defaults to None, which
             means float32.
         cache: True (the default) to store features in the user's cache folder, the path of a different folder, or False
@@ -63,7 +63,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             for that image, which keeps rows and labels aligned.
         batch_size: Images per forward pass in Keras. All other engines take only as many images at a time as fit in a
             core's cache. Defaults to 32.
-        verbose: Whether to show a progress bar on stderr. Defaults to False.
+        verbose: Whether to print a progress bar to stderr. Defaults to False.
 
     Example:
 
@@ -137,7 +137,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             float32 array of shape `(images, features)`.
 
         Raises:
-            InputError: `X` has none of these forms, or a parameter cannot be used.
+            InputError: `X` has none of these forms, or a parameter is invalid.
             ImageError: An image cannot be read, and `on_error="raise"`.
         """
         extraction = self._extract(X, None)
@@ -215,7 +215,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         """Build the network that outputs the features, with layers that are not shared with any other network.
 
         Returns:
-            A flat `keras.Model` from raw pixels `(N, height, width, 3)` to features `(N, features)`.
+            A flat `keras.Model` that maps raw pixels `(N, height, width, 3)` to features `(N, features)`.
         """
         settings = network_settings(self)
         return build_network(settings) if settings.by_name else own_network(settings)
@@ -224,7 +224,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return collect(self._items(X, on_error), lambda: shared_network(network_settings(self)).output_shape[-1], out)
 
     def _items(self, X, on_error=None):
-        """Yield lists of `streaming.Item`, in order; raise on the first bad image unless `on_error="nan"`."""
+        """Yield lists of `streaming.Item`, in order; raise an error on the first bad image unless `on_error="nan"`."""
         check_parameters(self)
         for items in run(self._images(X), network_settings(self), self.get_params(deep=False)):
             if (on_error or self.on_error) == "raise":
@@ -262,8 +262,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         # Weights that are not on this machine yet will be downloaded and compared with their publisher's hash.
         if installed is not None and installed != expected:
             raise InputError(
-                f"This extractor was saved with different weights of {self.backbone} from those installed here (hash "
-                f"{expected[:12]}, installed {installed[:12]}), so its features would differ. Install those weights, "
+                f"This extractor was saved with different weights of {self.backbone} than those installed here (hashes "
+                f"{expected[:12]} and {installed[:12]}), so its features would differ. Install the original weights, "
                 "or create the extractor again."
             )
 

@@ -1,4 +1,4 @@
-"""Identify a network by a hash, without building the network if possible, for caches and pickles."""
+"""Identify a network by a hash, for caches and pickles, if possible without building the network."""
 
 import functools
 import hashlib
@@ -39,7 +39,7 @@ def network_identity(settings):
 
 
 def weights_hash(backbone, weights="imagenet", image_size=None):
-    """Hash the weights of a backbone. A backbone given by name is not built.
+    """Hash the weights of a backbone, without building a backbone that is given by name.
 
     Args:
         backbone: A name, or a Keras model.

@@ -20,8 +20,9 @@ class Images:
     """A sequence of images that have not been read yet.
 
     Attributes:
-        sources: One source per image, as `tlkeras.read_image` accepts. Arrays that have the size of the network's input
-            are used unchanged. If `count` is None, `sources` is an iterator that can be consumed only once.
+        sources: One source per image, in any form that `tlkeras.read_image` accepts. Arrays that have the size of the
+            network's input are used unchanged. If `count` is None, `sources` is an iterator that can be consumed only
+            once.
         count: Number of images, or None if it is not known in advance.
         shape: `(height, width, channels)` if all images are arrays of the same shape, otherwise None.
     """
@@ -81,7 +82,7 @@ def _refuse_common_mistakes(X):
             f"`X` must be image paths or arrays. {received}, a folder. Pass a split of `tlkeras.load_images`."
         )
     if isinstance(X, ImageSplits):
-        raise InputError(f"`X` must be one split. {received}. Pass its `train`, for example.")
+        raise InputError(f"`X` must be one split. {received}. Pass one of its splits, such as `train`.")
     single_array = isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[-1] in (1, 3, 4)
     if isinstance(X, str | os.PathLike | bytes) or single_array or hasattr(X, "getexif"):
         raise InputError(f"`X` must be a sequence of images. {received}. Put a single image in a list.")
@@ -94,7 +95,7 @@ def _refuse_common_mistakes(X):
 
 
 def flat_shape(features):
-    """Return the image shape for a row of numbers: square RGB if possible, else square gray, else one gray line.
+    """Return the image shape for a row of numbers: square RGB if possible, else square grayscale, else one gray line.
 
     Example:
 
@@ -110,12 +111,12 @@ def flat_shape(features):
 
 @dataclass(frozen=True)
 class Reader:
-    """Converter from image sources to pixels.
+    """A reader that converts image sources to pixels.
 
     Attributes:
         image_size: `(height, width)` of the result, or None to keep the original size.
         resize: How to resize images that have a different size, as in `tlkeras.read_image`.
-        channels: Number of channels of the result: 3, or 1 for a network that takes gray images.
+        channels: Number of channels of the result: 3, or 1 for a network that takes grayscale images.
     """
 
     image_size: tuple[int, int] | None

@@ -65,7 +65,7 @@ def shared_network(settings):
         settings: `NetworkSettings` of the network.
 
     Returns:
-        `keras.Model` from raw pixels `(N, height, width, channels)` to features `(N, features)`.
+        `keras.Model` that maps raw pixels `(N, height, width, channels)` to features `(N, features)`.
     """
     if settings.by_name:
         return _shared(settings)
@@ -83,9 +83,9 @@ def build_network(settings):
         settings: `NetworkSettings` of the network.
 
     Returns:
-        A functional `keras.Model` from raw pixels to features `(N, features)`. A network that is built by name shares
-        no layers with other networks. A network that is built from a model shares the model's layers, and is the model
-        itself if no layers are added.
+        A functional `keras.Model` that maps raw pixels to features `(N, features)`. A network that is built by name
+        shares no layers with other networks. A network that is built from a model shares the model's layers, and is the
+        model itself if no layers are added.
 
     Raises:
         InputError: There is no such backbone, block or pooling, or the settings cannot be combined.
@@ -118,7 +118,8 @@ def block_widths(network, blocks):
         blocks: Names of the blocks whose features the network outputs. Empty for the output of the whole backbone.
 
     Returns:
-        List of int, one per block, whose sum is the width of the output. With up to one block, that width alone.
+        List of int, one per block, whose sum is the width of the output. With no block or one, it contains only that
+        width.
     """
     if len(blocks) < 2:
         return [network.output_shape[-1]]

@@ -17,7 +17,7 @@ def check_parameters(extractor):
     """Check the parameters of a `FeatureExtractor` when they are used, as scikit-learn requires.
 
     Raises:
-        InputError: A parameter cannot be used.
+        InputError: A parameter is invalid.
     """
     check_engine(extractor.engine, extractor.precision)
     check_choice("on_error", extractor.on_error, ("raise", "nan"))

@@ -56,14 +56,14 @@ def extract_on_ray(
     interrupted, repeating the call resumes where it stopped.
 
     The function uses the cluster that `ray.init` connected to, if any. Otherwise, it starts Ray on this machine,
-    without the dashboard and usage statistics. Use this function for several machines; on a single machine,
+    without the dashboard or usage statistics. Use this function for several machines; on a single machine,
     `FeatureExtractor.extract` does the same work in one process.
 
     Args:
         paths: Sequence of paths of image files that all machines can read.
         extractor: `tlkeras.FeatureExtractor` that each worker uses.
         output: Folder that all machines can write to.
-        workers: Number of actors, for example, one per GPU or one for every few CPU cores. Defaults to 2.
+        workers: Number of actors, such as one per GPU or one for every few CPU cores. Defaults to 2.
         images_per_file: Number of images per chunk, and thus of rows per file. Defaults to 1024.
         num_cpus: Number of CPU cores that each actor reserves and uses. Defaults to 1.
         num_gpus: Number of GPUs that each actor reserves. Defaults to 0.
@@ -75,8 +75,8 @@ def extract_on_ray(
         otherwise). pandas, Polars, DuckDB, `pyarrow` and `ray.data.read_parquet` can read such a folder.
 
     Raises:
-        InputError: An argument cannot be used, or the folder contains the results of a different extraction or
-            unrelated files.
+        InputError: An argument is invalid, or the folder contains the results of a different extraction or unrelated
+            files.
 
     Example:
 

@@ -60,9 +60,9 @@ def cache_folder() -> Path | None:
 
 
 class FeatureStore:
-    """A dictionary on disk from keys to float32 vectors, shared by threads and processes and limited in size.
+    """A dictionary on disk that maps keys to float32 vectors, shared by threads and processes and limited in size.
 
-    An entry with a wrong checksum is deleted and counts as missing. A file that is no longer a valid database is
+    An entry with a wrong checksum is deleted and treated as missing. A file that is no longer a valid database is
     renamed to `...damaged` and created again. When the store exceeds its limit, it deletes the least recently used
     entries.
 

@@ -10,21 +10,21 @@ import numpy as np
 
 from tlkeras.data.reading import ImageError, quiet
 
-#: Number of images that a thread reads at a time. It is large enough that the cost of passing them on is negligible.
+#: Number of images that a thread reads at a time, large enough that the overhead of passing them on is negligible.
 _CHUNK = 8
 
 
 @dataclass
 class Item:
-    """One image in the stream, which ends up with either `features` or an `error`.
+    """One image in the stream. It ends up with either `features` or an `error`.
 
     Attributes:
         index: Position of the image in the input.
-        source: The image as given.
+        source: The image, as passed by the caller.
         key: Key of the image's features in the store, or None if the features are not stored.
         pixels: Decoded pixels, kept until the features are computed.
         features: Features of the image, float32 array of shape `(features,)`.
-        error: Error that reports why the image cannot be read.
+        error: Error that says why the image cannot be read.
     """
 
     index: int
@@ -42,7 +42,7 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
     no core waits for another core. If the engine uses all cores or a GPU, the caller's thread runs the engine.
 
     Args:
-        images: `Images` to compute features of.
+        images: `Images` whose features are computed.
         reader: `Reader` that decodes and resizes the images.
         make_engine: Function that returns an engine (see `engines.choice.make_engine`). The function is called once,
             and only if there is something to compute.

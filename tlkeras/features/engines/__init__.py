@@ -1,1 +1,1 @@
-"""Engines that run a feature network: Keras itself, or a runtime made only for inference."""
+"""Engines that run a feature network: Keras itself, or an inference runtime."""

@@ -50,18 +50,18 @@ def make_engine(name, network, batch_shape, *, precision=None, folder=None, verb
 
     Args:
         name: `"keras"`, `"litert"`, `"onnxruntime"`, `"openvino"` or `"auto"`. `"auto"` chooses LiteRT on a CPU if the
-            network can be written for LiteRT and LiteRT's features equal those of Keras to 1e-4 on two images, and
-            Keras otherwise. The choice does not vary from run to run.
+            network can be written for LiteRT and LiteRT's features match those of Keras to within 1e-4 on two images,
+            and Keras otherwise. The choice does not vary from run to run.
         network: Function that returns the `keras.Model`. The function is not called if an exported file is available.
         batch_shape: `(images, height, width, channels)` of the batches to expect.
         precision: Precision of the Keras engine, as in `KerasEngine`. Defaults to None.
-        folder: Folder to keep exported files in. Defaults to None, which keeps no files.
+        folder: Folder in which to keep exported files. Defaults to None, which keeps no files.
         verbose: Whether to print to stderr why `"auto"` falls back to Keras. Defaults to False.
 
     Returns:
-        An engine: a function from pixels `(n, height, width, channels)` to float32 features `(n, features)`. The engine
-        has a `name` and a `batch_size`. The batch size is the number of images that each core takes at a time, with one
-        thread per core, or None if each call uses all cores or a GPU.
+        An engine: a function that maps pixels `(n, height, width, channels)` to float32 features `(n, features)`. The
+        engine has a `name` and a `batch_size`. The batch size is the number of images that each core takes at a time,
+        with one thread per core, or None if each call uses all cores or a GPU.
 
     Raises:
         InputError: The requested engine is not installed, or its features for this network differ from those of Keras.
@@ -159,7 +159,7 @@ def _verified(runtime, network, exports, batch_shape, formats=None):
         difference = np.abs(engine(probe) - expected).max() / max(np.abs(expected).max(), 1e-30)
         if not difference <= TOLERANCE:
             raise _DifferenceError(
-                f"its features differ from those of Keras by up to {difference:.1e} of the largest value"
+                f"its features differ from Keras's by up to {difference:.1e} times the largest feature value"
             )
         exports.remember(**{fact: True})
     return engine

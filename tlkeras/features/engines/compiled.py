@@ -1,4 +1,4 @@
-"""Compile a whole classifier to a LiteRT file that starts in a tenth of a second, without Keras."""
+"""Compile a whole classifier to a LiteRT file that loads in a tenth of a second, without Keras."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ TOLERANCES = (1e-5, 1e-4)
 
 
 def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | None:
-    """Write the LiteRT file of a classifier, if its outputs equal those of Keras.
+    """Write a classifier as a LiteRT file, provided that the file's outputs match those of Keras.
 
     To use the file in a process that imports neither Keras nor TensorFlow:
 
@@ -24,13 +24,13 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
         engine = LiteRtEngine("model.tflite")
         probabilities = engine(tlkeras.read_images(paths, engine.image_shape[:2]))
 
-    An engine computes one image at a time, on the core of the calling thread. Several threads may call one engine at
-    the same time.
+    An engine processes one image at a time on the calling thread's core. Several threads may call one engine at the
+    same time.
 
     Args:
-        model: A functional or Sequential `keras.Model` from raw pixels `(N, height, width, channels)` of a fixed size
-            to probabilities or scores `(N, classes)` and, optionally, to features `(N, features)`.
-        path: The `.tflite` file, which is written completely or not at all. An existing file is replaced.
+        model: A functional or Sequential `keras.Model` that maps raw pixels `(N, height, width, channels)` of a fixed
+            size to probabilities or scores `(N, classes)` and, optionally, to features `(N, features)`.
+        path: Path of the `.tflite` file, which is written completely or not at all. An existing file is replaced.
 
     Returns:
         None if the file was written, otherwise the reason why it was not: a layer that tlkeras cannot write for LiteRT,
@@ -54,7 +54,7 @@ def compile_classifier(model: keras.Model, path: str | os.PathLike) -> str | Non
 
 
 def quick_engine(model: keras.Model) -> LiteRtEngine | KerasEngine:
-    """Create the fastest engine for a classifier: LiteRT if LiteRT's outputs equal those of Keras, else Keras.
+    """Create the fastest engine for a classifier: LiteRT if its outputs match those of Keras, and Keras otherwise.
 
     Args:
         model: A `keras.Model`, as in `compile_classifier`.

@@ -16,10 +16,10 @@ _SUFFIX = {"litert": "-4.tflite", "litert by TensorFlow": "-converted.tflite", "
 
 
 class ExportFolder:
-    """A folder with the exported files of one network and with remembered facts about the network.
+    """A folder with the exported files of one network and stored facts about the network.
 
     Args:
-        folder: `pathlib.Path` of a folder to keep, or None for a temporary folder that is deleted when the program
+        folder: `pathlib.Path` of a permanent folder, or None for a temporary folder that is deleted when the program
             ends.
     """
 
@@ -30,7 +30,7 @@ class ExportFolder:
         self.folder = folder
 
     def path(self, format):
-        """Return the path of the network's file in a format, whether or not the file exists yet."""
+        """Return the path of the network's file in the given format, whether or not the file exists yet."""
         return self.folder / f"network{_SUFFIX[format]}"
 
     def export(self, network, format):
@@ -45,7 +45,8 @@ class ExportFolder:
             `pathlib.Path` of the file.
 
         Raises:
-            Exception: Any error of the exporter, for example if a package that it needs is not installed.
+            Exception: Any error raised by the exporter, such as an `ImportError` if a required package is not
+                installed.
         """
         path = self.path(format)
         if path.is_file():

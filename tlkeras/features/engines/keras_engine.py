@@ -1,4 +1,4 @@
-"""Run a network in Keras, on its current backend and device."""
+"""Run a network in Keras, with the current backend and device."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ class KerasEngine:
     """Engine that runs a network in Keras.
 
     Args:
-        network: `keras.Model` from pixels to features, or to several vectors, which are concatenated.
+        network: `keras.Model` that maps pixels to features, or to several vectors, which are concatenated.
         precision: `"bfloat16"` or `"float16"` to compute in this precision on GPUs with tensor cores; weights, pixels
             and sums stay in float32. Defaults to None, which leaves the network unchanged.
 

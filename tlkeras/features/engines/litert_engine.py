@@ -18,8 +18,8 @@ from tlkeras.utils.stderr import silent_stderr
 class LiteRtEngine:
     """Engine that runs a LiteRT file on images, on one CPU core per calling thread.
 
-    The engine can compute features and also a classifier's probabilities. Images are processed one at a time, so the
-    output for an image does not depend on the rest of the batch and is bit-identical however images are distributed
+    The outputs may be features or a classifier's probabilities. Images are processed one at a time, so the output for
+    an image does not depend on the rest of the batch and is bit-identical regardless of how the images are distributed
     over threads. Several threads may call one engine; each thread gets its own interpreter.
 
     Args:
@@ -56,7 +56,7 @@ class LiteRtEngine:
         interpreter = self._interpreter()
         self.image_shape = tuple(int(side) for side in interpreter.get_input_details()[0]["shape"][1:])
         if image_shape is not None and self.image_shape != tuple(image_shape):
-            raise InputError(f"This LiteRT file is for images of shape {self.image_shape}, not {tuple(image_shape)}.")
+            raise InputError(f"This LiteRT file takes images of shape {self.image_shape}, not {tuple(image_shape)}.")
         self._idle.put(interpreter)
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:

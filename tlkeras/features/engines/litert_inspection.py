@@ -1,7 +1,7 @@
 """Inspect a LiteRT file before its runtime opens it, without running it.
 
-The runtime trusts the files that it opens. If a file says so, the runtime allocates terabytes for a tensor or reads
-data outside the file.
+The runtime trusts the files that it opens. A malicious file can make it allocate terabytes for a tensor or read data
+from outside the file.
 """
 
 import math
@@ -37,7 +37,7 @@ def inspect_litert(path):
     except ImportError:
         raise
     except Exception as error:  # FlatBuffers raises its own errors for offsets outside the file
-        raise InputError(f"{str(path)!r} is damaged or not a litert file: {first_line(error)}") from error
+        raise InputError(f"{str(path)!r} is damaged or is not a LiteRT file: {first_line(error)}") from error
     if why is not None:
         raise refused(path, why)
 

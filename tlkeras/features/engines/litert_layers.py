@@ -1,4 +1,4 @@
-"""Write each kind of Keras layer for LiteRT.
+"""Write each kind of Keras layer to a LiteRT file.
 
 Each function takes the writer (`litert_writer`), the layer's call in the graph, the layer, and the numbers of the
 layer's input tensors in the file. The function adds operators and returns the number of the result tensor.
@@ -229,7 +229,7 @@ OPERATIONS = {
 
 
 def activation_name(layer):
-    """Return Keras' name for the activation of a layer, or a description if it has no name."""
+    """Return Keras's name for a layer's activation, or a description if the activation has no name."""
     if isinstance(layer, keras.layers.Softmax):
         return "softmax" if layer.axis == -1 else "softmax over another axis"
     if isinstance(layer, keras.layers.ReLU):

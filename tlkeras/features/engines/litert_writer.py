@@ -1,4 +1,4 @@
-"""Write a Keras network as a LiteRT file (`.tflite`), on any backend and without TensorFlow.
+"""Write a Keras network as a LiteRT file (`.tflite`), with any backend and without TensorFlow.
 
 TensorFlow's converter takes seconds for a network that this module writes in a fraction of a second, and it needs the
 TensorFlow backend. This module supports only the layers of the catalog's convolutional networks and of folded
@@ -27,11 +27,11 @@ _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 def write_litert(model, input_dtype="float32", output_names=("output", "features")) -> bytes:
     """Write a network as a LiteRT file for one image at a time.
 
-    A BatchNorm, and a ReLU after it, are folded into the convolution before them. Weights stay in float32.
+    A BatchNorm and a ReLU that follow a convolution are folded into the convolution. Weights stay in float32.
 
     Args:
-        model: A functional or Sequential `keras.Model` from pixels `(N, height, width, channels)` of a fixed size to
-            vectors `(N, outputs)`, or to two outputs that are such vectors.
+        model: A functional or Sequential `keras.Model` that maps pixels `(N, height, width, channels)` of a fixed size
+            to vectors `(N, outputs)`, or to two such outputs.
         input_dtype: `"float32"` (the default), or `"uint8"` for pixels as image files store them.
         output_names: Names of the first and the second output in the file's signature.
 
@@ -41,7 +41,7 @@ def write_litert(model, input_dtype="float32", output_names=("output", "features
 
     Raises:
         UnsupportedLayerError: The network has a layer that cannot be written, several inputs, more than two outputs or
-            no fixed size, or it computes in a precision other than float32.
+            no fixed image size, or it computes in a precision other than float32.
 
     Example:
 
@@ -105,7 +105,7 @@ class _Writer:
             raise UnsupportedLayerError(f"layer {layer.name!r} uses data_format='channels_first'")
 
     def only_follower(self, tensor, kind):
-        """Return the one call that consumes `tensor`; None if several do or the call's layer is not of type `kind`."""
+        """Return the only call that uses `tensor`; None if there are several or the layer is not of type `kind`."""
         followers = self.consumers.get(id(tensor), [])
         needed = any(tensor is output for output in self.outputs)
         if len(followers) == 1 and not needed and isinstance(followers[0].operation, kind):
@@ -113,7 +113,7 @@ class _Writer:
         return None
 
     def folded(self, node, kernel, bias, channel_axis):
-        """Fold a BatchNorm after `node`, if any, into kernel and bias; also return the last tensor that they cover."""
+        """Fold a BatchNorm after `node`, if any, into kernel and bias; return them with the tensor that they produce."""
         layer, output = node.operation, node.outputs[0]
         if layer.use_bias:
             bias = weight_array(layer.bias)

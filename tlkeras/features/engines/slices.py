@@ -41,7 +41,8 @@ def run_in_slices(run, pixels, batch_size):
     """Run a network on a batch, slice by slice.
 
     Args:
-        run: Function from float32 pixels `(batch_size, height, width, channels)` to features `(batch_size, features)`.
+        run: Function that maps float32 pixels `(batch_size, height, width, channels)` to features `(batch_size,
+            features)`.
         pixels: Array `(n, height, width, channels)` of any dtype. A short last slice is padded with zeros, because some
             runtimes compile code for each new shape.
         batch_size: Images per slice.
