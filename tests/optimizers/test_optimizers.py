@@ -465,14 +465,14 @@ def test_another_choice_of_rates_in_mid_training_keeps_each_weights_own_count_of
         ({"multipliers": {"first": 0.1}}, "'second/kernel' of block 'block2' matches no key"),
         ({"layer_decay": 0.5, "multipliers": {"block1": 0.1, "f*": 0.2}}, "'first/kernel' matches 'block1' and 'f\\*'"),
         ({"layer_decay": 0.5, "multipliers": {"nowhere": 0.1}}, "'nowhere'.*matches no variable"),
-        ({"multipliers": [0.1, 0.2]}, "a dict from block or layer names .*Received: multipliers=\\[0.1, 0.2\\]"),
-        ({"multipliers": {1: 0.1}}, "a dict from block or layer names"),
+        ({"multipliers": [0.1, 0.2]}, "a dict that maps block or layer names .*Received: multipliers=\\[0.1, 0.2\\]"),
+        ({"multipliers": {1: 0.1}}, "a dict that maps block or layer names"),
         ({"multipliers": {"*": 0.0}}, "must be a positive number"),
         ({"layer_decay": 1.5}, "layer_decay=1.5"),
         ({"layer_decay": "0.5"}, "layer_decay='0.5'"),
         ({"layer_decay": 0.5, "head": float("nan")}, "head=nan"),
         ({"multipliers": slice(0.1)}, "slice\\(a, b\\)"),
-        ({"multipliers": slice(0.1, 1.0), "layer_decay": 0.5}, "slice\\(a, b\\), without `layer_decay`"),
+        ({"multipliers": slice(0.1, 1.0), "layer_decay": 0.5}, "slice\\(a, b\\), and `layer_decay` must then be None"),
     ],
 )
 def test_what_cannot_be_used_is_named(how, message):

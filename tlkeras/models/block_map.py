@@ -1,4 +1,4 @@
-"""A block of a model, and the map of all its blocks, with methods to look them up."""
+"""A block of a model, and a map of all blocks of a model, with methods to look them up."""
 
 import difflib
 import math
@@ -22,8 +22,7 @@ class Block:
     Attributes:
         name: Name of the block, unique within the model.
         layers: The leaf layers that have weights, in graph order. A composite layer is listed only if it has weights of
-            its own, such as a class token, and then stands for those weights alone; its sublayers are listed
-            separately.
+            its own, such as a class token, and then represents only those weights; its sublayers are listed separately.
         role: Part of the model that the block belongs to: `"stem"`, `"body"` or `"head"`.
         parallel: Whether the block contains layers of parallel towers, which are always frozen and unfrozen together.
     """
@@ -49,8 +48,8 @@ class Block:
 class BlockMap(Sequence):
     """The blocks of a model from stem to head, as an immutable sequence that prints as a table.
 
-    Index it by number or name. `stem` and `head` are blocks or None; `body` is a tuple of blocks. `tlkeras.blocks`
-    returns a block map.
+    The sequence can be indexed by number or by name. `stem` and `head` are blocks or None; `body` is a tuple of blocks.
+    `tlkeras.blocks` returns a block map.
 
     Example:
 
@@ -130,7 +129,7 @@ class BlockMap(Sequence):
         if id(item) not in self._by_id:
             name = getattr(item, "path", getattr(item, "name", item))
             raise InputError(
-                f"{name!r} does not belong to any block. Pass a leaf layer with weights, or a weight, of this model."
+                f"{name!r} does not belong to any block. Pass a weight of this model, or a leaf layer that has weights."
             )
         return self._by_id[id(item)]
 
@@ -178,7 +177,7 @@ class BlockMap(Sequence):
         return tuple(block for block in self._blocks if block.role != "head")
 
     def _count(self, selection: int | float, argument: str) -> int:
-        """Return a number of blocks, given either that number or a fraction of the blocks below the head."""
+        """Convert `selection`, a number or a fraction of the blocks below the head, to a number of blocks."""
         trunk = self._trunk
         if isinstance(selection, bool) or not isinstance(selection, Real):
             raise invalid(argument, selection, "be an integer, a fraction in (0, 1], or the name of a block or layer")
@@ -209,7 +208,7 @@ class BlockMap(Sequence):
         )
 
     def _with_whole_parallel_blocks(self, positions: list[int]) -> list[int]:
-        """Complete partly selected blocks with parallel towers, since towers have no order among themselves."""
+        """Select the rest of any partly selected block of parallel towers, since the towers have no order."""
         result = set(positions)
         start = 0
         for block in self._blocks:

@@ -20,7 +20,7 @@ def blocks(model: keras.Model) -> BlockMap:
 
     Functional, Sequential, nested and subclassed models all work, before and after saving, because the division depends
     only on layer names and the graph. Networks of known families (`keras.applications`, KerasHub, KerasCV) get the
-    block names that appear in their layer names. Other networks are divided where the resolution changes or, like
+    block names that appear in their layer names. Other networks are divided where the resolution changes or, as in
     transformers, where a layer repeats. In a subclassed model without a graph, layers are taken in the order in which
     they were assigned to the model.
 
@@ -29,8 +29,8 @@ def blocks(model: keras.Model) -> BlockMap:
     in softmax or sigmoid without a dense layer, the head is also the last layer. Layers that you add on top of a nested
     base, or of a network of a known family, belong to the head too.
 
-    Parallel towers share blocks, counted from the head, whatever the order of the towers: the last block contains the
-    last layers of all towers. Parallel layers are therefore unfrozen together, and have the same learning rate.
+    Parallel towers share blocks, counted from the head, regardless of the order of the towers: the last block contains
+    the last layers of all towers. Parallel layers are therefore unfrozen together, and have the same learning rate.
 
     Args:
         model: A built Keras model.

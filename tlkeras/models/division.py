@@ -1,4 +1,4 @@
-"""Divide a model into blocks: first each nested model and parallel tower on its own, then aligned at the head.
+"""Divide a model into blocks: divide each nested model and parallel tower separately, then align them at the head.
 
 A network of a known family is divided by the names of its layers. Any other network is divided where its resolution
 changes or, if the resolution never changes, where its structure repeats.
@@ -67,7 +67,7 @@ def divide(trunk: list[Unit], depth: int = 0) -> Division:
     """Divide the part of a model below its head into blocks.
 
     Nested models that make up most of this part are divided separately. Parallel nested models are aligned at their
-    upper ends: the last block contains the last layers of all these models, whatever the order of the models.
+    upper ends: the last block contains the last layers of all these models, regardless of the order of the models.
 
     Args:
         trunk: The units of a model below its head, in graph order; see `tlkeras.models.tracing.units`.

@@ -46,7 +46,7 @@ def differs_from_its_weights(layer: keras.Layer) -> bool:
 
 
 def set_flags(layer: keras.Layer, training: set[int], weights: set[int]) -> None:
-    """Make exactly the given leaves and weights trainable in a layer and everything inside it.
+    """Within a layer, make exactly the given leaves and weights trainable.
 
     A weight may train even though its layer's flag is off: the scale of a BatchNormalization in inference mode, or the
     bias next to a frozen kernel. A container is trainable if anything in it trains, since Keras would otherwise train

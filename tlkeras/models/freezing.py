@@ -21,7 +21,7 @@ def freeze(
     end: str | None = None,
     batchnorm: str = "frozen",
 ) -> keras.Model:
-    """Freeze a model from the input up to a given block or layer, and let everything above train.
+    """Freeze a model from the input up to a given block or layer, and make everything above it trainable.
 
     If neither `first` nor `end` is given, everything below the head is frozen, as in the first phase of transfer
     learning. Frozen weights and moving statistics are bit-identical after `fit`, and no gradients are computed for
@@ -71,8 +71,8 @@ def unfreeze(
     If neither `last` nor `start` is given, the whole model trains.
 
     With few images that resemble the pretraining images, training only several thousand parameters adapts a network
-    almost as well as training all of them. These few can be the scales and offsets of the normalizations (Frankle et
-    al. 2021, https://arxiv.org/abs/2003.00152) or the biases (BitFit, Zaken et al. 2022,
+    almost as well as training all of them. These parameters can be the scales and offsets of the normalizations
+    (Frankle et al. 2021, https://arxiv.org/abs/2003.00152) or the biases (BitFit, Zaken et al. 2022,
     https://arxiv.org/abs/2106.10199). `parameters` restricts training in the unfrozen blocks to one of these groups.
 
     BatchNormalization stays frozen unless `batchnorm="train"`. On TensorFlow, assigning `trainable = True` to the model

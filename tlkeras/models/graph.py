@@ -10,7 +10,7 @@ import keras
 
 
 def graph_of(layer):
-    """Return the functional graph behind a layer or model, or None.
+    """Return the functional graph behind a layer or model, or None if there is none.
 
     A `Sequential` model has a functional graph once it is built.
 
@@ -112,8 +112,8 @@ def graft(model, inputs, x):
         x: KerasTensor that replaces the model's own input.
 
     Returns:
-        A functional model from `inputs` to the output of `model`. Its single graph includes the layers that compute
-        `x`.
+        A functional model that maps `inputs` to the output of `model`. Its single graph includes the layers that
+        compute `x`.
 
     Example:
 
@@ -250,8 +250,8 @@ def cut(model):
 
     Returns:
         `(trunk, top)`, two models that share the layers of `model`, with `model(x) == top(trunk(x))`. Training `top`
-        therefore trains `model`. None if no cut is possible, for example because the first layers train or the model
-        has no graph.
+        therefore trains `model`. None if no cut is possible, such as when the first layers train or the model has no
+        graph.
     """
     graph = graph_of(model)
     if graph is None or len(graph.inputs) != 1 or len(graph.outputs) != 1:

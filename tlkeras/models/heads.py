@@ -51,7 +51,7 @@ def find_head(model: keras.Model) -> Head:
 
     Raises:
         InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or does not end in
-            such a head, for example because it has two activations in a row or a softmax with one unit.
+            such a head, as with two activations in a row or a softmax with one unit.
 
     Example:
 
@@ -76,7 +76,7 @@ def find_head(model: keras.Model) -> Head:
 
 
 def _ending(model):
-    """Return the last `Dense` layer, its input, and the activation of the layer after it; None without such a layer."""
+    """Return the last `Dense` layer, its input, and the activation of the layer after it, or None if there is none."""
     check_model(model)
     outputs = getattr(model, "outputs", None) or ()  # a subclassed or unbuilt model has none
     if len(outputs) > 1:
@@ -136,13 +136,13 @@ def replace_head(model: keras.Model, classes: int | Sequence[str]) -> keras.Mode
 
     Returns:
         An uncompiled `keras.Model` whose last layer is a newly initialized `Dense` layer with the same activation as
-        the old head. If that was a single sigmoid, it becomes a softmax for more than two classes. The new model shares
-        the layers below the head with `model`, so freezing these layers in one model freezes them in both, and
+        the old head. If there are more than two classes, a single sigmoid becomes a softmax. The new model shares the
+        layers below the head with `model`, so freezing these layers in one model freezes them in both, and
         `tlkeras.freeze` recompiles both models.
 
     Raises:
         InputError: `model` is not a Keras model, is subclassed or not built, or does not end in a `Dense` layer as
-            described above; or `classes` is neither an integer of at least 2 nor a list of distinct names.
+            described above; or `classes` is neither an integer greater than 1 nor a list of distinct names.
 
     Example:
 

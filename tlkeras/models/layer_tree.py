@@ -9,7 +9,7 @@ from tlkeras.utils.validation import invalid
 
 
 def check_model(model) -> None:
-    """Raise if the argument `model` is not a Keras model.
+    """Raise an error if the argument `model` is not a Keras model.
 
     Raises:
         InputError: `model` is not a Keras model.
@@ -35,7 +35,7 @@ def is_batchnorm(layer: keras.Layer) -> bool:
 
 
 def is_norm(layer: keras.Layer) -> bool:
-    """Check by class name whether the layer normalizes activations, such as LayerNormalization or RmsNorm2d.
+    """Check by class name whether a layer, such as LayerNormalization or RmsNorm2d, normalizes activations.
 
     `SpectralNormalization` normalizes a kernel, not activations, and is excluded.
     """
@@ -44,7 +44,7 @@ def is_norm(layer: keras.Layer) -> bool:
 
 
 def is_bias(weight: keras.Variable) -> bool:
-    """Check whether a weight is only added, such as a bias or the offset of a normalization."""
+    """Check whether a weight is only added to activations, like a bias or the offset of a normalization."""
     return weight.name in ("bias", "beta") or weight.name.endswith("_bias")
 
 

@@ -1,7 +1,7 @@
 """Recompile a model after its trainable variables have changed, and keep the state of its optimizer.
 
-Keras fixes the set of trainable variables in `compile`. A later change to it is ignored on TensorFlow and raises an
-error on other backends.
+Keras fixes the set of trainable variables in `compile`. A later change to this set is ignored on TensorFlow and raises
+an error on other backends.
 """
 
 import contextlib
@@ -104,7 +104,7 @@ def _with_subclasses(base: type) -> set[type]:
 
 
 def _count_steps_of_joining(old, new, variables):
-    """Record when variables join an optimizer that counts steps per variable; warn about other Adam-like ones."""
+    """Record when variables join an optimizer that counts steps per variable; warn about other Adam-like optimizers."""
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
     old, new = unwrapped(old), unwrapped(new)
@@ -117,9 +117,9 @@ def _count_steps_of_joining(old, new, variables):
         new.starts.update({new.key_of(variable): steps for variable in joined})
     elif hasattr(new, "beta_2"):
         warn(
-            f"{len(joined)} weights join {type(new).__name__} after {steps} steps. It has one step count for all "
-            "weights, so their first steps will be 3 to 6 times too large. Compile with a new optimizer for this "
-            "phase, or with `tlkeras.differential_optimizer(model, ...)`, which counts per weight."
+            f"{len(joined)} weights join {type(new).__name__} after {steps} steps. The optimizer has one step count "
+            "for all weights, so the first steps of these weights will be 3 to 6 times too large. Compile with a new "
+            "optimizer for this phase, or with `tlkeras.differential_optimizer(model, ...)`, which counts per weight."
         )
 
 

@@ -46,7 +46,7 @@ class Tensor:
 def after(
     layer, before: Sequence[Tensor], shape: tuple | None, pooled: bool, sources: frozenset[int] = frozenset()
 ) -> Tensor:
-    """Describe the output of `shape` that a layer or operation computes from the tensors in `before`.
+    """Describe the output, of shape `shape`, that a layer or operation computes from the tensors in `before`.
 
     If the layer joins several tensors, the input whose size is closest to that of the output determines the resolution.
     Therefore, cutting off tokens and putting them back has no effect. The same is true of rows from a table, such as
@@ -120,7 +120,7 @@ def _positions(layer, tensor, shape) -> float | None:
 
 
 def is_pooled(layer, before: Sequence[Tensor], shape: tuple | None) -> bool:
-    """Check whether an output of `shape` has no spatial or token dimensions left.
+    """Check whether an output of shape `shape` has no spatial or token dimensions left.
 
     Example:
 

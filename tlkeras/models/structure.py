@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tlkeras.models.layer_tree import has_kernel, own_weights
 from tlkeras.models.tracing import Unit
 
-#: Tokens and position and patch embeddings come first, wherever in the code they were created.
+#: Special tokens, position embeddings and patch embeddings come first, wherever in the code they were created.
 _EMBEDDING = re.compile(r"embed|patching|patchify|(cls|class|dist\w*|register)_?token", re.IGNORECASE)
 
 
@@ -77,7 +77,7 @@ def consecutive(items: list, key: Callable) -> list[list]:
 
 
 def _repetitions(segments: list[list[Unit]]) -> tuple[list, list[list]]:
-    """Return the segments before the longest repetition, and its periods; any later segments join the last one."""
+    """Return the segments before the longest repetition, and its periods; later segments join the last period."""
     kinds = [tuple(type(layer).__name__ for unit in segment for layer in unit.layers) for segment in segments]
     best = (0, 0, 0)  # (run length, -period, -start): prefer the longest run, then the shortest period, then the first
     for period in range(1, len(kinds) // 2 + 1):

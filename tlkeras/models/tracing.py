@@ -110,7 +110,7 @@ def _gives_probabilities(layer) -> bool:
 
 
 def _refuse_models_side_by_side(model: keras.Layer, parts: list[keras.Layer]) -> None:
-    """Refuse a model that contains models side by side, such as a distiller with a teacher and a student."""
+    """Reject a model that contains models side by side, such as a distiller with a teacher and a student."""
     known = [part for part in parts if (graph := graph_of(part)) and len(graph.inputs) == 1]
     for first, second in itertools.pairwise(known):
         given, made, wanted = (

@@ -1,4 +1,4 @@
-"""Find frozen layers that update their own weights in training, since `trainable` flags do not stop such updates."""
+"""Find frozen layers that update their own weights during training, since `trainable` flags do not stop this."""
 
 import keras
 import numpy as np

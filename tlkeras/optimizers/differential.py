@@ -131,7 +131,7 @@ def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, 
         low, high = multipliers.start, multipliers.stop
         if layer_decay is not None or multipliers.step is not None or low is None or high is None:
             raise InputError(
-                "`multipliers` must be slice(a, b), without `layer_decay`, if it is a slice. Received: "
+                "A slice in `multipliers` must be slice(a, b), and `layer_decay` must then be None. Received: "
                 f"multipliers={multipliers}, layer_decay={layer_decay}."
             )
         _check_factor("multipliers.start", low)
@@ -141,11 +141,11 @@ def _by_depth(block_map: BlockMap, layer_decay, multipliers, head) -> dict[str, 
         if multipliers is not None and not isinstance(multipliers, dict):
             advice = 'For example, pass {"block1": 0.1} or slice(0.01, 1.0).'
             raise invalid(
-                "multipliers", multipliers, "be a dict from block or layer names to factors, or a slice", advice
+                "multipliers", multipliers, "be a dict that maps block or layer names to factors, or a slice", advice
             )
         for key, factor in (multipliers or {}).items():
             if not isinstance(key, str):
-                raise invalid("multipliers", multipliers, "be a dict from block or layer names to factors")
+                raise invalid("multipliers", multipliers, "be a dict that maps block or layer names to factors")
             _check_factor(f"multipliers[{key!r}]", factor)
         if layer_decay is not None:
             check_number("layer_decay", layer_decay, "(0, 1]")

@@ -41,7 +41,7 @@ class Differential:
         return self.variable_keys.get(variable) or variable.path
 
     def multiplier(self, variable) -> float:
-        """Return the factor on the learning rate of a variable; 1 means the optimizer's own rate."""
+        """Return the factor for a variable's learning rate; 1 means the optimizer's own rate."""
         factors = {self.multipliers[key] for key in self._saved_keys(variable)}
         if len(factors) != 1:
             raise InputError(

@@ -1,8 +1,8 @@
 """Save a differential optimizer so that the model's file can be loaded without tlkeras.
 
 A `.keras` file contains the module, name and config of the optimizer's class. Keras first looks for a registered class
-with that name, then imports the module. Without tlkeras, both lookups would fail. This module, and no other, avoids
-that in two ways:
+with that name, then imports the module. Without tlkeras, both lookups would fail. Only this module deals with that
+problem, in two ways:
 
 - A subclass is named after its base class: that of `keras.optimizers.AdamW` is called "optimizers.AdamW" in the module
   "keras", and registered under that name. If tlkeras is imported, Keras finds the subclass. Otherwise, the same name

@@ -135,7 +135,7 @@ def map_chart(points, kinds, wrong, titles, label):
     Args:
         points: Coordinates of the images, array of shape `(images, 2)`.
         kinds: Index of each image's mark, or None to use one mark for all images.
-        wrong: Whether each prediction is wrong, boolean array of shape `(images,)`.
+        wrong: Boolean array of shape `(images,)`: whether each prediction is wrong.
         titles: Tooltip text for each image, or None.
         label: Description of the chart for screen readers.
     """
@@ -156,7 +156,7 @@ def heat_map(shares, counts, names, label):
     """Draw a confusion matrix with many classes, with one square for each nonempty cell.
 
     Args:
-        shares: Fraction of the images in its row that each cell contains, array of shape `(classes, classes)`.
+        shares: Each cell's fraction of the images in its row, array of shape `(classes, classes)`.
         counts: Number of images in each cell, int array with the shape of `shares`.
         names: Class names, in the order of the rows and columns.
         label: Description of the chart for screen readers.

@@ -35,8 +35,8 @@ class Facts:
         paths: Paths or names of the measured images.
         labels: Labels of the measured images, int array of shape `(images,)`, or 0s and 1s of shape `(images, classes)`
             if an image may have several labels.
-        probabilities: Predictions by models that had not seen the measured images, float array of shape `(images,
-            classes)`.
+        probabilities: Predicted probabilities, from models that were not trained on the measured images, float array of
+            shape `(images, classes)`.
         thresholds: Probability threshold of each label, or None if each image has exactly one class.
         features: Features of the measured images, array of shape `(images, features)`, or None.
         events: Events of the run's log.

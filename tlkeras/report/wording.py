@@ -74,7 +74,7 @@ def measured_on(metrics):
 
 
 def independence(metrics):
-    """Explain why the score is unbiased: the measured models had not seen the images."""
+    """Explain why the score is unbiased: the measured models were not trained on the images."""
     measured = metrics["measured"]
     learned = count(measured["learned_from"], "image")
     if measured["by"] == "test images":
@@ -82,7 +82,7 @@ def independence(metrics):
     if measured["by"] == "held-out images" and not measured["refitted"]:
         return f"The model was trained on {learned} and on none of these."
     return (
-        "Each image was predicted by a model that had not seen it. The delivered model was then trained on all "
+        "Each image was classified by a model that had not seen it. The final model was then trained on all "
         f"{learned}, so expect slightly better accuracy."
     )
 

@@ -159,7 +159,7 @@ def _verified(runtime, network, exports, batch_shape, formats=None):
         difference = np.abs(engine(probe) - expected).max() / max(np.abs(expected).max(), 1e-30)
         if not difference <= TOLERANCE:
             raise _DifferenceError(
-                f"its features differ from Keras's by up to {difference:.1e} times the largest feature value"
+                f"its features differ from those of Keras by up to {difference:.1e} times the largest feature value"
             )
         exports.remember(**{fact: True})
     return engine

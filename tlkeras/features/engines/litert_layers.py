@@ -229,7 +229,7 @@ OPERATIONS = {
 
 
 def activation_name(layer):
-    """Return Keras's name for a layer's activation, or a description if the activation has no name."""
+    """Return the Keras name for a layer's activation, or a description if the activation has no name."""
     if isinstance(layer, keras.layers.Softmax):
         return "softmax" if layer.axis == -1 else "softmax over another axis"
     if isinstance(layer, keras.layers.ReLU):

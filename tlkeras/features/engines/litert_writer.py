@@ -113,7 +113,7 @@ class _Writer:
         return None
 
     def folded(self, node, kernel, bias, channel_axis):
-        """Fold a BatchNorm after `node`, if any, into kernel and bias; return them with the tensor that they produce."""
+        """Fold a BatchNorm after `node`, if any, into kernel and bias; return them and the tensor they produce."""
         layer, output = node.operation, node.outputs[0]
         if layer.use_bias:
             bias = weight_array(layer.bias)

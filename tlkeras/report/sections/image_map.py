@@ -38,7 +38,7 @@ def plane(features):
     """Reduce features to two dimensions with UMAP if it is installed, else with principal components.
 
     Args:
-        features: Array of shape `(images, features)`. Each row is first normalized to length 1.
+        features: Array of shape `(images, features)`. Each row is first scaled to length 1.
 
     Returns:
         `(points, method, kept)`: an array of shape `(images, 2)`, the name of the method, and the fraction of the

@@ -87,7 +87,7 @@ def suspect_labels(facts):
 
 
 def _maps(facts, pixels, places, answers):
-    """Draw an activation map per pair of image and class; return a list of None if the model does not support maps."""
+    """Draw an activation map for each pair of image and class; return a list of None if the model supports no maps."""
     if facts.explain is None or not answers:
         return [None] * len(answers)
     places, numbers = np.array(places), np.array([number for _, number in answers])
@@ -115,7 +115,10 @@ def _answer(facts, index, number):
 
 
 def _stated(facts, index, number):
-    """Return the probability of the decision about a class: either that the image has it or that it does not."""
+    """Return the probability of the predicted answer.
+
+    The answer is that the image belongs to the class or, if the label was rejected, that the label does not apply.
+    """
     stated = facts.probabilities[index, number]
     return 1 - stated if facts.multilabel and not facts.decided[index, number] else stated
 
