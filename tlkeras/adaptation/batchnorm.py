@@ -87,8 +87,8 @@ def adapt_batchnorm(
     adapted layers before it. The weights do not change.
 
     Adaptation helps if a change affects all images, such as noise, a new camera or a new style. Adaptation cannot help
-    a network without BatchNorm (ConvNeXt, ViT), and it hurts if the class proportions of the new images differ from
-    those of the training images. `benchmarks/adaptation.py` measures the effect.
+    a network without BatchNorm (ConvNeXt, ViT), and it lowers the accuracy if the class proportions of the new images
+    differ from those of the training images. `benchmarks/adaptation.py` measures the effect.
 
     Args:
         model: A built `keras.Model` that takes raw pixels, such as one from `tlkeras.fit`. The model is changed in

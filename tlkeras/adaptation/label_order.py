@@ -217,7 +217,7 @@ def _filled(chosen, count, images, seed):
 
 
 def _margins(features, labels, others):
-    """Compute a probe's margins: the highest probability minus the second highest, float64 `(images,)`."""
+    """Compute a probe's margins, of shape `(images,)`: the highest probability minus the second highest."""
     probabilities = np.sort(linear_probe(features, labels, estimator="lda").predict_proba(others), axis=1)
     return probabilities[:, -1] - probabilities[:, -2]
 

@@ -105,7 +105,7 @@ def augmentation(
     extra = extra if isinstance(extra, list | tuple) else [extra]
     for layer in extra:
         if not callable(layer):
-            raise invalid("extra", layer, "be a Keras layer or a list of them")
+            raise invalid("extra", layer, "be a Keras layer or a list of layers")
     seeds = (int(number) for number in np.random.default_rng(seed).integers(2**31 - 1, size=32))
     if domain == "randaugment":
         chosen = [layers.RandAugment(_RANGE, factor=min(1.0, 0.5 * strength), seed=next(seeds))] * (strength > 0)

@@ -29,7 +29,7 @@ class BackboneInfo:
 
     Attributes:
         name: Name of the backbone, as passed to `tlkeras.backbone`.
-        family: The architecture family, e.g. `"efficientnet"`.
+        family: The architecture family, such as `"efficientnet"`.
         provider: `"tlkeras"`, `"keras"`, `"keras_hub"` or `"keras_cv"`.
         constructor: The provider's own name for the network.
         parameters: Number of weights, including moving statistics, without the classification head.

@@ -98,7 +98,7 @@ def _augmented(backbone, image, augmentation):
             advice = (
                 "`tlkeras.augmentation('photo')` returns suitable layers. Other operations would also run in `predict`."
             )
-            raise invalid("augmentation", layer, "be a Keras layer or a list of them", advice)
+            raise invalid("augmentation", layer, "be a Keras layer or a list of layers", advice)
         # With `training=False` recorded, a plain call `model(x)` runs inference; `fit` passes `training=True` itself.
         x = layer(x, training=False) if trains_by_default(layer) else layer(x)
     return x

@@ -99,7 +99,7 @@ def fit(
     verbose: Annotated[bool, typer.Option("--verbose/--quiet", help="Show progress on stderr.")] = True,
     as_json: Json = False,
 ):
-    """Train a classifier on labeled images and measure its accuracy on images it has not seen."""
+    """Train a classifier on labeled images and measure its accuracy on held-out images."""
     arguments = {name: value for name, value in locals().items() if name != "as_json"}
     arguments["columns"] = _columns(columns)
     arguments["classes"] = classes or None

@@ -8,7 +8,7 @@ import typer
 
 from tlkeras.utils.stderr import silent_stderr
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with one subfolder of images per class.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder written by `tlkeras fit`.")]
 

@@ -20,7 +20,8 @@ class ImageBatches(keras.utils.PyDataset):
     """Batches of images and labels that are read when needed. They are created by `ImageSplit.batches`.
 
     Args:
-        read: Function that takes image indices and returns the pixels of those images, uint8 `(n, height, width, 3)`.
+        read: Function that takes image indices and returns the pixels of these images, uint8 of shape
+            `(n, height, width, 3)`.
         labels: Int64 array of shape `(images,)`, or float32 array of 0s and 1s of shape `(images, classes)`.
         batch_size: Images per batch. The last batch may be smaller.
         shuffle: Whether to use a new random order in each epoch.

@@ -30,7 +30,7 @@ def known_formats() -> list[str]:
 
 
 def explain_failure(source: Any, error: Exception) -> tuple[str, bool]:
-    """Say why an image cannot be read, and whether it is damaged.
+    """Explain why an image cannot be read, and say whether it is damaged.
 
     Args:
         source: The path, file contents, pixels or other object that could not be read.

@@ -67,7 +67,7 @@ def load_images(
         labels: One label per image, if `source` contains only images; for several labels per image, lists of names or
             an array of 0s and 1s of shape `(images, classes)`.
         label_of: Function that takes the path within the folder and returns the label, or `None` to leave the file out.
-        columns: Column names of a table if they differ from the usual names: a dictionary with any of the keys
+        columns: Column names of a table if they differ from the common names: a dictionary with any of the keys
             `"path"`, `"label"`, `"split"` and `"group"`. `"label"` may be a list of columns of 0s and 1s, one per
             class.
         root: Folder that the paths of a table are relative to. Defaults to the folder of the table.
@@ -200,7 +200,7 @@ def _check_readable(place: str, prints: list[Any], skipped: list[SkippedFile], s
 
 
 def _label_array(files: list[ImageFile], class_names: tuple[str, ...], several: bool) -> np.ndarray:
-    """Return int64 indices into `class_names` of shape `(images,)`, or float32 0s and 1s, `(images, classes)`."""
+    """Return int64 class indices of shape `(images,)`, or float32 0s and 1s of shape `(images, classes)`."""
     number = {name: index for index, name in enumerate(class_names)}
     if not several:
         return np.array([number[file.label] for file in files], "int64")

@@ -163,7 +163,7 @@ def open_rgb(source: Source, size: tuple[int, int] | None = None) -> Image.Image
 
 
 def to_pixels(image: Image.Image, size: tuple[int, int] | None, resize: Resize) -> np.ndarray:
-    """Resize an RGB image and return its pixels, uint8 `(height, width, 3)`."""
+    """Resize an RGB image and return its pixels, uint8 of shape `(height, width, 3)`."""
     check_resize(resize)
     if size is not None and image.size != size[::-1]:
         width_height = size[::-1]

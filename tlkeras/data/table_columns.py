@@ -44,10 +44,10 @@ class Columns:
 
 
 def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, groups: Any = None) -> Columns:
-    """Find the columns of a table: the given columns first, then columns with a usual name.
+    """Find the columns of a table: the given columns first, then columns with common names.
 
-    If no column has a usual name for labels, the remaining columns are the label columns, provided that there are at
-    least two and that they contain only 0s and 1s.
+    If no column is given for the labels and none has a common name for them, the remaining columns are the label
+    columns, provided that there are at least two and that they contain only 0s and 1s.
 
     Args:
         table: `Table` to search.
@@ -83,7 +83,7 @@ def find_columns(table: Table, given: Mapping[str, str | Sequence[str]] | None, 
 
 
 def has_labels(table: Table, given: Mapping[str, Any] | None) -> bool:
-    """Return whether a table has a label column, either the given column or one with a usual name."""
+    """Return whether a table has a label column, either the given column or one with a common name."""
     return "label" in (given or {}) or any(comparable(name) in USUAL["label"] for name in table.columns)
 
 
