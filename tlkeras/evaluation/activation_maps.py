@@ -50,7 +50,7 @@ def activation_maps(
     Args:
         model: A functional or Sequential classifier that takes raw pixels and ends in a `Dense` layer.
         images: Pixels of shape `(n, height, width, 3)`; file paths, `PIL.Image`s or any other form that
-            `tlkeras.read_image` accepts, resized to the model's input; or a split of `tlkeras.load_images`.
+            `tlkeras.read_image` accepts, resized to the model's input; or a split from `tlkeras.load_images`.
         classes: Index of the class to explain: one for all images, or one per image. For a model with one output, 1 is
             the class whose probability this output predicts, and 0 is the other class. Defaults to None, the predicted
             class.

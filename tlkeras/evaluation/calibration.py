@@ -36,7 +36,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """The difference between predicted probabilities and the fraction of correct predictions.
+    """Measurements of how well predicted probabilities match the fraction of correct predictions.
 
     Attributes:
         images: Number of images.

@@ -70,7 +70,7 @@ class DomainRow:
 
 @dataclass(frozen=True)
 class DomainComparison:
-    """Accuracy on each domain, and distance of each domain from the first one; `print` shows a table.
+    """The accuracy on each domain, and each domain's distance from the first one. It prints as a table.
 
     Attributes:
         rows: A `DomainRow` for each domain.
@@ -141,7 +141,7 @@ def domain_distance(
     folds = check_integer("folds", folds, minimum=2)
     if min(len(first), len(second)) < folds:
         raise InputError(
-            f"A domain distance needs at least {folds} images per domain. Received: {len(first)} and {len(second)}."
+            f"A domain distance requires at least {folds} images per domain. Received: {len(first)} and {len(second)}."
         )
     together = None if groups is None else np.concatenate([np.asarray(one) for one in groups])
     data = labeled_features(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]), together)
@@ -176,12 +176,12 @@ def compare_domains(
 
     Args:
         model: Classifier that takes raw pixels and ends in a `Dense` layer. The features are the inputs of that layer.
-        domains: Dict that maps each name to labeled images, such as a split of `tlkeras.load_images`. The first domain
-            is the reference: it is also corrupted, and distances are measured from it.
+        domains: Dict that maps each name to labeled images, such as a split from `tlkeras.load_images`. The first
+            domain is the reference: it is also corrupted, and distances are measured from it.
         corruptions: Kinds of corruption, as in `tlkeras.corrupt`, to apply to the first domain. Defaults to noise,
             darkness and blur.
         severity: Severity of the corruptions, from 1 to 5. Defaults to 3.
-        class_names: Names of the model's classes, in order. Defaults to None, which uses the class names of the first
+        class_names: The model's class names, in index order. Defaults to None, which uses the class names of the first
             domain.
         seed: Seed for the noise and the folds. Defaults to 0.
         verbose: Whether to print progress to stderr. Defaults to False.

@@ -35,7 +35,7 @@ def feature_map(
     Args:
         features: Array of shape `(images, features)`. Rows are scaled to unit length first.
         labels: Class indices of shape `(images,)`.
-        class_names: Names of the classes.
+        class_names: Class names, in index order.
         images: Images in any form that `tlkeras.contact_sheet` accepts. They are drawn as thumbnails if there is room,
             and as markers otherwise. Defaults to none.
         title: Figure title, ideally the result in one sentence. Defaults to none.
@@ -128,7 +128,7 @@ def _principal(features):
 
 
 def _inches(axes, points):
-    """Convert points to approximate positions in inches, whatever the final layout of the axes."""
+    """Convert points to approximate positions in inches, regardless of the final layout of the axes."""
     width, height = axes.figure.get_size_inches() * (0.8, 0.85)
     low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
     return (points - low) / (high - low) * (width, height)

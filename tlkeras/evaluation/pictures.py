@@ -39,7 +39,7 @@ def answered_images(
         images: Images in any form that `tlkeras.contact_sheet` accepts: pixels in [0, 255], `PIL.Image`, or paths.
         labels: Class indices of shape `(images,)`.
         probabilities: Array of shape `(images, classes)`, for images that the classifier was not trained on.
-        class_names: Names of the classes.
+        class_names: Class names, in index order.
         columns: Images per row.
         maps: Activation maps of all images, `(images, rows, columns)`. Since computing maps is slow, this can also be a
             function that takes the indices of the last row's images and returns only the maps of these images. The maps
@@ -104,7 +104,7 @@ def nearest_neighbors(
         k: Number of neighbors per row; fewer are shown if there are too few images.
         labels: Class indices of shape `(images,)`, used to count the neighbors that have the query's class and to mark
             those that do not. Defaults to none.
-        class_names: Names of the classes, written below the images. Required with `labels`.
+        class_names: Class names, in index order, written below the images. Required with `labels`.
         groups: Array of shape `(images,)`: group of each image, such as near-duplicates. Other images in the query's
             group are omitted, since they are not informative. Defaults to none.
         title: Figure title, ideally the result in one sentence. Defaults to the number of neighbors with the query's

@@ -46,7 +46,8 @@ def fit_rejection(
             other images in its group. Defaults to None, which treats all images as independent.
         class_names: Names for the report, in ascending order of the labels. Defaults to None, which uses the labels
             themselves.
-        false_alarms: Fraction of images of known classes that may be called unknown. Defaults to 0.05.
+        false_alarms: Target false-alarm rate: the fraction of images of known classes that are called unknown. Defaults
+            to 0.05.
         seed: Seed for sampling if there are more than 10,000 images. Defaults to 0.
 
     Returns:
@@ -80,7 +81,7 @@ def keep_references(data, rows, false_alarms, report=None):
     Args:
         data: `LabeledFeatures` of all images.
         rows: Indices of the images to keep, from at least two groups.
-        false_alarms: Fraction of known images that may be called unknown.
+        false_alarms: Target fraction of known images that are called unknown.
         report: `RejectionReport` to attach, or None.
     """
     roots, groups = signed_root(data.features[rows]), data.groups[rows]

@@ -15,7 +15,7 @@ _ARRAYS = ("center", "scale", "references", "distances")
 
 @dataclass(frozen=True)
 class HeldOutClass:
-    """The detection of one class as unknown, by a rejector that was fitted without this class.
+    """Results for one class that was left out when fitting and then treated as unknown.
 
     Attributes:
         name: Name of the class, str.
@@ -33,10 +33,10 @@ class HeldOutClass:
 
 @dataclass(frozen=True)
 class RejectionReport:
-    """The detection of unknown classes, measured by leaving out one class at a time.
+    """Detection results for unknown classes, measured by leaving out one class at a time.
 
     Attributes:
-        false_alarms: Fraction of the images of known classes that may be called unknown.
+        false_alarms: Target false-alarm rate: the fraction of images of known classes that are called unknown.
         caught: Fraction of images called unknown, averaged over the left-out classes.
         standard_error: Standard error of `caught` over classes.
         auroc: Area under the ROC curve, averaged over the left-out classes; 0.5 is chance.
@@ -65,7 +65,7 @@ class Rejector:
     0.99 is farther from its nearest known image than 99% of the known images are from theirs.
 
     Attributes:
-        false_alarms: Fraction of images of known classes that may be called unknown.
+        false_alarms: Target false-alarm rate: the fraction of images of known classes that are called unknown.
         center: float32 array of shape `(features,)`: mean of the signed square roots of the features.
         scale: float32 array of shape `(features,)`: standard deviations of these square roots, none below a tenth of
             the median.

@@ -49,8 +49,8 @@ def calibrate(
 
     Args:
         model: Classifier that ends in a `Dense` layer with softmax.
-        images: A split of `tlkeras.load_images`, such as the validation split, or pixels of shape
-            `(images, height, width, 3)`.
+        images: A split from `tlkeras.load_images`, such as the validation split, or pixels of shape `(images, height,
+            width, 3)`.
         labels: Class indices of shape `(images,)`. Defaults to None, which uses the labels of the split.
         batch_size: Images per forward pass. Defaults to 32.
         seed: Seed for the folds and bootstrap samples of the measurement. Defaults to 0.
@@ -76,7 +76,7 @@ def calibrate(
     groups = getattr(images, "groups", None)
     if labels is None:
         if not hasattr(images, "labels"):
-            raise InputError("`labels` must be given unless `images` is a split of `tlkeras.load_images`.")
+            raise InputError("`labels` must be given unless `images` is a split from `tlkeras.load_images`.")
         labels = images.labels
     if not len(labels):
         raise InputError(

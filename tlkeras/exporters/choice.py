@@ -3,10 +3,10 @@
 from tlkeras.exporters.processor import has_int8_dot_products
 from tlkeras.exporters.verification import failure
 
-#: Files up to this factor slower than the fastest count as equally fast.
+#: Files that are slower than the fastest by up to this factor are considered equally fast.
 _EQUAL = 1.15
 
-#: Smallest share of unchanged answers, and of unchanged decisions on "none of these", at which `auto` accepts a
+#: Smallest fraction of unchanged answers, and of unchanged decisions on "none of these", at which `auto` accepts a
 #: quantization.
 _AGREEMENT = 0.97
 

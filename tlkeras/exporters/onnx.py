@@ -19,7 +19,7 @@ _SMALL = 256
 def write(model, folder, batch, quantizations, calibration):
     """Write a model as ONNX files. Arguments and results are as in `tlkeras.exporters.litert.write`.
 
-    TensorFlow writes a SavedModel in a separate process, whatever the backend of the model. tf2onnx then converts the
+    TensorFlow writes a SavedModel in a separate process, regardless of the model's backend. tf2onnx then converts the
     SavedModel.
 
     Raises:

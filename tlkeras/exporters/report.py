@@ -97,8 +97,8 @@ def export_text(report):
         all_seen = images["seen_in_training"] == images["count"]
         seen = "All" if all_seen else f"{images['seen_in_training']} of"
         lines.append(
-            f"{seen} these images were used in training, so accuracy is too high and "
-            "answers to new images may change more often. Choose other images with --images."
+            f"{seen} these images were used in training, so the accuracy is too optimistic, and "
+            "answers for new images may change more often. Choose other images with --images."
         )
     worse = [one for one in verified.get("classes", ()) if one["images"] and one["export"] < one["keras"]]
     if worse:

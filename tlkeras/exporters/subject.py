@@ -52,7 +52,7 @@ class Subject:
 
 
 def subject_of(model, images=None, class_names=None):
-    """Load the model to export, and read its images.
+    """Load the model to export, and read the images to verify it with.
 
     Args:
         model: A `Run`, the folder of a run, or a `keras.Model`.

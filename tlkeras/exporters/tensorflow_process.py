@@ -22,7 +22,7 @@ def convert(model, folder, targets, batch):
     Args:
         model: `keras.Model` that maps pixels to outputs.
         folder: Working folder, `pathlib.Path`. `saved_model` and the targets are written to it.
-        targets: Names of the files to write, from `saved_model`, `none.tflite`, `float16.tflite` and `raw.onnx`.
+        targets: Names of the files to write, chosen from `saved_model`, `none.tflite`, `float16.tflite` and `raw.onnx`.
         batch: Images per call, or None for any number.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-#: Default limits on the loss of accuracy, and on the share of changed answers if the accuracy is unknown.
+#: Default limits on the loss of accuracy, and on the fraction of changed answers if the accuracy is unknown.
 MAX_DROP, MAX_CHANGED = 0.01, 0.03
 
 

@@ -129,7 +129,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
         Args:
             X: Paths of image files, their contents as bytes, or PIL images; an array of shape `(images, height, width,
-                3)`, or a sequence of arrays of different sizes, uint8 or float in [0, 255]; a split of
+                3)`, or a sequence of arrays of different sizes, uint8 or float in [0, 255]; a split from
                 `tlkeras.load_images`; or a `tf.data.Dataset` of images, with or without labels. Images are resized to
                 `image_size` if they have a different size. With `input="flat"`, a table of shape `(images, pixels)`.
 

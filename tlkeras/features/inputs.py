@@ -40,7 +40,7 @@ def as_images(X) -> Images:
 
     Args:
         X: Paths of files, their contents as bytes, or PIL images; an array `(images, height, width, 3)` or a sequence
-            of arrays `(height, width, 3)` of different sizes, uint8 or float in [0, 255]; a split of
+            of arrays `(height, width, 3)` of different sizes, uint8 or float in [0, 255]; a split from
             `tlkeras.load_images`; or a `tf.data.Dataset` of images or batches of images, with or without labels.
 
     Returns:
@@ -79,7 +79,7 @@ def _refuse_common_mistakes(X):
     received = f"Received: {str(X)!r}" if isinstance(X, str | os.PathLike) else f"Received: {type(X).__name__}"
     if isinstance(X, str | os.PathLike) and Path(X).is_dir():
         raise InputError(
-            f"`X` must be image paths or arrays. {received}, a folder. Pass a split of `tlkeras.load_images`."
+            f"`X` must be image paths or arrays. {received}, a folder. Pass a split from `tlkeras.load_images`."
         )
     if isinstance(X, ImageSplits):
         raise InputError(f"`X` must be one split. {received}. Pass one of its splits, such as `train`.")

@@ -1,4 +1,4 @@
-"""Run a batch in small slices, so that each layer finds the output of the layer before it in the CPU cache."""
+"""Run a batch in small slices, so that each layer finds the previous layer's output in the CPU cache."""
 
 import numpy as np
 
