@@ -93,7 +93,7 @@ def test_a_given_test_split_measures_and_is_never_learned_from_and_a_given_valid
     assert {name.split("/")[0] for name in run.metrics["data"]["learned"]} == {"train", "val"}
     alone = fit(tmp_path, refit=False)
     assert {name.split("/")[0] for name in alone.metrics["data"]["learned"]} == {"train"}
-    assert "was trained on 24 images, none of which are test images" in str(run)
+    assert "was trained on 24 images, which include no test images" in str(run)
 
 
 def test_of_many_images_a_fifth_is_held_out_and_learned_from_afterwards(colors, monkeypatch):

@@ -89,7 +89,7 @@ def _explained(scores, measured):
     low, high = measured["expected"]
     learned, by = measured["learned_from"], measured["by"]
     if by == "test images":
-        yield f"The delivered model was trained on {learned} images, none of which are test images."
+        yield f"The delivered model was trained on {learned} images, which include no test images."
     elif by == "held-out images" and not measured["refitted"]:
         yield f"The delivered model was trained on {learned} other images."
     else:
