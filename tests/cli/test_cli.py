@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 import tlkeras
 from tlkeras import cli
 from tlkeras.cli import runs
-from tlkeras.features.store import FeatureStore
 from tlkeras.runs.folder import written_run
 from tlkeras.runs.run import Run
 from tlkeras.selection import by_fine_tuning, candidates, on_features
+from tlkeras.utils.store import DiskStore
 
 COLORS = {"red": (200, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 200)}
 
@@ -687,17 +687,17 @@ def test_two_runs_with_one_seed_agree_in_all_but_timings(clipart10, tmp_path, ch
 
 def test_cache_shows_bounds_and_clears_what_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("TLKERAS_CACHE", str(tmp_path))
-    store = FeatureStore(tmp_path)
-    store.put([(b"one", np.ones(10, "float32")), (b"two", np.zeros(10, "float32"))])
+    store = DiskStore(tmp_path)
+    store.put([(b"one", b"1"), (b"two", b"2")])
     store.close()
     (tmp_path / "networks").mkdir()
     (tmp_path / "networks" / "exported.onnx").write_bytes(bytes(1000))
     runner = CliRunner()
     shown = json.loads(runner.invoke(cli.app, ["cache", "--limit", "1", "--json"]).stdout)
-    assert (shown["images"], shown["limit"], shown["networks_bytes"]) == (2, 10**9, 1000)
+    assert (shown["entries"], shown["limit"], shown["networks_bytes"]) == (2, 10**9, 1000)
     cleared = json.loads(runner.invoke(cli.app, ["cache", "--clear", "--json"]).stdout)
-    assert (cleared["images"], cleared["networks_bytes"], cleared["limit"]) == (0, 0, 10**9)
-    assert FeatureStore(tmp_path).get(b"one") is None
+    assert (cleared["entries"], cleared["networks_bytes"], cleared["limit"]) == (0, 0, 10**9)
+    assert DiskStore(tmp_path).get(b"one") is None
 
 
 def test_a_cache_that_is_off_is_no_input_to_look_at(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlkeras.data import loading
 from tlkeras.data.loading import load_images
 from tlkeras.errors import InputError
 
@@ -89,6 +90,29 @@ def test_bad_files_are_skipped_listed_and_change_nothing_else(tmp_path):
         "notes.txt": "its conten",
         "cut.png": "it is dama",
     }
+
+
+def test_images_that_were_loaded_before_are_not_decoded_again(tmp_path, monkeypatch):
+    root, decoded = make_folder(tmp_path / "data"), []
+    (root / "cat" / "0_copy.jpg").write_bytes((root / "cat" / "0.png").read_bytes())
+    (root / "dog" / "empty.jpg").write_bytes(b"")
+    without_cache = load_images(root)
+    monkeypatch.setenv("TLKERAS_CACHE", str(tmp_path / "cache"))
+    open_rgb = loading.open_rgb
+    monkeypatch.setattr(loading, "open_rgb", lambda path, *size: decoded.append(path) or open_rgb(path, *size))
+    for expected in (22, 1):  # the second time, only the empty file, to report why it cannot be read
+        images = load_images(root)
+        assert parts(images, root) == parts(without_cache, root)
+        assert images.skipped == without_cache.skipped
+        np.testing.assert_array_equal(images.train.groups, without_cache.train.groups)
+        assert len(decoded) == expected
+        decoded.clear()
+    (root / "dog" / "0.png").write_bytes((root / "cat" / "1.png").read_bytes())
+    changed = load_images(root)
+    assert len(decoded) == 22
+    whole = changed.train.join(changed.validation, changed.test)
+    groups = dict(zip([os.path.relpath(path, root) for path in whole.paths], whole.groups, strict=True))
+    assert groups[str(Path("dog", "0.png"))] == groups[str(Path("cat", "1.png"))]
 
 
 def test_strict_refuses_bad_files_by_name(tmp_path):

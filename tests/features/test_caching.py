@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 import tlkeras
 from tlkeras.features import extraction as module
-from tlkeras.features.store import FeatureStore
+from tlkeras.utils.store import DiskStore
 
 pytestmark = pytest.mark.backends
 
@@ -115,7 +115,7 @@ def test_a_run_that_was_cut_short_goes_on_where_it_stopped(model, files, tmp_pat
 
 def test_a_damaged_entry_is_computed_again(model, files, tmp_path, computed):
     first = _extractor(model, tmp_path).transform(files)
-    store = FeatureStore(tmp_path / "cache")
+    store = DiskStore(tmp_path / "cache")
     store._connection.execute("UPDATE features SET data = zeroblob(16) WHERE id IN (2, 5)")
     del computed[:]
     np.testing.assert_array_equal(_extractor(model, tmp_path).transform(files), first)

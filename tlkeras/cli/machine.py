@@ -91,12 +91,12 @@ def cache(
 
     To move or disable the cache, set `$TLKERAS_CACHE` to a folder or to `off`.
     """
-    from tlkeras.features.store import FeatureStore, cache_folder
+    from tlkeras.utils.store import DiskStore, cache_folder
 
     folder = cache_folder()
     if folder is None:
         raise InputError("The cache is disabled, because TLKERAS_CACHE is 'off'. Set it to a folder, or unset it.")
-    store, networks = FeatureStore(folder), folder / "networks"
+    store, networks = DiskStore(folder), folder / "networks"
     if limit is not None:
         store.limit = int(limit * 1e9)
     if clear:
@@ -105,7 +105,7 @@ def cache(
     exported = sum(path.stat().st_size for path in networks.rglob("*") if path.is_file())
     found = {
         "folder": str(folder),
-        "images": len(store),
+        "entries": len(store),
         "bytes": store.size,
         "limit": store.limit,
         "networks_bytes": exported,
@@ -116,7 +116,7 @@ def cache(
     else:
         typer.echo(f"Folder:    {folder}")
         typer.echo(
-            f"Features:  {found['images']} entries, {found['bytes'] / 1e6:.1f} MB of {found['limit'] / 1e6:.0f} MB"
+            f"Features:  {found['entries']} entries, {found['bytes'] / 1e6:.1f} MB of {found['limit'] / 1e6:.0f} MB"
         )
         typer.echo(f"Networks:  {exported / 1e6:.1f} MB")
 

@@ -11,6 +11,7 @@ import numpy as np
 from tlkeras.data.classes import name_classes
 from tlkeras.data.dataset import ImageSplit, ImageSplits, SkippedFile
 from tlkeras.data.duplicates import Fingerprint, fingerprint, merge_groups, near_duplicate_groups
+from tlkeras.data.group_cache import GroupCache
 from tlkeras.data.groups import Groups, check_given_splits, group_numbers, with_groups
 from tlkeras.data.listing import ImageFile
 from tlkeras.data.reading import ImageError, Resize, check_image_size, check_resize, open_rgb, quiet
@@ -43,10 +44,11 @@ def load_images(
     r"""Load labeled images as training, validation and test splits.
 
     Every image is decoded once, so damaged images are found at this point rather than in the middle of training. The
-    splits are stratified by class. Near-duplicates (even across classes) and images of one group stay in the same
-    split, because test images that resemble training images would inflate the test accuracy. For given arguments, the
-    splits depend only on the file names within the data set and on the file contents. Multi-label data sets are split
-    by iterative stratification (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
+    result is cached, so loading the same files again decodes none of them. The splits are stratified by class.
+    Near-duplicates (even across classes) and images of one group stay in the same split, because test images that
+    resemble training images would inflate the test accuracy. For given arguments, the splits depend only on the file
+    names within the data set and on the file contents. Multi-label data sets are split by iterative stratification
+    (Sechidis et al., 2011, https://doi.org/10.1007/978-3-642-23808-6_10).
 
     Splits that the data set itself defines are kept. A missing split is taken from the training images.
 
@@ -136,13 +138,11 @@ def load_images(
     files = with_groups(listing.files, groups, listing.columns)
     check_given_splits(files)
     class_names, files, several = name_classes(files, listing.classes, classes, _several(label_separator, multilabel))
-    prints, skipped = _scan(files, near_duplicates)
-    _check_readable(place, prints, skipped, strict)
+    alike, skipped = _grouped(files, near_duplicates)
+    _check_readable(place, files, skipped, strict)
     if len(class_names) < 2:
         raise InputError(f"There is only one class, {class_names[0]!r}, in {place}. A classifier needs at least two.")
-    readable = [index for index, one in enumerate(prints) if one is not None]
-    files = [files[index] for index in readable]
-    alike = near_duplicate_groups([prints[index] for index in readable]) if near_duplicates else np.arange(len(files))
+    files, alike = [file for file, group in zip(files, alike, strict=True) if group >= 0], alike[alike >= 0]
     given = group_numbers(files)
     whole = ImageSplit(
         paths=np.array([file.path for file in files]),
@@ -171,8 +171,26 @@ def _several(label_separator: str | None, multilabel: bool | None) -> bool | Non
     return True if label_separator is not None and multilabel is None else multilabel
 
 
-def _scan(files: list[ImageFile], near_duplicates: bool) -> tuple[list[Fingerprint | bool | None], list[SkippedFile]]:
-    """Decode every image; return its fingerprint (True if `near_duplicates` is off), or None if it is unreadable."""
+def _grouped(files: list[ImageFile], near_duplicates: bool) -> tuple[np.ndarray, list[SkippedFile]]:
+    """Decode every image that is not in the cache; return its near-duplicate group, or -1 if it is unreadable."""
+    cache = GroupCache([file.source for file in files], near_duplicates)
+    groups = cache.read()
+    if groups is not None:
+        unreadable = _inspected([file for file, group in zip(files, groups, strict=True) if group < 0], near_duplicates)
+        if all(isinstance(one, SkippedFile) for one in unreadable):  # otherwise, Pillow has learned a format since then
+            return groups, unreadable
+    prints = _inspected(files, near_duplicates)
+    skipped = [one for one in prints if isinstance(one, SkippedFile)]
+    readable = [not isinstance(one, SkippedFile) for one in prints]
+    known = [one for one in prints if not isinstance(one, SkippedFile)]
+    groups = np.full(len(files), -1)
+    groups[readable] = near_duplicate_groups(known) if near_duplicates else np.arange(len(known))
+    cache.write(groups)
+    return groups, skipped
+
+
+def _inspected(files: list[ImageFile], near_duplicates: bool) -> list[Fingerprint | bool | SkippedFile]:
+    """Decode images; return their fingerprints (True if `near_duplicates` is off), or why they cannot be read."""
 
     def inspect(file: ImageFile) -> Fingerprint | bool | SkippedFile:
         try:
@@ -182,17 +200,15 @@ def _scan(files: list[ImageFile], near_duplicates: bool) -> tuple[list[Fingerpri
             return SkippedFile(file.path, error.reason)
 
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(inspect, files))
-    skipped = [one for one in results if isinstance(one, SkippedFile)]
-    return [None if isinstance(one, SkippedFile) else one for one in results], skipped
+        return list(pool.map(inspect, files))
 
 
-def _check_readable(place: str, prints: list[Any], skipped: list[SkippedFile], strict: bool) -> None:
+def _check_readable(place: str, files: list[ImageFile], skipped: list[SkippedFile], strict: bool) -> None:
     if strict and skipped:
         first, more = skipped[0], f" {len(skipped) - 1} more cannot be read either." if len(skipped) > 1 else ""
         them = "them" if more else "it"
         raise InputError(f"{ImageError(first.path, first.reason)}{more} Repair or remove {them}, or pass strict=False.")
-    if len(skipped) == len(prints):
+    if len(skipped) == len(files):
         why = "it contains no files of the chosen classes."
         if skipped:
             why = f"none of the {len(skipped)} files can be read. {ImageError(skipped[0].path, skipped[0].reason)}"

@@ -20,9 +20,9 @@ from tlkeras.features.identity import network_identity
 from tlkeras.features.inputs import Reader
 from tlkeras.features.network import shared_network
 from tlkeras.features.output import FeatureFile
-from tlkeras.features.store import FeatureStore, cache_folder
 from tlkeras.features.streaming import stream_features
 from tlkeras.utils.progress import progress
+from tlkeras.utils.store import cache_folder, open_store
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def run(images, settings, parameters):
     images = _range_checked(images, batch_size, reader, None if settings.by_name else settings.backbone)
     identity = network_identity(settings)
     folder = (cache_folder() if cache is True else Path(cache)) if cache and identity else None
-    store = _open_store(folder, os.getpid(), cache is True) if folder else None
+    store = _open_store(folder, cache is True) if folder else None
     shape = (batch_size, *reader.image_size, reader.channels)
     make = _engine if identity else _engine.__wrapped__
 
@@ -143,12 +143,9 @@ def _named(item):
     return ImageError(f"number {item.index}", item.error.reason)
 
 
-@lru_cache(maxsize=4)
-def _open_store(folder, process, default):
-    """Open one store for all extractors of a process; a connection must not be shared with a forked process."""
-    del process
+def _open_store(folder, default):
     try:
-        return FeatureStore(folder)
+        return open_store(folder)
     except InputError as error:
         if not default:
             raise

@@ -47,7 +47,7 @@ def stream_features(images, reader, make_engine, batch_size, store=None, prefix=
         make_engine: Function that returns an engine (see `engines.choice.make_engine`). The function is called once,
             and only if there is something to compute.
         batch_size: Images per forward pass of an engine that has no batch size of its own.
-        store: `FeatureStore`, or None (the default) to store nothing.
+        store: `DiskStore`, or None (the default) to store nothing.
         prefix: Prefix of the keys in the store, which identifies the network and the engine. Defaults to no bytes.
 
     Yields:
@@ -116,7 +116,8 @@ def _read(index, source, reader, store, prefix):
         content = None
         if store is not None and (content := reader.content(source)) is not None:
             item.key = prefix + reader.hash(content)
-            item.features = store.get(item.key)
+            stored = store.get(item.key)
+            item.features = None if stored is None else np.frombuffer(stored, "<f4")
         if item.features is None:
             item.pixels = reader.pixels(source, content)
     except ImageError as error:
@@ -131,7 +132,8 @@ def _compute(items, engine, batch_size, store):
         pixels = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
     features = engine(pixels)[: len(items)]
     if store is not None:
-        store.put([(item.key, row) for item, row in zip(items, features, strict=True) if item.key is not None])
+        rows = zip(items, features.astype("<f4"), strict=True)
+        store.put([(item.key, row.tobytes()) for item, row in rows if item.key is not None])
     return features
 
 

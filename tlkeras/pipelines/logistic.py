@@ -20,7 +20,8 @@ def regression_path(rows, targets, weights, Cs, exclusive):
 
     Unlike scikit-learn's solver, this one rescales the parameters so that the loss has about the same curvature in all
     directions before it runs L-BFGS. In two tests with five values of C each, this solver needed a third as many
-    iterations. For the rescaling to work, the columns of `rows` should be coordinates along principal axes.
+    iterations. For the rescaling to work, the columns of `rows` should be coordinates along principal axes. Products
+    with `rows` are in single precision, like features. Their rounding errors are a thousandth of `TOLERANCE`.
 
     Args:
         rows: Features of the images, float64 array of shape `(images, features)`.
@@ -45,6 +46,7 @@ def regression_path(rows, targets, weights, Cs, exclusive):
     curvature = max(_CURVATURE * float((shares * (1 - shares)).mean()), 1e-6)
     spread = np.square(rows).mean(axis=0)
     parameters = np.zeros((rows.shape[1] + 1, targets.shape[1]))  # the last row holds the intercepts
+    rows = rows.astype("float32")
     for C in Cs:
         penalty = 1 / (C * total)
         scales = np.sqrt(np.append(curvature * spread + penalty.mean(), curvature))[:, None]
@@ -56,11 +58,12 @@ def regression_path(rows, targets, weights, Cs, exclusive):
 
 
 def _objective(rows, targets, weights, penalty, scales, exclusive):
-    """Return a function from scaled parameters to the penalized loss and its gradient."""
+    """Return a function from scaled parameters to the penalized loss and its gradient; `rows` are float32."""
 
     def loss_and_gradient(scaled):
         parameters = scaled.reshape(len(scales), -1) / scales
-        coefficients, scores = parameters[:-1], rows @ parameters[:-1] + parameters[-1]
+        coefficients = parameters[:-1]
+        scores = (rows @ coefficients.astype("float32")).astype("float64") + parameters[-1]
         if exclusive:
             shares, logarithms = _softmax(scores)
             residuals, losses = shares - targets, logarithms - (targets * scores).sum(axis=1, keepdims=True)
@@ -68,7 +71,8 @@ def _objective(rows, targets, weights, penalty, scales, exclusive):
             residuals, losses = expit(scores) - targets, np.logaddexp(0, scores) - targets * scores
         residuals *= weights
         loss = (weights * losses).sum() + 0.5 * (penalty * coefficients**2).sum()
-        gradient = np.vstack([rows.T @ residuals + penalty * coefficients, residuals.sum(axis=0)]) / scales
+        slopes = rows.T @ residuals.astype("float32") + penalty * coefficients
+        gradient = np.vstack([slopes, residuals.sum(axis=0)]) / scales
         return loss, gradient.ravel()
 
     return loss_and_gradient

@@ -95,7 +95,10 @@ def plain(text):
     >>> plain("two\nlines\x00 \udcff")
     'two lines� �'
     """
-    text = "".join(" " if one in "\n\r\t" else one for one in str(text))
+    text = str(text)
+    if text.isprintable():  # almost always, and many times faster
+        return text
+    text = "".join(" " if one in "\n\r\t" else one for one in text)
     return "".join(_shown(one) for one in text)
 
 

@@ -16,7 +16,6 @@ from tlkeras.data.splits import TooFewGroups
 from tlkeras.errors import InputError
 from tlkeras.evaluation.confusion_figure import confusion_figure
 from tlkeras.evaluation.several_labels import LabelScores
-from tlkeras.features.store import cache_folder
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.runs.checks import check_fit
 from tlkeras.runs.command import command_of
@@ -35,6 +34,7 @@ from tlkeras.selection.by_fine_tuning import train_by_fine_tuning
 from tlkeras.selection.flips import safe_flips
 from tlkeras.selection.on_features import train_on_features
 from tlkeras.selection.outcome import MOST_TO_CROSS_VALIDATE, Task
+from tlkeras.utils.store import cache_folder
 
 _STRATEGIES = {"features": train_on_features, "finetune": train_by_fine_tuning, "auto": train_automatically}
 

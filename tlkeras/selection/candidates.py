@@ -16,9 +16,9 @@ from tlkeras.features.extractor import FeatureExtractor
 from tlkeras.features.identity import network_identity
 from tlkeras.features.network import shared_network
 from tlkeras.features.parameters import network_settings
-from tlkeras.features.store import cache_folder
 from tlkeras.features.taps import block_output
 from tlkeras.models.blocks import blocks as map_blocks
+from tlkeras.utils.store import cache_folder
 from tlkeras.utils.validation import invalid
 
 #: Number of single images to time. The fastest counts, since other programs can only slow it down.

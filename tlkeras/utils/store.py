@@ -1,8 +1,8 @@
-"""Store features on disk, under keys computed from the contents of the images.
+"""Store results on disk that can be computed again, under keys computed from the contents of images.
 
 The store uses SQLite for several reasons. SQLite comes with Python. A transaction is either complete or absent, even if
 a process is killed. Several processes can read while another process writes. An indexed lookup takes microseconds per
-image, while one file per image would cost an `open` and a folder with a million files. Single rows can be deleted,
+entry, while one file per entry would cost an `open` and make a folder with a million files. Single rows can be deleted,
 which is hard with Parquet and with LMDB's fixed-size map. The store needs a local disk, because SQLite's write-ahead
 log does not work on network file systems.
 """
@@ -14,9 +14,9 @@ import threading
 import time
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import platformdirs
 
 from tlkeras.errors import InputError, warn
@@ -59,8 +59,9 @@ def cache_folder() -> Path | None:
     return Path(named) if named else platformdirs.user_cache_path("tlkeras", appauthor=False)
 
 
-class FeatureStore:
-    """A dictionary on disk that maps keys to float32 vectors, shared by threads and processes and limited in size.
+class DiskStore:
+    """A dictionary on disk that maps bytes to bytes, shared by threads and processes and limited in size.
+
 
     An entry with a wrong checksum is deleted and treated as missing. A file that is no longer a valid database is
     renamed to `...damaged` and created again. When the store exceeds its limit, it deletes the least recently used
@@ -75,10 +76,10 @@ class FeatureStore:
     Example:
 
     >>> import tempfile
-    >>> store = FeatureStore(tempfile.mkdtemp())
-    >>> store.put([(b"key", np.ones(3, "float32"))])
+    >>> store = DiskStore(tempfile.mkdtemp())
+    >>> store.put([(b"key", b"value")])
     >>> store.get(b"key"), store.get(b"another")
-    (array([1., 1., 1.], dtype=float32), None)
+    (b'value', None)
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -92,12 +93,8 @@ class FeatureStore:
         except (OSError, sqlite3.OperationalError) as error:
             raise InputError(f"The cache {str(self.path)!r} cannot be written: {error}.") from error
 
-    def get(self, key: bytes) -> np.ndarray | None:
-        """Look up a vector.
-
-        Returns:
-            Read-only float32 array, or None if the key has no entry or its entry is damaged.
-        """
+    def get(self, key: bytes) -> bytes | None:
+        """Look up a key; return None if it has no entry, or its entry is damaged."""
         if self._unusable:
             return None
         with self._lock, self._repaired():
@@ -112,17 +109,16 @@ class FeatureStore:
                 return None
             if hour < _hour():
                 self._used.add(number)
-            return np.frombuffer(data, "<f4")
+            return data
         return None
 
-    def put(self, entries: Sequence[tuple[bytes, np.ndarray]]) -> None:
-        """Write all vectors, or none if interrupted. Existing entries are not changed."""
+    def put(self, entries: Sequence[tuple[bytes, bytes]]) -> None:
+        """Write all entries, or none if interrupted. Existing entries are not changed."""
         if self._unusable:
             return
-        rows = [(key, vector.astype("<f4").tobytes()) for key, vector in entries]
         with self._lock, self._repaired(), self._transaction():
             self._note_uses()
-            for key, data in rows:
+            for key, data in entries:
                 cursor = self._connection.execute(
                     "INSERT OR IGNORE INTO features (key, checksum, data) VALUES (?, ?, ?)",
                     (key, _checksum(key, data), data),
@@ -269,6 +265,21 @@ class FeatureStore:
     def _value(self, query):
         with self._lock:
             return self._connection.execute(query).fetchone()[0]
+
+
+def open_store(folder: str | os.PathLike) -> DiskStore:
+    """Return the store in a folder, which all threads of a process share.
+
+    Raises:
+        InputError: The folder cannot be written to.
+    """
+    return _opened(Path(folder), os.getpid())  # a connection must not be shared with a forked process
+
+
+@lru_cache(maxsize=4)
+def _opened(folder, process):
+    del process
+    return DiskStore(folder)
 
 
 def _checksum(key, data):

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from tlkeras.errors import InputError
-from tlkeras.features.store import FeatureStore
+from tlkeras.utils.store import DiskStore
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = FeatureStore(tmp_path)
+    store = DiskStore(tmp_path)
     yield store
     store.close()
 
 
 def _entries(count, width=8, seed=0):
     rng = np.random.default_rng(seed)
-    return [(b"key %d" % i, rng.normal(size=width).astype("float32")) for i in range(count)]
+    return [(b"key %d" % i, rng.normal(size=width).astype("float32").tobytes()) for i in range(count)]
 
 
 def _found(store, entries):
@@ -30,8 +30,7 @@ def _found(store, entries):
 def test_gives_back_what_was_put_to_the_last_bit(store):
     entries = _entries(10)
     store.put(entries)
-    for (_, vector), found in zip(entries, _found(store, entries), strict=True):
-        np.testing.assert_array_equal(found, vector)
+    assert _found(store, entries) == [value for _, value in entries]
     assert store.get(b"another") is None
     assert len(store) == 10
 
@@ -39,12 +38,12 @@ def test_gives_back_what_was_put_to_the_last_bit(store):
 def test_another_process_finds_what_one_has_put(store, tmp_path):
     entries = _entries(10)
     store.put(entries)
-    assert all(found is not None for found in _found(FeatureStore(tmp_path), entries))
+    assert all(found is not None for found in _found(DiskStore(tmp_path), entries))
 
 
 def _put_range(folder, start, barrier):
     barrier.wait()
-    store = FeatureStore(folder)
+    store = DiskStore(folder)
     for i in range(start, start + 40):
         store.put(_entries(i + 1)[i:])
     store.close()
@@ -60,12 +59,11 @@ def test_processes_that_start_and_write_at_once_lose_nothing(tmp_path):
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     entries = _entries(80)
-    for (_, vector), found in zip(entries, _found(FeatureStore(tmp_path), entries), strict=True):
-        np.testing.assert_array_equal(found, vector)
+    assert _found(DiskStore(tmp_path), entries) == [value for _, value in entries]
 
 
 def _put_for_ever(folder, started):
-    store = FeatureStore(folder)
+    store = DiskStore(folder)
     for i in itertools.count():
         store.put(_entries(10, width=1000, seed=i))
         started.set()
@@ -79,8 +77,8 @@ def test_a_process_killed_while_writing_leaves_whole_batches(tmp_path):
     assert started.wait(60)
     worker.kill()
     worker.join()
-    store, entries = FeatureStore(tmp_path), _entries(10, width=1000)
-    np.testing.assert_array_equal(_found(store, entries), [vector for _, vector in entries])
+    store, entries = DiskStore(tmp_path), _entries(10, width=1000)
+    assert _found(store, entries) == [value for _, value in entries]
     assert len(store) == 10
 
 
@@ -90,14 +88,14 @@ def test_a_damaged_entry_counts_as_missing_and_can_be_put_again(store):
     store._connection.execute("UPDATE features SET data = zeroblob(32) WHERE key = ?", (b"key 1",))
     assert [found is None for found in _found(store, entries)] == [False, True, False]
     store.put(entries)
-    np.testing.assert_array_equal(store.get(b"key 1"), entries[1][1])
+    assert store.get(b"key 1") == entries[1][1]
 
 
 @pytest.mark.parametrize("damage", ["zeros", "noise", "cut", "flipped"])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_damaged_file_gives_right_answers_or_none_and_works_again(tmp_path, damage, seed):
     entries = _entries(400, width=256)
-    store = FeatureStore(tmp_path)
+    store = DiskStore(tmp_path)
     store.put(entries)
     store.close()
     content = bytearray(store.path.read_bytes())
@@ -112,17 +110,17 @@ def test_a_damaged_file_gives_right_answers_or_none_and_works_again(tmp_path, da
         content[start : start + 20_000] = bytes(20_000) if damage == "zeros" else rng.bytes(20_000)
     store.path.write_bytes(content)
 
-    again = FeatureStore(tmp_path)
-    for (_, vector), found in zip(entries, _found(again, entries), strict=True):
-        assert found is None or np.array_equal(found, vector)
+    again = DiskStore(tmp_path)
+    for (_, value), found in zip(entries, _found(again, entries), strict=True):
+        assert found in (None, value)
     for _ in range(2):  # the first may be what notices the damage, and drop it
         again.put(entries)
-    assert all(np.array_equal(found, v) for found, (_, v) in zip(_found(again, entries), entries, strict=True))
+    assert _found(again, entries) == [value for _, value in entries]
 
 
 def test_what_is_no_database_is_set_aside(tmp_path):
     (tmp_path / "features.sqlite").write_bytes(b"not a database" * 1000)
-    store = FeatureStore(tmp_path)
+    store = DiskStore(tmp_path)
     store.put(_entries(1))
     assert len(store) == 1
     assert (tmp_path / "features.sqlite.damaged").read_bytes().startswith(b"not a database")
@@ -132,7 +130,7 @@ def test_what_was_used_longest_ago_goes_first(store, monkeypatch):
     entries = _entries(210, width=1000)
     old, new = entries[:150], entries[150:]
     store.put(old)
-    monkeypatch.setattr("tlkeras.features.store._hour", lambda: 10**6)
+    monkeypatch.setattr("tlkeras.utils.store._hour", lambda: 10**6)
     used = old[:20]
     assert all(found is not None for found in _found(store, used))
     store.limit = store.size + 100_000
@@ -148,26 +146,19 @@ def test_the_limit_is_remembered_and_clearing_gives_the_room_back(store, tmp_pat
     store.limit = 5_000_000
     store.put(_entries(200, width=1000))
     before = store.size
-    assert FeatureStore(tmp_path).limit == 5_000_000
+    assert DiskStore(tmp_path).limit == 5_000_000
     store.clear()
     assert len(store) == 0
     assert store.path.stat().st_size < before / 4
 
 
 def test_a_transaction_that_fails_leaves_nothing(store):
-    class Refuses:
-        def astype(self, dtype):
-            return self
-
-        def tobytes(self):
-            return object()  # no type that SQLite knows
-
     with pytest.raises((sqlite3.Error, TypeError)):
-        store.put([*_entries(2), (b"bad", Refuses())])
+        store.put([*_entries(2), (b"bad", object())])  # no type that SQLite knows
     assert len(store) == 0
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        FeatureStore(tmp_path / "file" / "folder")
+        DiskStore(tmp_path / "file" / "folder")
