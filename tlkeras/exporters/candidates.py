@@ -69,7 +69,7 @@ def measure_candidates(subject, format, quantizations, batch, folder, threads=(1
 
 
 def size_of(path):
-    """Return the size in bytes of a folder, or of an exported file including its separate weights file, if any."""
+    """Return the size, in bytes, of a folder or of an exported file with its separate weights file, if any."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     weights = path.with_suffix(".bin")

@@ -11,7 +11,7 @@ from tlkeras.exporters.options import OUTPUTS
 from tlkeras.exporters.runtimes import side_by_side
 from tlkeras.exporters.tensorflow_process import convert
 
-#: Largest allowed difference of a probability between Keras and a file from our own writer.
+#: Largest allowed difference between a probability from Keras and one from a file written without TensorFlow.
 _TOLERANCE = 1e-4
 
 

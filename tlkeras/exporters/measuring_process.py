@@ -1,8 +1,8 @@
 """A separate process that measures exported files.
 
-The process imports TensorFlow only to run a SavedModel, and never imports Keras itself. `measure` starts it, and it
-reads a JSON object from a file, `{"format", "files": {name: path}, "pixels", "threads", "seconds", "output"}`. The
-process writes the outputs of each exported file to `output`, an `.npz` file, and the milliseconds to `output` +
+The process imports TensorFlow only to run a SavedModel, and never imports Keras itself. `measure` starts the process,
+which reads the object `{"format", "files": {name: path}, "pixels", "threads", "seconds", "output"}` from a JSON file.
+It writes the outputs of each exported file to `output`, an `.npz` file, and the times in milliseconds to `output` +
 `.json`.
 """
 

@@ -67,7 +67,7 @@ def finish(path, labels):
 
 
 def canonical(model, batch):
-    """Number a model's nodes and tensors so that equal networks give equal bytes, and remove unused parts.
+    """Number a model's nodes and tensors so that equal networks produce equal bytes, and remove unused parts.
 
     Args:
         model: `onnx.ModelProto` with one input, and the outputs `OUTPUTS` or only the first of them. It is changed in

@@ -76,7 +76,7 @@ def exported_file(path: str | os.PathLike) -> tuple[Path, str] | None:
     """Find the exported file that a path refers to.
 
     Args:
-        path: A `.tflite`, `.onnx` or `.xml` file, a SavedModel's folder, or a folder that `tlkeras.export` wrote.
+        path: A `.tflite`, `.onnx` or `.xml` file, a SavedModel's folder, or a folder written by `tlkeras.export`.
 
     Returns:
         `(path, format)`, or None if the path is none of the above.
@@ -101,7 +101,7 @@ def load_export(path: str | os.PathLike, threads: int | None = None) -> Run:
     The commands `tlkeras predict` and `tlkeras evaluate` accept the same paths.
 
     Args:
-        path: A file or folder that `tlkeras.export` wrote.
+        path: A file or folder written by `tlkeras.export`.
         threads: Number of threads to compute with. Defaults to None, which means one per core.
 
     Returns:

@@ -161,7 +161,7 @@ def _own(run, optional):
 
 
 def _given(run, images):
-    """List the `(image, label)` pairs in a source whose labels are classes of the run."""
+    """List a source's `(image, label)` pairs, restricted to the run's classes."""
     files = labeled_as(run, list_source(images).files)
     if not files:
         raise InputError(f"{images!r} contains no images of this run's classes. Pass other images with --images.")

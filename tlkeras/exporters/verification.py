@@ -83,7 +83,7 @@ def failure(result, max_drop):
     >>> failure({"agreement": 0.9, "largest_difference": 0.4, "drop": 0.03, "drop_interval": [-0.01, 0.07]}, None)
     """
     if not np.isfinite(result["largest_difference"]):
-        return "some of its answers are not numbers"
+        return "some of its outputs are not finite numbers"
     if "unknown" in result:
         change, (low, high) = result["unknown"] - result["keras_unknown"], result["unknown_interval"]
         if abs(change) > MAX_CHANGED and not low <= 0 <= high:

@@ -156,4 +156,4 @@ def _trust(labels):
             f'{text}It answers "none of these" for images that are far from all of its training images, and may miss '
             "some. "
         )
-    return f"{text}It also assigns one of these classes to an image of anything else. "
+    return f"{text}It assigns one of these classes even to an image that shows none of them. "

@@ -81,8 +81,8 @@ def collect(lists, network_width, out=None):
 
     Args:
         lists: Lists of `Item`, as `run` yields them.
-        network_width: Function that returns the number of the network's features. The function is called only if there
-            are no readable images in the first list.
+        network_width: Function that returns the number of features that the network outputs. The function is called
+            only if there are no readable images in the first list.
         out: A `.npy` file to write to. Defaults to None, which keeps the features in memory.
 
     Returns:

@@ -38,11 +38,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             features of all positions. Pooling has no effect on features that are already vectors.
         normalize: Whether to scale each image's features to Euclidean length 1, as for cosine similarity. Defaults to
             False, because probes standardize the features themselves.
-        image_size: `(height, width)` to resize images to, or one integer. Defaults to None, the size that the backbone
-            was trained at. A model passed as `backbone` determines the size, unless the model accepts any size.
+        image_size: `(height, width)` that images are resized to, or one integer for a square. Defaults to None, the
+            size that the backbone was trained at. A model passed as `backbone` determines the size, unless the model
+            accepts any size.
         resize: `"stretch"`, `"crop"` or `"pad"`, as in `tlkeras.read_image`. Defaults to `"stretch"`, which keeps the
             whole image.
-        weights: `"imagenet"` (the default), None (random weights, always the same) or a weights file, as in
+        weights: `"imagenet"` (the default), None (random weights with a fixed seed) or a weights file, as in
             `tlkeras.backbone`.
         input: `"images"` (the default), or `"flat"` for a table with one flattened image per row, the format of
             scikit-learn's digits and faces. Rows are read as square RGB images if possible, else as square grayscale
@@ -169,7 +170,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return self._extract(X, out, on_error="nan")
 
     def batches(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Compute features batch by batch, for estimators with `partial_fit` or when features do not fit in memory.
+        """Compute features batch by batch, for estimators with `partial_fit` or features that do not fit in memory.
 
         Args:
             X: Images, as in `transform`.

@@ -19,7 +19,7 @@ _KNOWN_PACKAGES = ("keras", "keras_hub", "keras_cv")
 
 
 def network_identity(settings):
-    """Hash everything that determines a network's outputs: its weights, its graph and the versions that build it.
+    """Hash everything that determines a network's outputs: its weights, its graph and the versions of packages.
 
     Args:
         settings: `NetworkSettings` of the network.

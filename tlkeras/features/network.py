@@ -118,8 +118,8 @@ def block_widths(network, blocks):
         blocks: Names of the blocks whose features the network outputs. Empty for the output of the whole backbone.
 
     Returns:
-        List of int, one per block, whose sum is the width of the output. With no block or one, it contains only that
-        width.
+        List of int, one per block, whose sum is the width of the output. If `blocks` has at most one name, the list
+        contains only that width.
     """
     if len(blocks) < 2:
         return [network.output_shape[-1]]

@@ -26,7 +26,7 @@ class LiteRtEngine:
         source: A `.tflite` file, or its contents as bytes, as written by
             `tlkeras.features.engines.litert_writer.write_litert`. The file has one input `(1, height, width, channels)`
             and one output `(1, outputs)`, or several outputs, which are concatenated.
-        image_shape: Required `(height, width, channels)` of the file's input. Defaults to None, which accepts any
+        image_shape: `(height, width, channels)` that the file's input must have. Defaults to None, which accepts any
             shape.
 
     Attributes:
@@ -109,7 +109,7 @@ class LiteRtEngine:
 
 
 def _side_by_side(outputs):
-    """Return the shape of the result per image: that of a single output, or the total length of several outputs."""
+    """Return the shape of one image's result: the shape of a single output, or the total length of several outputs."""
     shapes = [one["shape"][1:] for one in outputs]
     return shapes[0] if len(shapes) == 1 else (sum(int(shape[-1]) for shape in shapes),)
 
