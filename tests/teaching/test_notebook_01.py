@@ -63,8 +63,8 @@ def test_01_2_takes_any_function_that_finds_mistakes(answer, capsys):
     "answer, hint",
     [
         (lambda p, y: _sorted_list(p, y)[::-1], "not from most to least"),
-        (lambda p, y: np.argsort(-p.max(axis=1)), "answered correctly"),
-        (lambda p, y: _sorted_list(p, y)[:1], "answered wrongly, not 1"),
+        (lambda p, y: np.argsort(-p.max(axis=1)), "classified correctly"),
+        (lambda p, y: _sorted_list(p, y)[:1], "are misclassified, not 1"),
         (lambda p: [], "TypeError"),
         ([1, 2], "must be a function"),
     ],

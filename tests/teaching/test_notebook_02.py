@@ -45,7 +45,7 @@ def test_02_2_takes_any_function_that_finds_the_nearest(answer, capsys):
     [
         (lambda f, q, k: np.argsort(-cosine_similarity(f)[q])[:k], "query itself"),
         (lambda f, q, k: [i for i in np.argsort(-(f @ f[q])) if i != q][:k], "length|most similar"),
-        (lambda f, q, k: _by_hand(f, q, k)[::-1], "most similar first"),
+        (lambda f, q, k: _by_hand(f, q, k)[::-1], "not in order of similarity"),
         (lambda f, q, k: _by_hand(f, q, k + 1), "return k numbers"),
     ],
     ids=["with the query", "no lengths", "reversed", "one more"],

@@ -73,8 +73,9 @@ def cross_validate_probe(
         features: Array of shape `(images, features)`.
         labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
         estimator: As in `tlkeras.linear_probe`.
-        groups: Array of shape `(images,)`, such as patients or near-duplicates (`ImageSplit.groups`): images in the
-            same group are held out together. Defaults to None, which puts every image in its own group.
+        groups: Array of shape `(images,)`: the group of each image, such as a patient ID or a number shared by
+            near-duplicates (`ImageSplit.groups`). Images in the same group are held out together. Defaults to None,
+            which puts every image in its own group.
         Cs: As in `tlkeras.linear_probe`.
         folds: Number of folds, at least 3. Defaults to 5, which leaves four fifths of the images for training. For few
             images, 10 is better: the evaluated probes are then trained on nine tenths of the images, almost as many as

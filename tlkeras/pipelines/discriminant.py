@@ -50,7 +50,7 @@ class ShrunkDiscriminant(LinearDiscriminantAnalysis):
             y: Labels of shape `(images,)`, with at least two classes.
 
         Returns:
-            This classifier.
+            The fitted classifier.
         """
         X, y = validate_data(self, X, y, dtype="float64")
         self.classes_, numbers = np.unique(y, return_inverse=True)

@@ -38,7 +38,7 @@ class LabeledFeatures:
 
     @property
     def strata(self) -> np.ndarray:
-        """The class to stratify each image by; with several labels per image, the rarest of the image's labels."""
+        """The class by which each image is stratified; with several labels per image, the rarest of these labels."""
         if not self.multilabel:
             return self.numbers
         counts = np.where(self.numbers == 1, self.numbers.sum(axis=0), len(self.numbers) + 1)
@@ -79,8 +79,8 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
     Args:
         features: Features of the images, a numeric array of shape `(images, features)`.
         labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
-        groups: One value per image, such as a patient, or None if all images are independent. An image whose group is
-            missing (None or NaN) forms its own group.
+        groups: One value per image, such as a patient ID, or None if all images are independent. An image whose group
+            is missing (None or NaN) forms its own group.
 
     Raises:
         InputError: The shapes of the arrays do not match, the features are not finite numbers, or the labels are

@@ -51,8 +51,9 @@ def linear_probe(
             with shrunk covariances (`LinearDiscriminantAnalysis(shrinkage="auto")`). On our data, for ten or more
             classes, LDA took about a third of the time, was no more accurate, and gave worse probabilities; see
             docs/performance.md. With `"lda"`, scores are divided by a temperature, which is chosen instead of C.
-        groups: Array of shape `(images,)`, such as patients or near-duplicates: images in the same group are never
-            split between training and held-out images. Defaults to None, which puts every image in its own group.
+        groups: Array of shape `(images,)`: the group of each image, such as a patient ID or a number shared by
+            near-duplicates. Images in the same group are never split between training and held-out images. Defaults to
+            None, which puts every image in its own group.
         Cs: Values of C, the inverse of the L2 penalty, to choose from. Ties go to the smallest value, which regularizes
             the most. The default spans 1e-4 to 10, since with a thousand features and few images, the best C is far
             below scikit-learn's default of 1. LDA ignores this argument.

@@ -54,7 +54,7 @@ def readouts(classifier) -> list[Readout]:
     ('scores', (1, 2))
     """
     linear = " (LinearSVC would fold)" if isinstance(classifier, SVC) and classifier.kernel == "linear" else ""
-    raise not_foldable(f"the scores of its classifier are not one linear map of the features{linear}", classifier)
+    raise not_foldable(f"the scores of its classifier are not a single linear map of the features{linear}", classifier)
 
 
 @readouts.register
@@ -122,7 +122,7 @@ def _(classifier: OneVsRestClassifier):
         else:
             part, *more = readouts(estimator)
         if more:
-            raise not_foldable("one class against the rest is predicted by an ensemble", classifier)
+            raise not_foldable("the one-vs-rest estimators are ensembles", classifier)
         parts.append(part)
     decisions = [_difference(part) for part in parts]
     joint = Affine(

@@ -36,7 +36,7 @@ class Bulk:
 def predict_to_file(
     run, images, output, *, resume=False, top_k=1, probabilities=False, tta=False, batch_size=32, verbose=False
 ) -> Bulk:
-    """Write the predictions for images to a file, in image order. See `tlkeras.runs.run.Run.predict` for the arguments.
+    """Write the predictions for images to a file, in order. See `tlkeras.runs.run.Run.predict` for the arguments.
 
     The predictions are collected in the hidden file `.NAME.unfinished` in the folder of the output file, one line per
     image. The output file is written once all predictions are available. If the process is killed, only the last

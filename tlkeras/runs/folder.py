@@ -7,8 +7,8 @@
 - `report.html` shows all of the above, and `confusion.png` shows which classes are confused.
 - `model_card.md` documents the model for publication.
 - `log.jsonl` has one line per training event.
-- `rejection.npz` exists only if rejection was requested. It recognizes images of unknown classes from their features;
-  `model.tflite` then returns these features along with the probabilities.
+- `rejection.npz` contains the rejector, which recognizes images of unknown classes from their features. It exists
+  only if rejection was requested; `model.tflite` then returns these features along with the probabilities.
 """
 
 import json

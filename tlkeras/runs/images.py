@@ -74,7 +74,7 @@ def options_read_with(arguments):
 
 
 def reading_options(run):
-    """Return the `TableOptions` that a run's source was read with."""
+    """Return the `TableOptions` with which a run's source was read."""
     recorded = run.metrics["data"].get("reading", {})
     return TableOptions(**{name: recorded.get(name) for name in READING})
 

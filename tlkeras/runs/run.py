@@ -1,4 +1,4 @@
-"""The class `Run`, a trained classifier that `tlkeras.fit` returns, and `tlkeras.load_run`, which opens a saved run."""
+"""The class `Run`, a trained classifier returned by `tlkeras.fit`, and `tlkeras.load_run`, which opens a saved run."""
 
 import json
 import os
@@ -174,7 +174,7 @@ class Run:
         classes: Sequence[str] | None = None,
         verbose: bool = False,
     ) -> dict:
-        """Measure the accuracy on any labeled images.
+        """Measure the accuracy on labeled images.
 
         Args:
             source: Labeled images in any form that `tlkeras.fit` accepts: a folder with one subfolder per class, a

@@ -1,4 +1,4 @@
-"""Measure a run on images from a new domain, and compare the accuracy with that on clean and corrupted images."""
+"""Evaluate a run on images from a new domain, and compare the accuracy with that on clean and corrupted images."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -35,7 +35,7 @@ def scores_text(scores, what):
 
     Args:
         scores: Dict returned by `Scores.to_dict` or `LabelScores.to_dict`.
-        what: Description of the measured images.
+        what: Description of the scored images.
     """
     if "labels" in scores:
         return _labels_text(scores, what)

@@ -189,7 +189,7 @@ def compare(candidates, tables, split, skipped=(), seed=0) -> Ranking:
 
 
 def _prior(candidates, wholes):
-    """Choose as a static list would: the whole backbone with the best ImageNet accuracy, or the part within budget."""
+    """Choose as a static list would: the whole backbone, or the part within budget, with the best ImageNet accuracy."""
     numbers, sign = (wholes, -1) if wholes else (range(len(candidates)), 1)
     return max(numbers, key=lambda number: (candidates[number].top1 or 0, sign * candidates[number].multiply_adds))
 

@@ -20,7 +20,7 @@ SCOREBOARD = "application/vnd.tlkeras.scoreboard+json"
 
 
 def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Comparison:
-    """Compare two methods by their scores on the same splits: `tlkeras.compare` with names and sizes filled in.
+    """Compare two methods by their scores on the same splits: `tlkeras.compare` with names and split sizes filled in.
 
     Args:
         scores: Dict that maps the names of two methods to their scores, fractions of shape `(splits,)`.
@@ -48,7 +48,7 @@ def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Compariso
 
 
 def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, float]:
-    """Compute the mean score of one method with its 95% interval: `tlkeras.resampled_interval` with sizes filled in.
+    """Compute a method's mean score and its 95% interval: `tlkeras.resampled_interval` with split sizes filled in.
 
     Args:
         scores: Fractions of shape `(splits,)`.

@@ -42,10 +42,10 @@ def exercise_2(mistakes):
         result = np.asarray(tried(mistakes, probabilities, labels)).astype(int)
         require(result.ndim == 1, "return a list of numbers, one per mistake.")
         right = sorted(set(result.tolist()) - set(wrong.tolist()))
-        require(not right, f"image {right[0] if right else 0} is answered correctly, so it is no mistake.")
-        require(len(result) == len(wrong), f"{len(wrong)} of these images are answered wrongly, not {len(result)}.")
+        require(not right, f"image {right[0] if right else 0} is classified correctly, so it is not a mistake.")
+        require(len(result) == len(wrong), f"{len(wrong)} of these images are misclassified, not {len(result)}.")
         confidence = probabilities.max(axis=1)[result]
-        require((np.diff(confidence) <= 0).all(), "the mistakes are there, but not from most to least confident.")
+        require((np.diff(confidence) <= 0).all(), "these are the mistakes, but not from most to least confident.")
     return "Your function finds the mistakes that the model was most confident about. Look at those first."
 
 

@@ -38,7 +38,7 @@ def exercise_2(neighbors):
             "long rows win. Divide each row by its length first.",
         )
         require(sorted(result) == sorted(map(int, expected)), "these are not the most similar images.")
-        require(result == [int(i) for i in expected], "the right images, but not the most similar first.")
+        require(result == [int(i) for i in expected], "these are the right images, but not in order of similarity.")
     return "Your function finds the most similar images, however long their rows of features are."
 
 

@@ -43,7 +43,7 @@ def exercise_2(moved):
         names = " and ".join(sorted(map(str, wrong)))
         require(not wrong, f"with {' and '.join(frozen) or 'nothing'} frozen, your answer is wrong about {names}.")
     model = _small_model(("first", "last"), rate=0.0)
-    require(set(tried(moved, model, x, y)) == {"norm"}, "at a rate of zero moving statistics still move.")
+    require(set(tried(moved, model, x, y)) == {"norm"}, "moving statistics still change at a learning rate of zero.")
     return "Your function finds everything that moved, even moving statistics at a learning rate of zero."
 
 

@@ -35,11 +35,11 @@ def exercise_2(doubtful):
         own = probabilities[np.arange(16), labels]
         expected = np.flatnonzero(probabilities.argmax(axis=1) != labels)
         result = np.atleast_1d(np.asarray(tried(doubtful, labels.copy(), probabilities.copy())))
-        require(result.ndim == 1 and result.dtype.kind in "iu", "return the numbers of images, as integers.")
+        require(result.ndim == 1 and result.dtype.kind in "iu", "return the indices of images, as integers.")
         extra = sorted(set(result.tolist()) - set(expected.tolist()))
         require(not extra, f"image {extra[0] if extra else 0} has its label as the most probable class.")
         require(len(result) == len(expected), f"{len(expected)} images are doubtful here, not {len(result)}.")
-        require((np.diff(own[result]) >= 0).all(), "these are the images, but not with the least probable label first.")
+        require((np.diff(own[result]) >= 0).all(), "the images are right, but not with the least probable label first.")
     return "With probabilities from a model that has not seen the images, this is a simple check of labels."
 
 

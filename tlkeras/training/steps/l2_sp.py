@@ -12,7 +12,7 @@ def pulled_to_start(start, strength):
 
     Args:
         start: List of pairs of a variable and its starting value, as a NumPy array.
-        strength: Factor on the squared distance; 0 for no penalty.
+        strength: Factor that multiplies the squared distance; 0 for no penalty.
 
     Reference: Li et al., 2018, https://arxiv.org/abs/1802.01483
     """

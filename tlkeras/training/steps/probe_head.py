@@ -90,7 +90,7 @@ def fit_head(model, batches, *, C=None, seed=0, class_weight=None):
 
 
 def _check_settable(layer):
-    """Raise unless the head's weights are a plain kernel and bias without constraints."""
+    """Raise an error unless the head's weights are a plain kernel and bias without constraints."""
     obstacle = None
     if getattr(layer, "lora_enabled", False):
         obstacle = "LoRA weights"

@@ -25,7 +25,7 @@ def random_state_kept():
 def random_state():
     """Return the random states of Python, NumPy, Keras and, if in use, torch and eager TensorFlow.
 
-    The seeds of layers are not included, since they are variables of their model.
+    The seeds of layers are not included, since they are variables of the model.
 
     Returns:
         A dict for `restore_random_state`, which can be stored as JSON.
