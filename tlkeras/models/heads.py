@@ -51,7 +51,7 @@ def find_head(model: keras.Model) -> Head:
 
     Raises:
         InputError: `model` is not a Keras model, is subclassed or not built, has several outputs, or does not end in
-            such a head, as with two activations in a row or a softmax with one unit.
+            such a head (for example, it ends in two activations in a row or in a softmax with one unit).
 
     Example:
 

@@ -49,8 +49,8 @@ def after(
     """Describe the output, of shape `shape`, that a layer or operation computes from the tensors in `before`.
 
     If the layer joins several tensors, the input whose size is closest to that of the output determines the resolution.
-    Therefore, cutting off tokens and putting them back has no effect. The same is true of rows from a table, such as
-    class tokens or position embeddings, that are prepended or added to the tokens.
+    Cutting off tokens and putting them back therefore does not change the resolution. The same is true of rows from a
+    table, such as class tokens or position embeddings, that are prepended or added to the tokens.
 
     Example:
 

@@ -5,7 +5,8 @@ from collections import Counter
 
 
 class VariableKeys:
-    """Keys of variables that survive saving and loading: the variables' paths, with numbers where paths are equal.
+    """Keys of variables that survive saving and loading: the variables' paths, with numbers that distinguish equal
+    paths.
 
     If a model contains two copies of a network from `keras.applications`, the layers of both copies have the same
     names, so their variables have the same paths.

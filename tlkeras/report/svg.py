@@ -4,7 +4,7 @@ from markupsafe import Markup, escape
 
 
 def tag(name, *children, **attributes):
-    """Build an element.
+    """Build an SVG element.
 
     Args:
         name: Name of the element, such as `"rect"`.
