@@ -5,8 +5,7 @@ from collections import Counter
 
 
 class VariableKeys:
-    """Keys of variables that survive saving and loading: the variables' paths, with numbers that distinguish equal
-    paths.
+    """Keys of variables that survive saving and loading: the variables' paths, numbered where paths are equal.
 
     If a model contains two copies of a network from `keras.applications`, the layers of both copies have the same
     names, so their variables have the same paths.
