@@ -102,4 +102,4 @@ def _check_run(run):
     from tlkeras.runs.folder import LABELS, MODEL
 
     if not (run / MODEL).is_file() or not (run / LABELS).is_file():
-        raise InputError(f"{str(run)!r} is not a run: it lacks {MODEL} or {LABELS}. Create a run with `tlkeras fit`.")
+        raise InputError(f"{str(run)!r} is not a run: it lacks {MODEL} or {LABELS}. Create one with `tlkeras fit`.")

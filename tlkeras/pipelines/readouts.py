@@ -18,7 +18,7 @@ from tlkeras.pipelines.affine import Affine, affine, flat_steps, float64, not_fo
 
 @dataclass(frozen=True)
 class Readout:
-    """A linear classifier as an affine map of the features, and a link from the outputs of this map to the prediction.
+    """A linear classifier, as an affine map of the features and a link from the map's outputs to the prediction.
 
     Attributes:
         affine: `Affine` map to one number per class.

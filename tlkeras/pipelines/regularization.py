@@ -90,7 +90,7 @@ def log_losses(probabilities, data, rows, class_weight=None):
     Args:
         probabilities: Array of shape `(..., rows, classes)`.
         data: `LabeledFeatures` of the images.
-        rows: Indices of the images that the probabilities are for.
+        rows: Indices of the images to which the probabilities belong.
         class_weight: As in `tlkeras.linear_probe`.
 
     Returns:

@@ -44,7 +44,7 @@ def advise(
     seed: int = 0,
     verbose: bool = False,
 ) -> Plan:
-    """Advise how to train a classifier: which backbone to use, which layers to train and how, with reasons.
+    """Recommend how to train a classifier: which backbone to use, and which layers to train and how, with reasons.
 
     Backbones and their blocks are compared by probes on their features (see `tlkeras.rank`). The accuracy of the best
     probe and the number of images then decide whether fine-tuning is worth the time: a probe that is nearly always
@@ -224,6 +224,6 @@ def _settings(tuned, image_size):
             "augmentation",
             "by domain",
             "default",
-            "Which changes preserve labels depends on the kind of images. Pass --domain, such as photo or drawing.",
+            "Which changes preserve labels depends on the kind of images. Pass a --domain, such as photo or drawing.",
         ),
     )

@@ -1,4 +1,4 @@
-"""The strategy `auto`: follow the advice, keep a fine-tuned model only if it beats the probe by more than chance."""
+"""The strategy `auto`: follow the advice; keep a fine-tuned model only if it beats the probe by more than chance."""
 
 from dataclasses import replace
 from time import perf_counter

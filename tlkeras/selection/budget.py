@@ -1,4 +1,4 @@
-"""Estimate the duration of fine-tuning from several steps, announce it, and keep it within a limit."""
+"""Estimate the duration of fine-tuning from a few steps, announce it, and keep it within a limit."""
 
 import json
 import sys
@@ -129,9 +129,9 @@ def within_minutes(task, time_step):
     """Choose epochs and blocks so that fine-tuning takes at most `task.minutes`.
 
     The first option is to train all blocks for at least two epochs. The second is to train the top blocks alone for as
-    many epochs as fit into the time, so that the trunk runs only once. The third is to train the top block on smaller
-    images, if the task allows it. If nothing fits, the fastest option is chosen. If the process was killed and resumed,
-    the choice made before is kept.
+    many epochs as time allows, so that the trunk runs only once. The third is to train the top block on smaller images,
+    if the task allows it. If nothing fits, the fastest option is chosen. If the process was killed and resumed, the
+    choice made before is kept.
 
     Args:
         task: `Task` with `minutes`.
@@ -169,7 +169,7 @@ def within_minutes(task, time_step):
 
 
 def _options(task, time_step):
-    """Yield `(blocks, side)` and the pace of each option, the most accurate first; time a step of each as needed."""
+    """Yield `(blocks, side)` and the pace of each option, the most accurate first, timing steps only as needed."""
     pace = full_pace(time_step(None))
     yield (None, None), pace
     for blocks in FEWER_BLOCKS:

@@ -5,7 +5,7 @@ other two parameters, so a few array operations try all shapes in a grid for all
 and no fit gets stuck in a local minimum.
 
 Source: Mohr et al., LCDB 1.0, 2022, https://doi.org/10.1007/978-3-031-26419-1_1, where POW4 and MMF4 extrapolate best.
-With few and noisy points, both families level off too early (benchmarks/learning_curve.py), so LOG2, which never levels
+With few, noisy points, both families level off too early (benchmarks/learning_curve.py), so LOG2, which never levels
 off, is used as well.
 """
 
@@ -16,13 +16,13 @@ from scipy.optimize import minimize
 
 
 def _power(n, shape):
-    """Compute `(n + shift) ** -exponent`, scaled to avoid overflow; `shape` is the log of exponent and shift."""
+    """Compute `(n + shift) ** -exponent`, scaled to avoid overflow; `shape` holds the logs of exponent and shift."""
     exponent, shift = np.exp(shape[..., 0, None]), np.exp(shape[..., 1, None])
     return ((n + shift) / (1 + shift)) ** -exponent
 
 
 def _sigmoid(n, shape):
-    """Compute `1 / (1 + (n / half) ** exponent)`; `shape` is the log of exponent and half."""
+    """Compute `1 / (1 + (n / half) ** exponent)`; `shape` holds the logs of exponent and half."""
     exponent, half = np.exp(shape[..., 0, None]), np.exp(shape[..., 1, None])
     return 1 / (1 + (n / half) ** exponent)
 

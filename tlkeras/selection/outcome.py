@@ -46,7 +46,7 @@ class Task:
             long.
         callbacks: Keras callbacks for fine-tuning.
         cache: Cache of features, as in `FeatureExtractor`.
-        checkpoint: Folder for checkpoints that fine-tuning resumes from, or None.
+        checkpoint: Folder for checkpoints from which fine-tuning resumes, or None.
         seed: Seed for all random choices.
         on_event: Function called with a dict for each event (a phase or an epoch), or None.
         verbose: Whether to show progress on stderr.
@@ -98,7 +98,7 @@ class Measured:
     """Predictions for images, made by models that were not trained on these images.
 
     Attributes:
-        images: The `ImageSplit` that the predictions are for.
+        images: The `ImageSplit` to which the predictions belong.
         probabilities: Array of shape `(images, classes)`.
         by: `"cross-validation"`, `"held-out images"` (if the model was refitted, it has since been trained on these
             images) or `"test images"` (never used for training).

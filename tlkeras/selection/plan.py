@@ -42,7 +42,7 @@ class Plan:
         epochs: Epochs of fine-tuning; 0 for a probe.
         probe: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         learning_rate: Peak learning rate of fine-tuning, or None.
-        layer_decay: Factor by which the learning rate decreases from each block to the one below it, or None.
+        layer_decay: Factor that multiplies the learning rate from each block to the one below it, or None.
         augmentation: Whether to augment images, with the augmentations that are allowed for the domain.
         choices: A `Choice`, with its reason, for each of the settings above.
         rule_of_thumb: The layers to train according to the number of images alone: `"head"` below 1,000, `"last"` up to

@@ -127,7 +127,7 @@ def scoreboard(notebook: str, rows: Mapping[str, Any], images: Any = "drawings, 
 
 
 def stored_board(notebook: str) -> Shown:
-    """Show the scoreboard of a notebook from stored rows only, its own rows included.
+    """Show the scoreboard of a notebook from stored rows only, including its own.
 
     Args:
         notebook: Number of the notebook, such as `"03"`.

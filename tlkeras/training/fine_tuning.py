@@ -90,7 +90,7 @@ def fine_tune(
             small data set provides many steps.
         learning_rate: Peak learning rate of the head. The default is 3 to 30 times smaller than common rates for
             training from scratch.
-        layer_decay: Factor in (0, 1] by which the rate shrinks from each block to the one below. 1 gives all blocks the
+        layer_decay: Factor in (0, 1] that multiplies the rate from each block to the one below. 1 gives all blocks the
             same rate.
         blocks: Blocks to train: a number counted from the head, a fraction of the blocks, or the name of the lowest
             block. Defaults to all blocks.

@@ -25,7 +25,7 @@ def assign_average(model, copies, shares=None, batches=None):
     an averaged network are not the average of the copies' statistics. Everything else stays unchanged.
 
     Args:
-        model: The `keras.Model` that gets the average.
+        model: The `keras.Model` to which the average is assigned.
         copies: List of copies of the model's weights from `values_of`.
         shares: Fraction of the average that comes from each copy; the fractions sum to 1. Defaults to equal fractions.
         batches: Training batches, if there are BatchNorm statistics to recompute; see
