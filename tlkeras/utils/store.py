@@ -62,7 +62,6 @@ def cache_folder() -> Path | None:
 class DiskStore:
     """A dictionary on disk that maps bytes to bytes, shared by threads and processes and limited in size.
 
-
     An entry with a wrong checksum is deleted and treated as missing. A file that is no longer a valid database is
     renamed to `...damaged` and created again. When the store exceeds its limit, it deletes the least recently used
     entries.
