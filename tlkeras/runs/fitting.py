@@ -20,7 +20,7 @@ from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.runs.checks import check_fit
 from tlkeras.runs.command import command_of
 from tlkeras.runs.folder import METRICS, write_report, written_run
-from tlkeras.runs.images import READING, at_most, digest, digests, options_read_with
+from tlkeras.runs.images import READING, at_most, digests, options_read_with, relative_digests
 from tlkeras.runs.log import RunLog
 from tlkeras.runs.measuring import most_common, scores_of
 from tlkeras.runs.metrics import metrics_of
@@ -171,8 +171,8 @@ def fit(
         check_classes(images, calibrate, reject, probe)
         facts.update(images=sum(map(len, _parts(images))), skipped=len(images.skipped))
     call = {name: value for name, value in arguments.items() if name not in ("source", "overwrite", "resume")}
-    contents = [digest(one) for part in _parts(images) for one in part.sources]
-    log.continue_in(unfinished.start({**call, "images": contents}, resume))
+    contents = {path: one for part in _parts(images) for path, one in digests(part).items()}
+    log.continue_in(unfinished.start({**call, "images": list(contents.values())}, resume))
     task = Task(
         images,
         backbone,
@@ -195,7 +195,7 @@ def fit(
     )
     with unfinished.kept_if("checkpoints/**/*.npz"):
         trained = _STRATEGIES[strategy](task)
-    return _written(trained, task, log, arguments, unfinished)
+    return _written(trained, task, log, arguments, unfinished, contents)
 
 
 def _loaded(arguments, side):
@@ -231,15 +231,17 @@ def _parts(images):
     return images.train, images.validation, images.test
 
 
-def _written(trained, task, log, arguments, unfinished):
+def _written(trained, task, log, arguments, unfinished, contents):
     """Compute the metrics of a trained model, and write the model and its reports to the output folder."""
     images, source, output = task.images, arguments["source"], arguments["output"]
     data = {
         "source": str(source) if isinstance(source, str | os.PathLike) else type(source).__name__,
         "reading": options_read_with(arguments),
         "skipped": [asdict(one) for one in images.skipped],
-        "learned": digests(trained.learned, source),
-        "chosen_by": digests(images.validation, source) if arguments["strategy"] != "features" else {},
+        "learned": relative_digests(trained.learned, contents, source),
+        "chosen_by": (
+            relative_digests(images.validation, contents, source) if arguments["strategy"] != "features" else {}
+        ),
     }
     scores = scores_of(trained.measured, most_common(trained.learned))
     calibration = measure_calibration(trained, task.calibrate, task.seed)

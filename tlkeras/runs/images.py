@@ -52,18 +52,24 @@ def digest(source):
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def digests(split, source):
+def digests(split):
+    """Return a dict that maps the paths of a split's images to the images' digests."""
+    return {path: digest(content) for path, content in zip(split.paths, split.sources, strict=True)}
+
+
+def relative_digests(split, known, source):
     """Return a dict that maps the paths of a split's images, relative to the source, to the images' digests.
 
     Args:
         split: `ImageSplit` whose images are identified.
+        known: Dict from paths to digests, as returned by `digests`.
         source: Source that the split was loaded from.
     """
     root = Path(source) if isinstance(source, str | os.PathLike) else None
     names = {}
-    for path, content in zip(split.paths, split.sources, strict=True):
+    for path in split.paths:
         inside = root is not None and Path(path).is_relative_to(root)
-        names[Path(path).relative_to(root).as_posix() if inside else str(path)] = digest(content)
+        names[Path(path).relative_to(root).as_posix() if inside else str(path)] = known[path]
     return names
 
 
