@@ -23,7 +23,7 @@ class Bulk:
     Attributes:
         count: Number of images, including unreadable ones.
         unreadable: One dict with `path` and `error` for each image that could not be read.
-        other_files: Paths of files in the given folders that are not images, such as text files.
+        other_files: Paths of non-image files in the given folders, such as text files.
         resumed: Number of predictions that were written by an earlier process.
     """
 

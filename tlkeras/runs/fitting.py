@@ -127,13 +127,13 @@ def fit(
         label_separator: Separator between several labels in one cell of a table, as in `tlkeras.load_images`.
         multilabel: Whether an image may have several labels, as in `tlkeras.load_images`. Defaults to None, which
             infers it from the labels.
-        groups: Images that must stay together, such as all images of one patient: a regular expression with one capture
-            group that is searched for in each path, or the name of a column. Defaults to None, which keeps only
-            near-duplicates together.
+        groups: How to group images that must stay together, such as all images of one patient: a regular expression
+            with one capture group, which is searched for in each path, or the name of a column. Defaults to None, which
+            keeps only near-duplicates together.
         classes: Names of the classes to use, in this order. Defaults to None, all classes.
         per_class: Largest number of images per class to use, for quick trials. Defaults to None, all images.
-        class_weight: `"balanced"` to weight each class inversely to its number of images. Defaults to None, which gives
-            all images the same weight.
+        class_weight: `"balanced"` to weight each class in inverse proportion to its number of images. Defaults to None,
+            which gives all images the same weight.
         near_duplicates: Whether to keep near-duplicates on the same side of every split. Defaults to True.
         image_size: Height and width that images are resized to, in pixels. Defaults to None, which means the size that
             the backbone was trained at.

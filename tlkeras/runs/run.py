@@ -141,7 +141,8 @@ class Run:
             top_k: Number of classes to include, starting with the most probable. Defaults to 1.
             probabilities: Whether to include the probabilities of all classes. Defaults to False.
             tta: Whether to average predictions over each image and its flips. Requires a run from `fit(tta=True)`,
-                which measures whether this helps. If not, `predict` warns and does not average. Defaults to False.
+                which measures whether this helps. If it does not, `predict` warns and does not average. Defaults to
+                False.
             batch_size: Images per forward pass in Keras. Defaults to 32.
             verbose: Whether to show progress on stderr. Defaults to False.
 

@@ -79,7 +79,7 @@ class Diagnosis:
 
 
 def examine():
-    """Check Python, packages, memory, disk and weights, then run a batch and two training steps.
+    """Check Python, packages, memory, disk and weights, then time a forward pass and run two training steps.
 
     Returns:
         `Diagnosis`.

@@ -92,7 +92,7 @@ def _short(value):
 
 
 def _label(axes, panel, baselines):
-    """Write the names of curves and baselines at the right ends of the lines, moved apart where names would overlap."""
+    """Write the names of curves and baselines at the right ends of the lines, and move overlapping names apart."""
     ends = [(100 * runs.mean(axis=0)[-1], key, HUES[i % len(HUES)]) for i, (key, runs) in enumerate(panel.items())]
     ends += [(100 * value, key, SOFT) for key, value in baselines.items()]
     low, high = axes.get_ylim()

@@ -12,7 +12,7 @@ def clipart10():
 
     Returns:
         `pathlib.Path` of the folder `data/clipart10`. The function looks for it in the current folder, in the folders
-        above that, and next to the package.
+        above it, and next to the package.
 
     Raises:
         InputError: The folder was not found. An installed wheel contains no data.

@@ -73,7 +73,7 @@ def fine_tune(
     Args:
         model: A functional or Sequential classifier that ends in a `Dense` layer. Dropout must be one of its layers, as
             in `image_classifier(dropout=...)`. KerasHub's classifiers are accepted, including their preprocessors. The
-            model is changed in place. At the end, it is compiled with core Keras parts, so it can be evaluated and
+            model is changed in place. At the end, it is compiled with core Keras components, so it can be evaluated and
             saved. Its optimizer is then plain SGD, so the file contains only the weights. To continue training, compile
             it again.
         train: A split of `load_images`, arrays `(images, labels)`, a `PyDataset`, a `tf.data.Dataset` or a
@@ -121,7 +121,7 @@ def fine_tune(
             loss are kept if no average has a lower loss. Two runs take twice as long as one. Over 13 splits, two runs
             were 0.015 ± 0.008 more accurate on test images, but not on drawings from a different source; three runs
             were no better than two (docs/performance.md).
-        class_weight: Class weights for unbalanced data: `"balanced"` (inversely proportional to the frequency of each
+        class_weight: Class weights for imbalanced data: `"balanced"` (inversely proportional to the frequency of each
             class), or a dict that maps class indices to weights, with 1 for missing classes. For a multi-label head, a
             dict sets only the weights of positive targets; `"balanced"` weights both positive and negative targets.
             Defaults to none.
@@ -282,14 +282,14 @@ class _Call:
 
     @contextmanager
     def _compiled_plainly_in_the_end(self):
-        """Compile the model with core Keras parts at the end of a `with` block, even after an exception."""
+        """Compile the model with core Keras components at the end of a `with` block, even after an exception."""
         try:
             yield
         finally:
             self._compile_plainly()
 
     def _compile_plainly(self):
-        """Compile the model with core Keras parts, so it can be evaluated, and loaded from a file without tlkeras."""
+        """Compile the model with core Keras components, so it can be evaluated, and loaded without tlkeras."""
         one_hot = self.data.one_hot
         with strategy_scope(self.model):
             # SGD has no state per weight: the moments of AdamW would triple the size of the file for no benefit.

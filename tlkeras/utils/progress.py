@@ -39,7 +39,7 @@ def progress(
 
     Args:
         iterable: Iterable to loop over, or None to call `update` manually.
-        description: Word for the activity, such as `"predicting"`.
+        description: Name of the activity, such as `"predicting"`.
         unit: Name of the counted items, in the singular, such as `"image"`.
         total: Number of items. Defaults to the length of `iterable`.
         verbose: Whether to show progress.

@@ -1,10 +1,10 @@
-"""Store results on disk that can be computed again, under keys computed from the contents of images.
+"""Store recomputable results on disk, under keys computed from the contents of images.
 
 The store uses SQLite for several reasons. SQLite comes with Python. A transaction is either complete or absent, even if
 a process is killed. Several processes can read while another process writes. An indexed lookup takes microseconds per
-entry, while one file per entry would cost an `open` and make a folder with a million files. Single rows can be deleted,
-which is hard with Parquet and with LMDB's fixed-size map. The store needs a local disk, because SQLite's write-ahead
-log does not work on network file systems.
+entry, while one file per entry would need a call to `open` for each entry and a folder with a million files. Single
+rows can be deleted, which is hard with Parquet and with LMDB's fixed-size map. The store needs a local disk, because
+SQLite's write-ahead log does not work on network file systems.
 """
 
 import contextlib
@@ -70,9 +70,7 @@ class DiskStore:
         folder: Folder for the file `features.sqlite`, on a local disk. It is created if it does not exist.
 
     Raises:
-        InputError: The folder cannot be written to.
-
-    Example:
+        InputError: The folder is not writable. Example:
 
     >>> import tempfile
     >>> store = DiskStore(tempfile.mkdtemp())
@@ -93,7 +91,7 @@ class DiskStore:
             raise InputError(f"The cache {str(self.path)!r} cannot be written: {error}.") from error
 
     def get(self, key: bytes) -> bytes | None:
-        """Look up a key; return None if it has no entry, or its entry is damaged."""
+        """Look up a key; return None if its entry is missing or damaged."""
         if self._unusable:
             return None
         with self._lock, self._repaired():
@@ -135,7 +133,7 @@ class DiskStore:
 
     @property
     def limit(self) -> int:
-        """Maximum size of the store in bytes, which is saved in the store itself."""
+        """Maximum size of the store in bytes. The limit is saved in the store itself."""
         return self._value("SELECT value FROM settings WHERE name = 'limit'")
 
     @limit.setter
@@ -247,7 +245,7 @@ class DiskStore:
         self._used.clear()
 
     def _shrink(self):
-        """Delete the least recently used entries down to 80% of the limit, so that not every batch must delete some."""
+        """Delete the least recently used entries down to 80% of the limit, so that most batches delete none."""
         limit, size = self.limit, self.size
         if size <= limit:
             return
@@ -270,7 +268,7 @@ def open_store(folder: str | os.PathLike) -> DiskStore:
     """Return the store in a folder, which all threads of a process share.
 
     Raises:
-        InputError: The folder cannot be written to.
+        InputError: The folder is not writable.
     """
     return _opened(Path(folder), os.getpid())  # a connection must not be shared with a forked process
 

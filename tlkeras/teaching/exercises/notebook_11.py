@@ -26,7 +26,7 @@ def exercise_1(prediction, stays):
 
 
 def exercise_2(quantize):
-    """Call the learner's function with synthetic weights: columns of very different size, and a column of zeros."""
+    """Call the learner's function with synthetic weights: columns of very different magnitudes and one of zeros."""
     rng = np.random.default_rng(0)
     weights = rng.normal(0, 1, (40, 4)) * np.array([1e-3, 1.0, 300.0, 0.0])
     result = tried(quantize, weights.copy())

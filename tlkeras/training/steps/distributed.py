@@ -111,7 +111,7 @@ def trainee_of(model):
     """Return the model to train in place of `model`; both have the same layers.
 
     With several workers, the model to train is a `MultiWorkerModel`. For a KerasHub model, it is a plain model with the
-    same graph, since KerasHub's `fit` would preprocess images a second time and does not take a `PyDataset`. In all
+    same graph, since KerasHub's `fit` would preprocess images a second time and does not accept a `PyDataset`. In all
     other cases, it is `model` itself.
     """
     if hasattr(model, "preprocessor"):

@@ -56,7 +56,8 @@ class FineTuning:
             loss.
         average_with_probe: Fraction of the model's final weights that comes from the weights before fine-tuning,
             usually those of the probe; 1 if these were kept unchanged.
-        stopped: `None`, or the reason for an early end: `"no improvement"`, `"not a number"` or `"interrupted"`.
+        stopped: `None`, or the reason that training ended early: `"no improvement"`, `"not a number"` or
+            `"interrupted"`.
 
     Example:
 
