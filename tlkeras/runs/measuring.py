@@ -146,8 +146,8 @@ def labeled_files(run, source, table, classes=None):
     unknown = [name for name in names if name not in run.class_names]
     if unknown:
         raise InputError(
-            f"{named_source(source)} has the class {unknown[0]!r}, which the run was not trained on. Its classes are "
-            f"{listed(run.class_names)}."
+            f"{named_source(source)} has the class {unknown[0]!r}, which the run was not trained on. The run's "
+            f"classes are {listed(run.class_names)}."
         )
     return files
 

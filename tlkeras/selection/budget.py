@@ -139,8 +139,8 @@ def within_minutes(task, time_step):
             its output is cached.
 
     Returns:
-        Dict of `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side`, the side in pixels to which images
-        are resized, or None to keep their size.
+        Dict of `epochs` and `blocks`, arguments of `tlkeras.fine_tune`, and `side`, the side length in pixels to which
+        images are resized, or None to keep their size.
     """
     kept = None if task.checkpoint is None else task.checkpoint / "plan.json"
     if kept is not None and kept.exists():
@@ -181,12 +181,12 @@ def _options(task, time_step):
 
 
 def smaller_sides(backbone, side):
-    """List the sides in pixels that images may be resized to if fine-tuning takes too long, the largest first.
+    """List the side lengths, in pixels, that images may be resized to if fine-tuning takes too long, largest first.
 
     Args:
         backbone: Name of the backbone. For backbones that split images into patches or have size-specific weights, the
             result is empty.
-        side: Side of the images in pixels without resizing.
+        side: Original side length of the images, in pixels.
 
     Example:
 
@@ -205,7 +205,7 @@ def resized(images, side):
 
     Args:
         images: `ImageSplits` to resize.
-        side: Side in pixels, or None to keep their size.
+        side: Side length in pixels, or None to keep the size of the images.
     """
     if side is None:
         return images

@@ -153,7 +153,7 @@ class Tapped:
         return known
 
     def _lay_out(self):
-        """List `(name, width, parameters, multiply-adds)` up to each block that can be read, ready for JSON."""
+        """List `(name, width, parameters, multiply-adds)` up to each block that can be read, as JSON values."""
         backbone = self._whole.backbone
         model = backbone if isinstance(backbone, keras.Model) else shared_network(network_settings(self._whole))
         rows, parameters, products = [], 0, 0
@@ -194,7 +194,7 @@ class Tapped:
 def _check_names(backbone, blocks, names):
     for name in blocks:
         if name not in names:
-            raise invalid("blocks", name, f"be blocks of {backbone!r}", f"Its blocks are {', '.join(names)}.")
+            raise invalid("blocks", name, f"be blocks of {backbone!r}", f"The blocks are {', '.join(names)}.")
 
 
 def _as_published(rows, info, image_size):

@@ -151,8 +151,8 @@ def check_enough(labels: Sequence, groups) -> None:
         fewest = int(np.argmin(distinct))
         raise InputError(
             f"A forecast needs at least {FEWEST} distinct images per class. Received: {distinct[fewest]} of class "
-            f"{str(classes[fewest])!r}. Curves from so few images overestimate the required number many times over. "
-            "Add images, or remove the class."
+            f"{str(classes[fewest])!r}. Curves from so few images overestimate the required number of images "
+            "many times over. Add images, or remove the class."
         )
 
 

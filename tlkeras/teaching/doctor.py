@@ -1,4 +1,4 @@
-"""Check whether this machine can run the notebooks, how long they will take, and what to fix."""
+"""Check whether this machine can run the notebooks, estimate how long they will take, and say what to fix."""
 
 import json
 import os

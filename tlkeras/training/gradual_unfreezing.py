@@ -100,7 +100,7 @@ class GradualUnfreezing(keras.callbacks.Callback):
             if not isinstance(schedule, dict):
                 raise invalid("schedule", schedule, "be a dict that maps epochs to the blocks that train from then on")
             for epoch in schedule:
-                check_integer("schedule", epoch, 0, advice="Its keys are epochs, counted from 0.")
+                check_integer("schedule", epoch, 0, advice="The keys are epochs, counted from 0.")
         if on_plateau is not None:
             check_integer("on_plateau", on_plateau, 1)
         check_choice("mode", mode, ("auto", "min", "max"))

@@ -28,7 +28,7 @@ _REGRESSION_ADVICE = "`fine_tune` trains classifiers. To predict quantities such
 def refuse_regression(model, head):
     """Reject a model that is compiled for regression.
 
-    A model with a softmax head counts as a classifier, whatever its loss.
+    A model with a softmax head is treated as a classifier, whatever its loss.
 
     Raises:
         InputError: The loss is a regression loss, and the head has no softmax.
