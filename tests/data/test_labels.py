@@ -76,6 +76,7 @@ def test_names_are_compared_in_composed_form():
     ("classes", "message"),
     [
         (["cat", "dgo"], r"be classes of the data set \(cat, dog\).*Did you mean 'dog'"),
+        (["cat,dog"], "repeat `--classes` for each class"),
         ([], "sequence of class names"),
         ("cat", "sequence of class names"),
         (["cat", "cat"], "'cat' is repeated"),

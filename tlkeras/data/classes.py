@@ -75,8 +75,10 @@ def _chosen(classes: Sequence[Any]) -> tuple[str, ...]:
 def _check_known(classes: Sequence[Any], chosen: Sequence[str], known: Sequence[str]) -> None:
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        near = suggestions(unknown[0], known)
-        raise invalid("classes", classes, f"be classes of the data set ({listed(known)})", near.strip())
+        advice = suggestions(unknown[0], known).strip()
+        if set(unknown[0].split(",")) <= set(known):
+            advice = "Each item must be one name; on the command line, repeat `--classes` for each class."
+        raise invalid("classes", classes, f"be classes of the data set ({listed(known)})", advice)
 
 
 def _names(label: Any, chosen: Sequence[str]) -> tuple[str, ...] | None:
