@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from tlkeras.data.formats import explain_failure, known_formats
-from tlkeras.data.modes import as_rgb, black_is_zero
+from tlkeras.data.image_modes import as_rgb, black_is_zero
 from tlkeras.errors import InputError
 from tlkeras.utils.validation import check_choice, invalid
 
