@@ -1,4 +1,4 @@
-"""Cross-validate a probe for an unbiased accuracy: each image is classified by a probe that was not trained on it."""
+"""Get an unbiased estimate of a probe's accuracy: each image is classified once, by a probe not trained on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

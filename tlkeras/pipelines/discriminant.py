@@ -156,7 +156,7 @@ def _ledoit_wolf(images):
 
 
 def _solved(rows, diagonal, right):
-    """Solve `(rows.T @ rows + np.diag(diagonal)) @ x = right`, in the smaller of the two dimensions."""
+    """Solve `(rows.T @ rows + np.diag(diagonal)) @ x = right`, working in the smaller of the two dimensions."""
     if len(rows) >= rows.shape[1]:
         return solve(rows.T @ rows + np.diag(diagonal), right, assume_a="pos")
     scaled, start = rows / diagonal, right / diagonal[:, None]

@@ -58,7 +58,7 @@ def regression_path(rows, targets, weights, Cs, exclusive):
 
 
 def _objective(rows, targets, weights, penalty, scales, exclusive):
-    """Return a function from scaled parameters to the penalized loss and its gradient; `rows` are float32."""
+    """Return a function that maps scaled parameters to the penalized loss and its gradient; `rows` are float32."""
 
     def loss_and_gradient(scaled):
         parameters = scaled.reshape(len(scales), -1) / scales

@@ -172,7 +172,7 @@ def _learned_images(run, source):
 
 
 def _compared(run, adapted, labeled):
-    """Measure both runs on labeled images. Raise an error if the adapted run is less accurate than the original."""
+    """Evaluate both runs on labeled images. Raise an error if the adapted run is less accurate than the original."""
     scores = [one.evaluate(labeled)["scores"] for one in (run, adapted)]
     accuracy = [one["accuracy"] for one in scores]
     if accuracy[1] < accuracy[0]:

@@ -66,7 +66,7 @@ def train_by_fine_tuning(task):
 
 
 def refitted(task, trained):
-    """Train a new model on all images, with the choices of a measured model.
+    """Train a new model on all images, with the choices made for a measured model.
 
     The new model sees each image as often as the measured model did. Since there are more images, it trains for more
     steps.

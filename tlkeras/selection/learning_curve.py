@@ -1,4 +1,4 @@
-"""The public `learning_curve`: measure how accuracy grows with the number of images, and extrapolate."""
+"""The public function `learning_curve`: measure how accuracy grows with the number of images, and extrapolate."""
 
 import os
 from collections.abc import Sequence

@@ -49,7 +49,7 @@ class Ranked:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95% interval of the accuracy on images like those of the comparison, or None.
+        """95% interval for the accuracy on images like those in the comparison, or None.
 
         Two correct and two wrong predictions are added (Agresti and Coull, 1998), so the interval has a positive width
         even if all predictions are correct.

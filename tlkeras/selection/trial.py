@@ -1,4 +1,4 @@
-"""The public `trial`: compare transfer learning with training the same network from random weights."""
+"""The public function `trial`: compare transfer learning with training the same network from random weights."""
 
 import os
 import sys

@@ -64,7 +64,7 @@ class Batcher:
         return await answer
 
     async def _work(self, pool):
-        """Take batches from the queue and compute them until canceled."""
+        """Take batches from the queue and compute their outputs until canceled."""
         loop = asyncio.get_running_loop()
         while True:
             batch = [await self._waiting.get()]

@@ -10,7 +10,7 @@ _BLUE, _ORANGE, _PALE = HUES[0], HUES[1], "#dbe9f6"
 
 
 def transfer_diagram() -> Figure:
-    """Draw a diagram of transfer learning: a network is trained on many photos, and all of it but the head is reused.
+    """Draw a diagram of transfer learning: a network is trained on many photos, and everything but its head is reused.
 
     Returns:
         `matplotlib.figure.Figure` whose `alt` attribute describes it in words.

@@ -21,7 +21,7 @@ def line_chart(
     log: bool = False,
     baselines: Mapping[str, float] | None = None,
 ):
-    """Draw curves of percentages, in one or more panels with a common horizontal axis.
+    """Draw curves of percentages, in one or more panels with a shared horizontal axis.
 
     Args:
         panels: Dict that maps the name of each panel to its curves, a dict that maps the name of each curve to

@@ -73,7 +73,7 @@ def plain(markdown: str) -> str:
 
 
 def show_figure(alt: str) -> None:
-    """Show the current figure of pyplot with a text alternative, like the figures of `tlkeras`.
+    """Show pyplot's current figure with a text alternative, such as the figures of `tlkeras` have.
 
     Args:
         alt: Description of the figure in words, for readers who cannot see it.

@@ -73,7 +73,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("tlkeras")
 class PlainLoss(keras.metrics.MeanMetricWrapper):
-    """Metric that reports a loss without weight penalties, which Keras includes in the loss that it reports.
+    """Metric that reports a loss without the weight penalties that Keras includes in its reported loss.
 
     The best weights are selected by this metric. A penalty would bias the selection: it says nothing about new images,
     and is lowest for the weights that it pulls toward, however badly they classify.

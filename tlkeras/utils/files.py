@@ -145,11 +145,11 @@ def file_written_whole(path: Path) -> Iterator[Path]:
 
 
 def save_picture(save: Callable, path: Path, **options) -> None:
-    """Save a picture or a figure under its name only when the file is complete.
+    """Save a picture or a figure to a file, which gets its name only when it is complete.
 
     Args:
         save: Method `save` of a PIL image, or `savefig` of a matplotlib figure.
-        path: The file to write. Its suffix names the format.
+        path: The file to write. The suffix determines the format.
         **options: Further arguments of `save`.
     """
     with file_written_whole(path) as part:

@@ -30,7 +30,7 @@ def invalid(name: str, value: object, requirement: str, advice: str = "") -> Inp
 
 
 def check_integer(name: str, value: object, minimum: int, maximum: int | None = None, advice: str = "") -> int:
-    """Return `value` as an `int`, or raise if it is not an integer between `minimum` and `maximum`.
+    """Return `value` as an `int`, or raise an error if it is not an integer between `minimum` and `maximum`.
 
     Booleans are rejected, since `True` is rarely meant as 1. NumPy integers are accepted.
 
@@ -54,7 +54,7 @@ def check_integer(name: str, value: object, minimum: int, maximum: int | None = 
 
 
 def check_number(name: str, value: object, interval: str, advice: str = "") -> float:
-    """Return `value` as a `float`, or raise if it is not a number in an interval.
+    """Return `value` as a `float`, or raise an error if it is not a number in an interval.
 
     Args:
         name: Name of the argument.
@@ -83,10 +83,10 @@ def check_number(name: str, value: object, interval: str, advice: str = "") -> f
 
 
 def check_choice(name: str, value: object, choices: Collection, advice: str = "") -> None:
-    """Raise if `value` is not one of `choices`.
+    """Raise an error if `value` is not one of `choices`.
 
     Raises:
-        InputError: `value` is not one of `choices`. The message lists them.
+        InputError: `value` is not one of `choices`. The message lists the choices.
 
     Example:
 

@@ -85,7 +85,7 @@ def require(holds, message):
 
 
 def require_choice(answer, choices):
-    """Require that the answer is one of the choices that the exercise names."""
+    """Require the answer to be one of the choices that the exercise names."""
     require(answer in choices, f"the answer must be one of {', '.join(map(repr, choices))}. Received: {answer!r}")
 
 

@@ -55,7 +55,7 @@ def exercise_2(affordable):
 
 
 def exercise_3(choice, ranking):
-    """Require that the choice is among the candidates tied for best."""
+    """Require the choice to be among the candidates tied for best."""
     require(hasattr(ranking, "ties"), "my_ranking must be the result of tlkeras.rank.")
     require(len(ranking.rows) > 1, "rank at least two candidates: backbones, or blocks of a backbone.")
     require(hasattr(choice, "candidate"), "my_choice must be a row of my_ranking, such as my_ranking.recommended.")
