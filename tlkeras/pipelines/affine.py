@@ -36,8 +36,8 @@ class Affine:
     """The map from `x` to `x @ matrix + offset`; a diagonal matrix is stored as a vector.
 
     Attributes:
-        matrix: float64 of shape `(inputs, outputs)`, or `(inputs,)` if it is diagonal.
-        offset: float64 of shape `(outputs,)`.
+        matrix: float64 array of shape `(inputs, outputs)`, or `(inputs,)` if it is diagonal.
+        offset: float64 array of shape `(outputs,)`.
     """
 
     matrix: np.ndarray

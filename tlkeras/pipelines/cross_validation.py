@@ -71,7 +71,7 @@ def cross_validate_probe(
 
     Args:
         features: Array of shape `(images, features)`.
-        labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
+        labels: Array of shape `(images,)` of class indices or names, or of shape `(images, classes)` of zeros and ones.
         estimator: As in `tlkeras.linear_probe`.
         groups: Array of shape `(images,)`: the group of each image, such as a patient ID or a number shared by
             near-duplicates (`ImageSplit.groups`). Images in the same group are held out together. Defaults to None,

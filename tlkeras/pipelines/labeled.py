@@ -78,7 +78,7 @@ def labeled_features(features: ArrayLike, labels: ArrayLike, groups: ArrayLike |
 
     Args:
         features: Features of the images, a numeric array of shape `(images, features)`.
-        labels: Class indices or names of shape `(images,)`, or zeros and ones of shape `(images, classes)`.
+        labels: Array of shape `(images,)` of class indices or names, or of shape `(images, classes)` of zeros and ones.
         groups: One value per image, such as a patient ID, or None if all images are independent. An image whose group
             is missing (None or NaN) forms its own group.
 

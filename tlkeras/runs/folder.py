@@ -145,7 +145,7 @@ def read_litert(folder, labels, image_shape, outputs):
 
     Args:
         folder: Folder of the run, `pathlib.Path`.
-        labels: Contents of the run's `labels.json`, with the digests of the Keras and the LiteRT file.
+        labels: Contents of the run's `labels.json`, with the digests of the Keras and LiteRT files.
         image_shape: Shape of an image, `(height, width, 3)`.
         outputs: Number of classes, plus the number of features if the run has a rejector.
 

@@ -62,7 +62,7 @@ def relative_digests(split, known, source):
 
     Args:
         split: `ImageSplit` whose images are identified.
-        known: Dict from paths to digests, as returned by `digests`.
+        known: Dict that maps paths to digests, as returned by `digests`.
         source: Source that the split was loaded from.
     """
     root = Path(source) if isinstance(source, str | os.PathLike) else None

@@ -12,7 +12,7 @@ def summary(metrics):
         metrics: Contents of a run's `metrics.json`.
 
     Returns:
-        Text, several lines.
+        Text of several lines.
     """
     scores, measured = metrics["scores"], metrics["measured"]
     what = {

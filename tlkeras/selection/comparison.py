@@ -27,7 +27,7 @@ def quick_scores(tables, split):
     """Score each candidate by leave-one-out ridge regression.
 
     Args:
-        tables: Features of each candidate, arrays `(images, features)`.
+        tables: Features of each candidate, arrays of shape `(images, features)`.
         split: `ImageSplit` of the images.
 
     Returns:
@@ -54,7 +54,7 @@ def probe_scores(tables, split, seed=0, rounds=ROUNDS):
     the choice of the regression that classifies it. The discriminant analysis has no hyperparameter to choose.
 
     Args:
-        tables: Features of each candidate, arrays `(images, features)`.
+        tables: Features of each candidate, arrays of shape `(images, features)`.
         split: `ImageSplit` of the images.
         seed: Seed for the folds.
         rounds: Number of rounds, whose scores are averaged.

@@ -52,7 +52,7 @@ def average_over_flips(predict, flips):
     """Return a function that averages the predictions for each image and its flips.
 
     Args:
-        predict: Function that maps pixels `(images, height, width, channels)` to probabilities.
+        predict: Function that maps pixels of shape `(images, height, width, channels)` to probabilities.
         flips: Names of the flips, keys of `FLIPS`.
 
     Example:

@@ -104,7 +104,7 @@ def curve_of_features(
 
     Args:
         features: Array of shape `(images, features)`.
-        labels: Class indices or names of shape `(images,)`.
+        labels: Array of shape `(images,)` of class indices or names.
         groups: Array of shape `(images,)`, or None if all images are independent.
         repeats: As in `learning_curve`.
         seed: As in `learning_curve`.

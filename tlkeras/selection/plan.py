@@ -39,7 +39,7 @@ class Plan:
         block: Name of the block that a probe reads, or names of several blocks, as in `tlkeras.FeatureExtractor`; None
             for the backbone's output or if the plan is to fine-tune.
         image_size: Side length of the images in pixels, or `(height, width)`.
-        epochs: Epochs of fine-tuning; 0 for a probe.
+        epochs: Number of fine-tuning epochs; 0 for a probe.
         probe: `"logistic"` or `"lda"`, as in `tlkeras.linear_probe`.
         learning_rate: Peak learning rate of fine-tuning, or None.
         layer_decay: Factor that multiplies the learning rate from each block to the one below it, or None.

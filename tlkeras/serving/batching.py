@@ -20,8 +20,8 @@ class Batcher:
     The output for an image does not depend on the other images in its batch.
 
     Args:
-        engine: Function that maps uint8 pixels `(n, height, width, 3)` to float32 outputs `(n, outputs)` and has an
-            attribute `batch_size`, such as the result of `tlkeras.runs.run.Run.make_engine`.
+        engine: Function that maps uint8 pixels of shape `(n, height, width, 3)` to float32 outputs of shape
+            `(n, outputs)` and has an attribute `batch_size`, such as the result of `tlkeras.runs.run.Run.make_engine`.
         compiled: Whether the engine compiles a program for each batch size. Batches are then padded to powers of two.
             Defaults to False.
     """
@@ -54,10 +54,10 @@ class Batcher:
         """Compute the outputs for one image.
 
         Args:
-            pixels: uint8 array `(height, width, 3)`.
+            pixels: uint8 array of shape `(height, width, 3)`.
 
         Returns:
-            float32 array `(outputs,)`.
+            float32 array of shape `(outputs,)`.
         """
         answer = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((pixels, answer))

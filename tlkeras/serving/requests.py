@@ -77,7 +77,7 @@ class Limits:
             run: `Run` whose image size and resizing method are used.
 
         Returns:
-            uint8 array `(height, width, 3)`.
+            uint8 array of shape `(height, width, 3)`.
 
         Raises:
             ImageError: The image cannot be read.

@@ -23,7 +23,7 @@ def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Compariso
     """Compare two methods by their scores on the same splits: `tlkeras.compare` with names and split sizes filled in.
 
     Args:
-        scores: Dict that maps the names of two methods to their scores, fractions of shape `(splits,)`.
+        scores: Dict that maps the names of two methods to their scores, arrays of fractions of shape `(splits,)`.
         splits: The splits, from `lab.splits`.
 
     Returns:
@@ -51,7 +51,7 @@ def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, fl
     """Compute a method's mean score and its 95% interval: `tlkeras.resampled_interval` with split sizes filled in.
 
     Args:
-        scores: Fractions of shape `(splits,)`.
+        scores: Fractions, an array of shape `(splits,)`.
         splits: The splits, from `lab.splits`.
 
     Returns:

@@ -49,8 +49,8 @@ class Diagnosis:
 
     Attributes:
         checks: Tuple of `Check`.
-        minutes: Dict that maps each notebook to its expected minutes on this machine. Empty if the speed could not be
-            measured.
+        minutes: Dict that maps each notebook to its expected run time on this machine, in minutes. Empty if the speed
+            could not be measured.
     """
 
     checks: tuple[Check, ...]
@@ -234,7 +234,7 @@ def expected_minutes(seconds):
         seconds: Seconds per batch from `check_forward_pass`, or None.
 
     Returns:
-        Dict that maps each notebook to minutes. Empty if `seconds` is None.
+        Dict that maps each notebook to its expected run time in minutes. Empty if `seconds` is None.
 
     Example:
 

@@ -228,7 +228,7 @@ def train_head(
 
     Args:
         features: Array of shape `(images, features)`.
-        labels: Class indices of shape `(images,)`.
+        labels: Class indices, an int array of shape `(images,)`.
         validation: Features and labels to evaluate on after each epoch. Defaults to none.
         model: Keras model that maps features to probabilities. Defaults to one dense layer on standardized features.
         epochs: Number of training epochs.

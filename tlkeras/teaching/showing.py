@@ -131,7 +131,7 @@ def html_table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: st
 
     Args:
         header: Names of the columns.
-        rows: Texts of the cells, one list per row.
+        rows: Cell texts, one list per row.
         caption: Text above the table. Defaults to None, no text.
         bold: Indices of the rows to set in bold.
     """

@@ -20,7 +20,7 @@ class UpperBlocks:
 
     Attributes:
         inputs: float32 array of shape `(images, height, width, channels)`: the inputs of the upper blocks.
-        labels: Class indices of shape `(images,)`.
+        labels: Class indices, an int array of shape `(images,)`.
         model: `keras.Model` that maps `inputs` to probabilities. Freeze, unfreeze and compile it like any other model.
 
     Example:

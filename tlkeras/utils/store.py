@@ -70,7 +70,9 @@ class DiskStore:
         folder: Folder for the file `features.sqlite`, on a local disk. It is created if it does not exist.
 
     Raises:
-        InputError: The folder is not writable. Example:
+        InputError: The folder is not writable.
+
+    Example:
 
     >>> import tempfile
     >>> store = DiskStore(tempfile.mkdtemp())

@@ -29,7 +29,7 @@ class CachedTrunk(keras.utils.PyDataset):
     trained networks, or all as float32 as soon as one exceeds the range of float16.
 
     Args:
-        trunk: The frozen part of a model, from images to one tensor; see `tlkeras.models.graph.cut`.
+        trunk: The frozen part of a model, which maps images to one tensor; see `tlkeras.models.graph.cut`.
         batches: Batches of images and labels that can be iterated over repeatedly.
         views: Number of augmented views of each image to keep. Only one is kept if nothing is random.
         random: Whether the trunk's output for an image differs from call to call in training; see `is_random`.
