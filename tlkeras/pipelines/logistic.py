@@ -21,7 +21,7 @@ def regression_path(rows, targets, weights, Cs, exclusive):
     Unlike scikit-learn's solver, this one rescales the parameters so that the loss has about the same curvature in all
     directions before it runs L-BFGS. In two tests with five values of C each, this solver needed a third as many
     iterations. For the rescaling to work, the columns of `rows` should be coordinates along principal axes. Products
-    with `rows` are in single precision, like features. Their rounding errors are a thousandth of `TOLERANCE`.
+    with `rows` are in single precision, like the features. Their rounding errors are a thousandth of `TOLERANCE`.
 
     Args:
         rows: Features of the images, float64 array of shape `(images, features)`.

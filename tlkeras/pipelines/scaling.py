@@ -12,9 +12,10 @@ def fitted_scaler(features: np.ndarray) -> StandardScaler:
     """Fit a `StandardScaler` with a lower limit on the standard deviations that it divides by.
 
     A feature that is almost always 0 in training has a tiny standard deviation. If a new image activates the feature,
-    the standardized value is in the hundreds, and this feature alone decides the prediction. Such a feature is divided
-    by a tenth of the median standard deviation instead. All features of a network have the same unit, so their standard
-    deviations can be compared. The limit also bounds the weights of a folded head, which 8-bit quantization requires.
+    the standardized value is in the hundreds, and this feature alone decides the prediction. The scaler therefore
+    divides such a feature by a tenth of the median standard deviation. All features of a network have the same unit, so
+    their standard deviations can be compared. The limit also bounds the weights of a folded head, as 8-bit quantization
+    requires.
 
     The result is a plain scikit-learn scaler, so it can be saved and used in other programs. Fitting it again removes
     the limit.

@@ -40,7 +40,7 @@ def adapt(
     Rescaling can reduce accuracy if the shift is small and the class proportions of the two domains differ. The logits
     are therefore averaged with those of a probe without adaptation. The probe without adaptation accounts for half of
     this average (80% without a copy of the network) if the two probes predict the same class for at least 80% of the
-    new images, for less if they agree on fewer images, and for nothing below 40%.
+    new images, for less if they agree on fewer images, and for none of it if they agree on less than 40%.
 
     The class proportions should be similar in both domains. Only labeled images from the new domain can show how
     accurate the new run is: call `run.evaluate(folder)`. The `metrics` of the new run contain the scores of the

@@ -79,8 +79,8 @@ def answer_file(path, run, top_k, probabilities):
     CSV and Parquet files have one row per image. The first column is `path`. With one class per image, the next columns
     are `class`, `probability`, `class_2`, `probability_2` and so on up to `top_k`, then `unknown_score` if the run has
     a rejector. With several labels per image, the next columns are instead `labels` and `label_probabilities`, each
-    with values joined by `|`. With `probabilities`, there is one column `probability of NAME` per class. The last
-    column is `error`. JSON Lines files contain the dicts that `Run.predict` returns.
+    with values joined by `|`. With `probabilities`, there is one column per class, named `probability of NAME`. The
+    last column is `error`. JSON Lines files contain the dicts that `Run.predict` returns.
 
     Args:
         path: Path of the file, whose suffix determines the format.

@@ -38,9 +38,9 @@ def predict_to_file(
 ) -> Bulk:
     """Write the predictions for images to a file, in order. See `tlkeras.runs.run.Run.predict` for the arguments.
 
-    The predictions are collected in the hidden file `.NAME.unfinished` in the folder of the output file, one line per
-    image. The output file is written once all predictions are available. If the process is killed, only the last
-    batches are therefore lost.
+    The predictions are collected, one line per image, in the hidden file `.NAME.unfinished` next to the output file.
+    The output file is written once all predictions are available. If the process is killed, only the last batches are
+    therefore lost.
     """
     check_answer_file(output)
     check_top_k(run, top_k)

@@ -80,7 +80,7 @@ def _flips_explained(flips):
     if flips:
         names = " and ".join(name.replace("_", " ") for name in flips["flips"])
         gain = f"{flips['gain']:+.3f} ± {flips['standard_error']:.3f}"
-        verdict = "averages" if flips["helps"] else "does not average, since it does not help"
+        verdict = "averages" if flips["helps"] else "does not average, since averaging does not help"
         yield f"Averaging over each image and its {names} gains {gain}; `predict --tta` {verdict}."
 
 

@@ -49,8 +49,8 @@ def learning_curve(
 
     Three families of curves, POW4, MMF4 and LOG2, are then fitted to resampled measurements (images, or groups of them,
     drawn with replacement). The median and the 80% interval are taken over all forecasts of the fitted curves. As a
-    check, the same procedure also forecasts the accuracy at the largest measured size from sizes up to half as large,
-    and reports the error. Trust a forecast only as much as this hindcast.
+    check, the same procedure also forecasts the accuracy at the largest measured size from the measurements at sizes up
+    to half as large, and reports the error. Trust a forecast only as much as this hindcast.
 
     A forecast assumes that new images are like the available ones. Images from a new camera, place or style can help
     more than forecast if the classifier will be used on such images.

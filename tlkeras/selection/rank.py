@@ -42,10 +42,10 @@ def rank(
     One pass per backbone computes the features of all blocks. A block is read together with the two below it, since
     these features cost nothing extra and made the probe more accurate in our tests (docs/performance.md). Then all
     candidates get a quick score: the exact leave-one-out accuracy of ridge regression, in closed form. Candidates near
-    the best are cross-validated with logistic regression and with shrunk discriminant analysis, and the better of the
-    two counts. All candidates use the same folds, so differences are paired, and images that are hard for all
-    candidates add no noise to the differences. Candidates within one standard error of the best are considered tied,
-    and the cheapest one is recommended. Near-duplicates are held out together.
+    the best are cross-validated with logistic regression and with shrunk discriminant analysis, and the better result
+    counts. All candidates use the same folds, so differences are paired, and images that are hard for all candidates
+    add no noise to the differences. Candidates within one standard error of the best are considered tied, and the
+    cheapest one is recommended. Near-duplicates are held out together.
 
     The accuracy of the best candidate is slightly too high, since it was selected for its accuracy; `tlkeras.fit`
     measures the accuracy again.

@@ -132,12 +132,12 @@ def trial(
 
     The arms are `transfer` (pretrained weights, starting with a linear probe), `scratch` (new random weights) and
     `shuffled` (the values of each pretrained weight in random order). Shuffling preserves only the statistics of the
-    weights, so this arm shows how much transfer would help if it only provided weights of a good scale. All arms train
-    all layers with `tlkeras.fine_tune`, with the same epochs, schedule and augmentation. For each arm, the learning
-    rate is chosen from the same list by the loss on the validation images, since an untuned competitor makes transfer
-    look better than it is. The lead is measured on the test images.
+    weights, so this arm shows how much transfer would help if it provided only well-scaled weights. All arms train all
+    layers with `tlkeras.fine_tune`, with the same epochs, schedule and augmentation. For each arm, the learning rate is
+    chosen from the same list by the loss on the validation images, since an untuned competitor makes transfer look
+    better than it is. The lead is measured on the test images.
 
-    The interval covers the variation between test images, not between training seeds. A warning names an arm whose
+    The interval covers the variation between test images, not between training seeds. A warning names any arm whose
     validation loss is no lower than that of guessing.
 
     Args:

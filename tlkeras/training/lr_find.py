@@ -102,10 +102,10 @@ def lr_find(
     This is the range test of Smith (2015, https://arxiv.org/abs/1506.01186) with the exponential sweep and the defaults
     of fastai: one batch per rate, each followed by an update, even if the model's own optimizer accumulates gradients
     or Keras runs several steps per execution. The test trains the model's trainable variables with a new optimizer that
-    has the settings of the model's own (including the multipliers of a differential optimizer), so the suggested rate
-    is valid for the next phase of training. Afterwards, the weights, the BatchNorm statistics, the layers' seeds, the
-    model's own optimizer and rate, and the random states of Python, NumPy, Keras and the backend are bit-identical to
-    what they were before the call, even after an exception or Ctrl-C.
+    has the same settings as the model's own (including the multipliers of a differential optimizer), so the suggested
+    rate is valid for the next phase of training. Afterwards, the weights, the BatchNorm statistics, the layers' seeds,
+    the model's own optimizer and rate, and the random states of Python, NumPy, Keras and the backend are bit-identical
+    to what they were before the call, even after an exception or Ctrl-C.
 
     Args:
         model: A compiled Keras model.

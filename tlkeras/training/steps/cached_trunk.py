@@ -26,7 +26,7 @@ class CachedTrunk(keras.utils.PyDataset):
     If images are augmented, the trunk sees several random views of each image; epoch `e` trains on view `e % views`. A
     view depends only on `seed`, the number of the view and the number of times it has been drawn, so a later process
     can draw the same view again. Values are stored as float16, whose three digits are enough for the features of
-    trained networks, or all as float32 as soon as one exceeds the range of float16.
+    trained networks. Once a value exceeds the range of float16, all values are stored as float32.
 
     Args:
         trunk: The frozen part of a model, which maps images to one tensor; see `tlkeras.models.graph.cut`.
