@@ -2,7 +2,8 @@
 
 One run is left alone; its log says which phases there are and how long they take. Then runs of the same call are killed
 by SIGKILL, resumed, killed again, and finally left alone; their metrics must be equal to the digit, times aside. Each
-kill aims at a random moment of a phase, and phases take turns. After each kill, the output folder is absent or whole.
+kill aims at a random moment of a phase, and phases take turns. While a run writes its files, the moment is a number of
+files, because that phase is too short to be hit by the clock. After each kill, the output folder is absent or whole.
 The table counts the kills by the phase that they came in, according to the log of the killed run. Features are kept
 with the unfinished run only, so that a killed run has to compute them.
 
@@ -20,9 +21,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from itertools import cycle
 from pathlib import Path
+
+#: Number of files in the folder of a run.
+FILES = 8
 
 
 def command(options, strategy, output):
@@ -74,18 +79,39 @@ def phase_of(events, phases):
     return names[names.index(name_of(last)) + 1]
 
 
+def hidden_files(output):
+    """List the files in the hidden folders that runs write before they rename them; killed runs leave theirs behind."""
+    with suppress(FileNotFoundError):  # a folder was renamed meanwhile
+        return [path for path in output.parent.glob(f".{output.name}.*/*") if ".unfinished" not in str(path)]
+    return []
+
+
+def wait_for_files(process, output, old, share):
+    """Wait until a run has written a share of its files; return the rest to wait, as a share of the phase."""
+    count, seen = int(share * (FILES + 1)), 0
+    while process.poll() is None:
+        now = sum(path.parent not in old for path in hidden_files(output))
+        if now >= count or now < seen:  # fewer: the folder has its final name
+            break
+        seen = now
+        time.sleep(0.002)
+    return (share * (FILES + 1) - count) / (FILES + 1)
+
+
 def run_and_kill(options, strategy, output, phases, aim, share):
     """Run the call and kill it within a phase; return the phase it was in, or None if it ended before.
 
-    The kill comes after `share` of the seconds that the phase took without interruption. Where a resumed run skips the
-    phase, the next one counts.
+    The kill comes after `share` of the seconds that the phase took without interruption, or after `share` of the files
+    that it writes. Where a resumed run skips the phase, the next one counts.
     """
     log, names = output.with_name(f".{output.name}.unfinished") / "log.jsonl", list(phases)
-    started = time.time()
+    started, old = time.time(), {path.parent for path in hidden_files(output)}
     process = subprocess.Popen(command(options, strategy, output), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and names.index(phase_of(events_of(log, started), phases)) < names.index(aim):
         time.sleep(0.02)
     try:
+        if aim == "writing":
+            share = wait_for_files(process, output, old, share)
         process.wait(share * phases[aim])
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)

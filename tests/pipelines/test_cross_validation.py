@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import tlkeras
+from tlkeras.pipelines import regularization
 from tlkeras.pipelines.cross_validation import _chosen_without, mean_with_error, predict_each_fold
 from tlkeras.pipelines.labeled import labeled_features
 from tlkeras.pipelines.probe import check_probe_options
@@ -50,6 +51,14 @@ def test_equals_a_grid_search_without_the_block_of_each_fold(table, folds, block
     assert measured.accuracy == (measured.probabilities.argmax(1) == y).mean()
     refitted = tlkeras.linear_probe(X, y, Cs=CS, folds=folds, seed=1)
     np.testing.assert_array_equal(measured.probe.predict_proba(X), refitted.predict_proba(X))
+
+
+def test_the_number_of_threads_changes_no_digit(table, monkeypatch):
+    together = tlkeras.cross_validate_probe(*table)
+    monkeypatch.setattr(regularization, "_THREADS", 1)
+    alone = tlkeras.cross_validate_probe(*table)
+    np.testing.assert_array_equal(together.probabilities, alone.probabilities)
+    assert together.strengths == alone.strengths
 
 
 def test_a_fold_has_no_say_in_its_own_C(table):

@@ -14,6 +14,7 @@ from tlkeras.pipelines.probe import check_probe_options, chosen_strength
 from tlkeras.pipelines.regularization import (
     DEFAULT_CS,
     cross_validated_path,
+    in_threads,
     log_losses,
 )
 from tlkeras.utils.validation import check_integer, invalid
@@ -181,8 +182,12 @@ def _chosen_without(data, parts, family, class_weight):
     blocks = np.array_split(np.arange(len(parts)), min(len(parts), _BLOCKS))
     rows = [np.concatenate([parts[fold] for fold in block]) for block in blocks]
     losses = np.zeros((len(blocks), len(family.strengths)))
-    for pair in combinations(range(len(blocks)), 2):
-        paths = family.paths(data, [rows[block] for block in pair], family.strengths, class_weight)
+    pairs = list(combinations(range(len(blocks)), 2))
+
+    def fitted(pair):
+        return family.paths(data, [rows[block] for block in pair], family.strengths, class_weight)
+
+    for pair, paths in zip(pairs, in_threads(fitted, pairs), strict=True):
         for block, judge, path in zip(pair, pair[::-1], paths[::-1], strict=True):
             losses[block] += log_losses(path, data, rows[judge], class_weight).mean(axis=1)
     return losses.argmin(axis=1).repeat(list(map(len, blocks))).tolist()

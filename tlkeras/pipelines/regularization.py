@@ -1,5 +1,8 @@
 """Choose the C of a logistic regression by the loss on held-out images."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from tlkeras.pipelines.logistic import regression_path
@@ -11,6 +14,9 @@ DEFAULT_CS = tuple(10.0 ** np.arange(-4, 1.1))
 #: Standard errors by which a loss must have risen to be the last one. The loss as a function of C has one minimum
 #: except for noise, so a clear rise is not followed by a lower loss.
 CLEARLY = 3.0
+
+#: Largest number of regressions at the same time; each copies the features of its images.
+_THREADS = 4
 
 
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
@@ -125,10 +131,21 @@ def cross_validated_path(data, folds, Cs, class_weight=None, at_least=None, path
     """
     path = np.full((len(Cs), len(data.labels), len(data.classes)), np.nan)
     losses = np.zeros(len(Cs))
-    for held_out, reach in zip(folds, at_least or [0] * len(folds), strict=True):
-        (path[:, held_out],) = paths(data, [held_out], Cs, class_weight, reach)
+    reaches = at_least or [0] * len(folds)
+    along = in_threads(lambda held_out, reach: paths(data, [held_out], Cs, class_weight, reach), folds, reaches)
+    for held_out, (answers,) in zip(folds, along, strict=True):
+        path[:, held_out] = answers
         losses += log_losses(path[:, held_out], data, held_out, class_weight).mean(axis=1)
     return path, losses / len(folds)
+
+
+def in_threads(function, *arguments):
+    """Call a function for each tuple of arguments, in up to `_THREADS` threads, and return the results in order.
+
+    Most of the time of a regression goes to products of matrices, during which other threads can run.
+    """
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, *arguments))
 
 
 def _fewer_columns(seen, unseen):
