@@ -5,8 +5,8 @@ computed once. The result is stored after every run, where `tlkeras.teaching.mea
 and an interrupted or extended measurement goes on where it stopped. All arms take the same number of epochs; validation
 images choose an epoch only where early stopping is the arm.
 
-Run: python benchmarks/fine_tuning_arms.py [--splits 6] [--epochs 6] [--style line]
-About twenty minutes on two cores.
+Run: python benchmarks/fine_tuning_arms.py [--splits 12] [--epochs 6] [--style line]
+About half an hour on two cores.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def store(settings, arms):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--splits", type=int, default=6)
+    parser.add_argument("--splits", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--style", default="line")
     options = parser.parse_args()

@@ -5,26 +5,30 @@ with the learning rate that is best on the validation images, at all, half and a
 Drawings need not be like ImageNet's photos; scikit-learn's digits are far from them.
 
     python benchmarks/trial.py [--size 64] [--epochs 15] [--shares 1 0.25] [--rates 3e-4 1e-3 3e-3] [--data DIR ...]
-                               [--only clipart10] [--results FILE] [--quick]
+                               [--only clipart10] [--results FILE] [--store] [--quick]
 
 Prints the trial of each set. The defaults are smaller than those of `trial`: 18 trainings per set. With --results, each
-share of each set is kept in a file, so a run can be continued.
+share of each set is kept in a file, so a run can be continued. With --store, the first trial is stored for notebook 06.
 """
 
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
 import tlkeras
 from tlkeras.selection.trial import Arm, Lead, Trial
 
-CLIPART = Path(__file__).parents[1] / "data" / "clipart10"
+ROOT = Path(__file__).parents[1]
+CLIPART = ROOT / "data" / "clipart10"
+LESSON = ROOT / "tlkeras" / "teaching" / "measurements" / "trial.json"
 
 
 def digits(size, seed):
@@ -48,6 +52,31 @@ def continued(name, load, shares, settings, kept, save):
     return Trial(tuple(arms), tuple(leads))
 
 
+def store(trial, images, epochs, rates):
+    """Write a trial to where notebook 06 finds it, with the command that made it."""
+    settings = [word for word in sys.argv[1:] if word != "--store"]
+    if "--results" in settings:  # where it was kept does not matter
+        at = settings.index("--results")
+        del settings[at : at + 2]
+    about = {
+        "script": " ".join(["python benchmarks/trial.py", *settings]),
+        "backend": keras.backend.backend(),
+        "backbone": "efficientnet_lite0",
+        "image_size": images.image_size[0],
+        "epochs": epochs,
+        "rates": rates,
+        "test": len(images.test),
+    }
+    rows = {kind: [rounded(row) for row in trial.to_json()[kind]] for kind in ("arms", "leads")}
+    LESSON.write_text(json.dumps({**about, **rows}, indent=1) + "\n")
+
+
+def rounded(row):
+    """Round losses, accuracies and leads to three digits."""
+    few = ("loss", "accuracy", "lead", "low", "high")
+    return {name: round(value, 3) if name in few else value for name, value in row.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=int, help="default: 64 pixels; 32 for the digits, which have 8 x 8")
@@ -57,6 +86,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=("clipart10", "digits"), default=["clipart10", "digits"])
     parser.add_argument("--data", nargs="*", default=[], help="more folders with one folder per class")
     parser.add_argument("--results", type=Path, help="JSON file to keep results in")
+    parser.add_argument("--store", action="store_true", help="store the first trial for notebook 06")
     parser.add_argument("--quick", action="store_true", help="one share, two rates, two epochs, 32 pixels, clipart10")
     options = parser.parse_args()
     if options.quick:
@@ -77,7 +107,11 @@ def main():
 
     settings = {"epochs": options.epochs, "learning_rates": options.rates}
     for name, load in sets.items():
-        print(f"\n{name}\n{continued(name, load, options.shares, settings, kept, save)}", flush=True)
+        trial = continued(name, load, options.shares, settings, kept, save)
+        print(f"\n{name}\n{trial}", flush=True)
+        if options.store:
+            store(trial, load(), options.epochs, options.rates)
+            options.store = False
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ tlkeras.answered_images(
     images.test.labels,
     probabilities,
     images.class_names,
+    # the last row shows which places of a drawing spoke for the answer
     maps=lambda which: tlkeras.activation_maps(model, images.test.take(which)),
 )
 
@@ -82,7 +83,8 @@ teaching.outcome(
 #
 # This is **transfer learning**: what was learned on one task, here telling a thousand classes of photos apart, is used
 # for another task, here our drawings (Pan and Yang, 2010). The network's layers are copied with the numbers they
-# learned, its **weights**. Only its last layer, the **head**, is replaced. We trained the new head and nothing else.
+# learned, its **weights**: it is *pretrained*. Only its last layer, the **head**, is replaced. We trained the new head
+# and nothing else.
 
 # %%
 teaching.transfer_diagram()
@@ -201,8 +203,8 @@ honest = teaching.interval(scores, splits)
 teaching.finding(
     f"Single splits range from {scores.min():.0%} to {scores.max():.0%}. Together they say "
     f"**{teaching.percent(honest)}**, with a 95% interval in parentheses. The "
-    f"{right.mean():.1%} above was one such draw, and the {np.mean(transfer):.1%} was "
-    "measured at 96 pixels, which show less of a drawing than 160."
+    f"{right.mean():.1%} above was one such draw. The {np.mean(transfer):.1%} was measured "
+    "on three other splits, and at 96 pixels instead of 160, so do not compare the two."
 )
 
 # %% tags=["hide"]

@@ -78,8 +78,8 @@ teaching.outcome(
 # ## Similar images
 #
 # Behind block7, the **top** makes 1280 maps out of the 320. The mean of each of these maps is one number. Together they
-# are the **features** of a drawing, a point in a space of 1280 dimensions. What lies nearby? For each drawing we look up its nearest neighbor, near-duplicates
-# excluded. How many of a hundred neighbors show the same class?
+# are the **features** of a drawing, a point in a space of 1280 dimensions. What lies nearby? For each drawing we look up
+# its nearest neighbor, near-duplicates excluded. How many of a hundred neighbors show the same class?
 
 # %% tags=["solution"]
 # In percent, as a number. By chance it would be about 12, more than 10 because classes
@@ -108,8 +108,10 @@ same = lab.neighbors_agree(features, drawings)
 teaching.outcome(
     "02.b",
     round(100 * same),
-    f"For {same:.0%} of the {len(labels)} drawings the nearest neighbor has the same label, "
-    "although the network has never been told our classes. ✗ marks other labels.",
+    "The nearest neighbor has the same label for "
+    f"{teaching.percent(teaching.counted(same, len(labels)))} of the {len(labels)} drawings, "
+    "with a 95% interval in parentheses, although the network has never been told our "
+    "classes. ✗ marks other labels.",
 )
 
 # %% [markdown]
@@ -174,7 +176,8 @@ teaching.predict("02.c", guess, choices)
 # %%
 def probe(x, y):
     """Fit a linear probe with a fixed penalty, which is fast."""
-    return tlkeras.linear_probe(x, y, Cs=[0.01])  # small C: held back strongly
+    # C is the inverse of a penalty on large weights: a small C holds them back strongly
+    return tlkeras.linear_probe(x, y, Cs=[0.01])
 
 
 dark = lab.darkness(drawings)

@@ -92,7 +92,7 @@ teaching.predict("03.b", guess, choices)
 
 # %%
 def lda(x, y, groups):
-    """Fit a linear discriminant analysis with shrunk covariances."""
+    """Fit a linear discriminant analysis that estimates the shared spread cautiously."""
     return tlkeras.linear_probe(x, y, estimator="lda", groups=groups)
 
 
@@ -156,8 +156,9 @@ even = " and ".join(one.names[1] for one in found if not one.better) or "Nothing
 teaching.finding(
     f"{even} cannot be told apart from logistic regression. Measurably behind: {others}. "
     "But we made three comparisons, and each has a chance of its own to find a difference "
-    "that is none: on up to one page in seven, one of them does. With three stricter "
-    f"intervals, at {settings['level']:.1%}, behind remain: {', '.join(stand) or 'none'}."
+    "that is none: on up to one page in seven, one of them does. If the three share the "
+    f"doubt of 5%, each gets a wider interval, of {settings['level']:.1%}. Still behind "
+    f"then: {', '.join(stand) or 'none'}."
 )
 
 # %% [markdown]

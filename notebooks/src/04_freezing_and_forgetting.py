@@ -27,7 +27,6 @@ import keras
 import numpy as np
 
 import tlkeras
-from tlkeras import evaluation
 
 # %% [markdown]
 # ## The idea, on three units
@@ -44,6 +43,7 @@ right = (points[:, 0] > 0.3).astype(int)
 units = keras.layers.Dense(3, activation="relu")
 output = keras.layers.Dense(1, activation="sigmoid")
 tiny = keras.Sequential([keras.Input((2,)), units, output])
+# the units begin by looking in three directions, up, down left and down right
 look = np.deg2rad([90, 210, 330]) + rng.normal(0, 0.2, 3)
 units.set_weights([np.stack([np.cos(look), np.sin(look)]), np.zeros(3)])
 new_output = [rng.normal(0, 0.3, (3, 1)), np.zeros(1)]
@@ -54,7 +54,7 @@ def learn(task):
     """Fit a new output, and the units unless they are frozen, to a task."""
     output.set_weights(new_output)
     tiny.compile(keras.optimizers.Adam(0.03), "binary_crossentropy")
-    often = np.tile(points, (40, 1)), np.tile(task, 40)
+    often = np.tile(points, (40, 1)), np.tile(task, 40)  # forty epochs in one
     tiny.fit(*often, batch_size=40, shuffle=False, verbose=0)
 
 
@@ -88,7 +88,13 @@ guess = "some"
 teaching.predict("04.a", guess, choices=("all", "some", "nothing"))
 
 # %%
-evaluation.decision_regions(on_a, points, outside)
+teaching.decision_regions(
+    on_a,
+    points,
+    outside,
+    classes=("inside", "outside"),
+    title="What is left of task A: free units forget, frozen ones do not",
+)
 
 # %% tags=["hide"]
 kept_a = {name: np.mean(says(points) == outside) for name, says in on_a.items()}
@@ -106,7 +112,8 @@ teaching.outcome(
     f"A falls from {learned:.0%} to **{free:.0%}** of the points if the units learn "
     f"B; always giving the more common answer is right for {common:.0%}. {everywhere}"
     f"Frozen units keep {frozen:.0%}. The price: B reaches {b_free:.0%} with free units and "
-    f"{b_frozen:.0%} with frozen ones.",
+    f"{b_frozen:.0%} with frozen ones. (One run, and all {len(points)} points are counted: an "
+    "illustration, not yet a measurement.)",
 )
 
 # %% [markdown]

@@ -61,15 +61,17 @@ teaching.line_chart(
 # %% tags=["hide"]
 shares = ", ".join(f"{share:.0%} with {n}" for n, share in zip(tosses, right))
 teaching.finding(
-    f"{shares} tosses. The curve rises, and must level off before 100%. So must that of "
-    "a classifier. Whether more images help depends on where you are on yours."
+    f"{shares} tosses ({len(heads):,} guesses each, so give or take 2 points). The curve "
+    "rises, and must level off before 100%. So must that of a classifier. Whether more "
+    "images help depends on where you are on yours."
 )
 
 # %% [markdown]
 # ## A data set of TensorFlow Datasets
 #
 # `load_images` takes `"tfds:NAME"`, or a *builder*: the object of TensorFlow Datasets that knows where a data set lies. A
-# builder for a folder of your own is `tfds.ImageFolder`: one folder per split, one folder per class below it. Nothing is downloaded here: our drawings play the data set.
+# builder for a folder of your own is `tfds.ImageFolder`: one folder per split, one folder per class below it. Nothing is
+# downloaded here: our drawings play the data set.
 
 # %%
 if find_spec("tensorflow_datasets") and find_spec("tensorflow"):

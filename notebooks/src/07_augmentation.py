@@ -125,6 +125,7 @@ tlkeras.dot_chart(
 # %% tags=["hide"]
 plain, shifted, flipped = on_letters.values()
 wins = np.sum(shifted > plain)
+gain, low, high = (100 * value for value in t_interval(shifted - plain))
 came = (
     "half"
     if flipped.mean() < 0.6
@@ -135,11 +136,12 @@ came = (
 teaching.outcome(
     "07.a",
     came,
-    f"A flipped b is a d that is labeled b: {flipped.mean():.0%} of new letters are "
-    "right. A shifted letter is still the same letter: shifts raise "
-    f"{plain.mean():.0%} to **{shifted.mean():.0%}**, and were better in {wins} of "
-    f"{WORLDS} worlds. The worlds share no pictures, so the intervals in the figure are "
-    "the usual ones and need no correction.",
+    "A flipped b is a d that is labeled b: with flips, "
+    f"{teaching.percent(t_interval(flipped))} of new letters are right, like a coin. A "
+    f"shifted letter is still the same letter: shifts raise {plain.mean():.0%} to "
+    f"**{shifted.mean():.0%}**, by {gain:.0f} points (95% interval {low:.0f} to {high:.0f}), "
+    f"and were better in {wins} of {WORLDS} worlds. The worlds share no pictures, so these "
+    "intervals are the usual ones and need no correction.",
 )
 
 # %% [markdown]
@@ -243,19 +245,20 @@ teaching.table(rows)
 
 # %% [markdown]
 # Look at what a policy does to your images before you train with it. A mistake costs a glance now and a day later. The
-# original is on the left of each row. Would you still give each picture its label?
+# original is on the left of each row. Each column after it shows what one layer does alone, as far as it went in 24 tries,
+# and the last one what all layers do together. Would you still give each picture its label?
 
 # %%
 samples = pixels[[np.argmax(labels == number) for number in (0, 5)]]
 drawing = tlkeras.augmentation("drawing", seed=1)
-tlkeras.preview(samples, drawing, columns=6, image_size=96)
+tlkeras.preview(samples, drawing, image_size=88, by_layer=True)
 
 # %% tags=["hide"]
 kinds = ", ".join(type(layer).__name__ for layer in drawing)
 teaching.finding(
     "Flips are horizontal only, and what moves in from outside is white, like paper. "
-    f"The layers: {kinds}. All rows still show a bird and an apple; a gray apple cut at the "
-    "top is at the limit."
+    f"The layers: {kinds}. Each column still shows a bird and an apple. The strongest of 24 "
+    "tries is at the limit: a stronger policy would soon hide what the label says."
 )
 
 # %% [markdown]
@@ -616,8 +619,8 @@ change = {
 }
 most, least = max(change, key=change.get), min(change, key=change.get)
 teaching.finding(
-    f"None of these layers knows our domain. On average {most} changes a pixel by "
-    f"{change[most]:.0f} of 255 gray levels, {least} by {change[least]:.0f}. Layers "
+    f"None of these layers knows our domain. In these pictures {most} changes a pixel by "
+    f"{change[most]:.0f} of 255 gray levels on average, {least} by {change[least]:.0f}. Layers "
     "that hide a part make the classifier recognize a thing by what is left of it."
 )
 

@@ -160,13 +160,13 @@ pairs = [("Lite2", "Lite0"), ("Lite0, block7", "Lite0"), ("Lite2, block7", "Lite
 compared = {p: teaching.compare({n: right[n] for n in p}, splits) for p in pairs}
 sizes, depth = compared[pairs[0]], compared[pairs[1]]
 truth = sizes.better or choices[2]
-told = [str(one) for one in compared.values() if one.better]
+told = [f"{one} " for one in compared.values() if one.better]
 teaching.outcome(
     "08.b",
     truth,
     f"{sizes}\n\nStopping one block before the output: {depth}\n\n"
     f"Of the {len(pairs)} pairs in the table below, {len(told)} can be told apart. "
-    f"{' '.join(told)} With {len(pairs)} comparisons at 95%, one of them may look clear "
+    f"{''.join(told)}With {len(pairs)} comparisons at 95%, one of them may look clear "
     "by chance. Both saw the drawings at 160 pixels; each was trained at a larger "
     "size.",
 )
@@ -200,7 +200,7 @@ teaching.finding(
 # ## Let the machine do it
 #
 # `tlkeras.rank` does all this in one call: every block of every backbone on this machine, each together with the two
-# below it, the same folds for all, and the cheapest among the ties. *vs best* says `tie` within one standard error and
+# below it (*up to* names the last of the three), the same folds for all, and the cheapest among the ties. *vs best* says `tie` within one standard error and
 # `behind` beyond it: a rule for choosing the cheaper one, not a proof that two are equal, or that one is better. The best
 # was picked by these very numbers. *time* is for one image on the machine that built this page, in percent of the slowest.
 
@@ -227,12 +227,12 @@ teaching.table(
 saved = 1 - chosen.candidate.multiply_adds / ranking.prior.candidate.multiply_adds
 teaching.finding(
     f"Recommended: **{chosen.candidate.label}**. A list of ImageNet accuracies would "
-    "choose "
-    f"{ranking.prior.candidate.label}, which costs more: the recommendation saves "
-    f"{saved:.0%} of the multiply-adds. *Behind* means more than one standard error; a "
-    f"95% interval asks for about two. Of the {len(pairs)} pairs compared on 12 splits "
-    f"above, {len(told)} could be told apart. And the best of several is slightly "
-    "overrated, because it was chosen for being the best: `tlkeras.fit` measures again."
+    f"choose {ranking.prior.candidate.label}, read at its output. The recommendation stops "
+    f"earlier and saves {saved:.0%} of its multiply-adds. *Behind* means more than one "
+    "standard error; a 95% interval asks for about two. Of the "
+    f"{len(pairs)} pairs compared on 12 splits above, {len(told)} could be told "
+    "apart. And the best of several is slightly overrated, because it was chosen for being "
+    "the best: `tlkeras.fit` measures again."
 )
 
 # %% [markdown]

@@ -83,9 +83,9 @@ teaching.outcome(
     f"{int8['bytes'] / float32['bytes']:.0%} as large. With 16-bit weights, "
     f"{candidates['float16']['agreement']:.1%} stay, at "
     f"{candidates['float16']['bytes'] / float32['bytes']:.0%} of the size. "
-    f"Export chose **{phone.report['quantization']}**: {phone.report['why']} (These accuracies "
-    "are those of one split, and of a run that has learned from fewer images than the "
-    "probes of the scoreboard.)",
+    f"Export chose **{phone.report['quantization']}**. (These accuracies are those of one "
+    "split, and of a run that has learned from fewer images than the probes of the "
+    "scoreboard.)",
 )
 
 # %% [markdown]
@@ -163,14 +163,15 @@ tlkeras.heat_map(same, list(rulers), names, title=title)
 # %% tags=["hide"]
 broken = next((n for n, share in zip(bits, same[0]) if share < 0.9), bits[-1])
 truth = choices[0] if broken >= 7 else choices[1] if broken >= 5 else choices[2]
+three = [teaching.percent(teaching.counted(one, len(answers))) for one in same[:, 5]]
 teaching.outcome(
     "11.b",
     truth,
     f"First with {broken} bits. The largest weight is "
     f"{size.max() / np.median(size):.0f} times the median. On these "
-    f"{len(answers)} images, 3 bits keep {same[0, 5]:.0%} of the answers with one "
-    f"ruler, {same[1, 5]:.0%} with one per class and {same[2, 5]:.0%} with clipping: "
-    "the same number of bits, better used. (The head has learned from most of these "
+    f"{len(answers)} images, 3 bits keep {three[0]} of the answers with one ruler, "
+    f"{three[1]} with one per class and {three[2]} with clipping: the same number of bits, "
+    "better used. (In parentheses, 95% intervals. The head has learned from most of these "
     "images; unseen ones may keep fewer.) With 8 bits one ruler keeps "
     f"{same[0, 0]:.1%}, so the head is not why answers changed above. Which layer is, "
     "we did not measure. `tlkeras` still keeps the head in float: that costs "

@@ -140,10 +140,10 @@ teaching.predict("12.b", guess, choices=rules)
 #
 # | rule | verdict | measured | in |
 # |---|---|---|---|
-# | You need thousands of images | **false for transfer** | 4 per class: 39 of 100 right (30 to 48); 257 from scratch: 27 | [06](06_how_much_data.ipynb) |
-# | More images always help | **depends** on your curve | 16 per class to all: not told | [06](06_how_much_data.ipynb) |
+# | You need thousands of images | **false for transfer** | 4 per class: 39 of 100 right (30 to 48); 257 from scratch: 27 (17 to 36) | [06](06_how_much_data.ipynb) |
+# | More images always help | **depends** on your curve | 16 per class to all: +6 (−1 to +12) | [06](06_how_much_data.ipynb) |
 # | One test split is enough | **false** | 17 points between splits | [03](03_feature_extraction.ipynb) |
-# | Wrong labels ruin a model | **depends** on how many | one in ten: not told (at most 7); four in ten: −20 | [10](10_few_and_dirty_labels.ipynb) |
+# | Wrong labels ruin a model | **depends** on how many | one in ten: −2 (−7 to +2); four in ten: −20 (−31 to −10) | [10](10_few_and_dirty_labels.ipynb) |
 # | Label typical images first | **not told** | +6 (−5 to +17) | [10](10_few_and_dirty_labels.ipynb) |
 # | Unlabeled images help | **not told** | +2 (−4 to +8) | [10](10_few_and_dirty_labels.ipynb) |
 
@@ -155,14 +155,14 @@ teaching.finding("Check the data, state an interval, and look at your own curve.
 #
 # | rule | verdict | measured | in |
 # |---|---|---|---|
-# | Under 1,000 images: features only | **not told** | fine-tuned: +5 (−2 to +12) | [05](05_fine_tuning_well.ipynb) |
+# | Under 1,000 images: features only | **not told** | fine-tuned: +4 (−1 to +10) | [05](05_fine_tuning_well.ipynb) |
 # | 1,000 to 100,000: later layers; more: all | **not measured** | we have hundreds | |
-# | Freeze BatchNorm | **depends** | moving it erases old answers ([04](04_freezing_and_forgetting.ipynb)), repairs a new domain (+27) | [09](09_domain_shift.ipynb) |
+# | Freeze BatchNorm | **depends** | moving it erases old answers ([04](04_freezing_and_forgetting.ipynb)), repairs a new domain: +27 (+23 to +32) | [09](09_domain_shift.ipynb) |
 # | `base(x, training=False)` is enough | **false** in Keras 3 | moving means moved | [04](04_freezing_and_forgetting.ipynb) |
 # | Rates 10 to 100 times smaller | **depends** | too low learns nothing, high forgets | [04](04_freezing_and_forgetting.ipynb) |
-# | Train the head first | **not told** | +8 (−2 to +17) | [05](05_fine_tuning_well.ipynb) |
-# | Stop early | **depends** | within six epochs: −9 (−17 to −1) | [05](05_fine_tuning_well.ipynb) |
-# | Use dropout and weight decay | **not told** | −2 (−7 to +4); 0 (−1 to 0) | [05](05_fine_tuning_well.ipynb) |
+# | Train the head first | **not told** | +5 (−5 to +15) | [05](05_fine_tuning_well.ipynb) |
+# | Stop early | **depends** | within six epochs: −7 (−12 to −1) | [05](05_fine_tuning_well.ipynb) |
+# | Use dropout and weight decay | **not told** | 0 (−5 to +5); 0 (−1 to +1) | [05](05_fine_tuning_well.ipynb) |
 # | The last layer has the best features | **not told** | block7: 0 (−5 to +5) | [08](08_choosing_a_backbone.ipynb) |
 
 # %%
@@ -173,12 +173,12 @@ teaching.finding("Start with frozen features. They are the number to beat.")
 #
 # | rule | verdict | measured | in |
 # |---|---|---|---|
-# | Augment always | **false** | a flip that changes the label: −14 | [07](07_augmentation.ipynb) |
+# | Augment always | **false** | a flip that changes the label: −14 (−17 to −10) | [07](07_augmentation.ipynb) |
 # | Bigger backbones are better | **not told** | Lite2 − Lite0: +1 (−5 to +6) | [08](08_choosing_a_backbone.ipynb) |
 # | The best on ImageNet is best for you | **not told** | the same pair | [08](08_choosing_a_backbone.ipynb) |
-# | Pretraining matters more than architecture | **not measured** | weights against none: +44 | [08](08_choosing_a_backbone.ipynb) |
+# | Pretraining matters more than architecture | **not measured** | weights against none: +44 (+34 to +54) | [08](08_choosing_a_backbone.ipynb) |
 # | Transformers beat convolutions | **not measured** | | |
-# | Images that differ are answered worse | **depends** | outlines: −39; dark ones: −3 (−7 to +1) | [09](09_domain_shift.ipynb) |
+# | Images that differ are answered worse | **depends** | outlines: −39 (−46 to −32); dark ones: −3 (−7 to +1) | [09](09_domain_shift.ipynb) |
 # | Adapt always | **false** | one class only: −10 (−16 to −4) | [09](09_domain_shift.ipynb) |
 
 # %%
@@ -189,7 +189,7 @@ teaching.finding("Ask what must stay the same when an image changes. Then measur
 #
 # | rule | verdict | measured | in |
 # |---|---|---|---|
-# | Probabilities are confidence | **depends** | a head trained for long is off by 20 | [10](10_few_and_dirty_labels.ipynb) |
+# | Probabilities are confidence | **depends** | a head trained for long is off by 20 (14 to 26) | [10](10_few_and_dirty_labels.ipynb) |
 # | A classifier notices what it does not know | **false** | a rejector catches 17 of 100 (11 to 23) | [10](10_few_and_dirty_labels.ipynb) |
 # | 8 bits cost nothing | **depends** | 7 of 170 answers change; loss not told | [11](11_deploy.ipynb) |
 # | 8 bits are faster | **depends** | on the processor | [11](11_deploy.ipynb) |

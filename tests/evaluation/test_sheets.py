@@ -1,8 +1,12 @@
+import io
+
+import keras
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 
-from tlkeras.augment.augmentation import augmentation
+from tlkeras.augment.augmentation import Augmentation, augmentation
 from tlkeras.errors import InputError
 from tlkeras.evaluation.sheets import contact_sheet, preview
 
@@ -55,15 +59,38 @@ def test_pixels_beyond_the_range_are_clipped():
 def test_preview_starts_each_row_with_the_original():
     images = np.stack([np.full((20, 20, 3), 50), np.full((20, 20, 3), 200)])
     sheet = np.asarray(preview(images, augmentation("photo"), columns=3, image_size=20))
-    assert sheet[16, 16].tolist() == [50] * 3 and sheet[42, 16].tolist() == [200] * 3
+    assert sheet[16, 16].tolist() == [50] * 3 and sheet[56, 16].tolist() == [200] * 3
     assert sheet[16, 42].tolist() != [50] * 3
+
+
+def test_preview_by_layer_shows_each_layer_alone_as_far_as_it_goes_and_then_all():
+    images = np.zeros((1, 20, 20, 3))
+    images[:, :10] = 255
+    flip, darker = keras.layers.RandomFlip("vertical", seed=0), keras.layers.RandomBrightness((-0.5, 0), seed=0)
+    sheet = preview(images, Augmentation([flip, darker]), image_size=20, by_layer=True)
+    assert sheet.alt == "4 pictures side by side: original; Flip; Brightness; all layers."
+    original, flipped, dark, _ = (np.asarray(sheet)[6:26, 6 + 26 * k : 26 + 26 * k, 0] for k in range(4))
+    np.testing.assert_array_equal(flipped, original[::-1])  # one of 24 draws is flipped with near certainty
+    assert dark[:10].max() < 255 - 0.35 * 255 and not dark[10:].any()
+    alone = preview(images, flip, image_size=20, by_layer=True)
+    assert alone.size == (58, 46), "the original and one layer"
+
+
+def test_sheets_have_a_text_alternative_in_notebooks():
+    sheet = contact_sheet([Image.new("RGB", (10, 10))] * 3, ["bee\nwrong", "", "ant"], columns=2, title="Suspects")
+    said = "Suspects. 3 pictures in rows of 2: bee, wrong; ant."
+    data, about = DisplayFormatter().format(sheet)
+    assert data["text/plain"] == about["image/png"]["alt"] == about["image/jpeg"]["alt"] == said
+    picture = Image.open(io.BytesIO(data["image/png"]))
+    np.testing.assert_array_equal(np.asarray(picture), np.asarray(sheet))
+    assert contact_sheet([Image.new("RGB", (10, 10))]).alt == "1 picture."
 
 
 def test_gray_pixels_and_paths_of_files_are_taken(clipart10):
     gray = np.full((20, 20, 1), 90, "uint8")
     sheet = np.asarray(contact_sheet([gray, clipart10 / "bug" / "bee.jpg"], image_size=20, columns=2))
     assert sheet[16, 16].tolist() == [90] * 3 and sheet[6:26, 32:52].std() > 0
-    assert preview(gray[None], augmentation("photo"), columns=2, image_size=20).size == (58, 32)
+    assert preview(gray[None], augmentation("photo"), columns=2, image_size=20).size == (58, 46)
 
 
 @pytest.mark.parametrize(

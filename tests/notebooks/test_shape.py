@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +177,36 @@ def test_what_each_figure_shows_is_said_before_the_next_one(name):
         if "teaching.finding(" in cell.source or "teaching.outcome(" in cell.source:
             figure = None
     assert figure is None, f"no finding after\n{figure}"
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_every_figure_has_a_text_alternative_that_says_what_it_shows(name):
+    for output in (output for cell in _executed(name) for output in cell.get("outputs", ())):
+        for kind in (kind for kind in output.get("data", {}) if kind.startswith("image/")):
+            alt = output.data["text/plain"]
+            assert not alt.startswith("<") and len(alt.split()) >= 6, f"no description: {alt}"
+            assert alt == output.metadata[kind]["alt"], "screen readers get it with the picture"
+
+
+def _measured(cells):
+    """Return each `(value, low, high)` that the outputs of a notebook say, and the same with the other sign."""
+    texts = (output.get("data", {}).get("text/plain", "") for cell in cells for output in cell.get("outputs", ()))
+    text = "\n".join(texts).replace("95% interval", "interval").replace("−", "-")
+    number = r"([+-]?\d+(?:\.\d)?)"
+    found = re.findall(rf"{number}[^\d\n]{{1,90}}?{number}%? to {number}", text)
+    said = [tuple(map(float, triple)) for triple in found]
+    return [*said, *((-value, -high, -low) for value, low, high in said)]
+
+
+def test_the_rules_of_the_last_notebook_are_judged_by_what_the_others_measured():
+    rows = [line for line in _source("12_decisions").splitlines() if line.startswith("| ") and ".ipynb)" in line]
+    assert len(rows) > 20
+    for row in rows:
+        lesson = re.findall(r"\((\w+)\.ipynb\)", row)[-1]
+        said = re.findall(r"([+-]?\d+)(?: of 100(?: right)?)? \(([+-]?\d+) to ([+-]?\d+)\)", row.replace("−", "-"))
+        for triple in (np.array(found, float) for found in said):
+            known = np.abs(np.array(_measured(_executed(lesson))) - triple).max(axis=1).min() <= 0.501
+            assert known, f"{triple} is not what {lesson} says: {row}"
 
 
 @pytest.mark.parametrize("name", LESSONS)

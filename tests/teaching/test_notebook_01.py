@@ -88,12 +88,14 @@ class Memory(keras.Model):
         self.told = answers
 
     def predict(self, pixels, verbose=0):
-        return np.eye(2)[self.told]
+        return self.told if np.ndim(self.told) == 2 else np.eye(2)[self.told]
 
 
 def test_01_3_compares_with_the_majority_class(images, capsys):
     labels = images.test.labels
-    check("01.3", Memory(labels), images)
+    unsure, nearly = 0.4 + 0.2 * np.eye(2)[labels], np.where(np.arange(len(labels)) == 0, 1 - labels, labels)
+    for right in (labels, unsure, nearly):
+        check("01.3", Memory(right), images)
     assert "for the majority class" in capsys.readouterr().out.replace("\n", " ")
     largest = np.bincount(images.train.labels).argmax()
     with pytest.raises(NotYet, match="does not beat"):

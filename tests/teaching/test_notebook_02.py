@@ -59,7 +59,8 @@ def test_02_3_compares_neighbors_with_chance(capsys):
     labels = np.repeat([0, 1, 2, 3], 6)
     images = ImageSplit(labels, labels, tuple("abcd"), (8, 8), "stretch", np.arange(24), labels)
     good = np.eye(4)[labels] + np.random.default_rng(0).normal(size=(24, 4)) / 10
-    check("02.3", good, images)
+    for right in (good, 1000 * good + 5, list(np.eye(4)[labels])):
+        check("02.3", right, images)
     assert "By chance it would be 25%" in capsys.readouterr().out
     with pytest.raises(NotYet, match="by chance"):
         check("02.3", np.random.default_rng(1).normal(size=(24, 4)), images)

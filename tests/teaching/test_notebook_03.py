@@ -4,8 +4,11 @@ import keras
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 import tlkeras
 from tlkeras.teaching import NotYet, check
@@ -59,8 +62,9 @@ def images(clipart10):
 
 def test_03_3_takes_any_pipeline_that_beats_the_majority_class(images, capsys):
     tiny = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.AveragePooling2D(8), keras.layers.Flatten()])
-    pipeline = make_pipeline(tlkeras.FeatureExtractor(tiny), KNeighborsClassifier(3))
-    check("03.3", pipeline.fit(images.train.paths, images.train.labels), images)
+    for classifier in (KNeighborsClassifier(3), SVC(C=10), RandomForestClassifier(random_state=0)):
+        pipeline = make_pipeline(tlkeras.FeatureExtractor(tiny), StandardScaler(), classifier)
+        check("03.3", pipeline.fit(images.train.paths, images.train.labels), images)
     assert "for the majority class" in capsys.readouterr().out.replace("\n", " ")
     lazy = make_pipeline(DummyClassifier()).fit(images.train.paths, images.train.labels)
     with pytest.raises(NotYet, match="majority"):

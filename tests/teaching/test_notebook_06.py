@@ -47,22 +47,44 @@ def test_06_quiz_accepts_something_else_than_more_of_the_same(capsys):
             quiz("06", wrong)
 
 
-@pytest.mark.parametrize("spread", [lambda n: np.linspace(0.4, 0.5, n), lambda n: [0.4 + 0.01 * k for k in range(n)]])
+@pytest.mark.parametrize(
+    "spread",
+    [
+        lambda n: np.linspace(0.4, 0.5, n),
+        lambda n: [0.4 + 0.01 * k for k in range(n)],
+        lambda n: tuple(0.5 if k else 0.6 for k in range(n)),
+    ],
+    ids=["array", "list", "tuple with equal ones"],
+)
 def test_06_2_takes_any_function_of_different_accuracies(spread):
     check("06.2", spread)
 
 
 @pytest.mark.parametrize(
-    "spread", [lambda n: [0.5] * n, lambda n: 0.5, lambda n: [0.1, 0.2], lambda n: [1.5] * n, lambda n: ["a"] * n, 0.5]
+    "spread, hint",
+    [
+        (lambda n: [0.5] * n, "its own seed"),
+        (lambda n: 0.5, "four accuracies"),
+        (lambda n: [0.1, 0.2], "four accuracies"),
+        (lambda n: [1.5] * n, r"in \(0, 1\]"),
+        (lambda n: ["a"] * n, "could not convert"),
+        (0.5, "function"),
+    ],
 )
-def test_06_2_refuses_others(spread):
-    with pytest.raises(NotYet):
+def test_06_2_says_what_is_wrong(spread, hint):
+    with pytest.raises(NotYet, match=hint):
         check("06.2", spread)
 
 
 def test_06_3_takes_splits_that_are_apart(clipart10):
     images = tlkeras.load_images(clipart10, classes=["boat", "bug"], image_size=(32, 32))
-    check("06.3", images)
-    for wrong in (images.train, type(images)(**vars(images) | {"test": images.train})):
-        with pytest.raises(NotYet):
+    arrays = tlkeras.load_images(
+        np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3)).astype("uint8"), labels=[0, 1] * 15
+    )
+    unvalidated = tlkeras.load_images(clipart10, classes=["boat", "bug"], image_size=(32, 32), validation_size=0)
+    for right in (images, arrays, unvalidated):
+        check("06.3", right)
+    leaky = type(images)(**vars(images) | {"test": images.train})
+    for wrong, hint in ((images.train, "load_images"), (leaky, "two of the splits")):
+        with pytest.raises(NotYet, match=hint):
             check("06.3", wrong)

@@ -44,7 +44,19 @@ SIGNS = tlkeras.AugmentationPolicy(
 )
 
 
-@pytest.mark.parametrize("policy", [SIGNS, tlkeras.augmentation_policy("document")], ids=["own", "a domain's"])
+ALL_WEATHER = tlkeras.AugmentationPolicy(
+    small_rotation=8,
+    scale=0.3,
+    light=0.4,
+    blur=0.2,
+    noise=0.1,
+    why=dict.fromkeys(("horizontal_flip", "small_rotation", "scale", "light", "blur", "noise"), "Because."),
+)
+
+
+@pytest.mark.parametrize(
+    "policy", [SIGNS, ALL_WEATHER, tlkeras.augmentation_policy("document")], ids=["few", "many", "a domain's"]
+)
 def test_07_2_takes_any_policy_without_flips_and_with_reasons(policy, capsys):
     check("07.2", policy)
     assert "each with its reason" in capsys.readouterr().out

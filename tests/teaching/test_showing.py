@@ -3,11 +3,12 @@
 import base64
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tlkeras import InputError
-from tlkeras.teaching import finding, outcome, predict, quiz, showing, table
+from tlkeras.teaching import decision_regions, finding, outcome, predict, quiz, showing, table
 from tlkeras.teaching.exercises import NotYet, notebook_01
 from tlkeras.teaching.showing import callout
 
@@ -79,3 +80,13 @@ def test_a_figure_of_pyplot_has_its_text_alternative_and_half_its_pixels(monkeyp
     assert data["text/plain"] == details["image/png"]["alt"] == "A line that rises."
     assert (details["image/png"]["width"], details["image/png"]["height"]) == (picture.width // 2, picture.height // 2)
     assert not pyplot.get_fignums(), "the figure is closed, so it is not shown a second time"
+
+
+def test_regions_say_how_many_points_are_right_and_how_far_each_region_reaches():
+    points, labels = [[-1.0, 0], [1, 0], [2, 1], [3, 1]], [0, 1, 1, 0]
+    rules = {"sign": lambda x: x[:, 0] > 0, "one": lambda x: np.ones(len(x))}
+    figure = decision_regions(rules, points, labels, ("left", "right"), title="Two rules")
+    assert [axes.get_title("left") for axes in figure.axes] == ["sign: 75% right", "one: 50% right"]
+    across = np.linspace(-1.3, 3.3, 120)  # the points and a margin of 0.3
+    called = f"{np.mean(across > 0):.0%} of the plane called right"
+    assert f"Two rules. Sign: 75% of the points right, {called}; one: 50%" in figure.alt

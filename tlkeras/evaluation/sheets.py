@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures on one page, with captions."""
+"""Contact sheets: many small pictures on one page, with captions and a text alternative."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from tlkeras.augment.augmentation import Augmentation
 from tlkeras.data.pixel_range import warn_of_pixel_range
 from tlkeras.data.reading import check_image_size, open_rgb
 from tlkeras.errors import InputError
@@ -16,6 +17,22 @@ from tlkeras.utils.validation import check_integer, invalid
 
 _GAP, _LINE, _LETTERS = 6, 14, 10
 _PAPER, _SHADE = "white", "gainsboro"
+#: The preview of single layers draws so many random results and shows the one that changes an image most.
+_DRAWS = 24
+
+
+class Sheet(Image.Image):
+    """A `PIL.Image` with a text alternative, which notebooks pass on to screen readers.
+
+    Attributes:
+        alt: Description of the picture in words.
+    """
+
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        about = {"alt": self.alt}
+        return {"text/plain": self.alt}, {"image/png": about, "image/jpeg": about}  # Pillow adds the pictures
 
 
 def contact_sheet(
@@ -26,7 +43,7 @@ def contact_sheet(
     *,
     title: str = "",
     groups: Sequence[Any] = (),
-) -> Image.Image:
+) -> Sheet:
     """Draw images side by side, each with its caption below.
 
     Args:
@@ -42,7 +59,8 @@ def contact_sheet(
             white and gray.
 
     Returns:
-        `PIL.Image`; save it, or let a notebook show it.
+        `PIL.Image`; save it, or let a notebook show it. Its attribute `alt` describes it in words for screen readers:
+        the title and the captions.
 
     Raises:
         InputError: `images` is not a sequence of images, or a file cannot be read.
@@ -50,8 +68,9 @@ def contact_sheet(
     Example:
 
     >>> import numpy as np, tlkeras
-    >>> tlkeras.contact_sheet([np.zeros((50, 80, 3))] * 3, columns=2, image_size=100).size
-    (218, 218)
+    >>> sheet = tlkeras.contact_sheet([np.zeros((50, 80, 3))] * 3, ["bird", "bug", "boat"], columns=2)
+    >>> sheet.size, sheet.alt
+    ((258, 286), '3 pictures in rows of 2: bird; bug; boat.')
     """
     if isinstance(images, str | os.PathLike | bytes | Image.Image) or not hasattr(images, "__getitem__"):
         raise invalid("images", images, "be a list of images, such as images.train.paths[:16]")
@@ -78,7 +97,27 @@ def contact_sheet(
         sheet.paste(small, (left + (width - small.width) // 2, upper + (height - small.height) // 2))
         for number, line in enumerate(str(captions[index]).split("\n") if len(captions) else ()):
             _write(draw, (left, upper + height + number * _LINE), line, width)
+    return _with_alt(sheet, _in_words(str(title), len(images), captions, columns))
+
+
+def _with_alt(picture: Image.Image, alt: str) -> Sheet:
+    """Copy a picture into a sheet with a text alternative."""
+    sheet = Sheet()
+    sheet.__setstate__(picture.__getstate__())
+    sheet.alt = alt
     return sheet
+
+
+def _in_words(title: str, count: int, captions: Sequence[str], columns: int) -> str:
+    """Describe a sheet by its title, its layout and its captions."""
+    pictures = f"{count} picture{'s' * (count != 1)}"
+    layout = (
+        f"{pictures} in rows of {columns}" if count > columns else f"{pictures} side by side" if count > 1 else pictures
+    )
+    said = "; ".join(
+        one_line(", ".join(str(caption).strip().split("\n"))) for caption in captions if str(caption).strip()
+    )
+    return f"{one_line(title)}{'. ' if title else ''}{layout}{': ' if said else ''}{said}."
 
 
 def as_picture(image: Any) -> Image.Image:
@@ -111,28 +150,36 @@ def preview(
     augmentation: Callable[..., Any],
     columns: int = 8,
     image_size: int | tuple[int, int] = 120,
-) -> Image.Image:
+    *,
+    by_layer: bool = False,
+) -> Sheet:
     """Draw the results of an augmentation: one row per image, starting with the original.
 
     Args:
         images: Array of pixels in [0, 255], of shape `(n, height, width, 3)`, or `(n, height, width, 1)` for grayscale.
         augmentation: Function or layer that is called as `augmentation(images, training=True)`, such as
             `tlkeras.augmentation("photo")`.
-        columns: Pictures per row, including the original.
+        columns: Pictures per row, including the original. Ignored if `by_layer` is true.
         image_size: `(height, width)`, in pixels, of the box that each picture is scaled to fit, or one integer for a
             square box.
+        by_layer: Whether to show each layer of `augmentation` alone, with its name below, and all of them in the last
+            column. Of 24 random results, the one that changes the image most is shown, so that you see how far a layer
+            goes. Defaults to False: every column is another random result of all layers.
 
     Returns:
-        `PIL.Image`; save it, or let a notebook show it.
+        `PIL.Image`; save it, or let a notebook show it. Its attribute `alt` describes it in words.
 
     Raises:
         InputError: `images` is not an array of pixels, or `augmentation` cannot be called.
 
     Example:
 
-    >>> import numpy as np, tlkeras
-    >>> tlkeras.preview(np.zeros((2, 32, 32, 3)), tlkeras.augmentation("aerial"), columns=4, image_size=50).size
-    (230, 118)
+    >>> import keras, numpy as np, tlkeras
+    >>> flip, black = keras.layers.RandomFlip(), np.zeros((2, 32, 32, 3))
+    >>> tlkeras.preview(black, flip, columns=3).alt
+    '6 pictures in rows of 3: original; view 1; view 2; original; view 1; view 2.'
+    >>> tlkeras.preview(black[:1], flip, by_layer=True).alt
+    '2 pictures side by side: original; Flip.'
     """
     if callable(images) or not callable(augmentation):
         raise invalid("augmentation", augmentation, "be callable", "Pass `images` first, then `augmentation`.")
@@ -145,6 +192,31 @@ def preview(
         )
     warn_of_pixel_range(pixels)
     pixels = pixels.astype("float32")
-    drawn = [pixels] + [keras.ops.convert_to_numpy(augmentation(pixels, training=True)) for _ in range(columns - 1)]
-    pictures = [column[row] for row in range(len(pixels)) for column in drawn]
-    return contact_sheet(pictures, columns=columns, image_size=image_size)
+    if by_layer:
+        drawn = [(name, _strongest(pixels, layer)) for name, layer in _named_layers(augmentation, pixels.shape[-1])]
+    else:
+        drawn = [(f"view {number}", _augmented(pixels, augmentation)) for number in range(1, columns)]
+    names, views = zip(("original", pixels), *drawn, strict=True)
+    pictures = [view[row] for row in range(len(pixels)) for view in views]
+    return contact_sheet(pictures, names * len(pixels), columns=len(names), image_size=image_size)
+
+
+def _augmented(pixels, augmentation):
+    return keras.ops.convert_to_numpy(augmentation(pixels, training=True))
+
+
+def _strongest(pixels, augmentation):
+    """Return, for each image, the one of several random results that differs most from it."""
+    repeated = np.repeat(pixels, _DRAWS, axis=0)
+    results = _augmented(repeated, augmentation)
+    change = np.abs(results - repeated).mean(axis=(1, 2, 3)).reshape(len(pixels), _DRAWS)
+    return results.reshape(len(pixels), _DRAWS, *results.shape[1:])[np.arange(len(pixels)), change.argmax(axis=1)]
+
+
+def _named_layers(augmentation, channels):
+    """List `(name, layer)` for the layers of an augmentation, and for all of them together if there are several."""
+    if isinstance(augmentation, Augmentation):
+        augmentation = augmentation.for_channels(channels)
+    layers = getattr(augmentation, "layers", None) or [augmentation]
+    named = [(getattr(layer, "__name__", type(layer).__name__).removeprefix("Random"), layer) for layer in layers]
+    return named + [("all layers", augmentation)] * (len(named) > 1)

@@ -2,7 +2,7 @@
 
 from tlkeras.teaching import doctor, lab
 from tlkeras.teaching.comparing import compare, counted, interval, percent, scoreboard
-from tlkeras.teaching.diagrams import transfer_diagram
+from tlkeras.teaching.diagrams import decision_regions, transfer_diagram
 from tlkeras.teaching.exercises import NotYet, check, quiz
 from tlkeras.teaching.guesses import outcome, predict
 from tlkeras.teaching.line_chart import line_chart
@@ -18,6 +18,7 @@ __all__ = [
     "clipart10",
     "compare",
     "counted",
+    "decision_regions",
     "doctor",
     "emoji4",
     "finding",

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tlkeras import evaluation
 from tlkeras.errors import InputError
-from tlkeras.evaluation.comparison import Comparison, resampled_interval
+from tlkeras.evaluation import comparison
 from tlkeras.teaching.showing import Shown, html_table
 from tlkeras.utils.tables import table as text_table
 from tlkeras.utils.validation import check_integer, check_number
@@ -19,7 +18,7 @@ from tlkeras.utils.validation import check_integer, check_number
 SCOREBOARD = "application/vnd.tlkeras.scoreboard+json"
 
 
-def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Comparison:
+def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> comparison.Comparison:
     """Compare two methods by their scores on the same splits: `tlkeras.compare` with names and split sizes filled in.
 
     Args:
@@ -44,7 +43,7 @@ def compare(scores: Mapping[str, ArrayLike], splits: Sequence[Any]) -> Compariso
     if len(scores) != 2:
         raise InputError(f"`scores` must contain exactly two methods. Received: {len(scores)}.")
     (first, a), (second, b) = scores.items()
-    return evaluation.comparison.compare(a, b, names=(first, second), **_sizes(splits))
+    return comparison.compare(a, b, names=(first, second), **_sizes(splits))
 
 
 def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, float]:
@@ -64,7 +63,7 @@ def interval(scores: ArrayLike, splits: Sequence[Any]) -> tuple[float, float, fl
     >>> [round(value, 3) for value in interval([0.70, 0.74, 0.72, 0.69], splits)]
     [0.713, 0.663, 0.762]
     """
-    return resampled_interval(scores, **_sizes(splits))
+    return comparison.resampled_interval(scores, **_sizes(splits))
 
 
 def counted(share: float, images: int) -> tuple[float, float, float]:

@@ -1,9 +1,14 @@
 """Diagrams of the course, drawn in the style of its figures."""
 
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from collections.abc import Callable, Mapping, Sequence
 
-from tlkeras.evaluation.illustration import HUES, INK, SOFT, Illustration, finish
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
+from numpy.typing import ArrayLike
+
+from tlkeras.evaluation.illustration import HUES, INK, PAPER, SOFT, Illustration, finish, plain_axes
 
 _BLOCKS = ("stem", "block 1", "…", "block 7", "top")
 _BLUE, _ORANGE, _PALE = HUES[0], HUES[1], "#dbe9f6"
@@ -36,6 +41,68 @@ def transfer_diagram() -> Figure:
         "new head of 10 classes. Only this head is trained; the old one is thrown away."
     )
     return finish(figure, "Transfer learning: keep what a network learned from photos, replace its head", alt)
+
+
+def decision_regions(
+    classifiers: Mapping[str, Callable[[np.ndarray], ArrayLike]],
+    points: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str] = ("class 0", "class 1"),
+    *,
+    title: str = "",
+) -> Figure:
+    """Draw the region of the plane that each classifier assigns to the second of two classes of points.
+
+    Args:
+        classifiers: Dict that maps each name to a function from points of shape `(n, 2)` to class indices 0 and 1 of
+            shape `(n,)`.
+        points: Array of shape `(n, 2)`.
+        labels: Array of shape `(n,)` of zeros and ones.
+        classes: Names of the two classes.
+        title: Figure title, ideally a one-sentence statement of the result. Defaults to none.
+
+    Returns:
+        `matplotlib.figure.Figure` whose `alt` attribute describes it in words: one panel per classifier, titled with
+        the fraction of the points that it classifies correctly.
+
+    Example:
+
+    >>> right = {"right of 0": lambda points: points[:, 0] > 0}
+    >>> decision_regions(right, [[-1, 0], [1, 0]], [0, 1], ("left", "right")).alt
+    'Right of 0: 100% of the points right, 50% of the plane called right.'
+    """
+    points, labels = np.asarray(points, float), np.asarray(labels)
+    figure = Illustration(figsize=(3.2 * len(classifiers), 3.7))
+    low, high = points.min(axis=0) - 0.3, points.max(axis=0) + 0.3
+    across, up = np.meshgrid(*(np.linspace(a, b, 120) for a, b in zip(low, high, strict=True)))
+    plane, words = np.stack([across.ravel(), up.ravel()], axis=1), []
+    panels = figure.subplots(1, len(classifiers), squeeze=False, sharey=True)[0]
+    for axes, (name, classify) in zip(panels, classifiers.items(), strict=True):
+        plain_axes(axes)
+        region = np.asarray(classify(plane), float).reshape(across.shape)
+        axes.contourf(across, up, region, [-0.5, 0.5, 1.5], colors=[PAPER, _PALE])
+        axes.contour(across, up, region, [0.5], colors=INK, linewidths=1)
+        for label, marker, color in ((0, "o", _ORANGE), (1, "^", _BLUE)):
+            chosen = points[labels == label]
+            axes.scatter(*chosen.T, marker=marker, s=16, color=color, edgecolor=PAPER, linewidth=0.4)
+        right = f"{np.mean(np.asarray(classify(points)) == labels):.0%}"
+        axes.set_title(f"{name}: {right} right", loc="left", fontsize=10, color=INK, fontweight="normal")
+        axes.set_xlabel("first input", color=SOFT)
+        axes.set_aspect("equal")
+        words.append(f"{name}: {right} of the points right, {region.mean():.0%} of the plane called {classes[1]}")
+    panels[0].set_ylabel("second input", color=SOFT)
+    marks = [
+        _mark("o", _ORANGE, classes[0]),
+        _mark("^", _BLUE, classes[1]),
+        Patch(color=_PALE, label=f"called {classes[1]}"),
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    text = "; ".join(words)
+    return finish(figure, title, f"{text[:1].upper()}{text[1:]}.")
+
+
+def _mark(marker, color, name):
+    return Line2D([], [], linestyle="", marker=marker, color=color, label=name)
 
 
 def _row(axes, height, images, whose, classes, head, trained_before):

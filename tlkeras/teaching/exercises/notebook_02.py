@@ -19,7 +19,10 @@ def exercise_1(prediction, random):
     """Require a guess within ten percentage points of the measurement."""
     require(isinstance(prediction, int | float) and 0 <= prediction <= 100, "the answer must be a percentage.")
     require(abs(prediction - 100 * random) <= 10, f"it is {random:.0%}, between chance and the pretrained network.")
-    return f"It is {random:.0%}. The rest of what the pretrained network reaches, it learned from photos."
+    return (
+        f"It is {random:.0%}, more than by chance: layers with random weights keep ink and color. What the pretrained "
+        "network reaches beyond that, it learned from photos."
+    )
 
 
 def exercise_2(neighbors):
