@@ -81,7 +81,7 @@ def _gradients_only(model, x, y):
         (lambda model, x, y: "first", "return a set of names"),
         (lambda model, x, y: 3, "return a set of names"),
         (lambda model: set(), "argument"),
-        (_gradients_only, "moving statistics still move"),
+        (_gradients_only, "moving statistics still change"),
     ],
     ids=["set", "stub", "nothing", "text", "number", "no data", "without statistics"],
 )
