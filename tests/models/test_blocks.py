@@ -568,7 +568,7 @@ def test_the_top_begins_at_a_number_fraction_or_name(selection, first, mobilenet
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        (3, "`selection` must be between 0 and 2 for this model, which has block1, block2. Received: selection=3."),
+        (3, "be between 0 and 2 for this model, whose blocks are block1, block2. Received: selection=3."),
         (-1, "between 0 and 2"),
         (1.5, "(0, 1]"),
         (0.0, "(0, 1]"),

@@ -380,7 +380,7 @@ def test_the_model_itself_is_returned_and_state_is_untouched_where_nothing_chang
     [
         (
             lambda model: unfreeze(model, last=5),
-            "`last` must be between 0 and 4 for this model, which has stem, block1",
+            "`last` must be between 0 and 4 for this model, whose blocks are stem, block1",
         ),
         (lambda model: freeze(model, first=-1), "`first` must be between 0 and 4"),
         (lambda model: unfreeze(model, last="block1"), "To pass a name, use `start`."),

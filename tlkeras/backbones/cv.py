@@ -30,7 +30,7 @@ _LITE_WIDTH_AND_DEPTH = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2), 3: (1.2, 1
 
 
 def build_cv(info, image, weights):
-    """Build a KerasCV backbone on raw pixels.
+    """Build a KerasCV backbone that takes raw pixels.
 
     Args:
         info: The `BackboneInfo`, whose `constructor` is the name of the preset.

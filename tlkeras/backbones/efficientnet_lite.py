@@ -154,7 +154,7 @@ def _checked_shape(input_shape, size, input_tensor):
 
 def _build(variant, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation):
     if weights not in ("imagenet", None) and not Path(weights).is_file():
-        raise invalid("weights", weights, "be 'imagenet', None or the path of a weights file that exists")
+        raise invalid("weights", weights, "be 'imagenet', None, or the path of an existing weights file")
     check_choice("pooling", pooling, (None, "avg", "max"))
     if weights == "imagenet" and include_top and classes != 1000:
         raise invalid("classes", classes, "be 1000 with weights='imagenet' and include_top=True")

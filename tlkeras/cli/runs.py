@@ -31,8 +31,8 @@ def fit(
         str,
         typer.Option(
             help="`features`: a linear probe on frozen features, in seconds. `finetune`: all layers, after that probe, "
-            "in minutes. `auto`: the advice of `tlkeras advise`; a fine-tuned model is kept only if it is "
-            "better by more than chance."
+            "in minutes. `auto`: the advice of `tlkeras advise`; a fine-tuned model is kept only if its "
+            "lead is larger than chance would explain."
         ),
     ] = "features",
     probe: Annotated[

@@ -148,7 +148,7 @@ class Rejector:
         return 1 - (embed(features, self.center, self.scale) @ self.references.T).max(axis=1)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write an `.npz` file that NumPy alone can open.
+        """Write an `.npz` file that can be opened with NumPy alone.
 
         Args:
             path: File to write; it appears only when it is complete.

@@ -98,7 +98,7 @@ def failure(result, max_drop):
 
 
 def _decisions(answers, subject):
-    """Return the predicted class of each image, or which labels reach their thresholds if an image may have several."""
+    """Return the predicted class of each image or, for several labels, which ones reach their thresholds."""
     probabilities, thresholds = answers[:, : len(subject.labels["class_names"])], subject.labels.get("thresholds")
     return probabilities.argmax(axis=1) if thresholds is None else probabilities >= np.asarray(thresholds)
 

@@ -127,7 +127,7 @@ def block_widths(network, blocks):
 
 
 def own_network(settings):
-    """Build the network for a Keras model from new layers with copies of the model's weights.
+    """Build the network for a Keras model out of new layers that hold copies of the model's weights.
 
     Args:
         settings: `NetworkSettings` of the network.

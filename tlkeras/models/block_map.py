@@ -187,7 +187,8 @@ class BlockMap(Sequence):
             return math.ceil(round(float(selection) * len(trunk), 5))
         if not 0 <= selection <= len(trunk):
             names = ", ".join(block.name for block in trunk)
-            raise invalid(argument, selection, f"be between 0 and {len(trunk)} for this model, which has {names}")
+            requirement = f"be between 0 and {len(trunk)} for this model, whose blocks are {names}"
+            raise invalid(argument, selection, requirement)
         return int(selection)
 
     def _positions(self, name: str) -> list[int]:

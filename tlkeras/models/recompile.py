@@ -104,7 +104,7 @@ def _with_subclasses(base: type) -> set[type]:
 
 
 def _count_steps_of_joining(old, new, variables):
-    """Record when variables join an optimizer that counts steps per variable; warn about other Adam-like optimizers."""
+    """Record when variables join an optimizer that counts steps per variable; for other Adam-like optimizers, warn."""
     known = {id(variable) for variable in old._trainable_variables}
     joined = [variable for variable in variables if id(variable) not in known]
     old, new = unwrapped(old), unwrapped(new)

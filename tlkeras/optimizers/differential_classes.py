@@ -190,7 +190,7 @@ def _scaled(rate, multiplier):
 
 
 def _wrappers() -> tuple[type, ...]:
-    """Return Keras' classes of optimizers that wrap other optimizers; `MultiOptimizer` is new in Keras 3.15."""
+    """Return the Keras optimizer classes that wrap other optimizers; `MultiOptimizer` is new in Keras 3.15."""
     names = ("LossScaleOptimizer", "MultiOptimizer")
     return tuple(getattr(keras.optimizers, name) for name in names if hasattr(keras.optimizers, name))
 

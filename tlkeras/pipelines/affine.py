@@ -22,8 +22,8 @@ def not_foldable(reason: str, step: object) -> InputError:
 
     Example:
 
-    >>> not_foldable("clip=True is not affine", MinMaxScaler(clip=True)).args[0][:51]
-    '`pipeline` cannot be folded: clip=True is not affin'
+    >>> not_foldable("a scaler with clip=True is not affine", MinMaxScaler(clip=True)).args[0][:66]
+    '`pipeline` cannot be folded: a scaler with clip=True is not affine'
     """
     return InputError(
         f"`pipeline` cannot be folded: {reason}. Received: {shown(step)}. To save the pipeline together with its "
@@ -164,7 +164,7 @@ def _centered(center, scale):
 
 def _refuse_clipping(step):
     if getattr(step, "clip", False):
-        raise not_foldable("clip=True is not affine", step)
+        raise not_foldable("a scaler with clip=True is not affine", step)
 
 
 def float64(values) -> np.ndarray:

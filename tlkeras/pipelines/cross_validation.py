@@ -178,7 +178,7 @@ def mean_with_error(scores: ArrayLike, groups: ArrayLike | None = None) -> tuple
 
 
 def _chosen_without(data, parts, family, class_weight):
-    """Choose a strength for each fold without the block that contains it, and return indices into the strengths."""
+    """Choose a strength for each fold, using only blocks of folds that do not contain it; return indices."""
     blocks = np.array_split(np.arange(len(parts)), min(len(parts), _BLOCKS))
     rows = [np.concatenate([parts[fold] for fold in block]) for block in blocks]
     losses = np.zeros((len(blocks), len(family.strengths)))

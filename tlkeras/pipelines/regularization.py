@@ -20,12 +20,12 @@ _THREADS = 4
 
 
 def probability_paths(data, parts, Cs, class_weight=None, at_least=0):
-    """Fit a regression for each C without the held-out images, and classify these images.
+    """Fit a regression for each C without the held-out images, then classify those images.
 
     The values of C are tried from the strongest penalty to the weakest, and each fit starts from the previous solution.
     The sequence stops after a value whose loss is clearly higher than the lowest (by more than `CLEARLY` standard
     errors of the difference), or after two values in a row without a lower loss, since fits with a weak penalty take
-    longest and overfit. Where the sequence stops for a part depends only on the loss on that part, so the choice of C
+    longest and overfit. The stopping point for a part depends only on the loss on that part, so the choice of C
     for one part does not depend on the labels of another part.
 
     Args:

@@ -74,7 +74,7 @@ def measured_on(metrics):
 
 
 def independence(metrics):
-    """Explain why the score is unbiased: the measured models were not trained on the images."""
+    """Explain why the score is unbiased: no image was scored by a model that was trained on it."""
     measured = metrics["measured"]
     learned = count(measured["learned_from"], "image")
     if measured["by"] == "test images":

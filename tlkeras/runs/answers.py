@@ -128,7 +128,7 @@ def _ranked(name, rank):
 
 
 def _row(answer):
-    """Return the row of one image, as a dict that maps column names to values."""
+    """Return the row for one image, as a dict that maps column names to values."""
     row = {name: value for name, value in answer.items() if isinstance(value, str | float)}
     row["path"] = row["path"].encode("utf-8", "backslashreplace").decode()  # a file name may not be valid text
     for rank, one in enumerate(answer.get("top", ())):

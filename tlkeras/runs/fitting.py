@@ -101,8 +101,8 @@ def fit(
             are part of the installation.
         strategy: `"features"` fits a linear probe on frozen features, which takes seconds. `"finetune"` calls
             `tlkeras.fine_tune`, which takes minutes and improves accuracy for some data sets. `"auto"` follows the
-            advice of `tlkeras.advise` for this backbone and these images, and keeps a fine-tuned model only if it is
-            better by more than chance. Defaults to `"features"`.
+            advice of `tlkeras.advise` for this backbone and these images, and keeps a fine-tuned model only if its
+            lead is larger than chance would explain. Defaults to `"features"`.
         probe: Classifier that `"features"` fits: `"logistic"` (logistic regression) or `"lda"`, which does not support
             several labels per image; see `tlkeras.linear_probe`. Defaults to `"logistic"`.
         calibrate: Whether to scale the model's probabilities with a temperature, which does not change accuracy; see
@@ -131,7 +131,7 @@ def fit(
             with one capture group, which is searched for in each path, or the name of a column. Defaults to None, which
             keeps only near-duplicates together.
         classes: Names of the classes to use, in this order. Defaults to None, all classes.
-        per_class: Largest number of images per class to use, for quick trials. Defaults to None, all images.
+        per_class: Maximum number of images to use per class, for quick trials. Defaults to None, all images.
         class_weight: `"balanced"` to weight each class in inverse proportion to its number of images. Defaults to None,
             which gives all images the same weight.
         near_duplicates: Whether to keep near-duplicates on the same side of every split. Defaults to True.

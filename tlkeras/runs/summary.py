@@ -98,4 +98,7 @@ def _explained(scores, measured):
             f"{learned}, so expect slightly better accuracy."
         )
     what = "a fraction of correct labels" if "labels" in scores else "an accuracy"
-    yield f"On as many new images of the same kind, expect {what} of {low:.2f} to {high:.2f} (95% interval)."
+    yield (
+        f"On {scores['images']} new images of the same kind, expect {what} of {low:.2f} to {high:.2f} (95% prediction "
+        "interval)."
+    )

@@ -115,7 +115,7 @@ class Tapped:
         self._extractor = self._whole if len(taps) == 1 else FeatureExtractor(backbone, block=tuple(taps), **options)
 
     def candidates(self, classes):
-        """List the candidates without times, from the lowest block to the whole backbone."""
+        """List the candidates, not yet timed, from the lowest block to the whole backbone."""
         top1, rows = self._info and self._info.top1, []
         for block, read in zip(self._blocks, self._reads, strict=True):
             width = sum(self._layout[index][1] for index in read)

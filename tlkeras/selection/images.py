@@ -14,12 +14,12 @@ MOST_IMAGES = 5000
 
 
 def images_to_choose_on(images, seed=0) -> tuple[ImageSplit, tuple]:
-    """Load the images that may be used to make choices: all except test images.
+    """Load the images that may be used for model selection: all except test images.
 
     Args:
         images: A source for `load_images`, whose test split, if it defines one, is ignored; an `ImageSplits`, whose
             training and validation images are used; or an `ImageSplit`, used as a whole.
-        seed: Seed for sampling from more than `MOST_IMAGES` images.
+        seed: Seed for the random subset that is taken if there are more than `MOST_IMAGES` images.
 
     Returns:
         `(split, skipped)`: the images, and a tuple of unreadable files.

@@ -106,7 +106,7 @@ def check_packages(requirements=None, backend=None):
     """Check that every required package is installed in a suitable version.
 
     Args:
-        requirements: Iterable of requirements as in pyproject.toml. Defaults to the installed tlkeras's requirements.
+        requirements: Iterable of requirements, as in pyproject.toml. Defaults to those of the installed tlkeras.
         backend: Name of the Keras backend. TensorFlow is required only if it is the backend. Defaults to the backend
             that Keras will use.
     """
@@ -144,7 +144,7 @@ def check_notebooks(requirements=None, in_jupyter=None):
     notebook. Other missing packages are only listed, because cells that use them are skipped.
 
     Args:
-        requirements: Iterable of requirements as in pyproject.toml. Defaults to the installed tlkeras's requirements.
+        requirements: Iterable of requirements, as in pyproject.toml. Defaults to those of the installed tlkeras.
         in_jupyter: Whether this code runs in a notebook. Detected by default.
     """
     in_jupyter = "ipykernel" in sys.modules if in_jupyter is None else in_jupyter

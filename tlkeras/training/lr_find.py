@@ -182,7 +182,7 @@ def lr_find(
 
 
 def _plain_copy(optimizer, rate):
-    """Copy an optimizer, but give the copy a constant rate and an update after every batch."""
+    """Copy an optimizer, with a constant learning rate and without gradient accumulation."""
     return fresh_copy(optimizer, learning_rate=float(rate), gradient_accumulation_steps=None)
 
 

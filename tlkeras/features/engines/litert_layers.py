@@ -9,7 +9,7 @@ import numpy as np
 
 
 class UnsupportedLayerError(Exception):
-    """Error for a network with a layer that tlkeras cannot write for LiteRT."""
+    """Raised when a network has a layer that tlkeras cannot write to a LiteRT file."""
 
 
 def does_nothing(layer):

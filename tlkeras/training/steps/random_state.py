@@ -69,6 +69,6 @@ def _as_tuples(state):
 
 
 def _eager_tensorflow():
-    """Return the generator that `tf.random.set_seed` uses to seed `tf.data` shuffles, or None if there is none."""
+    """Return the generator from which `tf.data` shuffles draw their seeds, or None if there is none."""
     module = sys.modules.get("tensorflow.python.eager.context")
     return getattr(module.context(), "_rng", None) if module else None
