@@ -305,7 +305,7 @@ def _finished(cells, name, folder, repository):
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
 
 
-def _busy():
+def child_seconds():
     """Return the CPU seconds of all kernels that have ended."""
     times = os.times()
     return times.children_user + times.children_system
@@ -330,7 +330,7 @@ def main():
     for name in built if options.boards else ():
         refresh_board(name)
     for name in () if options.index or options.boards else built:
-        start, busy = time.perf_counter(), _busy()
+        start, busy = time.perf_counter(), child_seconds()
         if options.seconds:
             os.environ["TLKERAS_CACHE"] = tempfile.mkdtemp()  # a first run finds no features
         write(exercise(name), LEARN / f"{name}.ipynb")
@@ -342,7 +342,7 @@ def main():
             changed += [name] if before != now else []
             file.write_text(now)
         write(executed, READ / f"{name}.ipynb")
-        seconds[name] = round(_busy() - busy, 1)
+        seconds[name] = round(child_seconds() - busy, 1)
         print(f"{name}: {time.perf_counter() - start:.0f} s, {seconds[name]:.0f} of CPU", file=sys.stderr)
     stale = [name for name in names() if changed and name > min(changed) and name not in built]
     if stale:
