@@ -87,15 +87,15 @@ def hidden_files(output):
 
 
 def wait_for_files(process, output, old, share):
-    """Wait until a run has written a share of its files; return the rest to wait, as a share of the phase."""
-    count, seen = int(share * (FILES + 1)), 0
+    """Wait until a run has begun to write a share of its files, and up to 0.2 seconds more."""
+    (count, rest), seen = divmod(share * FILES, 1), 0
     while process.poll() is None:
         now = sum(path.parent not in old for path in hidden_files(output))
         if now >= count or now < seen:  # fewer: the folder has its final name
             break
         seen = now
         time.sleep(0.002)
-    return (share * (FILES + 1) - count) / (FILES + 1)
+    process.wait(0.2 * rest)
 
 
 def run_and_kill(options, strategy, output, phases, aim, share):
@@ -111,8 +111,9 @@ def run_and_kill(options, strategy, output, phases, aim, share):
         time.sleep(0.02)
     try:
         if aim == "writing":
-            share = wait_for_files(process, output, old, share)
-        process.wait(share * phases[aim])
+            wait_for_files(process, output, old, share)
+        else:
+            process.wait(share * phases[aim])
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.wait()
