@@ -5,11 +5,12 @@ import re
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import tlkeras
 from tlkeras import InputError
 from tlkeras.data.dataset import ImageSplit
-from tlkeras.teaching import comparing, lab, percent
+from tlkeras.teaching import comparing, lab, percent, session
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,12 @@ def images():
     paths = np.array([f"/data/{name}/{number:03}.png" for name in "abc" for number in range(40)])
     labels, groups = np.repeat([0, 1, 2], 40), np.repeat(np.arange(60), 2)
     return ImageSplit(paths, labels, ("a", "b", "c"), (8, 8), "stretch", groups, paths)
+
+
+def test_a_notebook_computes_small_linear_problems_in_one_thread():
+    with threadpool_limits(2, user_api="blas"):  # restores what was before
+        session._use_one_blas_thread()
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
 def test_splits_keep_groups_and_classes_and_differ(images):

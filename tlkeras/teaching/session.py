@@ -28,8 +28,17 @@ def start(seed=0):
         import keras
     logging.getLogger("tensorflow").setLevel("ERROR")  # it prints a warning for every fifth model that predicts
     keras.utils.set_random_seed(seed)
+    _use_one_blas_thread()
     _draw_inline()
     print(f"Keras {keras.__version__} on {keras.backend.backend()}; seed {seed}")
+
+
+def _use_one_blas_thread():
+    """Compute linear algebra in one thread: on the small problems of a lesson, threads spend their time waiting."""
+    import scipy.linalg  # noqa: F401  SciPy brings a BLAS of its own, which must be loaded to be limited
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="blas")
 
 
 def _draw_inline():
