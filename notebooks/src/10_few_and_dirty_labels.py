@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 · Few and dirty labels
 #
-# **Question.** Which labels and which answers should you doubt, and does it pay?
+# **Question.** Which labels and predictions should you doubt, and is checking them worth the effort?
 #
 # **You will be able to**
 #
