@@ -82,7 +82,7 @@ def phase_of(events, phases):
 def hidden_files(output):
     """List the files in the hidden folders that runs write before they rename them; killed runs leave theirs behind."""
     with suppress(FileNotFoundError):  # a folder was renamed meanwhile
-        return [path for path in output.parent.glob(f".{output.name}.*/*") if ".unfinished" not in str(path)]
+        return list(output.parent.glob(f".{output.name}.unfinished/.{output.name}.*/*"))
     return []
 
 

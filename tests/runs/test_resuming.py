@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import tlkeras
+from tlkeras.runs import fitting
 from tlkeras.runs.log import LOG, RunLog
 from tlkeras.runs.resuming import Unfinished
 from tlkeras.selection import by_fine_tuning
@@ -67,7 +68,7 @@ def colors(tmp_path):
     return tmp_path / "colors"
 
 
-@pytest.mark.parametrize("moment", ["epoch 2", "refit"])
+@pytest.mark.parametrize("moment", ["epoch 2", "refit", "writing"])
 def test_a_killed_fit_goes_on_and_ends_with_the_numbers_of_an_uninterrupted_one(
     colors, tmp_path, monkeypatch, moment, children
 ):
@@ -128,4 +129,6 @@ def test_a_log_goes_on_after_a_line_that_was_cut_off(tmp_path):
 if __name__ == "__main__":
     if sys.argv[-1] == "refit":
         by_fine_tuning.refitted = kill
+    if sys.argv[-1] == "writing":
+        fitting.write_report = kill  # the model is written by then
     train(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -260,7 +260,8 @@ def _written(trained, task, log, arguments, unfinished, contents):
     )
     if output is not None:
         figure = confusion_figure(scores) if thresholds is None else None
-        with written_run(output, run, arguments["overwrite"] or arguments["resume"]) as folder:
+        replace = arguments["overwrite"] or arguments["resume"]
+        with written_run(output, run, replace, within=unfinished.folder) as folder:
             write_report(folder, run.metrics, figure, log.events)
             write_reports(folder, run, trained, task, command_of(arguments, fit))
         unfinished.remove()

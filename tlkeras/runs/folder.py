@@ -55,7 +55,7 @@ def check_run_output(path, overwrite=False):
 
 
 @contextmanager
-def written_run(path, run, overwrite=False):
+def written_run(path, run, overwrite=False, within=None):
     """Write a run: first the model, then the files that the `with` block writes.
 
     If the `with` block fails, the trained model is saved to a fallback folder, next to the run's folder or in the
@@ -65,6 +65,7 @@ def written_run(path, run, overwrite=False):
         path: Output folder of the run.
         run: The `Run` to write.
         overwrite: Whether to replace an existing run. Defaults to False.
+        within: As in `tlkeras.utils.files.written_whole`.
 
     Yields:
         `pathlib.Path` of a temporary folder to which the `with` block writes its files. At the end, the folder is moved
@@ -75,7 +76,7 @@ def written_run(path, run, overwrite=False):
     """
     try:
         check_run_output(path, overwrite)
-        with written_whole(path, _FILES) as part:
+        with written_whole(path, _FILES, within) as part:
             _write_model(part, run)
             yield part
     except Exception as error:

@@ -98,15 +98,18 @@ def _check(path, resolved, replaceable):
 
 
 @contextmanager
-def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozenset()) -> Iterator[Path]:
+def written_whole(
+    path: str | os.PathLike, replaceable: Collection[str] = frozenset(), within: Path | None = None
+) -> Iterator[Path]:
     """Write a folder under a temporary name, and rename it when it is complete.
 
     Args:
         path: The output folder.
         replaceable: As in `check_output`.
+        within: Existing folder for the temporary folder, on the disk of `path`. Defaults to None, the parent of `path`.
 
     Yields:
-        Path of a temporary folder next to `path`. It is renamed at the end, or removed if an error occurs.
+        Path of a temporary folder. It is renamed at the end, or removed if an error occurs.
 
     Raises:
         InputError: As in `check_output`.
@@ -114,7 +117,7 @@ def written_whole(path: str | os.PathLike, replaceable: Collection[str] = frozen
     check_output(path, replaceable)
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    part = Path(tempfile.mkdtemp(dir=within or path.parent, prefix=f".{path.name}."))
     try:
         yield part
         part.chmod(0o755)  # mkdtemp gives access only to the owner
