@@ -136,7 +136,7 @@ def test_fit_prints_what_the_number_is_of_its_error_and_the_baseline(
     assert f"Accuracy on {images}" in line and f"1.000 ± {error} (standard error)" in line
     assert "always predicting" in line and "0.333" in line
     assert explained in of
-    assert expected.endswith("(95% interval).")
+    assert expected.endswith("(95% prediction interval).")
 
 
 def test_json_is_all_there_is_on_stdout_and_quiet_says_nothing(folder, tmp_path, capsys):
