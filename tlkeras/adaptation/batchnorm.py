@@ -183,7 +183,7 @@ class _Adapting:
         self.received = [(one.mean, one.variance) for one in moments]
 
     def restore(self):
-        """Restore the former statistics."""
+        """Restore the original statistics."""
         assign_statistics(self.layers, self.former)
 
     def adapted(self, prior, labeled):

@@ -1,4 +1,4 @@
-"""Core equivalents of small KerasHub layers, so that a saved MobileNetV5 can be loaded without KerasHub."""
+"""Replace small KerasHub layers by layers of Keras itself, so a saved MobileNetV5 loads without KerasHub."""
 
 from keras import layers, ops
 

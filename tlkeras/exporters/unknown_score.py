@@ -38,7 +38,7 @@ class UnknownScore(keras.layers.Layer):
         self.images = int(images)
 
     def build(self, input_shape):
-        """Create the weights: center and scale of feature roots; features and distances of known images."""
+        """Create the weights: mean and scale of signed square roots; features and distances of the known images."""
         count, images = input_shape[-1], self.images
         shapes = {"center": (count,), "scale": (count,), "references": (count, images), "distances": (images,)}
         for name, shape in shapes.items():

@@ -138,7 +138,7 @@ def _compute(items, engine, batch_size, store):
 
 
 def _settle(computing, left):
-    """Store the features of finished batches in their items, oldest first, and wait until `left` batches remain."""
+    """Store the features of finished batches in their items, oldest first, until at most `left` batches remain."""
     while len(computing) > left or (computing and computing[0][1].done()):
         items, features = computing.popleft()
         for item, row in zip(items, features.result(), strict=True):

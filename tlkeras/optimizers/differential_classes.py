@@ -1,4 +1,4 @@
-"""The classes of differential optimizers: any Keras optimizer, with a learning rate for each variable."""
+"""Differential optimizer classes: any Keras optimizer, with a separate learning rate for each variable."""
 
 import functools
 import itertools

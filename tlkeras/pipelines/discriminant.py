@@ -1,4 +1,4 @@
-"""Linear discriminant analysis with shrunk covariances, calibrated with a temperature: a closed-form probe."""
+"""Linear discriminant analysis with shrunk covariances, calibrated by temperature scaling: a closed-form probe."""
 
 import numpy as np
 from scipy.linalg import solve

@@ -158,7 +158,7 @@ def _calibrated(fitted, whole):
 
 
 def _standardized_nearest(classifier):
-    """Convert the `decision_function` of a `NearestCentroid`, up to a constant that is the same for all classes."""
+    """Return the affine `decision_function` of a `NearestCentroid`, up to a term that is the same for all classes."""
     if classifier.metric != "euclidean":
         raise not_foldable("only Euclidean distances are linear", classifier)
     deviation = np.where(classifier.within_class_std_dev_ == 0, 1, classifier.within_class_std_dev_)

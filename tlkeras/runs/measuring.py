@@ -18,7 +18,7 @@ from tlkeras.utils.validation import invalid, listed
 
 
 def scores_of(measured, majority):
-    """Score a strategy's predictions, each made by a model that had not been trained on the image.
+    """Score a strategy's predictions for images, each made by a model that was not trained on that image.
 
     Args:
         measured: `tlkeras.selection.outcome.Measured`, with the images and the predictions for them.

@@ -107,7 +107,7 @@ class Run:
         """The classifier. `load_run` loads it from `model.keras` on first use.
 
         Raises:
-            InputError: The file is missing, damaged, or does not match `labels.json`.
+            InputError: The file is missing or damaged, or does not match `labels.json`.
         """
         if self._model is not None:
             return self._model

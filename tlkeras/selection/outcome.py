@@ -138,7 +138,7 @@ class Trained:
 
 
 def right(probabilities, labels):
-    """Score each prediction, float64 `(images,)`; with several labels per image, the fraction of correct labels."""
+    """Return a score per prediction, float64 `(images,)`: 1 or 0; for several labels, the fraction that is correct."""
     if labels.ndim == 2:
         return ((probabilities >= 0.5) == (labels >= 0.5)).mean(axis=1)
     return (probabilities.argmax(axis=1) == labels).astype("float64")

@@ -18,14 +18,14 @@ class Ranked:
     """A candidate, and the accuracy of a probe on its features.
 
     Attributes:
-        candidate: `Candidate`: backbone, block and their cost.
+        candidate: `Candidate` with the backbone, the block and their cost.
         images: Number of images on which the accuracies are measured.
         quick_accuracy: Leave-one-out accuracy of ridge regression, as a fraction.
         over_output: `(difference, standard error)`: quick accuracy minus the quick accuracy at the output of the same
             backbone; None if that output is not a candidate. If an earlier block leads, the images are probably unlike
             the images used for pretraining.
         probe: `"logistic"` or `"lda"`, whichever is more accurate, as in `tlkeras.linear_probe`; None for a candidate
-            whose quick score was too far below the best.
+            whose `quick_accuracy` was too far below the best.
         accuracy: Cross-validated accuracy of that probe, as a fraction, or None.
         standard_error: Standard error of `accuracy`; near-duplicates are treated as dependent.
         behind: Accuracy of the best candidate minus that of this one, or None.

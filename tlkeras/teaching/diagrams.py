@@ -1,4 +1,4 @@
-"""Diagrams of the course, drawn in the style of its figures."""
+"""Diagrams for the course, in the style of its other figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 

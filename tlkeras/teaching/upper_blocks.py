@@ -50,7 +50,7 @@ class UpperBlocks:
         self._blank: dict = {}
 
     def compile(self, optimizer: Any, **settings: Any) -> None:
-        """Compile the model for integer labels, and store the optimizer's state before the first step.
+        """Compile the model for integer labels, and save the optimizer's initial state.
 
         Args:
             optimizer: Keras optimizer to train with.

@@ -47,7 +47,7 @@ class KerasEngine:
 
 
 def lower_precision(network, precision):
-    """Copy a network so that the copy computes in bfloat16 or float16.
+    """Return a copy of a network that computes in bfloat16 or float16.
 
     Args:
         network: A functional or Sequential `keras.Model`.

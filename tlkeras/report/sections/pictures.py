@@ -63,7 +63,7 @@ def confident_mistakes(facts):
 
 
 def unsure_answers(facts):
-    """Return pairs of image index and class index, with the least certain correct prediction first."""
+    """Return pairs of image index and class index for correct predictions, the least certain first."""
     right = np.flatnonzero(facts.right)
     if not facts.multilabel:
         order = np.argsort(facts.probabilities[right].max(axis=1), kind="stable")

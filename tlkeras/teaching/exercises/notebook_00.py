@@ -1,4 +1,4 @@
-"""Check the exercise of `00_setup`."""
+"""Check the exercise in `00_setup`."""
 
 from tlkeras.teaching.exercises import require
 

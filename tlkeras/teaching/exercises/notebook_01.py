@@ -1,4 +1,4 @@
-"""Check the exercises of `01_the_whole_game`."""
+"""Check the exercises in `01_the_whole_game`."""
 
 import numpy as np
 from scipy.stats import binomtest

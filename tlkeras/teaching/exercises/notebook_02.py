@@ -1,4 +1,4 @@
-"""Check the exercises of `02_what_the_network_sees`."""
+"""Check the exercises in `02_what_the_network_sees`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Check the exercises of `03_feature_extraction`."""
+"""Check the exercises in `03_feature_extraction`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Check the exercises of `04_freezing_and_forgetting`."""
+"""Check the exercises in `04_freezing_and_forgetting`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Check the exercises of `05_fine_tuning_well`."""
+"""Check the exercises in `05_fine_tuning_well`."""
 
 import numpy as np
 

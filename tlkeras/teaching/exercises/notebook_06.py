@@ -1,4 +1,4 @@
-"""Check the exercises of `06_how_much_data`."""
+"""Check the exercises in `06_how_much_data`."""
 
 from numbers import Real
 

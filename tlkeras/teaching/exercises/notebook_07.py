@@ -1,4 +1,4 @@
-"""Check the exercises of `07_augmentation`."""
+"""Check the exercises in `07_augmentation`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Check the exercises of `08_choosing_a_backbone`."""
+"""Check the exercises in `08_choosing_a_backbone`."""
 
 from tlkeras.teaching.exercises import require, require_choice, tried
 

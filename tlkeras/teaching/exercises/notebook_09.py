@@ -1,4 +1,4 @@
-"""Check the exercises of `09_domain_shift`."""
+"""Check the exercises in `09_domain_shift`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Check the exercises of `10_few_and_dirty_labels`."""
+"""Check the exercises in `10_few_and_dirty_labels`."""
 
 import numpy as np
 

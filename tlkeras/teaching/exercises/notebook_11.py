@@ -1,4 +1,4 @@
-"""Check the exercises of `11_deploy`."""
+"""Check the exercises in `11_deploy`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Check the exercises of `12_decisions`."""
+"""Check the exercises in `12_decisions`."""
 
 from tlkeras.teaching.exercises import require, tried
 
