@@ -30,7 +30,6 @@ _STAGES = (
     (3, 1, 320, 6, 1),
 )
 _BATCHNORM_EPSILON = 1e-3
-_INITIALIZER = "he_normal"
 
 
 @dataclass(frozen=True)
@@ -73,56 +72,46 @@ def _convolution(x, name, batchnorm, layer, strides=1, activation=True):
     return layers.ReLU(6.0, name=batchnorm.replace("bn", "activation"))(x) if activation else x
 
 
-def _conv(x, filters, kernel, name, batchnorm, random, strides=1, activation=True):
+def _conv(x, filters, kernel, name, batchnorm, strides=1, activation=True):
     layer = layers.Conv2D(
         filters,
         kernel,
         strides,
         padding="valid" if strides == 2 else "same",
         use_bias=False,
-        kernel_initializer=_INITIALIZER if random else "zeros",
+        kernel_initializer="he_normal",
         name=name,
     )
-    x = _convolution(x, name, batchnorm, layer, strides, activation)
-    if not random:
-        layer.kernel_initializer = keras.initializers.get(_INITIALIZER)
-    return x
+    return _convolution(x, name, batchnorm, layer, strides, activation)
 
 
-def _depthwise(x, kernel, strides, name, batchnorm, random):
+def _depthwise(x, kernel, strides, name, batchnorm):
     layer = layers.DepthwiseConv2D(
         kernel,
         strides,
         padding="valid" if strides == 2 else "same",
         use_bias=False,
-        depthwise_initializer=_INITIALIZER if random else "zeros",
+        depthwise_initializer="he_normal",
         name=name,
     )
-    x = _convolution(x, name, batchnorm, layer, strides)
-    if not random:
-        layer.depthwise_initializer = keras.initializers.get(_INITIALIZER)
-    return x
+    return _convolution(x, name, batchnorm, layer, strides)
 
 
-def _inverted_residual(inputs, filters, kernel, expansion, strides, name, random):
+def _inverted_residual(inputs, filters, kernel, expansion, strides, name):
     x = inputs
     if expansion != 1:
-        x = _conv(x, inputs.shape[-1] * expansion, 1, f"{name}_expand_conv", f"{name}_expand_bn", random)
-    x = _depthwise(x, kernel, strides, f"{name}_dwconv", f"{name}_bn", random)
-    x = _conv(x, filters, 1, f"{name}_project_conv", f"{name}_project_bn", random, activation=False)
+        x = _conv(x, inputs.shape[-1] * expansion, 1, f"{name}_expand_conv", f"{name}_expand_bn")
+    x = _depthwise(x, kernel, strides, f"{name}_dwconv", f"{name}_bn")
+    x = _conv(x, filters, 1, f"{name}_project_conv", f"{name}_project_bn", activation=False)
     if strides == 1 and inputs.shape[-1] == filters:
         x = layers.Add(name=f"{name}_add")([x, inputs])
     return x
 
 
-def _features(x, width, depth, random):
-    """Build the convolutional part. The stem, the top and the depth of the first and last stages are not scaled.
-
-    If weights will be loaded, variables start as zeros (`random=False`), because drawing random numbers takes a quarter
-    of the time. The configuration still says that copies of the network start with random weights.
-    """
+def _features(x, width, depth):
+    """Build the convolutional part. The stem, the top and the depth of the first and last stages are not scaled."""
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing_rescaling")(x)
-    x = _conv(x, 32, 3, "stem_conv", "stem_bn", random, strides=2)
+    x = _conv(x, 32, 3, "stem_conv", "stem_bn", strides=2)
     for stage, (kernel, repeats, filters, expansion, strides) in enumerate(_STAGES, start=1):
         if 1 < stage < len(_STAGES):
             repeats = math.ceil(repeats * depth)
@@ -134,9 +123,8 @@ def _features(x, width, depth, random):
                 expansion,
                 strides if repeat == 0 else 1,
                 f"block{stage}{chr(ord('a') + repeat)}",
-                random,
             )
-    return _conv(x, 1280, 1, "top_conv", "top_bn", random)
+    return _conv(x, 1280, 1, "top_conv", "top_bn")
 
 
 def _checked_shape(input_shape, size, input_tensor):
@@ -160,7 +148,7 @@ def _build(variant, include_top, weights, input_tensor, input_shape, pooling, cl
         raise invalid("classes", classes, "be 1000 with weights='imagenet' and include_top=True")
     shape = _checked_shape(input_shape, variant.size, input_tensor)
     inputs = keras.Input(shape, name="image") if input_tensor is None else input_tensor
-    x = _features(inputs, variant.width, variant.depth, random=weights is None)
+    x = _features(inputs, variant.width, variant.depth)
     if include_top:
         x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
         x = layers.Dropout(variant.dropout, name="top_dropout")(x)
